@@ -1,0 +1,29 @@
+"""Writes the JSON Schemas of the contract into a folder: ``python -m contract contract/schema``."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from contract.card import Card
+from contract.message import MESSAGES
+
+
+def schemas() -> dict[str, bytes]:
+    """File name -> JSON Schema (draft 2020-12) of each message and of the model card."""
+    kinds = {f"{kind}-1": message for kind, message in MESSAGES.items()} | {"card-1": Card}
+    return {
+        f"{name}.json": msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2) + b"\n"
+        for name, kind in kinds.items()
+    }
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "schema")
+    for name, text in schemas().items():
+        (folder / name).write_bytes(text)
+        print(folder / name)
+
+
+if __name__ == "__main__":
+    main()

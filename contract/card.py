@@ -1,0 +1,152 @@
+"""The card beside a model file: all that a device must know of it, and nothing inferred from a file name."""
+
+import base64
+import zlib
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from contract.errors import BundleError
+from contract.labels import check_labels
+from contract.message import Bundle, Count, Share
+
+SCHEMA = 1
+Positive = Annotated[int, Meta(gt=0)]
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a card: read-only, by keyword, and an unknown key is an error."""
+
+
+class Input(Strict, kw_only=True):
+    """The picture a model takes: grey, row-major, one byte a pixel, as it is."""
+
+    width: Positive
+    height: Positive
+    channels: Literal[1]
+    dtype: Literal["uint8"]
+    scale: float
+    zero_point: int
+
+
+class Crop(Strict, kw_only=True):
+    """How a face is cut out of a frame for this model.
+
+    ``margin`` is the share of the box's longer side that is added on every side (negative cuts tighter);
+    ``align`` says whether the eyes are turned level first.
+    """
+
+    margin: Annotated[float, Meta(gt=-0.5, le=2)]
+    align: Literal["none", "eyes"]
+
+
+class Golden(Strict, kw_only=True):
+    """One picture and what the model makes of it, replayed when a device starts.
+
+    ``input`` is base64 of zlib of the input's bytes; ``output`` is the same of all output tensors' raw bytes, one after
+    the other in the order of their names; ``tolerance`` is the largest difference allowed, in quantised steps: two
+    runtimes may round differently.
+    """
+
+    name: str
+    input: str
+    output: str
+    tolerance: Annotated[int, Meta(ge=0)]
+
+
+class Common(Strict, kw_only=True):
+    """What a card of either task says."""
+
+    schema: Literal[1]
+    name: str
+    version: str
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    input: Input
+    figures: dict[str, float]
+    """Measured figures, float and int8 side by side, named ``<data>.<figure>.<float|int8>``."""
+    data: str
+    licence: str
+    notes: str = ""
+    operators: tuple[str, ...] = ()
+    golden: Annotated[tuple[Golden, ...], Meta(min_length=1)]
+
+    @property
+    def identity(self) -> str:
+        """``name@0123456789ab``, as messages carry it."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+
+class DetectorCard(Common, kw_only=True, tag_field="task", tag="detect"):
+    """A face detector: outputs named ``scores``, ``boxes`` and ``landmarks``, one row a cell, strides in this order."""
+
+    strides: Annotated[tuple[Positive, ...], Meta(min_length=1)]
+    threshold: Share
+    overlap: Share
+    """Of two boxes whose intersection over union is larger, the one with the lower score is dropped."""
+    landmarks: tuple[Literal["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"], ...]
+
+
+class ClassifierCard(Common, kw_only=True, tag_field="task", tag="classify"):
+    """An expression classifier: one output ``logits``, one value a label."""
+
+    labels: tuple[str, ...]
+    crop: Crop
+    temperature: Annotated[float, Meta(gt=0)]
+    """Logits are divided by this before the softmax (Guo et al. 2017, temperature scaling)."""
+    unknown_below: Share
+    """A sighting whose largest probability is less is no verdict."""
+    min_face_px: Positive
+    """A face whose longer side is shorter in the frame is no verdict."""
+    min_sharpness: Annotated[float, Meta(ge=0)] = 0.0
+    """A crop whose Laplacian varies less is too blurred for a verdict; 0 switches this off."""
+    confusion: tuple[tuple[Count, ...], ...]
+    """Of the int8 model on data it was not trained on: rows are the truth, columns the answer."""
+
+    def __post_init__(self) -> None:
+        """Refuse labels that are none, and a confusion matrix of another size."""
+        check_labels(self.labels)
+        size = len(self.labels)
+        if [len(row) for row in self.confusion] != [size] * size:
+            raise ValueError(f"the confusion matrix is {size} x {size}, as many as there are labels")
+
+
+Card = DetectorCard | ClassifierCard
+
+
+def read_card(text: bytes, where: str) -> Card:
+    """JSON of a card -> the card; BundleError that names ``where`` and the key."""
+    try:
+        return msgspec.json.decode(text, type=Card)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BundleError(f"{where}: {error}") from error
+
+
+def write_card(card: Card) -> bytes:
+    """A card -> JSON that a person can read."""
+    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+
+
+def bundle_of(card: Card) -> Bundle:
+    """A card -> the part of it that goes out in the model message."""
+    classifies = isinstance(card, ClassifierCard)
+    return Bundle(
+        name=card.name,
+        sha256=card.sha256,
+        labels=card.labels if classifies else (),
+        figures=card.figures,
+        confusion=card.confusion if classifies else (),
+    )
+
+
+def pack(raw: bytes) -> str:
+    """Bytes of a golden sample -> text for the card."""
+    return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
+
+
+def unpack(text: str) -> bytes:
+    """The inverse of `pack`; ValueError if the text is none of its."""
+    try:
+        return zlib.decompress(base64.b64decode(text, validate=True))
+    except zlib.error as error:
+        raise ValueError(f"not zlib: {error}") from error

@@ -1,0 +1,161 @@
+"""What a device sends: counts of a window, status, model and health, as structs and as JSON bytes."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, TypeVar
+
+from msgspec import DecodeError, Meta, Struct, ValidationError
+from msgspec.json import Decoder, Encoder
+
+from contract.errors import BadMessage
+from contract.labels import LABEL_PATTERN, MAX_LABELS
+from contract.topics import ID_PATTERN, Kind
+
+SCHEMA = 1
+MAX_BYTES = 16_384
+"""Nothing a device sends is longer; what is longer is not decoded."""
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
+Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$", description="random per start of the daemon")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+Time = Annotated[datetime, Meta(tz=True, description="UTC, RFC 3339")]
+Clock = Literal["synced", "restamped", "unsynced", "replay"]
+"""How far ``start`` and ``end`` can be believed: stamped by a synchronised clock, put right when it became so, never
+put right, or the time of a file that is replayed."""
+
+Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]
+"""Why a window saw less than it should have."""
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message: read-only, by keyword, and an unknown key is an error."""
+
+
+class Privacy(Strict, kw_only=True):
+    """The rule under which the counts were released."""
+
+    k: Annotated[int, Meta(ge=1)]
+
+
+class Models(Strict, kw_only=True):
+    """Which bundles made the counts: name and the first twelve digits of the file's sha256, as ``name@0123456789ab``."""
+
+    detector: str
+    expression: str
+
+
+class Counts(Strict, kw_only=True):
+    """Visits per expression that ended in one window of one device."""
+
+    schema: Literal[1]
+    site: Id
+    device: Id
+    boot: Boot
+    seq: Count
+    start: Time
+    end: Time
+    clock: Clock
+    coverage: Share
+    degraded: Annotated[tuple[Reason, ...], Meta(max_length=8)]
+    visits: Annotated[dict[Label, Count], Meta(min_length=3, max_length=MAX_LABELS + 1)]
+    merged: Annotated[int, Meta(ge=1, description="how many windows were joined into this one")]
+    privacy: Privacy
+    model: Models
+
+    def __post_init__(self) -> None:
+        """Refuse what types alone cannot: times off UTC, an empty or backward window."""
+        if self.start.utcoffset() != timedelta(0) or self.end.utcoffset() != timedelta(0):
+            raise ValueError("start and end are UTC")
+        if self.end <= self.start:
+            raise ValueError("end is after start")
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What makes a window countable exactly once, wherever it arrives twice."""
+        return self.site, self.device, self.boot, self.seq
+
+
+class Status(Strict, kw_only=True):
+    """Whether a device is there; ``offline`` is its last will."""
+
+    schema: Literal[1]
+    state: Literal["online", "stopping", "offline"]
+    boot: Boot
+
+
+class Bundle(Strict, kw_only=True):
+    """What an analyst must know of a bundle: its labels, its figures, and how it confuses its labels."""
+
+    name: str
+    sha256: str
+    labels: tuple[Label, ...] = ()
+    figures: dict[str, float] = {}
+    confusion: tuple[tuple[Count, ...], ...] = ()
+    """Rows are the truth, columns the int8 model's answer, both in the order of ``labels``."""
+
+
+class Model(Strict, kw_only=True):
+    """The two bundles a device runs."""
+
+    schema: Literal[1]
+    detector: Bundle
+    expression: Bundle
+
+
+class Latency(Strict, kw_only=True):
+    """Milliseconds a frame that a stage took in the last minute."""
+
+    p50: Seconds
+    p95: Seconds
+
+
+class Health(Strict, kw_only=True):
+    """How a device fares, once a minute. None where the platform does not say."""
+
+    schema: Literal[1]
+    boot: Boot
+    time: Time
+    uptime_s: Seconds
+    frames_per_s: Seconds
+    latency_ms: dict[str, Latency]
+    frames_dropped: Count
+    spool_depth: Count
+    spool_dropped: Count
+    oldest_unsent: Time | None
+    memory_mb: Seconds
+    temperature_c: float | None
+    throttled: bool | None
+    clock: Clock
+    versions: dict[str, str]
+
+
+Message = Counts | Status | Model | Health
+MESSAGES: dict[Kind, type[Counts | Status | Model | Health]] = {
+    "counts": Counts,
+    "status": Status,
+    "model": Model,
+    "health": Health,
+}
+
+_encoder = Encoder()
+_decoders: dict[type, Decoder[Message]] = {kind: Decoder(kind) for kind in MESSAGES.values()}
+M = TypeVar("M", Counts, Status, Model, Health)
+
+
+def encode(message: Message) -> bytes:
+    """A message -> its JSON, keys in the order of its fields."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes, kind: type[M]) -> M:
+    """JSON bytes -> a message of the kind expected; BadMessage that says at which key it fails."""
+    if len(payload) > MAX_BYTES:
+        raise BadMessage(f"{kind.__name__.lower()}: {len(payload)} bytes, at most {MAX_BYTES}")
+    try:
+        message = _decoders[kind].decode(payload)
+    except (DecodeError, ValidationError, UnicodeDecodeError) as error:
+        raise BadMessage(f"{kind.__name__.lower()}: {error}") from error
+    assert isinstance(message, kind)
+    return message
