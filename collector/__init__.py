@@ -1,0 +1,1 @@
+"""MQTT -> CSV -> pandas -> page: receives the counts of devices, keeps them, and shows them. No opencv, no tensorflow."""

@@ -1,0 +1,76 @@
+"""Counts -> one row of CSV, under a header that is the contract of the store."""
+
+from contract.errors import BadMessage
+from contract.labels import labelset
+from contract.message import Counts
+
+FIXED = (
+    "schema",
+    "site",
+    "device",
+    "boot",
+    "seq",
+    "start",
+    "end",
+    "clock",
+    "coverage",
+    "degraded",
+    "merged",
+    "privacy_k",
+    "model_detector",
+    "model_expression",
+)
+"""Columns that every file has, in the message's order; one column a label follows."""
+
+DERIVED = ("date", "bucket", "weekday", "days", "windows", "visits", "seconds", "watched_s", "degraded_s", "degraded_share")
+"""Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
+
+
+def header(labels: tuple[str, ...]) -> str:
+    """Labels in the message's order -> the first line of their file."""
+    return ",".join(FIXED + labels) + "\n"
+
+
+def row(counts: Counts) -> str:
+    """A message -> its line; BadMessage for what the store cannot hold.
+
+    Times are RFC 3339 in UTC with ``Z``; reasons of degradation are joined with ``|``.
+    """
+    for label in counts.visits:
+        if label in FIXED or label in DERIVED:
+            raise BadMessage(f"counts: label {label!r} is the name of a column")
+    cells = (
+        counts.schema,
+        counts.site,
+        counts.device,
+        counts.boot,
+        counts.seq,
+        _rfc3339(counts.start.isoformat()),
+        _rfc3339(counts.end.isoformat()),
+        counts.clock,
+        counts.coverage,
+        "|".join(counts.degraded),
+        counts.merged,
+        counts.privacy.k,
+        _quoted("model.detector", counts.model.detector),
+        _quoted("model.expression", counts.model.expression),
+        *counts.visits.values(),
+    )
+    return ",".join(map(str, cells)) + "\n"
+
+
+def file_name(counts: Counts, writer: str) -> str:
+    """A message and the collector's name -> the file within the store that the row belongs in."""
+    date = counts.start.date().isoformat()
+    return f"date={date}/site={counts.site}/counts-{labelset(counts.visits)}-{writer}.csv"
+
+
+def _rfc3339(iso: str) -> str:
+    return iso.replace("+00:00", "Z")
+
+
+def _quoted(key: str, text: str) -> str:
+    """Free text -> a cell of RFC 4180; it may hold anything printable, and so no line break."""
+    if not text.isprintable():
+        raise BadMessage(f"counts: a character in {key} cannot be printed")
+    return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text

@@ -1,0 +1,87 @@
+"""TOML -> what the collector is told: which broker, which store, which page."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from contract.errors import SettingsError
+from contract.settings import read_toml
+from contract.topics import ID_PATTERN
+
+NO_FILE = Path("/dev/null")
+"""Read in place of a configuration file when there is none: every setting has a default."""
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file: read-only, by keyword, and an unknown key is an error."""
+
+
+class Tls(Strict):
+    """Files in PEM; without ``ca`` the system's authorities are trusted."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Broker(Strict):
+    """Where the messages come from. ``session_expiry_s`` is how long the broker keeps them for a collector that is away."""
+
+    host: Annotated[str, Meta(min_length=1)] = "localhost"
+    port: Port = 1883
+    username: str | None = None
+    password_file: str | None = None
+    tls: Tls | None = None
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+    session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
+    in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 1000
+    """Messages that the broker may have sent and not yet seen acknowledged; also the largest group on its way to disk."""
+
+    def password(self) -> str | None:
+        """The first line of ``password_file``; SettingsError if it cannot be read."""
+        if self.password_file is None:
+            return None
+        try:
+            return Path(self.password_file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"broker.password_file {self.password_file}: {error}") from error
+
+
+class Store(Strict):
+    """Where the rows go. ``writer`` is this collector's own name: two collectors never share a file."""
+
+    root: Annotated[str, Meta(min_length=1)] = "store"
+    writer: Annotated[str, Meta(pattern=ID_PATTERN)] = "collector"
+    group_s: Annotated[float, Meta(gt=0, le=10)] = 0.2
+    """The longest that a message waits for others before its group goes to disk."""
+    dead_letter_bytes: Annotated[int, Meta(ge=1024)] = 8 * 2**20
+    """Messages set aside fill at most two files of this size."""
+
+    @property
+    def path(self) -> Path:
+        """``root`` as a path."""
+        return Path(self.root)
+
+
+class Page(Strict):
+    """Where the page is served. It has no login: beyond this machine, put a proxy that has one before it."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 8050
+    zone: str = "UTC"
+
+
+class Settings(Strict):
+    """The whole file."""
+
+    broker: Broker = Broker()
+    store: Store = Store()
+    page: Page = Page()
+
+
+def read_settings(path: Path | None, overrides: tuple[str, ...] = ()) -> Settings:
+    """A TOML file, or None for the defaults, with ``key.path=value`` on top -> settings; SettingsError otherwise."""
+    return read_toml(path or NO_FILE, Settings, overrides)

@@ -1,0 +1,1 @@
+"""The daemon: camera frames in, counts of expressions out; no picture leaves this process."""

@@ -1,0 +1,103 @@
+"""NAME.tflite and NAME.json -> a checked model that gives what its card promises."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from contract.card import Card, ClassifierCard, DetectorCard, Golden, read_card, unpack
+from contract.errors import BundleError
+from edge.interpreter import Interpreter
+
+C = TypeVar("C", DetectorCard, ClassifierCard)
+SHIPPED = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle(Generic[C]):
+    """A card and the model it describes, proved to belong together."""
+
+    card: C
+    model: Interpreter
+
+
+def load(card_path: Path, kind: type[C], threads: int = 1) -> Bundle[C]:
+    """The path of a card (``NAME.json``, its model ``NAME.tflite`` beside it) -> the bundle, golden samples replayed.
+
+    BundleError if a file is missing, the hash, task, shape or label count is wrong, or a golden sample comes out
+    differently.
+    """
+    card = _read(card_path, lambda content: read_card(content, str(card_path)))
+    if not isinstance(card, kind):
+        raise BundleError(f"{card_path}: the card is of another task than the {kind.__name__} asked for")
+    model_path = card_path.with_suffix(".tflite")
+    content = _read(model_path, bytes)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.sha256:
+        raise BundleError(f"{model_path}: sha256 is {digest[:12]}..., the card says {card.sha256[:12]}...")
+    try:
+        model = Interpreter(content, threads)
+        _check_shapes(card, model)
+        for golden in card.golden:
+            _replay(golden, card, model)
+    except BundleError as error:
+        raise BundleError(f"{model_path}: {error}") from error
+    return Bundle(card, model)
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, into: Callable[[bytes], T]) -> T:
+    try:
+        return into(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+
+
+def _check_shapes(card: Card, model: Interpreter) -> None:
+    """BundleError unless input and outputs of the model are those of the card."""
+    wanted = (card.input.height, card.input.width, card.input.channels)
+    if model.input.shape[1:] != wanted:
+        raise BundleError(f"input is {model.input.shape[1:]}, the card says {wanted} (height, width, channels)")
+    if not np.isclose(model.input.scale, card.input.scale) or model.input.zero_point != card.input.zero_point:
+        raise BundleError(f"input scale {model.input.scale}, zero point {model.input.zero_point}: not the card's")
+    outputs = {name: tensor.shape[1:] for name, tensor in model.outputs.items()}
+    expected = _outputs(card)
+    if outputs != expected:
+        raise BundleError(f"outputs are {outputs}, the card needs {expected}")
+
+
+def _outputs(card: Card) -> dict[str, tuple[int, ...]]:
+    """Name -> shape without the batch of what the card's task needs."""
+    if isinstance(card, ClassifierCard):
+        return {"logits": (len(card.labels),)}
+    cells = sum(-(-card.input.height // s) * -(-card.input.width // s) for s in card.strides)
+    return {"scores": (cells, 1), "boxes": (cells, 4), "landmarks": (cells, 2 * len(card.landmarks))}
+
+
+def _replay(golden: Golden, card: Card, model: Interpreter) -> None:
+    """BundleError if the model's answer to a golden sample is further off than its tolerance."""
+    shape = (1, card.input.height, card.input.width, card.input.channels)
+    try:
+        pixels = np.frombuffer(unpack(golden.input), np.uint8).reshape(shape)
+        promised = np.frombuffer(unpack(golden.output), np.int8).astype(np.int32)
+    except ValueError as error:
+        raise BundleError(f"golden sample {golden.name!r}: {error}") from error
+    given = golden_output(model, pixels).astype(np.int32)
+    if given.shape != promised.shape:
+        raise BundleError(f"golden sample {golden.name!r}: {given.size} output values, the card has {promised.size}")
+    off = int(np.abs(given - promised).max())
+    if off > golden.tolerance:
+        raise BundleError(f"golden sample {golden.name!r}: off by {off} steps, at most {golden.tolerance} allowed")
+
+
+def golden_output(model: Interpreter, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[
+    tuple[int], np.dtype[np.int8]
+]:
+    """What a golden sample keeps of a model's answer: all int8 output values, in the order of the outputs' names."""
+    raw = model.run(pixels)
+    return np.concatenate([raw[name].ravel() for name in sorted(raw)])

@@ -1,0 +1,26 @@
+"""The daemon's own errors, named for what is done about them.
+
+FacetallyError
+├── CameraLost         try again, with back-off
+├── ClipError          stop: a file does not open or ends too early (exit 2)
+├── SpoolError         set the file aside, start a new one
+└── RuntimeMissing     stop: no TFLite runtime works here (exit 2)
+"""
+
+from contract.errors import FacetallyError
+
+
+class CameraLost(FacetallyError):
+    """A live source does not open, or gave no frame within its limit."""
+
+
+class ClipError(FacetallyError):
+    """A video, animation or folder of pictures that does not open, holds no picture, or is cut off."""
+
+
+class SpoolError(FacetallyError):
+    """The spool's file is not a database, or is damaged."""
+
+
+class RuntimeMissing(FacetallyError):
+    """None of the TFLite runtimes could make an interpreter."""

@@ -1,0 +1,70 @@
+"""The words of the design as values: frame, face, expression, sighting, track."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""Grey levels, (height, width), 0 black to 255 white."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, width, height in pixels of the frame; may reach over its border."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture and when it was taken, in seconds of a clock that never goes back."""
+
+    pixels: Pixels
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Where a face is: box and landmarks (right eye, left eye, nose, right and left corner of the mouth; x, y in pixels
+    of the frame; left and right are the person's own), and the detector's score, 0 to 1."""
+
+    box: Box
+    score: float
+    landmarks: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The middle of the box, pixels."""
+        x, y, w, h = self.box
+        return x + w / 2, y + h / 2
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box, pixels."""
+        return max(self.box[2], self.box[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What the classifier says of one face in one frame: probabilities in the order of the bundle's labels, and whether
+    the sighting is good enough for a verdict (size, sharpness, certainty)."""
+
+    probabilities: tuple[float, ...]
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One visitor as far as seen: number (never reused in a run), latest face, first and last second, sightings."""
+
+    number: int
+    face: Face
+    first: float
+    last: float
+    sightings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A track's face in one frame with its expression."""
+
+    track: int
+    expression: Expression

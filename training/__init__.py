@@ -1,0 +1,1 @@
+"""Data -> float models and their reports, on a workstation."""

@@ -1,0 +1,108 @@
+"""Collages -> targets of the face detector's cells, and the loss on them."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from edge.detect import cells
+from training.collage import Collage, Collages
+from training.scenes import Floats, Scene
+
+STRIDES = (8, 16, 32)
+SIDES = {8: (0.0, 52.0), 16: (32.0, 116.0), 32: (80.0, 1e9)}
+"""Which faces a stride answers for, by the longer side in pixels; the ranges overlap, so that none falls between."""
+COLUMNS = 17
+"""Of a target row: heat 1, box 4, landmarks 10, weight of the heat, weight of the landmarks."""
+
+
+class Batches:
+    """Step -> a batch (pixels (n, h, w, 1) uint8, targets (n, cells, 17) float32); the same step, the same batch."""
+
+    def __init__(self, scenes: Sequence[Scene], size: tuple[int, int], batch: int, seed: int) -> None:
+        self._collages, self._batch, self._seed = Collages(scenes, size), batch, seed
+        self._cells = cells(size, STRIDES)
+
+    def __call__(self, step: int) -> tuple[NDArray[np.uint8], Floats]:
+        """The batch of a step, by random numbers of seed and step alone."""
+        rng = np.random.default_rng((self._seed, step))
+        drawn = [self._collages.draw(rng) for _ in range(self._batch)]
+        pixels = np.stack([collage.pixels for collage in drawn])[..., None]
+        return pixels, np.stack([targets(collage, self._cells) for collage in drawn])
+
+
+def targets(collage: Collage, at: Floats) -> Floats:
+    """A collage, cells (n, 3) -> target rows (n, 17).
+
+    Heat is 1 in the cell nearest to a face's centre and falls off around it (Law and Deng 2018, CornerNet; Zhou et al.
+    2019, Objects as Points), on every stride that answers for the face's size; box and landmarks stand in all cells
+    with heat, encoded as `edge.detect.decode` reads them. Places that only may be faces weigh nothing.
+    """
+    rows = np.zeros((len(at), COLUMNS), np.float32)
+    rows[:, 15] = 1
+    x, y, stride = at.T
+    for left, top, width, height in collage.boxes[~collage.sure]:
+        rows[(x > left) & (x < left + width) & (y > top) & (y < top + height), 15] = 0
+    boxes, landmarks = collage.boxes[collage.sure], collage.landmarks[collage.sure]
+    order = np.argsort(-boxes[:, 2:].prod(1))  # the smaller face comes later and keeps its cells
+    for (left, top, width, height), points in zip(boxes[order], landmarks[order], strict=True):
+        side = max(width, height)
+        middle = np.array([left + width / 2, top + height / 2])
+        distance = np.hypot(x - middle[0], y - middle[1]) / stride
+        heat = np.exp(-((distance / (0.12 * side / stride + 0.45)) ** 2) / 2)
+        for level, (low, high) in SIDES.items():
+            if not low <= side < high:
+                continue
+            here = stride == level
+            nearest = np.flatnonzero(here)[distance[here].argmin()]
+            heat[nearest] = 1.0
+            mine = here & (heat > np.maximum(rows[:, 0], 0.1))
+            rows[mine, 0] = heat[mine]
+            rows[mine, 15] = 1
+            offset, scale = at[mine, :2], stride[mine, None]
+            rows[mine, 1:3] = (middle - offset) / scale
+            rows[mine, 3:5] = np.log(np.array([width, height]) / scale)
+            known = bool(np.isfinite(points).all())
+            if known:
+                rows[mine, 5:15] = (points.reshape(1, 5, 2) - offset[:, None]).reshape(-1, 10) / scale
+            rows[mine, 16] = known
+    return rows
+
+
+@keras.saving.register_keras_serializable("facetally")
+def loss(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:
+    """Targets (n, cells, 17), outputs (n, cells, 15) -> one number: focal loss of the heat, overlap and offsets of boxes,
+    offsets of landmarks, over the number of faces."""
+    heat, logit = wanted[..., 0], given[..., 0]
+    share = ops.sigmoid(logit)
+    centre = ops.cast(heat > 0.999, "float32")
+    found = centre * ops.square(1 - share) * ops.softplus(-logit)
+    false = (1 - centre) * ops.power(1 - heat, 4) * ops.square(share) * ops.softplus(logit)
+    faces = ops.maximum(ops.sum(centre), 1.0)
+    score = ops.sum((found + false) * wanted[..., 15]) / faces
+    near = heat * ops.cast(heat > 0.3, "float32")
+    total = ops.maximum(ops.sum(near), 1.0)
+    box = ops.sum(near * _box_loss(wanted[..., 1:5], given[..., 1:5])) / total
+    points = ops.mean(_smooth(wanted[..., 5:15] - given[..., 5:15]) / ops.exp(wanted[..., 3:4]), -1)
+    known = near * wanted[..., 16]
+    place = ops.sum(known * points) / ops.maximum(ops.sum(known), 1.0)
+    return score + 2.0 * box + 4.0 * place
+
+
+def _box_loss(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:
+    """Encoded boxes (..., 4) twice -> 1 - intersection over union, plus the encodings' own distance."""
+    sides, other = ops.exp(wanted[..., 2:]), ops.exp(ops.clip(given[..., 2:], -6.0, 6.0))
+    low = ops.maximum(wanted[..., :2] - sides / 2, given[..., :2] - other / 2)
+    high = ops.minimum(wanted[..., :2] + sides / 2, given[..., :2] + other / 2)
+    shared = ops.prod(ops.maximum(high - low, 0.0), -1)
+    union = ops.prod(sides, -1) + ops.prod(other, -1) - shared
+    distance = ops.concatenate([(wanted[..., :2] - given[..., :2]) / sides, wanted[..., 2:] - given[..., 2:]], -1)
+    return 1 - shared / (union + 1e-6) + ops.mean(_smooth(distance), -1)
+
+
+def _smooth(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Quadratic near zero, linear beyond one tenth (Girshick 2015, smooth L1)."""
+    size = ops.abs(x)
+    return ops.where(size < 0.1, 5 * ops.square(size), size - 0.05)

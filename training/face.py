@@ -1,0 +1,44 @@
+"""The face detector: scenes -> cache -> model -> report."""
+
+from pathlib import Path
+
+import keras
+
+from training import scenes
+from training.detect import Batches, loss
+from training.loop import schedule, train
+from training.networks import face_detector
+from training.recipe import DetectorRecipe
+
+
+class FaceTask:
+    """How a `DetectorRecipe` is prepared, trained and evaluated."""
+
+    def __init__(self, recipe: DetectorRecipe) -> None:
+        self._recipe = recipe
+
+    def prepare(self, data: Path, run: Path) -> None:
+        """scenes.zip and its lists -> ``run/cache.npz``."""
+        scenes.prepare(data, run / "cache.npz")
+
+    def train(self, run: Path) -> None:
+        """The cache's training part -> ``run/model.keras``."""
+        recipe = self._recipe
+        part, _ = scenes.split(list(scenes.read(run / "cache.npz")))
+        batches = Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)
+        train(self._make, batches, recipe.steps, run)
+
+    def _make(self) -> keras.Model:
+        recipe = self._recipe
+        keras.utils.set_random_seed(recipe.seed)
+        model = face_detector(recipe.height, recipe.width)
+        rate = schedule(recipe.peak_rate, recipe.steps)
+        optimiser = keras.optimizers.AdamW(
+            rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema, clipnorm=10.0
+        )
+        model.compile(optimiser, loss)
+        return model
+
+    def evaluate(self, run: Path) -> None:
+        """The validation part and the model -> ``run/report.json``."""
+        raise NotImplementedError

@@ -1,0 +1,55 @@
+"""A TOML file -> how one model is made."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from contract.settings import read_toml
+
+Positive = Annotated[int, Meta(gt=0)]
+
+
+class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What both tasks set: the name of the model, its input, and how long and with what it is trained."""
+
+    name: str
+    width: Positive
+    height: Positive
+    steps: Positive
+    batch: Positive
+    peak_rate: float
+    weight_decay: float = 1e-4
+    ema: float = 0.998
+    seed: int = 1
+
+
+class DetectorRecipe(Common, tag_field="task", tag="detect", kw_only=True):
+    """A face detector from scenes with boxes."""
+
+
+class ClassifierRecipe(Common, tag_field="task", tag="classify", kw_only=True):
+    """An expression classifier from FER2013 with FER+ votes and from photographs.
+
+    ``labels`` maps each label of the model, in its order, onto weights of FER+ votes:
+    ``happiness = {happiness = 1}``, or ``satisfied = {happiness = 1, surprise = 0.5}``.
+    """
+
+    labels: dict[str, dict[str, float]]
+    network: str
+    margin: float
+    align: str = "none"
+    photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    min_face_px: Positive = 24
+
+
+Recipe = DetectorRecipe | ClassifierRecipe
+
+
+class _Holder(Struct, frozen=True, forbid_unknown_fields=True):
+    model: Recipe
+
+
+def read(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """A recipe file (one table, ``[model]``) -> the recipe; SettingsError that names file, key and what is allowed."""
+    return read_toml(path, _Holder, overrides).model

@@ -1,0 +1,30 @@
+"""A recipe -> what preparing, training and evaluating it means."""
+
+from pathlib import Path
+from typing import Protocol
+
+from training.recipe import DetectorRecipe, Recipe
+
+
+class Task(Protocol):
+    """The three steps of one model; each reads and writes the run's folder."""
+
+    def prepare(self, data: Path, run: Path) -> None:
+        """Data -> ``run/cache.npz``."""
+
+    def train(self, run: Path) -> None:
+        """``run/cache.npz`` -> ``run/model.keras``."""
+
+    def evaluate(self, run: Path) -> None:
+        """``run/model.keras`` -> ``run/report.json`` and pictures."""
+
+
+def of(recipe: Recipe) -> Task:
+    """The task that a recipe is a recipe for."""
+    if isinstance(recipe, DetectorRecipe):
+        from training.face import FaceTask  # noqa: PLC0415
+
+        return FaceTask(recipe)
+    from training.expression import ExpressionTask  # noqa: PLC0415
+
+    return ExpressionTask(recipe)
