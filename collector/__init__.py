@@ -1,1 +1,1 @@
-"""MQTT -> CSV -> pandas -> page: receives the counts of devices, keeps them, and shows them. No opencv, no tensorflow."""
+"""MQTT -> CSV -> pandas -> page: receives the counts of devices, keeps them and shows them. No opencv or tensorflow."""

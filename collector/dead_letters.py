@@ -5,21 +5,27 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from collector.errors import StoreFailed
+from collector.store import mend
+
 NAME = "dead-letters.jsonl"
+OLDER = "dead-letters.1.jsonl"
 KEEP = 4096
 """Characters of a payload that are kept; its length is always told."""
 
 
 class DeadLetters:
-    """``<root>/dead-letters.jsonl``, and the one before it: when full, it takes the place of the older one."""
+    """``<root>/dead-letters.jsonl`` of at most ``max_bytes``; when full it takes the place of the older one."""
 
     def __init__(self, root: Path, max_bytes: int) -> None:
-        self.count = 0
         self._path = root / NAME
         self._max_bytes = max_bytes
+        self._lines: list[bytes] = []
+        if self._path.exists():
+            mend(self._path)
 
     def add(self, topic: str, payload: bytes, reason: str, now: datetime) -> None:
-        """Append one line, and see it on disk before the message is acknowledged."""
+        """Prepare one line; `flush` brings it to disk."""
         letter = {
             "time": now.isoformat().replace("+00:00", "Z"),
             "topic": topic,
@@ -27,13 +33,23 @@ class DeadLetters:
             "bytes": len(payload),
             "payload": payload[: 4 * KEEP].decode("utf-8", "backslashreplace")[:KEEP],
         }
-        line = json.dumps(letter).encode() + b"\n"
+        self._lines.append(json.dumps(letter).encode() + b"\n")
+
+    def flush(self) -> None:
+        """Bring the prepared lines to disk; StoreFailed if that cannot be done."""
+        try:
+            while self._lines:
+                self._append()
+        except OSError as error:
+            raise StoreFailed(f"{self._path}: {error.strerror}") from error
+
+    def _append(self) -> None:
+        """Write as many lines as fit, at least one into an empty file."""
         with self._path.open("ab") as file:
-            if file.tell() and file.tell() + len(line) > self._max_bytes:
-                older = self._path.with_suffix(".1.jsonl")
-                self._path.replace(older)
-        with self._path.open("ab") as file:
-            file.write(line)
+            size = file.tell()
+            while self._lines and (size == 0 or size + len(self._lines[0]) <= self._max_bytes):
+                size += file.write(self._lines.pop(0))
             file.flush()
             os.fsync(file.fileno())
-        self.count += 1
+        if self._lines:
+            self._path.replace(self._path.with_name(OLDER))

@@ -22,7 +22,18 @@ FIXED = (
 )
 """Columns that every file has, in the message's order; one column a label follows."""
 
-DERIVED = ("date", "bucket", "weekday", "days", "windows", "visits", "seconds", "watched_s", "degraded_s", "degraded_share")
+DERIVED = (
+    "date",
+    "bucket",
+    "weekday",
+    "days",
+    "windows",
+    "visits",
+    "seconds",
+    "watched_s",
+    "degraded_s",
+    "degraded_share",
+)
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
 
 

@@ -19,7 +19,7 @@ class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file: read-only, by keyword, and an unknown key is an error."""
 
 
-class Tls(Strict):
+class Tls(Strict, frozen=True, kw_only=True):
     """Files in PEM; without ``ca`` the system's authorities are trusted."""
 
     ca: str | None = None
@@ -27,8 +27,8 @@ class Tls(Strict):
     key: str | None = None
 
 
-class Broker(Strict):
-    """Where the messages come from. ``session_expiry_s`` is how long the broker keeps them for a collector that is away."""
+class Broker(Strict, frozen=True, kw_only=True):
+    """Where the messages come from; the broker keeps them ``session_expiry_s`` for a collector that is away."""
 
     host: Annotated[str, Meta(min_length=1)] = "localhost"
     port: Port = 1883
@@ -38,7 +38,7 @@ class Broker(Strict):
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
     in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 1000
-    """Messages that the broker may have sent and not yet seen acknowledged; also the largest group on its way to disk."""
+    """Messages that the broker may send before one is acknowledged; also the largest group on its way to disk."""
 
     def password(self) -> str | None:
         """The first line of ``password_file``; SettingsError if it cannot be read."""
@@ -50,7 +50,7 @@ class Broker(Strict):
             raise SettingsError(f"broker.password_file {self.password_file}: {error}") from error
 
 
-class Store(Strict):
+class Store(Strict, frozen=True, kw_only=True):
     """Where the rows go. ``writer`` is this collector's own name: two collectors never share a file."""
 
     root: Annotated[str, Meta(min_length=1)] = "store"
@@ -66,7 +66,7 @@ class Store(Strict):
         return Path(self.root)
 
 
-class Page(Strict):
+class Page(Strict, frozen=True, kw_only=True):
     """Where the page is served. It has no login: beyond this machine, put a proxy that has one before it."""
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
@@ -74,7 +74,7 @@ class Page(Strict):
     zone: str = "UTC"
 
 
-class Settings(Strict):
+class Settings(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     broker: Broker = Broker()

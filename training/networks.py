@@ -1,8 +1,11 @@
 """Names and sizes -> the float networks, in Keras 3."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 
@@ -47,3 +50,66 @@ def face_detector(height: int, width: int) -> keras.Model:
         place = layers.Conv2D(14, 1, name=f"place{name}")(y)
         parts.append(layers.Reshape((-1, 15))(layers.Concatenate()([score, place])))
     return keras.Model(pixels, layers.Concatenate(axis=1, name="cells")(parts), name="face")
+
+
+def cnn(side: int, labels: int) -> keras.Model:
+    """The classic baseline: convolutions, max pooling, dropout, dense. Pixels (n, side, side, 1) -> logits (n, labels)."""
+    pixels = keras.Input((side, side, 1), name="pixels")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    for filters in (32, 64, 128):
+        x = _conv(_conv(x, filters), filters)
+        x = layers.Dropout(0.2)(layers.MaxPooling2D()(x))
+    x = layers.Dense(256, activation="relu")(layers.Flatten()(x))
+    return keras.Model(pixels, layers.Dense(labels, name="logits")(layers.Dropout(0.5)(x)), name="cnn")
+
+
+def transfer(side: int, labels: int, weights: Path) -> keras.Model:
+    """The face-recognition backbone of ``weights`` (``NAME.npz`` with ``NAME.json`` beside it), pooled, with a new head.
+
+    Pixels (n, side, side, 1) in 0..255 -> logits (n, labels). Symmetric padding as in the backbone's own framework.
+    """
+    pixels = keras.Input((side, side, 1), name="pixels")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    made: dict[str, Any] = {}
+    specs = json.loads(weights.with_suffix(".json").read_text())["layers"]
+    for spec in specs:
+        if spec["op"] == "Flatten":
+            break
+        if spec["op"] == "min":
+            continue  # ReLU6 stands as max 0, min 6
+        x = layers.Add()([made[name] for name in spec["inputs"]]) if spec["op"] == "elemwise_add" else _layer(x, spec)
+        made[spec["layer"]] = x
+    x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(pixels, layers.Dense(labels, name="logits")(x), name="transfer")
+    _load(model, weights)
+    return model
+
+
+def _layer(x: Any, spec: dict[str, Any]) -> Any:
+    """One layer of the backbone's list, named as there."""
+    name = spec["layer"]
+    if spec["op"] == "max":
+        return layers.ReLU(max_value=6.0)(x)
+    if spec["op"] == "batchnorm":
+        return layers.BatchNormalization(epsilon=spec["eps"], momentum=0.97, name=name)(x)
+    size, stride = (int(spec[key].strip("()").split(",")[0]) for key in ("kernel", "stride"))
+    if size > 1 and stride > 1:
+        x = layers.ZeroPadding2D(size // 2)(x)
+    padding = "valid" if stride > 1 or size == 1 else "same"
+    if spec["groups"] > 1:
+        return layers.DepthwiseConv2D(size, stride, padding, use_bias=spec["bias"], name=name)(x)
+    return layers.Conv2D(spec["out"], size, stride, padding, use_bias=spec["bias"], name=name)(x)
+
+
+def _load(model: keras.Model, weights: Path) -> None:
+    """Put the backbone's arrays into the layers of the same names; (out, in, kh, kw) becomes Keras's order."""
+    with np.load(weights) as held:
+        for layer in model.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                parts = ("gamma", "beta", "moving_mean", "moving_var")
+                layer.set_weights([held[f"{layer.name}_{part}"] for part in parts])
+            elif isinstance(layer, layers.DepthwiseConv2D):
+                layer.set_weights([held[f"{layer.name}_weight"].transpose(2, 3, 0, 1)])
+            elif isinstance(layer, layers.Conv2D):
+                bias = [held[f"{layer.name}_bias"]] if layer.use_bias else []
+                layer.set_weights([held[f"{layer.name}_weight"].transpose(2, 3, 1, 0), *bias])

@@ -1,7 +1,7 @@
 """A TOML file -> how one model is made."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -36,9 +36,10 @@ class ClassifierRecipe(Common, tag_field="task", tag="classify", kw_only=True):
     """
 
     labels: dict[str, dict[str, float]]
-    network: str
+    network: Literal["cnn", "transfer"]
+    backbone: str | None = None
     margin: float
-    align: str = "none"
+    align: Literal["none", "eyes"] = "none"
     photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
     min_face_px: Positive = 24
 

@@ -1,0 +1,156 @@
+"""Status, model, health and the times of counts -> what is known of each device, kept in ``devices.json``."""
+
+import logging
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from collector.errors import StoreFailed
+from collector.logs import line
+from collector.store import sync_folder
+from contract.message import Health, Message, Model, Status
+from contract.topics import Address
+
+NAME = "devices.json"
+MAX_DEVICES = 10_000
+"""More are not kept, so that nobody can fill the memory with invented names."""
+FORMER = 16
+"""Boots before the present one that are remembered."""
+
+_log = logging.getLogger(__name__)
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """One device as it was last heard of. Times are UTC; None where nothing has been heard."""
+
+    site: str
+    device: str
+    state: Literal["unknown", "online", "stopping", "offline"] = "unknown"
+    boot: str | None = None
+    former: tuple[str, ...] = ()
+    seen: datetime | None = None
+    """When the last message came that the broker had not kept from earlier."""
+    counted: datetime | None = None
+    """The latest ``end`` of its windows."""
+    model: Model | None = None
+    health: Health | None = None
+
+
+class DevicesFile(Struct, frozen=True, kw_only=True):
+    """``<root>/devices.json``."""
+
+    schema: Literal[1] = 1
+    devices: tuple[Device, ...] = ()
+
+
+def heard(device: Device, message: Message, retained: bool, now: datetime) -> Device:
+    """A device and a message of it -> the device afterwards. ``retained``: the broker had kept it from earlier."""
+    if not retained:
+        device = replace(device, seen=now)
+    if isinstance(message, Status):
+        return _told(device, message, retained)
+    if isinstance(message, Model):
+        return replace(device, model=message)
+    if isinstance(message, Health):
+        if message.boot in device.former:
+            return device
+        return _alive(replace(device, health=message), message.boot, retained)
+    if device.counted and message.end <= device.counted:
+        return device
+    return _alive(replace(device, counted=message.end), message.boot, retained)
+
+
+def _told(device: Device, status: Status, retained: bool) -> Device:
+    """``online`` always counts. An end counts for the present boot only, or it is the late will of a former one.
+
+    A boot never heard of may end only in a retained message, sent while nobody listened here: live, its ``online``
+    would have come first.
+    """
+    if status.state == "online" or device.boot in (None, status.boot):
+        return replace(_booted(device, status.boot), state=status.state)
+    if retained and status.boot not in device.former:
+        return replace(_booted(device, status.boot), state=status.state)
+    return device
+
+
+def _alive(device: Device, boot: str, retained: bool) -> Device:
+    """Counts or health of a boot not heard of before, while the status speaks of an end: a will came after ``online``.
+
+    Counts that waited in a device's spool may be of a former boot, so nothing is concluded while a boot is online.
+    """
+    if device.boot is None:
+        return _booted(device, boot)
+    if retained or device.state in ("online", "unknown") or boot == device.boot or boot in device.former:
+        return device
+    return replace(_booted(device, boot), state="online")
+
+
+def _booted(device: Device, boot: str) -> Device:
+    if device.boot in (None, boot):
+        return replace(device, boot=boot)
+    former = tuple(old for old in (*device.former, device.boot) if old not in (None, boot))
+    return replace(device, boot=boot, former=former[-FORMER:])
+
+
+class Devices:
+    """The devices heard of, in memory and in ``<root>/devices.json``.
+
+    The file may be some seconds behind: all it holds comes again, retained by the broker, at the next connection.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / NAME
+        self._known = {(device.site, device.device): device for device in read_devices(root)}
+        self._changed = False
+
+    def note(self, address: Address, message: Message, retained: bool, now: datetime) -> None:
+        """Take in one message."""
+        key = (address.site, address.device)
+        if key not in self._known and len(self._known) >= MAX_DEVICES:
+            _log.warning(line("too_many_devices", most=MAX_DEVICES, site=address.site, device=address.device))
+            return
+        before = self._known.get(key) or Device(site=address.site, device=address.device)
+        after = heard(before, message, retained, now)
+        if isinstance(message, Status) and after.state != before.state:
+            _log.info(line("device", site=after.site, device=after.device, state=after.state, boot=after.boot))
+        self._known[key] = after
+        self._changed = True
+
+    def save(self) -> None:
+        """Replace the file if something has changed; StoreFailed if that cannot be done."""
+        if not self._changed:
+            return
+        text = msgspec.json.encode(DevicesFile(devices=tuple(_in_order(self._known.values()))))
+        draft = self._path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            with draft.open("wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+            sync_folder(self._path.parent)
+        except OSError as error:
+            raise StoreFailed(f"{self._path}: {error.strerror}") from error
+        self._changed = False
+
+
+def read_devices(root: Path) -> tuple[Device, ...]:
+    """The devices in ``<root>/devices.json``, none if there is no such file or it cannot be understood."""
+    path = root / NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DevicesFile).devices
+    except FileNotFoundError:
+        return ()
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.warning(line("devices_unreadable", file=path, reason=error))
+        return ()
+
+
+def _in_order(devices: Iterable[Device]) -> list[Device]:
+    return sorted(devices, key=lambda device: (device.site, device.device))

@@ -1,0 +1,194 @@
+"""Counts -> rows of CSV on disk, each once, whenever the power goes.
+
+``<root>/date=YYYY-MM-DD/site=<site>/counts-<labelset>-<writer>.csv``, the date being that of ``start`` in UTC. The same
+message always belongs in the same file, so a file's own rows are all that must be known to refuse a repeat, however old
+it is: they are read when a file is first written to, and kept as runs of ``seq``, a few bytes for each boot.
+"""
+
+import fcntl
+import logging
+import os
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from collector.errors import StoreFailed, StoreRefused
+from collector.logs import line
+from collector.rows import file_name, header, row
+from contract.message import Counts
+
+MAX_FILES = 4096
+"""Files whose keys are kept in memory; of more, the longest unused is read again when its turn comes."""
+
+_log = logging.getLogger(__name__)
+
+
+class Runs:
+    """A set of whole numbers, kept as ``[first, past last, first, past last, ...]``: small while they follow on."""
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self) -> None:
+        self._bounds: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._bounds) // 2
+
+    def add(self, number: int) -> bool:
+        """Put a number in; False if it was there."""
+        bounds = self._bounds
+        at = bisect_right(bounds, number)
+        if at % 2:
+            return False
+        left = at > 0 and bounds[at - 1] == number
+        right = at < len(bounds) and bounds[at] == number + 1
+        bounds[at - left : at + right] = [number] * (not left) + [number + 1] * (not right)
+        return True
+
+
+@dataclass(slots=True)
+class _File:
+    """What is known of one file: its header, its keys, and the lines that are not in it yet."""
+
+    header: str
+    seen: dict[tuple[str, str], Runs] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, device: str, boot: str, seq: int) -> bool:
+        return self.seen.setdefault((device, boot), Runs()).add(seq)
+
+
+class Store:
+    """The files of one writer. A context manager: holds the writer's lock, and repairs what a power cut tore."""
+
+    def __init__(self, root: Path, writer: str) -> None:
+        self._root = root
+        self._writer = writer
+        self._files: dict[Path, _File] = {}
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> "Store":
+        try:
+            make_folder(self._root)
+            self._lock = self._take_lock()
+            for path in sorted(self._root.glob(f"date=*/site=*/counts-*-{self._writer}.csv")):
+                mend(path)
+        except OSError as error:
+            raise StoreRefused(f"store {self._root}: {error}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock:
+            self._lock.close()
+
+    def add(self, counts: Counts) -> bool:
+        """Prepare a row; False if its key is there. BadMessage if it cannot be a row, StoreFailed if it cannot be read.
+
+        `flush` brings it to disk; after StoreFailed the store is opened anew.
+        """
+        text = row(counts)
+        path = self._root / file_name(counts, self._writer)
+        file = self._files.pop(path, None) or _read_keys(path, header(tuple(counts.visits)))
+        self._files[path] = file
+        if not file.add(counts.device, counts.boot, counts.seq):
+            return False
+        file.lines.append(text)
+        return True
+
+    def flush(self) -> None:
+        """Bring the prepared rows to disk, one fsync a file; StoreFailed if that cannot be done."""
+        for path, file in self._files.items():
+            if file.lines:
+                try:
+                    _append(path, file.header, "".join(file.lines))
+                except OSError as error:
+                    raise StoreFailed(f"{path}: {error.strerror}") from error
+                file.lines.clear()
+        while len(self._files) > MAX_FILES:
+            del self._files[next(iter(self._files))]
+
+    def _take_lock(self) -> IO[bytes]:
+        """Hold ``<root>/<writer>.lock`` until the process ends, however it ends."""
+        lock = (self._root / f"{self._writer}.lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise StoreRefused(
+                f"store {self._root}: another collector writes there as {self._writer!r};"
+                " give this one its own store.writer"
+            ) from None
+        return lock
+
+
+def mend(path: Path) -> None:
+    """Cut off what stands after the last line break: a write that the power cut short, and that nobody acknowledged."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole, block = 0, b""
+        at = size
+        while at > 0 and not whole:
+            step = min(at, 65_536)
+            at -= step
+            file.seek(at)
+            block = file.read(step)
+            whole = at + block.rfind(b"\n") + 1 if b"\n" in block else 0
+        if whole < size:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+            _log.warning(line("mended", file=path, bytes_cut=size - whole))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they are there after a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_keys(path: Path, expected: str) -> _File:
+    """A file, or the place where there is none yet -> its keys."""
+    known = _File(expected)
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            first = next(file, expected)
+            if first != expected:
+                raise StoreRefused(f"{path}: its header is not {expected.rstrip()!r}; move the file away")
+            for number, text in enumerate(file, 2):
+                cells = text.split(",", 5)
+                if len(cells) != 6 or not cells[4].isascii() or not cells[4].isdigit():
+                    raise StoreRefused(f"{path}: line {number} is no row of counts; move the file away")
+                known.add(cells[2], cells[3], int(cells[4]))
+    except FileNotFoundError:
+        pass
+    except UnicodeDecodeError as error:
+        raise StoreRefused(f"{path}: {error}; move the file away") from error
+    except OSError as error:
+        raise StoreFailed(f"{path}: {error.strerror}") from error
+    return known
+
+
+def _append(path: Path, head: str, text: str) -> None:
+    """Append to a file, or begin it, and return when both are on disk."""
+    make_folder(path.parent)
+    with path.open("ab") as file:
+        new = file.tell() == 0
+        file.write(((head if new else "") + text).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)
