@@ -22,9 +22,9 @@ def load(
 ) -> pd.DataFrame:
     """The windows of a store that start in ``[since, until)``, all if None; of one site if named.
 
-    One row a window, ordered by start, site and device. ``start`` and ``end`` are datetimes in UTC, ``coverage`` float64,
-    `WHOLE` int64, `TEXT` str; then one float64 column a label, NaN where the window's bundle had no such label, so that
-    this is not taken for 0. Only folders of the days asked for are opened; a line that is being written is left out;
+    One row a window, ordered by start, site and device. ``start`` and ``end`` are datetimes in UTC, ``coverage`` is
+    float64, `WHOLE` int64, `TEXT` str; then one float64 column a label, NaN where the window's bundle had no such
+    label, which is not 0. Only folders of the days asked for are opened; a line that is being written is left out;
     repeats, such as two writers may have stored, are dropped by `KEY`. StoreRefused if a file holds something else.
     """
     tables = [table for path in _files(root, since, until, site) if (table := _read(path)) is not None]
@@ -35,8 +35,9 @@ def load(
         frame = frame[frame["start"] >= since]
     if until is not None:
         frame = frame[frame["start"] < until]
-    frame = frame.drop_duplicates(KEY).sort_values(["start", "site", "device", "boot", "seq"], ignore_index=True)
-    return frame[[*FIXED, *labels(frame)]]
+    order = ["start", "site", "device", "boot", "seq"]
+    once: pd.DataFrame = frame.drop_duplicates(KEY).sort_values(order, ignore_index=True)[[*FIXED, *labels(frame)]]
+    return once
 
 
 def labels(frame: pd.DataFrame) -> list[str]:
@@ -85,6 +86,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         for name in TIMES:
             frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
         kinds = dict.fromkeys(WHOLE, "int64") | dict.fromkeys(["coverage", *labels(frame)], "float64")
-        return frame.astype(kinds)
+        typed: pd.DataFrame = frame.astype(kinds)
     except (ValueError, TypeError) as error:
         raise StoreRefused(f"a value in the store: {error}") from error
+    return typed

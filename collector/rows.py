@@ -22,19 +22,11 @@ FIXED = (
 )
 """Columns that every file has, in the message's order; one column a label follows."""
 
-DERIVED = (
-    "date",
-    "bucket",
-    "weekday",
-    "days",
-    "windows",
-    "visits",
-    "seconds",
-    "watched_s",
-    "degraded_s",
-    "degraded_share",
-)
+DERIVED = ("date", "visits", "windows", "seconds", "seconds", "hour", "day", "weekday")
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
+
+END_OF_TIME = 2200
+"""pandas before 3 counts nanoseconds and ends in 2262; one absurd time would make a whole folder unreadable."""
 
 
 def header(labels: tuple[str, ...]) -> str:
@@ -50,6 +42,8 @@ def row(counts: Counts) -> str:
     for label in counts.visits:
         if label in FIXED or label in DERIVED:
             raise BadMessage(f"counts: label {label!r} is the name of a column")
+    if counts.end.year >= END_OF_TIME:
+        raise BadMessage(f"counts: ends in the year {counts.end.year}")
     cells = (
         counts.schema,
         counts.site,

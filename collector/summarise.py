@@ -3,18 +3,18 @@
 Every table here has one float64 column a label and then `FIGURES`. Three things that look alike are kept apart:
 
 - zero: ``visits`` is 0 and ``coverage`` is above 0. Somebody watched, nobody came.
-- gap: ``visits`` is NaN, ``windows`` is 0. Nobody knows.
-- degraded: ``degraded`` above 0, the share of the windows' time in which a device gave a reason for seeing less.
+- gap: ``visits`` is NaN and ``windows`` is 0. Nobody knows.
+- degraded: ``degraded`` is above 0, the share of the windows' time in which a device gave a reason for seeing less.
 
-A window that lies in two buckets adds to both in proportion to the time it has in each, so sums are kept and counts of a
-bucket need not be whole; windows joined under the privacy rule may be hours long. ``coverage`` is the seconds watched,
-sum of coverage times duration, by the bucket's seconds and the number of devices in the table; above 1 only where windows
-of one device overlap, as after a clock was put back. A bucket that has not ended yet is counted whole.
+A window that lies in two buckets adds to both, in proportion to its time in each: sums are kept, and the counts of a
+bucket need not be whole (windows joined under the privacy rule may be hours long). ``coverage`` is the seconds watched,
+the sum of coverage times duration, by the bucket's seconds and the number of devices in the table. It passes 1 only
+where windows of one device overlap, as after a clock was put back; a bucket that has not ended yet counts as whole.
+Windows whose clock was never synchronised have no place in time: only `by_site` and `by_device` count them.
 """
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,7 +23,199 @@ import pandas as pd
 from collector.load import labels
 
 By = Literal["hour", "day", "weekday", "site", "device"]
-FIGURES = ("visits", "windows", "coverage", "degraded")
-"""Visits of all labels; windows that touch the bucket; shares of 1 as said above."""
+FIGURES = ("visits", "windows", "coverage", "degraded", "seconds")
+"""Visits of all labels; windows that touch the bucket; two shares of 1, as said above; the bucket's length."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+HOUR_S = 3600
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, HOUR_S, 3 * HOUR_S, 6 * HOUR_S)
+UNITS = ((HOUR_S, "hour"), (60, "minute"), (1, "second"))
 Span = tuple[datetime, datetime]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def summarise(frame: pd.DataFrame, by: By, zone: ZoneInfo, span: Span | None = None) -> pd.DataFrame:
+    """A table of `collector.load.load` -> one row a bucket; see the function of the name."""
+    if by == "hour":
+        return _named(by_time(frame, HOUR_S, zone, span), "hour")
+    if by == "day":
+        return _named(by_time(frame, None, zone, span), "day")
+    if by == "weekday":
+        return by_weekday(frame, zone, span)
+    return by_site(frame, span) if by == "site" else by_device(frame, span)
+
+
+def by_time(frame: pd.DataFrame, step_s: int | None, zone: ZoneInfo, span: Span | None = None) -> pd.DataFrame:
+    """One row a bucket of ``step_s`` seconds from local midnight on, or of a local day if None, in order, gaps too.
+
+    The index is the bucket's start in ``zone``. Days have 23 to 25 hours as the zone says, and a day's last bucket ends
+    with the day. All buckets that ``span`` or a window touches are there.
+    """
+    frame = _timed(frame)
+    edges = _edges(frame, step_s, zone, span)
+    rows, bucket, seconds = _pieces(frame, edges)
+    lengths_s = np.diff(edges) / 1e6
+    table = _total(frame, rows, seconds, bucket, lengths_s, _devices(frame))
+    starts = pd.DatetimeIndex(edges[:-1].astype("M8[us]"), tz="UTC").tz_convert(zone)
+    table.index = starts.rename("start")
+    return table
+
+
+def by_weekday(frame: pd.DataFrame, zone: ZoneInfo, span: Span | None = None) -> pd.DataFrame:
+    """Seven rows, Monday first, by local day: sums over all days of a name that ``span`` or a window touches."""
+    frame = _timed(frame)
+    edges = _edges(frame, None, zone, span)
+    rows, bucket, seconds = _pieces(frame, edges)
+    middles = pd.DatetimeIndex((edges[:-1] + np.diff(edges) // 2).astype("M8[us]"), tz="UTC").tz_convert(zone)
+    weekday = np.asarray(middles.day_of_week, dtype=np.int64)
+    lengths_s = _sums(weekday, np.diff(edges) / 1e6, 7)
+    table = _total(frame, rows, seconds, weekday[bucket], lengths_s, _devices(frame))
+    table.index = pd.Index(WEEKDAYS, name="weekday")
+    return table
+
+
+def by_site(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
+    """One row a site with a window, in alphabetical order; the bucket is from the first start to the last end."""
+    return _by_sender(frame, ["site"], span)
+
+
+def by_device(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
+    """One row a site and device that has a window; the bucket as in `by_site`."""
+    return _by_sender(frame, ["site", "device"], span)
+
+
+def step_for(frame: pd.DataFrame, span: Span | None = None, most: int = 60) -> int | None:
+    """A bucket's seconds, for at most so many buckets and none shorter than most windows; None stands for a day."""
+    starts, ends = _bounds(_timed(frame), span)
+    if not len(starts):
+        return HOUR_S
+    least = max((ends.max() - starts.min()) / 1e6 / most, float(np.median(ends - starts)) / 1e6)
+    return next((step for step in STEPS_S if step >= least), None)
+
+
+def step_name(step_s: int | None) -> str:
+    """``60`` -> ``"minute"``, ``21600`` -> ``"6 hours"``, None -> ``"day"``."""
+    if step_s is None:
+        return "day"
+    number, unit = next((step_s // size, unit) for size, unit in UNITS if step_s % size == 0)
+    return unit if number == 1 else f"{number} {unit}s"
+
+
+def gaps(table: pd.DataFrame) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """Start and end of each run of buckets of `by_time` without a window."""
+    gap = (table["windows"] == 0).to_numpy()
+    starts = pd.DatetimeIndex(table.index)
+    ends = starts + pd.to_timedelta(table["seconds"].to_numpy(), unit="s")
+    changes = np.flatnonzero(np.diff(np.concatenate(([0], gap.astype(np.int8), [0]))))
+    return [(starts[first], ends[past - 1]) for first, past in zip(changes[::2], changes[1::2], strict=True)]
+
+
+def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None) -> pd.DataFrame:
+    groups = frame.groupby(names, sort=True)
+    starts, ends = _bounds(frame, span)
+    length_s = np.full(groups.ngroups, (ends.max() - starts.min()) / 1e6 if len(starts) else 0.0)
+    starts, ends = _microseconds(frame)
+    code = np.asarray(groups.ngroup(), dtype=np.int64)
+    devices = np.asarray(groups["device"].nunique(), dtype=np.int64)
+    table = _total(frame, np.arange(len(frame)), (ends - starts) / 1e6, code, length_s, devices)
+    table.index = groups.size().index
+    return table
+
+
+def _named(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    table.index.name = name
+    return table
+
+
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    timed: pd.DataFrame = frame[frame["clock"] != "unsynced"]
+    return timed
+
+
+def _devices(frame: pd.DataFrame) -> int:
+    return len(frame[["site", "device"]].drop_duplicates())
+
+
+def _microseconds(frame: pd.DataFrame) -> tuple[Ints, Ints]:
+    """Starts and ends, (n,) int64 each, microseconds since 1970."""
+    return pd.DatetimeIndex(frame["start"]).as_unit("us").asi8, pd.DatetimeIndex(frame["end"]).as_unit("us").asi8
+
+
+def _bounds(frame: pd.DataFrame, span: Span | None) -> tuple[Ints, Ints]:
+    """As `_microseconds`, with the span as one window more."""
+    starts, ends = _microseconds(frame)
+    if span is None:
+        return starts, ends
+    first, last = (int(moment.timestamp() * 1e6) for moment in span)
+    return np.append(starts, first), np.append(ends, last)
+
+
+def _edges(frame: pd.DataFrame, step_s: int | None, zone: ZoneInfo, span: Span | None) -> Ints:
+    """Edges of the buckets that hold all windows and the span, (buckets + 1,) int64, microseconds since 1970."""
+    starts, ends = _bounds(frame, span)
+    if not len(starts):
+        return np.zeros(1, np.int64)
+    first, last = int(starts.min()), max(int(ends.max()) - 1, int(starts.min()))
+    local = pd.DatetimeIndex(np.array([first, last], "M8[us]"), tz="UTC").tz_convert(zone).tz_localize(None).normalize()
+    midnights = pd.date_range(local[0], local[1] + pd.Timedelta(days=1), freq="D")
+    # where a clock change falls on midnight: the first of two, or the moment after the one that is left out
+    aware = midnights.tz_localize(zone, ambiguous=np.ones(len(midnights), bool), nonexistent="shift_forward")
+    days: Ints = aware.as_unit("us").asi8
+    if step_s is None:
+        return days
+    step = step_s * 1_000_000
+    counts = -(-np.diff(days) // step)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    edges = np.append(np.repeat(days[:-1], counts) + within * step, days[-1])
+    kept = slice(
+        max(int(np.searchsorted(edges, first, "right")) - 1, 0), int(np.searchsorted(edges, last, "right")) + 1
+    )
+    return edges[kept]
+
+
+def _pieces(frame: pd.DataFrame, edges: Ints) -> tuple[Ints, Ints, Floats]:
+    """Windows cut at the edges: row, bucket and seconds of each piece, (pieces,) each."""
+    starts, ends = _microseconds(frame)
+    first = np.searchsorted(edges, starts, "right") - 1
+    number = np.searchsorted(edges, ends, "left") - first
+    rows = np.repeat(np.arange(len(frame)), number)
+    bucket = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(number) - number, number)
+    seconds = np.minimum(ends[rows], edges[bucket + 1]) - np.maximum(starts[rows], edges[bucket])
+    return rows, bucket, seconds / 1e6
+
+
+def _total(
+    frame: pd.DataFrame,
+    rows: Ints,
+    seconds: Floats,
+    bucket: Ints,
+    lengths_s: Floats,
+    devices: int | Ints,
+) -> pd.DataFrame:
+    """Pieces -> one row a bucket: `rows`, `seconds` and `bucket` are (pieces,), ``lengths_s`` is (buckets,)."""
+    starts, ends = _microseconds(frame)
+    share = seconds / ((ends - starts)[rows] / 1e6)
+    names = labels(frame)
+    pieces = pd.DataFrame(frame[names].to_numpy(np.float64)[rows] * share[:, None], columns=names)
+    visits = pieces.sum(axis=1)
+    size = len(lengths_s)
+    table: pd.DataFrame = pieces.groupby(bucket).sum(min_count=1).reindex(range(size))
+    watched_s = _sums(bucket, frame["coverage"].to_numpy()[rows] * seconds, size)
+    degraded_s = _sums(bucket, (frame["degraded"] != "").to_numpy()[rows] * seconds, size)
+    table["visits"] = visits.groupby(bucket).sum().reindex(range(size))
+    table["windows"] = np.bincount(bucket, minlength=size)
+    table["coverage"] = _ratio(watched_s, lengths_s * devices)
+    table["degraded"] = _ratio(degraded_s, _sums(bucket, seconds, size))
+    table["seconds"] = lengths_s
+    return table
+
+
+def _sums(bucket: Ints, values: Floats, size: int) -> Floats:
+    """The sum of the values of each bucket, (size,), 0 where there is none."""
+    return np.bincount(bucket, weights=values, minlength=size).astype(np.float64)
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Elementwise, NaN where the whole is nothing."""
+    ratio: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return ratio

@@ -6,6 +6,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.message import Reason
+
 Pixels: TypeAlias = NDArray[np.uint8]
 """Grey levels, (height, width), 0 black to 255 white."""
 
@@ -53,18 +55,32 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One visitor as far as seen: number (never reused in a run), latest face, first and last second, sightings."""
+    """One visitor as far as seen: number (never reused in a run), latest face, first and last second, sightings, and
+    whether the visit is counted already because it lasted so long."""
 
     number: int
     face: Face
     first: float
     last: float
     sightings: int
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """A track's face in one frame with its expression."""
+class Missing:
+    """No frame, at a second of the source's clock, and why; the window says so."""
 
-    track: int
-    expression: Expression
+    time: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was counted in a span of the source's clock, seconds: visits per label, the share of the span that was
+    really looked at, and what kept it from being all of it."""
+
+    start: float
+    end: float
+    visits: dict[str, int]
+    coverage: float
+    degraded: tuple[Reason, ...]

@@ -33,6 +33,16 @@ class Faces:
         self.fer_targets = fer.soft_labels(votes, recipe.labels)
         self.photo_targets = fer.photo_targets(names, recipe.labels, PHOTO_SMOOTH)
 
+    @property
+    def targets(self) -> NDArray[np.float32]:
+        """Soft labels (n + m, labels) of FER2013's faces, then of photographs'."""
+        return np.concatenate([self.fer_targets, self.photo_targets])
+
+    def crops(self, recipe: ClassifierRecipe) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """FER2013's faces and photographs', each (n, side, side), as the device cuts them."""
+        share = (1 + 2 * recipe.margin) / (1 + 2 * fer.PHOTO_MARGIN)
+        return plain(self.fer, recipe.width, 1.0), plain(self.photos, recipe.width, share)
+
 
 class Batches:
     """Step -> a batch (pixels (n, side, side, 1) uint8, targets (n, labels) float32); the same step, the same batch."""
@@ -115,6 +125,7 @@ class ExpressionTask:
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""
+        self._recipe.keep(run)
         faces = Faces(run / "cache.npz", self._recipe, "train")
         train(self._make, Batches(faces, self._recipe), self._recipe.steps, run)
 

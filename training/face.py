@@ -24,6 +24,7 @@ class FaceTask:
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""
         recipe = self._recipe
+        recipe.keep(run)
         part, _ = scenes.split(list(scenes.read(run / "cache.npz")))
         batches = Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)
         train(self._make, batches, recipe.steps, run)

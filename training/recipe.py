@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from contract.settings import read_toml
@@ -22,6 +23,11 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     weight_decay: float = 1e-4
     ema: float = 0.998
     seed: int = 1
+
+    def keep(self, run: Path) -> None:
+        """Leave the recipe in the run's folder, beside what is made by it."""
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "recipe.json").write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
 class DetectorRecipe(Common, tag_field="task", tag="detect", kw_only=True):

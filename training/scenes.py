@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-LONGEST = 448
+LONGEST = 640
 """Pictures are cached at most this long, pixels."""
 POSITIVE_SCORE = 0.8
 """Teacher boxes at or above are faces; below, the teacher is not sure and the loss ignores the place."""

@@ -1,0 +1,92 @@
+"""Tables of buckets -> figures of the page, in colours that its style sheet may turn dark."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from collector.load import labels
+from collector.palette import colours
+from collector.summarise import FIGURES, gaps
+
+NO_DATA = "rgba(128, 128, 128, 0.18)"
+WATCHED = "#7A8CA5"
+DEGRADED = "#B0562B"
+MAX_GAPS = 200
+"""Bands drawn for gaps; where there are more, the line below still shows them."""
+
+
+def live(table: pd.DataFrame, per: str) -> go.Figure:
+    """A table of `collector.summarise.by_time` -> one line an expression, broken where nobody watched."""
+    figure = _figure(per)
+    for label, colour in colours(_labels(table)).items():
+        figure.add_scatter(
+            x=_local(table), y=table[label], name=label, mode="lines+markers", connectgaps=False,
+            line={"color": colour, "width": 2}, marker={"size": 4}, row=1, col=1,
+        )  # fmt: skip
+    return _with_coverage(figure, table)
+
+
+def trend(table: pd.DataFrame, per: str) -> go.Figure:
+    """A table of `collector.summarise.by_time` -> stacked bars of expressions, grey where nobody watched."""
+    figure = _figure(per)
+    for label, colour in colours(_labels(table)).items():
+        bars = {"color": colour, "line": {"width": 0}}
+        figure.add_bar(**_from_start(table), y=table[label], name=label, marker=bars, row=1, col=1)
+    return _with_coverage(figure, table)
+
+
+def message(text: str) -> go.Figure:
+    """A figure that says why there is none."""
+    figure = _figure("")
+    figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
+    return figure
+
+
+def _figure(per: str) -> go.Figure:
+    """Two panels on one time axis: visits, and below them the share of time that was watched."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.06)
+    figure.update_layout(
+        template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 64, "r": 12, "t": 12, "b": 36}, hovermode="x unified", uirevision="kept", barmode="stack",
+        legend={"orientation": "h", "y": -0.14, "x": 0, "traceorder": "normal"},
+        font={"family": "system-ui, sans-serif", "size": 13},
+    )  # fmt: skip
+    figure.update_yaxes(title=f"visits per {per}", rangemode="tozero", gridcolor="rgba(128,128,128,0.25)", row=1, col=1)
+    figure.update_yaxes(
+        title="watched", range=[0, 1.02], tickvals=[0, 1], tickformat=".0%", showgrid=False, row=2, col=1
+    )
+    figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def _with_coverage(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
+    """Add the lower panel, and a band over each gap."""
+    degraded = table["coverage"] * table["degraded"]
+    for name, share, colour in (
+        ("watched well", table["coverage"] - degraded, WATCHED),
+        ("watched badly", degraded, DEGRADED),
+    ):
+        bars = {"color": colour, "line": {"width": 0}}
+        figure.add_bar(**_from_start(table), y=share, name=name, marker=bars, showlegend=False, row=2, col=1)
+    for first, last in gaps(table)[:MAX_GAPS]:
+        band = {"x0": first.tz_localize(None), "x1": last.tz_localize(None), "fillcolor": NO_DATA}
+        figure.add_vrect(**band, line_width=0, layer="below", row=1, col=1)
+    if len(table):
+        end = table.index[-1] + pd.Timedelta(seconds=float(table["seconds"].iloc[-1]))
+        figure.update_xaxes(range=[_local(table)[0], end.tz_localize(None)])
+    return figure
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    return labels(table.drop(columns=list(FIGURES)))
+
+
+def _from_start(table: pd.DataFrame) -> dict[str, object]:
+    """Where a bar stands: from its bucket's start, as wide as the bucket, in milliseconds."""
+    return {"x": _local(table), "width": table["seconds"] * 1000, "offset": 0}
+
+
+def _local(table: pd.DataFrame) -> pd.DatetimeIndex:
+    """Wall-clock times: Plotly knows no zones and would show UTC."""
+    local: pd.DatetimeIndex = pd.DatetimeIndex(table.index).tz_localize(None)
+    return local

@@ -1,0 +1,233 @@
+"""A run of training -> a bundle: the int8 file, and the card that says all of it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.card import Card, ClassifierCard, Crop, DetectorCard, Golden, Input, pack, write_card
+from contract.errors import BundleError
+from convert.deploy import deployed
+from convert.golden import drawn
+from convert.quantise import floats, operators, quantise, write
+from edge import bundle
+from edge.bundle import Bundle, golden_output
+from edge.classify import Classifier
+from edge.detect import Detector, letterbox
+from edge.interpreter import Interpreter
+from training import measure, recipe, scenes
+from training.detect import STRIDES
+from training.expression import Faces
+from training.recipe import ClassifierRecipe, DetectorRecipe
+
+CALIBRATION = 200
+TOLERANCE = 4
+"""Steps by which a golden output may differ: runtimes round differently, and 1 step in an early layer can grow."""
+FALSE_ON_SHELVES = 0.02
+UNKNOWN_SHARE = 0.05
+"""``unknown_below`` is set so that this share of the tuning part's faces is left without a verdict."""
+LARGEST_DROP = {"stills.ap": 0.01, "ferplus_majority.accuracy": 0.005}
+"""By how much the int8 model may be worse than the float one before the gate refuses it."""
+DETECTOR_DATA = (
+    "Photographs, street scenes, shop shelves (Apache-2.0 and MIT collections) and grey stills with hand-drawn boxes"
+    " (CC BY 4.0); boxes of the first two by a YuNet teacher at score 0.8 or more."
+)
+CLASSIFIER_DATA = (
+    "FER2013 (ICML 2013 challenge; pictures from the web, gathered for research) with the FER+ votes (MIT), and"
+    " press-style photographs with one label each (Apache-2.0 collection, labels by students). Weights start from the"
+    " face-recognition backbone MobileFace Identification V1 (MIT)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A folder of training: recipe, float model, cache."""
+
+    folder: Path
+    recipe: recipe.Recipe
+    model: keras.Model
+
+
+def open_run(folder: Path) -> Run:
+    """A folder that `training train` has filled -> its parts; BundleError if one is missing."""
+    for name in ("recipe.json", "model.keras", "cache.npz"):
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name}: not there; python -m training prepare and train come first")
+    made = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=recipe.Recipe)
+    return Run(folder, made, keras.saving.load_model(folder / "model.keras", compile=False))
+
+
+def make(run: Run, out: Path) -> Card:
+    """Quantise, measure float and int8, write ``NAME.tflite`` and ``NAME.json``; BundleError if the gate refuses."""
+    detects = isinstance(run.recipe, DetectorRecipe)
+    pictures = _detector_calibration(run) if detects else _classifier_calibration(run)
+    content = quantise(run.model, "detect" if detects else "classify", pictures[..., None])
+    if left := floats(content):
+        raise BundleError(f"{run.recipe.name}: not int8 throughout: {', '.join(left)}")
+    model = Interpreter(content)
+    card = _detector_card(run, content, model) if detects else _classifier_card(run, content, model)
+    gate(card.figures)
+    out.mkdir(parents=True, exist_ok=True)
+    write(content, out / f"{card.name}.tflite")
+    write(write_card(card), out / f"{card.name}.json")
+    bundle.load(out / f"{card.name}.json", type(card))
+    return card
+
+
+def gate(figures: dict[str, float]) -> None:
+    """BundleError if int8 is worse than float by more than is allowed."""
+    for name, most in LARGEST_DROP.items():
+        if f"{name}.float" in figures:
+            drop = figures[f"{name}.float"] - figures[f"{name}.int8"]
+            if drop > most:
+                raise BundleError(f"{name} falls by {drop:.4f} from float to int8; at most {most} is allowed")
+
+
+def _common(run: Run, content: bytes, model: Interpreter, figures: dict[str, float]) -> dict[str, Any]:
+    """What the cards of both tasks say alike."""
+    made = run.recipe
+    close = isinstance(made, ClassifierRecipe)
+    return {
+        "schema": 1,
+        "name": made.name,
+        "version": "1.0.0",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "input": Input(
+            width=made.width,
+            height=made.height,
+            channels=1,
+            dtype="uint8",
+            scale=model.input.scale,
+            zero_point=model.input.zero_point,
+        ),
+        "figures": {name: round(value, 4) for name, value in figures.items()},
+        "data": CLASSIFIER_DATA if close else DETECTOR_DATA,
+        "licence": "Apache-2.0 (weights, trained by facetally)",
+        "operators": operators(content),
+        "golden": tuple(_golden(name, picture, model) for name, picture in drawn(made.height, made.width, close)),
+    }
+
+
+def _golden(name: str, picture: NDArray[np.uint8], model: Interpreter) -> Golden:
+    output = golden_output(model, picture[None, ..., None])
+    return Golden(name=name, input=pack(picture.tobytes()), output=pack(output.tobytes()), tolerance=TOLERANCE)
+
+
+def _side_by_side(floating: dict[str, float], int8: dict[str, float]) -> dict[str, float]:
+    return {f"{name}.{kind}": each[name] for name in int8 for kind, each in (("float", floating), ("int8", int8))}
+
+
+# The detector.
+
+
+def _detector_calibration(run: Run) -> NDArray[np.uint8]:
+    """Pictures the model was not trained on, fitted as the device fits them; every kind of picture."""
+    _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))
+    size = (run.recipe.height, run.recipe.width)
+    picked = np.random.default_rng(run.recipe.seed).permutation(len(held))[:CALIBRATION]
+    return np.stack([letterbox(held[index].pixels, size)[0] for index in picked])
+
+
+def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard:
+    _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))
+    blank = _common(run, content, model, {})
+
+    def card(threshold: float, figures: dict[str, float], notes: str = "") -> DetectorCard:
+        return DetectorCard(
+            **{**blank, "figures": {name: round(value, 4) for name, value in figures.items()}},
+            strides=STRIDES,
+            threshold=threshold,
+            overlap=0.4,
+            landmarks=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
+            notes=notes,
+        )
+
+    low = card(measure.LOWEST, {})
+    int8 = Detector(Bundle(low, model))
+    floating = Detector(Bundle(low, measure.FloatModel(deployed(run.model, "detect", rescaled=False))))  # type: ignore[arg-type]
+    threshold = shelf_threshold(measure.on_shelves(int8, held), sum(scene.kind == "negative" for scene in held))
+    figures = _side_by_side(*(measure.detector_figures(each, held, threshold) for each in (floating, int8)))
+    notes = (
+        f"Threshold {threshold}: the lowest at which at most {FALSE_ON_SHELVES} false faces a picture are found on"
+        " held-back shop shelves. For a counter of visits a false face on a shelf costs more than a far face missed: it"
+        " stands there all day, while a visitor comes nearer. `stills`: hand-labelled, faces of 20 pixels and more,"
+        " matched by their centres."
+    )
+    return card(threshold, figures, notes)
+
+
+def shelf_threshold(scores: Sequence[float], pictures: int) -> float:
+    """Scores of false faces on so many shelves -> the lowest threshold, in hundredths and at least 0.3, that lets
+    through at most `FALSE_ON_SHELVES` of them a picture."""
+    for hundredths in range(30, 100):
+        if sum(score >= hundredths / 100 for score in scores) <= FALSE_ON_SHELVES * pictures:
+            return hundredths / 100
+    return 0.99
+
+
+# The classifier.
+
+
+def _classifier_calibration(run: Run) -> NDArray[np.uint8]:
+    """Faces of the tuning part, FER2013's and photographs', as the device cuts them."""
+    assert isinstance(run.recipe, ClassifierRecipe)
+    faces = Faces(run.folder / "cache.npz", run.recipe, "tune")
+    crops = np.concatenate([each for each in faces.crops(run.recipe) if len(each)])
+    picked = np.random.default_rng(run.recipe.seed).permutation(len(crops))[: 2 * CALIBRATION]
+    return crops[picked]
+
+
+def _classifier_card(run: Run, content: bytes, model: Interpreter) -> ClassifierCard:
+    made = run.recipe
+    assert isinstance(made, ClassifierRecipe)
+    size = len(made.labels)
+    tune, test = (Faces(run.folder / "cache.npz", made, part) for part in ("tune", "test"))
+    blank = _common(run, content, model, {})
+
+    def card(heat: float, unknown: float, figures: dict[str, float], matrix: NDArray[np.intp]) -> ClassifierCard:
+        return ClassifierCard(
+            **{**blank, "figures": {name: round(value, 4) for name, value in figures.items()}},
+            labels=tuple(made.labels),
+            crop=Crop(margin=made.margin, align=made.align),
+            temperature=heat,
+            unknown_below=unknown,
+            min_face_px=made.min_face_px,
+            confusion=tuple(tuple(row) for row in matrix.tolist()),
+            notes=NOTES,
+        )
+
+    plainly = card(1.0, 0.0, {}, np.zeros((size, size), np.intp))
+    raw = Classifier(Bundle(plainly, model))
+    crops = np.concatenate(tune.crops(made))
+    heat = round(measure.temperature(np.log(raw.probabilities(crops) + 1e-9), tune.targets), 3)
+    cooled = Classifier(Bundle(msgspec.structs.replace(plainly, temperature=heat), model))
+    unknown = round(float(np.quantile(cooled.probabilities(crops).max(1), UNKNOWN_SHARE)), 3)
+    floating = measure.FloatModel(deployed(run.model, "classify", rescaled=False))
+    exact = Classifier(Bundle(cooled.card, floating))  # type: ignore[arg-type]
+    answered = [measure.answers(each.probabilities, test, made) for each in (exact, cooled)]
+    figures = _side_by_side(*(measure.classifier_figures(each) for each in answered))
+    return card(heat, unknown, figures, answered[1]["ferplus_majority"].matrix())
+
+
+NOTES = (
+    "Apparent expression of one face, not what a person feels. `ferplus_majority`: FER2013's PublicTest where more than"
+    " half of ten taggers agree; `photos`: press-style photographs, labels by students. None of these was trained on."
+    f" Temperature and unknown_below ({UNKNOWN_SHARE:.0%} of faces below) are set on a part split off Training. The"
+    " confusion matrix is that of ferplus_majority."
+)
+
+
+def figures_table(card: Card) -> str:
+    """A card's figures, float and int8 side by side, as lines of text."""
+    names = sorted({name.rpartition(".")[0] for name in card.figures})
+    rows = [f"{'':34}{'float':>9}{'int8':>9}"]
+    rows += [f"{name:34}{card.figures[name + '.float']:9.4f}{card.figures[name + '.int8']:9.4f}" for name in names]
+    return "\n".join(rows)
+
+

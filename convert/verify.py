@@ -1,0 +1,36 @@
+"""A bundle and held-back data -> its int8 figures measured anew, and whether they are those of its card."""
+
+from pathlib import Path
+
+from contract.card import ClassifierCard, DetectorCard
+from contract.errors import BundleError
+from convert.bundle import Run
+from edge import bundle
+from edge.classify import Classifier
+from edge.detect import Detector
+from training import measure, scenes
+from training.expression import Faces
+from training.recipe import ClassifierRecipe
+
+CLOSE = 0.002
+"""Figures of another runtime may differ by this much."""
+
+
+def verify(run: Run, card_path: Path) -> str:
+    """The run with the data and the path of a card -> a table; BundleError if a figure is not the card's."""
+    if isinstance(run.recipe, ClassifierRecipe):
+        loaded = bundle.load(card_path, ClassifierCard)
+        test = Faces(run.folder / "cache.npz", run.recipe, "test")
+        answers = measure.answers(Classifier(loaded).probabilities, test, run.recipe)
+        figures, promised = measure.classifier_figures(answers), loaded.card.figures
+    else:
+        found = bundle.load(card_path, DetectorCard)
+        _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))
+        detector = Detector(found, measure.LOWEST)
+        figures = measure.detector_figures(detector, held, found.card.threshold)
+        promised = found.card.figures
+    rows = [f"{name:34}{promised[name + '.int8']:9.4f}{value:9.4f}" for name, value in figures.items()]
+    for name, value in figures.items():
+        if abs(promised[name + ".int8"] - value) > CLOSE:
+            raise BundleError(f"{card_path}: {name} is {value:.4f}, the card says {promised[name + '.int8']}")
+    return "\n".join([f"{'':34}{'card':>9}{'now':>9}", *rows])

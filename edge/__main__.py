@@ -1,0 +1,143 @@
+"""``facetally-edge``: arguments, log lines and exit codes, and nothing else."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from contract.errors import FacetallyError
+from contract.logs import Lines, line
+from edge import settings as configuration
+
+log = logging.getLogger("edge")
+DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
+END_OF_FILE_S, ON_SIGNAL_S = 60.0, 2.0
+"""How long finished windows are still offered to the broker when a file has ended, and when told to stop."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done; 1: failed; 2: a file, key or value is wrong, and which."""
+    chosen = _parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    try:
+        return int(chosen.do(chosen))
+    except FacetallyError as error:
+        print(f"facetally-edge: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception:  # noqa: BLE001 (the one place: say it, exit, and let the service start anew)
+        log.exception(line("crash"))
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="facetally-edge", description="Counts apparent facial expressions, on the device that sees the faces."
+    )
+    commands = parser.add_subparsers(required=True, metavar="run|check|try")
+    run = commands.add_parser("run", help="count what a camera or a file shows, and publish it")
+    check = commands.add_parser("check", help="say what of a configuration works on this device")
+    for command in (run, check):
+        command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as privacy.k=1")
+        source = command.add_mutually_exclusive_group()
+        source.add_argument("--clip", metavar="PATH", help="video, animated GIF or folder, in place of the camera")
+        source.add_argument("--camera", metavar="N", help="USB camera by number or path, in place of the configured one")
+    run.add_argument("--stdout", action="store_true", help="print the messages; send nothing, spool nothing")
+    run.set_defaults(do=_run)
+    check.set_defaults(do=_check)
+    tryout = commands.add_parser("try", help="show what the models see in pictures and clips")
+    tryout.add_argument("paths", nargs="+", metavar="PATH", help="picture, folder of pictures, animation or video")
+    tryout.add_argument("--json", action="store_true", help="one JSON object a picture")
+    tryout.add_argument("--crops", action="store_true", help="each picture is one cropped face already")
+    tryout.add_argument("--detect-only", action="store_true", help="faces without expressions")
+    tryout.add_argument("--min-score", type=_share, metavar="S", help="the detector's threshold, 0 to 1")
+    tryout.add_argument("--detector", metavar="CARD", help="card of another detector bundle")
+    tryout.add_argument("--classifier", metavar="CARD", help="card of another classifier bundle")
+    tryout.set_defaults(do=_try)
+    return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: 0 to 1")
+    return value
+
+
+def _settings(chosen: argparse.Namespace) -> configuration.Settings:
+    """The configuration file with what the command line puts in its place."""
+    overrides = list(chosen.set)
+    if chosen.clip is not None:
+        overrides.append(f'capture={{source = "file", path = {json.dumps(chosen.clip)}}}')
+    if chosen.camera is not None:
+        device = chosen.camera if chosen.camera.isdigit() else json.dumps(chosen.camera)
+        overrides.append(f'capture={{source = "v4l2", device = {device}}}')
+    return configuration.read(chosen.config, tuple(overrides))
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    """Count until the source ends or a signal comes; then send what is finished."""
+    from edge.assemble import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
+
+    settings = _settings(chosen)
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    with pipeline(settings, stop, sys.stdout if chosen.stdout else None) as wired:
+        log.info(line("started", site=settings.site, device=settings.device, source=settings.capture))
+        try:
+            wired.run()
+        finally:
+            left = wired.drain(ON_SIGNAL_S if stop.is_set() else END_OF_FILE_S)
+            log.info(line("stopped", unsent=left))
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from edge.check import check  # noqa: PLC0415
+
+    failed = 0
+    for name, works, text in check(_settings(chosen)):
+        print(f"{'ok    ' if works else 'FAILED'}  {name}: {text}")
+        failed += not works
+    return 2 if failed else 0
+
+
+def _try(chosen: argparse.Namespace) -> int:
+    from edge import assemble  # noqa: PLC0415
+    from edge.classify import Classifier  # noqa: PLC0415
+    from edge.detect import Detector  # noqa: PLC0415
+    from edge.tryout import Tryout  # noqa: PLC0415
+
+    if chosen.crops and chosen.detect_only:
+        raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
+    detector = None if chosen.crops else Detector(assemble.detector_bundle(chosen.detector), chosen.min_score)
+    classifier = None if chosen.detect_only else Classifier(assemble.classifier_bundle(chosen.classifier))
+    for row in Tryout(detector, classifier).rows(chosen.paths):
+        if chosen.json:
+            print(json.dumps(row), flush=True)
+        else:
+            faces = ", ".join(_words(face) for face in row["faces"])
+            print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
+    return 0
+
+
+def _words(face: dict[str, object]) -> str:
+    parts = [str(face.get("expression", "face"))]
+    if face["box"] is not None:
+        parts.append(f"{face['score']} at {face['box']}")
+    return " ".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Settings -> the pipeline they describe, all that it opens closed at the end."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from contract.card import ClassifierCard, DetectorCard, bundle_of
+from contract.message import Model, Models, Privacy
+from edge import bundle, spool
+from edge.admit import Gate
+from edge.bundle import Bundle
+from edge.capture import source
+from edge.classify import Classifier
+from edge.clock import boot_id, now
+from edge.detect import Detector
+from edge.health import Watch
+from edge.pipeline import Pipeline, stamp
+from edge.publish import Identity, published
+from edge.settings import Settings
+from edge.tally import Tally
+from edge.track import Tracker
+
+DETECTOR = bundle.SHIPPED / "face.json"
+CLASSIFIER = bundle.SHIPPED / "expression.json"
+
+
+def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[DetectorCard]:
+    """The detector's bundle at a path, or the shipped one."""
+    return bundle.load(Path(path) if path else DETECTOR, DetectorCard, threads)
+
+
+def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[ClassifierCard]:
+    """The classifier's bundle at a path, or the shipped one."""
+    return bundle.load(Path(path) if path else CLASSIFIER, ClassifierCard, threads)
+
+
+@contextmanager
+def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = None) -> Iterator[Pipeline]:
+    """A pipeline ready to run. With a ``stream`` messages are printed there, nothing goes to a broker, and the spool is
+    one of its own that ends with the process."""
+    faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
+    expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    gate = Gate(settings.admit)
+    camera = source(settings.capture, stop)
+    identity = Identity(settings.site, settings.device, boot_id())
+    model = Model(schema=1, detector=bundle_of(faces.card), expression=bundle_of(expressions.card))
+    models = Models(detector=faces.card.identity, expression=expressions.card.identity)
+    path = Path(":memory:" if stream else settings.spool.path)
+    with (
+        spool.opened(path, settings.spool.max_windows) as waiting,
+        published(settings.publish, identity, model, stream) as publisher,
+    ):
+
+        def report(watch: Watch) -> None:
+            runtime = faces.model.runtime
+            publisher.health(watch.report(identity.boot, waiting, camera.clock.state, now(), camera.dropped, runtime))
+
+        yield Pipeline(
+            camera,
+            Detector(faces, settings.detect.threshold),
+            Tracker(settings.track),
+            gate,
+            Classifier(expressions),
+            Tally(expressions.card.labels, settings.tally.window_s, camera.start),
+            waiting,
+            publisher,
+            stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
+            report,
+            settings.detect.every,
+        )
+
+

@@ -1,0 +1,255 @@
+"""A camera or a file -> frames. Live sources drop what nobody waited for, files drop nothing."""
+
+import importlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+
+from contract.logs import line
+from edge.clock import Clock, MonotonicClock, ReplayClock, now
+from edge.errors import CameraLost
+from edge.replay import clip, grey
+from edge.settings import Capture, File, Gstreamer, Live, Picamera2, V4l2
+from edge.words import Frame, Missing, Pixels
+
+log = logging.getLogger("edge.capture")
+TICK_S = 1.0
+"""While there is no camera the rest of the daemon goes on this often."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+
+Read: TypeAlias = Callable[[], Pixels]
+"""One frame, grey; CameraLost if there is none."""
+Open: TypeAlias = Callable[[], AbstractContextManager[Read]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where frames come from: the stream, its clock, and the second it starts at."""
+
+    frames: Iterator[Frame | Missing]
+    clock: Clock
+    start: float
+    dropped: Callable[[], int]
+
+
+def source(settings: Capture, stop: threading.Event) -> Source:
+    """Settings -> the source they name. A file that does not open is a ClipError now; a camera that does not is tried
+    again for ever. ``stop`` ends a live stream."""
+    if isinstance(settings, File):
+        return Source(clip(settings), ReplayClock(now()), 0.0, lambda: 0)
+    camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
+    frames = live(camera, stop, random.Random())  # noqa: S311
+    return Source(frames, MonotonicClock(time.monotonic, now), time.monotonic(), lambda: camera.dropped)
+
+
+def camera_of(settings: Live) -> Open:
+    """Settings of a camera -> what opens it."""
+    if isinstance(settings, Picamera2):
+        return lambda: picamera2(settings, lambda: importlib.import_module("picamera2").Picamera2)
+    if isinstance(settings, V4l2):
+        return lambda: v4l2(settings)
+    assert isinstance(settings, Gstreamer)
+    return lambda: gstreamer(settings)
+
+
+def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iterator[Frame | Missing]:
+    """Frames of a camera, newest first and none twice; while it is away a `Missing` each second, and a new attempt to
+    open it after a random, growing wait."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            with camera.opened() as newest:
+                while not stop.is_set():
+                    frame = newest()
+                    if failures:
+                        log.info(line("camera_back"))
+                        failures = 0
+                    yield frame
+        except CameraLost as error:
+            if not failures:
+                log.warning(line("camera_lost", reason=error))
+            failures += 1
+            again = time.monotonic() + jitter.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)))
+            yield Missing(time.monotonic(), "no_camera")
+            while time.monotonic() < again and not stop.wait(TICK_S):
+                yield Missing(time.monotonic(), "no_camera")
+
+
+class Camera:
+    """A camera read by a thread of its own, because a driver may hang for ever in open or read; keeps the newest frame."""
+
+    def __init__(self, opens: Open, open_limit_s: float, read_limit_s: float) -> None:
+        self._open, self._open_limit_s, self._read_limit_s = opens, open_limit_s, read_limit_s
+        self.dropped = 0
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[], Frame]]:
+        """Inside, a call waits for a frame that was not given before; CameraLost if it takes too long."""
+        slot = _Slot()
+        threading.Thread(target=self._fill, args=(slot,), daemon=True, name="camera").start()
+        limit = self._open_limit_s
+
+        def newest() -> Frame:
+            nonlocal limit
+            frame = slot.take(limit)
+            limit = self._read_limit_s
+            return frame
+
+        try:
+            yield newest
+        finally:
+            slot.close()
+
+    def _fill(self, slot: "_Slot") -> None:
+        """The thread: open, read until told to end, and say what went wrong."""
+        try:
+            with self._open() as read:
+                while not slot.closed:
+                    self.dropped += slot.put(Frame(read(), time.monotonic()))
+        except CameraLost as error:
+            slot.fail(error)
+        except Exception as error:  # noqa: BLE001 (a driver may raise anything; here it means that the camera is lost)
+            slot.fail(CameraLost(f"{type(error).__name__}: {error}"))
+
+
+class _Slot:
+    """Room for one frame between two threads; a new frame replaces one that nobody took."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._error: CameraLost | None = None
+        self.closed = False
+
+    def put(self, frame: Frame) -> int:
+        """Leave a frame; how many were dropped for it."""
+        with self._changed:
+            dropped = int(self._frame is not None)
+            self._frame = frame
+            self._changed.notify()
+            return dropped
+
+    def fail(self, error: CameraLost) -> None:
+        """There will be no more frames."""
+        with self._changed:
+            self._error = error
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nobody takes frames any more."""
+        with self._changed:
+            self.closed = True
+
+    def take(self, limit_s: float) -> Frame:
+        """Wait for a frame and take it."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._frame or self._error, limit_s):
+                raise CameraLost(f"no frame within {limit_s:g} s")
+            if self._frame is None:
+                assert self._error is not None
+                raise self._error
+            frame, self._frame = self._frame, None
+            return frame
+
+
+@contextmanager
+def v4l2(settings: V4l2) -> Iterator[Read]:
+    """A USB camera by OpenCV's V4L2 backend."""
+    capture = cv2.VideoCapture(settings.device, cv2.CAP_V4L2)
+    try:
+        if not capture.isOpened():
+            raise CameraLost(f"camera {settings.device} does not open (is /dev/video{settings.device} there?)")
+        for key, value in (
+            (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
+            (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),
+            (cv2.CAP_PROP_FPS, settings.fps),
+        ):
+            capture.set(key, value)
+        yield lambda: _next(capture)
+    finally:
+        capture.release()
+
+
+@contextmanager
+def gstreamer(settings: Gstreamer) -> Iterator[Read]:
+    """A GStreamer pipeline by OpenCV, which must be built with it."""
+    if not has_gstreamer():
+        raise CameraLost("this OpenCV is built without GStreamer; use the one of JetPack or of Debian (python3-opencv)")
+    capture = cv2.VideoCapture(settings.pipeline, cv2.CAP_GSTREAMER)
+    try:
+        if not capture.isOpened():
+            raise CameraLost(f"pipeline does not open: {settings.pipeline}")
+        yield lambda: _next(capture)
+    finally:
+        capture.release()
+
+
+def has_gstreamer() -> bool:
+    """Whether this build of OpenCV has GStreamer; its list of backends names it even where it has not."""
+    lines = [row for row in cv2.getBuildInformation().splitlines() if "GStreamer:" in row]
+    return bool(lines) and "YES" in lines[0]
+
+
+def _next(capture: cv2.VideoCapture) -> Pixels:
+    ok, picture = capture.read()
+    if not ok:
+        raise CameraLost("the camera gives no more frames")
+    return grey(picture)
+
+
+@contextmanager
+def picamera2(settings: Picamera2, load: Callable[[], Any]) -> Iterator[Read]:
+    """A Raspberry Pi camera. ``load`` gives the class Picamera2; it is called only here, as most devices have none."""
+    try:
+        camera = load()(settings.camera)
+    except ImportError as error:
+        raise CameraLost(f"picamera2 does not import (apt install python3-picamera2): {error}") from error
+    except (RuntimeError, IndexError) as error:
+        raise CameraLost(f"camera {settings.camera}: {error}") from error
+    try:
+        wanted = {"format": "YUV420", "size": (settings.width // 2 * 2, settings.height // 2 * 2)}
+        camera.configure(camera.create_video_configuration(main=wanted, buffer_count=4))
+        given = camera.camera_configuration()["main"]  # configure() may change what was asked for, silently
+        camera.set_controls({"FrameRate": float(settings.fps)})
+        camera.start()
+        yield lambda: _picamera2_frame(camera, given)
+    finally:
+        camera.close()
+
+
+def _picamera2_frame(camera: Any, given: dict[str, Any]) -> Pixels:
+    try:
+        array = camera.capture_array("main", wait=2.0)  # without a limit it waits for ever when the camera dies
+    except TimeoutError as error:
+        camera.cancel_all_and_flush()
+        raise CameraLost("no frame within 2 s") from error
+    return picamera2_grey(array, given["format"], given["size"])
+
+
+TO_GREY = {
+    "RGB888": cv2.COLOR_BGR2GRAY,  # libcamera names the bytes from the other end
+    "BGR888": cv2.COLOR_RGB2GRAY,
+    "XRGB8888": cv2.COLOR_BGRA2GRAY,
+    "XBGR8888": cv2.COLOR_RGBA2GRAY,
+}
+
+
+def picamera2_grey(array: Any, form: str, size: tuple[int, int]) -> Pixels:
+    """An array of picamera2 in the format and (width, height) it really has -> grey (h, w).
+
+    The upper rows of planar formats are the grey picture already; YUV420's keep the padding of the stride.
+    """
+    width, height = size
+    if form in ("YUV420", "YVU420", "NV12", "NV21"):
+        return np.ascontiguousarray(array[:height, :width])
+    if form not in TO_GREY:
+        raise CameraLost(f"camera gives {form}; expected YUV420, NV12 or one of {', '.join(TO_GREY)}")
+    return np.asarray(cv2.cvtColor(array, TO_GREY[form]), np.uint8)[:height, :width]

@@ -1,0 +1,67 @@
+"""Settings -> what of them works on this device, one line each."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from contract.errors import FacetallyError
+from edge import spool
+from edge.assemble import classifier_bundle, detector_bundle
+from edge.capture import Camera, camera_of
+from edge.clock import is_synchronised
+from edge.replay import clip
+from edge.settings import File, Settings
+from edge.words import Frame
+
+BROKER_LIMIT_S = 3.0
+
+
+def check(settings: Settings, camera: bool = True) -> Iterator[tuple[str, bool, str]]:
+    """Name, whether it works, and what was seen or what is wrong: bundles, camera or clip, spool, broker, clock."""
+    yield _tried("detector", lambda: _bundle(detector_bundle(settings.detect.bundle)))
+    yield _tried("classifier", lambda: _bundle(classifier_bundle(settings.classify.bundle)))
+    if camera:
+        yield _tried("camera", lambda: _picture(_first_frame(settings)))
+    yield _tried("spool", lambda: _spool(settings))
+    yield _tried("broker", lambda: _broker(settings))
+    yield "clock", True, "synchronised" if is_synchronised() else "not synchronised yet; windows will say so"
+
+
+def _tried(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
+    try:
+        return name, True, look()
+    except (FacetallyError, OSError) as error:
+        return name, False, str(error)
+
+
+def _bundle(loaded: object) -> str:
+    card = loaded.card  # type: ignore[attr-defined]
+    runtime = loaded.model.runtime  # type: ignore[attr-defined]
+    return f"{card.identity}, {len(card.golden)} golden samples replayed by {runtime}"
+
+
+def _first_frame(settings: Settings) -> Frame:
+    if isinstance(settings.capture, File):
+        return next(clip(settings.capture))
+    capture = settings.capture
+    with Camera(camera_of(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
+        return newest()
+
+
+def _picture(frame: Frame) -> str:
+    height, width = frame.pixels.shape
+    return f"a frame of {width} x {height}, mean grey level {frame.pixels.mean():.0f}"
+
+
+def _spool(settings: Settings) -> str:
+    path = Path(settings.spool.path)
+    with spool.opened(path, settings.spool.max_windows) as waiting:
+        return f"{path}: {waiting.depth()} messages wait"
+
+
+def _broker(settings: Settings) -> str:
+    host, port = settings.publish.host, settings.publish.port
+    with socket.create_connection((host, port), BROKER_LIMIT_S):
+        return f"{host}:{port} answers"
+
+

@@ -1,0 +1,70 @@
+"""Seconds of the source's clock -> UTC, and how far that can be believed."""
+
+import ctypes
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+from contract.message import Clock as State
+
+TIME_ERROR = 5
+"""What adjtimex(2) returns while the kernel's clock is not synchronised."""
+
+
+class Clock(Protocol):
+    """The clock of a source."""
+
+    def utc(self, seconds: float) -> datetime:
+        """A second of the source's clock, as UTC."""
+
+    @property
+    def state(self) -> State:
+        """How far `utc` can be believed now."""
+
+
+class MonotonicClock:
+    """The clock of a live source: monotonic seconds, set against the wall clock when asked, so that neither a jump nor
+    a daylight-saving day moves a window."""
+
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], datetime]) -> None:
+        self._monotonic, self._wall = monotonic, wall
+
+    def utc(self, seconds: float) -> datetime:
+        """A monotonic second, as UTC by what the wall clock says now."""
+        return self._wall() - timedelta(seconds=self._monotonic() - seconds)
+
+    @property
+    def state(self) -> State:
+        """``synced`` if the kernel says that its clock is synchronised."""
+        return "synced" if is_synchronised() else "unsynced"
+
+
+class ReplayClock:
+    """The clock of a file: its own time stamps, counted from ``begin``."""
+
+    state: State = "replay"
+
+    def __init__(self, begin: datetime) -> None:
+        self._begin = begin
+
+    def utc(self, seconds: float) -> datetime:
+        """A second of the file, as UTC."""
+        return self._begin + timedelta(seconds=seconds)
+
+
+def now() -> datetime:
+    """The wall clock, UTC."""
+    return datetime.now(timezone.utc)
+
+
+def is_synchronised() -> bool:
+    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2)); False if it does not say."""
+    buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
+    state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
+    return state not in (TIME_ERROR, -1)
+
+
+def boot_id() -> str:
+    """Sixteen random hex digits, new per start of the daemon."""
+    return os.urandom(8).hex()

@@ -1,0 +1,89 @@
+"""What the daemon notices of itself -> a health message once a minute."""
+
+import resource
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from contract.message import Clock, Health, Latency
+from edge.spool import Spool
+
+EVERY_S = 60.0
+THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+
+
+@dataclass(slots=True)
+class Watch:
+    """Times stages and counts frames; bounded, whatever the frame rate."""
+
+    started: float = field(default_factory=time.monotonic)
+    _times: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=4096)))
+    _frames: int = 0
+    _since: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note how long what is inside takes."""
+        begin = time.perf_counter()
+        yield
+        self._times[name].append((time.perf_counter() - begin) * 1000)
+
+    def frame(self) -> None:
+        """A frame has gone through."""
+        self._frames += 1
+
+    def due(self) -> bool:
+        """Whether a minute has passed since the last report."""
+        return time.monotonic() - self._since >= EVERY_S
+
+    def latency(self) -> dict[str, Latency]:
+        """Stage -> median and 95th percentile since the last report, milliseconds a frame."""
+        percentiles = {name: np.percentile(list(times), [50, 95]) for name, times in self._times.items() if times}
+        return {name: Latency(p50=round(float(a), 3), p95=round(float(b), 3)) for name, (a, b) in percentiles.items()}
+
+    def report(
+        self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
+    ) -> Health:
+        """The message of the time since the last one; the counts begin anew."""
+        now, oldest = time.monotonic(), spool.oldest()
+        health = Health(
+            schema=1,
+            boot=boot,
+            time=utc,
+            uptime_s=round(now - self.started, 1),
+            frames_per_s=round(self._frames / max(now - self._since, 1e-3), 2),
+            latency_ms=self.latency(),
+            frames_dropped=dropped(),
+            spool_depth=spool.depth(),
+            spool_dropped=spool.dropped,
+            oldest_unsent=oldest.start if oldest else None,
+            memory_mb=round(resident_mb(), 1),
+            temperature_c=temperature_c(),
+            throttled=None,
+            clock=clock,
+            versions={"facetally": metadata.version("facetally"), "runtime": runtime},
+        )
+        self._frames, self._since = 0, now
+        self._times.clear()
+        return health
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in RAM now, megabytes (10^6 bytes)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def temperature_c() -> float | None:
+    """The processor's temperature as Linux tells it, or None where it does not."""
+    try:
+        return int(THERMAL.read_text()) / 1000
+    except (OSError, ValueError):
+        return None

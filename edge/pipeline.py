@@ -1,0 +1,133 @@
+"""The stages wired: one frame goes in, at times a window comes out."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from contract.logs import line
+from contract.message import Counts, Models, Privacy
+from edge.admit import Gate
+from edge.capture import Source
+from edge.classify import Classifier
+from edge.clock import Clock
+from edge.detect import Detector
+from edge.errors import ClipError, SpoolError
+from edge.health import Watch
+from edge.publish import Identity, Printer, Publisher
+from edge.spool import Spool
+from edge.tally import Tally
+from edge.track import Tracker
+from edge.words import Frame, Window
+
+log = logging.getLogger("edge.pipeline")
+UNSPOOLED = 1440
+"""While the disk refuses, so many windows are kept in memory, a day of minutes."""
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """capture -> detect -> track -> admit -> classify -> tally -> spool -> publish."""
+
+    source: Source
+    detector: Detector
+    tracker: Tracker
+    gate: Gate
+    classifier: Classifier
+    tally: Tally
+    spool: Spool
+    publisher: Publisher | Printer
+    stamp: Callable[[Window], Counts]
+    report: Callable[[Watch], None]
+    every: int = 1
+    watch: Watch = field(default_factory=Watch)
+    _index: int = 0
+    _unspooled: deque[Counts] = field(default_factory=lambda: deque(maxlen=UNSPOOLED))
+
+    def run(self) -> None:
+        """Until the source ends. A file that is cut off counts as far as it goes; then its ClipError is raised."""
+        error = None
+        try:
+            for item in self.source.frames:
+                windows = self._see(item) if isinstance(item, Frame) else self.tally.miss(item.time, item.reason)
+                self._deliver(windows)
+        except ClipError as cut_off:
+            self.tally.note("truncated")
+            error = cut_off
+        tracks = self.tracker.finish()
+        self.tally.count(tracks.visits, tracks.gone)
+        self._deliver(self.tally.finish())
+        if error:
+            raise error
+
+    def drain(self, limit_s: float) -> int:
+        """Send what waits for at most so many seconds; how many messages still wait then."""
+        end = time.monotonic() + limit_s
+        self.publisher.pump(self.spool)
+        while self.spool.depth() and time.monotonic() < end:
+            time.sleep(0.02)
+            self.publisher.pump(self.spool)
+        return self.spool.depth()
+
+    def _see(self, frame: Frame) -> list[Window]:
+        """One frame through all stages; the windows that are over."""
+        windows = self.tally.look(frame.time)
+        self.watch.frame()
+        self._index += 1
+        if (self._index - 1) % self.every:
+            return windows
+        with self.watch.stage("detect"):
+            faces = self.detector.detect(frame.pixels)
+        with self.watch.stage("track"):
+            tracks = self.tracker.update(faces, frame.time)
+            height, width = frame.pixels.shape
+            admission = self.gate.admit(tracks.seen, (height, width), frame.time, self.source.clock.utc(frame.time))
+        with self.watch.stage("classify"):
+            looks = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
+        self.tally.bar(admission.barred)
+        self.tally.sight(admission.admitted, looks)
+        self.tally.count(tracks.visits, tracks.gone)
+        self.gate.forget(tracks.gone)
+        return windows
+
+    def _deliver(self, windows: list[Window]) -> None:
+        """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here."""
+        self._unspooled.extend(self.stamp(window) for window in windows)
+        try:
+            while self._unspooled:
+                self.spool.add(self._unspooled[0])
+                self._unspooled.popleft()
+            self.publisher.pump(self.spool)
+            if self.watch.due():
+                self.report(self.watch)
+        except SpoolError as error:
+            log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled)))
+
+
+def stamp(
+    identity: Identity, clock: Clock, privacy: Privacy, models: Models
+) -> Callable[[Window], Counts]:
+    """What turns a window of the source's clock into a message; its ``seq`` is set when it may leave."""
+
+    def to_counts(window: Window) -> Counts:
+        return Counts(
+            schema=1,
+            site=identity.site,
+            device=identity.device,
+            boot=identity.boot,
+            seq=0,
+            start=clock.utc(window.start),
+            end=clock.utc(window.end),
+            clock=clock.state,
+            coverage=window.coverage,
+            degraded=window.degraded,
+            visits=window.visits,
+            merged=1,
+            privacy=privacy,
+            model=models,
+        )
+
+    return to_counts
+
+

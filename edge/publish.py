@@ -1,0 +1,260 @@
+"""Spooled messages -> the broker; what it has acknowledged leaves the spool."""
+
+import logging
+import random
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from contract.errors import BadMessage, SettingsError
+from contract.logs import line
+from contract.message import Health, Model, Status, decode, encode
+from contract.topics import topic
+from edge.settings import PublishSettings
+from edge.spool import Spool
+
+log = logging.getLogger("edge.publish")
+IN_FLIGHT = 20
+"""Messages sent and not yet acknowledged: enough to drain a spool, few enough not to flood a broker."""
+LONGEST_WAIT_S = 60.0
+BACKOFF_S = 1.0
+REFUSALS = 2
+"""So many connections closed without a word, and the other version of MQTT is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who publishes: site, device, and the random id of this start."""
+
+    site: str
+    device: str
+    boot: str
+
+
+class Publisher:
+    """One MQTT client: 5 if the broker speaks it, else 3.1.1. paho's thread only notes what happened; `pump` acts."""
+
+    def __init__(self, settings: PublishSettings, identity: Identity, model: Model, jitter: random.Random) -> None:
+        self._settings, self._identity, self._model, self._jitter = settings, identity, model, jitter
+        self._happened: deque[Callable[[Spool], None]] = deque()
+        self._in_flight: dict[int, int] = {}
+        self._sent = 0
+        self._failures = 0
+        self._refused = False
+        self._said: str | None = None
+        self.connected = False
+        self._protocol = MQTTProtocolVersion.MQTTv5
+        self._client = self._make()
+
+    def pump(self, spool: Spool) -> None:
+        """Act on what happened since the last call, and send what waits. Never blocks on the network."""
+        while self._happened:
+            self._happened.popleft()(spool)
+        if not self.connected:
+            return
+        for number, payload in spool.waiting(self._sent, IN_FLIGHT - len(self._in_flight)):
+            sent = self._client.publish(self._topic("counts"), payload, qos=1)
+            if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
+            self._in_flight[sent.mid] = number
+            self._sent = number
+
+    def health(self, health: Health) -> None:
+        """Publish how the device fares; lost if there is no broker, the next one comes in a minute."""
+        if self.connected:
+            self._client.publish(self._topic("health"), encode(health), qos=0, retain=True)
+
+    def close(self) -> None:
+        """Say that the device stops, and hang up."""
+        if self.connected:
+            self._status("stopping").wait_for_publish(2.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _make(self) -> mqtt.Client:
+        """A client that connects in its own thread, and again with full jitter whenever it must."""
+        settings = self._settings
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"facetally-{self._identity.site}-{self._identity.device}",
+            protocol=self._protocol,
+        )
+        if settings.username is not None:
+            client.username_pw_set(settings.username, _password(settings))
+        if settings.tls is not None:
+            _encrypt(client, settings)
+        client.will_set(self._topic("status"), encode(self._state("offline")), qos=1, retain=True)
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        self._back_off(client)
+        client.connect_async(settings.host, settings.port, settings.keepalive_s)
+        client.loop_start()
+        return client
+
+    def _back_off(self, client: mqtt.Client) -> None:
+        """Wait a random time up to twice as long as before (full jitter, Brooker 2015) before the next attempt."""
+        longest = min(LONGEST_WAIT_S, BACKOFF_S * 2**self._failures)
+        wait = max(0.1, self._jitter.uniform(0, longest))
+        client.reconnect_delay_set(wait, wait)
+
+    # paho's thread: note and return.
+
+    def _on_connect(self, client: Any, _u: object, _f: object, reason: ReasonCode, _p: Properties | None) -> None:
+        self._happened.append(lambda spool: self._connected(client, reason))
+
+    def _on_disconnect(self, client: Any, _u: object, _f: object, reason: ReasonCode, _p: Properties | None) -> None:
+        self._back_off(client)
+        self._happened.append(lambda spool: self._disconnected(client, str(reason)))
+
+    def _on_connect_fail(self, client: Any, _u: object) -> None:
+        self._failures = min(self._failures + 1, 10)
+        self._back_off(client)
+        self._happened.append(lambda spool: self._say("broker_unreachable", "no connection"))
+
+    def _on_publish(self, client: Any, _u: object, mid: int, reason: ReasonCode, _p: Properties | None) -> None:
+        self._happened.append(lambda spool: self._acknowledged(spool, mid, reason))
+
+    def _on_message(self, client: Any, _u: object, message: mqtt.MQTTMessage) -> None:
+        self._happened.append(lambda spool: self._heard(message.payload))
+
+    # The daemon's thread.
+
+    def _connected(self, client: mqtt.Client, reason: ReasonCode) -> None:
+        """The broker answered: announce the device, or say why not."""
+        if client is not self._client:
+            return
+        if reason.is_failure:
+            self._failures = min(self._failures + 1, 10)
+            self._say("broker_refused", str(reason))
+            if str(reason) == "Unsupported protocol version":
+                self._other_protocol()
+            return
+        self.connected, self._failures = True, 0
+        if self._refused:  # offer what a broker would not take once more to each new connection
+            self._refused, self._sent = False, 0
+        version = "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
+        self._say("broker_connected", f"MQTT {version}", logging.INFO)
+        client.subscribe(self._topic("status"), qos=1)
+        self._status("online")
+        client.publish(self._topic("model"), encode(self._model), qos=1, retain=True)
+
+    def _disconnected(self, client: mqtt.Client, reason: str) -> None:
+        """The connection is gone. One that ends before it was one may mean that the broker does not speak MQTT 5."""
+        if client is not self._client:
+            return
+        if self.connected:
+            self.connected = False
+            self._say("broker_lost", reason)
+            return
+        self._failures = min(self._failures + 1, 10)
+        if self._failures >= REFUSALS and self._protocol == MQTTProtocolVersion.MQTTv5:
+            self._other_protocol()
+
+    def _other_protocol(self) -> None:
+        """Start over with the other version; what was in flight is sent again, the collector drops repeats."""
+        five = self._protocol == MQTTProtocolVersion.MQTTv5
+        self._protocol = MQTTProtocolVersion.MQTTv311 if five else MQTTProtocolVersion.MQTTv5
+        log.info(line("broker_protocol", trying="3.1.1" if five else "5"))
+        self._client.loop_stop()
+        self._in_flight.clear()
+        self._sent = 0
+        self._client = self._make()
+
+    def _acknowledged(self, spool: Spool, mid: int, reason: ReasonCode) -> None:
+        """A message is with the broker and leaves the spool, or was refused and stays until the next connection."""
+        number = self._in_flight.pop(mid, None)
+        if number is None:
+            return
+        if reason.is_failure:
+            self._say("message_refused", str(reason))
+            self._refused = True
+            return
+        spool.delete([number])
+
+    def _heard(self, payload: bytes) -> None:
+        """An ``offline`` of another boot on our own status is an old will come late: say that we are here."""
+        try:
+            status = decode(payload, Status)
+        except BadMessage as error:
+            log.warning(line("bad_message", topic=self._topic("status"), reason=error))
+            return
+        if status.state == "offline" and status.boot != self._identity.boot and self.connected:
+            self._status("online")
+
+    def _status(self, state: str) -> mqtt.MQTTMessageInfo:
+        return self._client.publish(self._topic("status"), encode(self._state(state)), qos=1, retain=True)
+
+    def _state(self, state: Any) -> Status:
+        return Status(schema=1, state=state, boot=self._identity.boot)
+
+    def _topic(self, kind: Any) -> str:
+        return topic(self._identity.site, self._identity.device, kind)
+
+    def _say(self, event: str, reason: str, level: int = logging.WARNING) -> None:
+        """Log a change of state once, not each attempt."""
+        if self._said != event + reason:
+            self._said = event + reason
+            log.log(level, line(event, host=self._settings.host, port=self._settings.port, reason=reason))
+
+
+@dataclass(slots=True)
+class Printer:
+    """In place of a broker: messages go to a stream, one JSON a line."""
+
+    stream: TextIO
+    connected: bool = field(default=True, init=False)
+
+    def pump(self, spool: Spool) -> None:
+        """Write what waits."""
+        while rows := spool.waiting(0, IN_FLIGHT):
+            self.stream.writelines(payload.decode() + "\n" for _, payload in rows)
+            self.stream.flush()
+            spool.delete([number for number, _ in rows])
+
+    def health(self, health: Health) -> None:
+        """Not printed: the stream is for counts."""
+
+    def close(self) -> None:
+        """Nothing to hang up."""
+
+
+@contextmanager
+def published(
+    settings: PublishSettings, identity: Identity, model: Model, stream: TextIO | None
+) -> Iterator[Publisher | Printer]:
+    """A publisher to the broker, or, where a stream is given, a printer to it; closed at the end."""
+    publisher = Printer(stream) if stream else Publisher(settings, identity, model, random.Random())  # noqa: S311
+    try:
+        yield publisher
+    finally:
+        publisher.close()
+
+
+def _password(settings: PublishSettings) -> str | None:
+    if settings.password_file is None:
+        return None
+    try:
+        return Path(settings.password_file).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"key 'publish.password_file': {settings.password_file}: {error.strerror}") from error
+
+
+def _encrypt(client: mqtt.Client, settings: PublishSettings) -> None:
+    assert settings.tls is not None
+    try:
+        client.tls_set(settings.tls.ca, settings.tls.certificate, settings.tls.key, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise SettingsError(f"key 'publish.tls': {error}") from error

@@ -1,0 +1,40 @@
+"""Windows -> messages that may leave: fewer than k visits wait until they are k together."""
+
+from collections import Counter
+
+import msgspec
+
+from contract.labels import UNKNOWN
+from contract.message import Clock, Counts
+
+BELIEF: tuple[Clock, ...] = ("synced", "restamped", "replay", "unsynced")
+"""From the clock believed most to the one believed least; of joined windows the least counts."""
+
+
+def may_leave(counts: Counts) -> bool:
+    """Whether a message may be sent: it holds no visit at all, or at least ``k``."""
+    total = sum(counts.visits.values())
+    return total == 0 or total >= counts.privacy.k
+
+
+def join(held: Counts, later: Counts) -> Counts:
+    """A held window and the next one -> one that spans both, under the later one's names.
+
+    Visits add up (labels that the later bundle has not go to ``unknown``), coverage is weighted by time, so that a time
+    between the two in which nobody looked counts as not looked at.
+    """
+    visits = Counter(later.visits)
+    for label, number in held.visits.items():
+        visits[label if label in later.visits else UNKNOWN] += number
+    span = (later.end - held.start).total_seconds()
+    looked = sum(each.coverage * (each.end - each.start).total_seconds() for each in (held, later))
+    return msgspec.structs.replace(
+        later,
+        start=held.start,
+        clock=max(held.clock, later.clock, key=BELIEF.index),
+        coverage=round(min(1.0, looked / span), 4),
+        degraded=tuple(dict.fromkeys([*held.degraded, *later.degraded])),
+        visits={label: visits[label] for label in later.visits},
+        merged=held.merged + later.merged,
+    )
+

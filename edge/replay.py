@@ -1,0 +1,86 @@
+"""A video, an animation or a folder of pictures -> frames with their own time stamps."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from contract.logs import line
+from edge.errors import ClipError
+from edge.settings import File
+from edge.words import Frame, Pixels
+
+log = logging.getLogger("edge.replay")
+PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".webp"}
+SHORTEST = 0.97
+"""A file that gives less than this share of the frames its header promises is cut off; headers err by a frame or two."""
+
+
+def clip(settings: File) -> Iterator[Frame]:
+    """All frames of a video, an animation or a folder of pictures, in order, with their own time stamps, seconds."""
+    path = Path(settings.path)
+    if path.is_dir():
+        return _folder(path, settings.fps)
+    if not path.is_file():
+        raise ClipError(f"{path}: no such file or folder")
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise ClipError(f"{path}: no video or animation that FFmpeg can open")
+    return _video(capture, path)
+
+
+def _video(capture: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
+    """Frames of an open file; ClipError at the end if it is cut off or holds none."""
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    rate = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    last, read = -1.0 / rate, 0
+    try:
+        while True:
+            ok, picture = capture.read()
+            if not ok:
+                break
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            last = stamp if stamp > last else last + 1 / rate
+            read += 1
+            yield Frame(grey(picture), last)
+    finally:
+        capture.release()
+    if read < SHORTEST * promised - 1 or not read:
+        raise ClipError(f"{path}: cut off: {read} of {promised} frames")
+
+
+def _folder(path: Path, fps: float) -> Iterator[Frame]:
+    """Pictures of a folder by name; one that does not open is said and passed over."""
+    names = sorted(name for name in path.iterdir() if name.suffix.lower() in PICTURES)
+    if not names:
+        raise ClipError(f"{path}: no pictures ({', '.join(sorted(PICTURES))})")
+    return _pictures(names, fps)
+
+
+def _pictures(names: list[Path], fps: float) -> Iterator[Frame]:
+    for index, name in enumerate(names):
+        picture = read_picture(name)
+        if picture is None:
+            log.warning(line("picture_skipped", file=name, reason="not a picture that OpenCV can read"))
+        else:
+            yield Frame(picture, index / fps)
+
+
+def read_picture(path: Path) -> Pixels | None:
+    """A picture file -> grey pixels (h, w), or None if it is none."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    picture = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
+    return None if picture is None else np.asarray(picture, np.uint8)
+
+
+def grey(picture: Any) -> Pixels:
+    """A picture as OpenCV gives it, (h, w), (h, w, 1) or (h, w, 3) BGR uint8 -> grey (h, w)."""
+    if picture.ndim == 3 and picture.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.asarray(picture.reshape(picture.shape[:2]), np.uint8)

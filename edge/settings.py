@@ -1,0 +1,169 @@
+"""The daemon's configuration: one TOML file -> one tree of frozen structs. Unknown keys are errors."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from contract.message import Share
+from contract.settings import read_toml
+from contract.topics import ID_PATTERN
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Positive = Annotated[int, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Point = tuple[Share, Share]
+Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file: read-only, and an unknown key is an error."""
+
+
+class Live(Strict, kw_only=True):
+    """What every camera has: the picture asked for (pixels, frames a second) and how long to wait for one."""
+
+    width: Positive = 640
+    height: Positive = 480
+    fps: Positive = 15
+    open_limit_s: Seconds = 15.0
+    read_limit_s: Seconds = 5.0
+
+
+class Picamera2(Live, tag_field="source", tag="picamera2", kw_only=True):
+    """A Raspberry Pi camera by picamera2 (Debian package python3-picamera2)."""
+
+    camera: Annotated[int, Meta(ge=0)] = 0
+
+
+class V4l2(Live, tag_field="source", tag="v4l2", kw_only=True):
+    """A USB camera by number or path, through OpenCV."""
+
+    device: int | str = 0
+
+
+class Gstreamer(Live, tag_field="source", tag="gstreamer", kw_only=True):
+    """A GStreamer pipeline that ends in an appsink; needs an OpenCV built with GStreamer (JetPack's or Debian's)."""
+
+    pipeline: str
+
+
+class File(Strict, tag_field="source", tag="file", kw_only=True):
+    """A video, an animated GIF or a folder of pictures, replayed with its own time stamps."""
+
+    path: str
+    fps: Seconds = 10.0
+    """Frames a second of a folder of pictures; other files carry their own."""
+
+
+Capture = Picamera2 | V4l2 | Gstreamer | File
+
+
+class DetectSettings(Strict, kw_only=True):
+    """Which face detector, at which score (the card's unless set), on every how many-th frame."""
+
+    bundle: str | None = None
+    threshold: Share | None = None
+    every: Positive = 1
+    threads: Positive = 1
+
+
+class TrackSettings(Strict, kw_only=True):
+    """What a visit is. ``min_sightings`` is meant at 10 frames a second and scaled with the real rate."""
+
+    min_sightings: Positive = 3
+    min_visit_s: Annotated[float, Meta(ge=0)] = 0.4
+    gap_s: Seconds = 1.5
+    max_visit_s: Seconds = 180.0
+
+
+class Hours(Strict, kw_only=True):
+    """When the shop is open, in its own time zone: ``open = "09:00"``, ``close = "20:00"``."""
+
+    timezone: str
+    open: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    close: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+    days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class AdmitSettings(Strict, kw_only=True):
+    """Who is never analysed. ``staff_zones`` has no default: polygons of x, y as shares of the frame's width and height,
+    or ``[]`` to say on purpose that there are none."""
+
+    staff_zones: tuple[Polygon, ...]
+    hours: Hours | None = None
+    dwell_limit_s: Seconds = 120.0
+    forget_s: Seconds = 43_200.0
+    """A place that was barred is free again when nobody was seen in it for this long."""
+
+
+class ClassifySettings(Strict, kw_only=True):
+    """Which expression classifier."""
+
+    bundle: str | None = None
+    threads: Positive = 1
+
+
+class TallySettings(Strict, kw_only=True):
+    """How long a window is."""
+
+    window_s: Seconds = 60.0
+
+
+class PrivacySettings(Strict, kw_only=True):
+    """No message holds fewer visits than ``k``, unless it holds none."""
+
+    k: Positive = 5
+
+
+class Tls(Strict, kw_only=True):
+    """Files for an encrypted connection: the authority's certificate, and the device's own with its key."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class PublishSettings(Strict, kw_only=True):
+    """The broker. The password is read from a file, so that the configuration can be shown."""
+
+    host: str = "localhost"
+    port: Annotated[int, Meta(gt=0, lt=65536)] = 1883
+    username: str | None = None
+    password_file: str | None = None
+    tls: Tls | None = None
+    keepalive_s: Positive = 60
+
+
+class SpoolSettings(Strict, kw_only=True):
+    """Where finished windows wait, and how many may."""
+
+    path: str = "facetally-spool.sqlite"
+    max_windows: Positive = 100_000
+
+
+class Settings(Strict, kw_only=True):
+    """The whole file."""
+
+    site: Id
+    device: Id
+    capture: Capture
+    admit: AdmitSettings
+    detect: DetectSettings = DetectSettings()
+    track: TrackSettings = TrackSettings()
+    classify: ClassifySettings = ClassifySettings()
+    tally: TallySettings = TallySettings()
+    privacy: PrivacySettings = PrivacySettings()
+    publish: PublishSettings = PublishSettings()
+    spool: SpoolSettings = SpoolSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not go together."""
+        if self.admit.dwell_limit_s >= self.track.max_visit_s:
+            raise ValueError("admit.dwell_limit_s must be less than track.max_visit_s")
+
+
+def read(path: Path, overrides: tuple[str, ...] = ()) -> Settings:
+    """A configuration file and ``key=value`` overrides -> settings; SettingsError that names file, key and values."""
+    return read_toml(path, Settings, overrides)

@@ -1,0 +1,140 @@
+"""A model and data it was not trained on -> its figures. Float and int8 go through the device's own code."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.detect import Detector
+from training import score
+from training.expression import Faces, plain
+from training.fer import PHOTO_MARGIN, VOTES
+from training.recipe import ClassifierRecipe
+from training.scenes import Scene
+
+LOWEST = 0.02
+"""Curves are drawn of faces found with at least this score."""
+SMALLEST = 20.0
+Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Crops uint8 (n, side, side) -> probabilities (n, labels)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FloatModel:
+    """A Keras model with outputs by name, where the device has an int8 interpreter: same calls, nothing quantised."""
+
+    model: keras.Model
+
+    def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """As `edge.interpreter.Interpreter.run`."""
+        given = self.model.predict_on_batch(pixels.astype(np.float32))
+        return {name: np.asarray(values) for name, values in given.items()}
+
+    def values(self, raw: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+        """As `edge.interpreter.Interpreter.values`."""
+        return raw[name].astype(np.float32)
+
+
+def stills(detector: Detector, scenes: Sequence[Scene]) -> list[score.Picture]:
+    """The hand-labelled stills among scenes -> what the detector finds in them; labels of 20 pixels and more count."""
+    return [
+        score.Picture(detector.detect(scene.pixels), scene.boxes, scene.sure & (scene.boxes[:, 2:].max(1) >= SMALLEST))
+        for scene in scenes
+        if scene.kind == "labelled-still"
+    ]
+
+
+def on_shelves(detector: Detector, scenes: Sequence[Scene]) -> list[float]:
+    """Scores of the faces found on pictures without people."""
+    return [face.score for scene in scenes if scene.kind == "negative" for face in detector.detect(scene.pixels)]
+
+
+def detector_figures(detector: Detector, scenes: Sequence[Scene], threshold: float) -> dict[str, float]:
+    """A detector that tells all it finds down to a low score -> its figures at all thresholds and at the one given."""
+    curve = score.curve(stills(detector, scenes))
+    photos = score.curve([_photo(detector, scene) for scene in scenes if scene.kind in ("photo", "street")])
+    shelves = sum(scene.kind == "negative" for scene in scenes)
+    false = sum(value >= threshold for value in on_shelves(detector, scenes))
+    return {
+        "stills.ap": curve.average_precision(),
+        "stills.recall_at_0.1_false": curve.recall_at(0.1),
+        "stills.recall": curve.recall_over(threshold),
+        "photos.ap": photos.average_precision(),
+        "photos.recall": photos.recall_over(threshold),
+        "shelves.false_per_picture": false / max(shelves, 1),
+    }
+
+
+def _photo(detector: Detector, scene: Scene) -> score.Picture:
+    return score.Picture(detector.detect(scene.pixels), scene.boxes, scene.sure)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Labels (n,) and probabilities (n, labels) of one set of faces."""
+
+    truth: NDArray[np.intp]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is right."""
+        return self.probabilities.argmax(1) == self.truth
+
+    def matrix(self) -> NDArray[np.intp]:
+        """Confusion, rows the truth."""
+        return score.confusion(self.truth, self.probabilities.argmax(1), self.probabilities.shape[1])
+
+
+def answers(probabilities: Probabilities, faces: Faces, recipe: ClassifierRecipe) -> dict[str, Answers]:
+    """A classifier and a part of the cache -> its answers on the sets that are published: faces of which more than half
+    of the votes agree (``majority``), those with one label ahead (``plurality``), and photographs (``photos``)."""
+    seen = _in_parts(probabilities, plain(faces.fer, recipe.width, 1.0))
+    weights = np.array([[row.get(name, 0.0) for row in recipe.labels.values()] for name in VOTES], np.float32)
+    votes = faces.votes.astype(np.float32) @ weights
+    sorted_votes = np.sort(votes, 1)
+    others = faces.votes.sum(1) - (faces.votes @ (weights.max(1) > 0))
+    agreed = sorted_votes[:, -1] > 0.5 * faces.votes.sum(1)
+    ahead = (sorted_votes[:, -1] > sorted_votes[:, -2]) & (sorted_votes[:, -1] > others)
+    tight = (1 + 2 * recipe.margin) / (1 + 2 * PHOTO_MARGIN)
+    mapped = faces.photo_targets.sum(1) > 0
+    photos = _in_parts(probabilities, plain(faces.photos[mapped], recipe.width, tight))
+    truth = votes.argmax(1)
+    return {
+        "ferplus_majority": Answers(truth[agreed], seen[agreed]),
+        "ferplus_plurality": Answers(truth[ahead], seen[ahead]),
+        "photos": Answers(faces.photo_targets[mapped].argmax(1), photos),
+    }
+
+
+def classifier_figures(sets: dict[str, Answers]) -> dict[str, float]:
+    """Answers by set -> accuracy, macro recall and calibration error of each."""
+    figures = {}
+    for name, each in sets.items():
+        figures[f"{name}.accuracy"] = float(each.right.mean())
+        figures[f"{name}.macro_recall"] = score.macro_recall(each.matrix())
+        figures[f"{name}.ece"] = score.calibration_error(each.probabilities.max(1).astype(np.float64), each.right)
+    return figures
+
+
+def _in_parts(probabilities: Probabilities, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Answers to many crops, a few hundred at a time."""
+    if not len(crops):
+        raise ValueError("no faces to measure on")
+    return np.concatenate([probabilities(crops[at : at + 256]) for at in range(0, len(crops), 256)])
+
+
+def temperature(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
+    """Logits (n, labels) and soft labels -> the temperature with the least cross-entropy (Guo et al. 2017), 0.4 to 4."""
+    usable = targets.sum(1) > 0
+    candidates = np.exp(np.linspace(np.log(0.4), np.log(4), 120))
+    costs = [-(targets[usable] * _log_softmax(logits[usable] / each)).sum(1).mean() for each in candidates]
+    return float(candidates[int(np.argmin(costs))])
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)), np.float32)
