@@ -150,6 +150,8 @@ class Connection:
         for kind, reason in zip(KINDS, reasons, strict=True):
             if reason.is_failure:
                 _log.error(line("subscription_refused", topic=subscription(kind), reason=reason))
+            else:
+                _log.info(line("subscribed", topic=subscription(kind)))
 
     def _on_disconnect(
         self,

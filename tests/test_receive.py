@@ -1,0 +1,391 @@
+"""MQTT messages become rows before they are acknowledged, through a real Mosquitto, kills and refusals."""
+
+import json
+import logging
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from collector.devices import Device, heard, read_devices
+from collector.load import load
+from collector.logs import line
+from collector.receive import run
+from collector.settings import Broker, Settings, Store
+from contract.message import Counts, Health, Models, Privacy, Status, encode
+from contract.topics import topic
+
+needs_mosquitto = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not on PATH")
+START = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
+BOOT, NEXT_BOOT = "0" * 15 + "1", "0" * 15 + "2"
+
+
+def window(seq: int, site: str = "shop-1", device: str = "door", boot: str = BOOT) -> Counts:
+    """The one-minute window of this number, with as many happy visits as its number's last digit."""
+    start = START + timedelta(minutes=seq)
+    return Counts(
+        schema=1, site=site, device=device, boot=boot, seq=seq, start=start, end=start + timedelta(minutes=1),
+        clock="synced", coverage=0.99, degraded=(), merged=1,
+        visits={"happiness": seq % 10, "neutral": 1, "unknown": 0},
+        privacy=Privacy(k=1), model=Models(detector="faces@0123456789ab", expression="seven@ba9876543210"),
+    )  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A real broker that is listening, and that is gone afterwards."""
+    allow = () if any(text.startswith("allow_anonymous") for text in lines) else ("allow_anonymous true",)
+    config = folder / f"mosquitto-{port}.conf"
+    settings = (f"listener {port} 127.0.0.1", *allow, "max_queued_messages 0", *lines)
+    config.write_text("\n".join(settings) + "\n")
+    # mosquitto writes warnings to standard error; as root it asks for `user root`
+    user = ["user root"] if os.getuid() == 0 else []
+    config.write_text("\n".join([*settings, *user]) + "\n")
+    process = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _listens(port), "mosquitto listens")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(fact: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+    due = time.monotonic() + within_s
+    while not fact():
+        assert time.monotonic() < due, f"not within {within_s} s: {what}"
+        time.sleep(0.02)
+
+
+def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) -> None:
+    """Hand messages to the broker at QoS 1, and return when it has all."""
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.max_inflight_messages_set(1000)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    for sent in [client.publish(to, payload, 1, retain) for to, payload in messages]:
+        sent.wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+def counts_messages(numbers: range, **of: str) -> list[tuple[str, bytes]]:
+    windows = [window(number, **of) for number in numbers]
+    return [(topic(each.site, each.device, "counts"), encode(each)) for each in windows]
+
+
+def settings_for(root: Path, port: int, **broker: object) -> Settings:
+    return Settings(broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root)))
+
+
+class Heard(logging.Handler):
+    """Knows when the receiver's log has said a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word, self.said = word, threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.word in record.getMessage():
+            self.said.set()
+
+
+@contextmanager
+def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/health") -> Iterator[None]:
+    """A receiver in a thread of this process, from when its log has said so, which is when it has subscribed to all."""
+    stop, log, listener = threading.Event(), logging.getLogger("collector"), Heard(until or "")
+    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"jitter": random.Random(1)})
+    log.addHandler(listener)
+    log.setLevel(logging.INFO)
+    thread.start()
+    try:
+        assert until is None or listener.said.wait(10)
+        yield
+    finally:
+        stop.set()
+        thread.join(15)
+        log.removeHandler(listener)
+    assert not thread.is_alive()
+
+
+def rows(root: Path) -> int:
+    return len(load(root)) if root.is_dir() else 0
+
+
+def numbers(root: Path) -> list[int]:
+    """The sequence numbers in the files as they are, repeats and all."""
+    lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()[1:]]
+    return sorted(int(line.split(",")[4]) for line in lines)
+
+
+@needs_mosquitto
+def test_messages_sent_are_rows_in_the_store(tmp_path: Path) -> None:
+    """What goes into the broker is in the CSV, field by field, and a repeat is there once."""
+    port, root = free_port(), tmp_path / "store"
+    with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
+        publish(port, counts_messages(range(30)) + counts_messages(range(10)) + counts_messages(range(5), site="b"))
+        wait_until(lambda: rows(root) == 35, "all rows are there")
+    frame = load(root)
+    assert frame["happiness"].sum() == sum(n % 10 for n in range(30)) + sum(range(5))
+    assert list(frame[frame["site"] == "b"]["seq"]) == list(range(5))
+    assert numbers(root) == sorted([*range(30), *range(5)])
+
+
+@needs_mosquitto
+def test_a_receiver_starts_before_its_broker_and_outlives_it(tmp_path: Path) -> None:
+    """With the broker down the receiver waits; when the broker restarts without memory, it subscribes anew."""
+    port, root = free_port(), tmp_path / "store"
+    with receiving(settings_for(root, port), until="event=not_connected"):
+        for first in (0, 10):
+            with mosquitto(tmp_path, port):
+
+                def arrived(first: int = first) -> bool:
+                    publish(port, counts_messages(range(first, first + 10)))
+                    return rows(root) == first + 10
+
+                wait_until(arrived, "rows after the broker came", 20)
+    assert numbers(root) == list(range(20))
+
+
+@needs_mosquitto
+def test_what_is_sent_while_the_receiver_is_away_comes_later(tmp_path: Path) -> None:
+    """The session outlives the receiver, in MQTT 5 by its expiry."""
+    port, root = free_port(), tmp_path / "store"
+    with mosquitto(tmp_path, port):
+        with receiving(settings_for(root, port)):
+            pass
+        publish(port, counts_messages(range(500)))
+        assert rows(root) == 0
+        with receiving(settings_for(root, port)):
+            wait_until(lambda: rows(root) == 500, "queued messages are stored")
+
+
+def start_collector(root: Path, port: int) -> subprocess.Popen[bytes]:
+    """The real command in a process of its own, from when it has subscribed."""
+    command = [sys.executable, "-m", "collector", "run", "--root", str(root), "--set", f"broker.port={port}"]
+    process = subprocess.Popen([*command, "--set", "broker.in_flight=50"], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while b"+/health" not in process.stderr.readline():
+        assert process.poll() is None
+    return process
+
+
+@needs_mosquitto
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
+    """SIGKILL in the midst of 6,000 messages, five times: the files hold each number once. SIGTERM ends it cleanly."""
+    port, root, chance = free_port(), tmp_path / "store", random.Random(7)
+    midway = 0
+    with mosquitto(tmp_path, port):
+        collector = start_collector(root, port)
+        sender = threading.Thread(target=publish, args=(port, counts_messages(range(6000))))
+        sender.start()
+        for _ in range(5):
+            time.sleep(chance.uniform(0.02, 0.2))
+            collector.kill()
+            collector.communicate()
+            midway += 0 < rows(root) < 6000
+            collector = start_collector(root, port)
+        sender.join()
+        wait_until(lambda: rows(root) == 6000, "all rows are there")
+        collector.terminate()
+        log = collector.communicate(timeout=10)[1]
+    assert numbers(root) == list(range(6000))
+    assert midway >= 2, "the kills came too late to prove anything"
+    assert collector.returncode == 0
+    assert b"event=taken" in log
+
+
+@needs_mosquitto
+def test_nothing_is_acknowledged_before_it_is_on_disk(tmp_path: Path) -> None:
+    """While the folder of a day cannot be made, the broker keeps the message, and it is stored when it can."""
+    port, root = free_port(), tmp_path / "store"
+    root.mkdir()
+    day = root / f"date={START.date()}"
+    day.write_text("in the way")
+    with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
+        publish(port, counts_messages(range(3)))
+        time.sleep(0.5)
+        day.unlink()
+        wait_until(lambda: rows(root) == 3, "stored in the end", 20)
+    assert numbers(root) == [0, 1, 2]
+
+
+BAD = [
+    (b"nonsense", "malformed"),
+    (encode(window(0)).replace(b'"merged"', b'"who":"Ann","merged"'), "unknown field `who`"),
+    (encode(window(3)).replace(b'"happiness":3', b'"happiness":-3'), ">= 0"),
+    (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "end is after start"),
+    (encode(window(0)).replace(b'"site":"shop-1"', b'"site":"shop-2"'), "says shop-2/door, came as shop-1/door"),
+    (encode(window(0)).replace(b'"happiness"', b'"device"', 1), "name of a column"),
+    (encode(window(0)).replace(b"faces@", b"faces\\n@"), "cannot be printed"),
+    (b"[" * 20_000, "at most"),
+]
+
+
+@needs_mosquitto
+def test_what_is_no_message_is_set_aside_and_disturbs_nothing(tmp_path: Path) -> None:
+    """Each is a line in dead-letters.jsonl with reason and time; good ones in their midst are stored; none returns."""
+    port, root = free_port(), tmp_path / "store"
+    at = topic("shop-1", "door", "counts")
+    bad = [(at, payload) for payload, _ in BAD] + [("facetally/v1/sh op/door/counts", b"{}")]
+    with mosquitto(tmp_path, port):
+        with receiving(settings_for(root, port)):
+            publish(port, bad[:4] + counts_messages(range(1)) + bad[4:] + counts_messages(range(1, 2)))
+            wait_until(lambda: rows(root) == 2, "the good ones are stored")
+        with receiving(settings_for(root, port)):  # acknowledged: nothing comes again
+            time.sleep(0.5)
+    letters = [json.loads(text) for text in (root / "dead-letters.jsonl").read_text().splitlines()]
+    assert len(letters) == len(bad)
+    for letter, (_, reason) in zip(letters, BAD, strict=False):
+        assert reason in letter["reason"]
+        assert letter["topic"] == at
+        assert datetime.fromisoformat(letter["time"].replace("Z", "+00:00")).year >= 2026
+    assert "site 'sh op'" in letters[-1]["reason"]
+    assert letters[-2]["bytes"] == 20_000
+    assert len(letters[-2]["payload"]) < 5000
+
+
+@needs_mosquitto
+def test_a_wrong_password_is_a_refusal_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason stands in one line however often it is tried; the right password connects."""
+    port, root = free_port(), tmp_path / "store"
+    users, secret = tmp_path / "users", tmp_path / "secret"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", users, "reader", "right"], check=True, capture_output=True)
+    with mosquitto(tmp_path, port, "allow_anonymous false", f"password_file {users}"):
+        settings = settings_for(root, port, username="reader", password_file=str(secret))
+        secret.write_text("wrong\n")
+        with caplog.at_level("INFO"), receiving(settings, until="refused"):
+            time.sleep(2.5)  # several attempts
+            refusals = [text for text in caplog.messages if "refused" in text]
+            assert len(refusals) == 1
+            assert "authorized" in refusals[0].lower()
+            assert not any("event=connected" in text for text in caplog.messages)
+            secret.write_text("right\n")
+            wait_until(lambda: any("event=connected" in text for text in caplog.messages), "connected", 30)
+
+
+def test_a_broker_that_closes_on_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path) -> None:
+    """The first CONNECT says protocol level 5; when that is cut off, the next says 4 and asks to keep the session."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        receiving(settings_for(tmp_path / "store", listener.getsockname()[1]), until=None),
+    ):
+        listener.settimeout(10)
+        first, _ = listener.accept()
+        with first:
+            assert first.recv(1024)[8] == 5
+        second, _ = listener.accept()
+        with second:
+            connect = second.recv(1024)
+            assert connect[8] == 4
+            assert not connect[9] & 0b10, "clean session"
+            second.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK, accepted
+            assert second.recv(1024)[0] == 0x82, "subscribes"
+
+
+@needs_mosquitto
+def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> None:
+    """Retained status reaches a collector that came later; the late will of an older boot does not make it offline."""
+    port, root = free_port(), tmp_path / "store"
+    at = topic("shop-1", "door", "status")
+
+    def state() -> list[tuple[str, str | None]]:
+        return [(device.state, device.boot) for device in read_devices(root)] if root.is_dir() else []
+
+    with mosquitto(tmp_path, port):
+        publish(port, [(at, encode(Status(schema=1, state="online", boot=BOOT)))], retain=True)
+        with receiving(settings_for(root, port)):
+            wait_until(lambda: state() == [("online", BOOT)], "the retained status is known")
+            publish(port, [(at, encode(Status(schema=1, state="online", boot=NEXT_BOOT)))], retain=True)
+            publish(port, [(at, encode(Status(schema=1, state="offline", boot=BOOT)))], retain=True)
+            publish(port, counts_messages(range(1), boot=NEXT_BOOT))
+            wait_until(lambda: rows(root) == 1, "all has been received")
+    assert state() == [("online", NEXT_BOOT)]
+
+
+def told(*words: tuple[str, str, bool]) -> Device:
+    """A device after hearing (state, boot, retained) in this order; state ``counts`` is the next window of the boot."""
+    device = Device(site="shop-1", device="door")
+    for number, (state, boot, retained) in enumerate(words):
+        message = (
+            window(number, boot=boot) if state == "counts" else Status(schema=1, state=state, boot=boot)  # type: ignore[arg-type]
+        )
+        device = heard(device, message, retained, START)
+    return device
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "boot"),
+    [
+        ([("online", BOOT, False)], "online", BOOT),
+        ([("online", BOOT, False), ("offline", BOOT, False)], "offline", BOOT),
+        ([("online", BOOT, False), ("online", NEXT_BOOT, False), ("offline", BOOT, False)], "online", NEXT_BOOT),
+        ([("online", NEXT_BOOT, False), ("offline", BOOT, False)], "online", NEXT_BOOT),
+        ([("counts", NEXT_BOOT, False), ("offline", BOOT, False)], "unknown", NEXT_BOOT),
+        ([("offline", BOOT, True)], "offline", BOOT),
+        ([("offline", BOOT, True), ("counts", NEXT_BOOT, False)], "online", NEXT_BOOT),
+        ([("online", BOOT, False), ("offline", NEXT_BOOT, True)], "offline", NEXT_BOOT),
+        ([("online", BOOT, False), ("online", NEXT_BOOT, False), ("counts", BOOT, False)], "online", NEXT_BOOT),
+        ([("online", NEXT_BOOT, True), ("counts", BOOT, False), ("offline", NEXT_BOOT, False)], "offline", NEXT_BOOT),
+    ],
+    ids=[
+        "online", "ended", "late will of a former boot", "late will of a boot never heard of", "counts tell the boot",
+        "retained end", "counts after a will that came last", "ended while nobody listened",
+        "spooled counts of a former boot", "spooled counts of an unknown boot",
+    ],
+)  # fmt: skip
+def test_the_state_is_that_of_the_newest_boot(words: list[tuple[str, str, bool]], state: str, boot: str) -> None:
+    """Each story of status and counts ends in the state of the boot that began last."""
+    device = told(*words)
+    assert (device.state, device.boot) == (state, boot)
+
+
+def test_retained_messages_are_no_sign_of_life() -> None:
+    """``seen`` is the time of the last message that the broker had not kept."""
+    health = Health(
+        schema=1, boot=BOOT, time=START, uptime_s=1, frames_per_s=9, latency_ms={}, frames_dropped=0, spool_depth=0,
+        spool_dropped=0, oldest_unsent=None, memory_mb=1, temperature_c=None, throttled=None, clock="synced",
+        versions={},
+    )  # fmt: skip
+    device = Device(site="shop-1", device="door")
+    kept = heard(device, health, True, START)
+    assert (kept.seen, kept.health) == (None, health)
+    assert heard(device, health, False, START).seen == START
+
+
+def test_a_line_of_the_log_stays_one_line() -> None:
+    """Text from outside is quoted, so that it cannot pretend to be a line of its own."""
+    assert line("set_aside", topic="a/b", reason="x\ntime=now") == 'event=set_aside topic=a/b reason="x\\ntime=now"'
+
+
+def test_receiving_imports_neither_page_nor_pandas() -> None:
+    """The receiver on a small machine loads nothing heavy."""
+    code = (
+        "import sys, collector.receive, collector.store, collector.__main__;"
+        "heavy = ('dash', 'plotly', 'matplotlib', 'pandas', 'numpy', 'tensorflow', 'cv2');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
