@@ -27,16 +27,11 @@ def deployed(model: keras.Model, task: str, rescaled: bool) -> keras.Model:
 
 
 def _apart(model: keras.Model) -> dict[str, Any]:
-    """Of a detector: scores, boxes and landmarks, all strides one after the other. Boxes and landmarks, one convolution
-    in training, become two, so that each is quantised over its own range."""
-    parts: dict[str, list[Any]] = {"scores": [], "boxes": [], "landmarks": []}
-    for layer in [each for each in model.layers if each.name.startswith("score")]:
-        parts["scores"].append(layers.Reshape((-1, 1))(layer.output))
-        place = model.get_layer("place" + layer.name.removeprefix("score"))
-        kernel, bias = place.get_weights()
-        for name, part in (("boxes", slice(0, 4)), ("landmarks", slice(4, 14))):
-            one = layers.Conv2D(part.stop - part.start, 1, name=f"{name}-{layer.name}")
-            spread = one(place.input)
-            one.set_weights([kernel[..., part], bias[part]])
-            parts[name].append(layers.Reshape((-1, part.stop - part.start))(spread))
-    return {name: layers.Concatenate(axis=1)(several) for name, several in parts.items()}
+    """Of a detector: scores, boxes and landmarks each apart, all strides one after the other, so that each is quantised
+    over its own range."""
+    apart = {}
+    for name in OUTPUTS["detect"]:
+        heads = [layer for layer in model.layers if layer.name.rstrip("0123456789") == name]
+        rows = [layers.Reshape((-1, head.filters))(head.output) for head in heads]
+        apart[name] = layers.Concatenate(axis=1)(rows)
+    return apart

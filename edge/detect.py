@@ -99,7 +99,7 @@ def decode(boxes: Floats, landmarks: Floats, at: Floats) -> tuple[Floats, Floats
     centre, stride = at[:, :2], at[:, 2:]
     middle = centre + boxes[:, :2] * stride
     sides = np.exp(np.minimum(boxes[:, 2:], 6.0)) * stride
-    points = centre[:, None] + landmarks.reshape(len(at), -1, 2) * stride[:, None]
+    points = centre[:, None] + landmarks.reshape(len(at), landmarks.shape[1] // 2, 2) * stride[:, None]
     return np.concatenate([middle - sides / 2, sides], 1), points
 
 

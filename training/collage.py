@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.light import spoil
 from training.scenes import Floats, Scene
 
-SHARES = {"photo": 0.34, "street": 0.2, "labelled-still": 0.22, "labelled-video": 0.06, "negative": 0.18}
+SHARES = {"photo": 0.37, "street": 0.25, "labelled-still": 0.14, "labelled-video": 0.05, "negative": 0.19}
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
 SMALLEST, LARGEST = 10.0, 290.0
 """Sides of faces in the collage, pixels, drawn log-uniformly."""
@@ -55,7 +55,7 @@ class Collages:
             sure = np.concatenate([sure, scene.sure])
         canvas = _cover(rng, canvas, boxes, landmarks)
         keep, sure = _inside(boxes, sure, (height, width))
-        return Collage(spoil(rng, canvas), boxes[keep], landmarks[keep], sure[keep])
+        return Collage(spoil(rng, canvas, 0.8), boxes[keep], landmarks[keep], sure[keep])
 
     def _pick(self, rng: Generator) -> Scene:
         kind = self._kinds[str(rng.choice(list(SHARES), p=list(SHARES.values())))]

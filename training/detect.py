@@ -73,22 +73,19 @@ def targets(collage: Collage, at: Floats) -> Floats:
 
 @keras.saving.register_keras_serializable("facetally")
 def loss(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:
-    """Targets (n, cells, 17), outputs (n, cells, 15) -> one number: focal loss of the heat, overlap and offsets of boxes,
-    offsets of landmarks, over the number of faces."""
+    """Targets (n, cells, 17), outputs (n, cells, 15) -> one number: quality focal loss of the heat (Li et al. 2020),
+    overlap and offsets of boxes, offsets of landmarks, over the number of faces' cells."""
     heat, logit = wanted[..., 0], given[..., 0]
-    share = ops.sigmoid(logit)
-    centre = ops.cast(heat > 0.999, "float32")
-    found = centre * ops.square(1 - share) * ops.softplus(-logit)
-    false = (1 - centre) * ops.power(1 - heat, 4) * ops.square(share) * ops.softplus(logit)
-    faces = ops.maximum(ops.sum(centre), 1.0)
-    score = ops.sum((found + false) * wanted[..., 15]) / faces
-    near = heat * ops.cast(heat > 0.3, "float32")
-    total = ops.maximum(ops.sum(near), 1.0)
-    box = ops.sum(near * _box_loss(wanted[..., 1:5], given[..., 1:5])) / total
+    quality = heat * ops.cast(heat > 0.3, "float32")
+    surprise = ops.square(ops.abs(quality - ops.sigmoid(logit)))
+    entropy = ops.softplus(logit) - quality * logit
+    score = ops.sum(surprise * entropy * wanted[..., 15]) / ops.maximum(ops.sum(quality), 1.0)
+    total = ops.maximum(ops.sum(quality), 1.0)
+    box = ops.sum(quality * _box_loss(wanted[..., 1:5], given[..., 1:5])) / total
     points = ops.mean(_smooth(wanted[..., 5:15] - given[..., 5:15]) / ops.exp(wanted[..., 3:4]), -1)
-    known = near * wanted[..., 16]
+    known = quality * wanted[..., 16]
     place = ops.sum(known * points) / ops.maximum(ops.sum(known), 1.0)
-    return score + 2.0 * box + 4.0 * place
+    return 4.0 * score + 2.0 * box + 4.0 * place
 
 
 def _box_loss(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:

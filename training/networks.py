@@ -36,7 +36,7 @@ def face_detector(height: int, width: int) -> keras.Model:
     x = _conv(x, 16, 3, 2)
     x = _conv(x, 24, 3, 2)
     levels = []
-    for filters in (64, 96, 128):
+    for filters in (64, 96, 96):
         x = _conv(x, filters, 3, 2)
         x = _residual(_residual(x, filters), filters)
         levels.append(x)
@@ -46,9 +46,11 @@ def face_detector(height: int, width: int) -> keras.Model:
     parts = []
     for level, name in ((bottom, "8"), (middle, "16"), (top, "32")):
         y = _conv(level, 48, 3)
-        score = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(-4.6), name=f"score{name}")(y)
-        place = layers.Conv2D(14, 1, name=f"place{name}")(y)
-        parts.append(layers.Reshape((-1, 15))(layers.Concatenate()([score, place])))
+        rare = keras.initializers.Constant(-4.6)  # at first every cell says: one in a hundred (Lin et al. 2017, focal loss)
+        scores = layers.Conv2D(1, 1, bias_initializer=rare, name=f"scores{name}")(y)
+        boxes = layers.Conv2D(4, 1, name=f"boxes{name}")(y)
+        landmarks = layers.Conv2D(10, 1, name=f"landmarks{name}")(y)
+        parts.append(layers.Reshape((-1, 15))(layers.Concatenate()([scores, boxes, landmarks])))
     return keras.Model(pixels, layers.Concatenate(axis=1, name="cells")(parts), name="face")
 
 

@@ -1,0 +1,44 @@
+# `make run` shows the main job, `make test` runs the tests; both need Python 3.10+ and set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS := $(if $(CAMERA),--camera $(CAMERA)) $(if $(CLIP),--clip "$(CLIP)")
+
+.PHONY: run test check bench train-setup clean
+
+run: $(VENV)/demo.stamp
+	$(BIN)/python -m demo $(ARGS)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.bench_stages
+
+train-setup: $(VENV)/train.stamp
+
+clean:
+	rm -rf $(VENV) out build dist
+
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[edge,collector]' --group demo
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp
+	$(BIN)/python -m pip install --quiet --progress-bar on --group dev
+	touch $@
+
+$(VENV)/train.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --progress-bar on --group train
+	touch $@
