@@ -13,7 +13,7 @@ from edge.admit import Gate
 from edge.bundle import Bundle
 from edge.capture import source
 from edge.classify import Classifier
-from edge.clock import boot_id, now
+from edge.clock import boot_id, floor, now
 from edge.detect import Detector
 from edge.health import Watch
 from edge.pipeline import Pipeline, stamp
@@ -43,7 +43,9 @@ def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = 
     faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = Gate(settings.admit)
-    camera = source(settings.capture, stop)
+    camera = source(settings.capture, stop, settings.tally.window_s)
+    begin = camera.clock.utc(camera.start)
+    first = settings.tally.window_s - (begin - floor(begin, settings.tally.window_s)).total_seconds()
     identity = Identity(settings.site, settings.device, boot_id())
     model = Model(schema=1, detector=bundle_of(faces.card), expression=bundle_of(expressions.card))
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
@@ -63,7 +65,7 @@ def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = 
             Tracker(settings.track),
             gate,
             Classifier(expressions),
-            Tally(expressions.card.labels, settings.tally.window_s, camera.start),
+            Tally(expressions.card.labels, settings.tally.window_s, camera.start, first),
             waiting,
             publisher,
             stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),

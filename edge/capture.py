@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from contract.logs import line
-from edge.clock import Clock, MonotonicClock, ReplayClock, now
+from edge.clock import Clock, MonotonicClock, ReplayClock, floor, now
 from edge.errors import CameraLost
 from edge.replay import clip, grey
 from edge.settings import Capture, File, Gstreamer, Live, Picamera2, V4l2
@@ -40,11 +40,12 @@ class Source:
     dropped: Callable[[], int]
 
 
-def source(settings: Capture, stop: threading.Event) -> Source:
+def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     """Settings -> the source they name. A file that does not open is a ClipError now; a camera that does not is tried
-    again for ever. ``stop`` ends a live stream."""
+    again for ever. ``stop`` ends a live stream. The time of a file begins with a window, so that every replay falls into
+    windows in the same way."""
     if isinstance(settings, File):
-        return Source(clip(settings), ReplayClock(now()), 0.0, lambda: 0)
+        return Source(clip(settings), ReplayClock(floor(now(), window_s)), 0.0, lambda: 0)
     camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
     frames = live(camera, stop, random.Random())  # noqa: S311
     return Source(frames, MonotonicClock(time.monotonic, now), time.monotonic(), lambda: camera.dropped)

@@ -53,6 +53,12 @@ class ReplayClock:
         return self._begin + timedelta(seconds=seconds)
 
 
+def floor(instant: datetime, grid_s: float) -> datetime:
+    """The last multiple of ``grid_s`` seconds since 1970 that is not after an instant."""
+    seconds = instant.timestamp()
+    return datetime.fromtimestamp(seconds - seconds % grid_s, timezone.utc)
+
+
 def now() -> datetime:
     """The wall clock, UTC."""
     return datetime.now(timezone.utc)

@@ -80,8 +80,8 @@ class Pipeline:
         with self.watch.stage("detect"):
             faces = self.detector.detect(frame.pixels)
         with self.watch.stage("track"):
-            tracks = self.tracker.update(faces, frame.time)
             height, width = frame.pixels.shape
+            tracks = self.tracker.update(faces, frame.time, (height, width))
             admission = self.gate.admit(tracks.seen, (height, width), frame.time, self.source.clock.utc(frame.time))
         with self.watch.stage("classify"):
             looks = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])

@@ -17,17 +17,24 @@ Sums = NDArray[np.float64]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts each visit once, in the window in which it ends."""
+    """Counts each visit once, in the window in which it ends. The first window lasts ``first_s``, so that those after it
+    begin at full minutes (or whatever a window is); the others ``window_s``."""
 
     labels: tuple[str, ...]
     window_s: float
     start: float
+    first_s: float
     _sums: dict[int, Sums] = field(default_factory=dict)
     _barred: set[int] = field(default_factory=set)
     _visits: dict[str, int] = field(default_factory=dict)
     _covered: float = 0.0
     _seen: float | None = None
     _reasons: dict[Reason, None] = field(default_factory=dict)
+    _end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The first window is open."""
+        self._end = self.start + self.first_s
 
     def look(self, time: float) -> list[Window]:
         """A frame was taken at ``time``, seconds -> the windows that are over by then."""
@@ -83,10 +90,9 @@ class Tally:
     def _close_until(self, time: float, covered_from: float) -> list[Window]:
         """Close windows that end by ``time``; the span from ``covered_from`` to ``time`` was looked at."""
         windows = []
-        while time >= self.start + self.window_s:
-            end = self.start + self.window_s
-            self._covered += max(0.0, end - max(covered_from, self.start))
-            windows.append(self._window(end))
+        while time >= self._end:
+            self._covered += max(0.0, self._end - max(covered_from, self.start))
+            windows.append(self._window(self._end))
         self._covered += max(0.0, time - max(covered_from, self.start))
         return windows
 
@@ -95,5 +101,6 @@ class Tally:
         coverage = min(1.0, self._covered / (end - self.start))
         visits = {label: self._visits.get(label, 0) for label in (*self.labels, UNKNOWN)}
         window = Window(self.start, end, visits, round(coverage, 4), tuple(self._reasons))
-        self.start, self._covered, self._visits, self._reasons = end, 0.0, {}, {}
+        self.start, self._end = end, end + self.window_s
+        self._covered, self._visits, self._reasons = 0.0, {}, {}
         return window

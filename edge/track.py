@@ -12,10 +12,15 @@ from edge.words import Face, Track
 
 REACH = 0.8
 """A face belongs to a track if it is at most this many face sizes from where the track should be ..."""
-REACH_PER_S = 6.0
-"""... and this many more for each second since it was seen: a walker passes about nine face sizes a second ..."""
+NEW_REACH_PER_S = 6.0
+"""... and, while its speed is not known yet, this many more for each second since it was seen: a walker passes about
+nine face sizes a second ..."""
+REACH_PER_S = 1.5
+"""... or this many once it is ..."""
 FURTHEST = 2.5
 """... but never more than this many, however long ago."""
+KNOWN = 4
+"""After so many sightings the speed of a track is known."""
 LARGEST_RATIO = 1.8
 """A face does not grow or shrink more than this between two sightings."""
 MEMORY = 0.6
@@ -58,10 +63,11 @@ class Tracker:
     _intervals: list[float] = field(default_factory=list)
     _last: float | None = None
 
-    def update(self, faces: Sequence[Face], time: float) -> Tracks:
-        """Faces of the frame taken at ``time`` (seconds, never going back) -> the tracks after it."""
+    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
+        """Faces of the frame of ``shape`` (height, width) taken at ``time`` (seconds, never going back) -> the tracks
+        after it."""
         self._keep_pace(time)
-        pairs, strangers = self._match(faces, time)
+        pairs, strangers = self._match(faces, time, shape)
         for course, face in pairs:
             self._follow(course, face, time)
         new = [_Course(Track(self._next + index, face, time, time, 1)) for index, face in enumerate(strangers)]
@@ -78,12 +84,14 @@ class Tracker:
         visits = tuple(track for track in tracks if self._is_visit(track))
         return Tracks((), visits, tuple(track.number for track in tracks))
 
-    def _match(self, faces: Sequence[Face], time: float) -> tuple[list[tuple[_Course, Face]], list[Face]]:
+    def _match(
+        self, faces: Sequence[Face], time: float, shape: tuple[int, int]
+    ) -> tuple[list[tuple[_Course, Face]], list[Face]]:
         """Pairs of track and face, nearest first, each at most once; and the faces that belong to no track."""
         left = dict(enumerate(faces))
         if not faces or not self._courses:
             return [], list(faces)
-        distance = self._distances(faces, time)
+        distance = self._distances(faces, time, shape)
         free, pairs = set(range(len(self._courses))), []
         for flat in np.argsort(distance, axis=None, kind="stable").tolist():
             row, column = divmod(flat, len(faces))
@@ -94,18 +102,17 @@ class Tracker:
                 pairs.append((self._courses[row], left.pop(column)))
         return pairs, list(left.values())
 
-    def _distances(self, faces: Sequence[Face], time: float) -> NDArray[np.float64]:
+    def _distances(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> NDArray[np.float64]:
         """(tracks, faces): distance in face sizes, infinite where it cannot be the same visitor."""
         should = np.array([course.at(time) for course in self._courses])
         size = np.array([course.track.face.size for course in self._courses])
-        since = np.array([time - course.track.last for course in self._courses])
         there = np.array([face.centre for face in faces])
         other = np.array([face.size for face in faces])
         mean = np.sqrt(size[:, None] * other[None])
         distance = np.hypot(*(should[:, None] - there[None]).transpose(2, 0, 1)) / mean
         ratio = np.maximum(size[:, None], other[None]) / np.minimum(size[:, None], other[None])
-        reach = np.minimum(REACH + REACH_PER_S * since, FURTHEST)[:, None]
-        return np.where((distance <= reach) & (ratio <= LARGEST_RATIO), distance, np.inf)
+        reach = np.array([_reach(course, time, shape) for course in self._courses])
+        return np.where((distance <= reach[:, None]) & (ratio <= LARGEST_RATIO), distance, np.inf)
 
     def _follow(self, course: _Course, face: Face, time: float) -> None:
         """A track meets its face again."""
@@ -152,3 +159,14 @@ class Tracker:
         """Frames a second, by the median of the last intervals."""
         return 1 / max(median(self._intervals), 1e-3) if self._intervals else RATE
 
+
+def _reach(course: _Course, time: float, shape: tuple[int, int]) -> float:
+    """How many face sizes from where a track should be its face may be found. Somebody who by their speed has left the
+    frame is not looked for inside it: a face there is somebody who comes in."""
+    height, width = shape
+    x, y = course.at(time)
+    known = course.track.sightings >= KNOWN
+    if known and not (0 <= x <= width and 0 <= y <= height):
+        return REACH
+    growth = REACH_PER_S if known else NEW_REACH_PER_S
+    return min(REACH + growth * (time - course.track.last), FURTHEST)
