@@ -19,6 +19,7 @@ def schemas() -> dict[str, bytes]:
 
 
 def main() -> None:
+    """Write the schemas into the folder named, or beside this file."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "schema")
     for name, text in schemas().items():
         (folder / name).write_bytes(text)

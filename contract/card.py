@@ -19,7 +19,7 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a card: read-only, by keyword, and an unknown key is an error."""
 
 
-class Input(Strict, kw_only=True):
+class Input(Strict, frozen=True, kw_only=True):
     """The picture a model takes: grey, row-major, one byte a pixel, as it is."""
 
     width: Positive
@@ -30,7 +30,7 @@ class Input(Strict, kw_only=True):
     zero_point: int
 
 
-class Crop(Strict, kw_only=True):
+class Crop(Strict, frozen=True, kw_only=True):
     """How a face is cut out of a frame for this model.
 
     ``margin`` is the share of the box's longer side that is added on every side (negative cuts tighter);
@@ -41,7 +41,7 @@ class Crop(Strict, kw_only=True):
     align: Literal["none", "eyes"]
 
 
-class Golden(Strict, kw_only=True):
+class Golden(Strict, frozen=True, kw_only=True):
     """One picture and what the model makes of it, replayed when a device starts.
 
     ``input`` is base64 of zlib of the input's bytes; ``output`` is the same of all output tensors' raw bytes, one after
@@ -55,7 +55,7 @@ class Golden(Strict, kw_only=True):
     tolerance: Annotated[int, Meta(ge=0)]
 
 
-class Common(Strict, kw_only=True):
+class Common(Strict, frozen=True, kw_only=True):
     """What a card of either task says."""
 
     schema: Literal[1]
@@ -77,7 +77,7 @@ class Common(Strict, kw_only=True):
         return f"{self.name}@{self.sha256[:12]}"
 
 
-class DetectorCard(Common, kw_only=True, tag_field="task", tag="detect"):
+class DetectorCard(Common, frozen=True, kw_only=True, tag_field="task", tag="detect"):
     """A face detector: outputs named ``scores``, ``boxes`` and ``landmarks``, one row a cell, strides in this order."""
 
     strides: Annotated[tuple[Positive, ...], Meta(min_length=1)]
@@ -87,7 +87,7 @@ class DetectorCard(Common, kw_only=True, tag_field="task", tag="detect"):
     landmarks: tuple[Literal["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"], ...]
 
 
-class ClassifierCard(Common, kw_only=True, tag_field="task", tag="classify"):
+class ClassifierCard(Common, frozen=True, kw_only=True, tag_field="task", tag="classify"):
     """An expression classifier: one output ``logits``, one value a label."""
 
     labels: tuple[str, ...]
@@ -117,9 +117,10 @@ Card = DetectorCard | ClassifierCard
 def read_card(text: bytes, where: str) -> Card:
     """JSON of a card -> the card; BundleError that names ``where`` and the key."""
     try:
-        return msgspec.json.decode(text, type=Card)
+        card: Card = msgspec.json.decode(text, type=Card)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise BundleError(f"{where}: {error}") from error
+    return card
 
 
 def write_card(card: Card) -> bytes:
@@ -129,14 +130,10 @@ def write_card(card: Card) -> bytes:
 
 def bundle_of(card: Card) -> Bundle:
     """A card -> the part of it that goes out in the model message."""
-    classifies = isinstance(card, ClassifierCard)
-    return Bundle(
-        name=card.name,
-        sha256=card.sha256,
-        labels=card.labels if classifies else (),
-        figures=card.figures,
-        confusion=card.confusion if classifies else (),
-    )
+    bundle = Bundle(name=card.name, sha256=card.sha256, figures=card.figures)
+    if isinstance(card, ClassifierCard):
+        return msgspec.structs.replace(bundle, labels=card.labels, confusion=card.confusion)
+    return bundle
 
 
 def pack(raw: bytes) -> str:

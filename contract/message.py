@@ -33,20 +33,21 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """A message: read-only, by keyword, and an unknown key is an error."""
 
 
-class Privacy(Strict, kw_only=True):
+class Privacy(Strict, frozen=True, kw_only=True):
     """The rule under which the counts were released."""
 
     k: Annotated[int, Meta(ge=1)]
 
 
-class Models(Strict, kw_only=True):
-    """Which bundles made the counts: name and the first twelve digits of the file's sha256, as ``name@0123456789ab``."""
+class Models(Strict, frozen=True, kw_only=True):
+    """Which bundles made the counts: name and the first twelve digits of the file's sha256, as
+    ``name@0123456789ab``."""
 
     detector: str
     expression: str
 
 
-class Counts(Strict, kw_only=True):
+class Counts(Strict, frozen=True, kw_only=True):
     """Visits per expression that ended in one window of one device."""
 
     schema: Literal[1]
@@ -77,7 +78,7 @@ class Counts(Strict, kw_only=True):
         return self.site, self.device, self.boot, self.seq
 
 
-class Status(Strict, kw_only=True):
+class Status(Strict, frozen=True, kw_only=True):
     """Whether a device is there; ``offline`` is its last will."""
 
     schema: Literal[1]
@@ -85,7 +86,7 @@ class Status(Strict, kw_only=True):
     boot: Boot
 
 
-class Bundle(Strict, kw_only=True):
+class Bundle(Strict, frozen=True, kw_only=True):
     """What an analyst must know of a bundle: its labels, its figures, and how it confuses its labels."""
 
     name: str
@@ -96,7 +97,7 @@ class Bundle(Strict, kw_only=True):
     """Rows are the truth, columns the int8 model's answer, both in the order of ``labels``."""
 
 
-class Model(Strict, kw_only=True):
+class Model(Strict, frozen=True, kw_only=True):
     """The two bundles a device runs."""
 
     schema: Literal[1]
@@ -104,14 +105,14 @@ class Model(Strict, kw_only=True):
     expression: Bundle
 
 
-class Latency(Strict, kw_only=True):
+class Latency(Strict, frozen=True, kw_only=True):
     """Milliseconds a frame that a stage took in the last minute."""
 
     p50: Seconds
     p95: Seconds
 
 
-class Health(Strict, kw_only=True):
+class Health(Strict, frozen=True, kw_only=True):
     """How a device fares, once a minute. None where the platform does not say."""
 
     schema: Literal[1]

@@ -52,7 +52,7 @@ def _override(tree: dict[str, Any], text: str) -> None:
 
 
 def _explain(problem: str, kind: type) -> str:
-    """msgspec's sentence, with the path as a TOML key and, for an unknown or bad key, what is allowed there."""
+    """Msgspec's sentence, with the path as a TOML key and, for an unknown or bad key, what is allowed there."""
     sentence, _, at = problem.partition(" - at `")
     path = at.rstrip("`").removeprefix("$").lstrip(".")
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", sentence)
@@ -77,7 +77,8 @@ def _keys_at(kind: type, path: str) -> list[str]:
             for struct in _structs_in(field.type)
         ]
     names = {field.encode_name: None for struct in structs for field in msgspec.structs.fields(struct)}
-    tags = {struct.__struct_config__.tag_field: None for struct in structs if struct.__struct_config__.tag_field}
+    configs = [msgspec.inspect.type_info(struct) for struct in structs]
+    tags = {each.tag_field: None for each in configs if isinstance(each, msgspec.inspect.StructType) and each.tag_field}
     return [str(name) for name in {**tags, **names}]
 
 

@@ -21,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from convert import bundle, verify as verifying  # noqa: PLC0415 (TensorFlow is slow to import)
+        from convert import bundle  # noqa: PLC0415 (TensorFlow is slow to import)
+        from convert import verify as verifying  # noqa: PLC0415
 
         run = bundle.open_run(chosen.run)
         if chosen.command == "quantise":

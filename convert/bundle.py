@@ -164,7 +164,8 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
 
 def shelf_threshold(scores: Sequence[float], pictures: int) -> float:
     """Scores of false faces on so many shelves -> the lowest threshold, in hundredths and at least 0.3, that lets
-    through at most `FALSE_ON_SHELVES` of them a picture."""
+    through at most `FALSE_ON_SHELVES` of them a picture.
+    """
     for hundredths in range(30, 100):
         if sum(score >= hundredths / 100 for score in scores) <= FALSE_ON_SHELVES * pictures:
             return hundredths / 100
@@ -229,5 +230,3 @@ def figures_table(card: Card) -> str:
     rows = [f"{'':34}{'float':>9}{'int8':>9}"]
     rows += [f"{name:34}{card.figures[name + '.float']:9.4f}{card.figures[name + '.int8']:9.4f}" for name in names]
     return "\n".join(rows)
-
-

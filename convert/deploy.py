@@ -19,7 +19,8 @@ def rescaling(model: keras.Model) -> tuple[float, float]:
 
 def deployed(model: keras.Model, task: str, rescaled: bool) -> keras.Model:
     """The model with a dictionary of outputs (see `OUTPUTS`), taking pixels 0..255 or, where ``rescaled``, what its
-    `rescaling` makes of them: as uint8 with that scale the pixels then need no arithmetic at all."""
+    `rescaling` makes of them: as uint8 with that scale the pixels then need no arithmetic at all.
+    """
     begin = model.layers[1].output if rescaled else model.inputs[0]
     if task == "classify":
         return keras.Model(begin, {"logits": model.outputs[0]})
@@ -28,7 +29,8 @@ def deployed(model: keras.Model, task: str, rescaled: bool) -> keras.Model:
 
 def _apart(model: keras.Model) -> dict[str, Any]:
     """Of a detector: scores, boxes and landmarks each apart, all strides one after the other, so that each is quantised
-    over its own range."""
+    over its own range.
+    """
     apart = {}
     for name in OUTPUTS["detect"]:
         heads = [layer for layer in model.layers if layer.name.rstrip("0123456789") == name]

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 def drawn(height: int, width: int, close: bool) -> list[tuple[str, NDArray[np.uint8]]]:
     """Names and pictures uint8 (height, width): a face that smiles and one that does not; the whole picture where
-    ``close``, else two faces of different sizes before a ground of stripes."""
+    ``close``, else two faces of different sizes before a ground of stripes.
+    """
     if close:
         side = min(height, width)
         return [(name, _face((height, width), [(width / 2, height / 2, 0.42 * side, curve)])) for name, curve in MOUTHS]

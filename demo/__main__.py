@@ -45,7 +45,9 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--camera", help="number or path of a USB camera; serves the page until stopped")
     which.add_argument("--clip", type=Path, help="a video, an animated GIF or a folder of pictures")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for all that is made (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), help="folder for all that is made (default: %(default)s)"
+    )
     chosen = parser.parse_args()
     folder = chosen.out / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ def _live(folder: Path, port: int, camera: str) -> int:
     """The daemon on a camera and the page in a browser, until stopped."""
     device = camera if camera.isdigit() else json.dumps(camera)
     config = _configure(folder, port, f'source = "v4l2"\ndevice = {device}', 10.0)
-    if (status := subprocess.run([*PYTHON, "edge", "check", "--config", str(config)], check=False).returncode):
+    if status := subprocess.run([*PYTHON, "edge", "check", "--config", str(config)], check=False).returncode:
         return status
     page = free_port()
     serve = [*PYTHON, "collector", "serve", *_store(folder, port), "--set", f"page.port={page}"]

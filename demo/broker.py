@@ -50,7 +50,7 @@ def _mosquitto(program: str, port: int, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _amqtt(port: int) -> Iterator[None]:
-    """amqtt in a thread of its own; it speaks MQTT 3.1.1 only."""
+    """Amqtt in a thread of its own; it speaks MQTT 3.1.1 only."""
     from amqtt.broker import Broker  # noqa: PLC0415 (not needed where there is Mosquitto)
 
     settings = {

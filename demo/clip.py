@@ -35,7 +35,8 @@ class Person:
 @dataclass(frozen=True, slots=True)
 class Walk:
     """One visit: who, from which second for how many, at which height of the picture (the head's centre, pixels), how
-    large (of the portrait), and whether from left to right."""
+    large (of the portrait), and whether from left to right.
+    """
 
     who: str
     start: float

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
-    except Exception:  # noqa: BLE001 (the one place: say it, exit, and let the service start anew)
+    except Exception:
         log.exception(line("crash"))
         return 1
 
@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as privacy.k=1")
         source = command.add_mutually_exclusive_group()
         source.add_argument("--clip", metavar="PATH", help="video, animated GIF or folder, in place of the camera")
-        source.add_argument("--camera", metavar="N", help="USB camera by number or path, in place of the configured one")
+        source.add_argument(
+            "--camera", metavar="N", help="USB camera by number or path, in place of the configured one"
+        )
     run.add_argument("--stdout", action="store_true", help="print the messages; send nothing, spool nothing")
     run.set_defaults(do=_run)
     check.set_defaults(do=_check)

@@ -39,7 +39,8 @@ def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[Class
 @contextmanager
 def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = None) -> Iterator[Pipeline]:
     """A pipeline ready to run. With a ``stream`` messages are printed there, nothing goes to a broker, and the spool is
-    one of its own that ends with the process."""
+    one of its own that ends with the process.
+    """
     faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = Gate(settings.admit)
@@ -72,5 +73,3 @@ def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = 
             report,
             settings.detect.every,
         )
-
-

@@ -95,9 +95,9 @@ def _replay(golden: Golden, card: Card, model: Interpreter) -> None:
         raise BundleError(f"golden sample {golden.name!r}: off by {off} steps, at most {golden.tolerance} allowed")
 
 
-def golden_output(model: Interpreter, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[
-    tuple[int], np.dtype[np.int8]
-]:
+def golden_output(
+    model: Interpreter, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
     """What a golden sample keeps of a model's answer: all int8 output values, in the order of the outputs' names."""
     raw = model.run(pixels)
     return np.concatenate([raw[name].ravel() for name in sorted(raw)])

@@ -42,8 +42,10 @@ class Source:
 
 def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     """Settings -> the source they name. A file that does not open is a ClipError now; a camera that does not is tried
-    again for ever. ``stop`` ends a live stream. The time of a file begins with a window, so that every replay falls into
-    windows in the same way."""
+    again for ever. ``stop`` ends a live stream. The time of a file begins with a window, so that every replay falls
+    into
+    windows in the same way.
+    """
     if isinstance(settings, File):
         return Source(clip(settings), ReplayClock(floor(now(), window_s)), 0.0, lambda: 0)
     camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
@@ -63,7 +65,8 @@ def camera_of(settings: Live) -> Open:
 
 def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iterator[Frame | Missing]:
     """Frames of a camera, newest first and none twice; while it is away a `Missing` each second, and a new attempt to
-    open it after a random, growing wait."""
+    open it after a random, growing wait.
+    """
     failures = 0
     while not stop.is_set():
         try:
@@ -85,7 +88,8 @@ def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iter
 
 
 class Camera:
-    """A camera read by a thread of its own, because a driver may hang for ever in open or read; keeps the newest frame."""
+    """A camera read by a thread of its own, because a driver may hang for ever in open or read; keeps the newest
+    frame."""
 
     def __init__(self, opens: Open, open_limit_s: float, read_limit_s: float) -> None:
         self._open, self._open_limit_s, self._read_limit_s = opens, open_limit_s, read_limit_s

@@ -63,5 +63,3 @@ def _broker(settings: Settings) -> str:
     host, port = settings.publish.host, settings.publish.port
     with socket.create_connection((host, port), BROKER_LIMIT_S):
         return f"{host}:{port} answers"
-
-

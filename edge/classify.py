@@ -32,7 +32,7 @@ class Classifier:
 
     def classify_crops(self, crops: Sequence[Pixels]) -> tuple[Expression, ...]:
         """Grey pictures that are one cropped face each, any size -> expressions; the face's size is the picture's."""
-        fitted = [cv2.resize(crop, self._size[::-1], interpolation=cv2.INTER_AREA) for crop in crops]
+        fitted = [fit(crop, self._size) for crop in crops]
         return tuple(
             Expression(tuple(row), self._good(pixels, max(crop.shape), max(row)))
             for row, crop, pixels in zip(self.probabilities(np.stack(fitted)).tolist(), crops, fitted, strict=True)
@@ -48,6 +48,12 @@ class Classifier:
         if size < self.card.min_face_px or certainty < self.card.unknown_below:
             return False
         return self.card.min_sharpness <= 0 or cv2.Laplacian(crop, cv2.CV_64F).var() >= self.card.min_sharpness
+
+
+def fit(crop: Pixels, size: tuple[int, int]) -> Pixels:
+    """A grey picture -> the same in (height, width), its aspect given up."""
+    method = cv2.INTER_AREA if crop.shape[0] > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(crop, size[::-1], interpolation=method), np.uint8)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

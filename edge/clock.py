@@ -25,7 +25,8 @@ class Clock(Protocol):
 
 class MonotonicClock:
     """The clock of a live source: monotonic seconds, set against the wall clock when asked, so that neither a jump nor
-    a daylight-saving day moves a window."""
+    a daylight-saving day moves a window.
+    """
 
     def __init__(self, monotonic: Callable[[], float], wall: Callable[[], datetime]) -> None:
         self._monotonic, self._wall = monotonic, wall
@@ -65,7 +66,8 @@ def now() -> datetime:
 
 
 def is_synchronised() -> bool:
-    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2)); False if it does not say."""
+    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2)); False if it does not
+    say."""
     buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
     state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
     return state not in (TIME_ERROR, -1)

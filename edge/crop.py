@@ -18,9 +18,7 @@ def cut(pixels: Pixels, face: Face, rule: Crop, size: tuple[int, int]) -> Pixels
     return cut_square(pixels, face.centre, side, roll(face) if rule.align == "eyes" else 0.0, size)
 
 
-def cut_square(
-    pixels: Pixels, centre: tuple[float, float], side: float, angle: float, size: tuple[int, int]
-) -> Pixels:
+def cut_square(pixels: Pixels, centre: tuple[float, float], side: float, angle: float, size: tuple[int, int]) -> Pixels:
     """The square of ``side`` pixels around ``centre``, turned by ``angle`` radians, in the size wanted.
 
     A large square is first cut out and shrunk by area, so that fine structure does not alias; then one affine step
@@ -37,10 +35,9 @@ def cut_square(
     if shrink < 1:
         columns, rows = max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink))
         scale_x, scale_y = columns / part.shape[1], rows / part.shape[0]
-        part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+        part = np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
     else:
         scale_x = scale_y = 1.0
-    cos, sin = np.cos(angle) * side / width, np.sin(angle) * side / height
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = turn * [side / width, side / height]
     # From a pixel of the result to one of the part; a pixel's centre is half a pixel in, on both sides.

@@ -21,7 +21,8 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Decoded cells: boxes (n, 4) as left, top, width, height and landmarks (n, k, 2), pixels; scores (n,), best first."""
+    """Decoded cells: boxes (n, 4) as left, top, width, height and landmarks (n, k, 2), pixels; scores (n,), best
+    first."""
 
     boxes: Floats
     landmarks: Floats

@@ -54,7 +54,7 @@ class Interpreter:
 
 def dequantise(raw: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
     """Quantised integers -> real values ``scale * (raw - zero_point)``, float32; widened before the subtraction."""
-    return (raw.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
+    return np.asarray((raw.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale))
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:
@@ -66,7 +66,7 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
 
 def _make(content: bytes, threads: int) -> tuple[str, Any]:
     """The first runtime that really makes an interpreter; an import alone can pass where numpy does not fit."""
-    failures = []
+    failures: list[str] = []
     for name, module in _runtimes(failures):
         try:
             interpreter = module.Interpreter(model_content=content, num_threads=threads)

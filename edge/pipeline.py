@@ -105,9 +105,7 @@ class Pipeline:
             log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled)))
 
 
-def stamp(
-    identity: Identity, clock: Clock, privacy: Privacy, models: Models
-) -> Callable[[Window], Counts]:
+def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) -> Callable[[Window], Counts]:
     """What turns a window of the source's clock into a message; its ``seq`` is set when it may leave."""
 
     def to_counts(window: Window) -> Counts:
@@ -129,5 +127,3 @@ def stamp(
         )
 
     return to_counts
-
-

@@ -108,7 +108,7 @@ class Publisher:
         """Wait a random time up to twice as long as before (full jitter, Brooker 2015) before the next attempt."""
         longest = min(LONGEST_WAIT_S, BACKOFF_S * 2**self._failures)
         wait = max(0.1, self._jitter.uniform(0, longest))
-        client.reconnect_delay_set(wait, wait)
+        client.reconnect_delay_set(wait, wait)  # type: ignore[arg-type]  # paho only adds and compares it
 
     # paho's thread: note and return.
 
@@ -128,7 +128,7 @@ class Publisher:
         self._happened.append(lambda spool: self._acknowledged(spool, mid, reason))
 
     def _on_message(self, client: Any, _u: object, message: mqtt.MQTTMessage) -> None:
-        self._happened.append(lambda spool: self._heard(message.payload))
+        self._happened.append(lambda spool: self._heard(bytes(message.payload)))
 
     # The daemon's thread.
 

@@ -37,4 +37,3 @@ def join(held: Counts, later: Counts) -> Counts:
         visits={label: visits[label] for label in later.visits},
         merged=held.merged + later.merged,
     )
-

@@ -16,7 +16,8 @@ from edge.words import Frame, Pixels
 log = logging.getLogger("edge.replay")
 PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".webp"}
 SHORTEST = 0.97
-"""A file that gives less than this share of the frames its header promises is cut off; headers err by a frame or two."""
+"""A file that gives less than this share of the frames its header promises is cut off; headers err by a frame or
+two."""
 
 
 def clip(settings: File) -> Iterator[Frame]:

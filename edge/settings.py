@@ -21,7 +21,7 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file: read-only, and an unknown key is an error."""
 
 
-class Live(Strict, kw_only=True):
+class Live(Strict, frozen=True, kw_only=True):
     """What every camera has: the picture asked for (pixels, frames a second) and how long to wait for one."""
 
     width: Positive = 640
@@ -31,25 +31,25 @@ class Live(Strict, kw_only=True):
     read_limit_s: Seconds = 5.0
 
 
-class Picamera2(Live, tag_field="source", tag="picamera2", kw_only=True):
+class Picamera2(Live, frozen=True, tag_field="source", tag="picamera2", kw_only=True):
     """A Raspberry Pi camera by picamera2 (Debian package python3-picamera2)."""
 
     camera: Annotated[int, Meta(ge=0)] = 0
 
 
-class V4l2(Live, tag_field="source", tag="v4l2", kw_only=True):
+class V4l2(Live, frozen=True, tag_field="source", tag="v4l2", kw_only=True):
     """A USB camera by number or path, through OpenCV."""
 
     device: int | str = 0
 
 
-class Gstreamer(Live, tag_field="source", tag="gstreamer", kw_only=True):
+class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=True):
     """A GStreamer pipeline that ends in an appsink; needs an OpenCV built with GStreamer (JetPack's or Debian's)."""
 
     pipeline: str
 
 
-class File(Strict, tag_field="source", tag="file", kw_only=True):
+class File(Strict, frozen=True, tag_field="source", tag="file", kw_only=True):
     """A video, an animated GIF or a folder of pictures, replayed with its own time stamps."""
 
     path: str
@@ -60,7 +60,7 @@ class File(Strict, tag_field="source", tag="file", kw_only=True):
 Capture = Picamera2 | V4l2 | Gstreamer | File
 
 
-class DetectSettings(Strict, kw_only=True):
+class DetectSettings(Strict, frozen=True, kw_only=True):
     """Which face detector, at which score (the card's unless set), on every how many-th frame."""
 
     bundle: str | None = None
@@ -69,7 +69,7 @@ class DetectSettings(Strict, kw_only=True):
     threads: Positive = 1
 
 
-class TrackSettings(Strict, kw_only=True):
+class TrackSettings(Strict, frozen=True, kw_only=True):
     """What a visit is. ``min_sightings`` is meant at 10 frames a second and scaled with the real rate."""
 
     min_sightings: Positive = 3
@@ -78,7 +78,7 @@ class TrackSettings(Strict, kw_only=True):
     max_visit_s: Seconds = 180.0
 
 
-class Hours(Strict, kw_only=True):
+class Hours(Strict, frozen=True, kw_only=True):
     """When the shop is open, in its own time zone: ``open = "09:00"``, ``close = "20:00"``."""
 
     timezone: str
@@ -87,9 +87,11 @@ class Hours(Strict, kw_only=True):
     days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class AdmitSettings(Strict, kw_only=True):
-    """Who is never analysed. ``staff_zones`` has no default: polygons of x, y as shares of the frame's width and height,
-    or ``[]`` to say on purpose that there are none."""
+class AdmitSettings(Strict, frozen=True, kw_only=True):
+    """Who is never analysed. ``staff_zones`` has no default: polygons of x, y as shares of the frame's width and
+    height,
+    or ``[]`` to say on purpose that there are none.
+    """
 
     staff_zones: tuple[Polygon, ...]
     hours: Hours | None = None
@@ -98,26 +100,26 @@ class AdmitSettings(Strict, kw_only=True):
     """A place that was barred is free again when nobody was seen in it for this long."""
 
 
-class ClassifySettings(Strict, kw_only=True):
+class ClassifySettings(Strict, frozen=True, kw_only=True):
     """Which expression classifier."""
 
     bundle: str | None = None
     threads: Positive = 1
 
 
-class TallySettings(Strict, kw_only=True):
+class TallySettings(Strict, frozen=True, kw_only=True):
     """How long a window is."""
 
     window_s: Seconds = 60.0
 
 
-class PrivacySettings(Strict, kw_only=True):
+class PrivacySettings(Strict, frozen=True, kw_only=True):
     """No message holds fewer visits than ``k``, unless it holds none."""
 
     k: Positive = 5
 
 
-class Tls(Strict, kw_only=True):
+class Tls(Strict, frozen=True, kw_only=True):
     """Files for an encrypted connection: the authority's certificate, and the device's own with its key."""
 
     ca: str | None = None
@@ -125,7 +127,7 @@ class Tls(Strict, kw_only=True):
     key: str | None = None
 
 
-class PublishSettings(Strict, kw_only=True):
+class PublishSettings(Strict, frozen=True, kw_only=True):
     """The broker. The password is read from a file, so that the configuration can be shown."""
 
     host: str = "localhost"
@@ -136,14 +138,14 @@ class PublishSettings(Strict, kw_only=True):
     keepalive_s: Positive = 60
 
 
-class SpoolSettings(Strict, kw_only=True):
+class SpoolSettings(Strict, frozen=True, kw_only=True):
     """Where finished windows wait, and how many may."""
 
     path: str = "facetally-spool.sqlite"
     max_windows: Positive = 100_000
 
 
-class Settings(Strict, kw_only=True):
+class Settings(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     site: Id

@@ -17,8 +17,10 @@ Sums = NDArray[np.float64]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts each visit once, in the window in which it ends. The first window lasts ``first_s``, so that those after it
-    begin at full minutes (or whatever a window is); the others ``window_s``."""
+    """Counts each visit once, in the window in which it ends. The first window lasts ``first_s``, so that those
+    after it
+    begin at full minutes (or whatever a window is); the others ``window_s``.
+    """
 
     labels: tuple[str, ...]
     window_s: float
@@ -83,7 +85,8 @@ class Tally:
         return [self._window(end)]
 
     def _verdict(self, number: int) -> str:
-        """The label with the largest sum of probabilities over a track's good sightings (Jain et al. 2004: sum rule)."""
+        """The label with the largest sum of probabilities over a track's good sightings (Jain et al. 2004: sum
+        rule)."""
         sums = self._sums.get(number)
         return UNKNOWN if sums is None else self.labels[int(sums.argmax())]
 

@@ -31,8 +31,10 @@ RATE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """One step of the tracker: tracks seen in this frame; tracks to be counted now, because they ended as a visit or have
-    lasted so long; numbers of all tracks that are over."""
+    """One step of the tracker: tracks seen in this frame; tracks to be counted now, because they ended as a visit or
+    have
+    lasted so long; numbers of all tracks that are over.
+    """
 
     seen: tuple[Track, ...]
     visits: tuple[Track, ...]
@@ -65,7 +67,8 @@ class Tracker:
 
     def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
         """Faces of the frame of ``shape`` (height, width) taken at ``time`` (seconds, never going back) -> the tracks
-        after it."""
+        after it.
+        """
         self._keep_pace(time)
         pairs, strangers = self._match(faces, time, shape)
         for course, face in pairs:
@@ -144,11 +147,7 @@ class Tracker:
     def _is_visit(self, track: Track) -> bool:
         """Whether a track was long and steady enough to be somebody, and is not counted yet."""
         needed = max(2, round(self.settings.min_sightings * self._rate() / RATE))
-        return (
-            not track.counted
-            and track.sightings >= needed
-            and track.last - track.first >= self.settings.min_visit_s
-        )
+        return not track.counted and track.sightings >= needed and track.last - track.first >= self.settings.min_visit_s
 
     def _keep_pace(self, time: float) -> None:
         if self._last is not None:
@@ -162,7 +161,8 @@ class Tracker:
 
 def _reach(course: _Course, time: float, shape: tuple[int, int]) -> float:
     """How many face sizes from where a track should be its face may be found. Somebody who by their speed has left the
-    frame is not looked for inside it: a face there is somebody who comes in."""
+    frame is not looked for inside it: a face there is somebody who comes in.
+    """
     height, width = shape
     x, y = course.at(time)
     known = course.track.sightings >= KNOWN

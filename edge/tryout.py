@@ -67,7 +67,9 @@ def pictures(path: str) -> Iterator[tuple[str, Pixels]]:
     elif there.suffix.lower() in PICTURES:
         pixels = read_picture(there)
         if pixels is None:
-            raise ClipError(f"{path}: not a picture that OpenCV can read" if there.exists() else f"{path}: no such file")
+            raise ClipError(
+                f"{path}: not a picture that OpenCV can read" if there.exists() else f"{path}: no such file"
+            )
         yield path, pixels
     else:
         for index, frame in enumerate(clip(File(path=path))):

@@ -26,7 +26,8 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class Face:
     """Where a face is: box and landmarks (right eye, left eye, nose, right and left corner of the mouth; x, y in pixels
-    of the frame; left and right are the person's own), and the detector's score, 0 to 1."""
+    of the frame; left and right are the person's own), and the detector's score, 0 to 1.
+    """
 
     box: Box
     score: float
@@ -47,7 +48,8 @@ class Face:
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What the classifier says of one face in one frame: probabilities in the order of the bundle's labels, and whether
-    the sighting is good enough for a verdict (size, sharpness, certainty)."""
+    the sighting is good enough for a verdict (size, sharpness, certainty).
+    """
 
     probabilities: tuple[float, ...]
     good: bool
@@ -56,7 +58,8 @@ class Expression:
 @dataclass(frozen=True, slots=True)
 class Track:
     """One visitor as far as seen: number (never reused in a run), latest face, first and last second, sightings, and
-    whether the visit is counted already because it lasted so long."""
+    whether the visit is counted already because it lasted so long.
+    """
 
     number: int
     face: Face
@@ -77,7 +80,8 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class Window:
     """What was counted in a span of the source's clock, seconds: visits per label, the share of the span that was
-    really looked at, and what kept it from being all of it."""
+    really looked at, and what kept it from being all of it.
+    """
 
     start: float
     end: float

@@ -145,7 +145,8 @@ def _inside(
     boxes: Floats, sure: NDArray[np.bool_], size: tuple[int, int]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which boxes reach into the collage at all, and which of them are faces to be found: half of them in view, their
-    centre too, and not smaller than a face can be told."""
+    centre too, and not smaller than a face can be told.
+    """
     height, width = size
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     seen = np.clip(np.minimum(high, [width, height]) - np.maximum(low, 0), 0, None).prod(1)
@@ -167,11 +168,14 @@ def _cover(rng: Generator, canvas: NDArray[np.uint8], boxes: Floats, landmarks: 
             top = round((eyes + nose) / 2)
             low, left, right = round(y + h), round(x + 0.08 * w), round(x + 0.92 * w)
             middle = (left + right) // 2
-            outline = np.array([[left, top], [middle, top - round(0.06 * h)], [right, top], [right, top + (low - top) // 2],
+            outline = np.array([[left, top], [middle, top - round(0.06 * h)], [right, top], [right, top + (low - top)
+            // 2],
                                 [middle, low], [left, top + (low - top) // 2]])  # fmt: skip
             cv2.fillPoly(canvas, [outline], level)
         else:
             side = rng.uniform(0.2, 0.45, 2) * (w, h)
             corner = (x, y) + rng.uniform(0, 1, 2) * ((w, h) - side)
-            cv2.rectangle(canvas, np.round(corner).astype(int).tolist(), np.round(corner + side).astype(int).tolist(), level, -1)
+            cv2.rectangle(
+                canvas, np.round(corner).astype(int).tolist(), np.round(corner + side).astype(int).tolist(), level, -1
+            )
     return canvas

@@ -74,7 +74,8 @@ def targets(collage: Collage, at: Floats) -> Floats:
 @keras.saving.register_keras_serializable("facetally")
 def loss(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:
     """Targets (n, cells, 17), outputs (n, cells, 15) -> one number: quality focal loss of the heat (Li et al. 2020),
-    overlap and offsets of boxes, offsets of landmarks, over the number of faces' cells."""
+    overlap and offsets of boxes, offsets of landmarks, over the number of faces' cells.
+    """
     heat, logit = wanted[..., 0], given[..., 0]
     quality = heat * ops.cast(heat > 0.3, "float32")
     surprise = ops.square(ops.abs(quality - ops.sigmoid(logit)))

@@ -73,7 +73,8 @@ def _chances(targets: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def vary(rng: Generator, face: NDArray[np.uint8], side: int, share: float) -> NDArray[np.uint8]:
-    """A face (h, h) -> one of ``side`` as the device might have cut and seen it; ``share`` of the picture is the crop."""
+    """A face (h, h) -> one of ``side`` as the device might have cut and seen it; ``share`` of the picture is the
+    crop."""
     scale = side / (len(face) * share) * np.exp(rng.normal(0, 0.08))
     angle = rng.normal(0, 0.14)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
@@ -134,7 +135,9 @@ class ExpressionTask:
         keras.utils.set_random_seed(recipe.seed)
         model = self._network()
         rate = schedule(recipe.peak_rate, recipe.steps)
-        optimiser = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema)
+        optimiser = keras.optimizers.AdamW(
+            rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema
+        )
         model.compile(optimiser, keras.losses.CategoricalCrossentropy(from_logits=True))
         return model
 

@@ -27,7 +27,8 @@ PHOTO_MARGIN = 0.2
 
 def prepare(data: Path, cache: Path) -> None:
     """The data folder -> ``cache``: pixels (n, 48, 48), votes (n, 10), own label, part; and photographs' crops
-    (m, 112, 112) with their label's name and part. Parts: ``train``, ``tune`` (thresholds, temperature), ``test``."""
+    (m, 112, 112) with their label's name and part. Parts: ``train``, ``tune`` (thresholds, temperature), ``test``.
+    """
     frame = pd.read_csv(data / "fer2013" / "fer2013.csv.xz")
     votes = pd.read_csv(data / "fer2013" / "fer2013new.csv")
     if len(frame) != len(votes) or (frame.Usage != votes.Usage).any():

@@ -1,7 +1,6 @@
 """A compiled model and numbered batches -> the model trained, from where it was left."""
 
 import csv
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -66,7 +65,7 @@ def _save(model: keras.Model, path: Path) -> None:
     """Write beside, then rename: a kill leaves the old file or the new one, never half of one."""
     beside = path.with_name("writing-" + path.name)
     model.save(beside)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def _note(path: Path, step: int, loss: float) -> None:

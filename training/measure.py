@@ -91,7 +91,8 @@ class Answers:
 
 def answers(probabilities: Probabilities, faces: Faces, recipe: ClassifierRecipe) -> dict[str, Answers]:
     """A classifier and a part of the cache -> its answers on the sets that are published: faces of which more than half
-    of the votes agree (``majority``), those with one label ahead (``plurality``), and photographs (``photos``)."""
+    of the votes agree (``majority``), those with one label ahead (``plurality``), and photographs (``photos``).
+    """
     seen = _in_parts(probabilities, plain(faces.fer, recipe.width, 1.0))
     weights = np.array([[row.get(name, 0.0) for row in recipe.labels.values()] for name in VOTES], np.float32)
     votes = faces.votes.astype(np.float32) @ weights
@@ -128,7 +129,8 @@ def _in_parts(probabilities: Probabilities, crops: NDArray[np.uint8]) -> NDArray
 
 
 def temperature(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
-    """Logits (n, labels) and soft labels -> the temperature with the least cross-entropy (Guo et al. 2017), 0.4 to 4."""
+    """Logits (n, labels) and soft labels -> the temperature with the least cross-entropy (Guo et al. 2017), 0.4 to
+    4."""
     usable = targets.sum(1) > 0
     candidates = np.exp(np.linspace(np.log(0.4), np.log(4), 120))
     costs = [-(targets[usable] * _log_softmax(logits[usable] / each)).sum(1).mean() for each in candidates]

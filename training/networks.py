@@ -46,7 +46,9 @@ def face_detector(height: int, width: int) -> keras.Model:
     parts = []
     for level, name in ((bottom, "8"), (middle, "16"), (top, "32")):
         y = _conv(level, 48, 3)
-        rare = keras.initializers.Constant(-4.6)  # at first every cell says: one in a hundred (Lin et al. 2017, focal loss)
+        rare = keras.initializers.Constant(
+            -4.6
+        )  # at first every cell says: one in a hundred (Lin et al. 2017, focal loss)
         scores = layers.Conv2D(1, 1, bias_initializer=rare, name=f"scores{name}")(y)
         boxes = layers.Conv2D(4, 1, name=f"boxes{name}")(y)
         landmarks = layers.Conv2D(10, 1, name=f"landmarks{name}")(y)
@@ -55,7 +57,8 @@ def face_detector(height: int, width: int) -> keras.Model:
 
 
 def cnn(side: int, labels: int) -> keras.Model:
-    """The classic baseline: convolutions, max pooling, dropout, dense. Pixels (n, side, side, 1) -> logits (n, labels)."""
+    """The classic baseline: convolutions, max pooling, dropout, dense. Pixels (n, side, side, 1) -> logits (n,
+    labels)."""
     pixels = keras.Input((side, side, 1), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     for filters in (32, 64, 128):
@@ -66,7 +69,8 @@ def cnn(side: int, labels: int) -> keras.Model:
 
 
 def transfer(side: int, labels: int, weights: Path) -> keras.Model:
-    """The face-recognition backbone of ``weights`` (``NAME.npz`` with ``NAME.json`` beside it), pooled, with a new head.
+    """The face-recognition backbone of ``weights`` (``NAME.npz`` with ``NAME.json`` beside it), pooled, with a new
+    head.
 
     Pixels (n, side, side, 1) in 0..255 -> logits (n, labels). Symmetric padding as in the backbone's own framework.
     """

@@ -30,11 +30,11 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         (run / "recipe.json").write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
-class DetectorRecipe(Common, tag_field="task", tag="detect", kw_only=True):
+class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_only=True):
     """A face detector from scenes with boxes."""
 
 
-class ClassifierRecipe(Common, tag_field="task", tag="classify", kw_only=True):
+class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw_only=True):
     """An expression classifier from FER2013 with FER+ votes and from photographs.
 
     ``labels`` maps each label of the model, in its order, onto weights of FER+ votes:

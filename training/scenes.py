@@ -24,7 +24,8 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A grey picture (h, w) uint8 and its faces: boxes (n, 4) left, top, width, height; landmarks (n, 10), NaN where
-    not known; ``sure`` (n,) false where a box only may be a face. Pixels of this picture."""
+    not known; ``sure`` (n,) false where a box only may be a face. Pixels of this picture.
+    """
 
     name: str
     kind: str
@@ -50,7 +51,7 @@ def validation_list() -> frozenset[str]:
 def prepare(data: Path, cache: Path) -> None:
     """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes."""
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
-    faces = {name: rows for name, rows in pd.read_csv(data / "faces.csv").groupby("image", sort=False)}
+    faces = dict(iter(pd.read_csv(data / "faces.csv").groupby("image", sort=False)))
     pictures, boxes, landmarks, sure, owner = [], [], [], [], []
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for index, row in enumerate(tqdm(images.itertuples(), total=len(images), desc="pictures")):
@@ -82,7 +83,8 @@ def prepare(data: Path, cache: Path) -> None:
 
 def _faces(rows: pd.DataFrame) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Rows of one picture -> boxes, landmarks, sure. Where people drew boxes theirs count, with the landmarks of the
-    teacher's box whose centre lies inside; a teacher's box that no human box explains is not sure."""
+    teacher's box whose centre lies inside; a teacher's box that no human box explains is not sure.
+    """
     box = rows[["x", "y", "w", "h"]].to_numpy(np.float32)
     points = rows[[f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]].to_numpy(np.float32)
     human = (rows.source == "human").to_numpy()

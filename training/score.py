@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Of one picture: what was found, the labelled boxes (n, 4), and which of them count (the others may be found or
-    not, as may what lies on them)."""
+    not, as may what lies on them).
+    """
 
     found: Sequence[Face]
     boxes: NDArray[np.float32]
@@ -27,7 +28,8 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class Curve:
     """Found faces, best first: score, and whether each is right (n,); how many there were to find, in how many
-    pictures."""
+    pictures.
+    """
 
     scores: Floats
     right: NDArray[np.bool_]
@@ -71,7 +73,8 @@ def curve(pictures: Sequence[Picture]) -> Curve:
 
 def match(picture: Picture) -> list[tuple[float, bool]]:
     """Faces of one picture, best first -> score and whether it is right; each label is found once, and faces on labels
-    that do not count are left out."""
+    that do not count are left out.
+    """
     free = picture.counts.copy()
     rows = []
     for face in sorted(picture.found, key=lambda face: -face.score):
