@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from contract.card import Card, ClassifierCard, Crop, DetectorCard, Golden, Input, pack, write_card
 from contract.errors import BundleError
-from convert.deploy import deployed
 from convert.golden import drawn
 from convert.quantise import floats, operators, quantise, write
 from edge import bundle
@@ -23,7 +22,7 @@ from edge.detect import Detector, letterbox
 from edge.interpreter import Interpreter
 from training import measure, recipe, scenes
 from training.detect import STRIDES
-from training.expression import Faces
+from training.faces import Faces
 from training.recipe import ClassifierRecipe, DetectorRecipe
 
 CALIBRATION = 200
@@ -143,14 +142,13 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
             **{**blank, "figures": {name: round(value, 4) for name, value in figures.items()}},
             strides=STRIDES,
             threshold=threshold,
-            overlap=0.4,
+            overlap=measure.OVERLAP,
             landmarks=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
             notes=notes,
         )
 
-    low = card(measure.LOWEST, {})
-    int8 = Detector(Bundle(low, model))
-    floating = Detector(Bundle(low, measure.FloatModel(deployed(run.model, "detect", rescaled=False))))  # type: ignore[arg-type]
+    int8 = Detector(Bundle(card(measure.LOWEST, {}), model))
+    floating = measure.float_detector(run.model, run.recipe.width, run.recipe.height)
     threshold = shelf_threshold(measure.on_shelves(int8, held), sum(scene.kind == "negative" for scene in held))
     figures = _side_by_side(*(measure.detector_figures(each, held, threshold) for each in (floating, int8)))
     notes = (
@@ -209,8 +207,7 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
     heat = round(measure.temperature(np.log(raw.probabilities(crops) + 1e-9), tune.targets), 3)
     cooled = Classifier(Bundle(msgspec.structs.replace(plainly, temperature=heat), model))
     unknown = round(float(np.quantile(cooled.probabilities(crops).max(1), UNKNOWN_SHARE)), 3)
-    floating = measure.FloatModel(deployed(run.model, "classify", rescaled=False))
-    exact = Classifier(Bundle(cooled.card, floating))  # type: ignore[arg-type]
+    exact = measure.float_classifier(run.model, cooled.card)
     answered = [measure.answers(each.probabilities, test, made) for each in (exact, cooled)]
     figures = _side_by_side(*(measure.classifier_figures(each) for each in answered))
     return card(heat, unknown, figures, answered[1]["ferplus_majority"].matrix())

@@ -17,14 +17,12 @@ def rescaling(model: keras.Model) -> tuple[float, float]:
     return float(first.scale), float(first.offset)
 
 
-def deployed(model: keras.Model, task: str, rescaled: bool) -> keras.Model:
-    """The model with a dictionary of outputs (see `OUTPUTS`), taking pixels 0..255 or, where ``rescaled``, what its
-    `rescaling` makes of them: as uint8 with that scale the pixels then need no arithmetic at all.
-    """
-    begin = model.layers[1].output if rescaled else model.inputs[0]
-    if task == "classify":
-        return keras.Model(begin, {"logits": model.outputs[0]})
-    return keras.Model(begin, _apart(model))
+def deployed(model: keras.Model, task: str) -> keras.Model:
+    """The model with a dictionary of outputs (see `OUTPUTS`), taking what its `rescaling` makes of pixels: as uint8
+    with
+    that scale the pixels then need no arithmetic at all."""
+    begin = model.layers[1].output
+    return keras.Model(begin, {"logits": model.outputs[0]} if task == "classify" else _apart(model))
 
 
 def _apart(model: keras.Model) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def quantise(model: keras.Model, task: str, pictures: NDArray[np.uint8]) -> byte
     calibrated too, so that the whole range of pixels is met.
     """
     scale, offset = rescaling(model)
-    function = deployed(model, task, rescaled=True)
+    function = deployed(model, task)
     height, width = pictures.shape[1:3]
     ends = np.stack([np.zeros((height, width, 1), np.uint8), np.full((height, width, 1), 255, np.uint8)])
 

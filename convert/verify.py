@@ -9,7 +9,7 @@ from edge import bundle
 from edge.classify import Classifier
 from edge.detect import Detector
 from training import measure, scenes
-from training.expression import Faces
+from training.faces import Faces
 from training.recipe import ClassifierRecipe
 
 CLOSE = 0.002

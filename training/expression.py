@@ -8,40 +8,16 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from contract.card import Crop
 from contract.errors import SettingsError
-from training import fer, networks
+from training import fer, measure, networks, report
+from training.faces import Faces
 from training.light import spoil
 from training.loop import schedule, train
 from training.recipe import ClassifierRecipe
 
 BALANCE = 0.4
 """A class is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
-PHOTO_SMOOTH = 0.1
-
-
-class Faces:
-    """One part of the cache: faces of FER2013 and of photographs with their soft labels, indexed as one list."""
-
-    def __init__(self, cache: Path, recipe: ClassifierRecipe, part: str) -> None:
-        with np.load(cache) as held:
-            mine, photo = held["part"] == part, held["photo_part"] == part
-            self.fer, votes = held["pixels"][mine], held["votes"][mine]
-            self.photos, names = held["photos"][photo], held["photo_labels"][photo]
-            self.own = held["own"][mine]
-        self.votes = votes
-        self.photo_names = names
-        self.fer_targets = fer.soft_labels(votes, recipe.labels)
-        self.photo_targets = fer.photo_targets(names, recipe.labels, PHOTO_SMOOTH)
-
-    @property
-    def targets(self) -> NDArray[np.float32]:
-        """Soft labels (n + m, labels) of FER2013's faces, then of photographs'."""
-        return np.concatenate([self.fer_targets, self.photo_targets])
-
-    def crops(self, recipe: ClassifierRecipe) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """FER2013's faces and photographs', each (n, side, side), as the device cuts them."""
-        share = (1 + 2 * recipe.margin) / (1 + 2 * fer.PHOTO_MARGIN)
-        return plain(self.fer, recipe.width, 1.0), plain(self.photos, recipe.width, share)
 
 
 class Batches:
@@ -105,15 +81,6 @@ def _cover(rng: Generator, face: NDArray[np.uint8]) -> None:
     face[top : top + height, left : left + width] = rng.integers(256)
 
 
-def plain(faces: NDArray[np.uint8], side: int, share: float) -> NDArray[np.uint8]:
-    """Faces (n, h, h) -> the middle ``share`` of each in (n, side, side), as the device cuts it."""
-    height = faces.shape[1]
-    edge = round(height * (1 - share) / 2)
-    inner = faces[:, edge : height - edge, edge : height - edge]
-    method = cv2.INTER_AREA if inner.shape[1] > side else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(face, (side, side), interpolation=method) for face in inner])
-
-
 class ExpressionTask:
     """How a `ClassifierRecipe` is prepared, trained and evaluated."""
 
@@ -150,5 +117,13 @@ class ExpressionTask:
         return networks.transfer(recipe.width, len(recipe.labels), Path(recipe.backbone))
 
     def evaluate(self, run: Path) -> None:
-        """The test part and the model -> ``run/report.json``."""
-        raise NotImplementedError
+        """The test part and the float model -> ``run/report.json``, confusion matrices, the worst faces."""
+        recipe, labels = self._recipe, list(self._recipe.labels)
+        faces = Faces(run / "cache.npz", recipe, "test")
+        model = keras.saving.load_model(run / "model.keras", compile=False)
+        rule = Crop(margin=recipe.margin, align=recipe.align)
+        exact = measure.float_classifier(model, measure.draft_classifier(labels, recipe.width, recipe.height, rule))
+        sets = measure.answers(exact.probabilities, faces, recipe)
+        report.figures(run, measure.classifier_figures(sets))
+        report.confusions(run, sets, labels)
+        report.worst_faces(run, faces.crops(recipe)[1][faces.photo_targets.sum(1) > 0], sets["photos"], labels)

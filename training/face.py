@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from training import scenes
+from training import measure, report, scenes, score
 from training.detect import Batches, loss
 from training.loop import schedule, train
 from training.networks import face_detector
@@ -41,5 +41,12 @@ class FaceTask:
         return model
 
     def evaluate(self, run: Path) -> None:
-        """The validation part and the model -> ``run/report.json``."""
-        raise NotImplementedError
+        """The validation part and the float model -> ``run/report.json``, precision and recall, the worst pictures."""
+        recipe = self._recipe
+        _, held = scenes.split(list(scenes.read(run / "cache.npz")))
+        model = keras.saving.load_model(run / "model.keras", compile=False)
+        detector = measure.float_detector(model, recipe.width, recipe.height)
+        report.figures(run, measure.detector_figures(detector, held, 0.5))
+        stills = [scene for scene in held if scene.kind == "labelled-still"]
+        report.precision_recall(run, {"stills": score.curve(measure.stills(detector, held))})
+        report.worst_pictures(run, detector, stills)
