@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from collector.logs import Lines, line
 from collector.receive import run, utc_now
 from collector.settings import Settings, read_settings
 from contract.errors import BundleError, FacetallyError, SettingsError, TopicError
+from contract.logs import Lines, line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector.errors import StoreFailed
-from collector.logs import line
 from collector.store import sync_folder
+from contract.logs import line
 from contract.message import Health, Message, Model, Status
 from contract.topics import Address
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
-from collector.logs import line
 from collector.store import Store
 from contract.errors import BadMessage, TopicError
+from contract.logs import line
 from contract.message import MESSAGES, Counts, decode
 from contract.topics import address
 

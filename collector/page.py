@@ -19,11 +19,11 @@ from collector import plots
 from collector.devices import Device, read_devices
 from collector.errors import StoreRefused
 from collector.load import labels, load, sites
-from collector.logs import line
 from collector.palette import colours
 from collector.settings import Settings
 from collector.style import HTML
 from collector.summarise import HOUR_S, by_time, step_for, step_name
+from contract.logs import line
 
 ALL = "*"
 LIVE = timedelta(hours=1)

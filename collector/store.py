@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import IO
 
 from collector.errors import StoreFailed, StoreRefused
-from collector.logs import line
 from collector.rows import file_name, header, row
+from contract.logs import line
 from contract.message import Counts
 
 MAX_FILES = 4096

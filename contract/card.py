@@ -61,7 +61,7 @@ class Common(Strict, frozen=True, kw_only=True):
     schema: Literal[1]
     name: str
     version: str
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     input: Input
     figures: dict[str, float]
     """Measured figures, float and int8 side by side, named ``<data>.<figure>.<float|int8>``."""

@@ -10,7 +10,7 @@ EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "
 UNKNOWN = "unknown"
 """A visit none of whose sightings passed the quality gate; never an output of a model."""
 
-LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,31}$"
+LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,31}$(?!\n)"
 MAX_LABELS = 32
 
 

@@ -16,7 +16,7 @@ MAX_BYTES = 16_384
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
-Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$", description="random per start of the daemon")]
+Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="random per start of the daemon")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -142,7 +142,7 @@ MESSAGES: dict[Kind, type[Counts | Status | Model | Health]] = {
 
 _encoder = Encoder()
 _decoders: dict[type, Decoder[Message]] = {kind: Decoder(kind) for kind in MESSAGES.values()}
-M = TypeVar("M", Counts, Status, Model, Health)
+M = TypeVar("M", bound=Message)
 
 
 def encode(message: Message) -> bytes:

@@ -9,7 +9,8 @@ Kind = Literal["counts", "status", "model", "health"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 PREFIX = "facetally/v1"
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
+"""Python's ``$`` alone would let a newline follow."""
 
 
 class Address(NamedTuple):

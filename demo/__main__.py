@@ -48,11 +48,12 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("out"), help="folder for all that is made (default: %(default)s)"
     )
+    parser.add_argument("--broker", choices=("mosquitto", "amqtt"), help="instead of the one that is there")
     chosen = parser.parse_args()
     folder = chosen.out / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with broker(folder) as (name, port):
+    with broker(folder, chosen.broker) as (name, port):
         print(f"broker: {name} on port {port}; logs in {folder}")
         with _running([*PYTHON, "collector", "run", *_store(folder, port)], folder / "collector.log"):
             if chosen.camera is not None:

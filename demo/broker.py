@@ -14,11 +14,11 @@ START_LIMIT_S = 10.0
 
 
 @contextmanager
-def broker(folder: Path) -> Iterator[tuple[str, int]]:
-    """Its name and its port on this machine, as long as the block lasts."""
+def broker(folder: Path, kind: str | None = None) -> Iterator[tuple[str, int]]:
+    """Its name and its port on this machine, as long as the block lasts; ``kind`` asks for one of the two."""
     port = free_port()
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if program:
+    if program and kind != "amqtt":
         with _mosquitto(program, port, folder):
             yield "mosquitto", port
     else:

@@ -3,6 +3,7 @@
 import logging
 import random
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ IN_FLIGHT = 20
 """Messages sent and not yet acknowledged: enough to drain a spool, few enough not to flood a broker."""
 LONGEST_WAIT_S = 60.0
 BACKOFF_S = 1.0
+SILENCE_S = 5.0
 REFUSALS = 2
 """So many connections closed without a word, and the other version of MQTT is tried."""
 
@@ -52,6 +54,7 @@ class Publisher:
         self._refused = False
         self._said: str | None = None
         self.connected = False
+        self._opened: float | None = None
         self._protocol = MQTTProtocolVersion.MQTTv5
         self._client = self._make()
 
@@ -60,6 +63,7 @@ class Publisher:
         while self._happened:
             self._happened.popleft()(spool)
         if not self.connected:
+            self._doubt_silence()
             return
         for number, payload in spool.waiting(self._sent, IN_FLIGHT - len(self._in_flight)):
             sent = self._client.publish(self._topic("counts"), payload, qos=1)
@@ -98,6 +102,7 @@ class Publisher:
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
         client.on_publish = self._on_publish
+        client.on_socket_open = self._on_socket_open
         client.on_message = self._on_message
         self._back_off(client)
         client.connect_async(settings.host, settings.port, settings.keepalive_s)
@@ -118,6 +123,9 @@ class Publisher:
     def _on_disconnect(self, client: Any, _u: object, _f: object, reason: ReasonCode, _p: Properties | None) -> None:
         self._back_off(client)
         self._happened.append(lambda spool: self._disconnected(client, str(reason)))
+
+    def _on_socket_open(self, client: Any, _u: object, _s: object) -> None:
+        self._opened = time.monotonic()
 
     def _on_connect_fail(self, client: Any, _u: object) -> None:
         self._failures = min(self._failures + 1, 10)
@@ -142,7 +150,7 @@ class Publisher:
             if str(reason) == "Unsupported protocol version":
                 self._other_protocol()
             return
-        self.connected, self._failures = True, 0
+        self.connected, self._failures, self._opened = True, 0, None
         if self._refused:  # offer what a broker would not take once more to each new connection
             self._refused, self._sent = False, 0
         version = "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
@@ -155,6 +163,7 @@ class Publisher:
         """The connection is gone. One that ends before it was one may mean that the broker does not speak MQTT 5."""
         if client is not self._client:
             return
+        self._opened = None
         if self.connected:
             self.connected = False
             self._say("broker_lost", reason)
@@ -163,11 +172,19 @@ class Publisher:
         if self._failures >= REFUSALS and self._protocol == MQTTProtocolVersion.MQTTv5:
             self._other_protocol()
 
+    def _doubt_silence(self) -> None:
+        """A broker that takes the connection and then says nothing may not speak this version of MQTT."""
+        if self._opened is not None and time.monotonic() - self._opened > SILENCE_S:
+            self._say("broker_silent", f"no answer within {SILENCE_S:g} s")
+            self._other_protocol()
+
     def _other_protocol(self) -> None:
         """Start over with the other version; what was in flight is sent again, the collector drops repeats."""
         five = self._protocol == MQTTProtocolVersion.MQTTv5
         self._protocol = MQTTProtocolVersion.MQTTv311 if five else MQTTProtocolVersion.MQTTv5
         log.info(line("broker_protocol", trying="3.1.1" if five else "5"))
+        self._opened = None
+        self._client.disconnect()
         self._client.loop_stop()
         self._in_flight.clear()
         self._sent = 0

@@ -82,15 +82,14 @@ class Hours(Strict, frozen=True, kw_only=True):
     """When the shop is open, in its own time zone: ``open = "09:00"``, ``close = "20:00"``."""
 
     timezone: str
-    open: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-    close: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+    open: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)")]
+    close: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$(?!\n)")]
     days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class AdmitSettings(Strict, frozen=True, kw_only=True):
     """Who is never analysed. ``staff_zones`` has no default: polygons of x, y as shares of the frame's width and
-    height,
-    or ``[]`` to say on purpose that there are none.
+    height, or ``[]`` to say on purpose that there are none.
     """
 
     staff_zones: tuple[Polygon, ...]

@@ -1,0 +1,53 @@
+"""What is installed from the wheel, per extra, into an environment that has nothing else."""
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    pytest.importorskip("build")
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(out), str(ROOT)], check=True)
+    (made,) = out.glob("facetally-*.whl")
+    return made
+
+
+def test_holds_the_product_and_nothing_else(wheel):
+    """Three packages, the shipped bundles, the schemas and the licence; no tests, training or demonstration."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"contract", "edge", "collector"}
+    for bundle in ("face", "expression"):
+        assert {f"edge/models/{bundle}.json", f"edge/models/{bundle}.tflite"} <= set(names)
+    assert "contract/schema/counts-1.json" in names
+    assert any(name.endswith("LICENSE.md") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("extra", "command", "absent"),
+    [("edge", "facetally-edge", ("pandas", "dash", "tensorflow")), ("collector", "facetally-collector", ("cv2",))],
+)
+def test_extra_installs_and_answers(wheel, tmp_path, extra, command, absent):
+    """Each extra installs into a fresh environment, answers --help, and brings nothing that it does not need."""
+    venv.create(tmp_path / "env", with_pip=True)
+    binaries = tmp_path / "env" / "bin"
+    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[{extra}]"], check=True)
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    helped = subprocess.run(
+        [binaries / command, "--help"], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+    )
+    assert helped.stdout.startswith(f"usage: {command}")
+    for module in absent:
+        found = subprocess.run([binaries / "python", "-c", f"import {module}"], capture_output=True, check=False)
+        assert found.returncode != 0, f"{extra} brings {module}"
+    if extra == "edge":
+        loads = "from edge import assemble; assemble.detector_bundle(); assemble.classifier_bundle()"
+        subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean, check=True)
