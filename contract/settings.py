@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -32,7 +32,7 @@ def from_tree(tree: object, kind: type[S], where: str) -> S:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}: {_explain(str(error), kind)}") from error
+        raise SettingsError(f"{where}: {_explain(str(error), kind, tree)}") from error
 
 
 def _override(tree: dict[str, Any], text: str) -> None:
@@ -51,35 +51,32 @@ def _override(tree: dict[str, Any], text: str) -> None:
         tree[key] = value
 
 
-def _explain(problem: str, kind: type) -> str:
-    """Msgspec's sentence, with the path as a TOML key and, for an unknown or bad key, what is allowed there."""
+def _explain(problem: str, kind: type, tree: object) -> str:
+    """Msgspec's sentence, with the path as a TOML key and, for a bad key or one of a few values, what is allowed."""
     sentence, _, at = problem.partition(" - at `")
     path = at.rstrip("`").removeprefix("$").lstrip(".")
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", sentence)
     if unknown:
         key = f"{path}.{unknown[1]}" if path else unknown[1]
-        return f"unknown key '{key}'; allowed: {', '.join(_keys_at(kind, path))}"
+        return f"unknown key '{key}'; allowed: {', '.join(_keys(_structs_at(kind, path, tree)))}"
     missing = re.fullmatch(r"Object missing required field `(.*)`", sentence)
     if missing:
         return f"missing key '{path}.{missing[1]}'" if path else f"missing key '{missing[1]}'"
+    if re.match(r"Invalid (enum )?value", sentence):
+        table, _, key = re.sub(r"\[.*?\]", "", path).rpartition(".")
+        sentence += f"; allowed: {', '.join(_values(_structs_at(kind, table, None), key))}"
     return f"key '{path}': {sentence}" if path else sentence
 
 
-def _keys_at(kind: type, path: str) -> list[str]:
-    """The keys that the table at a dotted path may have."""
+def _structs_at(kind: type, path: str, tree: object) -> list[Any]:
+    """What the table at a dotted path may be: a struct, or several of a union unless the tree has the tag of one."""
     structs = [kind]
     for name in filter(None, re.sub(r"\[.*?\]", "", path).split(".")):
-        structs = [
-            struct
-            for outer in structs
-            for field in msgspec.structs.fields(outer)
-            if field.encode_name == name
-            for struct in _structs_in(field.type)
-        ]
-    names = {field.encode_name: None for struct in structs for field in msgspec.structs.fields(struct)}
-    configs = [msgspec.inspect.type_info(struct) for struct in structs]
-    tags = {each.tag_field: None for each in configs if isinstance(each, msgspec.inspect.StructType) and each.tag_field}
-    return [str(name) for name in {**tags, **names}]
+        fields = [field for outer in structs for field in msgspec.structs.fields(outer) if field.encode_name == name]
+        structs = [struct for field in fields for struct in _structs_in(field.type)]
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    tagged = [each for each in structs if isinstance(tree, dict) and _tag(each)[1] == tree.get(_tag(each)[0] or "")]
+    return tagged or structs
 
 
 def _structs_in(annotation: Any) -> list[Any]:
@@ -87,3 +84,30 @@ def _structs_in(annotation: Any) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return [annotation]
     return [struct for part in getattr(annotation, "__args__", ()) for struct in _structs_in(part)]
+
+
+def _tag(struct: Any) -> tuple[str | None, Any]:
+    """The key that tells structs of a union apart, and this one's value."""
+    config = struct.__struct_config__
+    return config.tag_field, config.tag
+
+
+def _keys(structs: list[Any]) -> list[str]:
+    """The keys that one of the structs may have."""
+    tags = [_tag(struct)[0] for struct in structs]
+    names = [field.encode_name for struct in structs for field in msgspec.structs.fields(struct)]
+    return list(dict.fromkeys(key for key in [*tags, *names] if key))
+
+
+def _values(structs: list[Any], key: str) -> list[str]:
+    """The few values that a key of one of the structs may have: tags of a union, or those of a ``Literal``."""
+    tags = [value for name, value in map(_tag, structs) if name == key]
+    fields = [field for struct in structs for field in msgspec.structs.fields(struct) if field.encode_name == key]
+    return [str(value) for value in tags or [one for field in fields for one in _literals_in(field.type)]]
+
+
+def _literals_in(annotation: Any) -> list[Any]:
+    """Values of the ``Literal`` named in an annotation, through optionals and tuples."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for part in getattr(annotation, "__args__", ()) for value in _literals_in(part)]

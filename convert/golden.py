@@ -11,15 +11,15 @@ def drawn(height: int, width: int, close: bool) -> list[tuple[str, NDArray[np.ui
     """
     if close:
         side = min(height, width)
-        return [(name, _face((height, width), [(width / 2, height / 2, 0.42 * side, curve)])) for name, curve in MOUTHS]
+        return [(name, face((height, width), [(width / 2, height / 2, 0.42 * side, curve)])) for name, curve in MOUTHS]
     spots = [(0.3 * width, 0.5 * height, 0.22 * height, 0.5), (0.72 * width, 0.4 * height, 0.1 * height, -0.4)]
-    return [("two drawn faces", _face((height, width), spots))]
+    return [("two drawn faces", face((height, width), spots))]
 
 
 MOUTHS = (("drawn smile", 0.55), ("drawn frown", -0.5))
 
 
-def _face(size: tuple[int, int], spots: list[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
+def face(size: tuple[int, int], spots: list[tuple[float, float, float, float]]) -> NDArray[np.uint8]:
     """A striped ground with a face at each (x, y, radius, how much the mouth curves up)."""
     height, width = size
     picture = np.repeat((90 + 40 * (np.arange(width) // 16 % 2)).astype(np.uint8)[None], height, 0)

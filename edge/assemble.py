@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -24,6 +25,8 @@ from edge.track import Tracker
 
 DETECTOR = bundle.SHIPPED / "face.json"
 CLASSIFIER = bundle.SHIPPED / "expression.json"
+SHORTEST_SHARE = 0.01
+"""A first window shorter than this share of a whole one is not worth a message."""
 
 
 def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[DetectorCard]:
@@ -36,6 +39,12 @@ def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[Class
     return bundle.load(Path(path) if path else CLASSIFIER, ClassifierCard, threads)
 
 
+def first_window_s(begin: datetime, window_s: float) -> float:
+    """How long a window that begins now lasts, so that the next begins on the grid; a scrap is joined to the next."""
+    left = window_s - (begin - floor(begin, window_s)).total_seconds()
+    return left if left >= SHORTEST_SHARE * window_s else left + window_s
+
+
 @contextmanager
 def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = None) -> Iterator[Pipeline]:
     """A pipeline ready to run. With a ``stream`` messages are printed there, nothing goes to a broker, and the spool is
@@ -46,7 +55,7 @@ def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = 
     gate = Gate(settings.admit)
     camera = source(settings.capture, stop, settings.tally.window_s)
     begin = camera.clock.utc(camera.start)
-    first = settings.tally.window_s - (begin - floor(begin, settings.tally.window_s)).total_seconds()
+    first = first_window_s(begin, settings.tally.window_s)
     identity = Identity(settings.site, settings.device, boot_id())
     model = Model(schema=1, detector=bundle_of(faces.card), expression=bundle_of(expressions.card))
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)

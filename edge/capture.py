@@ -24,6 +24,8 @@ log = logging.getLogger("edge.capture")
 TICK_S = 1.0
 """While there is no camera the rest of the daemon goes on this often."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+MOST_STUCK = 4
+"""So many threads may hang in a driver; more attempts would only fill memory."""
 
 Read: TypeAlias = Callable[[], Pixels]
 """One frame, grey; CameraLost if there is none."""
@@ -43,8 +45,7 @@ class Source:
 def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     """Settings -> the source they name. A file that does not open is a ClipError now; a camera that does not is tried
     again for ever. ``stop`` ends a live stream. The time of a file begins with a window, so that every replay falls
-    into
-    windows in the same way.
+    into windows in the same way.
     """
     if isinstance(settings, File):
         return Source(clip(settings), ReplayClock(floor(now(), window_s)), 0.0, lambda: 0)
@@ -93,13 +94,19 @@ class Camera:
 
     def __init__(self, opens: Open, open_limit_s: float, read_limit_s: float) -> None:
         self._open, self._open_limit_s, self._read_limit_s = opens, open_limit_s, read_limit_s
+        self._threads: list[threading.Thread] = []
         self.dropped = 0
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[], Frame]]:
         """Inside, a call waits for a frame that was not given before; CameraLost if it takes too long."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if len(self._threads) >= MOST_STUCK:
+            raise CameraLost(f"the driver hangs: {MOST_STUCK} attempts to open or read have not come back")
         slot = _Slot()
-        threading.Thread(target=self._fill, args=(slot,), daemon=True, name="camera").start()
+        thread = threading.Thread(target=self._fill, args=(slot,), daemon=True, name="camera")
+        self._threads.append(thread)
+        thread.start()
         limit = self._open_limit_s
 
         def newest() -> Frame:
@@ -171,7 +178,8 @@ def v4l2(settings: V4l2) -> Iterator[Read]:
     capture = cv2.VideoCapture(settings.device, cv2.CAP_V4L2)
     try:
         if not capture.isOpened():
-            raise CameraLost(f"camera {settings.device} does not open (is /dev/video{settings.device} there?)")
+            path = settings.device if isinstance(settings.device, str) else f"/dev/video{settings.device}"
+            raise CameraLost(f"camera {settings.device} does not open (is {path} there?)")
         for key, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
             (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),

@@ -12,6 +12,10 @@ TIME_ERROR = 5
 """What adjtimex(2) returns while the kernel's clock is not synchronised."""
 
 
+GRAIN = timedelta(milliseconds=10)
+"""No window is stamped finer than this."""
+
+
 class Clock(Protocol):
     """The clock of a source."""
 
@@ -58,6 +62,14 @@ def floor(instant: datetime, grid_s: float) -> datetime:
     """The last multiple of ``grid_s`` seconds since 1970 that is not after an instant."""
     seconds = instant.timestamp()
     return datetime.fromtimestamp(seconds - seconds % grid_s, timezone.utc)
+
+
+def rounded(instant: datetime) -> datetime:
+    """An instant to the nearest `GRAIN`: between the readings of two clocks lie microseconds, which would put a window
+    that begins at midnight into the day before.
+    """
+    steps = round(instant.microsecond / GRAIN.microseconds)
+    return instant.replace(microsecond=0) + steps * GRAIN
 
 
 def now() -> datetime:

@@ -3,7 +3,8 @@
 FacetallyError
 ├── CameraLost         try again, with back-off
 ├── ClipError          stop: a file does not open or ends too early (exit 2)
-├── SpoolError         set the file aside, start a new one
+├── SpoolError         keep windows in memory, try again; at start: stop (exit 2)
+│   └── SpoolCorrupt   set the file aside, start a new one
 └── RuntimeMissing     stop: no TFLite runtime works here (exit 2)
 """
 
@@ -19,6 +20,10 @@ class ClipError(FacetallyError):
 
 
 class SpoolError(FacetallyError):
+    """The spool cannot be opened, read or written now: no room, no right, locked."""
+
+
+class SpoolCorrupt(SpoolError):
     """The spool's file is not a database, or is damaged."""
 
 

@@ -11,15 +11,15 @@ from contract.message import Counts, Models, Privacy
 from edge.admit import Gate
 from edge.capture import Source
 from edge.classify import Classifier
-from edge.clock import Clock
+from edge.clock import GRAIN, Clock, rounded
 from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
 from edge.publish import Identity, Printer, Publisher
 from edge.spool import Spool
 from edge.tally import Tally
-from edge.track import Tracker
-from edge.words import Frame, Window
+from edge.track import Tracker, Tracks
+from edge.words import Frame, Missing, Window
 
 log = logging.getLogger("edge.pipeline")
 UNSPOOLED = 1440
@@ -50,13 +50,11 @@ class Pipeline:
         error = None
         try:
             for item in self.source.frames:
-                windows = self._see(item) if isinstance(item, Frame) else self.tally.miss(item.time, item.reason)
-                self._deliver(windows)
+                self._deliver(self._see(item) if isinstance(item, Frame) else self._miss(item))
         except ClipError as cut_off:
             self.tally.note("truncated")
             error = cut_off
-        tracks = self.tracker.finish()
-        self.tally.count(tracks.visits, tracks.gone)
+        self._end(self.tracker.finish())
         self._deliver(self.tally.finish())
         if error:
             raise error
@@ -87,9 +85,19 @@ class Pipeline:
             looks = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
         self.tally.bar(admission.barred)
         self.tally.sight(admission.admitted, looks)
+        self._end(tracks)
+        return windows
+
+    def _miss(self, missing: Missing) -> list[Window]:
+        """No frame: time goes on, and visits end; the windows that are over."""
+        windows = self.tally.miss(missing.time, missing.reason)
+        self._end(self.tracker.miss(missing.time))
+        return windows
+
+    def _end(self, tracks: Tracks) -> None:
+        """Count the visits that are over, forget the tracks that are."""
         self.tally.count(tracks.visits, tracks.gone)
         self.gate.forget(tracks.gone)
-        return windows
 
     def _deliver(self, windows: list[Window]) -> None:
         """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here."""
@@ -109,14 +117,15 @@ def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) ->
     """What turns a window of the source's clock into a message; its ``seq`` is set when it may leave."""
 
     def to_counts(window: Window) -> Counts:
+        start = rounded(clock.utc(window.start))
         return Counts(
             schema=1,
             site=identity.site,
             device=identity.device,
             boot=identity.boot,
             seq=0,
-            start=clock.utc(window.start),
-            end=clock.utc(window.end),
+            start=start,
+            end=max(rounded(clock.utc(window.end)), start + GRAIN),
             clock=clock.state,
             coverage=window.coverage,
             degraded=window.degraded,

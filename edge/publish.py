@@ -1,5 +1,6 @@
 """Spooled messages -> the broker; what it has acknowledged leaves the spool."""
 
+import contextlib
 import logging
 import random
 import ssl
@@ -51,6 +52,7 @@ class Publisher:
         self._in_flight: dict[int, int] = {}
         self._sent = 0
         self._failures = 0
+        self._silent = 0
         self._refused = False
         self._said: str | None = None
         self.connected = False
@@ -80,7 +82,8 @@ class Publisher:
     def close(self) -> None:
         """Say that the device stops, and hang up."""
         if self.connected:
-            self._status("stopping").wait_for_publish(2.0)
+            with contextlib.suppress(RuntimeError):  # the broker went a moment ago
+                self._status("stopping").wait_for_publish(2.0)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -133,7 +136,7 @@ class Publisher:
         self._happened.append(lambda spool: self._say("broker_unreachable", "no connection"))
 
     def _on_publish(self, client: Any, _u: object, mid: int, reason: ReasonCode, _p: Properties | None) -> None:
-        self._happened.append(lambda spool: self._acknowledged(spool, mid, reason))
+        self._happened.append(lambda spool: self._acknowledged(spool, client, mid, reason))
 
     def _on_message(self, client: Any, _u: object, message: mqtt.MQTTMessage) -> None:
         self._happened.append(lambda spool: self._heard(bytes(message.payload)))
@@ -144,6 +147,7 @@ class Publisher:
         """The broker answered: announce the device, or say why not."""
         if client is not self._client:
             return
+        self._silent = 0
         if reason.is_failure:
             self._failures = min(self._failures + 1, 10)
             self._say("broker_refused", str(reason))
@@ -169,7 +173,8 @@ class Publisher:
             self._say("broker_lost", reason)
             return
         self._failures = min(self._failures + 1, 10)
-        if self._failures >= REFUSALS and self._protocol == MQTTProtocolVersion.MQTTv5:
+        self._silent += 1
+        if self._silent >= REFUSALS:
             self._other_protocol()
 
     def _doubt_silence(self) -> None:
@@ -187,12 +192,12 @@ class Publisher:
         self._client.disconnect()
         self._client.loop_stop()
         self._in_flight.clear()
-        self._sent = 0
+        self._sent = self._silent = 0
         self._client = self._make()
 
-    def _acknowledged(self, spool: Spool, mid: int, reason: ReasonCode) -> None:
+    def _acknowledged(self, spool: Spool, client: mqtt.Client, mid: int, reason: ReasonCode) -> None:
         """A message is with the broker and leaves the spool, or was refused and stays until the next connection."""
-        number = self._in_flight.pop(mid, None)
+        number = self._in_flight.pop(mid, None) if client is self._client else None
         if number is None:
             return
         if reason.is_failure:

@@ -20,17 +20,20 @@ def may_leave(counts: Counts) -> bool:
 def join(held: Counts, later: Counts) -> Counts:
     """A held window and the next one -> one that spans both, under the later one's names.
 
-    Visits add up (labels that the later bundle has not go to ``unknown``), coverage is weighted by time, so that a time
-    between the two in which nobody looked counts as not looked at.
+    The later one may lie before: a device without a battery-backed clock starts in its own past. Visits add up (labels
+    that the later bundle has not go to ``unknown``), coverage is weighted by time, so that a time between the two in
+    which nobody looked counts as not looked at.
     """
     visits = Counter(later.visits)
     for label, number in held.visits.items():
         visits[label if label in later.visits else UNKNOWN] += number
-    span = (later.end - held.start).total_seconds()
+    start, end = min(held.start, later.start), max(held.end, later.end)
+    span = (end - start).total_seconds()
     looked = sum(each.coverage * (each.end - each.start).total_seconds() for each in (held, later))
     return msgspec.structs.replace(
         later,
-        start=held.start,
+        start=start,
+        end=end,
         clock=max(held.clock, later.clock, key=BELIEF.index),
         coverage=round(min(1.0, looked / span), 4),
         degraded=tuple(dict.fromkeys([*held.degraded, *later.degraded])),

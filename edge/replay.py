@@ -54,29 +54,33 @@ def _video(capture: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
 
 
 def _folder(path: Path, fps: float) -> Iterator[Frame]:
-    """Pictures of a folder by name; one that does not open is said and passed over."""
+    """Pictures of a folder by name; one that does not open is said and passed over, none at all is a ClipError."""
     names = sorted(name for name in path.iterdir() if name.suffix.lower() in PICTURES)
     if not names:
         raise ClipError(f"{path}: no pictures ({', '.join(sorted(PICTURES))})")
-    return _pictures(names, fps)
+    return _pictures(path, names, fps)
 
 
-def _pictures(names: list[Path], fps: float) -> Iterator[Frame]:
+def _pictures(path: Path, names: list[Path], fps: float) -> Iterator[Frame]:
+    read = 0
     for index, name in enumerate(names):
         picture = read_picture(name)
         if picture is None:
             log.warning(line("picture_skipped", file=name, reason="not a picture that OpenCV can read"))
         else:
+            read += 1
             yield Frame(picture, index / fps)
+    if not read:
+        raise ClipError(f"{path}: none of {len(names)} pictures opens")
 
 
 def read_picture(path: Path) -> Pixels | None:
     """A picture file -> grey pixels (h, w), or None if it is none."""
     try:
         content = np.fromfile(path, np.uint8)
-    except OSError:
+        picture = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
+    except (OSError, cv2.error):  # OpenCV's where a header promises more pixels than it takes
         return None
-    picture = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if content.size else None
     return None if picture is None else np.asarray(picture, np.uint8)
 
 

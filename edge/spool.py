@@ -12,7 +12,7 @@ import msgspec
 from contract.errors import BadMessage
 from contract.logs import line
 from contract.message import Counts, decode, encode
-from edge.errors import SpoolError
+from edge.errors import SpoolCorrupt, SpoolError
 from edge.release import join, may_leave
 
 log = logging.getLogger("edge.spool")
@@ -63,7 +63,8 @@ class Spool:
     def oldest(self) -> Counts | None:
         """The message that waits longest."""
         rows = self.waiting(0, 1)
-        return decode(rows[0][1], Counts) if rows else None
+        with _translated("read"):
+            return decode(rows[0][1], Counts) if rows else None
 
     def _held(self) -> Counts | None:
         row = self._database.execute("SELECT payload FROM held").fetchone()
@@ -84,7 +85,7 @@ def opened(path: Path, max_windows: int) -> Iterator[Spool]:
     """The spool at a path, made if it is not there; a file that is none is set aside (``NAME.corrupt``), and said."""
     try:
         database = _connect(path)
-    except SpoolError as error:
+    except SpoolCorrupt as error:
         aside = path.with_name(path.name + ".corrupt")
         log.error(line("spool_corrupt", file=path, set_aside=aside, reason=error))
         path.replace(aside)
@@ -117,8 +118,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
-    """SQLite's errors as SpoolError."""
+    """SQLite's errors as SpoolError; SpoolCorrupt where the file is to blame, not the disk, its rights or a lock."""
     try:
         yield
-    except (sqlite3.Error, BadMessage, OSError) as error:
+    except (sqlite3.OperationalError, OSError) as error:
         raise SpoolError(f"spool: could not {doing}: {error}") from error
+    except (sqlite3.Error, BadMessage) as error:
+        raise SpoolCorrupt(f"spool: could not {doing}: {error}") from error

@@ -17,9 +17,8 @@ Sums = NDArray[np.float64]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts each visit once, in the window in which it ends. The first window lasts ``first_s``, so that those
-    after it
-    begin at full minutes (or whatever a window is); the others ``window_s``.
+    """Counts each visit once, in the window in which it ends. The first window lasts ``first_s``, so that those after
+    it begin at full minutes (or whatever a window is); the others ``window_s``. A window holds its end, not its start.
     """
 
     labels: tuple[str, ...]
@@ -33,10 +32,11 @@ class Tally:
     _seen: float | None = None
     _reasons: dict[Reason, None] = field(default_factory=dict)
     _end: float = field(init=False)
+    _now: float = field(init=False)
 
     def __post_init__(self) -> None:
         """The first window is open."""
-        self._end = self.start + self.first_s
+        self._end, self._now = self.start + self.first_s, self.start
 
     def look(self, time: float) -> list[Window]:
         """A frame was taken at ``time``, seconds -> the windows that are over by then."""
@@ -46,9 +46,8 @@ class Tally:
 
     def miss(self, time: float, reason: Reason) -> list[Window]:
         """There was no frame at ``time``, and why -> the windows that are over by then."""
-        windows = self._close_until(time, time)
         self.note(reason)
-        return windows
+        return self._close_until(time, time, reason)
 
     def note(self, reason: Reason) -> None:
         """The open window sees less than it should."""
@@ -79,10 +78,7 @@ class Tally:
 
     def finish(self) -> list[Window]:
         """The source has ended: the open window, shorter than the others, if it holds any time at all."""
-        end = self._seen
-        if end is None or end <= self.start:
-            return []
-        return [self._window(end)]
+        return [self._window(self._now)] if self._now > self.start else []
 
     def _verdict(self, number: int) -> str:
         """The label with the largest sum of probabilities over a track's good sightings (Jain et al. 2004: sum
@@ -90,12 +86,17 @@ class Tally:
         sums = self._sums.get(number)
         return UNKNOWN if sums is None else self.labels[int(sums.argmax())]
 
-    def _close_until(self, time: float, covered_from: float) -> list[Window]:
-        """Close windows that end by ``time``; the span from ``covered_from`` to ``time`` was looked at."""
+    def _close_until(self, time: float, covered_from: float, reason: Reason | None = None) -> list[Window]:
+        """Close windows that end before ``time``; the span from ``covered_from`` to ``time`` was looked at. ``reason``
+        holds for every window that is opened.
+        """
         windows = []
-        while time >= self._end:
+        self._now = time
+        while time > self._end:
             self._covered += max(0.0, self._end - max(covered_from, self.start))
             windows.append(self._window(self._end))
+            if reason:
+                self.note(reason)
         self._covered += max(0.0, time - max(covered_from, self.start))
         return windows
 

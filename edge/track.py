@@ -32,8 +32,7 @@ RATE = 10.0
 @dataclass(frozen=True, slots=True)
 class Tracks:
     """One step of the tracker: tracks seen in this frame; tracks to be counted now, because they ended as a visit or
-    have
-    lasted so long; numbers of all tracks that are over.
+    have lasted so long; numbers of all tracks that are over.
     """
 
     seen: tuple[Track, ...]
@@ -79,6 +78,12 @@ class Tracker:
         seen = tuple(course.track for course in [*(course for course, _ in pairs), *new])
         visits, gone = self._close(time)
         return Tracks(seen, visits, gone)
+
+    def miss(self, time: float) -> Tracks:
+        """There was no frame at ``time``: nobody is seen, and who was is gone after a while."""
+        self._last = None  # the rate is that of frames, not of misses
+        visits, gone = self._close(time)
+        return Tracks((), visits, gone)
 
     def finish(self) -> Tracks:
         """The source has ended: every track ends here."""

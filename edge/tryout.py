@@ -62,7 +62,10 @@ def pictures(path: str) -> Iterator[tuple[str, Pixels]]:
     """A path -> names and grey pixels of the picture, of a folder's pictures, or of all frames of a clip."""
     there = Path(path)
     if there.is_dir():
-        for inner in sorted(name for name in there.iterdir() if name.suffix.lower() in PICTURES):
+        names = sorted(name for name in there.iterdir() if name.suffix.lower() in PICTURES)
+        if not names:
+            raise ClipError(f"{path}: no pictures ({', '.join(sorted(PICTURES))})")
+        for inner in names:
             yield from pictures(str(inner))
     elif there.suffix.lower() in PICTURES:
         pixels = read_picture(there)

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 Batch = tuple[Any, ...]
 WORKERS = 2
 AHEAD = 6
+EVERY = 200
+"""Steps between two checkpoints."""
 
 
-def train(
-    make: Callable[[], keras.Model], batches: Callable[[int], Batch], steps: int, folder: Path, every: int = 200
-) -> keras.Model:
-    """Train for ``steps`` steps in all, with a checkpoint (weights, optimiser, step) each ``every`` steps.
+def train(make: Callable[[], keras.Model], batches: Callable[[int], Batch], steps: int, folder: Path) -> keras.Model:
+    """Train for ``steps`` steps in all, with a checkpoint (weights, optimiser, step) each `EVERY` steps.
 
     A batch depends on its step alone, so a run that was killed and started again ends where an unbroken one does. The
     averaged weights (where the optimiser averages) are put in place at the end and ``model.keras`` is written.
@@ -29,9 +30,10 @@ def train(
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
     progress = tqdm(total=steps, initial=done, desc=folder.name, unit="step", mininterval=5)
     for step, batch in _ahead(batches, done, steps):
+        _reseed(model, step)
         loss = float(model.train_on_batch(*batch))  # the mean since the metrics were last reset
         progress.update()
-        if (step + 1) % every == 0 or step + 1 == steps:
+        if (step + 1) % EVERY == 0 or step + 1 == steps:
             progress.set_postfix(loss=f"{loss:.4f}")
             _note(folder / "losses.csv", step + 1, loss)
             model.reset_metrics()
@@ -59,6 +61,13 @@ def _ahead(batches: Callable[[int], Batch], start: int, end: int) -> Iterator[tu
             while len(waiting) < AHEAD and step + len(waiting) < end:
                 waiting.append(pool.submit(batches, step + len(waiting)))
             yield step, waiting.popleft().result()
+
+
+def _reseed(model: keras.Model, step: int) -> None:
+    """Make dropout, too, depend on the step alone: Keras does not keep its generators' state in a saved model."""
+    states = [each for each in model.non_trainable_variables if each.path.endswith("seed_generator_state")]
+    for index, state in enumerate(states):
+        state.assign(np.array([index, step]))
 
 
 def _save(model: keras.Model, path: Path) -> None:

@@ -1,0 +1,99 @@
+"""What labels and ids may look like, and how topics are made and read."""
+
+import pytest
+
+from contract.errors import TopicError
+from contract.labels import EXPRESSIONS, UNKNOWN, check_labels, labelset
+from contract.topics import KINDS, Address, address, check_id, subscription, topic
+
+BAD_IDS = ["a/b", "", "+", "#", "a+", "x" * 65, "münchen", ".hidden", "-a", "_a", "a b", "a\n", "a\x00", "ａ"]
+
+
+@pytest.mark.parametrize("labels", [EXPRESSIONS, ("calm", "busy"), ("a", "b" * 32), tuple(f"l{n}" for n in range(32))])
+def test_labels_are_two_to_thirty_two_lower_case_words(labels):
+    """Good labels come back as they are, in their order."""
+    assert check_labels(iter(labels)) == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ((), "2 to 32 labels, not 0"),
+        (("one",), "2 to 32 labels, not 1"),
+        (tuple(f"l{n}" for n in range(33)), "not 33"),
+        (("calm", "Busy"), "'Busy'"),
+        (("calm", "ärger"), "'ärger'"),
+        (("calm", "2nd"), "'2nd'"),
+        (("calm", "a b"), "'a b'"),
+        (("calm", "busy\n"), r"'busy\\n'"),
+        (("calm", ""), "''"),
+        (("calm", "x" * 33), "at most 32 characters"),
+        (("calm", UNKNOWN), "reserved"),
+        (("calm", "busy", "calm"), "twice"),
+    ],
+)
+def test_bad_label_is_named(labels, says):
+    """What is wrong with a set of labels is said."""
+    with pytest.raises(ValueError, match=says):
+        check_labels(labels)
+
+
+def test_labelset_knows_labels_and_their_order():
+    """Eight hex digits that change with every label and with the order; the shipped set's never change: files are named so."""
+    assert labelset((*EXPRESSIONS, UNKNOWN)) == "20f63c36"
+    others = [("a", "b"), ("b", "a"), ("a", "b", "c"), ("ab",), ("a\nb",)]
+    assert len({labelset(each) for each in others[:4]}) == 4
+    assert all(len(labelset(each)) == 8 and int(labelset(each), 16) >= 0 for each in others)
+
+
+@pytest.mark.parametrize("good", ["a", "A", "7", "shop-1", "shop.2_b", "x" * 64])
+def test_good_id_is_itself(good):
+    """One to 64 letters, digits, dots, underlines and hyphens."""
+    assert check_id("site", good) == good
+    assert address(topic(good, good, "counts")) == Address(good, good, "counts")
+
+
+@pytest.mark.parametrize("bad", BAD_IDS)
+def test_bad_id_is_a_topic_error(bad):
+    """What would break a topic or a folder name is refused, by name of site or device and with the value."""
+    with pytest.raises(TopicError, match="^site ") as error:
+        check_id("site", bad)
+    assert repr(bad) in str(error.value)
+    with pytest.raises(TopicError, match="^device "):
+        topic("shop", bad, "counts")
+
+
+def test_topic_is_the_one_of_the_contract():
+    """``facetally/v1/<site>/<device>/<kind>``, and the filter that matches it."""
+    assert topic("shop-1", "door", "counts") == "facetally/v1/shop-1/door/counts"
+    assert KINDS == ("counts", "status", "model", "health")
+    assert subscription("status") == "facetally/v1/+/+/status"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "facetally/v1",
+        "facetally/v1/",
+        "facetally/v2/a/b/counts",
+        "facetally/v1/a/counts",
+        "facetally/v1/a/b/c/counts",
+        "facetally/v1/a/b/pictures",
+        "facetally/v1/a/b/counts/",
+        "facetally/v1//b/counts",
+        "facetally/v1/+/b/counts",
+        "x/facetally/v1/a/b/counts",
+        "a/b/counts",
+    ],
+)
+def test_foreign_topic_is_a_topic_error(bad):
+    """What is not one of facetally's topics has no address."""
+    with pytest.raises(TopicError):
+        address(bad)
+
+
+def test_unknown_kind_is_a_topic_error():
+    """No topic is made for a kind that the contract has not."""
+    with pytest.raises(TopicError, match="counts, status, model, health"):
+        topic("a", "b", "pictures")
