@@ -1,0 +1,89 @@
+"""Every command in the guides is run, as it stands there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DATA = os.environ.get("FACETALLY_DATA")
+
+
+def commands(guide):
+    """The lines of a guide's ``sh`` blocks, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / guide).read_text(), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def run(command, folder, **environment):
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def checkout(folder):
+    """A copy of what git holds, changes included."""
+    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if names.returncode:
+        pytest.skip("no git here to copy the checkout with")
+    for name in names.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+
+
+def test_installer(tmp_path):
+    """From a checkout to counts on a clip, as docs/installer.md says."""
+    pytest.importorskip("skimage", reason="the clip is made of scikit-image's portrait")
+    from demo.clip import compose
+
+    checkout(tmp_path)
+    compose(tmp_path / "people.mp4")
+    printed = ""
+    for command in commands("installer.md"):
+        done = run(command, tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        printed = done.stdout
+        if "says that" in command:
+            assert "missing key 'admit.staff_zones'" in done.stderr
+    assert printed.count('"schema":1') == 1  # half a minute is one window
+    assert '"happiness":3' in printed
+
+
+@pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with the training data")
+def test_trainer_commands_for_the_classifier(tmp_path):
+    """docs/trainer.md, with a few steps of training in place of an hour. A model this young may be refused by the gate."""
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
+    backbone = next(Path(DATA).glob("backbones/*.npz"))
+    environment = {
+        "DATA": DATA,
+        "BACKBONE": str(backbone),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    shutil.copytree(ROOT / "training", tmp_path / "training")
+    for command in [line for line in commands("trainer.md") if "face" not in line]:
+        short = " --set model.steps=3 --set model.batch=8" if " train " in command else ""
+        done = run(command + short, tmp_path, **environment)
+        refused = "convert" in command and "at most" in done.stderr
+        assert done.returncode == 0 or refused, f"{command}\n{done.stderr[-2000:]}"
+        if refused:
+            break
+    assert (tmp_path / "runs/expression/report.png").stat().st_size > 10_000
+
+
+def test_readme_names_only_files_that_are_there():
+    """Links in README.md and in the guides lead somewhere."""
+    for guide in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
+            assert (guide.parent / target).exists(), f"{guide.name}: {target}"
