@@ -1,6 +1,7 @@
 """Time of each stage on a clip, beside the bare networks in the same run: what is spent around them.
 
-``python -m benchmarks.bench_stages [--clip PATH]``: milliseconds a frame on one thread, median and 95th percentile; the last
+``python -m benchmarks.bench_stages [--clip PATH]``: milliseconds a frame on one thread, median and 95th percentile;
+the last
 column is the stage's time over that of its network alone, the lower bound.
 """
 
@@ -27,7 +28,8 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 
 def measure(clip: str) -> dict[str, list[float]]:
-    """A clip -> milliseconds of each frame, by stage; ``network`` entries are the interpreter alone on the same input."""
+    """A clip -> milliseconds of each frame, by stage; ``network`` entries are the interpreter alone on the same
+    input."""
     faces, expressions = assemble.detector_bundle(), assemble.classifier_bundle()
     detector, classifier = Detector(faces), Classifier(expressions)
     tracker, gate = Tracker(TrackSettings()), Gate(AdmitSettings(staff_zones=()))

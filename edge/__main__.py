@@ -100,7 +100,9 @@ def _run(chosen: argparse.Namespace) -> int:
         try:
             wired.run()
         finally:
-            left = wired.drain(ON_SIGNAL_S if stop.is_set() else END_OF_FILE_S)
+            left = wired.drain(END_OF_FILE_S, stop)
+            if left and stop.is_set():
+                left = wired.drain(ON_SIGNAL_S, threading.Event())
             log.info(line("stopped", unsent=left))
     return 0
 

@@ -62,11 +62,11 @@ class Gate:
         """Tracks seen in a frame of ``shape`` (height, width) at ``time`` seconds and ``utc`` -> who may be
         classified."""
         closed = self.settings.hours is not None and not is_open(self.settings.hours, utc)
+        self._forget(time)
         for track in tracks:
             lingers = self._dwell(track, time)
             if closed or lingers or in_any(_share(track, shape), self.settings.staff_zones):
                 self._barred.add(track.number)
-        self._forget(time)
         return Admission(
             tuple(track for track in tracks if track.number not in self._barred and not track.counted),
             tuple(track.number for track in tracks if track.number in self._barred),

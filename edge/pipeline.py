@@ -1,6 +1,7 @@
 """The stages wired: one frame goes in, at times a window comes out."""
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -59,12 +60,11 @@ class Pipeline:
         if error:
             raise error
 
-    def drain(self, limit_s: float) -> int:
-        """Send what waits for at most so many seconds; how many messages still wait then."""
+    def drain(self, limit_s: float, stop: threading.Event) -> int:
+        """Send what waits for at most so many seconds, or until told to stop; how many messages still wait then."""
         end = time.monotonic() + limit_s
         self.publisher.pump(self.spool)
-        while self.spool.depth() and time.monotonic() < end:
-            time.sleep(0.02)
+        while self.spool.depth() and time.monotonic() < end and not stop.wait(0.02):
             self.publisher.pump(self.spool)
         return self.spool.depth()
 

@@ -69,6 +69,7 @@ class Tracker:
         after it.
         """
         self._keep_pace(time)
+        visits, gone = self._close(time)  # first: after the gap it is somebody else
         pairs, strangers = self._match(faces, time, shape)
         for course, face in pairs:
             self._follow(course, face, time)
@@ -76,7 +77,6 @@ class Tracker:
         self._next += len(new)
         self._courses += new
         seen = tuple(course.track for course in [*(course for course, _ in pairs), *new])
-        visits, gone = self._close(time)
         return Tracks(seen, visits, gone)
 
     def miss(self, time: float) -> Tracks:

@@ -1,4 +1,5 @@
-"""Stand-ins for what a test machine has not: the class Picamera2, a broker that speaks only MQTT 3.1.1, and a few values.
+"""Stand-ins for what a test machine has not: the class Picamera2, a broker that speaks only MQTT 3.1.1, and a few
+values.
 
 Nothing here is patched into the code; each is handed over where the code has a seam.
 """
@@ -231,5 +232,6 @@ def each_frame(fps: float, begin: float, end: float) -> list[float]:
 
 
 def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Face]]:
-    """Somebody who is in view from ``begin`` to ``end``, at ``path`` of the second -> their face at a second, if any."""
+    """Somebody who is in view from ``begin`` to ``end``, at ``path`` of the second -> their face at a second, if
+    any."""
     return lambda time: [face(*path(time))] if begin <= time <= end else []

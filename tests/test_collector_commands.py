@@ -144,7 +144,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, store: Pat
     """With pyarrow it is written; without, exit 2 and the name of the package."""
     out = tmp_path / "counts.parquet"
     try:
-        import pyarrow  # noqa: F401, PLC0415
+        import pyarrow  # noqa: F401
     except ImportError:
         assert "pyarrow" in collector("export", "--root", store, "--format", "parquet", "--out", out, status=2).stderr
     else:

@@ -1,5 +1,6 @@
 """Every command in the guides is run, as it stands there."""
 
+import json
 import os
 import re
 import shutil
@@ -33,7 +34,9 @@ def run(command, folder, **environment):
 
 def checkout(folder):
     """A copy of what git holds, changes included."""
-    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if names.returncode:
         pytest.skip("no git here to copy the checkout with")
     for name in names.stdout.splitlines():
@@ -57,12 +60,17 @@ def test_installer(tmp_path):
         if "says that" in command:
             assert "missing key 'admit.staff_zones'" in done.stderr
     assert printed.count('"schema":1') == 1  # half a minute is one window
-    assert '"happiness":3' in printed
+    counted = json.loads(printed)["visits"]
+    assert (
+        sum(counted.values()) == 1
+    )  # four of the five walk through the zone that the guide draws, and are never looked at
+    assert counted["happiness"] == 1
 
 
 @pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with the training data")
 def test_trainer_commands_for_the_classifier(tmp_path):
-    """docs/trainer.md, with a few steps of training in place of an hour. A model this young may be refused by the gate."""
+    """docs/trainer.md, with a few steps of training in place of an hour. A model this young may be refused by the
+    gate."""
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
     backbone = next(Path(DATA).glob("backbones/*.npz"))
     environment = {

@@ -1,4 +1,5 @@
-"""Training and conversion on small, drawn data: what they compute, and that an interrupted run ends like a whole one."""
+"""Training and conversion on small, drawn data: what they compute, and that an interrupted run ends like a whole
+one."""
 
 import json
 import os
@@ -110,13 +111,15 @@ def test_soft_labels_map_votes_onto_own_categories():
 
 
 def test_targets_decode_to_the_boxes_they_came_from():
-    """What the trainer encodes the device decodes: boxes, landmarks, and no cell for a place that only may be a face."""
+    """What the trainer encodes the device decodes: boxes, landmarks, and no cell for a place that only may be a
+    face."""
     from edge.detect import cells, decode
     from training.collage import Collage
     from training.detect import STRIDES, targets
 
     boxes = np.array([[40, 30, 24, 30], [150, 100, 120, 150], [10, 200, 40, 40]], np.float32)
-    points = np.array([[[x + w * a, y + h * b] for a, b in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))]
+    points = np.array([[[x + w * a, y + h * b] for a, b in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65,
+    0.8))]
                        for x, y, w, h in boxes], np.float32)  # fmt: skip
     collage = Collage(np.zeros((320, 320), np.uint8), boxes, points.reshape(3, 10), np.array([True, True, False]))
     at = cells((320, 320), STRIDES)

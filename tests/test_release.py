@@ -1,0 +1,80 @@
+"""When a window may leave, and how held ones are joined."""
+
+from datetime import timedelta
+
+import pytest
+from fakes import BEGIN, counts
+
+from contract.message import Counts, Privacy, decode, encode
+from edge.release import join, may_leave
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("happy", "k", "leaves"), [(0, 5, True), (1, 5, False), (4, 5, False), (5, 5, True), (9, 5, True), (1, 1, True)]
+)
+def test_none_or_k_visits_may_leave(happy, k, leaves):
+    """An empty window says nothing of anybody; one with fewer than k might."""
+    assert may_leave(counts(0, happy, privacy=Privacy(k=k))) is leaves
+
+
+def test_visits_of_all_labels_count_towards_k():
+    """The rule is on visits, not on one label; ``unknown`` is a visit."""
+    assert may_leave(counts(visits={"happiness": 2, "neutral": 2, "unknown": 1}))
+    assert not may_leave(counts(visits={"happiness": 2, "neutral": 2, "unknown": 0}))
+
+
+def test_joined_window_spans_both():
+    """Visits add up, the start is the held one's, the names are the later one's, and nothing else changes."""
+    held = counts(0, 2, boot="a" * 16, merged=3, degraded=("hot",), coverage=1.0)
+    later = counts(1, 1, boot="b" * 16, degraded=("no_camera", "hot"), coverage=0.5)
+    joined = join(held, later)
+    assert (joined.start, joined.end) == (BEGIN, BEGIN + 2 * MINUTE)
+    assert (joined.boot, joined.merged, joined.coverage) == ("b" * 16, 4, 0.75)
+    assert joined.degraded == ("hot", "no_camera")
+    assert joined.visits == {"happiness": 3, "neutral": 0, "unknown": 0}
+
+
+def test_time_between_was_not_looked_at():
+    """The device was off for eight minutes between two whole ones: a fifth of the span is covered."""
+    assert join(counts(0, 1), counts(9, 1)).coverage == 0.2
+
+
+def test_labels_that_are_gone_go_to_unknown():
+    """A new bundle has other labels: the held visits are kept, without a label that nobody would understand."""
+    held = counts(0, visits={"happiness": 1, "neutral": 2, "unknown": 1})
+    later = counts(1, visits={"bored": 1, "happiness": 0, "unknown": 0})
+    assert join(held, later).visits == {"bored": 1, "happiness": 1, "unknown": 3}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "least"),
+    [
+        ("synced", "synced", "synced"),
+        ("synced", "restamped", "restamped"),
+        ("synced", "unsynced", "unsynced"),
+        ("restamped", "unsynced", "unsynced"),
+        ("synced", "replay", "replay"),
+    ],
+)
+def test_clock_of_a_joined_window_is_the_one_believed_least(one, other, least):
+    """Whichever came first."""
+    assert join(counts(0, 1, clock=one), counts(1, 1, clock=other)).clock == least
+    assert join(counts(0, 1, clock=other), counts(1, 1, clock=one)).clock == least
+
+
+@pytest.mark.parametrize("minutes_back", [1, 43, 60 * 24 * 365])
+def test_clock_gone_back_makes_no_backward_window(minutes_back):
+    """A device without a battery-backed clock wakes up in its past: the joined window spans both, and is a message."""
+    held = counts(0, 2)
+    later = counts(-minutes_back, 3, clock="unsynced")
+    joined = join(held, later)
+    assert (joined.start, joined.end) == (later.start, held.end)
+    assert decode(encode(joined), Counts) == joined
+    assert sum(joined.visits.values()) == 5
+
+
+def test_overlapping_windows_are_covered_once_at_most():
+    """A file that is replayed twice in one minute: coverage stays a share."""
+    assert join(counts(0, 1, clock="replay"), counts(0, 2, clock="replay")).coverage == 1.0
