@@ -26,8 +26,8 @@ from training.faces import Faces
 from training.recipe import ClassifierRecipe, DetectorRecipe
 
 CALIBRATION = 200
-TOLERANCE = 4
-"""Steps by which a golden output may differ: runtimes round differently, and 1 step in an early layer can grow."""
+TOLERANCE = 8
+"""Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 were seen 5 apart."""
 FALSE_ON_SHELVES = 0.02
 UNKNOWN_SHARE = 0.05
 """``unknown_below`` is set so that this share of the tuning part's faces is left without a verdict."""

@@ -59,8 +59,7 @@ class Gate:
                 ) from error
 
     def admit(self, tracks: Sequence[Track], shape: tuple[int, int], time: float, utc: datetime) -> Admission:
-        """Tracks seen in a frame of ``shape`` (height, width) at ``time`` seconds and ``utc`` -> who may be
-        classified."""
+        """Tracks in a frame of ``shape`` (height, width) at ``time`` seconds and ``utc`` -> who may be classified."""
         closed = self.settings.hours is not None and not is_open(self.settings.hours, utc)
         self._forget(time)
         for track in tracks:

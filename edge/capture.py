@@ -89,8 +89,7 @@ def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iter
 
 
 class Camera:
-    """A camera read by a thread of its own, because a driver may hang for ever in open or read; keeps the newest
-    frame."""
+    """A camera read by a thread of its own, because a driver may hang for ever; keeps the newest frame."""
 
     def __init__(self, opens: Open, open_limit_s: float, read_limit_s: float) -> None:
         self._open, self._open_limit_s, self._read_limit_s = opens, open_limit_s, read_limit_s

@@ -3,10 +3,12 @@
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from contract.errors import FacetallyError
 from edge import spool
 from edge.assemble import classifier_bundle, detector_bundle
+from edge.bundle import Bundle
 from edge.capture import Camera, camera_of
 from edge.clock import is_synchronised
 from edge.replay import clip
@@ -34,10 +36,9 @@ def _tried(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
         return name, False, str(error)
 
 
-def _bundle(loaded: object) -> str:
-    card = loaded.card  # type: ignore[attr-defined]
-    runtime = loaded.model.runtime  # type: ignore[attr-defined]
-    return f"{card.identity}, {len(card.golden)} golden samples replayed by {runtime}"
+def _bundle(loaded: Bundle[Any]) -> str:
+    card = loaded.card
+    return f"{card.identity}, {len(card.golden)} golden samples replayed by {loaded.model.runtime}"
 
 
 def _first_frame(settings: Settings) -> Frame:

@@ -78,8 +78,7 @@ def now() -> datetime:
 
 
 def is_synchronised() -> bool:
-    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2)); False if it does not
-    say."""
+    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2))."""
     buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
     state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
     return state not in (TIME_ERROR, -1)

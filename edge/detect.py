@@ -21,8 +21,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Decoded cells: boxes (n, 4) as left, top, width, height and landmarks (n, k, 2), pixels; scores (n,), best
-    first."""
+    """Decoded cells, best first: boxes (n, 4) as left, top, width, height; landmarks (n, k, 2), pixels; scores (n,)."""
 
     boxes: Floats
     landmarks: Floats

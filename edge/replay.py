@@ -16,8 +16,7 @@ from edge.words import Frame, Pixels
 log = logging.getLogger("edge.replay")
 PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".webp"}
 SHORTEST = 0.97
-"""A file that gives less than this share of the frames its header promises is cut off; headers err by a frame or
-two."""
+"""A file that gives less than this share of the frames its header promises is cut off; headers err a little."""
 
 
 def clip(settings: File) -> Iterator[Frame]:

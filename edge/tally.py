@@ -81,8 +81,7 @@ class Tally:
         return [self._window(self._now)] if self._now > self.start else []
 
     def _verdict(self, number: int) -> str:
-        """The label with the largest sum of probabilities over a track's good sightings (Jain et al. 2004: sum
-        rule)."""
+        """The label with the largest sum of probabilities over a track's good sightings (sum rule, Kittler 1998)."""
         sums = self._sums.get(number)
         return UNKNOWN if sums is None else self.labels[int(sums.argmax())]
 

@@ -1,12 +1,12 @@
 """Spooled windows reach a real Mosquitto whatever happens to it, and only what it has taken leaves the spool."""
 
-import asyncio
 import io
 import json
 import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -294,32 +294,26 @@ def test_older_broker_is_spoken_to_in_311(tmp_path, answer):
     assert said[-1].endswith('reason="MQTT 3.1.1"')
 
 
+AMQTT = """
+import asyncio, sys
+from amqtt.broker import Broker
+async def serve():
+    await Broker({
+        "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:" + sys.argv[1]}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }).start()
+    await asyncio.Event().wait()
+asyncio.run(serve())
+"""
+
+
 @contextmanager
 def amqtt(port):
-    """The broker of the demonstration, in a thread; it speaks 3.1.1 only."""
-    broker = pytest.importorskip("amqtt.broker")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def start():
-        made = broker.Broker(
-            {
-                "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
-                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-            }
-        )
-        await made.start()
-        return made
-
-    running = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
+    """The broker of the demonstration, which speaks 3.1.1 only; in a process of its own, as it leaves sockets open."""
+    pytest.importorskip("amqtt")
+    with subprocess.Popen([sys.executable, "-c", AMQTT, str(port)], stderr=subprocess.DEVNULL) as process:
         yield
-    finally:
-        asyncio.run_coroutine_threadsafe(running.shutdown(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+        process.kill()
 
 
 def test_amqtt_takes_all(tmp_path):

@@ -49,8 +49,7 @@ def _chances(targets: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def vary(rng: Generator, face: NDArray[np.uint8], side: int, share: float) -> NDArray[np.uint8]:
-    """A face (h, h) -> one of ``side`` as the device might have cut and seen it; ``share`` of the picture is the
-    crop."""
+    """A face (h, h) -> one of ``side`` as the device might have cut and seen it; ``share`` of it is the crop."""
     scale = side / (len(face) * share) * np.exp(rng.normal(0, 0.08))
     angle = rng.normal(0, 0.14)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale

@@ -178,8 +178,7 @@ def _in_parts(probabilities: Probabilities, crops: NDArray[np.uint8]) -> NDArray
 
 
 def temperature(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
-    """Logits (n, labels) and soft labels -> the temperature with the least cross-entropy (Guo et al. 2017), 0.4 to
-    4."""
+    """Logits (n, labels) and soft labels -> the temperature of least cross-entropy (Guo et al. 2017), 0.4 to 4."""
     usable = targets.sum(1) > 0
     candidates = np.exp(np.linspace(np.log(0.4), np.log(4), 120))
     costs = [-(targets[usable] * _log_softmax(logits[usable] / each)).sum(1).mean() for each in candidates]

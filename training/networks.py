@@ -57,8 +57,7 @@ def face_detector(height: int, width: int) -> keras.Model:
 
 
 def cnn(side: int, labels: int) -> keras.Model:
-    """The classic baseline: convolutions, max pooling, dropout, dense. Pixels (n, side, side, 1) -> logits (n,
-    labels)."""
+    """The classic baseline: convolutions, max pooling, dropout, dense. Pixels (n, side, side, 1) -> (n, labels)."""
     pixels = keras.Input((side, side, 1), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     for filters in (32, 64, 128):
@@ -69,8 +68,7 @@ def cnn(side: int, labels: int) -> keras.Model:
 
 
 def transfer(side: int, labels: int, weights: Path) -> keras.Model:
-    """The face-recognition backbone of ``weights`` (``NAME.npz`` with ``NAME.json`` beside it), pooled, with a new
-    head.
+    """The face-recognition backbone of ``weights`` (``NAME.npz``, ``NAME.json`` beside it), pooled, with a new head.
 
     Pixels (n, side, side, 1) in 0..255 -> logits (n, labels). Symmetric padding as in the backbone's own framework.
     """
