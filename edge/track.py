@@ -19,6 +19,8 @@ REACH_PER_S = 1.5
 """... or this many once it is ..."""
 FURTHEST = 2.5
 """... but never more than this many, however long ago."""
+OUTWARD = 0.5
+"""A face at the border that moves out by more face sizes a second than this is leaving."""
 KNOWN = 4
 """After so many sightings the speed of a track is known."""
 LARGEST_RATIO = 1.8
@@ -46,6 +48,7 @@ class _Course:
 
     track: Track
     speed: tuple[float, float] = (0.0, 0.0)
+    missed: bool = False
 
     def at(self, time: float) -> tuple[float, float]:
         """Where the face should be, if it went on for at most a second."""
@@ -71,6 +74,8 @@ class Tracker:
         self._keep_pace(time)
         visits, gone = self._close(time)  # first: after the gap it is somebody else
         pairs, strangers = self._match(faces, time, shape)
+        for course in self._courses:
+            course.missed = True
         for course, face in pairs:
             self._follow(course, face, time)
         new = [_Course(Track(self._next + index, face, time, time, 1)) for index, face in enumerate(strangers)]
@@ -129,7 +134,7 @@ class Tracker:
         now = [(new - old) / elapsed for new, old in zip(face.centre, track.face.centre, strict=True)]
         share = 1.0 if track.sightings == 1 else MEMORY
         x, y = (share * new + (1 - share) * old for new, old in zip(now, course.speed, strict=True))
-        course.speed = (x, y)
+        course.speed, course.missed = (x, y), False
         course.track = replace(track, face=face, last=time, sightings=track.sightings + 1)
 
     def _close(self, time: float) -> tuple[tuple[Track, ...], tuple[int, ...]]:
@@ -165,13 +170,26 @@ class Tracker:
 
 
 def _reach(course: _Course, time: float, shape: tuple[int, int]) -> float:
-    """How many face sizes from where a track should be its face may be found. Somebody who by their speed has left the
-    frame is not looked for inside it: a face there is somebody who comes in.
+    """How many face sizes from where a track should be its face may be found. Somebody who has left the frame is not
+    looked for inside it: a face there is somebody who comes in.
     """
-    height, width = shape
-    x, y = course.at(time)
-    known = course.track.sightings >= KNOWN
-    if known and not (0 <= x <= width and 0 <= y <= height):
-        return REACH
-    growth = REACH_PER_S if known else NEW_REACH_PER_S
+    if _has_left(course, time, shape):
+        return 0.0
+    growth = REACH_PER_S if course.track.sightings >= KNOWN else NEW_REACH_PER_S
     return min(REACH + growth * (time - course.track.last), FURTHEST)
+
+
+def _has_left(course: _Course, time: float, shape: tuple[int, int]) -> bool:
+    """Whether a visitor was on the way out when last seen: the box cut off by a border, which makes its centre seem to
+    slow down, or the centre beyond it by now.
+    """
+    if not course.missed or course.track.sightings < KNOWN:
+        return False
+    x, y, width, height = course.track.face.box
+    out = OUTWARD * course.track.face.size
+    for low, length, limit, speed, now in zip(
+        (x, y), (width, height), shape[::-1], course.speed, course.at(time), strict=True
+    ):
+        if (low < 0 and speed < -out) or (low + length > limit and speed > out) or not 0 <= now <= limit:
+            return True
+    return False

@@ -1,0 +1,400 @@
+"""``facetally-edge``: what it prints, and exit code 2 with one line for whatever is wrong."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_receive import free_port, mosquitto, needs_mosquitto
+
+from contract.labels import EXPRESSIONS, UNKNOWN
+from contract.message import Counts, decode
+from edge.__main__ import main
+from edge.bundle import SHIPPED
+
+ROOT = Path(__file__).parents[1]
+CONFIG = """
+site = "shop-1"
+device = "door"
+[capture]
+source = "v4l2"
+[admit]
+staff_zones = []
+[privacy]
+k = 1
+[tally]
+window_s = 2
+"""
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs a command in this process: exit code, lines of stdout, lines of stderr."""
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err.splitlines()
+
+    yield run
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory):
+    """A picture file of a smiling face in the upper half."""
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    path = tmp_path_factory.mktemp("pictures") / "portrait.png"
+    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(portrait, tmp_path_factory):
+    """Five seconds in which the smiling face passes once from left to right, and stays for a second."""
+    path = tmp_path_factory.mktemp("clips") / "walk.avi"
+    head = cv2.imread(str(portrait))[:260, 100:360]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480))
+    assert writer.isOpened()
+    for index in range(50):
+        frame = np.full((480, 640, 3), 120, np.uint8)
+        left = [*range(-260, 190, 30), *[190] * 10, *range(190, 640, 30)][index] if index < 40 else 640
+        low, high = max(left, 0), min(left + 260, 640)
+        frame[100:360, low:high] = head[:, low - left : high - left]
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def one_line(errors):
+    """The last line, which is the message: no traceback is before it."""
+    assert not any("Traceback" in line for line in errors)
+    assert errors[-1].startswith("facetally-edge: ")
+    return errors[-1].removeprefix("facetally-edge: ")
+
+
+def bundle_with_wrong_hash(folder):
+    for suffix in (".json", ".tflite"):
+        shutil.copy(SHIPPED / f"face{suffix}", folder)
+    with (folder / "face.tflite").open("ab") as model:
+        model.write(b"\x00")
+    return folder / "face.json"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["--set", "privcy.k=1"], "@/edge.toml: unknown key 'privcy'; allowed: site, device"),
+        (["--set", "site=a/b"], "@/edge.toml: key 'site': "),
+        (["--set", "privacy"], "--set privacy: expected key=value"),
+        (["--clip", "none.mp4"], "none.mp4: no such file or folder"),
+        (["--clip", "@/empty"], "@/empty: no pictures"),
+        (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
+        (["--clip", "@/pictures", "--set", "detect.bundle=@/face.json"], "@/face.tflite: sha256 is "),
+        (["--clip", "@/pictures", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
+        (["--clip", "@/pictures", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
+        (["--set", 'admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "'Mars/Base' is no time zone"),
+        (["--set", "publish.username=a", "--set", "publish.password_file=@/none"], "publish.password_file': @/none: "),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_2(command, config, tmp_path, overrides, says):
+    """Before anything is counted: file, key or value is named, and there is no traceback."""
+    for folder in ("empty", "pictures"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / "pictures" / "1.png"), np.zeros((9, 9), np.uint8))
+    bundle_with_wrong_hash(tmp_path)
+    here = [each.replace("@", str(tmp_path)) for each in ("--set", "spool.path=@/spool.sqlite", *overrides)]
+    status, out, errors = command("run", "--config", config, *here)
+    assert (status, out, len(errors)) == (2, [], 1)
+    assert says.replace("@", str(tmp_path)) in one_line(errors)
+
+
+def test_missing_configuration_is_named(command, tmp_path):
+    """The file that was looked for is in the message; so is the one with a typo in it."""
+    assert command("run", "--config", tmp_path / "none.toml") == (
+        2,
+        [],
+        [f"facetally-edge: {tmp_path / 'none.toml'}: No such file or directory"],
+    )
+    (tmp_path / "edge.toml").write_text(CONFIG.replace("staff_zones", "staf_zones"))
+    _, _, errors = command("check", "--config", tmp_path / "edge.toml")
+    assert one_line(errors).startswith(
+        f"{tmp_path / 'edge.toml'}: unknown key 'admit.staf_zones'; allowed: staff_zones"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["run", "--clp", "x"], ["fly"], ["try"], ["try", "x", "--min-score", "2"]])
+def test_bad_arguments_are_exit_2(arguments):
+    """argparse says what is allowed."""
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+
+
+def test_exit_code_reaches_the_shell(config, tmp_path):
+    """As a program: exit code 2 and the one line on stderr, nothing on stdout."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "edge", "run", "--config", config, "--clip", tmp_path / "none.mp4"],
+        capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    said = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]  # the runtime's own greeting
+    assert said == [f"facetally-edge: {tmp_path / 'none.mp4'}: no such file or folder"]
+
+
+@pytest.mark.parametrize("name", ["run", "check", "try"])
+def test_every_command_explains_itself(name, capsys):
+    """``--help`` everywhere."""
+    for arguments in (["--help"], [name, "--help"]):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 0
+        assert name in capsys.readouterr().out
+
+
+def rows(out):
+    return [json.loads(line) for line in out]
+
+
+def test_try_prints_one_object_a_picture(command, portrait):
+    """Exactly the keys of the design; the smile is found and named."""
+    status, out, _ = command("try", "--json", portrait)
+    (row,) = rows(out)
+    assert status == 0
+    assert list(row) == ["image", "width", "height", "faces"]
+    assert (row["image"], row["width"], row["height"]) == (str(portrait), 512, 512)
+    (face,) = row["faces"]
+    assert list(face) == ["box", "score", "expression", "probabilities"]
+    left, top, width, height = face["box"]
+    assert left < 224 < left + width
+    assert top < 115 < top + height
+    assert 0 < face["score"] <= 1
+    assert face["expression"] == "happiness"
+    assert tuple(face["probabilities"]) == EXPRESSIONS
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_try_keeps_the_order_of_its_input(command, portrait, tmp_path):
+    """Pictures as they are given, a folder's by name, a clip's frames by number."""
+    for name in ("b.png", "a.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((20, 30), np.uint8))
+    status, out, _ = command("try", "--json", "--detect-only", tmp_path / "b.png", portrait, tmp_path)
+    assert status == 0
+    assert [row["image"] for row in rows(out)] == [
+        str(tmp_path / "b.png"), str(portrait), str(tmp_path / "a.png"), str(tmp_path / "b.png"),
+    ]  # fmt: skip
+    assert [(row["width"], row["height"], row["faces"]) for row in rows(out)[2:]] == [(30, 20, [])] * 2
+
+
+def test_try_on_a_clip_numbers_its_frames(command, clip):
+    """Every frame is a picture, named ``PATH#index``."""
+    _, out, _ = command("try", "--json", "--detect-only", clip)
+    assert [row["image"] for row in rows(out)] == [f"{clip}#{index}" for index in range(50)]
+    assert any(row["faces"] for row in rows(out))
+
+
+def test_try_detect_only_leaves_the_expression_out(command, portrait):
+    """Box and score, and nothing of the face."""
+    _, out, _ = command("try", "--json", "--detect-only", portrait)
+    (face,) = rows(out)[0]["faces"]
+    assert list(face) == ["box", "score"]
+
+
+def test_try_min_score_lowers_and_raises(command, portrait):
+    """The detector's threshold, 0 to 1."""
+    counted = {}
+    for score in ("0", "0.4", "1"):
+        _, out, _ = command("try", "--json", "--detect-only", "--min-score", score, portrait)
+        scores = [face["score"] for face in rows(out)[0]["faces"]]
+        assert all(each >= float(score) - 1e-3 for each in scores)
+        counted[score] = len(scores)
+    assert counted["0"] > counted["0.4"] >= 1
+    assert counted["1"] == 0
+
+
+def test_try_crops_takes_each_picture_as_a_face(command, portrait, tmp_path):
+    """One face without a box, probabilities over all labels, and always a label: never ``unknown``."""
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.imread(str(portrait))[60:171, 170:281])
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((10, 12), 128, np.uint8))
+    status, out, _ = command("try", "--json", "--crops", tmp_path)
+    assert status == 0
+    faces = [face for row in rows(out) for face in row["faces"]]
+    assert len(faces) == len(rows(out)) == 2
+    assert [face["box"] for face in faces] == [None, None]
+    assert faces[0]["expression"] == "happiness"
+    assert faces[1]["expression"] in EXPRESSIONS
+    assert all(tuple(face["probabilities"]) == EXPRESSIONS for face in faces)
+
+
+def test_try_calls_a_face_without_a_verdict_unknown(command, portrait, tmp_path):
+    """A face too small for a verdict has probabilities all the same."""
+    card = json.loads((SHIPPED / "expression.json").read_bytes()) | {"min_face_px": 400}
+    (tmp_path / "strict.json").write_text(json.dumps(card))
+    shutil.copy(SHIPPED / "expression.tflite", tmp_path / "strict.tflite")
+    _, out, _ = command("try", "--json", "--classifier", tmp_path / "strict.json", portrait)
+    (face,) = rows(out)[0]["faces"]
+    assert face["expression"] == UNKNOWN
+    assert tuple(face["probabilities"]) == EXPRESSIONS
+
+
+def test_try_in_words(command, portrait, tmp_path):
+    """Without ``--json``, a line that a person reads."""
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((20, 30), np.uint8))
+    _, out, _ = command("try", portrait, tmp_path / "empty.png")
+    assert "512x512  happiness " in out[0]
+    assert out[1] == f"{tmp_path / 'empty.png'}  30x20  no face"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.png", None, "none.png: no such file"),
+        ("bad.png", b"not a picture", "bad.png: not a picture"),
+        ("bad.mp4", b"not a video", "bad.mp4: "),
+        ("none.mp4", None, "none.mp4: no such file"),
+        ("folder", "folder", "folder: no pictures"),
+    ],
+)
+def test_unreadable_picture_in_try(command, portrait, tmp_path, name, content, says):
+    """What came before is printed; then the file is named, and the exit code is 2."""
+    if content == "folder":
+        (tmp_path / name).mkdir()
+    elif content is not None:
+        (tmp_path / name).write_bytes(content)
+    status, out, errors = command("try", "--json", "--detect-only", portrait, tmp_path / name, portrait)
+    assert (status, len(out)) == (2, 1)
+    assert says in one_line(errors)
+
+
+def test_try_cannot_do_both(command, portrait):
+    """Crops have faces already."""
+    status, _, errors = command("try", "--crops", "--detect-only", portrait)
+    assert (status, len(errors)) == (2, 1)
+    assert "choose one" in one_line(errors)
+
+
+def test_reader_that_goes_away_is_no_crash(portrait, tmp_path):
+    """``facetally-edge try --json FOLDER | head -1`` ends quietly."""
+    for index in range(400):
+        os.link(portrait, tmp_path / f"{index}.png")
+    arguments = [sys.executable, "-m", "edge", "try", "--json", "--detect-only", tmp_path]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith('{"image"')
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 141
+    assert "Error" not in errors
+
+
+def windows(out):
+    return [decode(line.encode(), Counts) for line in out]
+
+
+def test_run_counts_the_clip_the_same_each_time(command, config, clip):
+    """Three times: one visit, happy, in windows of two seconds that meet, under a new boot id each time."""
+    runs = [windows(command("run", "--config", config, "--clip", clip, "--stdout")[1]) for _ in range(3)]
+    counted = [[(each.visits, each.coverage, each.degraded, each.seq) for each in run] for run in runs]
+    assert counted[0] == counted[1] == counted[2]
+    first = runs[0]
+    assert sum(each.visits["happiness"] for each in first) == 1
+    assert sum(sum(each.visits.values()) for each in first) == 1
+    assert [each.seq for each in first] == list(range(len(first)))
+    assert [each.start for each in first[1:]] == [each.end for each in first[:-1]]
+    assert [(each.end - each.start).total_seconds() for each in first] == [2, 2, 0.9]
+    assert all((each.clock, each.coverage, each.degraded) == ("replay", 1.0, ()) for each in first)
+    assert all((each.site, each.device, each.privacy.k) == ("shop-1", "door", 1) for each in first)
+    assert len({run[0].boot for run in runs}) == 3
+
+
+def test_run_holds_fewer_than_k_back(command, config, clip):
+    """With k = 5 the one visit of the clip does not leave, and no window after it."""
+    status, out, _ = command("run", "--config", config, "--clip", clip, "--stdout", "--set", "privacy.k=5")
+    assert status == 0
+    assert all(sum(each.visits.values()) == 0 for each in windows(out))
+
+
+def test_run_bars_who_is_in_a_staff_zone(command, config, clip):
+    """The whole picture is a staff zone: nobody is counted."""
+    zone = "admit.staff_zones=[[[0, 0], [1, 0], [1, 1], [0, 1]]]"
+    _, out, _ = command("run", "--config", config, "--clip", clip, "--stdout", "--set", zone)
+    assert [sum(each.visits.values()) for each in windows(out)] == [0, 0, 0]
+
+
+def test_run_counts_a_truncated_clip_as_far_as_it_goes(command, config, clip, tmp_path):
+    """What was seen is printed, the last window says truncated, and the exit code is 2."""
+    cut = tmp_path / "cut.avi"
+    whole = clip.read_bytes()
+    cut.write_bytes(whole[: len(whole) * 6 // 10])
+    status, out, errors = command("run", "--config", config, "--clip", cut, "--stdout")
+    assert status == 2
+    assert "cut.avi: cut off: " in one_line(errors)
+    assert [each.degraded for each in windows(out)][-1] == ("truncated",)
+    assert all(each.degraded == () for each in windows(out)[:-1])
+
+
+def test_run_without_camera_lives_until_told_to_stop(config):
+    """No camera is no end: the daemon says so, sends windows that say so, and stops in order on SIGTERM."""
+    arguments = ["-m", "edge", "run", "--config", config, "--camera", "63", "--stdout", "--set", "tally.window_s=1"]
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        out = [process.stdout.readline(), process.stdout.readline()]
+        process.terminate()
+        rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert errors.count("event=camera_lost") == 1
+    assert "/dev/video63" in errors
+    assert errors.splitlines()[-1].endswith("event=stopped unsent=0")
+    seen = windows([*out, *rest.splitlines()])
+    assert all((each.coverage, each.degraded) == (0, ("no_camera",)) for each in seen)
+    assert all(each.start == before.end for before, each in zip(seen, seen[1:], strict=False))
+    assert all(each.start.microsecond == 0 for each in seen[1:])
+
+
+@needs_mosquitto
+def test_check_says_what_works(command, config, clip, tmp_path):
+    """A line for each part; exit code 0 only if all of them work."""
+    port = free_port()
+    arguments = ["check", "--config", config, "--clip", clip, "--set", f"publish.port={port}"]
+    arguments += ["--set", f"spool.path={tmp_path}/spool.sqlite"]
+    with mosquitto(tmp_path, port):
+        status, out, _ = command(*arguments)
+    assert (status, [line.split()[0] for line in out]) == (0, ["ok"] * 6)
+    assert "640 x 480" in out[2]
+    status, out, _ = command(*arguments)
+    assert status == 2
+    assert [line.split(":")[0] for line in out if line.startswith("FAILED")] == ["FAILED  broker"]
+
+
+def test_check_of_a_bad_bundle_goes_on(command, config, tmp_path):
+    """One thing that fails does not hide the others."""
+    bad = bundle_with_wrong_hash(tmp_path)
+    status, out, errors = command(
+        "check", "--config", config, "--clip", tmp_path / "none", "--set", f"detect.bundle={bad}",
+        "--set", f"spool.path={tmp_path}/spool.sqlite", "--set", f"publish.port={free_port()}",
+    )  # fmt: skip
+    assert (status, errors) == (2, [])
+    failed = [line.removeprefix("FAILED  ") for line in out if line.startswith("FAILED")]
+    assert [line.split(": ")[0] for line in failed] == ["detector", "camera", "broker"]
+    assert "sha256" in failed[0]
