@@ -130,7 +130,7 @@ def test_nobody_is_looked_at_outside_hours():
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "../etc/passwd", "/etc/passwd", "Europe"])
 def test_zone_that_is_none_stops_at_start(zone):
     """A misspelt time zone is found before the first face, with its key."""
-    with pytest.raises(SettingsError, match="key 'admit.hours.timezone': "):
+    with pytest.raises(SettingsError, match=r"key 'admit\.hours\.timezone': "):
         gate(hours=Hours(timezone=zone, open="09:00", close="20:00"))
 
 
@@ -161,9 +161,7 @@ def test_barred_place_is_free_again_when_left_for_long():
 
 @pytest.mark.parametrize("away_s", [3, 10, 20])
 def test_cashier_who_turns_away_is_still_the_cashier(away_s):
-    """Eight hours behind the till, turned away every 20 s, swaying: a new track each time, none looked at after the first
-    limit.
-    """
+    """Eight hours behind the till, swaying, turned away every 20 s: a new track each time, no look after the limit."""
     at, chance, looked_at = gate(), random.Random(5), []
     cycle = 20 + away_s
     for time in range(8 * 3600):
@@ -176,7 +174,7 @@ def test_cashier_who_turns_away_is_still_the_cashier(away_s):
 
 
 def test_cashier_among_customers_is_told_apart():
-    """The same through the real tracker: who stands beside the till for half a minute is looked at, the cashier is not."""
+    """Through the real tracker: who stands beside the till for half a minute is looked at, the cashier is not."""
     at, tracker, looked_at = gate(), Tracker(TrackSettings()), []
     for time in each_frame(5, 0, 1800):
         faces = [face(320, 240, 60)] if time % 25 < 20 else []

@@ -52,7 +52,7 @@ def pi(**of):
 
 @pytest.mark.parametrize("gives", [None, "NV12", "RGB888", "BGR888", "XBGR8888", "XRGB8888", "YUV420"])
 def test_picamera2_frame_is_grey_whatever_format_comes(gives):
-    """Asked for YUV420: padded rows are cut off, and a format that configure() put in its place is read as what it is."""
+    """Asked for YUV420: padded rows are cut off, and another format put in its place is read as what it is."""
     load, made = pi(gives=gives)
     with picamera2(Picamera2(width=642, height=480), load) as read:
         frames = [read() for _ in range(12)]
@@ -67,7 +67,7 @@ def test_picamera2_frame_is_grey_whatever_format_comes(gives):
 
 
 def test_odd_size_is_made_even():
-    """libcamera takes even sizes only, as a tuple."""
+    """The camera takes even sizes only, as a tuple."""
     load, _ = pi()
     with picamera2(Picamera2(width=641, height=481), load) as read:
         assert read().shape == (480, 640)
@@ -83,14 +83,14 @@ def test_odd_size_is_made_even():
     ],
 )
 def test_order_of_colours_is_the_one_in_memory(form, pixel, grey):
-    """libcamera names the bytes from the other end."""
+    """The camera's names tell the bytes from the other end."""
     assert picamera2_grey(np.full((2, 2, len(pixel)), pixel, np.uint8), form, (2, 2)).tolist() == [[grey] * 2] * 2
 
 
 def test_unknown_format_is_named():
     """A format nobody reckoned with is no crash: the camera is lost, and the log names the format."""
     load, made = pi(gives="SRGGB10")
-    with pytest.raises(CameraLost, match="SRGGB10.*YUV420"), picamera2(Picamera2(), load) as read:
+    with pytest.raises(CameraLost, match=r"SRGGB10.*YUV420"), picamera2(Picamera2(), load) as read:
         read()
     assert not made[0].is_open
 
@@ -137,7 +137,7 @@ def test_camera_that_is_not_there():
     def missing():
         raise ModuleNotFoundError("No module named 'libcamera'")
 
-    with pytest.raises(CameraLost, match="python3-picamera2.*libcamera"), picamera2(Picamera2(), missing):
+    with pytest.raises(CameraLost, match=r"python3-picamera2.*libcamera"), picamera2(Picamera2(), missing):
         pass
 
 
@@ -227,7 +227,7 @@ def test_camera_that_hangs_in_open_is_lost_within_its_limit(hang):
     """A pipeline without its plugin hangs for ever in open."""
     begin = time.monotonic()
     camera = Camera(opening(lambda: GREY, before=hang), 0.2, 9)
-    with pytest.raises(CameraLost, match="no frame within 0.2 s"), camera.opened() as newest:
+    with pytest.raises(CameraLost, match=r"no frame within 0\.2 s"), camera.opened() as newest:
         newest()
     assert 0.2 <= time.monotonic() - begin < 2
 
@@ -246,7 +246,7 @@ def test_camera_that_hangs_in_read_is_lost_within_its_limit(hang):
     with camera.opened() as newest:
         assert newest().pixels is GREY
         begin = time.monotonic()
-        with pytest.raises(CameraLost, match="no frame within 0.2 s"):
+        with pytest.raises(CameraLost, match=r"no frame within 0\.2 s"):
             newest()
     assert 0.2 <= time.monotonic() - begin < 2
 

@@ -104,7 +104,7 @@ def test_roll_is_the_slope_of_the_eyes(degrees):
 
 @pytest.mark.parametrize("degrees", [-30, 20, 45])
 def test_eyes_are_turned_level(degrees):
-    """Two dark eyes on a slope lie in one row of the crop, the person's right one on the left; without the rule they stay."""
+    """Two dark eyes on a slope lie in one row of the crop, the right one on the left; without the rule they stay."""
     slope = np.radians(degrees)
     pixels = np.full((200, 200), 200, np.uint8)
     eyes = tuple((100 + sign * 30 * np.cos(slope), 100 + sign * 30 * np.sin(slope)) for sign in (-1, 1))

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -145,7 +146,7 @@ def test_missing_configuration_is_named(command, tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["run", "--clp", "x"], ["fly"], ["try"], ["try", "x", "--min-score", "2"]])
 def test_bad_arguments_are_exit_2(arguments):
-    """argparse says what is allowed."""
+    """The parser says what is allowed."""
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
@@ -368,7 +369,7 @@ def test_run_without_camera_lives_until_told_to_stop(config):
     assert errors.splitlines()[-1].endswith("event=stopped unsent=0")
     seen = windows([*out, *rest.splitlines()])
     assert all((each.coverage, each.degraded) == (0, ("no_camera",)) for each in seen)
-    assert all(each.start == before.end for before, each in zip(seen, seen[1:], strict=False))
+    assert all(each.start == before.end for before, each in pairwise(seen))
     assert all(each.start.microsecond == 0 for each in seen[1:])
 
 

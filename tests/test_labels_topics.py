@@ -6,7 +6,7 @@ from contract.errors import TopicError
 from contract.labels import EXPRESSIONS, UNKNOWN, check_labels, labelset
 from contract.topics import KINDS, Address, address, check_id, subscription, topic
 
-BAD_IDS = ["a/b", "", "+", "#", "a+", "x" * 65, "münchen", ".hidden", "-a", "_a", "a b", "a\n", "a\x00", "ａ"]
+BAD_IDS = ["a/b", "", "+", "#", "a+", "x" * 65, "münchen", ".hidden", "-a", "_a", "a b", "a\n", "a\x00", "\uff41"]
 
 
 @pytest.mark.parametrize("labels", [EXPRESSIONS, ("calm", "busy"), ("a", "b" * 32), tuple(f"l{n}" for n in range(32))])
@@ -57,10 +57,10 @@ def test_good_id_is_itself(good):
 @pytest.mark.parametrize("bad", BAD_IDS)
 def test_bad_id_is_a_topic_error(bad):
     """What would break a topic or a folder name is refused, by name of site or device and with the value."""
-    with pytest.raises(TopicError, match="^site ") as error:
+    with pytest.raises(TopicError, match=r"^site ") as error:
         check_id("site", bad)
     assert repr(bad) in str(error.value)
-    with pytest.raises(TopicError, match="^device "):
+    with pytest.raises(TopicError, match=r"^device "):
         topic("shop", bad, "counts")
 
 

@@ -195,7 +195,7 @@ def test_key_is_what_makes_a_window_countable_once():
 
 def test_message_of_another_kind_is_bad():
     """A status on the topic of counts is not taken for an empty window."""
-    with pytest.raises(BadMessage, match="^counts: "):
+    with pytest.raises(BadMessage, match=r"^counts: "):
         decode(encode(MESSAGES["status-1"]), Counts)
     with pytest.raises(BadMessage, match=r"^status: .*\$\.state"):
         decode(b'{"schema":1,"state":"asleep","boot":"0123456789abcdef"}', Status)

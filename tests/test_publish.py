@@ -160,7 +160,7 @@ def test_broker_that_dies_and_comes_back(tmp_path):
 
 
 def test_puback_alone_deletes(tmp_path):
-    """While a broker is silent after the CONNACK, what was sent stays in the spool, and no more than twenty are sent."""
+    """A broker is silent after the CONNACK: what was sent stays in the spool, and no more than twenty are sent."""
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, device(tmp_path, listener.getsockname()[1], 30) as sender:
         broker, _ = listener.accept()

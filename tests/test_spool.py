@@ -255,7 +255,7 @@ with opened(Path(sys.argv[1]), 10**6) as spool:
 
 
 def adds_until_killed(path, first, boot, lines):
-    """A process that adds windows from minute ``first`` on and is killed after so many -> the last it said it had added."""
+    """A process adds windows from minute ``first`` on until it is killed -> the last it said it had added."""
     command = [sys.executable, "-c", ADDS_FOR_EVER, path, TESTS, str(first), f"{boot:016x}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TESTS.parent) as process:
         said = [process.stdout.readline() for _ in range(lines)]
@@ -265,7 +265,7 @@ def adds_until_killed(path, first, boot, lines):
 
 
 def test_killed_process_loses_no_finished_window(path):
-    """SIGKILL at five random moments: every window that was taken is there, once, with its visits, and so is what was held."""
+    """SIGKILL at five random moments: every window that was taken is there, once, and so are the held visits."""
     chance, added, perhaps, first = random.Random(9), [], [], 0
     for boot in range(5):
         last = adds_until_killed(path, first, boot, chance.randrange(1, 120))

@@ -174,7 +174,7 @@ def test_source_without_frames_has_no_window():
 
 
 def test_visits_that_end_with_the_source_on_the_grid_are_counted():
-    """A file whose last frame falls on the end of a window loses nobody: the visits that end there are in that window."""
+    """A file whose last frame falls on the end of a window: visits that end there are in that window."""
     counting = tally()
     assert run(counting, 0, 60) == []
     counting.count([track(1)], [1])
