@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from collector.load import labels
 from collector.palette import colours
@@ -45,6 +46,8 @@ def _over_time(axes: Axes, table: pd.DataFrame, zone: ZoneInfo) -> None:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     else:
         axes.text(0.5, 0.5, "no windows", ha="center", va="center", transform=axes.transAxes)
+    axes.set_ylim(0, max(1.0, float(bottom.max()) if len(bottom) else 0.0) * 1.08)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     locator = AutoDateLocator(tz=zone)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))  # type: ignore[no-untyped-call]
@@ -57,6 +60,7 @@ def _totals(axes: Axes, totals: "pd.Series[float]") -> None:
     names = [str(name) for name in totals.index]
     bars = axes.barh(names, totals.to_numpy(), color=list(colours(names).values()))
     axes.bar_label(bars, labels=[f"{value:.0f}" for value in totals], padding=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.invert_yaxis()
     axes.set_xlabel("visits (a track is not a person: somebody who looks twice is two visits)")
     axes.spines[["top", "right"]].set_visible(False)

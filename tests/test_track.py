@@ -104,6 +104,14 @@ def test_poster_glimpsed_now_and_then_is_nobody(fps):
     assert counted == []
 
 
+@pytest.mark.parametrize(("fps", "visits"), [(30, 0), (15, 0), (5, 1)])
+def test_sightings_needed_grow_with_the_rate(fps, visits):
+    """Four sightings in a second: of five frames that is somebody, of fifteen or thirty it is a poster's reflection."""
+    glimpses = [walk(at - 0.01, at + 0.01, lambda t: STILL) for at in (1.0, 1.4, 1.6, 2.0)]
+    counted, _ = story(fps, 6, *glimpses)
+    assert len(counted) == visits
+
+
 @pytest.mark.parametrize("fps", RATES)
 def test_second_of_somebody_is_a_visit(fps):
     """One second is enough, at any rate."""
