@@ -57,8 +57,9 @@ WALKS = (
 
 
 def people() -> dict[str, Person]:
-    """The two portraits: Eileen Collins (NASA, by scikit-image) and Grace Hopper (US Navy, by matplotlib; without the top
-    of her cap, whose badge the detector takes for a small face, see docs/accuracy.md).
+    """The two portraits: Eileen Collins (NASA, by scikit-image), Grace Hopper (US Navy, by matplotlib).
+
+    The officer comes without the top of her cap: the detector takes its badge for a small face, see docs/accuracy.md.
     """
     astronaut = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)
     officer = cv2.imread(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))

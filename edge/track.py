@@ -86,7 +86,6 @@ class Tracker:
 
     def miss(self, time: float) -> Tracks:
         """There was no frame at ``time``: nobody is seen, and who was is gone after a while."""
-        self._last = None  # the rate is that of frames, not of misses
         visits, gone = self._close(time)
         return Tracks((), visits, gone)
 

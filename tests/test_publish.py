@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from fakes import MODEL, counts, lines_of, only_mqtt_311
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from test_message import MESSAGES
 from test_receive import free_port, mosquitto, needs_mosquitto, wait_until
 
@@ -298,6 +298,36 @@ def test_older_broker_is_spoken_to_in_311(tmp_path, answer):
         wait_until(lambda: minutes(heard) == list(range(30)), "heard")
     assert "event=broker_protocol trying=3.1.1" in said
     assert said[-1].endswith('reason="MQTT 3.1.1"')
+
+
+def test_broker_that_was_put_back_to_an_older_one(tmp_path):
+    """What the first broker had in hand and never acknowledged is sent again to the one that takes its place."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, ExitStack() as stack:
+        sender = stack.enter_context(device(tmp_path, listener.getsockname()[1], 3))
+
+        def answers(packet):
+            broker, _ = listener.accept()
+            stack.enter_context(broker)
+            broker.recv(4096)
+            broker.sendall(packet)
+            return broker
+
+        first = answers(b"\x20\x03\x00\x00\x00")  # CONNACK of MQTT 5: welcome
+        sender.until(lambda: len(sender.publisher._in_flight) == 3, "three are on the way")
+        first.close()
+        sender.until(lambda: not sender.publisher.connected, "lost")
+        answers(b"\x20\x02\x00\x01").close()  # CONNACK of 3.1.1: unacceptable protocol version
+        sender.until(lambda: sender.publisher._protocol == MQTTProtocolVersion.MQTTv311, "3.1.1 is tried")
+        last = answers(b"\x20\x02\x00\x00")  # welcome
+        sender.connects()
+        sender.until(lambda: len(sender.publisher._in_flight) == 3, "three are on the way again")
+        last.settimeout(5)
+        received = b""
+        while received.count(b'"merged":1') < 3:
+            received += last.recv(65536)
+        assert [seq in received for seq in (b'"seq":0,', b'"seq":1,', b'"seq":2,')] == [True] * 3
+        assert sender.spool.depth() == 3
 
 
 AMQTT = """

@@ -120,12 +120,28 @@ def test_second_of_somebody_is_a_visit(fps):
 
 
 @pytest.mark.parametrize("fps", RATES)
-def test_one_leaves_where_another_enters(fps):
-    """Who walks out at an edge while somebody comes in there are two visits, not one who turns round."""
-    leaves = walk(0, 3.1, lambda t: (320 + 105 * t, 240))
-    enters = walk(3.7, 7, lambda t: (638 - 105 * (t - 3.7), 240))
+@pytest.mark.parametrize(
+    ("speed", "out"),
+    [(105, 645), (25, 624), (180, 618)],
+    ids=[
+        "walked through the border",
+        "cut off by the border when last seen",
+        "inside when last seen, and beyond by now",
+    ],
+)
+def test_one_leaves_where_another_enters(fps, speed, out):
+    """Who walks out at an edge while somebody comes in there, just then, are two visits, not one who turns round."""
+    leaves = walk(0, 3, lambda t: (out - speed * (3 - t), 240))
+    enters = walk(3.4, 7, lambda t: (636 - 60 * (t - 3.4), 240))
     counted, _ = story(fps, 10, leaves, enters)
     assert len(counted) == 2
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_one_who_looks_away_at_the_edge_is_one(fps):
+    """Who stands at the border, half cut off, and is missed for a moment has not left."""
+    counted, _ = story(fps, 10, walk(0, 3, lambda t: (625, 240)), walk(3.4, 7, lambda t: (624, 240)))
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize("fps", [15, 5])
