@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -92,6 +93,7 @@ def _run(chosen: argparse.Namespace) -> int:
     from edge.assemble import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
 
     settings = _settings(chosen)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a frame
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

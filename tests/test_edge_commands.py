@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -361,9 +362,11 @@ def test_run_without_camera_lives_until_told_to_stop(config):
     )
     with process:
         out = [process.stdout.readline(), process.stdout.readline()]
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
         process.terminate()
         rest, errors = process.communicate(timeout=20)
     assert process.returncode == 0
+    assert re.search(r"Max core file size +0 +0 ", limits), "a core dump would hold a frame"
     assert errors.count("event=camera_lost") == 1
     assert "/dev/video63" in errors
     assert errors.splitlines()[-1].endswith("event=stopped unsent=0")
