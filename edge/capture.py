@@ -24,6 +24,8 @@ log = logging.getLogger("edge.capture")
 TICK_S = 1.0
 """While there is no camera the rest of the daemon goes on this often."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+CLOSE_S = 1.0
+"""How long to wait for a driver to let go: a process that ends while a thread is inside OpenCV may abort."""
 MOST_STUCK = 4
 """So many threads may hang in a driver; more attempts would only fill memory."""
 
@@ -118,6 +120,7 @@ class Camera:
             yield newest
         finally:
             slot.close()
+            thread.join(CLOSE_S)
 
     def _fill(self, slot: "_Slot") -> None:
         """The thread: open, read until told to end, and say what went wrong."""
