@@ -1,7 +1,7 @@
 """Bytes of a TFLite file and uint8 pixels -> output tensors, by whichever runtime works here."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contract.errors import BundleError
 from edge.errors import RuntimeMissing
 
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Tensor:
 class Interpreter:
     """One int8 model, ready to run; takes uint8 (n, height, width, 1), gives raw int8 or uint8 tensors by name."""
 
-    def __init__(self, content: bytes, threads: int = 1) -> None:
-        self.runtime, self._interpreter = _make(content, threads)
+    def __init__(self, content: bytes, threads: int = 1, runtimes: Sequence[str] = RUNTIMES) -> None:
+        self.runtime, self._interpreter = _make(content, threads, runtimes)
         (taken,) = self._interpreter.get_input_details()
         self.input = _tensor(taken)
         self.outputs = {detail["name"]: _tensor(detail) for detail in self._interpreter.get_output_details()}
@@ -64,14 +64,14 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
     )
 
 
-def _make(content: bytes, threads: int) -> tuple[str, Any]:
+def _make(content: bytes, threads: int, runtimes: Sequence[str]) -> tuple[str, Any]:
     """The first runtime that really makes an interpreter; an import alone can pass where numpy does not fit."""
     failures: list[str] = []
-    for name, module in _runtimes(failures):
+    for name, module in _runtimes(runtimes, failures):
         try:
             interpreter = module.Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
-        except (ImportError, SystemError, OSError) as error:
+        except (ImportError, AttributeError, SystemError, OSError) as error:
             failures.append(f"{name}: {error}")
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"not a TFLite model that {name} can run: {error}") from error
@@ -80,8 +80,8 @@ def _make(content: bytes, threads: int) -> tuple[str, Any]:
     raise RuntimeMissing("no TFLite runtime works here; install ai-edge-litert. Tried " + "; ".join(failures))
 
 
-def _runtimes(failures: list[str]) -> Iterator[tuple[str, Any]]:
-    for name in RUNTIMES:
+def _runtimes(names: Sequence[str], failures: list[str]) -> Iterator[tuple[str, Any]]:
+    for name in names:
         try:
             yield name, importlib.import_module(name)
         except (ImportError, SystemError, OSError) as error:

@@ -1,11 +1,19 @@
 """Raw tensors of a real TFLite model."""
 
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from contract.errors import BundleError
 from edge.bundle import SHIPPED
-from edge.interpreter import Interpreter, dequantise
+from edge.errors import RuntimeMissing
+from edge.interpreter import RUNTIMES, Interpreter, dequantise
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +79,35 @@ def test_bytes_that_are_no_model(content):
     """What no runtime can run is a BundleError, not a crash."""
     with pytest.raises(BundleError, match="not a TFLite model"):
         Interpreter(content)
+
+
+@pytest.mark.parametrize("runtime", [RUNTIMES[0], RUNTIMES[2]])
+def test_runtimes_differ_by_a_few_steps_at_most(runtime):
+    """LiteRT and TensorFlow's own replay the golden samples of the shipped bundles (tflite-runtime has no wheel that
+    works beside numpy 2; it was seen to by hand)."""
+    package = runtime.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    script = (
+        "import sys; from edge.interpreter import Interpreter\n"
+        "Interpreter.__init__.__defaults__ = (1, (sys.argv[1],))\n"
+        "from edge import assemble\n"
+        "print(assemble.detector_bundle().model.runtime, assemble.classifier_bundle().model.runtime)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, runtime], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [package, package]
+
+
+def test_the_first_runtime_that_works_is_taken(contents):
+    """One that is not there, and one that imports but has no interpreter, are passed over."""
+    model = Interpreter(contents["face"], 1, ("no_such_runtime", "json", *RUNTIMES))
+    assert model.runtime == "ai_edge_litert"
+
+
+def test_no_runtime_at_all_says_what_was_tried(contents):
+    """The message names every runtime and why it did not do."""
+    with pytest.raises(RuntimeMissing, match=r"install ai-edge-litert.*no_such_runtime.*json"):
+        Interpreter(contents["face"], 1, ("no_such_runtime", "json"))
