@@ -32,13 +32,13 @@ $(VENV)/pip.stamp:
 	touch $@
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
-	$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[edge,collector]' --group demo
+	$(BIN)/python -m pip install --progress-bar on --editable '.[edge,collector]' --group demo
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
-	$(BIN)/python -m pip install --quiet --progress-bar on --group dev
+	$(BIN)/python -m pip install --progress-bar on --group dev
 	touch $@
 
 $(VENV)/train.stamp: $(VENV)/dev.stamp
-	$(BIN)/python -m pip install --quiet --progress-bar on --group train
+	$(BIN)/python -m pip install --progress-bar on --group train
 	touch $@
