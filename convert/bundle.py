@@ -153,7 +153,8 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
     figures = _side_by_side(*(measure.detector_figures(each, held, threshold) for each in (floating, int8)))
     notes = (
         f"Threshold {threshold}: the lowest at which at most {FALSE_ON_SHELVES} false faces a picture are found on"
-        " held-back shop shelves. For a counter of visits a false face on a shelf costs more than a far face missed: it"
+        " held-back shop shelves, the same that its false faces are counted on."
+        " For a counter of visits a false face on a shelf costs more than a far face missed: it"
         " stands there all day, while a visitor comes nearer. `stills`: hand-labelled, faces of 20 pixels and more,"
         " matched by their centres."
     )
