@@ -15,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     quantise = commands.add_parser("quantise", help="quantise, measure and write a bundle; refuse a bad one")
     quantise.add_argument("run", type=Path, help="folder of a training run")
     quantise.add_argument("--out", type=Path, required=True, help="folder for NAME.tflite and NAME.json")
+    quantise.add_argument("--size", type=_size, metavar="WxH", help="a detector's input, if not the recipe's: 320x240")
     verify = commands.add_parser("verify", help="measure a bundle anew, through the code that runs on the device")
     verify.add_argument("card", type=Path, help="a bundle's card, NAME.json")
     verify.add_argument("--run", type=Path, required=True, help="folder of the training run with the data held back")
@@ -24,15 +25,27 @@ def main(arguments: list[str] | None = None) -> int:
         from convert import bundle  # noqa: PLC0415 (TensorFlow is slow to import)
         from convert import verify as verifying  # noqa: PLC0415
 
-        run = bundle.open_run(chosen.run)
         if chosen.command == "quantise":
-            print(bundle.figures_table(bundle.make(run, chosen.out)))
+            print(bundle.figures_table(bundle.make(bundle.open_run(chosen.run, chosen.size), chosen.out)))
         else:
-            print(verifying.verify(run, chosen.card))
+            print(verifying.verify(bundle.open_run(chosen.run), chosen.card))
     except FacetallyError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``WIDTHxHEIGHT`` in pixels, multiples of 8 -> (height, width)."""
+    width, _, height = text.partition("x")
+    if (
+        not (width.isdecimal() and height.isdecimal())
+        or int(width) % 8
+        or int(height) % 8
+        or not int(width) * int(height)
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in multiples of 8, such as 320x240")
+    return int(height), int(width)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from convert.bundle import Run
 from edge import bundle
 from edge.classify import Classifier
 from edge.detect import Detector
-from training import measure, scenes
+from training import finding, measure, scenes
 from training.faces import Faces
 from training.recipe import ClassifierRecipe
 
@@ -26,8 +26,7 @@ def verify(run: Run, card_path: Path) -> str:
     else:
         found = bundle.load(card_path, DetectorCard)
         _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))
-        detector = Detector(found, measure.LOWEST)
-        figures = measure.detector_figures(detector, held, found.card.threshold)
+        figures = finding.figures(Detector(found, finding.LOWEST).detect, held, found.card.threshold)
         promised = found.card.figures
     rows = [f"{name:34}{promised[name + '.int8']:9.4f}{value:9.4f}" for name, value in figures.items()]
     for name, value in figures.items():

@@ -8,13 +8,17 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from training.cover import cover
+from training.crowd import Crowds
 from training.light import spoil
 from training.scenes import Floats, Scene
 
-SHARES = {"photo": 0.37, "street": 0.25, "labelled-still": 0.14, "labelled-video": 0.05, "negative": 0.19}
+SHARES = {"photo": 0.3, "street": 0.28, "labelled-still": 0.2, "labelled-video": 0.05, "negative": 0.17}
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
-SMALLEST, LARGEST = 10.0, 290.0
-"""Sides of faces in the collage, pixels, drawn log-uniformly."""
+SMALLEST, LARGEST = 9.0, 0.9
+"""Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
+CROWD = 0.22
+"""How often a collage is a crowd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +34,65 @@ class Collage:
 class Collages:
     """Draws collages from scenes by kind."""
 
-    def __init__(self, scenes: Sequence[Scene], size: tuple[int, int]) -> None:
+    def __init__(self, scenes: Sequence[Scene]) -> None:
         self._kinds = {kind: [scene for scene in scenes if scene.kind == kind] for kind in SHARES}
-        self._size = size
+        self._crowds = Crowds(scenes)
 
-    def draw(self, rng: Generator) -> Collage:
-        """Random numbers -> a collage of one to six tiles on a shelf or a plain ground."""
-        height, width = self._size
-        canvas = self._ground(rng)
-        boxes, landmarks = np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32)
-        sure = np.zeros(0, bool)
+    def draw(self, rng: Generator, size: tuple[int, int]) -> Collage:
+        """Random numbers, (height, width) -> a crowd, or one to six tiles on a shelf or a plain ground."""
+        ground = self._ground(rng, size)
+        if rng.random() < CROWD:
+            crowd = self._crowds.draw(rng, self._street(rng, size) if rng.random() < 0.5 else ground)
+            return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.sure))
+        made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, bool))
         for _ in range(int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.2, 0.2, 0.15, 0.1]))):
-            scene = self._pick(rng)
-            matrix, flip = _place(rng, scene, (height, width))
-            rows, columns = scene.pixels.shape
-            covered = cv2.warpAffine(np.full((rows, columns), 255, np.uint8), matrix, (width, height)) > 127
-            tile = cv2.warpAffine(_shrunk(scene.pixels, matrix), _after_shrink(scene, matrix), (width, height))
-            canvas = np.where(covered, tile, canvas)
-            visible = _visible(boxes, covered)
-            sure &= visible > 0.6
-            boxes, landmarks, sure = (each[visible > 0.15] for each in (boxes, landmarks, sure))
-            here = _moved(scene, matrix, flip)
-            boxes, landmarks = np.concatenate([boxes, here[0]]), np.concatenate([landmarks, here[1]])
-            sure = np.concatenate([sure, scene.sure])
-        canvas = _cover(rng, canvas, boxes, landmarks)
-        keep, sure = _inside(boxes, sure, (height, width))
-        return Collage(spoil(rng, canvas, 0.8), boxes[keep], landmarks[keep], sure[keep])
+            made = _laid(rng, made, self._pick(rng))
+        return _finished(rng, made)
 
     def _pick(self, rng: Generator) -> Scene:
         kind = self._kinds[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
         return kind[int(rng.integers(len(kind)))]
 
-    def _ground(self, rng: Generator) -> NDArray[np.uint8]:
-        height, width = self._size
+    def _ground(self, rng: Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
         if rng.random() < 0.3:
-            return np.full((height, width), rng.integers(256), np.uint8)
+            return np.full(size, rng.integers(256), np.uint8)
         shelves = self._kinds["negative"]
-        shelf = shelves[int(rng.integers(len(shelves)))].pixels
-        return cv2.resize(shelf, (width, height), interpolation=cv2.INTER_AREA)
+        return cv2.resize(shelves[int(rng.integers(len(shelves)))].pixels, size[::-1], interpolation=cv2.INTER_AREA)
+
+    def _street(self, rng: Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """A street without faces, as the ground of a crowd: the upper part of a picture, above all of them."""
+        streets = self._kinds["street"]
+        scene = streets[int(rng.integers(len(streets)))]
+        above = int(scene.boxes[:, 1].min()) if len(scene.boxes) else len(scene.pixels)
+        return cv2.resize(scene.pixels[: max(above, 8)], size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _laid(rng: Generator, made: Collage, scene: Scene) -> Collage:
+    """A collage with one more tile on it, its faces masked now and then, the tile now and then out of focus."""
+    height, width = made.pixels.shape
+    matrix, flip = _place(rng, scene, (height, width))
+    rows, columns = scene.pixels.shape
+    covered = cv2.warpAffine(np.full((rows, columns), 255, np.uint8), matrix, (width, height)) > 127
+    tile = cv2.warpAffine(_shrunk(scene.pixels, matrix), _after_shrink(scene, matrix), (width, height))
+    boxes, landmarks = _moved(scene, matrix, flip)
+    cover(rng, tile, boxes, landmarks, 0.3, 0.08)
+    if len(boxes) and rng.random() < 0.12:
+        tile = cv2.GaussianBlur(tile, (0, 0), max(0.3, rng.uniform(0.02, 0.08) * float(boxes[:, 2].max())))
+    visible = _visible(made.boxes, covered)
+    kept, sure = visible > 0.15, made.sure & (visible > 0.6)
+    return Collage(
+        np.where(covered, tile, made.pixels),
+        np.concatenate([made.boxes[kept], boxes]),
+        np.concatenate([made.landmarks[kept], landmarks]),
+        np.concatenate([sure[kept], scene.sure]),
+    )
+
+
+def _finished(rng: Generator, made: Collage) -> Collage:
+    """A collage as a poor camera would see it, with the faces that are in it."""
+    height, width = made.pixels.shape
+    keep, sure = _inside(made.boxes, made.sure, (height, width))
+    return Collage(spoil(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], sure[keep])
 
 
 def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray[np.float64], bool]:
@@ -77,14 +102,14 @@ def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray
     fit = min(height / rows, width / columns)
     if len(scene.boxes) and rng.random() < 0.75:
         sides = scene.boxes[:, 2:].max(1)
-        wanted = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))
+        wanted = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST * min(size))))
         scale = np.clip(wanted / rng.choice(sides), 0.04, 2.5)
     else:
         scale = fit * rng.uniform(0.4, 1.6)
     scale = max(scale, 24 / min(rows, columns))
-    angle = rng.normal(0, 0.12) if rng.random() < 0.6 else 0.0
+    angle = rng.normal(0, 0.2) if rng.random() < 0.6 else 0.0
     flip = bool(rng.random() < 0.5)
-    stretch = np.exp(rng.normal(0, 0.05))
+    stretch = np.exp(rng.normal(0, 0.08))
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     matrix = np.array([[cos * stretch * (-1 if flip else 1), -sin], [sin * stretch * (-1 if flip else 1), cos]])
     anchor = np.array([columns / 2, rows / 2])
@@ -155,27 +180,3 @@ def _inside(
     central = ((centre > 2) & (centre < [width - 2, height - 2])).all(1)
     large = boxes[:, 2:].max(1) >= 0.8 * SMALLEST
     return share > 0.05, sure & (share > 0.5) & central & large
-
-
-def _cover(rng: Generator, canvas: NDArray[np.uint8], boxes: Floats, landmarks: Floats) -> NDArray[np.uint8]:
-    """Some faces get a mask over nose and mouth or a dark bar over a part; they are faces still."""
-    for (x, y, w, h), points in zip(boxes, landmarks, strict=True):
-        if w < 12 or rng.random() > 0.16:
-            continue
-        level = int(rng.integers(256))
-        if rng.random() < 0.6 and np.isfinite(points).all():
-            eyes, nose = points[1:4:2].mean(), points[5]
-            top = round((eyes + nose) / 2)
-            low, left, right = round(y + h), round(x + 0.08 * w), round(x + 0.92 * w)
-            middle = (left + right) // 2
-            outline = np.array([[left, top], [middle, top - round(0.06 * h)], [right, top], [right, top + (low - top)
-            // 2],
-                                [middle, low], [left, top + (low - top) // 2]])  # fmt: skip
-            cv2.fillPoly(canvas, [outline], level)
-        else:
-            side = rng.uniform(0.2, 0.45, 2) * (w, h)
-            corner = (x, y) + rng.uniform(0, 1, 2) * ((w, h) - side)
-            cv2.rectangle(
-                canvas, np.round(corner).astype(int).tolist(), np.round(corner + side).astype(int).tolist(), level, -1
-            )
-    return canvas

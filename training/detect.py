@@ -14,23 +14,38 @@ from training.scenes import Floats, Scene
 STRIDES = (8, 16, 32)
 SIDES = {8: (0.0, 52.0), 16: (32.0, 116.0), 32: (80.0, 1e9)}
 """Which faces a stride answers for, by the longer side in pixels; the ranges overlap, so that none falls between."""
+PARTS = (1.0, 0.8, 0.8, 0.7)
+"""Sides of the pictures that are trained on, as parts of the recipe's: small ones cost less and teach as much of small
+faces, the large ones are for faces that fill the frame. One is picked at random for each step."""
 COLUMNS = 17
 """Of a target row: heat 1, box 4, landmarks 10, weight of the heat, weight of the landmarks."""
 
 
 class Batches:
-    """Step -> a batch (pixels (n, h, w, 1) uint8, targets (n, cells, 17) float32); the same step, the same batch."""
+    """Step -> a batch (pixels (n, h, w, 1) uint8, targets (n, cells, 17) float32); the same step, the same batch.
+
+    Height and width, multiples of 32, vary from step to step, up to those wanted; ``n`` grows as they shrink, so that
+    every step costs about the same.
+    """
 
     def __init__(self, scenes: Sequence[Scene], size: tuple[int, int], batch: int, seed: int) -> None:
-        self._collages, self._batch, self._seed = Collages(scenes, size), batch, seed
-        self._cells = cells(size, STRIDES)
+        self._collages, self._batch, self._seed = Collages(scenes), batch, seed
+        self._sizes = [(_down(size[0] * part), _down(size[1] * part)) for part in PARTS]
+        self._cells = [cells(each, STRIDES) for each in self._sizes]
 
     def __call__(self, step: int) -> tuple[NDArray[np.uint8], Floats]:
         """The batch of a step, by random numbers of seed and step alone."""
         rng = np.random.default_rng((self._seed, step))
-        drawn = [self._collages.draw(rng) for _ in range(self._batch)]
+        pick = int(rng.integers(len(PARTS)))
+        size, at = self._sizes[pick], self._cells[pick]
+        count = round(self._batch * len(self._cells[0]) / len(at))
+        drawn = [self._collages.draw(rng, size) for _ in range(count)]
         pixels = np.stack([collage.pixels for collage in drawn])[..., None]
-        return pixels, np.stack([targets(collage, self._cells) for collage in drawn])
+        return pixels, np.stack([targets(collage, at) for collage in drawn])
+
+
+def _down(side: float) -> int:
+    return 32 * int(side // 32)
 
 
 def targets(collage: Collage, at: Floats) -> Floats:

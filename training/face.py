@@ -4,10 +4,10 @@ from pathlib import Path
 
 import keras
 
-from training import measure, report, scenes, score
+from training import finding, measure, report, scenes
 from training.detect import Batches, loss
 from training.loop import schedule, train
-from training.networks import face_detector
+from training.networks import face_detector, sized
 from training.recipe import DetectorRecipe
 
 
@@ -32,7 +32,7 @@ class FaceTask:
     def _make(self) -> keras.Model:
         recipe = self._recipe
         keras.utils.set_random_seed(recipe.seed)
-        model = face_detector(recipe.height, recipe.width)
+        model = face_detector()
         rate = schedule(recipe.peak_rate, recipe.steps)
         optimiser = keras.optimizers.AdamW(
             rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema, clipnorm=10.0
@@ -44,9 +44,11 @@ class FaceTask:
         """The validation part and the float model -> ``run/report.json``, precision and recall, the worst pictures."""
         recipe = self._recipe
         _, held = scenes.split(list(scenes.read(run / "cache.npz")))
-        model = keras.saving.load_model(run / "model.keras", compile=False)
+        model = sized(keras.saving.load_model(run / "model.keras", compile=False), recipe.height, recipe.width)
         detector = measure.float_detector(model, recipe.width, recipe.height)
-        report.figures(run, measure.detector_figures(detector, held, 0.5))
-        stills = [scene for scene in held if scene.kind == "labelled-still"]
-        report.precision_recall(run, {"stills": score.curve(measure.stills(detector, held))})
-        report.worst_pictures(run, detector, stills)
+        choosing = finding.look(detector.detect, finding.shelves(held, choose=True))
+        report.figures(
+            run, finding.figures(detector.detect, held, finding.lowest_threshold(finding.scores(choosing), 0))
+        )
+        report.precision_recall(run, finding.curves(detector.detect, held))
+        report.worst_pictures(run, finding.look(detector.detect, finding.stills(held)))

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 from tqdm import tqdm
@@ -25,6 +26,7 @@ def train(make: Callable[[], keras.Model], batches: Callable[[int], Batch], step
     averaged weights (where the optimiser averages) are put in place at the end and ``model.keras`` is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)  # batches are made by `WORKERS` threads already
     checkpoint = folder / "checkpoint.keras"
     model = keras.saving.load_model(checkpoint) if checkpoint.exists() else make()
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0

@@ -16,12 +16,9 @@ from training import score
 from training.detect import STRIDES
 from training.faces import Faces, plain
 from training.fer import PHOTO_MARGIN, VOTES
+from training.finding import LOWEST
 from training.recipe import ClassifierRecipe
-from training.scenes import Scene
 
-LOWEST = 0.02
-"""Curves are drawn of faces found with at least this score."""
-SMALLEST = 20.0
 OVERLAP = 0.4
 """Of two boxes that overlap by more than this the lower-scored is dropped."""
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -85,40 +82,6 @@ def float_classifier(model: keras.Model, card: ClassifierCard) -> Classifier:
     """A trained classifier behind the device's code."""
     floating: Any = FloatModel(model, {"logits": slice(0, len(card.labels))})
     return Classifier(Bundle(card, floating))
-
-
-def stills(detector: Detector, scenes: Sequence[Scene]) -> list[score.Picture]:
-    """The hand-labelled stills among scenes -> what the detector finds in them; labels of 20 pixels and more count."""
-    return [
-        score.Picture(detector.detect(scene.pixels), scene.boxes, scene.sure & (scene.boxes[:, 2:].max(1) >= SMALLEST))
-        for scene in scenes
-        if scene.kind == "labelled-still"
-    ]
-
-
-def on_shelves(detector: Detector, scenes: Sequence[Scene]) -> list[float]:
-    """Scores of the faces found on pictures without people."""
-    return [face.score for scene in scenes if scene.kind == "negative" for face in detector.detect(scene.pixels)]
-
-
-def detector_figures(detector: Detector, scenes: Sequence[Scene], threshold: float) -> dict[str, float]:
-    """A detector that tells all it finds down to a low score -> its figures at all thresholds and at the one given."""
-    curve = score.curve(stills(detector, scenes))
-    photos = score.curve([_photo(detector, scene) for scene in scenes if scene.kind in ("photo", "street")])
-    shelves = sum(scene.kind == "negative" for scene in scenes)
-    false = sum(value >= threshold for value in on_shelves(detector, scenes))
-    return {
-        "stills.ap": curve.average_precision(),
-        "stills.recall_at_0.1_false": curve.recall_at(0.1),
-        "stills.recall": curve.recall_over(threshold),
-        "photos.ap": photos.average_precision(),
-        "photos.recall": photos.recall_over(threshold),
-        "shelves.false_per_picture": false / max(shelves, 1),
-    }
-
-
-def _photo(detector: Detector, scene: Scene) -> score.Picture:
-    return score.Picture(detector.detect(scene.pixels), scene.boxes, scene.sure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,21 @@ def _residual(x: Any, filters: int) -> Any:
     return layers.ReLU(max_value=6.0)(layers.Add()([x, y]))
 
 
-def face_detector(height: int, width: int) -> keras.Model:
+def face_detector(height: int | None = None, width: int | None = None) -> keras.Model:
     """Pixels (n, height, width, 1) in 0..255 -> (n, cells, 15): score logit, box 4, landmarks 10.
 
     Anchor-free heads at strides 8, 16 and 32 over a small feature pyramid (Lin et al. 2017); cells are row by row,
-    stride after stride. Height and width are multiples of 32. The encoding is that of `edge.detect.decode`.
+    stride after stride. The encoding is that of `edge.detect.decode`. Without a size any multiples of 32 are taken;
+    with one, any multiples of 8: the picture is padded inside, right and below, and the cells beyond it are cut off
+    again. The weights fit every size.
     """
     pixels = keras.Input((height, width, 1), name="pixels")
     x = layers.Rescaling(1 / 128, offset=-1)(pixels)
-    x = _conv(x, 16, 3, 2)
+    if height and width:
+        x = _padded(x, height, width)
+    x = layers.Conv2D(16, 3, 2, padding="same", activation="relu6")(
+        x
+    )  # normalising here would cost a sixth of the time
     x = _conv(x, 24, 3, 2)
     levels = []
     for filters in (64, 96, 96):
@@ -44,16 +50,37 @@ def face_detector(height: int, width: int) -> keras.Model:
     middle = layers.Add()([_conv(levels[1], 48, 1), layers.UpSampling2D()(top)])
     bottom = layers.Add()([_conv(levels[0], 48, 1), layers.UpSampling2D()(middle)])
     parts = []
-    for level, name in ((bottom, "8"), (middle, "16"), (top, "32")):
+    rare = keras.initializers.Constant(-4.6)  # at first every cell says: one in a hundred (Lin et al. 2017, focal loss)
+    for level, stride in ((bottom, 8), (middle, 16), (top, 32)):
         y = _conv(level, 48, 3)
-        rare = keras.initializers.Constant(
-            -4.6
-        )  # at first every cell says: one in a hundred (Lin et al. 2017, focal loss)
-        scores = layers.Conv2D(1, 1, bias_initializer=rare, name=f"scores{name}")(y)
-        boxes = layers.Conv2D(4, 1, name=f"boxes{name}")(y)
-        landmarks = layers.Conv2D(10, 1, name=f"landmarks{name}")(y)
+        if height and width:
+            y = _cropped(y, -(-height // stride), -(-width // stride))
+        scores = layers.Conv2D(1, 1, bias_initializer=rare, name=f"scores{stride}")(y)
+        boxes = layers.Conv2D(4, 1, name=f"boxes{stride}")(y)
+        landmarks = layers.Conv2D(10, 1, name=f"landmarks{stride}")(y)
         parts.append(layers.Reshape((-1, 15))(layers.Concatenate()([scores, boxes, landmarks])))
     return keras.Model(pixels, layers.Concatenate(axis=1, name="cells")(parts), name="face")
+
+
+def sized(model: keras.Model, height: int, width: int) -> keras.Model:
+    """A trained face detector -> the same for pictures of one size."""
+    fixed = face_detector(height, width)
+    fixed.set_weights(model.get_weights())
+    return fixed
+
+
+def _padded(x: Any, height: int, width: int) -> Any:
+    """Grown to multiples of 32 at the right and below, as far as they are missing."""
+    missing = ((0, -height % 32), (0, -width % 32))
+    return layers.ZeroPadding2D(missing)(x) if any(map(any, missing)) else layers.Identity()(x)
+
+
+def _cropped(x: Any, rows: int, columns: int) -> Any:
+    """The first rows and columns. With nothing to cut a layer stands here too: all strides stay equally deep, and Keras
+    orders weights by depth.
+    """
+    beyond = ((0, x.shape[1] - rows), (0, x.shape[2] - columns))
+    return layers.Cropping2D(beyond)(x) if any(map(any, beyond)) else layers.Identity()(x)
 
 
 def cnn(side: int, labels: int) -> keras.Model:

@@ -15,6 +15,7 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What both tasks set: the name of the model, its input, and how long and with what it is trained."""
 
     name: str
+    version: str = "1.0.0"
     width: Positive
     height: Positive
     steps: Positive

@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detect import Detector
 from training import score
+from training.finding import Shown
 from training.measure import Answers
 from training.scenes import Scene
 
@@ -18,6 +18,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 TILE = 260
+WORST_AT = 0.4
+"""Faces found with at least this score are looked at for the sheet of errors."""
 
 
 def figures(run: Path, values: dict[str, float]) -> None:
@@ -40,15 +42,15 @@ def precision_recall(run: Path, curves: dict[str, score.Curve]) -> None:
     plt.close(figure)
 
 
-def worst_pictures(run: Path, detector: Detector, scenes: Sequence[Scene], most: int = 24) -> None:
-    """A sheet of the pictures with most wrong above the detector's threshold: found red, labels green."""
+def worst_pictures(run: Path, shown: Sequence[Shown], most: int = 24) -> None:
+    """A sheet of the pictures with most wrong at `WORST_AT`: found red, labels green."""
     rows = []
-    for scene in scenes:
-        found = [face for face in detector.detect(scene.pixels) if face.score >= 0.4]
-        matched = score.match(score.Picture(found, scene.boxes, scene.sure))
+    for each in shown:
+        found = [face for face in each.found if face.score >= WORST_AT]
+        matched = score.match(score.Picture(found, each.scene.boxes, each.scene.sure))
         false = sum(not right for _, right in matched)
-        missed = int(scene.sure.sum()) - sum(right for _, right in matched)
-        rows.append((false + missed, scene, found))
+        missed = int(each.scene.sure.sum()) - sum(right for _, right in matched)
+        rows.append((false + missed, each.scene, found))
     rows.sort(key=lambda row: -row[0])
     tiles = [_drawn(scene, [face.box for face in found]) for _, scene, found in rows[:most]]
     cv2.imwrite(str(run / "worst.png"), _sheet(tiles))

@@ -71,6 +71,54 @@ def curve(pictures: Sequence[Picture]) -> Curve:
     return Curve(scores, right, int(sum(picture.counts.sum() for picture in pictures)), len(pictures))
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference and the interval that holds it 95 times in 100."""
+
+    value: float
+    low: float
+    high: float
+
+
+def difference(ours: Sequence[Picture], theirs: Sequence[Picture], rounds: int = 2000, seed: int = 0) -> Difference:
+    """What two detectors found in the same pictures -> by how much the first one's average precision is higher.
+
+    Paired bootstrap by picture: pictures are drawn with replacement, both detectors scored on the same draw (Efron and
+    Tibshirani 1993).
+    """
+    rng = np.random.default_rng(seed)
+    sides = [_Rows.of(pictures) for pictures in (ours, theirs)]
+    drawn = rng.multinomial(len(ours), np.full(len(ours), 1 / len(ours)), rounds)
+    gaps = [sides[0].average_precision(times) - sides[1].average_precision(times) for times in drawn]
+    once = np.ones(len(ours), int)
+    low, high = np.quantile(gaps, (0.025, 0.975))
+    return Difference(sides[0].average_precision(once) - sides[1].average_precision(once), float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Found faces of all pictures, best first: whether right, and in which picture; labels of each picture."""
+
+    right: NDArray[np.bool_]
+    owner: NDArray[np.intp]
+    labels: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, pictures: Sequence[Picture]) -> "_Rows":
+        rows = [(*row, index) for index, picture in enumerate(pictures) for row in match(picture)]
+        rows.sort(key=lambda row: -row[0])
+        right, owner = np.array([row[1] for row in rows], bool), np.array([row[2] for row in rows], np.intp)
+        return cls(right, owner, np.array([picture.counts.sum() for picture in pictures], np.intp))
+
+    def average_precision(self, times: NDArray[np.intp]) -> float:
+        """With each picture counted so many times (pictures,)."""
+        weight = times[self.owner]
+        hits, all_found = np.cumsum(weight * self.right), np.cumsum(weight)
+        precision = hits / np.maximum(all_found, 1)
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        return float((best * weight * self.right).sum() / max(int(times @ self.labels), 1))
+
+
 def match(picture: Picture) -> list[tuple[float, bool]]:
     """Faces of one picture, best first -> score and whether it is right; each label is found once, and faces on labels
     that do not count are left out.

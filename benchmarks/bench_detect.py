@@ -1,0 +1,229 @@
+"""Our face detector against YuNet in OpenCV's DNN module: the same pictures, one thread, one run.
+
+``python -m benchmarks.bench_detect --run runs/face --yunet FILE.onnx [--card NAME.json ...] [--out FOLDER]``. The run's
+cache holds the pictures; none that a model was trained on is used. Both see grey pictures with the long side of 320
+pixels. Average precision is by centre match (`training.score`), its difference with a 95 % interval by a paired
+bootstrap over pictures.
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from contract.card import DetectorCard
+from edge import assemble, bundle
+from edge.detect import Detector, letterbox
+from edge.words import Face, Pixels
+from training import finding, scenes, score
+from training.finding import Shown
+from training.scenes import Scene
+
+LONG_SIDE = 320
+TIMED = 400
+"""Pictures whose detection is timed, each by all detectors in turn."""
+RATES = (0.1, 0.3)
+
+
+class YuNet:
+    """`cv2.FaceDetectorYN` behind our words: grey pixels in, faces out, at its own overlap threshold of 0.3."""
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        self._detector = cv2.FaceDetectorYN.create(str(path), "", (LONG_SIDE, LONG_SIDE), threshold, 0.3, 5000)
+
+    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+        """As `edge.detect.Detector.detect`; the picture is shrunk to the long side at its own aspect."""
+        scale = LONG_SIDE / max(pixels.shape)
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+        fitted = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        self._detector.setInputSize(size)
+        _, rows = self._detector.detect(cv2.cvtColor(fitted, cv2.COLOR_GRAY2BGR))
+        if rows is None:
+            return ()
+        return tuple(Face(tuple((row[:4] / scale).tolist()), float(row[14])) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A detector under test: its function at a low threshold, to draw curves, and at the one it is used with; the size
+    of its file; that threshold; and the (height, width) that it is timed at, if it has one of its own.
+    """
+
+    name: str
+    find: finding.Find
+    used: finding.Find
+    kilobytes: float
+    threshold: float
+    size: tuple[int, int] | None
+
+
+def shipped(path: Path) -> Peer:
+    """The detector of a card, made to tell all it finds."""
+    loaded = bundle.load(path, DetectorCard, 1)
+    size = (loaded.card.input.height, loaded.card.input.width)
+    kilobytes = path.with_suffix(".tflite").stat().st_size / 1000
+    finds = (Detector(loaded, finding.LOWEST).detect, Detector(loaded).detect)
+    return Peer(f"ours {size[1]}x{size[0]}", *finds, kilobytes, loaded.card.threshold, size)
+
+
+def yunet(path: Path) -> Peer:
+    """YuNet with the score threshold that OpenCV gives it, 0.9."""
+    finds = (YuNet(path, finding.LOWEST).detect, YuNet(path, 0.9).detect)
+    return Peer("YuNet", *finds, path.stat().st_size / 1000, 0.9, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What one detector finds in all sets of pictures."""
+
+    stills: list[Shown]
+    masked: list[Shown]
+    profiles: list[Shown]
+    shelves: list[Shown]
+
+    @classmethod
+    def of(cls, find: finding.Find, held: Sequence[Scene]) -> "Looks":
+        """Run it on all of them."""
+        sets = (finding.stills(held), finding.masked(held), finding.profiles(held))
+        return cls(*(finding.look(find, each) for each in (*sets, finding.shelves(held, choose=False))))
+
+    def sets(self) -> dict[str, list[score.Picture]]:
+        """The sets that average precision is taken of, by name."""
+        sized = {f"stills >= {side} px": [each.scored(side) for each in self.stills] for side in (12, 20, 40)}
+        turned = [each.scored(only_turned=True) for each in self.profiles]
+        return {**sized, "masked >= 20 px": [each.scored() for each in self.masked], "turned >= 20 px": turned}
+
+    def false_rate(self, threshold: float) -> float:
+        """False faces a shelf at a threshold."""
+        return float((finding.scores(self.shelves) >= threshold).sum() / max(len(self.shelves), 1))
+
+    def threshold_at(self, rate: float) -> float:
+        """The threshold at which no more than so many false faces a shelf are found."""
+        false = finding.scores(self.shelves)
+        allowed = int(rate * len(self.shelves) + 1e-9)
+        return float(np.nextafter(false[allowed], 2)) if len(false) > allowed else finding.LOWEST
+
+
+def timed(peers: Sequence[Peer], pictures: Sequence[Pixels]) -> dict[str, list[float]]:
+    """Milliseconds of each picture, by detector; all detectors see a picture before the next one comes."""
+    times: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    for pixels in pictures:
+        for peer in peers:
+            begin = time.perf_counter()
+            peer.used(pixels)
+            times[peer.name].append((time.perf_counter() - begin) * 1000)
+    return times
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows of text, a column a detector, and the same numbers by detector; the last one is the peer."""
+
+    peers: Sequence[Peer]
+    looks: dict[str, Looks]
+    rows: list[list[str]] = field(default_factory=list)
+    numbers: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, what: str, values: dict[str, float], form: str = ".3f") -> None:
+        """One row: the detectors that have a value."""
+        self.rows.append([what, *(f"{values[peer.name]:{form}}" if peer.name in values else "" for peer in self.peers)])
+        for name, value in values.items():
+            self.numbers[name][what] = value
+
+    def precision(self) -> None:
+        """Average precision of each set, and by how much it is above the peer's."""
+        sets = {peer.name: self.looks[peer.name].sets() for peer in self.peers}
+        peer = self.peers[-1].name
+        for name, theirs in sets[peer].items():
+            curves = {key: score.curve(each[name]) for key, each in sets.items()}
+            self.add(
+                f"AP, {name} ({curves[peer].labels} faces)",
+                {key: each.average_precision() for key, each in curves.items()},
+            )
+            gaps = {key: score.difference(each[name], theirs) for key, each in sets.items() if key != peer}
+            self.add(f"  above {peer}", {key: gap.value for key, gap in gaps.items()}, "+.3f")
+            self.add("    95 % from", {key: gap.low for key, gap in gaps.items()}, "+.3f")
+            self.add("    95 % to", {key: gap.high for key, gap in gaps.items()}, "+.3f")
+
+    def recall(self) -> None:
+        """Recall at rates of false faces on stills, and at the rate on shelves that each shipped threshold has."""
+        stills = {peer.name: score.curve(self.looks[peer.name].sets()["stills >= 20 px"]) for peer in self.peers}
+        for rate in RATES:
+            self.add(
+                f"recall at {rate} false faces a still", {key: each.recall_at(rate) for key, each in stills.items()}
+            )
+        last = self.looks[self.peers[-1].name]
+        for peer in self.peers[:-1]:
+            rate = self.looks[peer.name].false_rate(peer.threshold)
+            self.add(f"{peer.name}: false faces a shelf ({len(last.shelves)})", {peer.name: rate}, ".4f")
+            at = {peer.name: peer.threshold, self.peers[-1].name: last.threshold_at(rate)}
+            self.add("  threshold of that rate", at)
+            self.add("  recall there, stills >= 20 px", {key: stills[key].recall_over(at[key]) for key in at})
+
+    def text(self) -> str:
+        """All of it, aligned."""
+        wide = max(len(row[0]) for row in self.rows)
+        head = ["", *(peer.name for peer in self.peers)]
+        return "\n".join(f"{row[0]:{wide}}" + "".join(f"{cell:>16}" for cell in row[1:]) for row in [head, *self.rows])
+
+
+def plot(path: Path, looks: dict[str, Looks]) -> None:
+    """Precision over recall on stills, and recall on stills over false faces a shelf."""
+    import matplotlib as mpl  # noqa: PLC0415 (not needed for the table)
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    for name, each in looks.items():
+        curve = score.curve(each.sets()["stills >= 20 px"])
+        left.plot(curve.recall, curve.precision, label=f"{name}: AP {curve.average_precision():.3f}")
+        rates = np.linspace(0, 0.3, 61)
+        right.plot(rates, [curve.recall_over(each.threshold_at(rate)) for rate in rates], label=name)
+    left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="stills, faces >= 20 px")
+    right.set(xlabel="false faces a shelf", ylabel="recall on stills", ylim=(0, 1), title="what a threshold costs")
+    left.legend()
+    right.legend()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Measure, print the table, and write ``detect.json`` and ``detect.png`` where ``--out`` says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_detect", description=__doc__.partition("\n")[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder of `training prepare`, with cache.npz")
+    parser.add_argument("--yunet", type=Path, required=True, help="YuNet's ONNX file")
+    parser.add_argument("--card", type=Path, action="append", help="a detector's card (default: the shipped ones)")
+    parser.add_argument("--out", type=Path, help="folder for detect.json and detect.png")
+    chosen = parser.parse_args()
+    cv2.setNumThreads(1)
+    _, held = scenes.split(list(scenes.read(chosen.run / "cache.npz")))
+    ours = [shipped(path) for path in chosen.card or sorted(assemble.DETECTOR.parent.glob("face*.json"))]
+    peers = [*ours, yunet(chosen.yunet)]
+    result = Table(peers, {peer.name: Looks.of(peer.find, held) for peer in peers})
+    result.precision()
+    result.recall()
+    result.add("file, kB", {peer.name: peer.kilobytes for peer in peers}, ".0f")
+    for peer in ours:
+        pictures = [letterbox(scene.pixels, peer.size)[0] for scene in held[:TIMED]]
+        times = timed([peer, peers[-1]], pictures)
+        result.add(
+            f"ms, {peer.size[1]}x{peer.size[0]}, median", {key: float(np.median(each)) for key, each in times.items()}
+        )
+        result.add("  p95", {key: float(np.quantile(each, 0.95)) for key, each in times.items()})
+        result.add("  of YuNet's", {peer.name: float(np.median(times[peer.name]) / np.median(times["YuNet"]))})
+    print(result.text())
+    if chosen.out:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        (chosen.out / "detect.json").write_text(json.dumps(result.numbers, indent=2) + "\n")
+        plot(chosen.out / "detect.png", result.looks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Training and conversion of the face detector, on drawn scenes: the pictures it learns from, and the commands."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from contract.card import DetectorCard
+from edge.words import Face
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
+
+ROOT = Path(__file__).parent.parent
+POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+MARKS = ((-0.35, -0.2), (0.35, -0.2), (0.0, 0.15), (-0.3, 0.5), (0.3, 0.5))
+"""Of a drawn face, in its radii."""
+
+
+def drawn(rng, size, count):
+    """A picture (h, w) with drawn faces, and their rows: box and five landmarks."""
+    from convert.golden import face
+
+    spots = [(rng.uniform(40, size[1] - 40), rng.uniform(40, size[0] - 40), rng.uniform(12, 36), 0.4)] * count
+    rows = [
+        [x - 0.8 * r, y - r, 1.6 * r, 2 * r, *(value for a, b in MARKS for value in (x + a * r, y + b * r))]
+        for x, y, r, _ in spots
+    ]
+    return face(size, spots), rows
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder like the published one, with few and drawn pictures of every kind."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(3)
+    names = (ROOT / "training" / "validation.txt").read_text().split()
+    kinds = {f"photos/{at:05}.jpg": "photo" for at in range(40)}
+    kinds |= {f"street/{at:05}.jpg": "street" for at in range(20)}
+    kinds |= {f"shelves/{at:05}.jpg": "negative" for at in range(40)}
+    kinds |= dict.fromkeys([*names[:4], *(f"labelled/9{at:04}.jpg" for at in range(6))], "labelled-still")
+    kinds |= {f"labelled/8{at:04}.jpg": "labelled-video" for at in range(4)}
+    images = ["image,width,height,expression,kind"]
+    faces = ["image,x,y,w,h," + ",".join(f"{name}_{axis}" for name in POINTS for axis in "xy") + ",score,source"]
+    with zipfile.ZipFile(folder / "scenes.zip", "w") as archive:
+        for name, kind in kinds.items():
+            picture, rows = drawn(rng, (200, 240), 0 if kind == "negative" else 1)
+            archive.writestr(name, cv2.imencode(".jpg", picture)[1].tobytes())
+            images.append(f"{name},240,200,,{kind}")
+            source = "human" if kind.startswith("labelled") else "yunet"
+            faces += [f"{name},{','.join(f'{value:.1f}' for value in row)},0.95,{source}" for row in rows]
+    (folder / "images.csv").write_text("\n".join(images) + "\n")
+    (folder / "faces.csv").write_text("\n".join(faces) + "\n")
+    return folder
+
+
+def run(*command):
+    """A command of the product; what it says is shown if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """The commands of the trainer's guide, with few steps."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = ("training/face.toml", "--run", folder, "--set", "model.steps=6", "--set", "model.batch=4")
+    run("training", "prepare", *recipe, "--data", data)
+    run("training", "train", *recipe)
+    return folder, recipe
+
+
+@pytest.fixture(scope="module")
+def scenes(trained):
+    from training.scenes import read
+
+    return list(read(trained[0] / "cache.npz"))
+
+
+def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
+    """prepare, train, evaluate, quantise at two sizes, verify: a report, its pictures, and two bundles that the daemon
+    loads; the smaller one finds the same faces in a picture of its own shape.
+    """
+    from edge import bundle
+
+    folder, recipe = trained
+    run("training", "evaluate", *recipe)
+    assert {"stills.ap", "masked.ap", "turned.ap"} <= set(json.loads((folder / "report.json").read_text()))
+    assert (folder / "report.png").stat().st_size > 1000
+    assert (folder / "worst.png").stat().st_size > 1000
+    run("convert", "quantise", folder, "--out", tmp_path)
+    run("convert", "quantise", folder, "--out", tmp_path, "--size", "320x240")
+    run("convert", "verify", tmp_path / "face-320x240.json", "--run", folder)
+    square, wide = (bundle.load(tmp_path / name, DetectorCard) for name in ("face.json", "face-320x240.json"))
+    assert (wide.card.input.width, wide.card.input.height) == (320, 240)
+    assert "FLOAT" not in " ".join(square.card.operators)
+    picture = np.full((1, 320, 320, 1), 90, np.uint8)
+    picture[0, 60:180, 80:200, 0] = 200
+    cells = [
+        each.model.values(each.model.run(picture[:, : each.card.input.height]), "scores") for each in (square, wide)
+    ]
+    first_rows = slice(0, 40 * 20)  # of stride 8, away from where the padding begins
+    assert np.abs(cells[0][0, first_rows] - cells[1][0, first_rows]).max() < 0.5
+
+
+def test_a_size_that_is_none_is_named(trained, tmp_path):
+    """Exit code 2 and what is wanted."""
+    command = [sys.executable, "-m", "convert", "quantise", str(trained[0]), "--out", str(tmp_path), "--size", "320x"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "'320x' is not WIDTHxHEIGHT" in done.stderr
+
+
+def test_a_batch_depends_on_its_step_alone(scenes):
+    """The same step gives the same pictures and targets; sizes vary, the number of cells of a batch hardly."""
+    from training.detect import Batches
+
+    batches, again = (Batches(scenes, (320, 320), 8, 1) for _ in range(2))
+    cells = set()
+    for step in range(8):
+        (pixels, targets), (pixels_again, targets_again) = batches(step), again(step)
+        np.testing.assert_array_equal(pixels, pixels_again)
+        np.testing.assert_array_equal(targets, targets_again)
+        assert pixels.shape[1] % 32 == 0
+        cells.add(pixels.shape[0] * targets.shape[1])
+    assert len(cells) > 1
+    assert max(cells) / min(cells) < 1.1
+
+
+def test_nothing_that_is_validated_on_is_trained_on(scenes):
+    """The checked-in stills, and the hashed share of the rest; frames of a video are never validated on."""
+    from training.scenes import split, validation_list
+
+    train, held = ({scene.name: scene.kind for scene in part} for part in split(scenes))
+    assert not set(train) & set(held)
+    assert set(held) >= {name for name in validation_list() if name in train | held}
+    assert "labelled-video" not in held.values()
+    assert sum(kind == "negative" for kind in held.values()) >= 3
+
+
+def test_a_crowd_has_the_faces_that_are_seen(scenes):
+    """Boxes lie on heads; a face hidden by the one before it is not asked for."""
+    from training.crowd import Crowds
+
+    crowd = Crowds(scenes).draw(np.random.default_rng(2), np.full((320, 320), 5, np.uint8))
+    assert len(crowd.boxes) > 3
+    assert len(crowd.boxes) == len(crowd.landmarks) == len(crowd.sure)
+    for x, y, w, h in crowd.boxes[crowd.sure]:
+        if x > 0 and y > 0 and x + w < 320 and y + h < 320:
+            assert crowd.pixels[int(y) : int(y + h), int(x) : int(x + w)].mean() > 30  # not the bare ground
+
+
+def test_a_mask_hides_the_mouth_and_leaves_the_eyes():
+    """The mask lies between nose and chin and nowhere else than in and beside the box."""
+    from training.cover import mask
+
+    picture, ((*box, _, _, _, _, _, _, _, _, _, _),) = (
+        np.full((200, 200), 120, np.uint8),
+        [[60, 50, 80, 100] + [0] * 10],
+    )
+    points = np.array([[84, 90], [116, 90], [100, 108], [87, 125], [113, 125]], np.float32)
+    before = picture.copy()
+    mask(np.random.default_rng(1), picture, np.array(box, np.float32), points)
+    changed = picture != before
+    assert changed[125, 100]
+    assert not changed[84, 84]
+    rows, columns = np.nonzero(changed)
+    assert rows.min() > 84
+    assert rows.max() <= 165
+    assert columns.min() >= 50
+    assert columns.max() <= 150
+
+
+def test_turned_faces_are_told_by_their_landmarks():
+    """A nose beside the middle of the eyes is a head turned aside; unknown landmarks tell nothing."""
+    from training.finding import turned
+    from training.scenes import Scene
+
+    points = np.array([[40, 40, 60, 40, 50, 50, 42, 60, 58, 60], [40, 40, 60, 40, 59, 50, 45, 60, 60, 60]], np.float32)
+    points = np.concatenate([points, np.full((1, 10), np.nan, np.float32)])
+    scene = Scene("x", "photo", "", np.zeros((9, 9), np.uint8), np.zeros((3, 4), np.float32), points, np.ones(3, bool))
+    assert turned(scene).tolist() == [False, True, False]
+
+
+def test_the_threshold_is_the_lowest_that_few_false_faces_reach():
+    """Scores of false faces 0.71, 0.5 and 0.2: none may pass, or one."""
+    from training.finding import lowest_threshold
+
+    false = np.array([0.71, 0.5, 0.2], np.float32)
+    assert lowest_threshold(false, 0) == 0.72
+    assert lowest_threshold(false, 1) == 0.51
+    assert lowest_threshold(false, 3) == 0.3
+
+
+def test_the_difference_of_two_detectors_is_paired():
+    """One that finds what the other misses is above it in every draw; equal ones differ by nothing."""
+    from training.score import Picture, difference
+
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    one = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
+    two = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
+    gap = difference(one, two)
+    assert gap.value == pytest.approx(0.25)
+    assert 0 < gap.low < 0.25 < gap.high
+    assert difference(one, one) == type(gap)(0.0, 0.0, 0.0)

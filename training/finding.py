@@ -1,0 +1,128 @@
+"""A detector and pictures it was not trained on -> how well it finds faces: small, masked, turned, and none on shelves.
+
+What is measured is any function from grey pixels (h, w) to faces: the device's detector, a float model behind the same
+code, or another's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.words import Face
+from training import score
+from training.cover import cover
+from training.scenes import Floats, Scene, chooses_threshold
+
+Find = Callable[[NDArray[np.uint8]], Sequence[Face]]
+LOWEST = 0.02
+"""Curves are drawn of faces found with at least this score."""
+SMALLEST = 20.0
+"""Labels whose longer side is shorter, pixels of the stored picture, do not count unless it is said otherwise."""
+TURNED = 0.3
+"""A face is turned if its nose is further than this share of the distance between the eyes from the middle of them."""
+SEED = 0
+"""The masks of the masked pictures are always the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture with its labels, and what a detector found in it."""
+
+    scene: Scene
+    found: Sequence[Face]
+
+    def scored(self, smallest: float = SMALLEST, only_turned: bool = False) -> score.Picture:
+        """The labels of this size or more count; of all or of those that are turned."""
+        counts = self.scene.sure & (self.scene.boxes[:, 2:].max(1, initial=0) >= smallest)
+        return score.Picture(self.found, self.scene.boxes, counts & turned(self.scene) if only_turned else counts)
+
+
+def look(find: Find, scenes: Sequence[Scene]) -> list[Shown]:
+    """What a detector finds in each scene."""
+    return [Shown(scene, find(scene.pixels)) for scene in scenes]
+
+
+def stills(scenes: Sequence[Scene]) -> list[Scene]:
+    """The hand-labelled still pictures."""
+    return [scene for scene in scenes if scene.kind == "labelled-still"]
+
+
+def photos(scenes: Sequence[Scene]) -> list[Scene]:
+    """Photographs and street scenes, labelled by the teacher."""
+    return [scene for scene in scenes if scene.kind in ("photo", "street")]
+
+
+def masked(scenes: Sequence[Scene]) -> list[Scene]:
+    """Stills and photographs with a mask drawn over every face whose landmarks are known; the others do not count."""
+    rng = np.random.default_rng(SEED)
+    made = []
+    for scene in (*stills(scenes), *photos(scenes)):
+        pixels, known = scene.pixels.copy(), np.isfinite(scene.landmarks).all(1)
+        if known.any():
+            cover(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
+            made.append(replace(scene, pixels=pixels, sure=scene.sure & known))
+    return made
+
+
+def turned(scene: Scene) -> NDArray[np.bool_]:
+    """Which faces (n,) of a scene look aside, by their landmarks; none whose landmarks are not known."""
+    points = scene.landmarks.reshape(-1, 5, 2)
+    apart = points[:, 1] - points[:, 0]
+    length = np.maximum(np.hypot(*apart.T), 1e-6)
+    beside = ((points[:, 2] - points[:, :2].mean(1)) * apart).sum(1) / length
+    return np.asarray(np.abs(beside) > TURNED * length)
+
+
+def profiles(scenes: Sequence[Scene]) -> list[Scene]:
+    """Stills and photographs in which somebody looks aside."""
+    return [scene for scene in (*stills(scenes), *photos(scenes)) if (turned(scene) & scene.sure).any()]
+
+
+def shelves(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
+    """Pictures without people: those that thresholds are chosen on, or those that false faces are counted on."""
+    return [scene for scene in scenes if scene.kind == "negative" and chooses_threshold(scene.name) == choose]
+
+
+def scores(shown: Sequence[Shown]) -> Floats:
+    """The scores of all faces found, best first."""
+    return np.sort(np.array([face.score for each in shown for face in each.found], np.float32))[::-1]
+
+
+def lowest_threshold(false: Floats, most: int) -> float:
+    """Scores of false faces -> the lowest threshold, in hundredths and at least 0.3, that at most so many reach."""
+    hundredths = next((at for at in range(30, 100) if (false >= at / 100).sum() <= most), 99)
+    return hundredths / 100
+
+
+def figures(find: Find, scenes: Sequence[Scene], threshold: float) -> dict[str, float]:
+    """A detector that tells all it finds down to a low score, held-back scenes -> its figures at all thresholds and at
+    the one given.
+    """
+    curves = dict(_curves(find, scenes))
+    empty = look(find, shelves(scenes, choose=False))
+    false = int((scores(empty) >= threshold).sum())
+    return {
+        **{f"{name}.ap": curve.average_precision() for name, curve in curves.items()},
+        "stills.recall_at_0.1_false": curves["stills"].recall_at(0.1),
+        "stills.recall_at_0.3_false": curves["stills"].recall_at(0.3),
+        "stills.recall": curves["stills"].recall_over(threshold),
+        "photos.recall": curves["photos"].recall_over(threshold),
+        "shelves.false_per_picture": false / max(len(empty), 1),
+    }
+
+
+def _curves(find: Find, scenes: Sequence[Scene]) -> Iterator[tuple[str, score.Curve]]:
+    on_stills = look(find, stills(scenes))
+    yield "stills", score.curve([each.scored() for each in on_stills])
+    for smallest in (12, 40):
+        yield f"stills_{smallest}px", score.curve([each.scored(smallest) for each in on_stills])
+    yield "masked", score.curve([each.scored() for each in look(find, masked(scenes))])
+    yield "turned", score.curve([each.scored(only_turned=True) for each in look(find, profiles(scenes))])
+    yield "photos", score.curve([each.scored(0) for each in look(find, photos(scenes))])
+
+
+def curves(find: Find, scenes: Sequence[Scene]) -> dict[str, score.Curve]:
+    """The curves of a report, by the name of the set."""
+    return {name: curve for name, curve in _curves(find, scenes) if "px" not in name}
