@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from contract.card import Card, ClassifierCard, Crop, DetectorCard, Golden, Input, pack, write_card
 from contract.errors import BundleError
+from convert import gate
 from convert.golden import drawn
 from convert.quantise import floats, operators, quantise, write
 from edge import bundle
@@ -19,7 +20,7 @@ from edge.bundle import Bundle, golden_output
 from edge.classify import Classifier
 from edge.detect import Detector, letterbox
 from edge.interpreter import Interpreter
-from training import finding, measure, recipe, scenes
+from training import finding, floating, naming, recipe, scenes
 from training.detect import STRIDES
 from training.faces import Faces
 from training.networks import sized
@@ -32,8 +33,6 @@ FALSE_ON_SHELVES = 0.005
 """False faces a picture at the shipped threshold, where it is chosen: half of what is promised elsewhere."""
 UNKNOWN_SHARE = 0.05
 """``unknown_below`` is set so that this share of the tuning part's faces is left without a verdict."""
-LARGEST_DROP = {"stills.ap": 0.01, "ferplus_majority.accuracy": 0.005}
-"""By how much the int8 model may be worse than the float one before the gate refuses it."""
 DETECTOR_DATA = (
     "Photographs, street scenes, shop shelves (Apache-2.0 and MIT collections) and grey stills with hand-drawn boxes"
     " (CC BY 4.0); boxes of the first two by a YuNet teacher at score 0.8 or more."
@@ -84,21 +83,11 @@ def make(run: Run, out: Path) -> Card:
         raise BundleError(f"{run.recipe.name}: not int8 throughout: {', '.join(left)}")
     model = Interpreter(content)
     card = _detector_card(run, content, model) if detects else _classifier_card(run, content, model)
-    gate(card.figures)
     out.mkdir(parents=True, exist_ok=True)
     write(content, out / f"{card.name}.tflite")
     write(write_card(card), out / f"{card.name}.json")
     bundle.load(out / f"{card.name}.json", type(card))
     return card
-
-
-def gate(figures: dict[str, float]) -> None:
-    """BundleError if int8 is worse than float by more than is allowed."""
-    for name, most in LARGEST_DROP.items():
-        if f"{name}.float" in figures:
-            drop = figures[f"{name}.float"] - figures[f"{name}.int8"]
-            if drop > most:
-                raise BundleError(f"{name} falls by {drop:.4f} from float to int8; at most {most} is allowed")
 
 
 def _common(run: Run, content: bytes, model: Interpreter, figures: dict[str, float]) -> dict[str, Any]:
@@ -155,16 +144,17 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
             **{**blank, "figures": {name: round(value, 4) for name, value in figures.items()}},
             strides=STRIDES,
             threshold=threshold,
-            overlap=measure.OVERLAP,
+            overlap=floating.OVERLAP,
             landmarks=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
             notes=notes,
         )
 
     int8 = Detector(Bundle(card(finding.LOWEST, {}), model))
-    floating = measure.float_detector(run.model, run.recipe.width, run.recipe.height)
+    exact = floating.float_detector(run.model, run.recipe.width, run.recipe.height)
     choosing = finding.look(int8.detect, finding.shelves(held, choose=True))
     threshold = finding.lowest_threshold(finding.scores(choosing), int(FALSE_ON_SHELVES * len(choosing)))
-    figures = _side_by_side(*(finding.figures(each.detect, held, threshold) for each in (floating, int8)))
+    figures = _side_by_side(*(finding.figures(each.detect, held, threshold) for each in (exact, int8)))
+    gate.detector(figures["stills.ap.float"], figures["stills.ap.int8"])
     notes = (
         f"Threshold {threshold}: the lowest, in hundredths, that lets at most {FALSE_ON_SHELVES} false faces a picture"
         f" through on {len(choosing)} held-back shop shelves; those that `shelves` counts are others. For a counter of"
@@ -181,7 +171,7 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
 def _classifier_calibration(run: Run) -> NDArray[np.uint8]:
     """Faces of the tuning part, FER2013's and photographs', as the device cuts them."""
     assert isinstance(run.recipe, ClassifierRecipe)
-    faces = Faces(run.folder / "cache.npz", run.recipe, "tune")
+    faces = Faces.of(run.folder / "cache.npz", run.recipe, "tune")
     crops = np.concatenate([each for each in faces.crops(run.recipe) if len(each)])
     picked = np.random.default_rng(run.recipe.seed).permutation(len(crops))[: 2 * CALIBRATION]
     return crops[picked]
@@ -191,7 +181,7 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
     made = run.recipe
     assert isinstance(made, ClassifierRecipe)
     size = len(made.labels)
-    tune, test = (Faces(run.folder / "cache.npz", made, part) for part in ("tune", "test"))
+    tune, test = (Faces.of(run.folder / "cache.npz", made, part) for part in ("tune", "test"))
     blank = _common(run, content, model, {})
 
     def card(heat: float, unknown: float, figures: dict[str, float], matrix: NDArray[np.intp]) -> ClassifierCard:
@@ -209,13 +199,14 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
     plainly = card(1.0, 0.0, {}, np.zeros((size, size), np.intp))
     raw = Classifier(Bundle(plainly, model))
     crops = np.concatenate(tune.crops(made))
-    heat = round(measure.temperature(np.log(raw.probabilities(crops) + 1e-9), tune.targets), 3)
+    heat = round(naming.temperature(np.log(raw.probabilities(crops) + 1e-9), tune.targets), 3)
     cooled = Classifier(Bundle(msgspec.structs.replace(plainly, temperature=heat), model))
     unknown = round(float(np.quantile(cooled.probabilities(crops).max(1), UNKNOWN_SHARE)), 3)
-    exact = measure.float_classifier(run.model, cooled.card)
-    answered = [measure.answers(each.probabilities, test, made) for each in (exact, cooled)]
-    figures = _side_by_side(*(measure.classifier_figures(each) for each in answered))
-    return card(heat, unknown, figures, answered[1]["ferplus_majority"].matrix())
+    exact = floating.float_classifier(run.model, cooled.card)
+    before, after = (naming.answers(each.probabilities, test, made) for each in (exact, cooled))
+    first = next(iter(after))
+    gate.classifier(before[first], after[first], tuple(made.labels))
+    return card(heat, unknown, _side_by_side(naming.figures(before), naming.figures(after)), after[first].matrix())
 
 
 NOTES = (

@@ -8,7 +8,7 @@ from convert.bundle import Run
 from edge import bundle
 from edge.classify import Classifier
 from edge.detect import Detector
-from training import finding, measure, scenes
+from training import finding, naming, scenes
 from training.faces import Faces
 from training.recipe import ClassifierRecipe
 
@@ -20,9 +20,9 @@ def verify(run: Run, card_path: Path) -> str:
     """The run with the data and the path of a card -> a table; BundleError if a figure is not the card's."""
     if isinstance(run.recipe, ClassifierRecipe):
         loaded = bundle.load(card_path, ClassifierCard)
-        test = Faces(run.folder / "cache.npz", run.recipe, "test")
-        answers = measure.answers(Classifier(loaded).probabilities, test, run.recipe)
-        figures, promised = measure.classifier_figures(answers), loaded.card.figures
+        test = Faces.of(run.folder / "cache.npz", run.recipe, "test")
+        answers = naming.answers(Classifier(loaded).probabilities, test, run.recipe)
+        figures, promised = naming.figures(answers), loaded.card.figures
     else:
         found = bundle.load(card_path, DetectorCard)
         _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))

@@ -23,6 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. model.steps=100")
         if name == "prepare":
             command.add_argument("--data", type=Path, required=True, help="folder with scenes.zip, fer2013/ and so on")
+            command.add_argument("--broken", choices=["stop", "skip"], default="stop", help="rows that cannot be read")
+        if name == "evaluate":
+            command.add_argument("--card", type=Path, help="a bundle's card, to measure its int8 model, too")
+            command.add_argument("--beside", type=Path, nargs="*", default=[], help="other runs, to draw their courses")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from training import recipe, tasks  # noqa: PLC0415 (Keras is slow to import; --help should not wait for it)
@@ -31,11 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
         made = recipe.read(chosen.recipe, tuple(chosen.set))
         task = tasks.of(made)
         if chosen.command == "prepare":
-            task.prepare(chosen.data, chosen.run)
+            task.prepare(chosen.data, chosen.run, chosen.broken)
         elif chosen.command == "train":
             task.train(chosen.run)
         else:
-            task.evaluate(chosen.run)
+            task.evaluate(chosen.run, chosen.card, chosen.beside)
     except (FacetallyError, FileNotFoundError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """The expression classifier: faces with votes -> cache -> model -> report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,13 +9,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from contract.card import Crop
 from contract.errors import SettingsError
-from training import fer, measure, networks, report
-from training.faces import Faces
+from training import assess, faces, fer, naming, networks, photographs
+from training.faces import Faces, kept_share
+from training.fer import Broken
 from training.light import spoil
-from training.loop import schedule, train
+from training.loop import Judge, schedule, train
 from training.recipe import ClassifierRecipe
+from training.targets import Floats
 
 BALANCE = 0.4
 """A class is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
@@ -23,29 +25,37 @@ BALANCE = 0.4
 class Batches:
     """Step -> a batch (pixels (n, side, side, 1) uint8, targets (n, labels) float32); the same step, the same batch."""
 
-    def __init__(self, faces: Faces, recipe: ClassifierRecipe) -> None:
-        self._faces, self._recipe = faces, recipe
-        self._chances = (_chances(faces.fer_targets), _chances(faces.photo_targets))
+    def __init__(self, part: Faces, recipe: ClassifierRecipe, targets: Floats) -> None:
+        self._faces, self._recipe, self._targets = part, recipe, targets
+        self._chances = (_chances(part.fer_targets), _chances(part.photo_targets))
+        self._photo_share = recipe.photo_share if self._chances[0] is not None else 1.0
+        if self._chances[1] is None:
+            self._photo_share = 0.0
 
-    def __call__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def __call__(self, step: int) -> tuple[NDArray[np.uint8], Floats]:
         """The batch of a step, by random numbers of seed and step alone."""
-        recipe, faces = self._recipe, self._faces
+        recipe, part = self._recipe, self._faces
         rng = np.random.default_rng((recipe.seed, step))
-        photos = int(rng.binomial(recipe.batch, recipe.photo_share))
-        fer_rows = rng.choice(len(faces.fer), recipe.batch - photos, p=self._chances[0])
-        photo_rows = rng.choice(len(faces.photos), photos, p=self._chances[1])
-        pixels = [vary(rng, faces.fer[row], recipe.width, 1.0) for row in fer_rows]
-        tight = (1 + 2 * recipe.margin) / (1 + 2 * fer.PHOTO_MARGIN)
-        pixels += [vary(rng, faces.photos[row], recipe.width, tight) for row in photo_rows]
-        targets = np.concatenate([faces.fer_targets[fer_rows], faces.photo_targets[photo_rows]])
-        return np.stack(pixels)[..., None], targets
+        photos = int(rng.binomial(recipe.batch, self._photo_share))
+        fer_rows = _drawn(rng, recipe.batch - photos, self._chances[0])
+        photo_rows = _drawn(rng, photos, self._chances[1])
+        pixels = [vary(rng, part.fer[row], recipe.width, 1.0) for row in fer_rows]
+        pixels += [vary(rng, part.photos[row], recipe.width, kept_share(recipe)) for row in photo_rows]
+        return np.stack(pixels)[..., None], self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
 
 
-def _chances(targets: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Soft labels (n, labels) -> how likely each row is drawn: rare classes more often, rows of zeros never."""
+def _chances(targets: Floats) -> NDArray[np.float64] | None:
+    """Soft labels (n, labels) -> how likely each row is drawn: rare classes more often, rows of zeros never; None if
+    there is no other."""
+    if not targets.any():
+        return None
     frequency = targets.mean(0) + 1e-6
     chance = (targets * frequency**-BALANCE).sum(1).astype(np.float64)
     return chance / chance.sum()
+
+
+def _drawn(rng: Generator, count: int, chances: NDArray[np.float64] | None) -> NDArray[np.intp]:
+    return np.zeros(0, np.intp) if chances is None else rng.choice(len(chances), count, p=chances)
 
 
 def vary(rng: Generator, face: NDArray[np.uint8], side: int, share: float) -> NDArray[np.uint8]:
@@ -73,8 +83,12 @@ def _coarser(rng: Generator, face: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _cover(rng: Generator, face: NDArray[np.uint8]) -> None:
-    """A rectangle of one grey level over a part of the face (Zhong et al. 2020, random erasing)."""
+    """A rectangle of one grey level over a part of the face (Zhong et al. 2020, random erasing), or over all below the
+    nose, as a mask is."""
     side = len(face)
+    if rng.random() < 0.2:
+        face[round(side * rng.uniform(0.5, 0.65)) :] = rng.integers(256)
+        return
     height, width = (rng.uniform(0.15, 0.4, 2) * side).astype(int)
     top, left = int(rng.integers(side - height)), int(rng.integers(side - width))
     face[top : top + height, left : left + width] = rng.integers(256)
@@ -86,43 +100,92 @@ class ExpressionTask:
     def __init__(self, recipe: ClassifierRecipe) -> None:
         self._recipe = recipe
 
-    def prepare(self, data: Path, run: Path) -> None:
-        """FER2013, FER+ and photographs -> ``run/cache.npz``."""
-        fer.prepare(data, run / "cache.npz")
+    def prepare(self, data: Path, run: Path, broken: Broken) -> None:
+        """FER2013, FER+ and pictures with labels, as far as they are there -> ``run/cache.npz`` and what is in it."""
+        of_fer, photos = fer.read(data / "fer2013", broken), photographs.read(data, broken)
+        if not len(of_fer.part) and not len(photos.part):
+            looked = "fer2013/, scenes.zip, labels.csv, train/LABEL/ and test/LABEL/"
+            raise SettingsError(f"{data}: nothing to train on; looked for {looked}")
+        faces.write(run / "cache.npz", of_fer, photos)
+        assess.prepared(run, of_fer, photos)
 
     def train(self, run: Path) -> None:
-        """The cache's training part -> ``run/model.keras``."""
-        self._recipe.keep(run)
-        faces = Faces(run / "cache.npz", self._recipe, "train")
-        train(self._make, Batches(faces, self._recipe), self._recipe.steps, run)
-
-    def _make(self) -> keras.Model:
+        """The cache's training part -> ``run/model.keras``; if the recipe says so, the head first in ``run/head``."""
         recipe = self._recipe
-        keras.utils.set_random_seed(recipe.seed)
+        recipe.keep(run)
+        part = Faces.of(run / "cache.npz", recipe, "train")
+        batches = Batches(part, recipe, taught(part, recipe))
+        judge = self._judge(run) if recipe.patience else None
+        if recipe.frozen_steps:
+            train(self._make_head, batches, recipe.frozen_steps, run / "head")
+        train(lambda: self._make(run), lambda step: batches(recipe.frozen_steps + step), recipe.steps, run, judge)
+
+    def _judge(self, run: Path) -> Judge:
+        """Accuracy on the part split off for this."""
+        tune = Faces.of(run / "cache.npz", self._recipe, "tune")
+        crops, truth = np.concatenate(tune.crops(self._recipe)), tune.targets
+        known = truth.sum(1) > 0
+
+        def accuracy(model: keras.Model) -> float:
+            answers = naming.logits(model, crops[known]).argmax(1)
+            return float((answers == truth[known].argmax(1)).mean())
+
+        return Judge(accuracy, self._recipe.patience)
+
+    def _make_head(self) -> keras.Model:
+        """A new model of which only the head learns."""
         model = self._network()
-        rate = schedule(recipe.peak_rate, recipe.steps)
+        for layer in model.layers:
+            layer.trainable = layer.name == "logits"
+        return self._compiled(model, self._recipe.frozen_steps)
+
+    def _make(self, run: Path) -> keras.Model:
+        """A new model, or the one whose head was trained, all of which learns."""
+        if not self._recipe.frozen_steps:
+            return self._compiled(self._network(), self._recipe.steps)
+        model = keras.saving.load_model(run / "head" / "model.keras", compile=False)
+        for layer in model.layers:
+            layer.trainable = True
+        return self._compiled(model, self._recipe.steps)
+
+    def _compiled(self, model: keras.Model, steps: int) -> keras.Model:
+        recipe = self._recipe
         optimiser = keras.optimizers.AdamW(
-            rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema
+            schedule(recipe.peak_rate, steps),
+            weight_decay=recipe.weight_decay,
+            use_ema=True,
+            ema_momentum=recipe.ema,
         )
         model.compile(optimiser, keras.losses.CategoricalCrossentropy(from_logits=True))
         return model
 
     def _network(self) -> keras.Model:
         recipe = self._recipe
-        if recipe.network == "cnn":
-            return networks.cnn(recipe.width, len(recipe.labels))
+        keras.utils.set_random_seed(recipe.seed)
+        if recipe.network != "transfer":
+            make = {"cnn": networks.cnn, "plain": networks.plain}[recipe.network]
+            return make(recipe.width, len(recipe.labels))
         if recipe.backbone is None:
             raise SettingsError("model.backbone: network 'transfer' needs the path of a backbone (NAME.npz)")
         return networks.transfer(recipe.width, len(recipe.labels), Path(recipe.backbone))
 
-    def evaluate(self, run: Path) -> None:
-        """The test part and the float model -> ``run/report.json``, confusion matrices, the worst faces."""
-        recipe, labels = self._recipe, list(self._recipe.labels)
-        faces = Faces(run / "cache.npz", recipe, "test")
-        model = keras.saving.load_model(run / "model.keras", compile=False)
-        rule = Crop(margin=recipe.margin, align=recipe.align)
-        exact = measure.float_classifier(model, measure.draft_classifier(labels, recipe.width, recipe.height, rule))
-        sets = measure.answers(exact.probabilities, faces, recipe)
-        report.figures(run, measure.classifier_figures(sets))
-        report.confusions(run, sets, labels)
-        report.worst_faces(run, faces.crops(recipe)[1][faces.photo_targets.sum(1) > 0], sets["photos"], labels)
+    def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
+        """The test part, the float model and, where a card is given, its int8 model -> ``run/report.html``."""
+        assess.evaluate(self._recipe, run, card, beside)
+
+
+def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
+    """The targets (n + m, labels) of a part, mixed with the mean answer of the recipe's teachers to each face and its
+    mirror image; rows of zeros stay so.
+    """
+    targets = part.targets
+    if not recipe.teachers:
+        return targets
+    crops = np.concatenate(part.crops(recipe))
+    answers = np.zeros_like(targets)
+    for run in recipe.teachers:
+        model = keras.saving.load_model(Path(run) / "model.keras", compile=False)
+        for view in (crops, crops[:, :, ::-1]):
+            answers += naming.softmax(naming.logits(model, view)) / (2 * len(recipe.teachers))
+    mixed = (1 - recipe.teacher_share) * targets + recipe.teacher_share * answers
+    return np.where(targets.sum(1, keepdims=True) > 0, mixed, 0).astype(np.float32)

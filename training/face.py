@@ -1,11 +1,17 @@
 """The face detector: scenes -> cache -> model -> report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
-from training import finding, measure, report, scenes
+from contract.card import DetectorCard
+from contract.errors import SettingsError
+from edge import bundle
+from edge.detect import Detector
+from training import finding, floating, report, scenes
 from training.detect import Batches, loss
+from training.fer import Broken
 from training.loop import schedule, train
 from training.networks import face_detector, sized
 from training.recipe import DetectorRecipe
@@ -17,7 +23,7 @@ class FaceTask:
     def __init__(self, recipe: DetectorRecipe) -> None:
         self._recipe = recipe
 
-    def prepare(self, data: Path, run: Path) -> None:
+    def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """scenes.zip and its lists -> ``run/cache.npz``."""
         scenes.prepare(data, run / "cache.npz")
 
@@ -40,15 +46,20 @@ class FaceTask:
         model.compile(optimiser, loss)
         return model
 
-    def evaluate(self, run: Path) -> None:
-        """The validation part and the float model -> ``run/report.json``, precision and recall, the worst pictures."""
+    def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
+        """The float model, or a card's int8 one, on the validation part -> ``run/report.json``, precision and recall,
+        the worst pictures.
+        """
+        if beside:
+            raise SettingsError("--beside: only classifiers are drawn beside each other")
         recipe = self._recipe
         _, held = scenes.split(list(scenes.read(run / "cache.npz")))
-        model = sized(keras.saving.load_model(run / "model.keras", compile=False), recipe.height, recipe.width)
-        detector = measure.float_detector(model, recipe.width, recipe.height)
-        choosing = finding.look(detector.detect, finding.shelves(held, choose=True))
-        report.figures(
-            run, finding.figures(detector.detect, held, finding.lowest_threshold(finding.scores(choosing), 0))
-        )
+        if card:
+            detector = Detector(bundle.load(card, DetectorCard), finding.LOWEST)
+        else:
+            model = sized(keras.saving.load_model(run / "model.keras", compile=False), recipe.height, recipe.width)
+            detector = floating.float_detector(model, recipe.width, recipe.height)
+        false = finding.scores(finding.look(detector.detect, finding.shelves(held, choose=True)))
+        report.figures(run, finding.figures(detector.detect, held, finding.lowest_threshold(false, 0)))
         report.precision_recall(run, finding.curves(detector.detect, held))
         report.worst_pictures(run, finding.look(detector.detect, finding.stills(held)))

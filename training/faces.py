@@ -1,47 +1,136 @@
-"""One part of the cache -> faces with soft labels, and the crops that a device would make of them."""
+"""The cache of faces: written once from all sources, read in parts with soft labels, cut as a device would."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training import fer
+from contract.errors import SettingsError
+from training import photographs, targets
+from training.fer import FerFaces
+from training.packed import FINE, LOSSLESS, pack, unpack
+from training.photographs import Photographs
 from training.recipe import ClassifierRecipe
 
-PHOTO_SMOOTH = 0.1
+SMOOTH = 0.1
 """How much of a photograph's label is spread over all labels: students' labels err."""
+FOLDS = 5
+"""Photographs fall into so many folds, so that each can be scored by a net that did not see it."""
+Grey = NDArray[np.uint8]
 
 
+def write(cache: Path, fer: FerFaces, photos: Photographs) -> None:
+    """All faces -> the cache: pictures as WebP without loss (FER2013) and JPEG (photographs), votes, labels, parts."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    pixels, ends = pack(fer.pixels, LOSSLESS)
+    crops, crop_ends = pack(photos.crops, FINE)
+    np.savez(
+        cache,
+        pixels=pixels,
+        ends=ends,
+        votes=fer.votes,
+        own=fer.own,
+        part=fer.part,
+        photos=crops,
+        photo_ends=crop_ends,
+        photo_labels=photos.labels,
+        photo_part=photos.part,
+        photo_side=photos.side,
+    )
+
+
+def read(cache: Path) -> tuple[FerFaces, Photographs]:
+    """What `write` wrote; FileNotFoundError if it is not there."""
+    with np.load(cache) as held:
+        pixels = np.array(list(unpack(held["pixels"], held["ends"])), np.uint8).reshape(-1, 48, 48)
+        side = photographs.SIDE
+        crops = np.array(list(unpack(held["photos"], held["photo_ends"])), np.uint8).reshape(-1, side, side)
+        return (
+            FerFaces(pixels, held["votes"], held["own"], held["part"]),
+            Photographs(crops, held["photo_labels"], held["photo_part"], held["photo_side"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Faces:
-    """One part of the cache: faces of FER2013 and of photographs with their soft labels, indexed as one list."""
+    """One part of the cache, for one recipe: faces of FER2013 (n, 48, 48) and photographs' (m, 112, 112), each with
+    soft labels (.., labels), rows of zeros where the recipe's labels say nothing.
 
-    def __init__(self, cache: Path, recipe: ClassifierRecipe, part: str) -> None:
-        with np.load(cache) as held:
-            mine, photo = held["part"] == part, held["photo_part"] == part
-            self.fer, votes = held["pixels"][mine], held["votes"][mine]
-            self.photos, names = held["photos"][photo], held["photo_labels"][photo]
-            self.own = held["own"][mine]
-        self.votes = votes
-        self.photo_names = names
-        self.fer_targets = fer.soft_labels(votes, recipe.labels)
-        self.photo_targets = fer.photo_targets(names, recipe.labels, PHOTO_SMOOTH)
+    Photographs in which no face was found are among them only in the part ``test``, where they count as wrong: their
+    ``photo_side`` is 0.
+    """
+
+    fer: Grey
+    votes: Grey
+    own: NDArray[np.uint8]
+    fer_targets: targets.Floats
+    photos: Grey
+    photo_names: NDArray[np.str_]
+    photo_side: NDArray[np.float32]
+    photo_targets: targets.Floats
+
+    @classmethod
+    def of(cls, cache: Path, recipe: ClassifierRecipe, part: str) -> "Faces":
+        """One of the parts train, tune and test; SettingsError if the recipe's labels find no face in it at all."""
+        fer, photos = read(cache)
+        mine = fer.part == part
+        photo = _photo_part(photos, recipe.photo_fold) == part
+        if part != "test":
+            photo &= photos.side > 0
+        votes, own = fer.votes[mine], fer.own[mine]
+        if recipe.fer_labels == "votes":
+            of_fer = targets.from_votes(votes, recipe.labels)
+        else:
+            of_fer = targets.from_names(np.array(targets.OWN_LABELS)[own], recipe.labels, 0.0)
+        of_photos = targets.from_names(photos.labels[photo], recipe.labels, SMOOTH)
+        if not of_fer.any() and not of_photos.any():
+            raise SettingsError(f"{cache}: no face of the part {part!r} has one of the labels {list(recipe.labels)}")
+        crops, names, side = photos.crops[photo], photos.labels[photo], photos.side[photo]
+        return cls(fer.pixels[mine], votes, own, of_fer, crops, names, side, of_photos)
 
     @property
-    def targets(self) -> NDArray[np.float32]:
+    def targets(self) -> targets.Floats:
         """Soft labels (n + m, labels) of FER2013's faces, then of photographs'."""
         return np.concatenate([self.fer_targets, self.photo_targets])
 
-    def crops(self, recipe: ClassifierRecipe) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def crops(self, recipe: ClassifierRecipe) -> tuple[Grey, Grey]:
         """FER2013's faces and photographs', each (n, side, side), as the device cuts them."""
-        share = (1 + 2 * recipe.margin) / (1 + 2 * fer.PHOTO_MARGIN)
-        return plain(self.fer, recipe.width, 1.0), plain(self.photos, recipe.width, share)
+        return plain(self.fer, recipe.width, 1.0), plain(self.photos, recipe.width, kept_share(recipe))
 
 
-def plain(faces: NDArray[np.uint8], side: int, share: float) -> NDArray[np.uint8]:
+def kept_share(recipe: ClassifierRecipe) -> float:
+    """Of the side of a photograph's cached face, what the recipe's crop takes."""
+    return (1 + 2 * recipe.margin) / (1 + 2 * photographs.MARGIN)
+
+
+def plain(faces: Grey, side: int, share: float) -> Grey:
     """Faces (n, h, h) -> the middle ``share`` of each in (n, side, side), as the device cuts it."""
+    return moved(faces, side, share, (0.0, 0.0))
+
+
+def moved(faces: Grey, side: int, share: float, shift: tuple[float, float]) -> Grey:
+    """Faces (n, h, h) -> the part of each that is ``share`` of it wide, off its middle by shares of that part across
+    and down, in (n, side, side). Beyond the picture its border is repeated.
+    """
     height = faces.shape[1]
-    edge = round(height * (1 - share) / 2)
-    inner = faces[:, edge : height - edge, edge : height - edge]
-    method = cv2.INTER_AREA if inner.shape[1] > side else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(face, (side, side), interpolation=method) for face in inner])
+    shrink = side / (height * share)
+    if shrink < 0.8 and len(faces):  # by area first, so that it does not alias
+        small = max(1, round(height * shrink))
+        faces = np.stack([cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA) for face in faces])
+        height = small
+    part = height * share
+    scale = side / part
+    move = [(side - 1) / 2 - scale * ((height - 1) / 2 + each * part) for each in shift]
+    matrix = np.array([[scale, 0, move[0]], [0, scale, move[1]]])
+    made = [cv2.warpAffine(face, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE) for face in faces]
+    return np.array(made, np.uint8).reshape(-1, side, side)
+
+
+def _photo_part(photos: Photographs, fold: int | None) -> NDArray[np.str_]:
+    """The parts of photographs, as cached, or with one fold for the test and the others for training."""
+    if fold is None:
+        return photos.part
+    folds = np.arange(len(photos.part)) % FOLDS
+    return np.where(folds == fold, "test", np.where(photos.part == "tune", "tune", "train"))

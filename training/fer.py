@@ -1,112 +1,105 @@
-"""fer2013.csv, fer2013new.csv and photographs -> one compact cache of faces with votes."""
+"""fer2013.csv, as published, with FER+'s votes -> faces with votes, in parts."""
 
 import hashlib
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from contract.card import Crop
 from contract.errors import SettingsError
-from edge.crop import cut
-from edge.words import Face
-from training import scenes
+from training.repeats import repeats
+from training.targets import OWN_LABELS, VOTES
 
-VOTES = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
-"""The columns of FER+ (Barsoum et al. 2016): ten taggers a face."""
-OWN_LABELS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
-"""FER2013's own label 0..6 (Goodfellow et al. 2013)."""
 SIDE = 48
-PHOTO_SIDE = 112
-PHOTO_MARGIN = 0.2
-"""Photographs' faces are kept with this much around the box, so that training can shift and scale the crop."""
+PARTS = {"Training": "train", "PublicTest": "test", "PrivateTest": "private"}
+"""``private`` is kept and never used: it is for the last word of a paper."""
+TUNE = 13
+"""So many of 256 of the training part are split off as ``tune``, for early stopping, temperature and thresholds."""
+Broken = Literal["stop", "skip"]
+"""What to do with a row that cannot be read: stop, or name it and go on without it."""
 
 
-def prepare(data: Path, cache: Path) -> None:
-    """The data folder -> ``cache``: pixels (n, 48, 48), votes (n, 10), own label, part; and photographs' crops
-    (m, 112, 112) with their label's name and part. Parts: ``train``, ``tune`` (thresholds, temperature), ``test``.
+@dataclass(frozen=True, slots=True)
+class FerFaces:
+    """Faces (n, 48, 48), FER+ votes (n, 10; zeros without the votes' file), FER2013's own label (n,), part (n,)."""
+
+    pixels: NDArray[np.uint8]
+    votes: NDArray[np.uint8]
+    own: NDArray[np.uint8]
+    part: NDArray[np.str_]
+
+
+def read(folder: Path, broken: Broken) -> FerFaces:
+    """The folder, if there is one, with ``fer2013.csv`` (plain, ``.xz``, ``.gz``, ``.bz2`` or ``.zip``) and, if it is
+    there, ``fer2013new.csv`` -> its faces. Parts: train, tune, test, private; ``repeat`` where a picture outside
+    ``test`` looks like one inside.
+
+    SettingsError that names file and row where one cannot be read, or where the two files are not of the same rows.
     """
-    frame = pd.read_csv(data / "fer2013" / "fer2013.csv.xz")
-    votes = pd.read_csv(data / "fer2013" / "fer2013new.csv")
-    if len(frame) != len(votes) or (frame.Usage != votes.Usage).any():
-        raise SettingsError(f"{data / 'fer2013'}: fer2013.csv and fer2013new.csv are not aligned row for row")
-    pixels = np.stack([_pixels(text, row) for row, text in enumerate(tqdm(frame.pixels, desc="fer2013"))])
-    part = np.where(frame.Usage == "Training", "train", "test").astype(object)
+    if not folder.is_dir():
+        none = np.zeros(0, np.uint8)
+        return FerFaces(none.reshape(0, SIDE, SIDE), none.reshape(0, len(VOTES)), none, np.zeros(0, str))
+    path = found(folder)
+    frame = pd.read_csv(path)
+    if missing := {"emotion", "pixels", "Usage"} - set(frame):
+        raise SettingsError(f"{path}: no column {', '.join(sorted(missing))}; has {', '.join(map(str, frame))}")
+    votes = _votes(folder / "fer2013new.csv", frame.Usage)
+    pixels, good = np.zeros((len(frame), SIDE, SIDE), np.uint8), np.ones(len(frame), bool)
+    for row, (text, label, usage) in enumerate(
+        zip(tqdm(frame.pixels, desc="fer2013"), frame.emotion, frame.Usage, strict=True)
+    ):
+        try:
+            pixels[row] = _face(text, label, usage)
+        except ValueError as error:
+            name_or_stop(broken, f"{path}, row {row + 2}: {error}")
+            good[row] = False
+    own = pd.to_numeric(frame.emotion, errors="coerce").fillna(0).to_numpy(np.uint8)
+    part = np.array([PARTS.get(usage, "") for usage in frame.Usage], object)
     digest = np.array([hashlib.sha256(face.tobytes()).digest()[0] for face in pixels])
-    part[(part == "train") & (digest < 13)] = "tune"  # one in twenty
-    part[_repeats(pixels, part)] = "repeat"
-    crops, labels, photo_part = _photos(data)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        cache,
-        pixels=pixels,
-        votes=votes[VOTES].to_numpy(np.uint8),
-        own=frame.emotion.to_numpy(np.uint8),
-        part=part.astype(str),
-        photos=crops,
-        photo_labels=labels,
-        photo_part=photo_part,
-    )
+    part[(part == "train") & (digest < TUNE)] = "tune"
+    part[repeats(pixels, part == "test") & (part != "private")] = "repeat"
+    return FerFaces(pixels[good], votes[good], own[good], part[good].astype(str))
 
 
-def _pixels(text: str, row: int) -> NDArray[np.uint8]:
-    values = np.array(text.split(), np.uint8)
-    if values.size != SIDE * SIDE:
-        raise SettingsError(f"fer2013.csv, row {row + 2}: {values.size} pixels, not {SIDE * SIDE}")
-    return values.reshape(SIDE, SIDE)
+def found(folder: Path) -> Path:
+    """The file of FER2013 in a folder, whatever it is compressed with; SettingsError if there is none or several."""
+    paths = sorted(folder.glob("fer2013.csv*"))
+    if len(paths) != 1:
+        raise SettingsError(f"{folder}: {len(paths)} files fer2013.csv*; one is needed, plain or compressed")
+    return paths[0]
 
 
-def _repeats(pixels: NDArray[np.uint8], part: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Rows outside ``test`` whose picture, or its mirror image, stands in ``test``."""
-    held = {face.tobytes() for face in pixels[part == "test"]}
-    seen = [face.tobytes() in held or face[:, ::-1].tobytes() in held for face in pixels]
-    return np.array(seen) & (part != "test")
+def name_or_stop(broken: Broken, what: str) -> None:
+    """A row that cannot be used: SettingsError, or a line on the terminal and on with the next."""
+    if broken == "stop":
+        raise SettingsError(f"{what} (--broken skip goes on without it)")
+    tqdm.write(f"skipped: {what}")
 
 
-def _photos(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.str_], NDArray[np.str_]]:
-    """Photographs with one sure face and a label -> crops (m, 112, 112), labels, parts."""
-    cached = cache_of_scenes(data)
-    rule, crops, labels, parts = Crop(margin=PHOTO_MARGIN, align="none"), [], [], []
-    for scene in cached:
-        if scene.kind != "photo" or not scene.expression or not scene.sure.any():
-            continue
-        box = scene.boxes[scene.sure][scene.boxes[scene.sure][:, 2].argmax()]
-        face = Face(tuple(box.tolist()), 1.0)
-        crops.append(cut(scene.pixels, face, rule, (PHOTO_SIDE, PHOTO_SIDE)))
-        labels.append(scene.expression)
-        bucket = hashlib.sha256(scene.name.encode()).digest()[1]
-        held = scenes.is_validation(scene.name, frozenset())
-        parts.append("test" if held else "tune" if bucket < 13 else "train")
-    return np.stack(crops), np.array(labels), np.array(parts)
+def _votes(path: Path, usage: "pd.Series[str]") -> NDArray[np.uint8]:
+    """The votes of each row of FER2013; zeros if there is no such file."""
+    if not path.exists():
+        return np.zeros((len(usage), len(VOTES)), np.uint8)
+    votes = pd.read_csv(path)
+    if len(usage) != len(votes) or (usage.to_numpy() != votes.Usage.to_numpy()).any():
+        raise SettingsError(f"{path}: not of the same rows as fer2013.csv, one by one")
+    return votes[VOTES].to_numpy(np.uint8)
 
 
-def cache_of_scenes(data: Path) -> list[scenes.Scene]:
-    """The scenes of a data folder, by way of a cache that is thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        scenes.prepare(data, Path(folder) / "scenes.npz")
-        return list(scenes.read(Path(folder) / "scenes.npz"))
-
-
-def soft_labels(votes: NDArray[np.uint8], mapping: dict[str, dict[str, float]]) -> NDArray[np.float32]:
-    """FER+ votes (n, 10), label -> weights of votes -> distributions (n, labels); rows of zeros where no verdict.
-
-    Single votes are taken as slips (as Barsoum et al. 2016 do); a row is out if the labels get less than half of all
-    votes.
-    """
-    weights = np.array([[row.get(name, 0.0) for row in mapping.values()] for name in VOTES], np.float32)
-    counted = np.where(votes > 1, votes, 0).astype(np.float32)
-    mapped = counted @ weights
-    total = mapped.sum(1, keepdims=True)
-    enough = total >= 0.5 * np.maximum(counted.sum(1, keepdims=True), 1)
-    return np.where(enough & (total > 0), mapped / np.maximum(total, 1e-6), 0).astype(np.float32)
-
-
-def photo_targets(labels: NDArray[np.str_], mapping: dict[str, dict[str, float]], smooth: float) -> NDArray[np.float32]:
-    """Names of labels (m,) -> distributions (m, labels), smoothed because students' labels err; zeros if unmapped."""
-    weights = np.array([[row.get(name, 0.0) for row in mapping.values()] for name in labels], np.float32)
-    total = weights.sum(1, keepdims=True)
-    sharp = weights / np.maximum(total, 1e-6)
-    return np.where(total > 0, (1 - smooth) * sharp + smooth / len(mapping), 0).astype(np.float32)
+def _face(text: object, label: object, usage: object) -> NDArray[np.uint8]:
+    """One row -> its pixels; ValueError that says what is wrong with it."""
+    values = str(text).split()
+    if len(values) != SIDE * SIDE:
+        raise ValueError(f"{len(values)} pixels, not {SIDE * SIDE}")
+    pixels = np.array(values, np.int64)  # raises ValueError on what is no number
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise ValueError(f"a pixel of {pixels.min()} or {pixels.max()}, not 0..255")
+    if str(label) not in map(str, range(len(OWN_LABELS))):
+        raise ValueError(f"emotion {label!r}, not 0..{len(OWN_LABELS) - 1}")
+    if usage not in PARTS:
+        raise ValueError(f"Usage {usage!r}, not one of {', '.join(PARTS)}")
+    return pixels.astype(np.uint8).reshape(SIDE, SIDE)

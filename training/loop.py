@@ -1,9 +1,11 @@
 """A compiled model and numbered batches -> the model trained, from where it was left."""
 
 import csv
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +21,101 @@ EVERY = 200
 """Steps between two checkpoints."""
 
 
-def train(make: Callable[[], keras.Model], batches: Callable[[int], Batch], steps: int, folder: Path) -> keras.Model:
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Says how good a model is (higher is better) on data that it is not trained on; after ``patience`` verdicts, one
+    every `EVERY` steps, without a better one training stops, and the best model is the one that is kept.
+    """
+
+    verdict: Callable[[keras.Model], float]
+    patience: int
+
+
+def train(
+    make: Callable[[], keras.Model],
+    batches: Callable[[int], Batch],
+    steps: int,
+    folder: Path,
+    judge: Judge | None = None,
+) -> keras.Model:
     """Train for ``steps`` steps in all, with a checkpoint (weights, optimiser, step) each `EVERY` steps.
 
     A batch depends on its step alone, so a run that was killed and started again ends where an unbroken one does. The
-    averaged weights (where the optimiser averages) are put in place at the end and ``model.keras`` is written.
+    averaged weights (where the optimiser averages) are what is judged and what ``model.keras`` holds at the end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # batches are made by `WORKERS` threads already
-    checkpoint = folder / "checkpoint.keras"
+    checkpoint, best = folder / "checkpoint.keras", folder / "best.keras"
     model = keras.saving.load_model(checkpoint) if checkpoint.exists() else make()
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
+    course = Course(folder / "course.csv", done)
     progress = tqdm(total=steps, initial=done, desc=folder.name, unit="step", mininterval=5)
     for step, batch in _ahead(batches, done, steps):
+        if judge and course.since_best() >= judge.patience:
+            break
         _reseed(model, step)
         loss = float(model.train_on_batch(*batch))  # the mean since the metrics were last reset
         progress.update()
         if (step + 1) % EVERY == 0 or step + 1 == steps:
-            progress.set_postfix(loss=f"{loss:.4f}")
-            _note(folder / "losses.csv", step + 1, loss)
+            value = _judged(model, judge, course, best) if judge else None
+            course.note(step + 1, loss, value)
+            progress.set_postfix(loss=f"{loss:.4f}", **({"judged": f"{value:.4f}"} if value is not None else {}))
             model.reset_metrics()
             _save(model, checkpoint)
     progress.close()
-    if model.optimizer.use_ema:
+    if judge and best.exists():
+        model = keras.saving.load_model(best, compile=False)
+    elif model.optimizer.use_ema:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     _save(model, folder / "model.keras")
     return model
+
+
+class Course:
+    """How a run went: a CSV of step, loss and, where it is judged, how good the model is; what a killed run wrote
+    beyond its checkpoint is taken back.
+    """
+
+    def __init__(self, path: Path, done: int) -> None:
+        self._path, self._rows = path, []
+        if path.exists():
+            with path.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= done]
+
+    def note(self, step: int, loss: float, value: float | None) -> None:
+        """One more row, the file written anew and whole."""
+        self._rows.append({"step": str(step), "loss": f"{loss:.6f}", "judged": "" if value is None else f"{value:.6f}"})
+        beside = self._path.with_suffix(".writing")
+        with beside.open("w", newline="") as file:
+            rows = csv.DictWriter(file, ["step", "loss", "judged"])
+            rows.writeheader()
+            rows.writerows(self._rows)
+        beside.replace(self._path)
+
+    def best(self) -> float:
+        """The best verdict so far."""
+        return max((float(row["judged"]) for row in self._rows if row["judged"]), default=-math.inf)
+
+    def since_best(self) -> int:
+        """How many verdicts ago the best one was."""
+        verdicts = [float(row["judged"]) for row in self._rows if row["judged"]]
+        return len(verdicts) - 1 - verdicts.index(max(verdicts)) if verdicts else 0
+
+
+def _judged(model: keras.Model, judge: Judge, course: Course, best: Path) -> float:
+    """The verdict on the averaged weights, which are kept in ``best`` if it is the best so far; the weights that are
+    being trained stay as they are.
+    """
+    variables = model.trainable_variables
+    raw = [keras.ops.copy(each) for each in variables]
+    if model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(variables)
+    value = judge.verdict(model)
+    if value > course.best():
+        _save(model, best)
+    for variable, before in zip(variables, raw, strict=True):
+        variable.assign(before)
+    return value
 
 
 def schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -77,12 +148,3 @@ def _save(model: keras.Model, path: Path) -> None:
     beside = path.with_name("writing-" + path.name)
     model.save(beside)
     beside.replace(path)
-
-
-def _note(path: Path, step: int, loss: float) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        rows = csv.writer(file)
-        if new:
-            rows.writerow(["step", "loss"])
-        rows.writerow([step, f"{loss:.6f}"])

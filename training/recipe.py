@@ -43,11 +43,22 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """
 
     labels: dict[str, dict[str, float]]
-    network: Literal["cnn", "transfer"]
+    network: Literal["cnn", "plain", "transfer"]
     backbone: str | None = None
+    frozen_steps: Annotated[int, Meta(ge=0)] = 0
+    """So many steps the head alone is trained, before the backbone, too."""
+    patience: Annotated[int, Meta(ge=0)] = 0
+    """Stop after so many verdicts (every 200 steps, on the part ``tune``) without a better one; 0: never."""
+    teachers: tuple[str, ...] = ()
+    """Runs of trained models with the same labels, whose mean answer is mixed into the targets (Hinton et al. 2015)."""
+    teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
     margin: float
     align: Literal["none", "eyes"] = "none"
     photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    photo_fold: Annotated[int, Meta(ge=0, lt=5)] | None = None
+    """Cross-validation: the photographs of this fold are for the test, all others for training."""
+    fer_labels: Literal["votes", "own"] = "votes"
+    """FER+ votes, or FER2013's own label."""
     min_face_px: Positive = 24
 
 

@@ -1,22 +1,24 @@
 """A recipe -> what preparing, training and evaluating it means."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from training.fer import Broken
 from training.recipe import DetectorRecipe, Recipe
 
 
 class Task(Protocol):
     """The three steps of one model; each reads and writes the run's folder."""
 
-    def prepare(self, data: Path, run: Path) -> None:
+    def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """Data -> ``run/cache.npz``."""
 
     def train(self, run: Path) -> None:
         """``run/cache.npz`` -> ``run/model.keras``."""
 
-    def evaluate(self, run: Path) -> None:
-        """``run/model.keras`` -> ``run/report.json`` and pictures."""
+    def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
+        """``run/model.keras``, beside a card's int8 model and other runs -> ``run/report.json`` and pictures."""
 
 
 def of(recipe: Recipe) -> Task:
