@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import SettingsError
+from edge.crop import cut_square
 from training import photographs, targets
 from training.fer import FerFaces
 from training.packed import FINE, LOSSLESS, pack, unpack
@@ -112,19 +112,12 @@ def plain(faces: Grey, side: int, share: float) -> Grey:
 
 def moved(faces: Grey, side: int, share: float, shift: tuple[float, float]) -> Grey:
     """Faces (n, h, h) -> the part of each that is ``share`` of it wide, off its middle by shares of that part across
-    and down, in (n, side, side). Beyond the picture its border is repeated.
+    and down, in (n, side, side), by the device's own code.
     """
     height = faces.shape[1]
-    shrink = side / (height * share)
-    if shrink < 0.8 and len(faces):  # by area first, so that it does not alias
-        small = max(1, round(height * shrink))
-        faces = np.stack([cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA) for face in faces])
-        height = small
-    part = height * share
-    scale = side / part
-    move = [(side - 1) / 2 - scale * ((height - 1) / 2 + each * part) for each in shift]
-    matrix = np.array([[scale, 0, move[0]], [0, scale, move[1]]])
-    made = [cv2.warpAffine(face, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE) for face in faces]
+    middle, part = height / 2, height * share
+    centre = (middle + shift[0] * part, middle + shift[1] * part)
+    made = [cut_square(face, centre, part, 0.0, (side, side)) for face in faces]
     return np.array(made, np.uint8).reshape(-1, side, side)
 
 
