@@ -3,9 +3,15 @@
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.clips import CONFIG, count, measure
+from contract.card import DetectorCard
+from edge import bundle
+from edge.detect import Detector
+from edge.tryout import pictures
 
 DATA = os.environ.get("FACETALLY_DATA")
 needs_clips = pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with clips/")
@@ -37,3 +43,31 @@ def test_replay_counts_the_same_each_time(tmp_path):
     first, second, third = (count(clip, tmp_path / "edge.toml") for _ in range(3))
     assert first == second == third
     assert first.total() == 3
+
+
+def facing(clip):
+    """Person -> the middle of their face in each frame, (frames, 2), pixels; between the frames marked by hand in
+    truth_faces.csv on a straight line.
+    """
+    rows = pd.read_csv(Path(__file__).parent / "truth_faces.csv")
+    return {
+        person: np.column_stack(
+            [np.interp(range(int(marks.frame.max()) + 1), marks.frame, marks[name]) for name in "xy"]
+        )
+        for person, marks in rows[rows.clip == clip].groupby("person")
+    }
+
+
+@needs_clips
+@pytest.mark.parametrize("card", ["face.json", "face-320x240.json"])
+def test_walkers_are_found_in_most_frames(card):
+    """Both people of the walking clip, faces from 18 pixels on, are found in at least four of five frames."""
+    detector = Detector(bundle.load(bundle.SHIPPED / card, DetectorCard))
+    clip = "face-demographics-walking.gif"
+    frames = [detector.detect(pixels) for _, pixels in pictures(str(Path(DATA) / "clips" / clip))]
+    for person, places in facing(clip).items():
+        seen = [
+            any(np.hypot(*(np.array(face.centre) - place)) < 0.6 * face.size for face in faces)
+            for faces, place in zip(frames, places, strict=True)
+        ]
+        assert np.mean(seen) >= 0.8, person
