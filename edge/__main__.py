@@ -91,17 +91,20 @@ def _settings(chosen: argparse.Namespace) -> configuration.Settings:
 def _run(chosen: argparse.Namespace) -> int:
     """Count until the source ends or a signal comes; then send what is finished."""
     from edge.assemble import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
+    from edge.notify import Notifier  # noqa: PLC0415
 
     settings = _settings(chosen)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a frame
-    stop = threading.Event()
+    stop, notifier = threading.Event(), Notifier()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with pipeline(settings, stop, sys.stdout if chosen.stdout else None) as wired:
+    with pipeline(settings, stop, notifier.alive, sys.stdout if chosen.stdout else None) as wired:
+        notifier.ready()
         log.info(line("started", site=settings.site, device=settings.device, source=settings.capture))
         try:
             wired.run()
         finally:
+            notifier.stopping()
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())

@@ -1,7 +1,7 @@
 """Settings -> the pipeline they describe, all that it opens closed at the end."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +15,12 @@ from edge.bundle import Bundle
 from edge.capture import source
 from edge.classify import Classifier
 from edge.clock import boot_id, floor, now
+from edge.condition import Condition
 from edge.detect import Detector
 from edge.health import Watch
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity, published
-from edge.settings import Settings
+from edge.settings import File, Settings
 from edge.tally import Tally
 from edge.track import Tracker
 
@@ -46,9 +47,11 @@ def first_window_s(begin: datetime, window_s: float) -> float:
 
 
 @contextmanager
-def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = None) -> Iterator[Pipeline]:
-    """A pipeline ready to run. With a ``stream`` messages are printed there, nothing goes to a broker, and the spool is
-    one of its own that ends with the process.
+def pipeline(
+    settings: Settings, stop: threading.Event, alive: Callable[[], None], stream: TextIO | None = None
+) -> Iterator[Pipeline]:
+    """A pipeline ready to run; ``alive`` is called for every frame that has gone through. With a ``stream`` messages
+    are printed there, nothing goes to a broker, and the spool is one of its own that ends with the process.
     """
     faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
@@ -80,5 +83,7 @@ def pipeline(settings: Settings, stop: threading.Event, stream: TextIO | None = 
             publisher,
             stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
             report,
+            alive,
             settings.detect.every,
+            condition=Condition(live=not isinstance(settings.capture, File)),
         )

@@ -26,6 +26,8 @@ TICK_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 CLOSE_S = 1.0
 """How long to wait for a driver to let go: a process that ends while a thread is inside OpenCV may abort."""
+REOPEN_S = 120.0
+"""A camera is opened again because of what it shows at most so often."""
 MOST_STUCK = 4
 """So many threads may hang in a driver; more attempts would only fill memory."""
 
@@ -42,6 +44,8 @@ class Source:
     clock: Clock
     start: float
     dropped: Callable[[], int]
+    reopen: Callable[[], None]
+    """Open the camera again, because it shows the same picture for ever; nothing for a file."""
 
 
 def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
@@ -50,10 +54,11 @@ def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     into windows in the same way.
     """
     if isinstance(settings, File):
-        return Source(clip(settings), ReplayClock(floor(now(), window_s)), 0.0, lambda: 0)
+        return Source(clip(settings), ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
     camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
     frames = live(camera, stop, random.Random())  # noqa: S311
-    return Source(frames, MonotonicClock(time.monotonic, now), time.monotonic(), lambda: camera.dropped)
+    clock = MonotonicClock(time.monotonic, now)
+    return Source(frames, clock, time.monotonic(), lambda: camera.dropped, camera.reopen)
 
 
 def camera_of(settings: Live) -> Open:
@@ -85,9 +90,9 @@ def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iter
                 log.warning(line("camera_lost", reason=error))
             failures += 1
             again = time.monotonic() + jitter.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)))
-            yield Missing(time.monotonic(), "no_camera")
+            yield Missing(time.monotonic(), error.reason, tried=not error.hung)
             while time.monotonic() < again and not stop.wait(TICK_S):
-                yield Missing(time.monotonic(), "no_camera")
+                yield Missing(time.monotonic(), error.reason)
 
 
 class Camera:
@@ -96,14 +101,21 @@ class Camera:
     def __init__(self, opens: Open, open_limit_s: float, read_limit_s: float) -> None:
         self._open, self._open_limit_s, self._read_limit_s = opens, open_limit_s, read_limit_s
         self._threads: list[threading.Thread] = []
+        self._reopened = -REOPEN_S
+        self._reopen = False
         self.dropped = 0
+
+    def reopen(self) -> None:
+        """Have the next frame raise CameraLost, so that the camera is opened again; not too often."""
+        if time.monotonic() - self._reopened >= REOPEN_S:
+            self._reopen, self._reopened = True, time.monotonic()
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[], Frame]]:
         """Inside, a call waits for a frame that was not given before; CameraLost if it takes too long."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if len(self._threads) >= MOST_STUCK:
-            raise CameraLost(f"the driver hangs: {MOST_STUCK} attempts to open or read have not come back")
+            raise CameraLost(f"the driver hangs: {MOST_STUCK} attempts have not come back", hung=True)
         slot = _Slot()
         thread = threading.Thread(target=self._fill, args=(slot,), daemon=True, name="camera")
         self._threads.append(thread)
@@ -112,6 +124,9 @@ class Camera:
 
         def newest() -> Frame:
             nonlocal limit
+            if self._reopen:
+                self._reopen = False
+                raise CameraLost("the same picture for too long", reason="frozen")
             frame = slot.take(limit)
             limit = self._read_limit_s
             return frame
@@ -166,7 +181,7 @@ class _Slot:
         """Wait for a frame and take it."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._frame or self._error, limit_s):
-                raise CameraLost(f"no frame within {limit_s:g} s")
+                raise CameraLost(f"no frame within {limit_s:g} s", hung=True)
             if self._frame is None:
                 assert self._error is not None
                 raise self._error

@@ -9,10 +9,19 @@ FacetallyError
 """
 
 from contract.errors import FacetallyError
+from contract.message import Reason
 
 
 class CameraLost(FacetallyError):
-    """A live source does not open, or gave no frame within its limit."""
+    """A live source does not open, or gave no frame within its limit.
+
+    ``hung``: the driver did not come back at all, so that trying again in this process may not help; ``reason``: what
+    the window says.
+    """
+
+    def __init__(self, message: str, *, hung: bool = False, reason: Reason = "no_camera") -> None:
+        super().__init__(message)
+        self.hung, self.reason = hung, reason
 
 
 class ClipError(FacetallyError):

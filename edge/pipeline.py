@@ -13,6 +13,7 @@ from edge.admit import Gate
 from edge.capture import Source
 from edge.classify import Classifier
 from edge.clock import GRAIN, Clock, rounded
+from edge.condition import BLIND, Condition
 from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
@@ -41,8 +42,10 @@ class Pipeline:
     publisher: Publisher | Printer
     stamp: Callable[[Window], Counts]
     report: Callable[[Watch], None]
+    alive: Callable[[], None]
     every: int = 1
     watch: Watch = field(default_factory=Watch)
+    condition: Condition = field(default_factory=Condition)
     _index: int = 0
     _unspooled: deque[Counts] = field(default_factory=lambda: deque(maxlen=UNSPOOLED))
 
@@ -52,6 +55,8 @@ class Pipeline:
         try:
             for item in self.source.frames:
                 self._deliver(self._see(item) if isinstance(item, Frame) else self._miss(item))
+                if isinstance(item, Frame) or item.tried:
+                    self.alive()
         except ClipError as cut_off:
             self.tally.note("truncated")
             error = cut_off
@@ -70,7 +75,14 @@ class Pipeline:
 
     def _see(self, frame: Frame) -> list[Window]:
         """One frame through all stages; the windows that are over."""
+        wrong = self.condition.look(frame.pixels, frame.time)
+        if wrong in BLIND:
+            if wrong == "frozen":
+                self.source.reopen()
+            return self._miss(Missing(frame.time, wrong))
         windows = self.tally.look(frame.time)
+        if wrong:
+            self.tally.note(wrong)
         self.watch.frame()
         self._index += 1
         if (self._index - 1) % self.every:

@@ -71,10 +71,13 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """No frame, at a second of the source's clock, and why; the window says so."""
+    """No frame, at a second of the source's clock, and why; the window says so. ``tried``: an attempt to get one has
+    just come back, which a driver that hangs does not.
+    """
 
     time: float
     reason: Reason
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,3 +354,48 @@ def test_file_that_is_missing_is_said_at_once(tmp_path):
     with pytest.raises(ClipError, match=r"none\.mp4"):
         source(File(path=str(tmp_path / "none.mp4")), threading.Event(), 60.0)
     assert source(V4l2(device=63), threading.Event(), 60.0).clock.state in ("synced", "unsynced")
+
+
+def test_a_driver_that_hangs_does_not_feed_the_watchdog():
+    """An attempt that came back with an error was made; one that did not come back was not, nor is waiting."""
+    stop, release = threading.Event(), threading.Event()
+
+    @contextmanager
+    def refuses():
+        raise CameraLost("no such camera")
+        yield
+
+    @contextmanager
+    def hangs():
+        release.wait(30)
+        raise CameraLost("too late")
+        yield
+
+    for opens, tried in ((refuses, True), (hangs, False)):
+        frames = live(Camera(opens, 0.05, 0.05), stop, AtOnce())
+        first = next(frames)
+        assert isinstance(first, Missing)
+        assert first.tried is tried
+        frames.close()
+    release.set()
+
+
+def test_a_frozen_camera_is_opened_again_now_and_then():
+    """Asked twice in a moment it is opened once; the window is told why."""
+    stop, opened = threading.Event(), []
+
+    @contextmanager
+    def opens():
+        opened.append(len(opened))
+        yield lambda: GREY
+
+    camera = Camera(opens, 5, 5)
+    given = []
+    for item in live(camera, stop, AtOnce()):
+        given.append(item)
+        if len(given) in (2, 5):
+            camera.reopen()
+        if len(given) == 8:
+            stop.set()
+    assert len(opened) == 2
+    assert [each.reason for each in given if isinstance(each, Missing)] == ["frozen"]

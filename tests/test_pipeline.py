@@ -11,6 +11,7 @@ from edge.admit import Gate
 from edge.assemble import first_window_s
 from edge.capture import Source
 from edge.clock import MonotonicClock, ReplayClock, boot_id, floor, is_synchronised, rounded
+from edge.condition import Condition
 from edge.errors import ClipError, SpoolError
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity
@@ -19,7 +20,7 @@ from edge.tally import Tally
 from edge.track import Tracker
 from edge.words import Expression, Frame, Missing, Window
 
-PIXELS = np.zeros((480, 640), np.uint8)
+PIXELS = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
 ME = Identity("shop-1", "door", "1" * 16)
 MODELS = Models(detector="face@aaaaaaaaaaaa", expression="expression@bbbbbbbbbbbb")
 
@@ -61,7 +62,7 @@ def wired(faces, items, window_s=60.0, **admit):
     """A pipeline over items of a source, with everything real but camera, networks, disk and broker."""
     kept, clock = Kept(), ReplayClock(BEGIN)
     pipeline = Pipeline(
-        Source(items, clock, 0.0, lambda: 0),
+        Source(items, clock, 0.0, lambda: 0, lambda: None),
         faces,
         Tracker(TrackSettings()),
         Gate(AdmitSettings(**({"staff_zones": ()} | admit))),
@@ -71,6 +72,8 @@ def wired(faces, items, window_s=60.0, **admit):
         kept,
         stamp(ME, clock, Privacy(k=1), MODELS),
         lambda watch: None,
+        lambda: None,
+        condition=Condition(live=False),
     )
     return pipeline, kept
 
@@ -246,3 +249,30 @@ def test_source_without_anything_has_no_window():
     pipeline, kept = wired(Faces(lambda time: []), iter(()))
     pipeline.run()
     assert kept.windows == []
+
+
+def test_a_camera_that_sees_nothing_is_said_and_not_looked_at():
+    """Black for half of the window: coverage says so, nobody is looked for, and the reason stands in the window."""
+    black, seen = np.zeros((480, 640), np.uint8), []
+
+    def frames():
+        for second in range(61):
+            yield Frame(black if second > 20 else PIXELS, float(second))
+
+    pipeline, kept = wired(Faces(lambda time: []), frames())
+    pipeline.detector = type("Detector", (), {"detect": staticmethod(lambda pixels: seen.append(pixels.mean()) or ())})
+    pipeline.run()
+    window = kept.windows[0]
+    assert window.degraded == ("black",)
+    assert 0.4 < window.coverage < 0.6
+    assert sum(mean < 1 for mean in seen) == 10  # until it was sure
+
+
+def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
+    """Not of the seconds in which nothing was tried."""
+    said = []
+    items = [Frame(PIXELS, 0.0), Missing(1.0, "no_camera", tried=True), Missing(2.0, "no_camera"), Frame(PIXELS, 3.0)]
+    pipeline, _ = wired(Faces(lambda time: []), iter(items))
+    pipeline.alive = lambda: said.append(True)
+    pipeline.run()
+    assert len(said) == 3

@@ -1,0 +1,57 @@
+"""The units: what systemd says of them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from collector.settings import read_settings
+from edge.settings import read
+
+UNITS = sorted((Path(__file__).parent.parent / "systemd").glob("*.service"))
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+EXPOSURE = 25
+"""Tenths; systemd calls up to 2.5 "OK" at worst."""
+
+
+def test_there_are_three():
+    """Daemon, collector, page."""
+    assert [unit.stem for unit in UNITS] == ["facetally-collector", "facetally-edge", "facetally-web"]
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_has_no_errors(unit, tmp_path):
+    """No unknown key or value; its program, which is not installed here, stands for itself."""
+    text = unit.read_text()
+    (tmp_path / unit.name).write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", text, flags=re.M))
+    command = ["systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", str(tmp_path / unit.name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert unit.name not in done.stderr, done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_confined(unit):
+    """Exposure of at most 2.5; what is left open stands in the unit with its reason."""
+    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-400:]
+    assert "Left open" in unit.read_text() or "loopback" in unit.read_text()
+
+
+def test_the_daemon_is_watched_and_never_given_up():
+    """Ready when it is, watched by frames, started again for ever, nothing dumped."""
+    text = (UNITS[1]).read_text()
+    for line in ("Type=notify", "WatchdogSec=90", "Restart=always", "StartLimitIntervalSec=0", "LimitCORE=0"):
+        assert f"\n{line}\n" in text
+
+
+def test_the_sample_configurations_are_right():
+    """The collector's as it stands; the daemon's with the one key that has no default."""
+    folder = UNITS[0].parent
+    assert read_settings(folder / "collector.toml").store.root == "/var/lib/facetally-store"
+    assert read(folder / "edge.toml", ("admit.staff_zones=[]",)).privacy.k == 5
