@@ -64,7 +64,7 @@ def pipeline(
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
     with (
-        spool.opened(path, settings.spool.max_windows) as waiting,
+        spool.opened(path, settings.max_windows, int(settings.spool.max_mb * 1e6)) as waiting,
         published(settings.publish, identity, model, stream) as publisher,
     ):
 

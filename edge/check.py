@@ -56,7 +56,7 @@ def _picture(frame: Frame) -> str:
 
 def _spool(settings: Settings) -> str:
     path = Path(settings.spool.path)
-    with spool.opened(path, settings.spool.max_windows) as waiting:
+    with spool.opened(path, settings.max_windows) as waiting:
         return f"{path}: {waiting.depth()} messages wait"
 
 

@@ -27,11 +27,33 @@ from edge.spool import Spool
 log = logging.getLogger("edge.publish")
 IN_FLIGHT = 20
 """Messages sent and not yet acknowledged: enough to drain a spool, few enough not to flood a broker."""
+MOST_REFUSED = 100
+"""A broker that refuses so many messages is offered no more until the next connection."""
 LONGEST_WAIT_S = 60.0
 BACKOFF_S = 1.0
 SILENCE_S = 5.0
 REFUSALS = 2
 """So many connections closed without a word, and the other version of MQTT is tried."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """So many messages a second on the average, at most `IN_FLIGHT` at once (a token bucket)."""
+
+    per_s: float
+    _left: float = IN_FLIGHT
+    _last: float | None = None
+
+    def most(self, room: int, now: float) -> int:
+        """How many of ``room`` messages may go at ``now``, seconds."""
+        if self._last is not None:
+            self._left = min(IN_FLIGHT, self._left + (now - self._last) * self.per_s)
+        self._last = now
+        return min(room, int(self._left))
+
+    def spend(self, messages: int) -> None:
+        """They go."""
+        self._left -= messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +72,11 @@ class Publisher:
         self._settings, self._identity, self._model, self._jitter = settings, identity, model, jitter
         self._happened: deque[Callable[[Spool], None]] = deque()
         self._in_flight: dict[int, int] = {}
-        self._sent = 0
+        self._backlog = 0
+        self._pace = Pace(settings.drain_per_s)
         self._failures = 0
         self._silent = 0
-        self._refused = False
+        self._refused: set[int] = set()
         self._said: str | None = None
         self.connected = False
         self._opened: float | None = None
@@ -67,12 +90,25 @@ class Publisher:
         if not self.connected:
             self._doubt_silence()
             return
-        for number, payload in spool.waiting(self._sent, IN_FLIGHT - len(self._in_flight)):
+        for number, payload in self._next(spool):
             sent = self._client.publish(self._topic("counts"), payload, qos=1)
             if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
             self._in_flight[sent.mid] = number
-            self._sent = number
+
+    def _next(self, spool: Spool) -> list[tuple[int, bytes]]:
+        """What to send now: new windows first, so that they do not wait for the backlog of an outage, which follows
+        oldest first and at its own pace.
+        """
+        room = IN_FLIGHT - len(self._in_flight)
+        if room <= 0 or len(self._refused) >= MOST_REFUSED:
+            return []
+        busy = {*self._in_flight.values(), *self._refused}
+        new = spool.waiting(self._backlog, room, busy)
+        paced = self._pace.most(room - len(new), time.monotonic())
+        old = [row for row in spool.waiting(0, paced, busy) if row[0] <= self._backlog] if paced else []
+        self._pace.spend(len(old))
+        return new + old
 
     def health(self, health: Health) -> None:
         """Publish how the device fares; lost if there is no broker, the next one comes in a minute."""
@@ -121,7 +157,7 @@ class Publisher:
     # paho's thread: note and return.
 
     def _on_connect(self, client: Any, _u: object, _f: object, reason: ReasonCode, _p: Properties | None) -> None:
-        self._happened.append(lambda spool: self._connected(client, reason))
+        self._happened.append(lambda spool: self._connected(spool, client, reason))
 
     def _on_disconnect(self, client: Any, _u: object, _f: object, reason: ReasonCode, _p: Properties | None) -> None:
         self._back_off(client)
@@ -143,7 +179,7 @@ class Publisher:
 
     # The daemon's thread.
 
-    def _connected(self, client: mqtt.Client, reason: ReasonCode) -> None:
+    def _connected(self, spool: Spool, client: mqtt.Client, reason: ReasonCode) -> None:
         """The broker answered: announce the device, or say why not."""
         if client is not self._client:
             return
@@ -155,8 +191,8 @@ class Publisher:
                 self._other_protocol()
             return
         self.connected, self._failures, self._opened = True, 0, None
-        if self._refused:  # offer what a broker would not take once more to each new connection
-            self._refused, self._sent = False, 0
+        self._refused.clear()  # offer what a broker would not take once more to each new connection
+        self._backlog = spool.newest()
         version = "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
         self._say("broker_connected", f"MQTT {version}", logging.INFO)
         client.subscribe(self._topic("status"), qos=1)
@@ -192,7 +228,7 @@ class Publisher:
         self._client.disconnect()
         self._client.loop_stop()
         self._in_flight.clear()
-        self._sent = self._silent = 0
+        self._silent = 0
         self._client = self._make()
 
     def _acknowledged(self, spool: Spool, client: mqtt.Client, mid: int, reason: ReasonCode) -> None:
@@ -202,7 +238,7 @@ class Publisher:
             return
         if reason.is_failure:
             self._say("message_refused", str(reason))
-            self._refused = True
+            self._refused.add(number)
             return
         spool.delete([number])
 

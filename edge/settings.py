@@ -135,13 +135,16 @@ class PublishSettings(Strict, frozen=True, kw_only=True):
     password_file: str | None = None
     tls: Tls | None = None
     keepalive_s: Positive = 60
+    drain_per_s: Annotated[float, Meta(gt=0)] = 50.0
+    """How many windows that waited for the broker are sent a second when it is back; new ones do not wait for them."""
 
 
 class SpoolSettings(Strict, frozen=True, kw_only=True):
-    """Where finished windows wait, and how many may."""
+    """Where finished windows wait, for how many days and in how many megabytes (10^6 bytes) at most."""
 
     path: str = "facetally-spool.sqlite"
-    max_windows: Positive = 100_000
+    max_days: Annotated[float, Meta(gt=0)] = 60.0
+    max_mb: Annotated[float, Meta(ge=1)] = 64.0
 
 
 class Settings(Strict, frozen=True, kw_only=True):
@@ -158,6 +161,11 @@ class Settings(Strict, frozen=True, kw_only=True):
     privacy: PrivacySettings = PrivacySettings()
     publish: PublishSettings = PublishSettings()
     spool: SpoolSettings = SpoolSettings()
+
+    @property
+    def max_windows(self) -> int:
+        """How many windows may wait: as many as end in ``spool.max_days``."""
+        return max(1, round(self.spool.max_days * 86_400 / self.tally.window_s))
 
     def __post_init__(self) -> None:
         """Refuse values that do not go together."""

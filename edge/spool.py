@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,8 +25,8 @@ CREATE TABLE IF NOT EXISTS held (one INTEGER PRIMARY KEY CHECK (one = 1), payloa
 class Spool:
     """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when acknowledged."""
 
-    def __init__(self, database: sqlite3.Connection, max_windows: int) -> None:
-        self._database, self._max = database, max_windows
+    def __init__(self, database: sqlite3.Connection, max_windows: int, max_bytes: int) -> None:
+        self._database, self._max_windows, self._max_bytes = database, max_windows, max_bytes
         self._seq = 0
         self.dropped = 0
 
@@ -44,11 +44,19 @@ class Spool:
             self._drop_oldest()
         self._seq += 1
 
-    def waiting(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """At most ``limit`` messages with a number above ``after``, oldest first: number and JSON."""
+    def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
+        """At most ``limit`` messages with a number above ``after`` and not among ``besides``, oldest first: number and
+        JSON.
+        """
         query = "SELECT number, payload FROM ready WHERE number > ? ORDER BY number LIMIT ?"
         with _translated("read"):
-            return list(self._database.execute(query, (after, limit)))
+            rows = self._database.execute(query, (after, limit + len(besides)))
+            return [row for row in rows if row[0] not in besides][:limit]
+
+    def newest(self) -> int:
+        """The number of the message that came last and still waits; 0 if none does."""
+        with _translated("read"):
+            return int(self._database.execute("SELECT coalesce(max(number), 0) FROM ready").fetchone()[0])
 
     def delete(self, numbers: list[int]) -> None:
         """The broker has these."""
@@ -71,18 +79,36 @@ class Spool:
         return decode(row[0], Counts) if row else None
 
     def _drop_oldest(self) -> None:
-        """Keep within the bound; what is dropped is counted and said."""
-        cut = self._database.execute(
-            "DELETE FROM ready WHERE number <= (SELECT max(number) FROM ready) - ?", (self._max,)
+        """Keep within the bounds; what is dropped is counted, and said when it begins and as it doubles."""
+        before = self.dropped
+        self.dropped += self._database.execute(
+            "DELETE FROM ready WHERE number <= (SELECT max(number) FROM ready) - ?", (self._max_windows,)
         ).rowcount
-        if cut:
+        while self._bytes() > self._max_bytes and (cut := self._drop_some()):
             self.dropped += cut
-            log.warning(line("spool_full", dropped=cut, dropped_since_start=self.dropped, max_windows=self._max))
+        if self.dropped.bit_length() > before.bit_length():
+            log.warning(line("spool_full", dropped_since_start=self.dropped))
+
+    def _drop_some(self) -> int:
+        """The oldest hundredth of what waits, but never the message that came last; how many they were."""
+        query = "SELECT number FROM ready ORDER BY number LIMIT max(1, (SELECT count(*) FROM ready) / 100)"
+        last = self._database.execute("SELECT max(number) FROM ready").fetchone()[0]
+        return self._database.execute(f"DELETE FROM ready WHERE number IN ({query}) AND number < ?", (last,)).rowcount  # noqa: S608
+
+    def _bytes(self) -> int:
+        """Of the file, what is in use."""
+        pages, free, size = (
+            self._database.execute(f"PRAGMA {what}").fetchone()[0]
+            for what in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
 
 
 @contextmanager
-def opened(path: Path, max_windows: int) -> Iterator[Spool]:
-    """The spool at a path, made if it is not there; a file that is none is set aside (``NAME.corrupt``), and said."""
+def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000) -> Iterator[Spool]:
+    """The spool at a path, made if it is not there, bounded in messages and in bytes on the disk; a file that is none
+    is set aside (``NAME.corrupt``), and said.
+    """
     try:
         database = _connect(path)
     except SpoolCorrupt as error:
@@ -93,7 +119,7 @@ def opened(path: Path, max_windows: int) -> Iterator[Spool]:
             path.with_name(path.name + rest).unlink(missing_ok=True)
         database = _connect(path)
     with contextlib.closing(database):
-        yield Spool(database, max_windows)
+        yield Spool(database, max_windows, max_bytes)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -108,12 +134,22 @@ def _connect(path: Path) -> sqlite3.Connection:
             verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
-            for (payload,) in database.execute("SELECT payload FROM held"):
-                decode(payload, Counts)
-        except (sqlite3.DatabaseError, BadMessage):
+            _forget_unreadable(database)
+        except sqlite3.DatabaseError:
             database.close()
             raise
     return database
+
+
+def _forget_unreadable(database: sqlite3.Connection) -> None:
+    """A held window that is no message (an older or a newer version's) is dropped and said; the rest is sound."""
+    for (payload,) in database.execute("SELECT payload FROM held").fetchall():
+        try:
+            decode(payload, Counts)
+        except BadMessage as error:
+            log.error(line("held_unreadable", reason=error))
+            with database:
+                database.execute("DELETE FROM held")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from test_receive import free_port, mosquitto, needs_mosquitto, wait_until
 
 from contract.errors import SettingsError
 from contract.message import Counts, Model, Status, decode, encode
-from edge.publish import Identity, Printer, Publisher, published
+from edge.publish import Identity, Pace, Printer, Publisher, published
 from edge.settings import PublishSettings, Tls
 from edge.spool import opened
 
@@ -395,3 +395,32 @@ def test_printer_prints_one_message_a_line(tmp_path):
         printer.health(MESSAGES["health-1"])
         assert spool.depth() == 0
     assert [decode(line.encode(), Counts).seq for line in stream.getvalue().splitlines()] == list(range(45))
+
+
+def test_new_windows_do_not_wait_for_the_backlog_of_an_outage(tmp_path):
+    """Five hundred windows wait, ten a second may go: a new one arrives within seconds, the old ones in their order."""
+    port = free_port()
+    with (
+        mosquitto(tmp_path, port),
+        listening(port, "+/+/counts") as heard,
+        device(tmp_path, port, 500, drain_per_s=10) as sender,
+    ):
+        sender.until(lambda: len(heard) >= 25, "some of the backlog")
+        sender.spool.add(counts(1000, 77))
+        sender.until(lambda: any(b":77" in payload for _, payload, _ in heard), "the new window")
+        assert len(heard) < 150
+        starts = [decode(payload, Counts).start for _, payload, _ in heard if b":77" not in payload]
+        assert starts == sorted(starts)
+
+
+def test_a_backlog_goes_out_at_its_pace():
+    """Ten a second on the average, never more than fit in flight."""
+    pace, sent = Pace(10.0), []
+    for tick in range(100):
+        now = tick / 10
+        allowed = pace.most(20, now)
+        pace.spend(allowed)
+        sent.append(allowed)
+    assert sent[0] == 20
+    assert max(sent[1:]) <= 2
+    assert sum(sent) == pytest.approx(20 + 99, abs=2)
