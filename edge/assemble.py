@@ -1,6 +1,7 @@
 """Settings -> the pipeline they describe, all that it opens closed at the end."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,13 +15,14 @@ from edge.admit import Gate
 from edge.bundle import Bundle
 from edge.capture import source
 from edge.classify import Classifier
-from edge.clock import boot_id, floor, now
+from edge.clock import boot_id, floor, kernel_boot, now
 from edge.condition import Condition
 from edge.detect import Detector
 from edge.health import Watch
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity, published
 from edge.settings import File, Settings
+from edge.settle import Settler
 from edge.tally import Tally
 from edge.track import Tracker
 
@@ -81,7 +83,13 @@ def pipeline(
             Tally(expressions.card.labels, settings.tally.window_s, camera.start, first),
             waiting,
             publisher,
-            stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
+            Settler(
+                stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
+                camera.clock,
+                kernel_boot(),
+                settings.spool.unsynced_hold_h * 3600,
+                time.monotonic,
+            ),
             report,
             alive,
             settings.detect.every,

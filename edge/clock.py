@@ -4,6 +4,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Protocol
 
 from contract.message import Clock as State
@@ -82,6 +83,11 @@ def is_synchronised() -> bool:
     buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
     state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
     return state not in (TIME_ERROR, -1)
+
+
+def kernel_boot() -> str:
+    """The random id of this start of the kernel: as long as it is the same, so is the monotonic clock."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def boot_id() -> str:

@@ -18,6 +18,7 @@ from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
 from edge.publish import Identity, Printer, Publisher
+from edge.settle import Settler
 from edge.spool import Spool
 from edge.tally import Tally
 from edge.track import Tracker, Tracks
@@ -40,14 +41,14 @@ class Pipeline:
     tally: Tally
     spool: Spool
     publisher: Publisher | Printer
-    stamp: Callable[[Window], Counts]
+    settler: Settler
     report: Callable[[Watch], None]
     alive: Callable[[], None]
     every: int = 1
     watch: Watch = field(default_factory=Watch)
     condition: Condition = field(default_factory=Condition)
     _index: int = 0
-    _unspooled: deque[Counts] = field(default_factory=lambda: deque(maxlen=UNSPOOLED))
+    _unspooled: deque[Window] = field(default_factory=lambda: deque(maxlen=UNSPOOLED))
 
     def run(self) -> None:
         """Until the source ends. A file that is cut off counts as far as it goes; then its ClipError is raised."""
@@ -113,11 +114,12 @@ class Pipeline:
 
     def _deliver(self, windows: list[Window]) -> None:
         """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here."""
-        self._unspooled.extend(self.stamp(window) for window in windows)
+        self._unspooled.extend(windows)
         try:
             while self._unspooled:
-                self.spool.add(self._unspooled[0])
+                self.settler.add(self._unspooled[0], self.spool)
                 self._unspooled.popleft()
+            self.settler.settle(self.spool)
             self.publisher.pump(self.spool)
             if self.watch.due():
                 self.report(self.watch)

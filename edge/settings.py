@@ -145,6 +145,9 @@ class SpoolSettings(Strict, frozen=True, kw_only=True):
     path: str = "facetally-spool.sqlite"
     max_days: Annotated[float, Meta(gt=0)] = 60.0
     max_mb: Annotated[float, Meta(ge=1)] = 64.0
+    unsynced_hold_h: Annotated[float, Meta(ge=0)] = 6.0
+    """Windows from before the clock was synchronised wait so many hours for it; then they go out as ``unsynced``. 0 on
+    a device whose network has no time server."""
 
 
 class Settings(Strict, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,8 +19,23 @@ from edge.release import join, may_leave
 log = logging.getLogger("edge.spool")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS ready (number INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS early (number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, start REAL NOT NULL,
+    end REAL NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS held (one INTEGER PRIMARY KEY CHECK (one = 1), payload BLOB NOT NULL);
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A window from before the clock was synchronised: the kernel's boot in which its monotonic seconds count, and the
+    message as the wall clock had it then.
+    """
+
+    boot: str
+    start: float
+    end: float
+    counts: Counts
+    number: int = 0
 
 
 class Spool:
@@ -33,16 +49,42 @@ class Spool:
     def add(self, counts: Counts) -> None:
         """Take a finished window, its ``seq`` still open; on disk when this returns. SpoolError if the disk refuses."""
         with _translated("add a window"), self._database:
-            held = self._held()
-            joined = join(held, counts) if held else counts
-            if not may_leave(joined):
-                self._database.execute("INSERT OR REPLACE INTO held VALUES (1, ?)", (encode(joined),))
-                return
-            ready = encode(msgspec.structs.replace(joined, seq=self._seq))
-            self._database.execute("DELETE FROM held")
-            self._database.execute("INSERT INTO ready (payload) VALUES (?)", (ready,))
-            self._drop_oldest()
-        self._seq += 1
+            left = self._add(counts)
+        self._seq += left
+
+    def add_early(self, early: Early) -> None:
+        """Take a window from before the clock was synchronised; on disk when this returns."""
+        row = (early.boot, early.start, early.end, encode(early.counts))
+        with _translated("add an early window"), self._database:
+            self._database.execute("INSERT INTO early (boot, start, end, payload) VALUES (?, ?, ?, ?)", row)
+
+    def early(self) -> list[Early]:
+        """The windows that wait for the clock, oldest first."""
+        with _translated("read"):
+            rows = self._database.execute("SELECT number, boot, start, end, payload FROM early ORDER BY number")
+            return [
+                Early(boot, start, end, decode(payload, Counts), number) for number, boot, start, end, payload in rows
+            ]
+
+    def settle(self, early: Early, counts: Counts) -> None:
+        """An early window has got its time for good: it goes on as ``counts``, once."""
+        with _translated("settle an early window"), self._database:
+            self._database.execute("DELETE FROM early WHERE number = ?", (early.number,))
+            left = self._add(counts)
+        self._seq += left
+
+    def _add(self, counts: Counts) -> int:
+        """Inside a transaction: join with what is held back, and hold or make ready; how many became ready."""
+        held = self._held()
+        joined = join(held, counts) if held else counts
+        if not may_leave(joined):
+            self._database.execute("INSERT OR REPLACE INTO held VALUES (1, ?)", (encode(joined),))
+            return 0
+        ready = encode(msgspec.structs.replace(joined, seq=self._seq))
+        self._database.execute("DELETE FROM held")
+        self._database.execute("INSERT INTO ready (payload) VALUES (?)", (ready,))
+        self._drop_oldest()
+        return 1
 
     def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
         """At most ``limit`` messages with a number above ``after`` and not among ``besides``, oldest first: number and
@@ -142,14 +184,17 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _forget_unreadable(database: sqlite3.Connection) -> None:
-    """A held window that is no message (an older or a newer version's) is dropped and said; the rest is sound."""
-    for (payload,) in database.execute("SELECT payload FROM held").fetchall():
-        try:
-            decode(payload, Counts)
-        except BadMessage as error:
-            log.error(line("held_unreadable", reason=error))
-            with database:
-                database.execute("DELETE FROM held")
+    """A held or early window that is no message (an older or a newer version's) is dropped and said; the rest is
+    sound.
+    """
+    for table, key in (("held", "one"), ("early", "number")):
+        for number, payload in database.execute(f"SELECT {key}, payload FROM {table}").fetchall():  # noqa: S608
+            try:
+                decode(payload, Counts)
+            except BadMessage as error:
+                log.error(line(f"{table}_unreadable", reason=error))
+                with database:
+                    database.execute(f"DELETE FROM {table} WHERE {key} = ?", (number,))  # noqa: S608
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from edge.errors import ClipError, SpoolError
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity
 from edge.settings import AdmitSettings, TrackSettings
+from edge.settle import Settler
 from edge.tally import Tally
 from edge.track import Tracker
 from edge.words import Expression, Frame, Missing, Window
@@ -35,6 +36,9 @@ class Kept:
         if self.full:
             raise SpoolError("spool: could not add a window: disk full")
         self.windows.append(window)
+
+    def early(self):
+        return []
 
     def pump(self, spool):
         self.pumped += 1
@@ -70,7 +74,7 @@ def wired(faces, items, window_s=60.0, **admit):
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
         kept,
-        stamp(ME, clock, Privacy(k=1), MODELS),
+        Settler(stamp(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
         condition=Condition(live=False),
