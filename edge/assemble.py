@@ -87,7 +87,7 @@ def pipeline(
                 stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
                 camera.clock,
                 kernel_boot(),
-                settings.spool.unsynced_hold_h * 3600,
+                0.0 if stream else settings.spool.unsynced_hold_h * 3600,
                 time.monotonic,
             ),
             report,

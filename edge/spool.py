@@ -61,9 +61,9 @@ class Spool:
     def early(self) -> list[Early]:
         """The windows that wait for the clock, oldest first."""
         with _translated("read"):
-            rows = self._database.execute("SELECT number, boot, start, end, payload FROM early ORDER BY number")
+            rows = self._database.execute("SELECT boot, start, end, payload, number FROM early ORDER BY number")
             return [
-                Early(boot, start, end, decode(payload, Counts), number) for number, boot, start, end, payload in rows
+                Early(boot, start, end, decode(payload, Counts), number) for boot, start, end, payload, number in rows
             ]
 
     def settle(self, early: Early, counts: Counts) -> None:
