@@ -8,7 +8,6 @@ bootstrap over pictures.
 
 import argparse
 import json
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,36 +16,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.yunet import YuNet, timed
 from contract.card import DetectorCard
 from edge import assemble, bundle
 from edge.detect import Detector, letterbox
-from edge.words import Face, Pixels
 from training import finding, scenes, score
 from training.finding import Shown
 from training.scenes import Scene
 
-LONG_SIDE = 320
 TIMED = 400
 """Pictures whose detection is timed, each by all detectors in turn."""
 RATES = (0.1, 0.3)
-
-
-class YuNet:
-    """`cv2.FaceDetectorYN` behind our words: grey pixels in, faces out, at its own overlap threshold of 0.3."""
-
-    def __init__(self, path: Path, threshold: float) -> None:
-        self._detector = cv2.FaceDetectorYN.create(str(path), "", (LONG_SIDE, LONG_SIDE), threshold, 0.3, 5000)
-
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
-        """As `edge.detect.Detector.detect`; the picture is shrunk to the long side at its own aspect."""
-        scale = LONG_SIDE / max(pixels.shape)
-        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-        fitted = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        self._detector.setInputSize(size)
-        _, rows = self._detector.detect(cv2.cvtColor(fitted, cv2.COLOR_GRAY2BGR))
-        if rows is None:
-            return ()
-        return tuple(Face(tuple((row[:4] / scale).tolist()), float(row[14])) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +88,6 @@ class Looks:
         false = finding.scores(self.shelves)
         allowed = int(rate * len(self.shelves) + 1e-9)
         return float(np.nextafter(false[allowed], 2)) if len(false) > allowed else finding.LOWEST
-
-
-def timed(peers: Sequence[Peer], pictures: Sequence[Pixels]) -> dict[str, list[float]]:
-    """Milliseconds of each picture, by detector; all detectors see a picture before the next one comes."""
-    times: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    for pixels in pictures:
-        for peer in peers:
-            begin = time.perf_counter()
-            peer.used(pixels)
-            times[peer.name].append((time.perf_counter() - begin) * 1000)
-    return times
 
 
 @dataclass(slots=True)
@@ -212,7 +181,7 @@ def main() -> None:
     result.add("file, kB", {peer.name: peer.kilobytes for peer in peers}, ".0f")
     for peer in ours:
         pictures = [letterbox(scene.pixels, peer.size)[0] for scene in held[:TIMED]]
-        times = timed([peer, peers[-1]], pictures)
+        times = timed({each.name: each.used for each in (peer, peers[-1])}, pictures)
         result.add(
             f"ms, {peer.size[1]}x{peer.size[0]}, median", {key: float(np.median(each)) for key, each in times.items()}
         )

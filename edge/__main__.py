@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facetally-edge", description="Counts apparent facial expressions, on the device that sees the faces."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|check|try")
+    commands = parser.add_subparsers(required=True, metavar="run|check|try|bench")
     run = commands.add_parser("run", help="count what a camera or a file shows, and publish it")
     check = commands.add_parser("check", help="say what of a configuration works on this device")
     for command in (run, check):
@@ -64,9 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     tryout.add_argument("--crops", action="store_true", help="each picture is one cropped face already")
     tryout.add_argument("--detect-only", action="store_true", help="faces without expressions")
     tryout.add_argument("--min-score", type=_share, metavar="S", help="the detector's threshold, 0 to 1")
-    tryout.add_argument("--detector", metavar="CARD", help="card of another detector bundle")
-    tryout.add_argument("--classifier", metavar="CARD", help="card of another classifier bundle")
     tryout.set_defaults(do=_try)
+    bench = commands.add_parser("bench", help="time each stage on this device, beside the bare networks")
+    bench.add_argument("path", metavar="PATH", help="video, animation or folder of pictures")
+    for command in (tryout, bench):
+        command.add_argument("--detector", metavar="CARD", help="card of another detector bundle")
+        command.add_argument("--classifier", metavar="CARD", help="card of another classifier bundle")
+    bench.set_defaults(do=_bench)
     return parser
 
 
@@ -138,6 +142,17 @@ def _try(chosen: argparse.Namespace) -> int:
         else:
             faces = ", ".join(_words(face) for face in row["faces"])
             print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
+    return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    import cv2  # noqa: PLC0415
+
+    from edge import assemble, bench  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    faces, expressions = assemble.detector_bundle(chosen.detector), assemble.classifier_bundle(chosen.classifier)
+    print(bench.table(bench.measure(chosen.path, faces, expressions)))
     return 0
 
 

@@ -402,3 +402,19 @@ def test_check_of_a_bad_bundle_goes_on(command, config, tmp_path):
     failed = [line.removeprefix("FAILED  ") for line in out if line.startswith("FAILED")]
     assert [line.split(": ")[0] for line in failed] == ["detector", "camera", "broker"]
     assert "sha256" in failed[0]
+
+
+def test_bench_times_every_stage(tmp_path):
+    """A row for each stage and each network, and the sum of a frame is that of its stages."""
+    from edge import assemble, bench
+
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    for at in range(6):
+        cv2.imwrite(str(tmp_path / f"{at}.png"), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY))
+    times = bench.measure(str(tmp_path), assemble.detector_bundle(), assemble.classifier_bundle())
+    assert set(times.values) == {*bench.NETWORKS, *bench.STAGES}
+    assert {len(each) for each in times.values.values()} == {3}
+    assert 0 < times.glue_ms() < times.frame_ms()
+    total = sum(sum(times.values[name]) for name in bench.STAGES)
+    assert times.frame_ms() == pytest.approx(total / 3)
+    assert bench.table(times).splitlines()[-1].startswith("resident memory: ")
