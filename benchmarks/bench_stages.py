@@ -1,7 +1,7 @@
 """What is spent around the two networks, beside YuNet's time on the same frames in the same run.
 
-``python -m benchmarks.bench_stages [--clip PATH] [--yunet FILE.onnx]``: the table of `facetally-edge bench`, one thread;
-and the glue (all stages less the two networks) as a share of YuNet's time at the long side of 320.
+``python -m benchmarks.bench_stages [--clip PATH] [--yunet FILE.onnx]``: the table of `facetally-edge bench`, one
+thread; and the glue (all stages less the two networks) as a share of YuNet's time at the long side of 320.
 """
 
 import argparse

@@ -1,9 +1,11 @@
 """What the daemon notices of itself -> a health message once a minute."""
 
 import resource
+import shutil
+import subprocess
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +19,9 @@ from edge.spool import Spool
 
 EVERY_S = 60.0
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+VCGENCMD = ("vcgencmd", "get_throttled")
+NOW = 0b1111
+"""Of the firmware's bits, those that hold now: under-voltage, frequency capped, throttled, soft temperature limit."""
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ class Watch:
             oldest_unsent=oldest.start if oldest else None,
             memory_mb=round(resident_mb(), 1),
             temperature_c=temperature_c(),
-            throttled=None,
+            throttled=throttled(),
             clock=clock,
             versions={"facetally": metadata.version("facetally"), "runtime": runtime},
         )
@@ -86,4 +91,15 @@ def temperature_c() -> float | None:
     try:
         return int(THERMAL.read_text()) / 1000
     except (OSError, ValueError):
+        return None
+
+
+def throttled(command: Sequence[str] = VCGENCMD) -> bool | None:
+    """Whether a Raspberry Pi's firmware slows the processor now, for heat or for want of volts; None on other boards."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=2, check=True).stdout
+        return bool(int(said.partition("=")[2], 16) & NOW)
+    except (OSError, subprocess.SubprocessError, ValueError):
         return None

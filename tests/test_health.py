@@ -1,0 +1,24 @@
+"""What a device says of its own heat and volts."""
+
+import sys
+
+import pytest
+
+from edge.health import throttled
+
+
+@pytest.mark.parametrize(
+    ("said", "slowed"),
+    [("throttled=0x0", False), ("throttled=0x50000", False), ("throttled=0x50005", True), ("throttled=0x8", True)],
+)
+def test_what_held_before_does_not_hold_now(said, slowed):
+    """The firmware's upper bits are of the past, its lower ones of now."""
+    assert throttled((sys.executable, "-c", f"print({said!r})")) is slowed
+
+
+@pytest.mark.parametrize(
+    "command", [("no-such-command",), (sys.executable, "-c", "print('?')"), (sys.executable, "-c", "1/0")]
+)
+def test_boards_that_do_not_say_are_none(command):
+    """No tool, or one that gives no answer."""
+    assert throttled(command) is None
