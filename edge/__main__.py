@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facetally-edge", description="Counts apparent facial expressions, on the device that sees the faces."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|check|try|bench")
+    commands = parser.add_subparsers(required=True, metavar="run|check|try|bench|audit")
     run = commands.add_parser("run", help="count what a camera or a file shows, and publish it")
     check = commands.add_parser("check", help="say what of a configuration works on this device")
     for command in (run, check):
@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--stdout", action="store_true", help="print the messages; send nothing, spool nothing")
     run.set_defaults(do=_run)
     check.set_defaults(do=_check)
+    audit = commands.add_parser("audit", help="run the daemon on a clip and report every byte that leaves it")
+    audit.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
+    audit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as privacy.k=1")
+    audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder with people in it")
+    audit.set_defaults(do=_audit)
     tryout = commands.add_parser("try", help="show what the models see in pictures and clips")
     tryout.add_argument("paths", nargs="+", metavar="PATH", help="picture, folder of pictures, animation or video")
     tryout.add_argument("--json", action="store_true", help="one JSON object a picture")
@@ -143,6 +148,14 @@ def _try(chosen: argparse.Namespace) -> int:
             faces = ", ".join(_words(face) for face in row["faces"])
             print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
     return 0
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    from edge.audit import audit  # noqa: PLC0415
+
+    report = audit(chosen.config, chosen.set, chosen.clip)
+    print(report.text())
+    return 1 if report.violations else 0
 
 
 def _bench(chosen: argparse.Namespace) -> int:

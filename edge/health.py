@@ -95,7 +95,7 @@ def temperature_c() -> float | None:
 
 
 def throttled(command: Sequence[str] = VCGENCMD) -> bool | None:
-    """Whether a Raspberry Pi's firmware slows the processor now, for heat or for want of volts; None on other boards."""
+    """Whether a Raspberry Pi's firmware slows the processor now, for heat or volts; None on other boards."""
     if shutil.which(command[0]) is None:
         return None
     try:

@@ -55,9 +55,11 @@ def test_installer(tmp_path):
     compose(tmp_path / "people.mp4")
     printed = ""
     for command in commands("installer.md"):
+        if " audit " in command and not shutil.which("strace"):
+            continue
         done = run(command, tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-        printed = done.stdout
+        printed = done.stdout if "--stdout" in command else printed
         if "says that" in command:
             assert "missing key 'admit.staff_zones'" in done.stderr
     assert printed.count('"schema":1') == 1  # half a minute is one window
