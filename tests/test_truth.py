@@ -54,7 +54,7 @@ def facing(clip):
         person: np.column_stack(
             [np.interp(range(int(marks.frame.max()) + 1), marks.frame, marks[name]) for name in "xy"]
         )
-        for person, marks in rows[rows.clip == clip].groupby("person")
+        for person, marks in rows[rows["clip"] == clip].groupby("person")
     }
 
 
