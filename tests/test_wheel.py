@@ -51,3 +51,38 @@ def test_extra_installs_and_answers(wheel, tmp_path, extra, command, absent):
     if extra == "edge":
         loads = "from edge import assemble; assemble.detector_bundle(); assemble.classifier_bundle()"
         subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean, check=True)
+
+
+def install(folder, *arguments):
+    """systemd/install.sh with everything under a folder; nothing is started."""
+    script = ROOT / "systemd" / "install.sh"
+    environment = {**os.environ, "ROOT": str(folder), "PYTHON": sys.executable}
+    environment.pop("PYTHONPATH", None)
+    return subprocess.run([script, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
+    """Units, configuration and a daemon that answers; an edited configuration is kept, by undo too."""
+    config = tmp_path / "etc/facetally/edge.toml"
+    assert install(tmp_path, "edge", wheel).returncode == 0
+    assert config.read_text() == (ROOT / "systemd/edge.toml").read_text()
+    config.write_text("# mine\n")
+    again = install(tmp_path, "edge", wheel)
+    assert again.returncode == 0, again.stderr
+    assert config.read_text() == "# mine\n"
+    daemon = tmp_path / "opt/facetally/bin/facetally-edge"
+    assert subprocess.run([daemon, "--help"], capture_output=True, check=False).returncode == 0
+    assert (tmp_path / "etc/systemd/system/facetally-edge.service").is_file()
+    assert "Storage=volatile" in (tmp_path / "etc/systemd/journald.conf.d/facetally.conf").read_text()
+    assert install(tmp_path, "undo").returncode == 0
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["etc/facetally/edge.toml"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("edge",), ("edge", "no-such.whl"), ("everything",)])
+def test_the_installer_says_what_it_wants(tmp_path, arguments):
+    """Exit code 2 and its usage; nothing is touched."""
+    done = install(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert "usage: install.sh" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Installs facetally as a service on Raspberry Pi OS, JetPack, or another 64-bit Linux with systemd; or removes it again.
+#
+#   systemd/install.sh edge WHEEL          the daemon on a device
+#   systemd/install.sh collector WHEEL     the collector and its page
+#   systemd/install.sh undo                programs and units; configuration and data stay
+#
+# Run it as root, as often as you like: what is there is replaced, a configuration that you have edited never is.
+# ROOT=/some/folder puts everything under that folder and starts nothing (for images, and for the tests).
+set -euo pipefail
+
+ROOT="${ROOT:-}"
+HERE="$(cd "$(dirname "$0")" && pwd)"
+ENV="$ROOT/opt/facetally"
+ETC="$ROOT/etc/facetally"
+UNITS="$ROOT/etc/systemd/system"
+
+fail() { echo "install.sh: $*" >&2; exit 2; }
+live() { [ -z "$ROOT" ]; }
+
+python_for_us() {
+    local python
+    for python in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then echo "$python"; return; fi
+    done
+    fail "Python 3.10 or newer is needed (apt install python3 python3-venv)"
+}
+
+environment() { # --system-site-packages: picamera2 and libcamera come from apt only
+    local python; python="$(python_for_us)"
+    [ -x "$ENV/bin/python" ] || "$python" -m venv --system-site-packages "$ENV"
+    if [ "$1" = edge ] && [ -e /etc/nv_tegra_release ]; then # JetPack's own OpenCV has GStreamer, PyPI's has not
+        "$ENV/bin/python" -m pip install --quiet --upgrade --no-deps "$2"
+        "$ENV/bin/python" -m pip install --quiet msgspec paho-mqtt ai-edge-litert 'numpy<2'
+    else
+        "$ENV/bin/python" -m pip install --quiet --upgrade "$2[$1]"
+    fi
+}
+
+configuration() { # never over one that is there
+    install -d -m 0755 "$ETC"
+    if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0644 "$HERE/$1" "$ETC/$1"; fi
+}
+
+unit() {
+    install -d "$UNITS"
+    install -m 0644 "$HERE/$1" "$UNITS/$1"
+    if live; then systemctl daemon-reload; fi
+}
+
+edge() {
+    environment edge "$1"
+    configuration edge.toml
+    unit facetally-edge.service
+    install -d "$ROOT/etc/systemd/journald.conf.d" # the card is not written for log lines; `journalctl` shows this boot's
+    printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$ROOT/etc/systemd/journald.conf.d/facetally.conf"
+    echo "now edit $ETC/edge.toml (site, device, capture, staff_zones), then:"
+    echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
+}
+
+collector() {
+    environment collector "$1"
+    configuration collector.toml
+    if live; then id facetally >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally; fi
+    unit facetally-collector.service
+    unit facetally-web.service
+    echo "now edit $ETC/collector.toml, then: systemctl enable --now facetally-collector facetally-web"
+}
+
+undo() {
+    local name
+    for name in facetally-edge facetally-collector facetally-web; do
+        if live && [ -e "$UNITS/$name.service" ]; then systemctl disable --now "$name" || true; fi
+        rm -f "$UNITS/$name.service"
+    done
+    rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
+    rm -rf "$ENV"
+    if live; then systemctl daemon-reload; fi
+    echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"
+}
+
+live && [ "$(id -u)" != 0 ] && fail "must be root"
+case "${1:-}" in
+    edge | collector)
+        [ -f "${2:-}" ] || fail "usage: install.sh $1 WHEEL; '${2:-}' is no file"
+        "$1" "$(cd "$(dirname "$2")" && pwd)/$(basename "$2")" ;;
+    undo) undo ;;
+    *) fail "usage: install.sh edge|collector WHEEL, or install.sh undo" ;;
+esac
