@@ -32,6 +32,8 @@ MOST_REFUSED = 100
 LONGEST_WAIT_S = 60.0
 BACKOFF_S = 1.0
 SILENCE_S = 5.0
+DOUBLE, MOST_OTHERS = 3, 16
+"""Another boot heard of in so many of our connections is another unit; so many boots are remembered."""
 REFUSALS = 2
 """So many connections closed without a word, and the other version of MQTT is tried."""
 
@@ -77,6 +79,8 @@ class Publisher:
         self._failures = 0
         self._silent = 0
         self._refused: set[int] = set()
+        self._connections = 0
+        self._others: dict[str, set[int]] = {}
         self._said: str | None = None
         self.connected = False
         self._opened: float | None = None
@@ -191,6 +195,7 @@ class Publisher:
                 self._other_protocol()
             return
         self.connected, self._failures, self._opened = True, 0, None
+        self._connections += 1
         self._refused.clear()  # offer what a broker would not take once more to each new connection
         self._backlog = spool.newest()
         version = "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
@@ -249,8 +254,23 @@ class Publisher:
         except BadMessage as error:
             log.warning(line("bad_message", topic=self._topic("status"), reason=error))
             return
-        if status.state == "offline" and status.boot != self._identity.boot and self.connected:
+        if status.boot == self._identity.boot:
+            return
+        if status.state == "offline" and self.connected:
             self._status("online")
+        self._doubt_name(status.boot)
+
+    def _doubt_name(self, boot: str) -> None:
+        """An old start of ours is heard of once; who is heard of in several of our connections lives, and has our name:
+        a card that was copied. Said once.
+        """
+        heard = self._others.setdefault(boot, set())
+        if len(heard) < DOUBLE and self._connections not in heard:
+            heard.add(self._connections)
+            if len(heard) == DOUBLE:
+                log.error(line("device_id_shared", site=self._identity.site, device=self._identity.device, by=boot))
+        while len(self._others) > MOST_OTHERS:
+            del self._others[next(iter(self._others))]
 
     def _status(self, state: str) -> mqtt.MQTTMessageInfo:
         return self._client.publish(self._topic("status"), encode(self._state(state)), qos=1, retain=True)

@@ -424,3 +424,41 @@ def test_a_backlog_goes_out_at_its_pace():
     assert sent[0] == 20
     assert max(sent[1:]) <= 2
     assert sum(sent) == pytest.approx(20 + 99, abs=2)
+
+
+def test_two_units_with_one_name_are_said(tmp_path):
+    """A copied card: both take the session from each other, and both logs name the other's boot, once."""
+    port, wanted = free_port(), []
+    with mosquitto(tmp_path, port), lines_of("edge.publish") as said, ExitStack() as open_ones:
+        units = []
+        for seed, boot in enumerate((BOOT, OTHER_BOOT)):
+            spool = open_ones.enter_context(opened(tmp_path / boot, 10))
+            settings = PublishSettings(host="127.0.0.1", port=port)
+            unit = Publisher(settings, Identity("shop-1", "door", boot), MODEL, random.Random(seed))
+            open_ones.callback(unit.close)
+            units.append((unit, spool))
+            wanted.append(f"event=device_id_shared site=shop-1 device=door by={boot}")
+
+        def both() -> bool:
+            for unit, spool in units:
+                unit.pump(spool)
+            return all(line in said for line in wanted)
+
+        wait_until(both, "both have noticed", 60)
+        assert [said.count(line) for line in wanted] == [1, 1]
+
+
+def test_a_restart_is_no_other_unit(tmp_path):
+    """The status of the boot before, still retained when a daemon comes back, is no alarm."""
+    port = free_port()
+    with mosquitto(tmp_path, port), lines_of("edge.publish") as said:
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+        old = encode(Status(schema=1, state="online", boot=OTHER_BOOT))
+        client.publish(f"{ABOUT}/status", old, 1, retain=True).wait_for_publish(5)
+        client.disconnect()
+        client.loop_stop()
+        with device(tmp_path, port, 3) as sender:
+            sender.sends_all()
+        assert not any("device_id_shared" in line for line in said)
