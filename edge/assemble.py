@@ -18,7 +18,8 @@ from edge.classify import Classifier
 from edge.clock import boot_id, floor, kernel_boot, now
 from edge.condition import Condition
 from edge.detect import Detector
-from edge.health import Watch
+from edge.health import Watch, temperature_c
+from edge.heat import Governor
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity, published
 from edge.settings import File, Settings
@@ -46,6 +47,10 @@ def first_window_s(begin: datetime, window_s: float) -> float:
     """How long a window that begins now lasts, so that the next begins on the grid; a scrap is joined to the next."""
     left = window_s - (begin - floor(begin, window_s)).total_seconds()
     return left if left >= SHORTEST_SHARE * window_s else left + window_s
+
+
+def nothing() -> None:
+    """The temperature while a file is replayed, which must count the same each time."""
 
 
 @contextmanager
@@ -94,4 +99,5 @@ def pipeline(
             alive,
             settings.detect.every,
             condition=Condition(live=not isinstance(settings.capture, File)),
+            governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
         )

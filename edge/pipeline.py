@@ -17,6 +17,7 @@ from edge.condition import BLIND, Condition
 from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
+from edge.heat import Governor
 from edge.publish import Identity, Printer, Publisher
 from edge.settle import Settler
 from edge.spool import Spool
@@ -47,6 +48,7 @@ class Pipeline:
     every: int = 1
     watch: Watch = field(default_factory=Watch)
     condition: Condition = field(default_factory=Condition)
+    governor: Governor = field(default_factory=lambda: Governor(lambda: None))
     _index: int = 0
     _unspooled: deque[Window] = field(default_factory=lambda: deque(maxlen=UNSPOOLED))
 
@@ -85,8 +87,11 @@ class Pipeline:
         if wrong:
             self.tally.note(wrong)
         self.watch.frame()
+        factor = self.governor.update(frame.time)
+        if factor > 1:
+            self.tally.note("hot")
         self._index += 1
-        if (self._index - 1) % self.every:
+        if (self._index - 1) % (self.every * factor):
             return windows
         with self.watch.stage("detect"):
             faces = self.detector.detect(frame.pixels)

@@ -13,6 +13,7 @@ from edge.capture import Source
 from edge.clock import MonotonicClock, ReplayClock, boot_id, floor, is_synchronised, rounded
 from edge.condition import Condition
 from edge.errors import ClipError, SpoolError
+from edge.heat import Governor
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity
 from edge.settings import AdmitSettings, TrackSettings
@@ -280,3 +281,15 @@ def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
     pipeline.alive = lambda: said.append(True)
     pipeline.run()
     assert len(said) == 3
+
+
+def test_heat_makes_it_look_at_fewer_frames_and_say_so():
+    """At 80 degrees, one in two, four and then eight frames; the visit is still one, the window says ``hot``."""
+    looked = []
+    faces = Faces(lambda time: looked.append(time) or ([face(320, 240)] if 200 <= time <= 230 else []))
+    pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 300)), window_s=60.0)
+    pipeline.governor = Governor(lambda: 80.0)
+    pipeline.run()
+    assert 370 <= len(looked) <= 760  # of 3,000
+    assert sum(window.visits["happiness"] for window in kept.windows) == 1
+    assert {window.degraded for window in kept.windows} == {("hot",)}
