@@ -1,6 +1,16 @@
 """What holds for all tests."""
 
+import logging
 import os
+import signal
+
+import cv2
+import numpy as np
+import pytest
+from commands import CONFIG
+from drawings import RECIPE, draw_cache, train
+
+from edge.__main__ import main
 
 os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
 """Debian puts Mosquitto where only root looks."""
@@ -25,3 +35,72 @@ def pytest_sessionfinish(session):
     if os.environ.get("FACETALLY_CI") and os.environ.get("FACETALLY_DATA") and _skipped:
         print(f"\nskipped, which CI must not: {', '.join(_skipped)}")
         session.exitstatus = 1
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs a command in this process: exit code, lines of stdout, lines of stderr."""
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err.splitlines()
+
+    yield run
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="session")
+def astronaut():
+    """Eileen Collins (NASA), grey (512, 512): a smiling face whose middle is near (224, 115), a hand high."""
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    return cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+
+
+@pytest.fixture(scope="session")
+def portrait(tmp_path_factory):
+    """A picture file of the same, in colour."""
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    path = tmp_path_factory.mktemp("pictures") / "portrait.png"
+    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip(portrait, tmp_path_factory):
+    """Five seconds in which the smiling face passes once from left to right, and stays for a second."""
+    path = tmp_path_factory.mktemp("clips") / "walk.avi"
+    head = cv2.imread(str(portrait))[:260, 100:360]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480))
+    assert writer.isOpened()
+    for index in range(50):
+        frame = np.full((480, 640, 3), 120, np.uint8)
+        left = [*range(-260, 190, 30), *[190] * 10, *range(190, 640, 30)][index] if index < 40 else 640
+        low, high = max(left, 0), min(left + 260, 640)
+        frame[100:360, low:high] = head[:, low - left : high - left]
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A run trained in one go: other categories, from the command line."""
+    run = tmp_path_factory.mktemp("run")
+    draw_cache(run / "cache.npz")
+    (run / "mood.toml").write_text(RECIPE)
+    train(run, run / "mood.toml")
+    return run

@@ -6,21 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+from commands import SMALLEST
 
 from edge.packets import CONNECT, PUBLISH, Reader
 from edge.strace import calls
 
 ROOT = Path(__file__).parent.parent
 needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-CONFIG = """\
-site = "shop-1"
-device = "door"
-[capture]
-source = "v4l2"
-[admit]
-staff_zones = []
-"""
 PLANT = """\
 import edge.detect
 detect = edge.detect.Detector.detect
@@ -53,18 +47,16 @@ LEAKS = {
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
+def clip(astronaut, tmp_path_factory):
     """Six frames with a face in each."""
-    cv2 = pytest.importorskip("cv2")
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
     folder = tmp_path_factory.mktemp("clip")
     for at in range(6):
-        cv2.imwrite(str(folder / f"{at}.png"), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY))
+        cv2.imwrite(str(folder / f"{at}.png"), astronaut)
     return folder
 
 
 def audit(folder, clip, **environment):
-    (folder / "edge.toml").write_text(CONFIG)
+    (folder / "edge.toml").write_text(SMALLEST)
     command = [sys.executable, "-m", "edge", "audit", "--config", str(folder / "edge.toml"), str(clip)]
     environment = {**os.environ, **environment}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -17,12 +17,6 @@ def bundle():
     return classifier_bundle()
 
 
-@pytest.fixture(scope="module")
-def portrait():
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
-    return cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
-
-
 def with_card(bundle, **changes):
     """The shipped classifier under a card with other limits."""
     return Classifier(Bundle(msgspec.structs.replace(bundle.card, **changes), bundle.model))
@@ -38,62 +32,62 @@ def test_softmax_sums_to_one_and_does_not_overflow():
     assert given[1] == pytest.approx([np.e / (np.e + 1), 0, 0, 1 / (np.e + 1)])
 
 
-def test_portrait_is_happy(bundle, portrait):
+def test_portrait_is_happy(bundle, astronaut):
     """The whole way on a real face: found, cut out, classified, good enough for a verdict."""
-    faces = Detector(detector_bundle()).detect(portrait)
-    (look,) = Classifier(bundle).classify(portrait, faces)
+    faces = Detector(detector_bundle()).detect(astronaut)
+    (look,) = Classifier(bundle).classify(astronaut, faces)
     assert bundle.card.labels[int(np.argmax(look.probabilities))] == "happiness"
     assert look.good
     assert sum(look.probabilities) == pytest.approx(1)
 
 
-def test_one_expression_a_face_in_their_order(bundle, portrait):
+def test_one_expression_a_face_in_their_order(bundle, astronaut):
     """A batch of faces gives what each gives alone, and nobody nothing."""
     classifier = Classifier(bundle)
     faces = [face(224, 115, 110), face(60, 400, 80), face(300, 300, 60), face(500, 20, 90)]
-    together = classifier.classify(portrait, faces)
-    assert together == tuple(look for each in faces for look in classifier.classify(portrait, [each]))
+    together = classifier.classify(astronaut, faces)
+    assert together == tuple(look for each in faces for look in classifier.classify(astronaut, [each]))
     assert len({look.probabilities for look in together}) == 4
-    assert classifier.classify(portrait, faces[::-1]) == together[::-1]
-    assert classifier.classify(portrait, []) == ()
+    assert classifier.classify(astronaut, faces[::-1]) == together[::-1]
+    assert classifier.classify(astronaut, []) == ()
 
 
-def test_small_face_is_no_verdict(bundle, portrait):
+def test_small_face_is_no_verdict(bundle, astronaut):
     """By its longer side in the frame, not by the size it is blown up to."""
     classifier = with_card(bundle, min_face_px=100, unknown_below=0.0)
-    looks = classifier.classify(portrait, [face(224, 115, 99), face(224, 115, 100)])
+    looks = classifier.classify(astronaut, [face(224, 115, 99), face(224, 115, 100)])
     assert [look.good for look in looks] == [False, True]
 
 
-def test_uncertain_face_is_no_verdict(bundle, portrait):
+def test_uncertain_face_is_no_verdict(bundle, astronaut):
     """The largest probability decides."""
-    certain = max(Classifier(bundle).classify(portrait, [face(224, 115, 110)])[0].probabilities)
+    certain = max(Classifier(bundle).classify(astronaut, [face(224, 115, 110)])[0].probabilities)
     for below, good in ((certain - 0.001, True), (min(1.0, certain + 0.001), False)):
-        (look,) = with_card(bundle, unknown_below=below).classify(portrait, [face(224, 115, 110)])
+        (look,) = with_card(bundle, unknown_below=below).classify(astronaut, [face(224, 115, 110)])
         assert look.good is good
 
 
-def test_blurred_face_is_no_verdict(bundle, portrait):
+def test_blurred_face_is_no_verdict(bundle, astronaut):
     """Where the card sets a limit; 0 switches it off."""
-    blurred = cv2.GaussianBlur(portrait, (0, 0), 12)
+    blurred = cv2.GaussianBlur(astronaut, (0, 0), 12)
     strict, lax = (with_card(bundle, unknown_below=0.0, min_sharpness=limit) for limit in (30.0, 0.0))
-    sights = [portrait, blurred]
+    sights = [astronaut, blurred]
     assert [strict.classify(pixels, [face(224, 115, 110)])[0].good for pixels in sights] == [True, False]
     assert [lax.classify(pixels, [face(224, 115, 110)])[0].good for pixels in sights] == [True, True]
 
 
-def test_temperature_softens(bundle, portrait):
+def test_temperature_softens(bundle, astronaut):
     """A higher temperature changes how sure an answer is, not which it is."""
-    sure, calm = (with_card(bundle, temperature=t).classify(portrait, [face(224, 115, 110)])[0] for t in (0.5, 5.0))
+    sure, calm = (with_card(bundle, temperature=t).classify(astronaut, [face(224, 115, 110)])[0] for t in (0.5, 5.0))
     assert np.argmax(sure.probabilities) == np.argmax(calm.probabilities)
     assert max(sure.probabilities) > max(calm.probabilities)
 
 
-def test_crops_of_any_size_are_fitted(bundle, portrait):
+def test_crops_of_any_size_are_fitted(bundle, astronaut):
     """Pictures that are faces already: any size, each its own answer, the size gate by the picture's."""
-    crop = portrait[60:171, 170:281]
+    crop = astronaut[60:171, 170:281]
     tiny = cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA)
-    whole, small, wide = Classifier(bundle).classify_crops([crop, tiny, portrait[60:171, 100:400]])
+    whole, small, wide = Classifier(bundle).classify_crops([crop, tiny, astronaut[60:171, 100:400]])
     assert bundle.card.labels[int(np.argmax(whole.probabilities))] == "happiness"
     assert whole.good
     assert not small.good

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_receive import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from test_store import SEVEN, put, window
 
 from collector.rows import FIXED

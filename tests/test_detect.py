@@ -2,7 +2,6 @@
 
 import random
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,13 +12,6 @@ from edge.detect import Detector, cells, clip, decode, letterbox, suppress
 @pytest.fixture(scope="module")
 def bundle():
     return detector_bundle()
-
-
-@pytest.fixture(scope="module")
-def portrait():
-    """Eileen Collins (NASA): a smiling face whose middle is near (224, 115), a hand high."""
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
-    return cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +133,9 @@ def around(face, x, y):
     return left < x < left + width and top < y < top + height
 
 
-def test_face_of_the_portrait_is_found(bundle, portrait):
+def test_face_of_the_portrait_is_found(bundle, astronaut):
     """One face, where it is, with eyes above the mouth and the person's right eye on the left."""
-    (face,) = Detector(bundle).detect(portrait)
+    (face,) = Detector(bundle).detect(astronaut)
     assert around(face, 224, 115)
     assert 60 < face.size < 180
     assert Detector(bundle).threshold <= face.score <= 1
@@ -154,11 +146,11 @@ def test_face_of_the_portrait_is_found(bundle, portrait):
 
 
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (128, 30), (60, 0), (0, 200)])
-def test_found_face_is_in_pixels_of_the_frame(bundle, portrait, across, down):
+def test_found_face_is_in_pixels_of_the_frame(bundle, astronaut, across, down):
     """In a larger frame of another aspect the same face is found as much further right and down as the picture is."""
-    (alone,) = Detector(bundle).detect(portrait)
+    (alone,) = Detector(bundle).detect(astronaut)
     frame = np.zeros((512 + down, 512 + across), np.uint8)
-    frame[down:, across:] = portrait
+    frame[down:, across:] = astronaut
     (face,) = Detector(bundle).detect(frame)
     assert face.centre == pytest.approx((alone.centre[0] + across, alone.centre[1] + down), abs=8)
     assert face.size == pytest.approx(alone.size, rel=0.15)
@@ -170,10 +162,10 @@ def test_nobody_is_in_an_even_picture(bundle, level):
     assert Detector(bundle).detect(np.full((480, 640), level, np.uint8)) == ()
 
 
-def test_threshold_decides_how_many(bundle, portrait):
+def test_threshold_decides_how_many(bundle, astronaut):
     """Lower finds more, best first; one finds none."""
     scores = {
-        threshold: [face.score for face in Detector(bundle, threshold).detect(portrait)] for threshold in (0, 0.3, 1)
+        threshold: [face.score for face in Detector(bundle, threshold).detect(astronaut)] for threshold in (0, 0.3, 1)
     }
     assert len(scores[0]) > len(scores[0.3]) >= 1
     assert scores[1] == []

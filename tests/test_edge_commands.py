@@ -1,11 +1,7 @@
 """``facetally-edge``: what it prints, and exit code 2 with one line for whatever is wrong."""
 
-import json
-import logging
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -14,85 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_receive import free_port, mosquitto, needs_mosquitto
+from brokers import free_port, mosquitto, needs_mosquitto
+from commands import CONFIG, ROOT, one_line, windows
 
-from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Counts, decode
 from edge.__main__ import main
 from edge.bundle import SHIPPED
-
-ROOT = Path(__file__).parents[1]
-CONFIG = """
-site = "shop-1"
-device = "door"
-[capture]
-source = "v4l2"
-[admit]
-staff_zones = []
-[privacy]
-k = 1
-[tally]
-window_s = 2
-"""
-
-
-@pytest.fixture
-def command(capsys):
-    """Runs a command in this process: exit code, lines of stdout, lines of stderr."""
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*arguments):
-        capsys.readouterr()
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out.splitlines(), captured.err.splitlines()
-
-    yield run
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
-    for number, handler in signals.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / "edge.toml"
-    path.write_text(CONFIG)
-    return path
-
-
-@pytest.fixture(scope="module")
-def portrait(tmp_path_factory):
-    """A picture file of a smiling face in the upper half."""
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
-    path = tmp_path_factory.mktemp("pictures") / "portrait.png"
-    cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
-    return path
-
-
-@pytest.fixture(scope="module")
-def clip(portrait, tmp_path_factory):
-    """Five seconds in which the smiling face passes once from left to right, and stays for a second."""
-    path = tmp_path_factory.mktemp("clips") / "walk.avi"
-    head = cv2.imread(str(portrait))[:260, 100:360]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480))
-    assert writer.isOpened()
-    for index in range(50):
-        frame = np.full((480, 640, 3), 120, np.uint8)
-        left = [*range(-260, 190, 30), *[190] * 10, *range(190, 640, 30)][index] if index < 40 else 640
-        low, high = max(left, 0), min(left + 260, 640)
-        frame[100:360, low:high] = head[:, low - left : high - left]
-        writer.write(frame)
-    writer.release()
-    return path
-
-
-def one_line(errors):
-    """The last line, which is the message: no traceback is before it."""
-    assert not any("Traceback" in line for line in errors)
-    assert errors[-1].startswith("facetally-edge: ")
-    return errors[-1].removeprefix("facetally-edge: ")
 
 
 def bundle_with_wrong_hash(folder):
@@ -172,144 +94,6 @@ def test_every_command_explains_itself(name, capsys):
             main(arguments)
         assert error.value.code == 0
         assert name in capsys.readouterr().out
-
-
-def rows(out):
-    return [json.loads(line) for line in out]
-
-
-def test_try_prints_one_object_a_picture(command, portrait):
-    """Exactly the keys of the design; the smile is found and named."""
-    status, out, _ = command("try", "--json", portrait)
-    (row,) = rows(out)
-    assert status == 0
-    assert list(row) == ["image", "width", "height", "faces"]
-    assert (row["image"], row["width"], row["height"]) == (str(portrait), 512, 512)
-    (face,) = row["faces"]
-    assert list(face) == ["box", "score", "expression", "probabilities"]
-    left, top, width, height = face["box"]
-    assert left < 224 < left + width
-    assert top < 115 < top + height
-    assert 0 < face["score"] <= 1
-    assert face["expression"] == "happiness"
-    assert tuple(face["probabilities"]) == EXPRESSIONS
-    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
-
-
-def test_try_keeps_the_order_of_its_input(command, portrait, tmp_path):
-    """Pictures as they are given, a folder's by name, a clip's frames by number."""
-    for name in ("b.png", "a.png"):
-        cv2.imwrite(str(tmp_path / name), np.zeros((20, 30), np.uint8))
-    status, out, _ = command("try", "--json", "--detect-only", tmp_path / "b.png", portrait, tmp_path)
-    assert status == 0
-    assert [row["image"] for row in rows(out)] == [
-        str(tmp_path / "b.png"), str(portrait), str(tmp_path / "a.png"), str(tmp_path / "b.png"),
-    ]  # fmt: skip
-    assert [(row["width"], row["height"], row["faces"]) for row in rows(out)[2:]] == [(30, 20, [])] * 2
-
-
-def test_try_on_a_clip_numbers_its_frames(command, clip):
-    """Every frame is a picture, named ``PATH#index``."""
-    _, out, _ = command("try", "--json", "--detect-only", clip)
-    assert [row["image"] for row in rows(out)] == [f"{clip}#{index}" for index in range(50)]
-    assert any(row["faces"] for row in rows(out))
-
-
-def test_try_detect_only_leaves_the_expression_out(command, portrait):
-    """Box and score, and nothing of the face."""
-    _, out, _ = command("try", "--json", "--detect-only", portrait)
-    (face,) = rows(out)[0]["faces"]
-    assert list(face) == ["box", "score"]
-
-
-def test_try_min_score_lowers_and_raises(command, portrait):
-    """The detector's threshold, 0 to 1."""
-    counted = {}
-    for score in ("0", "0.4", "1"):
-        _, out, _ = command("try", "--json", "--detect-only", "--min-score", score, portrait)
-        scores = [face["score"] for face in rows(out)[0]["faces"]]
-        assert all(each >= float(score) - 1e-3 for each in scores)
-        counted[score] = len(scores)
-    assert counted["0"] > counted["0.4"] >= 1
-    assert counted["1"] == 0
-
-
-def test_try_crops_takes_each_picture_as_a_face(command, portrait, tmp_path):
-    """One face without a box, probabilities over all labels, and always a label: never ``unknown``."""
-    cv2.imwrite(str(tmp_path / "a.png"), cv2.imread(str(portrait))[60:171, 170:281])
-    cv2.imwrite(str(tmp_path / "b.png"), np.full((10, 12), 128, np.uint8))
-    status, out, _ = command("try", "--json", "--crops", tmp_path)
-    assert status == 0
-    faces = [face for row in rows(out) for face in row["faces"]]
-    assert len(faces) == len(rows(out)) == 2
-    assert [face["box"] for face in faces] == [None, None]
-    assert faces[0]["expression"] == "happiness"
-    assert faces[1]["expression"] in EXPRESSIONS
-    assert all(tuple(face["probabilities"]) == EXPRESSIONS for face in faces)
-
-
-def test_try_calls_a_face_without_a_verdict_unknown(command, portrait, tmp_path):
-    """A face too small for a verdict has probabilities all the same."""
-    card = json.loads((SHIPPED / "expression.json").read_bytes()) | {"min_face_px": 400}
-    (tmp_path / "strict.json").write_text(json.dumps(card))
-    shutil.copy(SHIPPED / "expression.tflite", tmp_path / "strict.tflite")
-    _, out, _ = command("try", "--json", "--classifier", tmp_path / "strict.json", portrait)
-    (face,) = rows(out)[0]["faces"]
-    assert face["expression"] == UNKNOWN
-    assert tuple(face["probabilities"]) == EXPRESSIONS
-
-
-def test_try_in_words(command, portrait, tmp_path):
-    """Without ``--json``, a line that a person reads."""
-    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((20, 30), np.uint8))
-    _, out, _ = command("try", portrait, tmp_path / "empty.png")
-    assert "512x512  happiness " in out[0]
-    assert out[1] == f"{tmp_path / 'empty.png'}  30x20  no face"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("none.png", None, "none.png: no such file"),
-        ("bad.png", b"not a picture", "bad.png: not a picture"),
-        ("bad.mp4", b"not a video", "bad.mp4: "),
-        ("none.mp4", None, "none.mp4: no such file"),
-        ("folder", "folder", "folder: no pictures"),
-    ],
-)
-def test_unreadable_picture_in_try(command, portrait, tmp_path, name, content, says):
-    """What came before is printed; then the file is named, and the exit code is 2."""
-    if content == "folder":
-        (tmp_path / name).mkdir()
-    elif content is not None:
-        (tmp_path / name).write_bytes(content)
-    status, out, errors = command("try", "--json", "--detect-only", portrait, tmp_path / name, portrait)
-    assert (status, len(out)) == (2, 1)
-    assert says in one_line(errors)
-
-
-def test_try_cannot_do_both(command, portrait):
-    """Crops have faces already."""
-    status, _, errors = command("try", "--crops", "--detect-only", portrait)
-    assert (status, len(errors)) == (2, 1)
-    assert "choose one" in one_line(errors)
-
-
-def test_reader_that_goes_away_is_no_crash(portrait, tmp_path):
-    """``facetally-edge try --json FOLDER | head -1`` ends quietly."""
-    for index in range(400):
-        os.link(portrait, tmp_path / f"{index}.png")
-    arguments = [sys.executable, "-m", "edge", "try", "--json", "--detect-only", tmp_path]
-    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline().startswith('{"image"')
-        process.stdout.close()
-        errors = process.stderr.read()
-    assert process.returncode == 141
-    assert "Error" not in errors
-
-
-def windows(out):
-    return [decode(line.encode(), Counts) for line in out]
 
 
 def test_run_counts_the_clip_the_same_each_time(command, config, clip):

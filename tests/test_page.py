@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from test_receive import free_port, wait_until
+from brokers import free_port, wait_until
 from test_store import SEVEN, put, window
 
 from collector.devices import Device, Devices

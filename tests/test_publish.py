@@ -5,115 +5,22 @@ import json
 import random
 import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
-from fakes import MODEL, counts, lines_of, only_mqtt_311
+from brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from fakes import MODEL, counts, lines_of
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion
+from publishing import ABOUT, BOOT, ME, OTHER_BOOT, device, listening, minutes, retained, states
 from test_message import MESSAGES
-from test_receive import free_port, mosquitto, needs_mosquitto, wait_until
 
-from contract.errors import SettingsError
 from contract.message import Counts, Model, Status, decode, encode
 from edge.publish import Identity, Pace, Printer, Publisher, published
-from edge.settings import PublishSettings, Tls
+from edge.settings import PublishSettings
 from edge.spool import opened
 
 pytestmark = needs_mosquitto
-BOOT, OTHER_BOOT = "1" * 16, "2" * 16
-ME = Identity("shop-1", "door", BOOT)
-ABOUT = "facetally/v1/shop-1/door"
-
-
-class AtOnce(random.Random):
-    """Chance that never waits."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return a
-
-
-class Device:
-    """A publisher and its spool, pumped as the daemon's loop does."""
-
-    def __init__(self, publisher, spool):
-        self.publisher, self.spool = publisher, spool
-
-    def until(self, fact: Callable[[], bool], what: str) -> None:
-        def pumped() -> bool:
-            self.publisher.pump(self.spool)
-            return fact()
-
-        wait_until(pumped, what)
-
-    def sends_all(self) -> None:
-        self.until(lambda: self.spool.depth() == 0, "all windows are acknowledged")
-
-    def connects(self) -> None:
-        self.until(lambda: self.publisher.connected, "connected")
-
-
-@contextmanager
-def device(folder, port, windows=0, **settings):
-    """A device that has so many windows to send to the broker on a port."""
-    with opened(folder / "spool.sqlite", 10_000) as spool:
-        for minute in range(windows):
-            spool.add(counts(minute, 6))
-        settings = {"host": "127.0.0.1", "port": port} | settings
-        publisher = Publisher(PublishSettings(**settings), ME, MODEL, AtOnce())
-        try:
-            yield Device(publisher, spool)
-        finally:
-            publisher.close()
-
-
-@contextmanager
-def listening(port, levels="#", **login):
-    """What somebody hears who subscribes: topic, payload and whether it was retained."""
-    heard, there = [], threading.Event()
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.on_connect = lambda *_: client.subscribe(f"facetally/v1/{levels}", qos=1)
-    client.on_subscribe = lambda *_: there.set()
-    client.on_message = lambda _c, _u, message: heard.append((message.topic, message.payload, message.retain))
-    if login:
-        client.username_pw_set(**login)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    assert there.wait(10)
-    try:
-        yield heard
-    finally:
-        client.disconnect()
-        client.loop_stop()
-
-
-def states(heard):
-    statuses = [decode(payload, Status) for topic, payload, _ in heard if topic == f"{ABOUT}/status"]
-    return [(status.state, status.boot) for status in statuses]
-
-
-def minutes(heard):
-    """The minutes of the windows heard, in order."""
-    windows = [decode(payload, Counts) for topic, payload, _ in heard if topic == f"{ABOUT}/counts"]
-    return [round((window.start - counts(0).start).total_seconds() / 60) for window in windows]
-
-
-def retained(port, kind):
-    """What a newcomer is told, once there is anything to tell."""
-    told = []
-
-    def newcomer() -> bool:
-        with listening(port, f"shop-1/door/{kind}") as heard:
-            wait_until(lambda: bool(heard), f"a {kind}")
-        told.extend(payload for _, payload, is_retained in heard if is_retained)
-        return bool(told)
-
-    wait_until(newcomer, f"a retained {kind}")
-    return told[-1]
 
 
 def test_windows_arrive_in_order_and_leave_the_spool(tmp_path):
@@ -233,155 +140,6 @@ def test_late_will_of_an_older_start_is_answered(tmp_path):
             sender.publisher.pump(sender.spool)
         assert [payload for _, payload, _ in heard].count(here) == 3
         assert retained(port, "status") == here
-
-
-def password_file(folder, name, word):
-    path = folder / "passwords"
-    path.touch(mode=0o600)
-    subprocess.run(["mosquitto_passwd", "-b", path, name, word], check=True, capture_output=True)
-    return path
-
-
-def test_wrong_password_is_said_and_loses_nothing(tmp_path):
-    """Refused: said once with the reason, not taken for an old broker; once the password is right all is sent."""
-    port, secret = free_port(), tmp_path / "secret"
-    secret.write_text("right\n")
-    passwords = password_file(tmp_path, "door", "wrong")
-    with ExitStack() as stack:
-        broker = stack.enter_context(mosquitto(tmp_path, port, "allow_anonymous false", f"password_file {passwords}"))
-        said = stack.enter_context(lines_of("edge.publish"))
-        login = {"username": "door", "password_file": str(secret)}
-        sender = stack.enter_context(device(tmp_path, port, 3, **login))
-        sender.until(lambda: sender.publisher._failures >= 7, "refused again and again")
-        assert (sender.publisher.connected, sender.spool.depth()) == (False, 3)
-        assert [line for line in said if "Not authorized" in line] == said
-        assert len(said) == 1
-        password_file(tmp_path, "door", "right")
-        broker.send_signal(signal.SIGHUP)
-        sender.sends_all()
-        assert said[-1].endswith('reason="MQTT 5"')
-
-
-def test_message_that_the_broker_refuses_stays(tmp_path):
-    """Not allowed to publish on its topic: said, kept in the spool, and offered again to the next connection."""
-    port, acl = free_port(), tmp_path / "acl"
-    acl.write_text(f"topic readwrite {ABOUT}/status\ntopic write {ABOUT}/model\n")
-    with ExitStack() as stack:
-        # where its queue has no bound, Mosquitto 2.0.11 hangs up on a publish that it denies, instead of saying so
-        broker = stack.enter_context(mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"))
-        said = stack.enter_context(lines_of("edge.publish"))
-        sender = stack.enter_context(device(tmp_path, port, 3))
-        sender.until(lambda: sender.publisher._refused, "refused")
-        sender.until(lambda: not sender.publisher._in_flight, "all refused")
-        assert sender.spool.depth() == 3
-        assert [line.split()[0] for line in said] == ["event=broker_connected", "event=message_refused"]
-        assert "Not authorized" in said[1]
-        acl.write_text("topic readwrite facetally/#\n")
-        broker.send_signal(signal.SIGHUP)
-        sender.publisher._client.socket().shutdown(socket.SHUT_RDWR)
-        heard = stack.enter_context(listening(port, "+/+/counts"))
-        sender.sends_all()
-        wait_until(lambda: set(minutes(heard)) == {0, 1, 2}, "heard")
-
-
-@pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b""], ids=["refuses MQTT 5", "hangs up on MQTT 5"])
-def test_older_broker_is_spoken_to_in_311(tmp_path, answer):
-    """A broker that does not know MQTT 5 says so or just hangs up: 3.1.1 is tried, and everything arrives."""
-    port = free_port()
-    with ExitStack() as stack:
-        stack.enter_context(mosquitto(tmp_path, port))
-        before = stack.enter_context(only_mqtt_311(port, answer))
-        heard = stack.enter_context(listening(port, "+/+/counts"))
-        said = stack.enter_context(lines_of("edge.publish"))
-        sender = stack.enter_context(device(tmp_path, before, 30))
-        sender.sends_all()
-        wait_until(lambda: minutes(heard) == list(range(30)), "heard")
-    assert "event=broker_protocol trying=3.1.1" in said
-    assert said[-1].endswith('reason="MQTT 3.1.1"')
-
-
-def test_broker_that_was_put_back_to_an_older_one(tmp_path):
-    """What the first broker had in hand and never acknowledged is sent again to the one that takes its place."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    with listener, ExitStack() as stack:
-        sender = stack.enter_context(device(tmp_path, listener.getsockname()[1], 3))
-
-        def answers(packet):
-            broker, _ = listener.accept()
-            stack.enter_context(broker)
-            broker.recv(4096)
-            broker.sendall(packet)
-            return broker
-
-        first = answers(b"\x20\x03\x00\x00\x00")  # CONNACK of MQTT 5: welcome
-        sender.until(lambda: len(sender.publisher._in_flight) == 3, "three are on the way")
-        first.close()
-        sender.until(lambda: not sender.publisher.connected, "lost")
-        answers(b"\x20\x02\x00\x01").close()  # CONNACK of 3.1.1: unacceptable protocol version
-        sender.until(lambda: sender.publisher._protocol == MQTTProtocolVersion.MQTTv311, "3.1.1 is tried")
-        last = answers(b"\x20\x02\x00\x00")  # welcome
-        sender.connects()
-        sender.until(lambda: len(sender.publisher._in_flight) == 3, "three are on the way again")
-        last.settimeout(5)
-        received = b""
-        while received.count(b'"merged":1') < 3:
-            received += last.recv(65536)
-        assert [seq in received for seq in (b'"seq":0,', b'"seq":1,', b'"seq":2,')] == [True] * 3
-        assert sender.spool.depth() == 3
-
-
-AMQTT = """
-import asyncio, sys
-from amqtt.broker import Broker
-async def serve():
-    await Broker({
-        "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:" + sys.argv[1]}},
-        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-    }).start()
-    await asyncio.Event().wait()
-asyncio.run(serve())
-"""
-
-
-@contextmanager
-def amqtt(port):
-    """The broker of the demonstration, which speaks 3.1.1 only; in a process of its own, as it leaves sockets open."""
-    pytest.importorskip("amqtt")
-    with subprocess.Popen([sys.executable, "-c", AMQTT, str(port)], stderr=subprocess.DEVNULL) as process:
-        yield
-        process.kill()
-
-
-def test_amqtt_takes_all(tmp_path):
-    """The demonstration's broker, which hangs up on MQTT 5 without a word, gets every window."""
-    port = free_port()
-    with amqtt(port), device(tmp_path, port, 5) as sender:
-        sender.sends_all()
-
-
-def test_broker_gone_a_moment_ago_does_not_spoil_the_end(tmp_path):
-    """Told to stop just when the broker has died, and before anybody noticed: the daemon ends in order."""
-    port = free_port()
-    with device(tmp_path, port, 0) as sender:
-        with mosquitto(tmp_path, port) as broker:
-            sender.connects()
-            broker.send_signal(signal.SIGKILL)
-            broker.wait()
-            wait_until(lambda: sender.publisher._client.socket() is None, "the client has noticed")
-        assert sender.publisher.connected
-
-
-@pytest.mark.parametrize(
-    ("settings", "key"),
-    [
-        ({"username": "a", "password_file": "/none/secret"}, "publish.password_file.*/none/secret"),
-        ({"tls": Tls(ca="/none/ca.pem")}, "publish.tls"),
-    ],
-)
-def test_file_that_is_missing_is_named(settings, key):
-    """Secrets and certificates come from files; one that is not there stops the start and is named."""
-    with pytest.raises(SettingsError, match=key):
-        Publisher(PublishSettings(**settings), ME, MODEL, AtOnce())
 
 
 def test_printer_prints_one_message_a_line(tmp_path):

@@ -2,32 +2,27 @@
 
 import json
 import logging
-import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
+from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 
-from collector.devices import Device, heard, read_devices
 from collector.load import load
 from collector.receive import run
 from collector.settings import Broker, Settings, Store
 from contract.logs import line
-from contract.message import Counts, Health, Models, Privacy, Status, encode
+from contract.message import Counts, Models, Privacy, encode
 from contract.topics import topic
 
-needs_mosquitto = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not on PATH")
 START = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 BOOT, NEXT_BOOT = "0" * 15 + "1", "0" * 15 + "2"
 
@@ -41,55 +36,6 @@ def window(seq: int, site: str = "shop-1", device: str = "door", boot: str = BOO
         visits={"happiness": seq % 10, "neutral": 1, "unknown": 0},
         privacy=Privacy(k=1), model=Models(detector="faces@0123456789ab", expression="seven@ba9876543210"),
     )  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A real broker that is listening, and that is gone afterwards."""
-    allow = () if any(text.startswith("allow_anonymous") for text in lines) else ("allow_anonymous true",)
-    config = folder / f"mosquitto-{port}.conf"
-    settings = (f"listener {port} 127.0.0.1", *allow, "max_queued_messages 0", *lines)
-    config.write_text("\n".join(settings) + "\n")
-    # mosquitto writes warnings to standard error; as root it asks for `user root`
-    user = ["user root"] if os.getuid() == 0 else []
-    config.write_text("\n".join([*settings, *user]) + "\n")
-    process = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: _listens(port), "mosquitto listens")
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_until(fact: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
-    due = time.monotonic() + within_s
-    while not fact():
-        assert time.monotonic() < due, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
-
-
-def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) -> None:
-    """Hand messages to the broker at QoS 1, and return when it has all."""
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.max_inflight_messages_set(1000)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    for sent in [client.publish(to, payload, 1, retain) for to, payload in messages]:
-        sent.wait_for_publish(10)
-    client.disconnect()
-    client.loop_stop()
 
 
 def counts_messages(numbers: range, **of: str) -> list[tuple[str, bytes]]:
@@ -308,76 +254,6 @@ def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path, answ
             assert not connect[9] & 0b10, "clean session"
             second.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK, accepted
             assert second.recv(1024)[0] == 0x82, "subscribes"
-
-
-@needs_mosquitto
-def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> None:
-    """Retained status reaches a collector that came later; the late will of an older boot does not make it offline."""
-    port, root = free_port(), tmp_path / "store"
-    at = topic("shop-1", "door", "status")
-
-    def state() -> list[tuple[str, str | None]]:
-        return [(device.state, device.boot) for device in read_devices(root)] if root.is_dir() else []
-
-    with mosquitto(tmp_path, port):
-        publish(port, [(at, encode(Status(schema=1, state="online", boot=BOOT)))], retain=True)
-        with receiving(settings_for(root, port)):
-            wait_until(lambda: state() == [("online", BOOT)], "the retained status is known")
-            publish(port, [(at, encode(Status(schema=1, state="online", boot=NEXT_BOOT)))], retain=True)
-            publish(port, [(at, encode(Status(schema=1, state="offline", boot=BOOT)))], retain=True)
-            publish(port, counts_messages(range(1), boot=NEXT_BOOT))
-            wait_until(lambda: rows(root) == 1, "all has been received")
-    assert state() == [("online", NEXT_BOOT)]
-
-
-def told(*words: tuple[str, str, bool]) -> Device:
-    """A device after hearing (state, boot, retained) in this order; state ``counts`` is the next window of the boot."""
-    device = Device(site="shop-1", device="door")
-    for number, (state, boot, retained) in enumerate(words):
-        message = (
-            window(number, boot=boot) if state == "counts" else Status(schema=1, state=state, boot=boot)  # type: ignore[arg-type]
-        )
-        device = heard(device, message, retained, START)
-    return device
-
-
-@pytest.mark.parametrize(
-    ("words", "state", "boot"),
-    [
-        ([("online", BOOT, False)], "online", BOOT),
-        ([("online", BOOT, False), ("offline", BOOT, False)], "offline", BOOT),
-        ([("online", BOOT, False), ("online", NEXT_BOOT, False), ("offline", BOOT, False)], "online", NEXT_BOOT),
-        ([("online", NEXT_BOOT, False), ("offline", BOOT, False)], "online", NEXT_BOOT),
-        ([("counts", NEXT_BOOT, False), ("offline", BOOT, False)], "unknown", NEXT_BOOT),
-        ([("offline", BOOT, True)], "offline", BOOT),
-        ([("offline", BOOT, True), ("counts", NEXT_BOOT, False)], "online", NEXT_BOOT),
-        ([("online", BOOT, False), ("offline", NEXT_BOOT, True)], "offline", NEXT_BOOT),
-        ([("online", BOOT, False), ("online", NEXT_BOOT, False), ("counts", BOOT, False)], "online", NEXT_BOOT),
-        ([("online", NEXT_BOOT, True), ("counts", BOOT, False), ("offline", NEXT_BOOT, False)], "offline", NEXT_BOOT),
-    ],
-    ids=[
-        "online", "ended", "late will of a former boot", "late will of a boot never heard of", "counts tell the boot",
-        "retained end", "counts after a will that came last", "ended while nobody listened",
-        "spooled counts of a former boot", "spooled counts of an unknown boot",
-    ],
-)  # fmt: skip
-def test_the_state_is_that_of_the_newest_boot(words: list[tuple[str, str, bool]], state: str, boot: str) -> None:
-    """Each story of status and counts ends in the state of the boot that began last."""
-    device = told(*words)
-    assert (device.state, device.boot) == (state, boot)
-
-
-def test_retained_messages_are_no_sign_of_life() -> None:
-    """``seen`` is the time of the last message that the broker had not kept."""
-    health = Health(
-        schema=1, boot=BOOT, time=START, uptime_s=1, frames_per_s=9, latency_ms={}, frames_dropped=0, spool_depth=0,
-        spool_dropped=0, oldest_unsent=None, memory_mb=1, temperature_c=None, throttled=None, clock="synced",
-        versions={},
-    )  # fmt: skip
-    device = Device(site="shop-1", device="door")
-    kept = heard(device, health, True, START)
-    assert (kept.seen, kept.health) == (None, health)
-    assert heard(device, health, False, START).seen == START
 
 
 def test_a_line_of_the_log_stays_one_line() -> None:

@@ -1,0 +1,83 @@
+"""Small, drawn data to train on, and the commands that do it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from training.targets import OWN_LABELS, VOTES
+
+ROOT = Path(__file__).parent.parent
+KINDS = {"happiness": 0.9, "sadness": -0.9, "neutral": 0.0}
+"""Labels of drawn faces, and how much their mouths curve."""
+OWN = {
+    "satisfied": {"happiness": 1.0, "surprise": 0.5},
+    "dissatisfied": {"anger": 1.0, "disgust": 1.0, "sadness": 1.0},
+    "neutral": {"neutral": 1.0},
+}
+RECIPE = """\
+[model]
+task = "classify"
+name = "mood"
+width = 48
+height = 48
+network = "cnn"
+steps = 24
+batch = 16
+peak_rate = 1e-3
+ema = 0.9
+margin = 0.0
+[model.labels]
+satisfied = { happiness = 1, surprise = 0.5 }
+dissatisfied = { anger = 1, disgust = 1, sadness = 1 }
+neutral = { neutral = 1 }
+"""
+
+
+def draw_faces(count, side, rng):
+    """Drawn faces, smiling, frowning or neither, and which each is."""
+    from convert.golden import face
+
+    mouths = list(KINDS.values())
+    chosen = rng.integers(3, size=count)
+    drawn = [face((side, side), [(side / 2 + rng.normal(), side / 2, side * 0.42, mouths[kind])]) for kind in chosen]
+    return np.stack(drawn), chosen
+
+
+def draw_cache(path):
+    """A cache of drawn faces in the form that `prepare` writes; in one photograph of the test no face was found."""
+    from training.faces import write
+    from training.fer import FerFaces
+    from training.photographs import SIDE, Photographs
+
+    rng = np.random.default_rng(5)
+    pixels, kind = draw_faces(180, 48, rng)
+    photos, photo_kind = draw_faces(60, SIDE, rng)
+    votes = np.zeros((180, 10), np.uint8)
+    names = np.array(list(KINDS))
+    for row, each in enumerate(kind):
+        votes[row, VOTES.index(names[each])] = 10
+    own = np.array([OWN_LABELS.index(names[each]) for each in kind], np.uint8)
+    parts = np.array(["train", "tune", "test"])
+    side = np.full(60, 50, np.float32)
+    side[-1] = 0
+    write(
+        path,
+        FerFaces(pixels, votes, own, np.repeat(parts, [100, 40, 40])),
+        Photographs(photos, names[photo_kind], np.repeat(parts, 20), side),
+    )
+
+
+def train(run, recipe, *arguments):
+    command = [sys.executable, "-m", "training", "train", str(recipe), "--run", str(run), *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+
+
+def run(arguments, folder, code=0):
+    """A training command with the recipe `RECIPE`; what it says is shown if it does not end as it should."""
+    (folder / "mood.toml").write_text(RECIPE)
+    command = [sys.executable, "-m", "training", arguments[0], str(folder / "mood.toml"), "--run", str(folder)]
+    done = subprocess.run([*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr[-2000:]
+    return done
