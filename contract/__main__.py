@@ -11,7 +11,8 @@ from contract.message import MESSAGES
 
 def schemas() -> dict[str, bytes]:
     """File name -> JSON Schema (draft 2020-12) of each message and of the model card."""
-    kinds = {f"{kind}-1": message for kind, message in MESSAGES.items()} | {"card-1": Card}
+    newest = {"health": 2}
+    kinds = {f"{kind}-{newest.get(kind, 1)}": message for kind, message in MESSAGES.items()} | {"card-1": Card}
     return {
         f"{name}.json": msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2) + b"\n"
         for name, kind in kinds.items()

@@ -112,10 +112,12 @@ class Latency(Strict, frozen=True, kw_only=True):
     p95: Seconds
 
 
-class Health(Strict, frozen=True, kw_only=True):
-    """How a device fares, once a minute. None where the platform does not say."""
+class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
+    """How a device fares, once a minute. None where the platform does not say. Version 2 has the last two fields, each
+    absent where there is nothing to say.
+    """
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     boot: Boot
     time: Time
     uptime_s: Seconds
@@ -130,6 +132,13 @@ class Health(Strict, frozen=True, kw_only=True):
     throttled: bool | None
     clock: Clock
     versions: dict[str, str]
+    written_mb: Annotated[float, Meta(ge=0, description="since the start, to disk or card, 10^6 bytes")] | None = None
+    shared_with: Annotated[Boot, Meta(description="of another unit that is alive under the same name")] | None = None
+
+    def __post_init__(self) -> None:
+        """Version 1 had no more than its own fields."""
+        if self.schema == 1 and (self.written_mb is not None or self.shared_with is not None):
+            raise ValueError("written_mb and shared_with need schema 2")
 
 
 Message = Counts | Status | Model | Health

@@ -59,7 +59,7 @@ class Watch:
         """The message of the time since the last one; the counts begin anew."""
         now, oldest = time.monotonic(), spool.oldest()
         health = Health(
-            schema=1,
+            schema=2,
             boot=boot,
             time=utc,
             uptime_s=round(now - self.started, 1),
@@ -74,6 +74,7 @@ class Watch:
             throttled=throttled(),
             clock=clock,
             versions={"facetally": metadata.version("facetally"), "runtime": runtime},
+            written_mb=written_mb(),
         )
         self._frames, self._since = 0, now
         self._times.clear()
@@ -84,6 +85,17 @@ def resident_mb() -> float:
     """Memory of this process that is in RAM now, megabytes (10^6 bytes)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
+
+
+def written_mb() -> float | None:
+    """What this process has written to a disk or card since its start, megabytes (10^6 bytes), as the kernel counts it;
+    None where the kernel does not.
+    """
+    try:
+        fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        return round((int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])) / 1e6, 2)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def temperature_c() -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
@@ -81,6 +82,7 @@ class Publisher:
         self._refused: set[int] = set()
         self._connections = 0
         self._others: dict[str, set[int]] = {}
+        self._shared_with: str | None = None
         self._said: str | None = None
         self.connected = False
         self._opened: float | None = None
@@ -115,9 +117,12 @@ class Publisher:
         return new + old
 
     def health(self, health: Health) -> None:
-        """Publish how the device fares; lost if there is no broker, the next one comes in a minute."""
+        """Publish how the device fares, and whether another has its name; lost if there is no broker, the next one
+        comes in a minute.
+        """
         if self.connected:
-            self._client.publish(self._topic("health"), encode(health), qos=0, retain=True)
+            told = msgspec.structs.replace(health, shared_with=self._shared_with) if self._shared_with else health
+            self._client.publish(self._topic("health"), encode(told), qos=0, retain=True)
 
     def close(self) -> None:
         """Say that the device stops, and hang up."""
@@ -268,6 +273,7 @@ class Publisher:
         if len(heard) < DOUBLE and self._connections not in heard:
             heard.add(self._connections)
             if len(heard) == DOUBLE:
+                self._shared_with = boot
                 log.error(line("device_id_shared", site=self._identity.site, device=self._identity.device, by=boot))
         while len(self._others) > MOST_OTHERS:
             del self._others[next(iter(self._others))]

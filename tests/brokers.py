@@ -46,7 +46,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(fact: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+def wait_until(fact: Callable[[], bool], what: str, within_s: float = 30.0) -> None:
     due = time.monotonic() + within_s
     while not fact():
         assert time.monotonic() < due, f"not within {within_s} s: {what}"

@@ -1,10 +1,13 @@
 """What a device says of its own heat and volts."""
 
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from edge.health import throttled
+from edge.health import throttled, written_mb
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,13 @@ def test_what_held_before_does_not_hold_now(said, slowed):
 def test_boards_that_do_not_say_are_none(command):
     """No tool, or one that gives no answer."""
     assert throttled(command) is None
+
+
+def test_what_is_written_to_disk_is_counted():
+    """Four megabytes, forced to the disk, are four megabytes more."""
+    before = written_mb()
+    with tempfile.TemporaryFile(dir=Path(__file__).parent) as file:  # the temporary folder may be in memory
+        file.write(bytes(4_000_000))
+        file.flush()
+        os.fsync(file.fileno())
+    assert 4.0 <= written_mb() - before < 8.0

@@ -7,6 +7,7 @@ import signal
 import socket
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 from brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from fakes import MODEL, counts, lines_of
@@ -15,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from publishing import ABOUT, BOOT, ME, OTHER_BOOT, device, listening, minutes, retained, states
 from test_message import MESSAGES
 
-from contract.message import Counts, Model, Status, decode, encode
+from contract.message import Counts, Health, Model, Status, decode, encode
 from edge.publish import Identity, Pace, Printer, Publisher, published
 from edge.settings import PublishSettings
 from edge.spool import opened
@@ -185,22 +186,25 @@ def test_a_backlog_goes_out_at_its_pace():
 
 
 def test_two_units_with_one_name_are_said(tmp_path):
-    """A copied card: both take the session from each other, and both logs name the other's boot, once."""
-    port, wanted = free_port(), []
+    """A copied card: both take the session from each other; logs name the other's boot, once, and so does health."""
+    port, wanted, pairs = free_port(), [], {(BOOT, OTHER_BOOT), (OTHER_BOOT, BOOT)}
     with mosquitto(tmp_path, port), lines_of("edge.publish") as said, ExitStack() as open_ones:
+        heard = open_ones.enter_context(listening(port, "+/+/health"))
         units = []
         for seed, boot in enumerate((BOOT, OTHER_BOOT)):
             spool = open_ones.enter_context(opened(tmp_path / boot, 10))
             settings = PublishSettings(host="127.0.0.1", port=port)
             unit = Publisher(settings, Identity("shop-1", "door", boot), MODEL, random.Random(seed))
             open_ones.callback(unit.close)
-            units.append((unit, spool))
+            units.append((unit, spool, msgspec.structs.replace(MESSAGES["health-1"], schema=2, boot=boot)))
             wanted.append(f"event=device_id_shared site=shop-1 device=door by={boot}")
 
         def both() -> bool:
-            for unit, spool in units:
+            for unit, spool, health in units:
                 unit.pump(spool)
-            return all(line in said for line in wanted)
+                unit.health(health)
+            told = [decode(payload, Health) for _, payload, _ in heard]
+            return all(line in said for line in wanted) and {(each.boot, each.shared_with) for each in told} >= pairs
 
         wait_until(both, "both have noticed", 60)
         assert [said.count(line) for line in wanted] == [1, 1]
