@@ -14,7 +14,7 @@ from training import assess, faces, fer, naming, networks, photographs
 from training.faces import Faces, kept_share
 from training.fer import Broken
 from training.light import spoil
-from training.loop import Judge, schedule, train
+from training.loop import Judge, computed_in, schedule, train
 from training.recipe import ClassifierRecipe
 from training.targets import Floats
 
@@ -134,7 +134,7 @@ class ExpressionTask:
 
     def _make_head(self) -> keras.Model:
         """A new model of which only the head learns."""
-        model = self._network()
+        model = computed_in(self._recipe.precision, self._network)
         for layer in model.layers:
             layer.trainable = layer.name == "logits"
         return self._compiled(model, self._recipe.frozen_steps)
@@ -142,7 +142,7 @@ class ExpressionTask:
     def _make(self, run: Path) -> keras.Model:
         """A new model, or the one whose head was trained, all of which learns."""
         if not self._recipe.frozen_steps:
-            return self._compiled(self._network(), self._recipe.steps)
+            return self._compiled(computed_in(self._recipe.precision, self._network), self._recipe.steps)
         model = keras.saving.load_model(run / "head" / "model.keras", compile=False)
         for layer in model.layers:
             layer.trainable = True

@@ -12,7 +12,7 @@ from edge.detect import Detector
 from training import finding, floating, report, scenes
 from training.detect import Batches, loss
 from training.fer import Broken
-from training.loop import schedule, train
+from training.loop import computed_in, schedule, train
 from training.networks import face_detector, sized
 from training.recipe import DetectorRecipe
 
@@ -38,7 +38,7 @@ class FaceTask:
     def _make(self) -> keras.Model:
         recipe = self._recipe
         keras.utils.set_random_seed(recipe.seed)
-        model = face_detector()
+        model = computed_in(recipe.precision, face_detector)
         rate = schedule(recipe.peak_rate, recipe.steps)
         optimiser = keras.optimizers.AdamW(
             rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema, clipnorm=10.0

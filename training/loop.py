@@ -118,6 +118,16 @@ def _judged(model: keras.Model, judge: Judge, course: Course, best: Path) -> flo
     return value
 
 
+def computed_in(precision: str, make: Callable[[], keras.Model]) -> keras.Model:
+    """The network that ``make`` makes, its layers computing in ``precision``; a saved model keeps that."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return make()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Learning rate: up in the first twentieth, down along a cosine to a fiftieth (Loshchilov and Hutter 2017)."""
     warm = max(1, steps // 20)

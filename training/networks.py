@@ -8,11 +8,13 @@ import keras
 import numpy as np
 from keras import layers
 
+from training.normalise import Normalised
+
 
 def _conv(x: Any, filters: int, size: int = 3, stride: int = 1) -> Any:
     """Convolution, batch normalisation, ReLU6: what folds into one int8 operator."""
     x = layers.Conv2D(filters, size, stride, padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization(momentum=0.97)(x)
+    x = Normalised(momentum=0.97)(x)
     return layers.ReLU(max_value=6.0)(x)
 
 
@@ -21,7 +23,7 @@ def _residual(x: Any, filters: int) -> Any:
     y = _conv(x, filters // 2, 1)
     y = _conv(y, filters // 2, 3)
     y = layers.Conv2D(filters, 1, use_bias=False)(y)
-    y = layers.BatchNormalization(momentum=0.97)(y)
+    y = Normalised(momentum=0.97)(y)
     return layers.ReLU(max_value=6.0)(layers.Add()([x, y]))
 
 
@@ -55,11 +57,13 @@ def face_detector(height: int | None = None, width: int | None = None) -> keras.
         y = _conv(level, 48, 3)
         if height and width:
             y = _cropped(y, -(-height // stride), -(-width // stride))
-        scores = layers.Conv2D(1, 1, bias_initializer=rare, name=f"scores{stride}")(y)
-        boxes = layers.Conv2D(4, 1, name=f"boxes{stride}")(y)
-        landmarks = layers.Conv2D(10, 1, name=f"landmarks{stride}")(y)
-        parts.append(layers.Reshape((-1, 15))(layers.Concatenate()([scores, boxes, landmarks])))
-    return keras.Model(pixels, layers.Concatenate(axis=1, name="cells")(parts), name="face")
+        scores = layers.Conv2D(1, 1, bias_initializer=rare, dtype="float32", name=f"scores{stride}")(y)
+        boxes = layers.Conv2D(4, 1, dtype="float32", name=f"boxes{stride}")(y)
+        landmarks = layers.Conv2D(10, 1, dtype="float32", name=f"landmarks{stride}")(y)
+        parts.append(
+            layers.Reshape((-1, 15), dtype="float32")(layers.Concatenate(dtype="float32")([scores, boxes, landmarks]))
+        )
+    return keras.Model(pixels, layers.Concatenate(axis=1, dtype="float32", name="cells")(parts), name="face")
 
 
 def sized(model: keras.Model, height: int, width: int) -> keras.Model:
@@ -91,7 +95,7 @@ def cnn(side: int, labels: int) -> keras.Model:
         x = _conv(_conv(x, filters), filters)
         x = layers.Dropout(0.2)(layers.MaxPooling2D()(x))
     x = layers.Dense(256, activation="relu")(layers.Flatten()(x))
-    return keras.Model(pixels, layers.Dense(labels, name="logits")(layers.Dropout(0.5)(x)), name="cnn")
+    return keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(layers.Dropout(0.5)(x)), name="cnn")
 
 
 def plain(side: int, labels: int) -> keras.Model:
@@ -106,7 +110,7 @@ def plain(side: int, labels: int) -> keras.Model:
         for _ in range(blocks):
             x = _residual(x, filters)
     x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(pixels, layers.Dense(labels, name="logits")(x), name="plain")
+    return keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="plain")
 
 
 def transfer(side: int, labels: int, weights: Path) -> keras.Model:
@@ -126,7 +130,7 @@ def transfer(side: int, labels: int, weights: Path) -> keras.Model:
         x = layers.Add()([made[name] for name in spec["inputs"]]) if spec["op"] == "elemwise_add" else _layer(x, spec)
         made[spec["layer"]] = x
     x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(pixels, layers.Dense(labels, name="logits")(x), name="transfer")
+    model = keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="transfer")
     _load(model, weights)
     return model
 
@@ -137,7 +141,7 @@ def _layer(x: Any, spec: dict[str, Any]) -> Any:
     if spec["op"] == "max":
         return layers.ReLU(max_value=6.0)(x)
     if spec["op"] == "batchnorm":
-        return layers.BatchNormalization(epsilon=spec["eps"], momentum=0.97, name=name)(x)
+        return Normalised(epsilon=spec["eps"], momentum=0.97, name=name)(x)
     size, stride = (int(spec[key].strip("()").split(",")[0]) for key in ("kernel", "stride"))
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2)(x)

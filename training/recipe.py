@@ -24,6 +24,8 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     weight_decay: float = 1e-4
     ema: float = 0.998
     seed: int = 1
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """What activations are computed in while training; weights and losses are float32."""
 
     def keep(self, run: Path) -> None:
         """Leave the recipe in the run's folder, beside what is made by it."""
