@@ -18,16 +18,13 @@ from training.loop import Judge, computed_in, schedule, train
 from training.recipe import ClassifierRecipe
 from training.targets import Floats
 
-BALANCE = 0.4
-"""A class is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
-
 
 class Batches:
     """Step -> a batch (pixels (n, side, side, 1) uint8, targets (n, labels) float32); the same step, the same batch."""
 
     def __init__(self, part: Faces, recipe: ClassifierRecipe, targets: Floats) -> None:
         self._faces, self._recipe, self._targets = part, recipe, targets
-        self._chances = (_chances(part.fer_targets), _chances(part.photo_targets))
+        self._chances = tuple(_chances(each, recipe.balance) for each in (part.fer_targets, part.photo_targets))
         self._photo_share = recipe.photo_share if self._chances[0] is not None else 1.0
         if self._chances[1] is None:
             self._photo_share = 0.0
@@ -44,13 +41,13 @@ class Batches:
         return np.stack(pixels)[..., None], self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
 
 
-def _chances(targets: Floats) -> NDArray[np.float64] | None:
+def _chances(targets: Floats, balance: float) -> NDArray[np.float64] | None:
     """Soft labels (n, labels) -> how likely each row is drawn: rare classes more often, rows of zeros never; None if
     there is no other."""
     if not targets.any():
         return None
     frequency = targets.mean(0) + 1e-6
-    chance = (targets * frequency**-BALANCE).sum(1).astype(np.float64)
+    chance = (targets * frequency**-balance).sum(1).astype(np.float64)
     return chance / chance.sum()
 
 

@@ -61,6 +61,8 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """Cross-validation: the photographs of this fold are for the test, all others for training."""
     fer_labels: Literal["votes", "own"] = "votes"
     """FER+ votes, or FER2013's own label."""
+    balance: Annotated[float, Meta(ge=0, le=1)] = 0.4
+    """A label is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
     min_face_px: Positive = 24
 
 
