@@ -42,6 +42,7 @@ def test_a_network_in_bfloat16_keeps_weights_and_outputs_in_float32():
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_a_network_learns_in_bfloat16():
     """A step in bfloat16 lowers the loss, and the gradient reaches every weight."""
     from training.loop import computed_in
