@@ -117,6 +117,8 @@ def _run(chosen: argparse.Namespace) -> int:
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())
+            if wired.dropped:
+                log.error(line("dropped", windows=wired.dropped))
             log.info(line("stopped", unsent=left))
     return 0
 

@@ -1,5 +1,6 @@
 """Settings -> the pipeline they describe, all that it opens closed at the end."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from contract.card import ClassifierCard, DetectorCard, bundle_of
+from contract.logs import line
 from contract.message import Model, Models, Privacy
 from edge import bundle, spool
 from edge.admit import Gate
@@ -27,6 +29,7 @@ from edge.settle import Settler
 from edge.tally import Tally
 from edge.track import Tracker
 
+log = logging.getLogger("edge")
 DETECTOR = bundle.SHIPPED / "face.json"
 CLASSIFIER = bundle.SHIPPED / "expression.json"
 SHORTEST_SHARE = 0.01
@@ -67,6 +70,7 @@ def pipeline(
     begin = camera.clock.utc(camera.start)
     first = first_window_s(begin, settings.tally.window_s)
     identity = Identity(settings.site, settings.device, boot_id())
+    log.info(line("boot", id=identity.boot))
     model = Model(schema=1, detector=bundle_of(faces.card), expression=bundle_of(expressions.card))
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
