@@ -16,7 +16,7 @@ from edge import settings as configuration
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
-END_OF_FILE_S, ON_SIGNAL_S = 60.0, 2.0
+END_OF_FILE_S, ON_SIGNAL_S = 60.0, 4.0
 """How long finished windows are still offered to the broker when a file has ended, and when told to stop."""
 
 

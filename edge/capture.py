@@ -24,7 +24,8 @@ from edge.words import Frame, Missing, Pixels
 log = logging.getLogger("edge.capture")
 TICK_S = 1.0
 """While there is no camera the rest of the daemon goes on this often."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 20.0
+"""A camera that is back has to be noticed within half a minute, however long it was away."""
 CLOSE_S = 1.0
 """How long to wait for a driver to let go: a process that ends while a thread is inside OpenCV may abort."""
 REOPEN_S = 120.0

@@ -1,9 +1,11 @@
-"""Spooled messages -> the broker; what it has acknowledged leaves the spool."""
+"""Spooled messages -> the broker; what it has acknowledged, and had for a moment, leaves the spool."""
 
 import contextlib
 import logging
 import random
+import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,16 +23,24 @@ from contract.errors import BadMessage, SettingsError
 from contract.logs import line
 from contract.message import Health, Model, Status, decode, encode
 from contract.topics import topic
+from edge.errors import SpoolError
 from edge.settings import PublishSettings
 from edge.spool import Spool
 
 log = logging.getLogger("edge.publish")
 IN_FLIGHT = 20
 """Messages sent and not yet acknowledged: enough to drain a spool, few enough not to flood a broker."""
+KEPT_S = 2.0
+"""A window stays in the spool so long after its PUBACK, and is sent again if the connection is lost before: Mosquitto
+acknowledges first and saves then, so that a broker killed in between has forgotten it."""
 MOST_REFUSED = 100
 """A broker that refuses so many messages is offered no more until the next connection."""
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 20.0
+"""A broker that is back has to be noticed within half a minute, however long it was away."""
 BACKOFF_S = 1.0
+GIVEN_UP_MS = 15_000
+"""Where nothing comes back, not even that bytes arrived (tcp(7), TCP_USER_TIMEOUT), the connection is given up; TCP by
+itself would try again ever more rarely for a quarter of an hour, and so miss when the network is back."""
 SILENCE_S = 5.0
 DOUBLE, MOST_OTHERS = 3, 16
 """Another boot heard of in so many of our connections is another unit; so many boots are remembered."""
@@ -74,6 +84,7 @@ class Publisher:
         self._settings, self._identity, self._model, self._jitter = settings, identity, model, jitter
         self._happened: deque[Callable[[Spool], None]] = deque()
         self._in_flight: dict[int, int] = {}
+        self._kept: dict[int, float] = {}
         self._backlog = 0
         self._pace = Pace(settings.drain_per_s)
         self._failures = 0
@@ -94,6 +105,7 @@ class Publisher:
         if not self.connected:
             self._doubt_silence()
             return
+        self._let_go(spool)
         for number, payload in self._next(spool):
             sent = self._client.publish(self._topic("counts"), payload, qos=1)
             if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -107,7 +119,7 @@ class Publisher:
         room = IN_FLIGHT - len(self._in_flight)
         if room <= 0 or len(self._refused) >= MOST_REFUSED:
             return []
-        busy = {*self._in_flight.values(), *self._refused}
+        busy = {*self._in_flight.values(), *self._kept, *self._refused}
         new = spool.waiting(self._backlog, room, busy)
         paced = self._pace.most(room - len(new), time.monotonic())
         old = [row for row in spool.waiting(0, paced, busy) if row[0] <= self._backlog] if paced else []
@@ -167,13 +179,16 @@ class Publisher:
         self._back_off(client)
         self._happened.append(lambda spool: self._disconnected(client, str(reason)))
 
-    def _on_socket_open(self, client: Any, _u: object, _s: object) -> None:
+    def _on_socket_open(self, client: Any, _u: object, opened: Any) -> None:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GIVEN_UP_MS)
         self._opened = time.monotonic()
 
     def _on_connect_fail(self, client: Any, _u: object) -> None:
+        """Within paho's own ``except``: what is wrong with a certificate, or with the way there, stands there only."""
+        reason = str(sys.exc_info()[1] or "no connection")
         self._failures = min(self._failures + 1, 10)
         self._back_off(client)
-        self._happened.append(lambda spool: self._say("broker_unreachable", "no connection"))
+        self._happened.append(lambda spool: self._say("broker_unreachable", reason))
 
     def _on_publish(self, client: Any, _u: object, mid: int, reason: ReasonCode, _p: Properties | None) -> None:
         self._happened.append(lambda spool: self._acknowledged(spool, client, mid, reason))
@@ -211,12 +226,19 @@ class Publisher:
         self._opened = None
         if self.connected:
             self.connected = False
+            self._kept.clear()
             self._say("broker_lost", reason)
             return
         self._failures = min(self._failures + 1, 10)
         self._silent += 1
         if self._silent >= REFUSALS:
+            self._say("broker_hangs_up", "without a word" + self._no_certificate())
             self._other_protocol()
+
+    def _no_certificate(self) -> str:
+        """In TLS 1.3 a client learns by being hung up on that its certificate is missed."""
+        tls = self._settings.tls
+        return ", as a broker does that wants a client certificate" if tls and tls.certificate is None else ""
 
     def _doubt_silence(self) -> None:
         """A broker that takes the connection and then says nothing may not speak this version of MQTT."""
@@ -237,7 +259,8 @@ class Publisher:
         self._client = self._make()
 
     def _acknowledged(self, spool: Spool, client: mqtt.Client, mid: int, reason: ReasonCode) -> None:
-        """A message is with the broker and leaves the spool, or was refused and stays until the next connection."""
+        """A message is with the broker and leaves the spool soon, or was refused and stays until the next
+        connection."""
         number = self._in_flight.pop(mid, None) if client is self._client else None
         if number is None:
             return
@@ -245,7 +268,17 @@ class Publisher:
             self._say("message_refused", str(reason))
             self._refused.add(number)
             return
-        spool.delete([number])
+        self._kept[number] = time.monotonic()
+
+    def _let_go(self, spool: Spool) -> None:
+        """What the broker has had for long enough leaves the spool; later, where the disk does not let it."""
+        now = time.monotonic()
+        ripe = [number for number, since in self._kept.items() if now - since >= KEPT_S]
+        if ripe:
+            with contextlib.suppress(SpoolError):
+                spool.delete(ripe)
+                for number in ripe:
+                    del self._kept[number]
 
     def _heard(self, payload: bytes) -> None:
         """An ``offline`` of another boot on our own status is an old will come late: say that we are here."""

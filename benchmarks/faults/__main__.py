@@ -9,8 +9,9 @@ What the oracle is made from. The pictures are drawn from a script of who walks 
 window holds. How far a daemon had come when it was killed the kernel says (inotify): whoever has opened a picture has
 put the windows before it on disk. So every start of the daemon must have its windows in the CSV, from seq 0 to a number
 known to within one (whether the last was committed in the moment of the kill nobody can know), each once, each
-with the script's visits; and no other row may be there. The spool is never looked into. Of the daemon's log two things
-are taken: the boot id, which names a start, and how many windows it held in memory when it was killed with its disk full.
+with the script's visits; and no other row may be there. The spool is never looked into. Two things are taken from the
+daemon's log: the boot id, which names a start, and how many windows it held in memory when it was killed while its disk
+was full.
 
 What it does not prove. A killed process leaves the kernel's cache whole: that what was synchronised is on the medium
 when the power goes is SQLite's promise and fsync's, not seen here. Counts are those of drawn walks, told apart as

@@ -19,7 +19,9 @@ it; the rest is a busy machine."""
 
 @dataclass(slots=True)
 class Live:
-    """Windows of the live daemon and what is wrong with them; visits counted, and the least and most the script says."""
+    """Windows of the live daemon, what is wrong with them, and visits: counted, and at least and at most by the
+    script.
+    """
 
     windows: int = 0
     visits: int = 0

@@ -107,16 +107,16 @@ def plant(folder: Path, chance: random.Random) -> Iterator[Plant]:
             port=carried.port,
             spool=folder / "disk" / "door.sqlite",
         )
-        pane = _pane(folder, loop, carried.port)
-        for part in (broker, collector, pane, door):
+        window = pane(folder, carried.port, LIVE_WINDOW_S)
+        for part in (broker, collector, window, door):
             stack.callback(part.close)
         asked = Asked(many)
         stack.callback(asked.close)
-        made = Plant(folder, broker, collector, door, pane, carried, small, Camera(folder / "lost"), asked)
+        made = Plant(folder, broker, collector, door, window, carried, small, Camera(folder / "lost"), asked)
         broker.start()
         parts.wait_for_broker(port)
         collector.start()
-        pane.start()
+        window.start()
         yield made
 
 
@@ -125,13 +125,13 @@ def pictures(folder: Path, fps: float = script.FPS) -> str:
     return f'source = "file"\npath = "{folder}"\nfps = {fps}'
 
 
-def _pane(folder: Path, loop: Path, port: int) -> Part:
+def pane(folder: Path, port: int, window_s: float) -> Part:
+    """The live daemon, on the stand-in of a camera that plays the folder's ``loop``."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(CAMERA), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
-        "FACETALLY_PICTURES": str(loop),
+        "FACETALLY_PICTURES": str(folder / "loop"),
         "FACETALLY_PICTURES_FPS": str(script.FPS * LIVE_SPEED),
     }
     capture = f'source = "picamera2"\nfps = {LIVE_FPS}'
-    spool = folder / "pane.sqlite"
-    words = {"capture": capture, "window_s": LIVE_WINDOW_S, "port": port, "spool": spool}
+    words = {"capture": capture, "window_s": window_s, "port": port, "spool": folder / "pane.sqlite"}
     return parts.daemon(folder, parts.PANE, **words, environment=environment)

@@ -12,6 +12,8 @@ TICK_S = 0.02
 BETWEEN_S = (0.3, 3.0)
 """From one fault to the next."""
 SLOW_S = 0.15
+WHILE_STARTING = 0.2
+"""A daemon that has not seen a picture yet is spared but for this share: it takes seconds to start."""
 KINDS = {
     "daemon killed": 9,
     "broker killed": 4,
@@ -85,7 +87,7 @@ class Storm:
         """One fault, if what it breaks is whole."""
         plant, heal_s = self.plant, self.chance.uniform(0.0, 2.0)
         whole = {
-            "daemon killed": plant.door.running,
+            "daemon killed": plant.door.running and (plant.asked.frames() > 0 or self.chance.random() < WHILE_STARTING),
             "broker killed": plant.broker.running,
             "collector killed": plant.collector.running,
             "all three killed at once": plant.door.running and plant.broker.running and plant.collector.running,
