@@ -53,7 +53,7 @@ class Pipeline:
     _index: int = 0
     _unspooled: deque[Window] = field(default_factory=deque)
     _refused: int = 0
-    """How many windows were in memory when that was last said."""
+    """How many windows were in memory or dropped when that was last said."""
 
     def run(self) -> None:
         """Until the source ends. A file that is cut off counts as far as it goes; then its ClipError is raised."""
@@ -159,9 +159,9 @@ class Pipeline:
         while len(self._unspooled) > UNSPOOLED:
             self._unspooled.popleft()
             self.spool.dropped += 1
-        if len(self._unspooled) != self._refused:
-            self._refused = len(self._unspooled)
-            log.error(line("spool_failed", reason=error, in_memory=self._refused, dropped=self.spool.dropped))
+        if self.dropped != self._refused:
+            self._refused = self.dropped
+            log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled), dropped=self.spool.dropped))
 
 
 def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) -> Callable[[Window], Counts]:
