@@ -70,7 +70,6 @@ def pipeline(
     begin = camera.clock.utc(camera.start)
     first = first_window_s(begin, settings.tally.window_s)
     identity = Identity(settings.site, settings.device, boot_id())
-    log.info(line("boot", id=identity.boot))
     model = Model(schema=1, detector=bundle_of(faces.card), expression=bundle_of(expressions.card))
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
@@ -78,6 +77,7 @@ def pipeline(
         spool.opened(path, settings.max_windows, int(settings.spool.max_mb * 1e6)) as waiting,
         published(settings.publish, identity, model, stream) as publisher,
     ):
+        log.info(line("boot", id=identity.boot))
 
         def report(watch: Watch) -> None:
             runtime = faces.model.runtime

@@ -19,7 +19,8 @@ from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
 from edge.heat import Governor
-from edge.publish import Identity, Printer, Publisher
+from edge.printer import Printer
+from edge.publish import Identity, Publisher
 from edge.settle import Settler
 from edge.spool import Spool
 from edge.tally import Tally

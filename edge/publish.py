@@ -4,14 +4,12 @@ import contextlib
 import logging
 import random
 import socket
-import ssl
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import paho.mqtt.client as mqtt
@@ -19,17 +17,19 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from contract.errors import BadMessage, SettingsError
+from contract.errors import BadMessage
 from contract.logs import line
 from contract.message import Health, Model, Status, decode, encode
 from contract.topics import topic
 from edge.errors import SpoolError
+from edge.login import introduce
+from edge.namesakes import Namesakes
+from edge.pace import IN_FLIGHT, Pace
+from edge.printer import Printer
 from edge.settings import PublishSettings
 from edge.spool import Spool
 
 log = logging.getLogger("edge.publish")
-IN_FLIGHT = 20
-"""Messages sent and not yet acknowledged: enough to drain a spool, few enough not to flood a broker."""
 KEPT_S = 2.0
 """A window stays in the spool so long after its PUBACK, and is sent again if the connection is lost before: Mosquitto
 acknowledges first and saves then, so that a broker killed in between has forgotten it."""
@@ -42,30 +42,8 @@ GIVEN_UP_MS = 15_000
 """Where nothing comes back, not even that bytes arrived (tcp(7), TCP_USER_TIMEOUT), the connection is given up; TCP by
 itself would try again ever more rarely for a quarter of an hour, and so miss when the network is back."""
 SILENCE_S = 5.0
-DOUBLE, MOST_OTHERS = 3, 16
-"""Another boot heard of in so many of our connections is another unit; so many boots are remembered."""
 REFUSALS = 2
 """So many connections closed without a word, and the other version of MQTT is tried."""
-
-
-@dataclass(slots=True)
-class Pace:
-    """So many messages a second on the average, at most `IN_FLIGHT` at once (a token bucket)."""
-
-    per_s: float
-    _left: float = IN_FLIGHT
-    _last: float | None = None
-
-    def most(self, room: int, now: float) -> int:
-        """How many of ``room`` messages may go at ``now``, seconds."""
-        if self._last is not None:
-            self._left = min(IN_FLIGHT, self._left + (now - self._last) * self.per_s)
-        self._last = now
-        return min(room, int(self._left))
-
-    def spend(self, messages: int) -> None:
-        """They go."""
-        self._left -= messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +69,7 @@ class Publisher:
         self._silent = 0
         self._refused: set[int] = set()
         self._connections = 0
-        self._others: dict[str, set[int]] = {}
+        self._namesakes = Namesakes()
         self._said: str | None = None
         self.connected = False
         self._opened: float | None = None
@@ -147,10 +125,7 @@ class Publisher:
             client_id=f"facetally-{self._identity.site}-{self._identity.device}",
             protocol=self._protocol,
         )
-        if settings.username is not None:
-            client.username_pw_set(settings.username, _password(settings))
-        if settings.tls is not None:
-            _encrypt(client, settings)
+        introduce(client, settings)
         client.will_set(self._topic("status"), encode(self._state("offline")), qos=1, retain=True)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.on_connect = self._on_connect
@@ -291,19 +266,9 @@ class Publisher:
             return
         if status.state == "offline" and self.connected:
             self._status("online")
-        self._doubt_name(status.boot)
-
-    def _doubt_name(self, boot: str) -> None:
-        """An old start of ours is heard of once; who is heard of in several of our connections lives, and has our name:
-        a card that was copied. Said once.
-        """
-        heard = self._others.setdefault(boot, set())
-        if len(heard) < DOUBLE and self._connections not in heard:
-            heard.add(self._connections)
-            if len(heard) == DOUBLE:
-                log.error(line("device_id_shared", site=self._identity.site, device=self._identity.device, by=boot))
-        while len(self._others) > MOST_OTHERS:
-            del self._others[next(iter(self._others))]
+        if self._namesakes.heard(status.boot, self._connections):
+            me = self._identity
+            log.error(line("device_id_shared", site=me.site, device=me.device, by=status.boot))
 
     def _status(self, state: str) -> mqtt.MQTTMessageInfo:
         return self._client.publish(self._topic("status"), encode(self._state(state)), qos=1, retain=True)
@@ -321,27 +286,6 @@ class Publisher:
             log.log(level, line(event, host=self._settings.host, port=self._settings.port, reason=reason))
 
 
-@dataclass(slots=True)
-class Printer:
-    """In place of a broker: messages go to a stream, one JSON a line."""
-
-    stream: TextIO
-    connected: bool = field(default=True, init=False)
-
-    def pump(self, spool: Spool) -> None:
-        """Write what waits."""
-        while rows := spool.waiting(0, IN_FLIGHT):
-            self.stream.writelines(payload.decode() + "\n" for _, payload in rows)
-            self.stream.flush()
-            spool.delete([number for number, _ in rows])
-
-    def health(self, health: Health) -> None:
-        """Not printed: the stream is for counts."""
-
-    def close(self) -> None:
-        """Nothing to hang up."""
-
-
 @contextmanager
 def published(
     settings: PublishSettings, identity: Identity, model: Model, stream: TextIO | None
@@ -352,20 +296,3 @@ def published(
         yield publisher
     finally:
         publisher.close()
-
-
-def _password(settings: PublishSettings) -> str | None:
-    if settings.password_file is None:
-        return None
-    try:
-        return Path(settings.password_file).read_text().strip()
-    except OSError as error:
-        raise SettingsError(f"key 'publish.password_file': {settings.password_file}: {error.strerror}") from error
-
-
-def _encrypt(client: mqtt.Client, settings: PublishSettings) -> None:
-    assert settings.tls is not None
-    try:
-        client.tls_set(settings.tls.ca, settings.tls.certificate, settings.tls.key, tls_version=ssl.PROTOCOL_TLS_CLIENT)
-    except (OSError, ssl.SSLError, ValueError) as error:
-        raise SettingsError(f"key 'publish.tls': {error}") from error
