@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS := $(if $(CAMERA),--camera $(CAMERA)) $(if $(CLIP),--clip "$(CLIP)")
 
-.PHONY: run test check bench train-setup clean
+.PHONY: run test check bench faults train-setup clean
 
 run: $(VENV)/demo.stamp
 	$(BIN)/python -m demo $(ARGS)
@@ -20,6 +20,9 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.bench_stages
+
+faults: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.faults $(FAULTS)
 
 train-setup: $(VENV)/train.stamp
 

@@ -40,7 +40,8 @@ QUIET_S = 0.005
 """A group ends when nothing more comes for so long: some brokers send only twenty unacknowledged."""
 CONNACK_S = 5.0
 """Over TLS 1.3 a client without certificate hears nothing; nor does an MQTT 5 one from amqtt 0.12."""
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 20.0
+"""A broker that is back has to be noticed within half a minute, however long it was away."""
 STABLE_S = 30.0
 """A connection that lasted so long begins the pauses anew; two clients of one name that evict each other do not."""
 DEVICES_EVERY_S = 2.0

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from contract.errors import SettingsError
-from contract.settings import read_toml
+from contract.settings import check_encrypted, read_toml
 from contract.topics import ID_PATTERN
 
 NO_FILE = Path("/dev/null")
@@ -28,17 +28,25 @@ class Tls(Strict, frozen=True, kw_only=True):
 
 
 class Broker(Strict, frozen=True, kw_only=True):
-    """Where the messages come from; the broker keeps them ``session_expiry_s`` for a collector that is away."""
+    """Where the messages come from; the broker keeps them ``session_expiry_s`` for a collector that is away.
+
+    Beyond this machine nothing is sent unencrypted, unless ``plain_text`` allows it.
+    """
 
     host: Annotated[str, Meta(min_length=1)] = "localhost"
     port: Port = 1883
     username: str | None = None
     password_file: str | None = None
     tls: Tls | None = None
+    plain_text: bool = False
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
     in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 1000
     """Messages that the broker may send before one is acknowledged; also the largest group on its way to disk."""
+
+    def __post_init__(self) -> None:
+        """Refuse to send in the clear what was not said may go so."""
+        check_encrypted(self.host, self.tls is not None, self.plain_text)
 
     def password(self) -> str | None:
         """The first line of ``password_file``; SettingsError if it cannot be read."""

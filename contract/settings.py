@@ -9,6 +9,8 @@ import msgspec
 from contract.errors import SettingsError
 
 S = TypeVar("S", bound=msgspec.Struct)
+HERE = ("localhost", "::1")
+"""Hosts that are this machine, besides 127.0.0.0/8."""
 
 
 def read_toml(path: Path, kind: type[S], overrides: tuple[str, ...] = ()) -> S:
@@ -33,6 +35,12 @@ def from_tree(tree: object, kind: type[S], where: str) -> S:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {_explain(str(error), kind, tree)}") from error
+
+
+def check_encrypted(host: str, encrypted: bool, plain_text: bool) -> None:
+    """ValueError if counts and passwords would cross a network as plain text and nobody has said that they may."""
+    if not (encrypted or plain_text or host in HERE or host.startswith("127.")):
+        raise ValueError(f"{host} is another machine: set tls, or plain_text = true to send unencrypted")
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

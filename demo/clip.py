@@ -1,6 +1,7 @@
 """Public-domain portraits of installed packages -> a short clip of people who walk past a camera."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,21 +72,29 @@ def people() -> dict[str, Person]:
 
 def compose(path: Path) -> None:
     """Write the clip: half a minute, ten frames a second, before the shelves of an imagined shop."""
-    cast, ground = people(), _shop()
-    masks = {name: person.mask() for name, person in cast.items()}
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
     if not writer.isOpened():
         raise OSError(f"{path}: OpenCV cannot write an MPEG-4 video here")
-    noise = np.random.default_rng(7)
     try:
-        for index in tqdm(range(SECONDS * FPS), desc="clip of passers-by", unit="frame"):
-            frame = ground.astype(np.float32)
-            for walk in WALKS:
-                _paint(frame, walk, index / FPS, cast[walk.who], masks[walk.who])
-            frame += noise.normal(0, 3, frame.shape)
-            writer.write(np.clip(frame, 0, 255).astype(np.uint8))
+        for picture in tqdm(
+            pictures(WALKS, SECONDS, FPS), desc="clip of passers-by", unit="frame", total=SECONDS * FPS
+        ):
+            writer.write(picture)
     finally:
         writer.release()
+
+
+def pictures(walks: Sequence[Walk], seconds: int, fps: int) -> Iterator[Picture]:
+    """The shop while these walks are walked, frame by frame, BGR (480, 640, 3)."""
+    cast, ground = people(), _shop()
+    masks = {name: person.mask() for name, person in cast.items()}
+    noise = np.random.default_rng(7)
+    for index in range(seconds * fps):
+        frame = ground.astype(np.float32)
+        for walk in walks:
+            _paint(frame, walk, index / fps, cast[walk.who], masks[walk.who])
+        frame += noise.normal(0, 3, frame.shape)
+        yield np.clip(frame, 0, 255).astype(np.uint8)
 
 
 def _paint(frame: NDArray[np.float32], walk: Walk, second: float, who: Person, mask: NDArray[np.float32]) -> None:

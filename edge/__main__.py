@@ -16,7 +16,7 @@ from edge import settings as configuration
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
-END_OF_FILE_S, ON_SIGNAL_S = 60.0, 2.0
+END_OF_FILE_S, ON_SIGNAL_S = 60.0, 4.0
 """How long finished windows are still offered to the broker when a file has ended, and when told to stop."""
 
 
@@ -117,6 +117,8 @@ def _run(chosen: argparse.Namespace) -> int:
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())
+            if wired.dropped:
+                log.error(line("dropped", windows=wired.dropped))
             log.info(line("stopped", unsent=left))
     return 0
 

@@ -1,5 +1,6 @@
 """Settings -> the pipeline they describe, all that it opens closed at the end."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from contract.card import ClassifierCard, DetectorCard, bundle_of
+from contract.logs import line
 from contract.message import Model, Models, Privacy
 from edge import bundle, spool
 from edge.admit import Gate
@@ -27,6 +29,7 @@ from edge.settle import Settler
 from edge.tally import Tally
 from edge.track import Tracker
 
+log = logging.getLogger("edge")
 DETECTOR = bundle.SHIPPED / "face.json"
 CLASSIFIER = bundle.SHIPPED / "expression.json"
 SHORTEST_SHARE = 0.01
@@ -74,6 +77,7 @@ def pipeline(
         spool.opened(path, settings.max_windows, int(settings.spool.max_mb * 1e6)) as waiting,
         published(settings.publish, identity, model, stream) as publisher,
     ):
+        log.info(line("boot", id=identity.boot))
 
         def report(watch: Watch) -> None:
             runtime = faces.model.runtime

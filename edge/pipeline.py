@@ -1,5 +1,6 @@
 """The stages wired: one frame goes in, at times a window comes out."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -18,7 +19,8 @@ from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
 from edge.heat import Governor
-from edge.publish import Identity, Printer, Publisher
+from edge.printer import Printer
+from edge.publish import Identity, Publisher
 from edge.settle import Settler
 from edge.spool import Spool
 from edge.tally import Tally
@@ -50,7 +52,9 @@ class Pipeline:
     condition: Condition = field(default_factory=Condition)
     governor: Governor = field(default_factory=lambda: Governor(lambda: None))
     _index: int = 0
-    _unspooled: deque[Window] = field(default_factory=lambda: deque(maxlen=UNSPOOLED))
+    _unspooled: deque[Window] = field(default_factory=deque)
+    _refused: int = 0
+    """How many windows were in memory or dropped when that was last said."""
 
     def run(self) -> None:
         """Until the source ends. A file that is cut off counts as far as it goes; then its ClipError is raised."""
@@ -71,10 +75,20 @@ class Pipeline:
     def drain(self, limit_s: float, stop: threading.Event) -> int:
         """Send what waits for at most so many seconds, or until told to stop; how many messages still wait then."""
         end = time.monotonic() + limit_s
-        self.publisher.pump(self.spool)
-        while self.spool.depth() and time.monotonic() < end and not stop.wait(0.02):
-            self.publisher.pump(self.spool)
-        return self.spool.depth()
+        self._deliver([])
+        while self._left() and time.monotonic() < end and not stop.wait(0.02):
+            self._deliver([])
+        return self._left()
+
+    @property
+    def dropped(self) -> int:
+        """Finished windows that are lost if the process ends now: those for which neither disk nor memory had room, and
+        those that are in memory only.
+        """
+        return self.spool.dropped + len(self._unspooled)
+
+    def _left(self) -> int:
+        return len(self._unspooled) + self.spool.depth()
 
     def _see(self, frame: Frame) -> list[Window]:
         """One frame through all stages; the windows that are over."""
@@ -118,18 +132,37 @@ class Pipeline:
         self.gate.forget(tracks.gone)
 
     def _deliver(self, windows: list[Window]) -> None:
-        """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here."""
+        """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here, and
+        keeps nothing from being sent.
+        """
         self._unspooled.extend(windows)
         try:
-            while self._unspooled:
-                self.settler.add(self._unspooled[0], self.spool)
-                self._unspooled.popleft()
-            self.settler.settle(self.spool)
+            self._keep()
+        except SpoolError as error:
+            self._bound(error)
+        with contextlib.suppress(SpoolError):  # said already: what cannot be deleted now is sent again
             self.publisher.pump(self.spool)
             if self.watch.due():
                 self.report(self.watch)
-        except SpoolError as error:
-            log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled)))
+
+    def _keep(self) -> None:
+        """Windows into the spool; SpoolError from the one on that the disk refuses."""
+        while self._unspooled:
+            self.settler.add(self._unspooled[0], self.spool)
+            self._unspooled.popleft()
+        if self._refused:
+            log.info(line("spool_works"))
+            self._refused = 0
+        self.settler.settle(self.spool)
+
+    def _bound(self, error: SpoolError) -> None:
+        """Drop the oldest of what memory has no room for, count it, and say what waits as often as that changes."""
+        while len(self._unspooled) > UNSPOOLED:
+            self._unspooled.popleft()
+            self.spool.dropped += 1
+        if self.dropped != self._refused:
+            self._refused = self.dropped
+            log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled), dropped=self.spool.dropped))
 
 
 def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) -> Callable[[Window], Counts]:

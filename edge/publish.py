@@ -1,15 +1,15 @@
-"""Spooled messages -> the broker; what it has acknowledged leaves the spool."""
+"""Spooled messages -> the broker; what it has acknowledged, and had for a moment, leaves the spool."""
 
 import contextlib
 import logging
 import random
-import ssl
+import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import msgspec
@@ -18,45 +18,33 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from contract.errors import BadMessage, SettingsError
+from contract.errors import BadMessage
 from contract.logs import line
 from contract.message import Health, Model, Status, decode, encode
 from contract.topics import topic
+from edge.errors import SpoolError
+from edge.login import introduce
+from edge.namesakes import Namesakes
+from edge.pace import IN_FLIGHT, Pace
+from edge.printer import Printer
 from edge.settings import PublishSettings
 from edge.spool import Spool
 
 log = logging.getLogger("edge.publish")
-IN_FLIGHT = 20
-"""Messages sent and not yet acknowledged: enough to drain a spool, few enough not to flood a broker."""
+KEPT_S = 2.0
+"""A window stays in the spool so long after its PUBACK, and is sent again if the connection is lost before: Mosquitto
+acknowledges first and saves then, so that a broker killed in between has forgotten it."""
 MOST_REFUSED = 100
 """A broker that refuses so many messages is offered no more until the next connection."""
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 20.0
+"""A broker that is back has to be noticed within half a minute, however long it was away."""
 BACKOFF_S = 1.0
+GIVEN_UP_MS = 15_000
+"""Where nothing comes back, not even that bytes arrived (tcp(7), TCP_USER_TIMEOUT), the connection is given up; TCP by
+itself would try again ever more rarely for a quarter of an hour, and so miss when the network is back."""
 SILENCE_S = 5.0
-DOUBLE, MOST_OTHERS = 3, 16
-"""Another boot heard of in so many of our connections is another unit; so many boots are remembered."""
 REFUSALS = 2
 """So many connections closed without a word, and the other version of MQTT is tried."""
-
-
-@dataclass(slots=True)
-class Pace:
-    """So many messages a second on the average, at most `IN_FLIGHT` at once (a token bucket)."""
-
-    per_s: float
-    _left: float = IN_FLIGHT
-    _last: float | None = None
-
-    def most(self, room: int, now: float) -> int:
-        """How many of ``room`` messages may go at ``now``, seconds."""
-        if self._last is not None:
-            self._left = min(IN_FLIGHT, self._left + (now - self._last) * self.per_s)
-        self._last = now
-        return min(room, int(self._left))
-
-    def spend(self, messages: int) -> None:
-        """They go."""
-        self._left -= messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +63,14 @@ class Publisher:
         self._settings, self._identity, self._model, self._jitter = settings, identity, model, jitter
         self._happened: deque[Callable[[Spool], None]] = deque()
         self._in_flight: dict[int, int] = {}
+        self._kept: dict[int, float] = {}
         self._backlog = 0
         self._pace = Pace(settings.drain_per_s)
         self._failures = 0
         self._silent = 0
         self._refused: set[int] = set()
         self._connections = 0
-        self._others: dict[str, set[int]] = {}
+        self._namesakes = Namesakes()
         self._shared_with: str | None = None
         self._said: str | None = None
         self.connected = False
@@ -96,6 +85,7 @@ class Publisher:
         if not self.connected:
             self._doubt_silence()
             return
+        self._let_go(spool)
         for number, payload in self._next(spool):
             sent = self._client.publish(self._topic("counts"), payload, qos=1)
             if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -109,7 +99,7 @@ class Publisher:
         room = IN_FLIGHT - len(self._in_flight)
         if room <= 0 or len(self._refused) >= MOST_REFUSED:
             return []
-        busy = {*self._in_flight.values(), *self._refused}
+        busy = {*self._in_flight.values(), *self._kept, *self._refused}
         new = spool.waiting(self._backlog, room, busy)
         paced = self._pace.most(room - len(new), time.monotonic())
         old = [row for row in spool.waiting(0, paced, busy) if row[0] <= self._backlog] if paced else []
@@ -140,10 +130,7 @@ class Publisher:
             client_id=f"facetally-{self._identity.site}-{self._identity.device}",
             protocol=self._protocol,
         )
-        if settings.username is not None:
-            client.username_pw_set(settings.username, _password(settings))
-        if settings.tls is not None:
-            _encrypt(client, settings)
+        introduce(client, settings)
         client.will_set(self._topic("status"), encode(self._state("offline")), qos=1, retain=True)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.on_connect = self._on_connect
@@ -172,13 +159,16 @@ class Publisher:
         self._back_off(client)
         self._happened.append(lambda spool: self._disconnected(client, str(reason)))
 
-    def _on_socket_open(self, client: Any, _u: object, _s: object) -> None:
+    def _on_socket_open(self, client: Any, _u: object, opened: Any) -> None:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GIVEN_UP_MS)
         self._opened = time.monotonic()
 
     def _on_connect_fail(self, client: Any, _u: object) -> None:
+        """Within paho's own ``except``: what is wrong with a certificate, or with the way there, stands there only."""
+        reason = str(sys.exc_info()[1] or "no connection")
         self._failures = min(self._failures + 1, 10)
         self._back_off(client)
-        self._happened.append(lambda spool: self._say("broker_unreachable", "no connection"))
+        self._happened.append(lambda spool: self._say("broker_unreachable", reason))
 
     def _on_publish(self, client: Any, _u: object, mid: int, reason: ReasonCode, _p: Properties | None) -> None:
         self._happened.append(lambda spool: self._acknowledged(spool, client, mid, reason))
@@ -216,12 +206,19 @@ class Publisher:
         self._opened = None
         if self.connected:
             self.connected = False
+            self._kept.clear()
             self._say("broker_lost", reason)
             return
         self._failures = min(self._failures + 1, 10)
         self._silent += 1
         if self._silent >= REFUSALS:
+            self._say("broker_hangs_up", "without a word" + self._no_certificate())
             self._other_protocol()
+
+    def _no_certificate(self) -> str:
+        """In TLS 1.3 a client learns by being hung up on that its certificate is missed."""
+        tls = self._settings.tls
+        return ", as a broker does that wants a client certificate" if tls and tls.certificate is None else ""
 
     def _doubt_silence(self) -> None:
         """A broker that takes the connection and then says nothing may not speak this version of MQTT."""
@@ -242,7 +239,8 @@ class Publisher:
         self._client = self._make()
 
     def _acknowledged(self, spool: Spool, client: mqtt.Client, mid: int, reason: ReasonCode) -> None:
-        """A message is with the broker and leaves the spool, or was refused and stays until the next connection."""
+        """A message is with the broker and leaves the spool soon, or was refused and stays until the next
+        connection."""
         number = self._in_flight.pop(mid, None) if client is self._client else None
         if number is None:
             return
@@ -250,7 +248,17 @@ class Publisher:
             self._say("message_refused", str(reason))
             self._refused.add(number)
             return
-        spool.delete([number])
+        self._kept[number] = time.monotonic()
+
+    def _let_go(self, spool: Spool) -> None:
+        """What the broker has had for long enough leaves the spool; later, where the disk does not let it."""
+        now = time.monotonic()
+        ripe = [number for number, since in self._kept.items() if now - since >= KEPT_S]
+        if ripe:
+            with contextlib.suppress(SpoolError):
+                spool.delete(ripe)
+                for number in ripe:
+                    del self._kept[number]
 
     def _heard(self, payload: bytes) -> None:
         """An ``offline`` of another boot on our own status is an old will come late: say that we are here."""
@@ -263,20 +271,9 @@ class Publisher:
             return
         if status.state == "offline" and self.connected:
             self._status("online")
-        self._doubt_name(status.boot)
-
-    def _doubt_name(self, boot: str) -> None:
-        """An old start of ours is heard of once; who is heard of in several of our connections lives, and has our name:
-        a card that was copied. Said once.
-        """
-        heard = self._others.setdefault(boot, set())
-        if len(heard) < DOUBLE and self._connections not in heard:
-            heard.add(self._connections)
-            if len(heard) == DOUBLE:
-                self._shared_with = boot
-                log.error(line("device_id_shared", site=self._identity.site, device=self._identity.device, by=boot))
-        while len(self._others) > MOST_OTHERS:
-            del self._others[next(iter(self._others))]
+        if self._namesakes.heard(status.boot, self._connections):
+            me, self._shared_with = self._identity, status.boot
+            log.error(line("device_id_shared", site=me.site, device=me.device, by=status.boot))
 
     def _status(self, state: str) -> mqtt.MQTTMessageInfo:
         return self._client.publish(self._topic("status"), encode(self._state(state)), qos=1, retain=True)
@@ -294,27 +291,6 @@ class Publisher:
             log.log(level, line(event, host=self._settings.host, port=self._settings.port, reason=reason))
 
 
-@dataclass(slots=True)
-class Printer:
-    """In place of a broker: messages go to a stream, one JSON a line."""
-
-    stream: TextIO
-    connected: bool = field(default=True, init=False)
-
-    def pump(self, spool: Spool) -> None:
-        """Write what waits."""
-        while rows := spool.waiting(0, IN_FLIGHT):
-            self.stream.writelines(payload.decode() + "\n" for _, payload in rows)
-            self.stream.flush()
-            spool.delete([number for number, _ in rows])
-
-    def health(self, health: Health) -> None:
-        """Not printed: the stream is for counts."""
-
-    def close(self) -> None:
-        """Nothing to hang up."""
-
-
 @contextmanager
 def published(
     settings: PublishSettings, identity: Identity, model: Model, stream: TextIO | None
@@ -325,20 +301,3 @@ def published(
         yield publisher
     finally:
         publisher.close()
-
-
-def _password(settings: PublishSettings) -> str | None:
-    if settings.password_file is None:
-        return None
-    try:
-        return Path(settings.password_file).read_text().strip()
-    except OSError as error:
-        raise SettingsError(f"key 'publish.password_file': {settings.password_file}: {error.strerror}") from error
-
-
-def _encrypt(client: mqtt.Client, settings: PublishSettings) -> None:
-    assert settings.tls is not None
-    try:
-        client.tls_set(settings.tls.ca, settings.tls.certificate, settings.tls.key, tls_version=ssl.PROTOCOL_TLS_CLIENT)
-    except (OSError, ssl.SSLError, ValueError) as error:
-        raise SettingsError(f"key 'publish.tls': {error}") from error

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from contract.message import Share
-from contract.settings import read_toml
+from contract.settings import check_encrypted, read_toml
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
@@ -127,16 +127,23 @@ class Tls(Strict, frozen=True, kw_only=True):
 
 
 class PublishSettings(Strict, frozen=True, kw_only=True):
-    """The broker. The password is read from a file, so that the configuration can be shown."""
+    """The broker. The password is read from a file, so that the configuration can be shown. Beyond this machine nothing
+    is sent unencrypted, unless ``plain_text`` allows it.
+    """
 
     host: str = "localhost"
     port: Annotated[int, Meta(gt=0, lt=65536)] = 1883
     username: str | None = None
     password_file: str | None = None
     tls: Tls | None = None
+    plain_text: bool = False
     keepalive_s: Positive = 60
     drain_per_s: Annotated[float, Meta(gt=0)] = 50.0
     """How many windows that waited for the broker are sent a second when it is back; new ones do not wait for them."""
+
+    def __post_init__(self) -> None:
+        """Refuse to send in the clear what was not said may go so."""
+        check_encrypted(self.host, self.tls is not None, self.plain_text)
 
 
 class SpoolSettings(Strict, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ class Spool:
 
     def add(self, counts: Counts) -> None:
         """Take a finished window, its ``seq`` still open; on disk when this returns. SpoolError if the disk refuses."""
-        with _translated("add a window"), self._database:
+        with self._whole("add a window"):
             left = self._add(counts)
         self._seq += left
 
@@ -68,10 +68,21 @@ class Spool:
 
     def settle(self, early: Early, counts: Counts) -> None:
         """An early window has got its time for good: it goes on as ``counts``, once."""
-        with _translated("settle an early window"), self._database:
+        with self._whole("settle an early window"):
             self._database.execute("DELETE FROM early WHERE number = ?", (early.number,))
             left = self._add(counts)
         self._seq += left
+
+    @contextmanager
+    def _whole(self, doing: str) -> Iterator[None]:
+        """A transaction; what it dropped comes back, and does not count, if it fails."""
+        dropped = self.dropped
+        try:
+            with _translated(doing), self._database:
+                yield
+        except SpoolError:
+            self.dropped = dropped
+            raise
 
     def _add(self, counts: Counts) -> int:
         """Inside a transaction: join with what is held back, and hold or make ready; how many became ready."""

@@ -112,7 +112,7 @@ def test_override_wins_over_the_file(config):
     )
     assert (settings.privacy.k, settings.site, settings.admit.staff_zones) == (1, "mall", ())
     assert settings.capture == File(path="a b.mp4")
-    assert read(config(), ("publish.host=10.0.0.1",)).publish.host == "10.0.0.1"
+    assert read(config(), ("publish.host=10.0.0.1", "publish.plain_text=true")).publish.host == "10.0.0.1"
 
 
 @pytest.mark.parametrize(

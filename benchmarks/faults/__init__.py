@@ -1,0 +1,1 @@
+"""Faults made on purpose, and whether every finished window still arrives, once."""

@@ -1,0 +1,29 @@
+"""Spooled messages -> a stream, where there is no broker."""
+
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from contract.message import Health
+from edge.pace import IN_FLIGHT
+from edge.spool import Spool
+
+
+@dataclass(slots=True)
+class Printer:
+    """In place of a broker: messages go to a stream, one JSON a line."""
+
+    stream: TextIO
+    connected: bool = field(default=True, init=False)
+
+    def pump(self, spool: Spool) -> None:
+        """Write what waits."""
+        while rows := spool.waiting(0, IN_FLIGHT):
+            self.stream.writelines(payload.decode() + "\n" for _, payload in rows)
+            self.stream.flush()
+            spool.delete([number for number, _ in rows])
+
+    def health(self, health: Health) -> None:
+        """Not printed: the stream is for counts."""
+
+    def close(self) -> None:
+        """Nothing to hang up."""
