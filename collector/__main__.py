@@ -54,7 +54,7 @@ def _run(_options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.page import serve  # noqa: PLC0415 - run needs no dash
+    from collector.serve import serve  # noqa: PLC0415 - run needs no dash
 
     serve(settings, _zone(options.zone or settings.page.zone), _stop_on_signals(), utc_now)
 

@@ -1,0 +1,107 @@
+"""A store -> a Dash application; its scripts come from the installed package, so that it works without internet."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dash import Dash, Input, Output, State, no_update
+
+from collector.page.layout import HTML, layout
+from collector.page.views import Shown, View
+from collector.query import Reader
+
+CONTROLS = {
+    "site": ("site", "value"),
+    "days": ("days", "value"),
+    "first": ("first", "value"),
+    "last": ("last", "value"),
+    "by": ("by", "value"),
+    "zone": ("zone", "value"),
+    "labels": ("labels", "value"),
+}
+"""Each field of `collector.page.choice.Asked`, and the control that it is the value of."""
+
+
+def make_page(root: Path, zone: ZoneInfo, now: Callable[[], datetime]) -> Dash:
+    """The page of a store, with ``zone`` chosen at first."""
+    app = Dash(
+        "facetally", title="facetally", update_title="", serve_locally=True, index_string=HTML,
+        assets_folder=str(Path(__file__).parent / "assets"),
+    )  # fmt: skip
+    view = View(root, Reader(root), now)
+    app.layout = lambda: layout(view.sites(), str(zone))
+    _keep_fresh(app, view)
+    _draw(app, view)
+    return app
+
+
+def _keep_fresh(app: Dash, view: View) -> None:
+    """Ask every few seconds; draw only when something has come."""
+
+    @app.callback(Output("fresh", "data"), Input("tick", "n_intervals"), State("fresh", "data"))
+    def fresh(_tick: int | None, before: str | None) -> Any:
+        now = view.fresh()
+        return no_update if now == before else now
+
+    @app.callback(
+        Output("site", "options"), Output("other", "options"), Input("fresh", "data"), State("site", "options")
+    )
+    def sites(_fresh: str | None, before: Any) -> Any:
+        now = view.sites()
+        return (no_update, no_update) if now == before else (now, now)
+
+
+def _draw(app: Dash, view: View) -> None:
+    asked = {name: Input(*control) for name, control in CONTROLS.items()}
+    fresh = Input("fresh", "data")
+
+    @app.callback(
+        output={
+            "live": _outputs("live"),
+            "clock": Output("as-of", "children"),
+            "devices": Output("devices", "children"),
+        },
+        inputs={"_fresh": fresh, "asked": asked},
+    )
+    def live(_fresh: str | None, asked: dict[str, Any]) -> Any:
+        shown, clock = view.live(asked)
+        return {"live": _values(shown), "clock": clock, "devices": view.device_table(asked)}
+
+    @app.callback(
+        output={
+            "trend": _outputs("trend"),
+            "heat": _outputs("heat"),
+            "totals": Output("totals", "children"),
+            "sites": Output("sites", "children"),
+            "heat_of": Output("heat-of", "options"),
+        },
+        inputs={"_fresh": fresh, "asked": asked, "heat_of": Input("heat-of", "value")},
+    )
+    def overview(_fresh: str | None, asked: dict[str, Any], heat_of: str) -> Any:
+        shown = view.overview(asked, heat_of)
+        return {
+            "trend": _values(shown.trend),
+            "heat": _values(shown.heat),
+            "totals": shown.totals,
+            "sites": shown.sites,
+            "heat_of": [
+                {"label": "all", "value": "visits"},
+                *({"label": name, "value": name} for name in shown.labels),
+            ],
+        }
+
+
+def _outputs(name: str) -> list[Output]:
+    """Where a chart, its words and its table go."""
+    return [
+        Output(name, "figure"),
+        Output(f"{name}-chart", "aria-label"),
+        Output(f"{name}-words", "children"),
+        Output(f"{name}-table", "children"),
+    ]
+
+
+def _values(shown: Shown) -> list[Any]:
+    return [shown.figure, shown.words, shown.words, shown.table]

@@ -1,0 +1,59 @@
+"""A place and a span of time -> the tables that the page and the HTTP API answer with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from collector.load import labels, load
+from collector.summarise import FIGURES, HOUR_S, WEEKDAYS, Span, by_time
+
+HOURS = tuple(range(24))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What was counted, from the files of a store."""
+
+    root: Path
+
+    def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:
+        """The windows that began in ``[since, until)``, as `collector.load.load` gives them."""
+        return load(self.root, *span, site)
+
+    def cells(self, span: Span, _zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
+        """The same, good for any buckets of whole hours of the zone."""
+        return load(self.root, *span, site)
+
+
+def counted(table: pd.DataFrame) -> list[str]:
+    """The columns of a table of `collector.summarise` that are labels."""
+    return labels(table.drop(columns=[name for name in FIGURES if name in table]))
+
+
+def hours_of_week(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFrame:
+    """Windows -> seven rows of weekdays by 24 hours of the zone, columns ``(label or "visits", hour)``.
+
+    Values are visits in each watched hour of one camera, the mean over all hours of that name in the span; NaN where
+    no camera watched in any of them. Hours that a change of the clock repeats count as two.
+    """
+    table = by_time(frame, HOUR_S, zone, span)
+    starts = pd.DatetimeIndex(table.index)
+    watched = (table["coverage"] * table["seconds"] / HOUR_S).to_numpy() * _cameras(frame)
+    names = ["visits", *counted(table)]
+    keyed = table[names].fillna(0.0).assign(watched=np.nan_to_num(watched), day=starts.day_of_week, hour=starts.hour)
+    sums = keyed.groupby(["day", "hour"]).sum().reindex(pd.MultiIndex.from_product([range(7), HOURS]))
+    rates = sums[names].div(sums["watched"].where(sums["watched"] > 0), axis=0).unstack()
+    return rates.set_axis(pd.Index(WEEKDAYS, name="weekday"))
+
+
+def of_label(rates: pd.DataFrame, label: str) -> pd.DataFrame:
+    """A table of `hours_of_week` -> weekdays by the 24 hours, (7, 24), of one label."""
+    return pd.DataFrame(rates[label], columns=list(HOURS))
+
+
+def _cameras(frame: pd.DataFrame) -> int:
+    timed = frame[frame["clock"] != "unsynced"]
+    return int(timed.groupby(["site", "device"], sort=False).ngroups)

@@ -1,0 +1,35 @@
+"""Settings -> the page and the HTTP API, served until told to stop."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from waitress import create_server, wasyncore
+
+from collector.page.app import make_page
+from collector.settings import Settings
+from contract.logs import line
+
+THREADS = 8
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callable[[], datetime]) -> None:
+    """Serve until ``stop`` is set, by waitress: enough for the analysts of one collector, and not meant for the open
+    internet (no TLS; the page has no login).
+    """
+    app = make_page(settings.store.path, zone, now)
+    connections: dict[int, object] = {}
+    server = create_server(
+        app.server, host=settings.page.host, port=settings.page.port, threads=THREADS, map=connections, ident=None
+    )
+    thread = threading.Thread(target=server.run, name="serve")
+    thread.start()
+    url = f"http://{settings.page.host}:{server.effective_port}/"
+    _log.info(line("serving", url=url, root=settings.store.root))
+    stop.wait()
+    server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
+    thread.join()
+    server.task_dispatcher.shutdown()
