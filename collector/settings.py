@@ -12,6 +12,7 @@ from contract.topics import ID_PATTERN
 NO_FILE = Path("/dev/null")
 """Read in place of a configuration file when there is none: every setting has a default."""
 
+SHORTEST_TOKEN = 16
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -44,10 +45,7 @@ class Broker(Strict, frozen=True, kw_only=True):
         """The first line of ``password_file``; SettingsError if it cannot be read."""
         if self.password_file is None:
             return None
-        try:
-            return Path(self.password_file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"broker.password_file {self.password_file}: {error}") from error
+        return _first_line("broker.password_file", self.password_file)
 
 
 class Store(Strict, frozen=True, kw_only=True):
@@ -74,12 +72,38 @@ class Page(Strict, frozen=True, kw_only=True):
     zone: str = "UTC"
 
 
+class Api(Strict, frozen=True, kw_only=True):
+    """The HTTP API, served beside the page. Without a token it is for programs on this machine only."""
+
+    token_file: str | None = None
+    requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 120
+    """From one address."""
+
+    def token(self) -> str | None:
+        """The first line of ``token_file``, 16 characters or more; SettingsError if there is no such thing."""
+        if self.token_file is None:
+            return None
+        token = _first_line("api.token_file", self.token_file).strip()
+        if len(token) < SHORTEST_TOKEN or not token.isascii():
+            raise SettingsError(f"api.token_file {self.token_file}: {SHORTEST_TOKEN} ASCII characters or more")
+        return token
+
+
 class Settings(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     broker: Broker = Broker()
     store: Store = Store()
     page: Page = Page()
+    api: Api = Api()
+
+
+def _first_line(key: str, path: str) -> str:
+    """Of a file that holds a secret; SettingsError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{key} {path}: {error}") from error
 
 
 def read_settings(path: Path | None, overrides: tuple[str, ...] = ()) -> Settings:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
+from test_receive import wait_until
 
 from collector.settings import Page, Settings, Store
 
@@ -73,9 +75,15 @@ def served(root: Path, port: int, zone: str, now: Callable[[], datetime]) -> Ite
     settings = Settings(store=Store(root=str(root)), page=Page(port=port))
     thread = threading.Thread(target=serve, args=(settings, ZoneInfo(zone), stop, now))
     thread.start()
+    wait_until(lambda: _listens(port), "the page is served", 20)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
         stop.set()
         thread.join(10)
         assert not thread.is_alive(), "the server ends when it is told to"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,8 +1,8 @@
 """Tables of counts and devices -> tables of the page: what the charts show, for eyes, keyboards and screen readers."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
 import pandas as pd
 from dash import html
@@ -10,13 +10,11 @@ from dash import html
 from collector.devices import Device
 from collector.palette import colours
 from collector.query import HOURS, counted, of_label
+from collector.state import State, shown_state
 from collector.summarise import WEEKDAYS
 
-SILENT_AFTER = timedelta(minutes=5)
-"""A device says something each minute; one that is online and has said nothing for so long is called silent."""
 MOST_ROWS = 200
 """Of a longer table the page shows the last; the download has all."""
-State = Literal["unknown", "online", "stopping", "offline", "silent"]
 
 
 def table(caption: str, heads: Sequence[str], body: Sequence[html.Tr], numbers: int) -> html.Table:
@@ -60,7 +58,10 @@ def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
 def hours(rates: pd.DataFrame, label: str, caption: str) -> html.Table:
     """A table of `collector.query.hours_of_week` for one label."""
     values = of_label(rates, label)
-    body = [row(day, *(number(value, 1) for value in values.loc[day])) for day in WEEKDAYS]
+    body = [
+        row(day, *(number(value, 1) for value in rates_of_day))
+        for day, rates_of_day in zip(WEEKDAYS, values.to_numpy(), strict=True)
+    ]
     return table(caption, ("weekday", *(f"{hour:02}" for hour in HOURS)), body, numbers=len(HOURS))
 
 
@@ -120,13 +121,6 @@ def totals(frame: pd.DataFrame, names: Sequence[str]) -> html.Table:
         for label, colour in colours([str(name) for name in sums.index]).items()
     ]
     return table("As counted", ("expression", "visits", "share"), [*body, row("all", number(whole), "")], numbers=2)
-
-
-def shown_state(device: Device, now: datetime) -> State:
-    """What the device said, unless it says nothing any more."""
-    if device.state == "online" and device.seen and now - device.seen > SILENT_AFTER:
-        return "silent"
-    return device.state
 
 
 def number(value: float, digits: int = 0) -> str:
