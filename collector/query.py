@@ -1,31 +1,35 @@
 """A place and a span of time -> the tables that the page and the HTTP API answer with."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from collector.cells import HOUR_S, QUARTER_S, cell_s_for
 from collector.load import labels, load
-from collector.summarise import FIGURES, HOUR_S, WEEKDAYS, Span, by_time
+from collector.rollup import Rollups
+from collector.summarise import FIGURES, WEEKDAYS, Span, by_time
 
 HOURS = tuple(range(24))
 
 
-@dataclass(frozen=True, slots=True)
 class Reader:
-    """What was counted, from the files of a store."""
+    """What was counted, from the files of a store. For any number of threads."""
 
-    root: Path
+    def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
+        self.root = root
+        self._rollups = {cell_s: Rollups(root, cell_s, now) for cell_s in (HOUR_S, QUARTER_S)}
 
     def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:
         """The windows that began in ``[since, until)``, as `collector.load.load` gives them."""
         return load(self.root, *span, site)
 
-    def cells(self, span: Span, _zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
-        """The same, good for any buckets of whole hours of the zone."""
-        return load(self.root, *span, site)
+    def cells(self, span: Span, zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
+        """The same as cells (`collector.cells`) that no hour or day of the zone begins within, from roll-ups."""
+        return self._rollups[cell_s_for(zone, *span)].cells(*span, site)
 
 
 def counted(table: pd.DataFrame) -> list[str]:

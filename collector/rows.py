@@ -22,7 +22,7 @@ FIXED = (
 )
 """Columns that every file has, in the message's order; one column a label follows."""
 
-DERIVED = ("date", "visits", "windows", "seconds", "seconds", "hour", "day", "weekday")
+DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "weekday")
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
 
 END_OF_TIME = 2200

@@ -25,9 +25,10 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     internet (no TLS; the page has no login).
     """
     token = settings.api.token()
-    app = make_page(settings.store.path, zone, now)
+    reader = Reader(settings.store.path, now)
+    app = make_page(reader, zone, now)
     if token is not None or _is_here(settings.page.host):
-        api = Api(Reader(settings.store.path), zone, now)
+        api = Api(reader, zone, now)
         mount(app.server, api, Guard(token, settings.api.requests_per_minute))
     else:
         _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))

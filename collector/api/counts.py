@@ -80,9 +80,9 @@ def _rows(table: pd.DataFrame) -> list[tuple[Any, dict[str, Any]]]:
 
 def _row(by: str, bucket: Any, figures: dict[str, Any], labels: list[str]) -> Row:
     parts = bucket if isinstance(bucket, tuple) else (bucket,)
-    named = {
-        name: part.to_pydatetime() if name == "start" else part for name, part in zip(NAMES[by], parts, strict=True)
-    }
+    named = dict(zip(NAMES[by], parts, strict=True))
+    if "start" in named:
+        named["start"] = named["start"].to_pydatetime()
     return Row(
         **named,
         visits=figures["visits"],

@@ -24,13 +24,13 @@ CONTROLS = {
 """Each field of `collector.page.choice.Asked`, and the control that it is the value of."""
 
 
-def make_page(root: Path, zone: ZoneInfo, now: Callable[[], datetime]) -> Dash:
+def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Dash:
     """The page of a store, with ``zone`` chosen at first."""
     app = Dash(
         "facetally", title="facetally", update_title="", serve_locally=True, index_string=HTML,
         assets_folder=str(Path(__file__).parent / "assets"),
     )  # fmt: skip
-    view = View(root, Reader(root), now)
+    view = View(reader, now)
     app.layout = lambda: layout(view.sites(), str(zone))
     _keep_fresh(app, view)
     _draw(app, view)

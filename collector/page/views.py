@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -34,7 +33,6 @@ class Shown:
 class View:
     """What the page shows of a store; ``now`` says the time."""
 
-    root: Path
     reader: Reader
     now: Callable[[], datetime]
 
@@ -42,7 +40,10 @@ class View:
         """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
         now = self.now()
         days = {f"date={(now - age).date()}" for age in (timedelta(0), timedelta(days=1))}
-        files = [self.root / "devices.json", *(path for day in days for path in self.root.glob(f"{day}/site=*/*.csv"))]
+        files = [
+            self.reader.root / "devices.json",
+            *(path for day in days for path in self.reader.root.glob(f"{day}/site=*/*.csv")),
+        ]
         stats = [path.stat() for path in files if path.exists()]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
         return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
@@ -79,7 +80,7 @@ class View:
 
     def devices(self, choice: Choice) -> list[Device]:
         """The devices of the site chosen."""
-        return [device for device in read_devices(self.root) if choice.site in (None, device.site)]
+        return [device for device in read_devices(self.reader.root) if choice.site in (None, device.site)]
 
     def device_table(self, asked: Mapping[str, Any]) -> Any:
         """One row a device."""
@@ -91,7 +92,7 @@ class View:
 
     def sites(self) -> list[dict[str, str]]:
         """What can be chosen: all, and each site that has rows or a device."""
-        names = sorted({*sites(self.root), *(device.site for device in read_devices(self.root))})
+        names = sorted({*sites(self.reader.root), *(device.site for device in read_devices(self.reader.root))})
         return [{"label": "all sites", "value": ALL}, *({"label": name, "value": name} for name in names)]
 
 
