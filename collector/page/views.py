@@ -39,11 +39,8 @@ class View:
     def fresh(self) -> str:
         """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
         now = self.now()
-        days = {f"date={(now - age).date()}" for age in (timedelta(0), timedelta(days=1))}
-        files = [
-            self.reader.root / "devices.json",
-            *(path for day in days for path in self.reader.root.glob(f"{day}/site=*/*.csv")),
-        ]
+        root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), timedelta(days=1))}
+        files = [root / "devices.json", *(path for day in days for path in root.glob(f"date={day}/site=*/*.csv"))]
         stats = [path.stat() for path in files if path.exists()]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
         return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
