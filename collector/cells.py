@@ -37,7 +37,7 @@ def cells(frame: pd.DataFrame, cell_s: int = HOUR_S) -> pd.DataFrame:
     rows = np.repeat(np.arange(len(frame)), number)
     at = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(number) - number, number)
     seconds = (np.minimum(ends[rows], (at + 1) * cell_us) - np.maximum(starts[rows], at * cell_us)) / 1e6
-    sender = frame.groupby(list(SENDER), sort=False).ngroup().to_numpy(np.int64)
+    sender = np.asarray(frame.groupby(list(SENDER), sort=False).ngroup(), np.int64)
     code, chosen = _codes(sender[rows], first[rows], at)
 
     def total(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -70,5 +70,5 @@ def cell_s_for(zone: ZoneInfo, since: datetime, until: datetime) -> int:
 def _codes(sender: Ints, begin: Ints, at: Ints) -> tuple[Ints, Ints]:
     """Pieces, (n,) each -> the number of each piece's cell, (n,), and one piece of each cell, (cells,)."""
     keys = pd.DataFrame({"sender": sender, "begin": begin, "at": at})
-    code = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy(np.int64)
-    return code, np.flatnonzero(~keys.duplicated()).astype(np.int64)
+    code = keys.groupby(list(keys.columns), sort=False).ngroup()
+    return np.asarray(code, np.int64), np.flatnonzero(~keys.duplicated()).astype(np.int64)
