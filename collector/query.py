@@ -1,7 +1,7 @@
 """A place and a span of time -> the tables that the page and the HTTP API answer with."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from collector.cells import HOUR_S, QUARTER_S, cell_s_for
+from collector.correct import Confusion, shares, shares_over
 from collector.load import labels, load
 from collector.rollup import Rollups
 from collector.summarise import FIGURES, WEEKDAYS, Span, by_time
 
 HOURS = tuple(range(24))
+DAYS_UP_TO = timedelta(days=62)
 
 
 class Reader:
@@ -30,6 +32,25 @@ class Reader:
     def cells(self, span: Span, zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
         """The same as cells (`collector.cells`) that no hour or day of the zone begins within, from roll-ups."""
         return self._rollups[cell_s_for(zone, *span)].cells(*span, site)
+
+
+def share_steps(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: dict[str, Confusion]) -> pd.DataFrame:
+    """Windows or cells -> corrected shares as `collector.correct.shares_over`: a row a day and label, and in a span of
+    more than `DAYS_UP_TO` a row a month and label, for a point takes some milliseconds of work.
+    """
+    if span[1] - span[0] <= DAYS_UP_TO:
+        return shares_over(frame, None, zone, span, matrices, chance())
+    timed = frame[frame["clock"] != "unsynced"]
+    months = timed["start"].dt.tz_convert(zone).dt.strftime("%Y-%m")
+    tables = {pd.Timestamp(month, tz=zone): shares(part, matrices, chance()) for month, part in timed.groupby(months)}
+    if not tables:
+        return shares_over(frame, None, zone, (span[0], span[0] + timedelta(days=1)), matrices, chance())
+    return pd.concat(tables, names=["start", "label"])
+
+
+def chance() -> np.random.Generator:
+    """The bootstrap's chance: the same each time, so that nothing on the page flickers while nothing has come."""
+    return np.random.default_rng(0)
 
 
 def counted(table: pd.DataFrame) -> list[str]:

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dash import Dash, Input, Output, State, no_update
+from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
+from collector.errors import StoreRefused
+from collector.page.choice import NotAChoice
+from collector.page.files import KINDS
 from collector.page.layout import HTML, layout
 from collector.page.views import Shown, View
 from collector.query import Reader
+from contract.labels import UNKNOWN
 
 CONTROLS = {
     "site": ("site", "value"),
@@ -34,6 +38,7 @@ def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Da
     app.layout = lambda: layout(view.sites(), str(zone))
     _keep_fresh(app, view)
     _draw(app, view)
+    _answer(app, view)
     return app
 
 
@@ -72,25 +77,58 @@ def _draw(app: Dash, view: View) -> None:
     @app.callback(
         output={
             "trend": _outputs("trend"),
+            "shares": _outputs("shares"),
             "heat": _outputs("heat"),
             "totals": Output("totals", "children"),
             "sites": Output("sites", "children"),
             "heat_of": Output("heat-of", "options"),
+            "labels": Output("labels", "options"),
         },
         inputs={"_fresh": fresh, "asked": asked, "heat_of": Input("heat-of", "value")},
     )
     def overview(_fresh: str | None, asked: dict[str, Any], heat_of: str) -> Any:
         shown = view.overview(asked, heat_of)
+        names = [{"label": name, "value": name} for name in shown.labels]
         return {
             "trend": _values(shown.trend),
+            "shares": _values(shown.shares),
             "heat": _values(shown.heat),
             "totals": shown.totals,
             "sites": shown.sites,
-            "heat_of": [
-                {"label": "all", "value": "visits"},
-                *({"label": name, "value": name} for name in shown.labels),
-            ],
+            "heat_of": [{"label": "all", "value": "visits"}, *names],
+            "labels": [option for option in names if option["value"] != UNKNOWN],
         }
+
+
+def _answer(app: Dash, view: View) -> None:
+    """What is done when it is asked for."""
+
+    @app.callback(
+        output=_outputs("comparison"),
+        inputs={
+            "_fresh": Input("fresh", "data"),
+            "asked": {name: Input(*control) for name, control in CONTROLS.items()},
+            "against": Input("against", "value"),
+            "other": Input("other", "value"),
+        },
+    )
+    def comparison(_fresh: str | None, asked: dict[str, Any], against: str, other: str) -> Any:
+        return _values(view.compared(asked, against, other))
+
+    @app.callback(
+        output=Output("file", "data"),
+        inputs={
+            "_clicks": [Input(f"as-{kind}", "n_clicks") for kind in KINDS],
+            "asked": {name: State(*control) for name, control in CONTROLS.items()},
+        },
+        prevent_initial_call=True,
+    )
+    def download(_clicks: list[int | None], asked: dict[str, Any]) -> Any:
+        try:
+            name, content = view.download(asked, str(ctx.triggered_id).removeprefix("as-"))
+        except (NotAChoice, StoreRefused):
+            return no_update  # the charts say what is wrong
+        return dcc.send_bytes(content, name)
 
 
 def _outputs(name: str) -> list[Output]:

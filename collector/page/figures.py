@@ -52,7 +52,7 @@ def heat(rates: pd.DataFrame, label: str) -> go.Figure:
             colorbar={"title": {"text": "visits<br>an hour"}, "thickness": 12},
         )
     )  # fmt: skip
-    figure.update_layout(**_frame())
+    figure.update_layout(**frame_of_all())
     figure.update_yaxes(range=[6.5, -0.5], showgrid=False, fixedrange=True)
     figure.update_xaxes(title="hour of the day", showgrid=False, fixedrange=True, type="category", dtick=3)
     return figure
@@ -61,7 +61,7 @@ def heat(rates: pd.DataFrame, label: str) -> go.Figure:
 def message(text: str) -> go.Figure:
     """A figure that says why there is none."""
     figure = go.Figure()
-    figure.update_layout(**_frame())
+    figure.update_layout(**frame_of_all())
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
     return figure
@@ -73,7 +73,7 @@ def faded(colour: str, alpha: float) -> str:
     return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
-def _frame() -> dict[str, Any]:
+def frame_of_all() -> dict[str, Any]:
     """What all figures have in common: no paper of their own, so that the page's shows through."""
     return {
         "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
@@ -86,7 +86,7 @@ def _figure(title: str) -> go.Figure:
     """Two panels on one time axis: visits, and below them the share of time that was watched."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.06)
     legend = {"orientation": "h", "y": -0.14, "x": 0, "traceorder": "normal"}
-    figure.update_layout(**_frame(), hovermode="x unified", barmode="stack", legend=legend)
+    figure.update_layout(**frame_of_all(), hovermode="x unified", barmode="stack", legend=legend)
     figure.update_yaxes(title=title, rangemode="tozero", gridcolor=GRID, row=1, col=1)
     figure.update_yaxes(
         title="watched", range=[0, 1.02], tickvals=[0, 1], tickformat=".0%", showgrid=False, row=2, col=1

@@ -9,6 +9,7 @@ from dash import dcc, html
 from collector.page.choice import ALL, RANGES
 from collector.page.choice import Asked as Defaults
 from collector.page.figures import message
+from collector.page.files import KINDS
 
 LIVE_EVERY_S = 5
 THEMES = {"system": "as the system", "light": "light", "dark": "dark"}
@@ -139,9 +140,8 @@ def _comparison(sites: Options) -> html.Section:
 
 
 def _downloads() -> list[Any]:
-    kinds = {"csv": "CSV", "xlsx": "Excel", "parquet": "Parquet"}
-    says = "Visits over time of the site, range and zone chosen above, with the shares and their intervals."
-    return [html.P(says), *(html.Button(name, id=f"as-{kind}", type="button") for kind, name in kinds.items())]
+    says = "Visits over time of the site, range and zone chosen above; Excel has the shares and their intervals too."
+    return [html.P(says), *(html.Button(name, id=f"as-{kind}", type="button") for kind, name in KINDS.items())]
 
 
 def _reading() -> list[Any]:

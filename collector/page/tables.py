@@ -8,13 +8,13 @@ import pandas as pd
 from dash import html
 
 from collector.devices import Device
-from collector.palette import colours
 from collector.query import HOURS, counted, of_label
 from collector.state import State, shown_state
 from collector.summarise import WEEKDAYS
 
-MOST_ROWS = 200
-"""Of a longer table the page shows the last; the download has all."""
+MOST_ROWS = 31
+"""Of a longer table the page shows the last, for a browser needs a second for a thousand cells; the download has
+all."""
 
 
 def table(caption: str, heads: Sequence[str], body: Sequence[html.Tr], numbers: int) -> html.Table:
@@ -110,17 +110,6 @@ def devices(known: Sequence[Device], now: datetime) -> html.Table:
 def swatch(label: str, colour: str) -> list[Any]:
     """A label with its colour before it."""
     return [html.Span(className="swatch", style={"background": colour}), label]
-
-
-def totals(frame: pd.DataFrame, names: Sequence[str]) -> html.Table:
-    """Visits and share of each label over the whole table."""
-    sums = frame[list(names)].sum()
-    whole = float(sums.sum())
-    body = [
-        row(swatch(label, colour), number(sums[label]), share(sums[label] / whole) if whole else "")
-        for label, colour in colours([str(name) for name in sums.index]).items()
-    ]
-    return table("As counted", ("expression", "visits", "share"), [*body, row("all", number(whole), "")], numbers=2)
 
 
 def number(value: float, digits: int = 0) -> str:

@@ -8,13 +8,17 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from collector import correct
+from collector.correct import Confusion, compare, confusions
 from collector.devices import Device, read_devices
 from collector.errors import StoreRefused
 from collector.load import sites
-from collector.page import figures, tables
+from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
-from collector.query import Reader, counted, hours_of_week
+from collector.page.files import as_file
+from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
 from collector.summarise import by_site, by_time, gaps, step_for, step_name
+from contract.labels import UNKNOWN
 
 LIVE = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -64,16 +68,50 @@ class View:
         words = in_words(table, f"{choice.site or 'all sites'}, the last hour")
         return Shown(figures.live(table, step_name(step_s)), words, tables.over_time(table, words)), clock
 
+    def compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
+        """The range chosen beside the one before it, or beside another site."""
+        now = self.now()
+        try:
+            choice = choose(asked, now)
+            beside = choice.before() if against == "before" else choice.at(choose({"site": other}, now).site)
+            one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (beside, choice))
+        except (NotAChoice, StoreRefused) as error:
+            return _nothing(str(error))
+        both = compare(one, two, confusions(read_devices(self.reader.root)), chance())
+        if both.empty:
+            return _nothing("No data to compare.")
+        if against == "before":
+            names = (f"the range before, from {beside.span[0].astimezone(choice.zone):%-d %B %Y}", "this range")
+        else:
+            names = (beside.site or "all sites", choice.site or "all sites")
+        words = shares.compared_in_words(both, names)
+        return Shown(shares.compared(both, names), words, shares.comparison_table(both, names))
+
+    def download(self, asked: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
+        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice, StoreRefused."""
+        choice = choose(asked, self.now())
+        frame = self.reader.cells(choice.span, choice.zone, choice.site)
+        matrices = confusions(read_devices(self.reader.root))
+        over = share_steps(frame, choice.zone, choice.span, matrices)
+        since, until = (f"{moment.astimezone(choice.zone):%Y%m%d}" for moment in choice.span)
+        name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
+        return name, as_file(by_time(frame, choice.step_s, choice.zone, choice.span), over, kind)
+
     def overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
         """All that shows the range chosen."""
         now = self.now()
         try:
             choice = choose(asked, now)
             frame = self.reader.cells(choice.span, choice.zone, choice.site)
-            return overview(frame, choice, heat_of, self.devices(choice), now)
+            matrices = confusions(read_devices(self.reader.root))
+            return overview(frame, choice, heat_of, matrices, self.site_table(frame, choice, now))
         except (NotAChoice, StoreRefused) as error:
             nothing = _nothing(str(error))
-            return Overview(nothing, nothing, None, None, ())
+            return Overview(nothing, nothing, nothing, None, None, ())
+
+    def site_table(self, frame: pd.DataFrame, choice: Choice, now: datetime) -> Any:
+        """One row a site."""
+        return tables.sites(by_site(frame, choice.span), self.devices(choice), now)
 
     def devices(self, choice: Choice) -> list[Device]:
         """The devices of the site chosen."""
@@ -95,17 +133,20 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The range chosen: over time, by hour of the week, in total and by site; the labels that can be chosen."""
+    """The range chosen: over time, shares, by hour of the week, in total and by site; the labels that there are."""
 
     trend: Shown
+    shares: Shown
     heat: Shown
     totals: Any
     sites: Any
     labels: tuple[str, ...]
 
 
-def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, known: list[Device], now: datetime) -> Overview:
-    """Windows and a choice -> the range chosen."""
+def overview(
+    frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: dict[str, Confusion], site_table: Any
+) -> Overview:
+    """Cells and a choice -> the range chosen."""
     table = by_time(frame, choice.step_s, choice.zone, choice.span)
     names = tuple(counted(table))
     words = in_words(table, str(choice))
@@ -114,8 +155,22 @@ def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, known: list[Devi
     label = heat_of if heat_of in rates.columns.get_level_values(0) else "visits"
     says = heat_in_words(rates, label, choice)
     heat = Shown(figures.heat(rates, label), says, tables.hours(rates, label, says))
-    summary = by_site(frame, choice.span)
-    return Overview(trend, heat, tables.totals(frame, names), tables.sites(summary, known, now), names)
+    if not table["visits"].sum() > 0:
+        return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
+    whole = correct.shares(frame, matrices, chance())
+    unknown = float(table[UNKNOWN].sum()) if UNKNOWN in table else None
+    return Overview(trend, _shares(frame, choice, matrices), heat, shares.totals(whole, unknown), site_table, names)
+
+
+def _shares(frame: pd.DataFrame, choice: Choice, matrices: dict[str, Confusion]) -> Shown:
+    over = share_steps(frame, choice.zone, choice.span, matrices)
+    there = set(over.index.get_level_values("label"))
+    chosen = [label for label in choice.labels if label in there] or shares.often(over)
+    per = "month" if choice.span[1] - choice.span[0] > DAYS_UP_TO else "day"
+    missing = correct.left_out(frame, matrices)
+    not_corrected = f" {tables.number(missing)} visits are of models whose confusions are unknown." if missing else ""
+    words = f"Shares of {', '.join(chosen)} among visits with a verdict, corrected, each {per}, with 90 % intervals."
+    return Shown(shares.over_time(over, chosen, per), words + not_corrected, shares.table_over_time(over, words))
 
 
 def in_words(table: pd.DataFrame, of: str) -> str:
