@@ -71,7 +71,7 @@ def hours_of_week(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFra
     keyed = table[names].fillna(0.0).assign(watched=np.nan_to_num(watched), day=starts.day_of_week, hour=starts.hour)
     sums = keyed.groupby(["day", "hour"]).sum().reindex(pd.MultiIndex.from_product([range(7), HOURS]))
     rates = sums[names].div(sums["watched"].where(sums["watched"] > 0), axis=0).unstack()
-    return rates.set_axis(pd.Index(WEEKDAYS, name="weekday"))
+    return pd.DataFrame(rates).set_axis(pd.Index(WEEKDAYS, name="weekday"))
 
 
 def of_label(rates: pd.DataFrame, label: str) -> pd.DataFrame:

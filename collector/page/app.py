@@ -1,12 +1,13 @@
 """A store -> a Dash application; its scripts come from the installed package, so that it works without internet."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dash import Dash, Input, Output, State, ctx, dcc, no_update
+from dash import Dash, Input, Output, State, ctx, no_update
 
 from collector.errors import StoreRefused
 from collector.page.choice import NotAChoice
@@ -128,7 +129,7 @@ def _answer(app: Dash, view: View) -> None:
             name, content = view.download(asked, str(ctx.triggered_id).removeprefix("as-"))
         except (NotAChoice, StoreRefused):
             return no_update  # the charts say what is wrong
-        return dcc.send_bytes(content, name)
+        return {"filename": name, "content": b64encode(content).decode(), "base64": True}
 
 
 def _outputs(name: str) -> list[Output]:

@@ -54,7 +54,7 @@ def heat(rates: pd.DataFrame, label: str) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(**frame_of_all())
     figure.update_yaxes(range=[6.5, -0.5], showgrid=False, fixedrange=True)
-    figure.update_xaxes(title="hour of the day", showgrid=False, fixedrange=True, type="category", dtick=3)
+    figure.update_xaxes(showgrid=False, fixedrange=True, type="category", dtick=3)
     return figure
 
 

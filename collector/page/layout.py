@@ -130,7 +130,7 @@ def _comparison(sites: Options) -> html.Section:
             html.Div(
                 [
                     _radio("against", "This range with", COMPARED, "before"),
-                    _select("other", "Other site", sites, ALL),
+                    _select("other", "Other site", sites, ALL, className="other"),
                 ],
                 className="controls",
             ),
@@ -188,5 +188,5 @@ def _radio(name: str, says: str, options: dict[str, str], value: str, **more: An
     return html.Fieldset([html.Legend(says, className="label"), radio])
 
 
-def _select(name: str, says: str, options: Options, value: str) -> html.Div:
-    return html.Div([html.Label(says, htmlFor=name, className="label"), dbc.Select(options, value, id=name)])
+def _select(name: str, says: str, options: Options, value: str, **more: Any) -> html.Div:
+    return html.Div([html.Label(says, htmlFor=name, className="label"), dbc.Select(options, value, id=name)], **more)

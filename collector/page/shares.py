@@ -12,6 +12,7 @@ from collector.page.figures import GRID, faded, frame_of_all
 from collector.page.tables import MOST_ROWS, number, row, share, swatch, table
 from collector.palette import colours
 
+WHISKER = "#8C8C8C"
 MOST_LINES = 3
 """Lines drawn if none is chosen: bands of more cover one another."""
 
@@ -38,6 +39,10 @@ def over_time(over: pd.DataFrame, chosen: Sequence[str], per: str) -> go.Figure:
         figure.add_scatter(
             x=x, y=part["corrected"], name=label, mode="lines+markers", connectgaps=False,
             line={"color": palette[label], "width": 2}, marker={"size": 5},
+            error_y={
+                "type": "data", "symmetric": False, "thickness": 1, "width": 3,
+                "array": part["high"] - part["corrected"], "arrayminus": part["corrected"] - part["low"],
+            },
             customdata=np.column_stack([part["low"], part["high"]]),
             hovertemplate="%{y:.0%} (%{customdata[0]:.0%} to %{customdata[1]:.0%})",
         )  # fmt: skip
@@ -58,12 +63,12 @@ def compared(both: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
         figure.add_scatter(
             x=best, y=places + beside, name=name, mode="markers",
             marker={"symbol": symbol, "size": 9, "color": list(palette.values()), "line": {"width": 2}},
-            error_x={"type": "data", "symmetric": False, "array": high - best, "arrayminus": best - low},
+            error_x={"type": "data", "symmetric": False, "array": high - best, "arrayminus": best - low, "color": WHISKER},
             hovertemplate="%{x:.1%}",
         )  # fmt: skip
-    figure.update_layout(**frame_of_all(), legend={"orientation": "h", "y": -0.2, "x": 0}, showlegend=True)
+    figure.update_layout(**frame_of_all(), legend={"orientation": "h", "y": -0.12, "x": 0}, showlegend=True)
     figure.update_layout(margin={"l": 84})
-    figure.update_xaxes(title="share, with its 90 % interval", tickformat=".0%", rangemode="tozero", gridcolor=GRID)
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", gridcolor=GRID)
     figure.update_yaxes(
         tickvals=places, ticktext=[str(name) for name in both.index], range=[len(both) - 0.5, -0.5], showgrid=False
     )
@@ -99,15 +104,15 @@ def comparison_table(both: pd.DataFrame, names: tuple[str, str]) -> html.Table:
 def totals(all_of_it: pd.DataFrame, unknown: float | None) -> html.Table:
     """A table of `collector.correct.shares` -> visits as counted, and shares as corrected."""
     body = [
-        row(swatch(str(label), colour), number(values["visits"]), share(values["share"]), interval(values))
+        row(swatch(str(label), colour), number(values["visits"]), interval(values))
         for (label, values), colour in zip(
             all_of_it.iterrows(), colours(map(str, all_of_it.index)).values(), strict=True
         )
     ]
     if unknown is not None:
-        body.append(row(swatch("unknown", colours(["unknown"])["unknown"]), number(unknown), "", ""))
-    body.append(row("all", number(float(all_of_it["visits"].sum()) + (unknown or 0.0)), "", ""))
-    return table("Visits and shares", ("expression", "visits", "as counted", "corrected"), body, numbers=3)
+        body.append(row(swatch("unknown", colours(["unknown"])["unknown"]), number(unknown), ""))
+    body.append(row("all", number(float(all_of_it["visits"].sum()) + (unknown or 0.0)), ""))
+    return table("Visits as counted, shares corrected", ("expression", "visits", "share (90 %)"), body, numbers=2)
 
 
 def table_over_time(over: pd.DataFrame, caption: str) -> html.Table:
