@@ -8,10 +8,13 @@ import msgspec
 from contract.card import Card
 from contract.message import MESSAGES
 
+NEWEST = {"model": 2, "card": 2}
+"""The version of each kind that has more than one; its schema takes those before it too."""
+
 
 def schemas() -> dict[str, bytes]:
     """File name -> JSON Schema (draft 2020-12) of each message and of the model card."""
-    kinds = {f"{kind}-1": message for kind, message in MESSAGES.items()} | {"card-1": Card}
+    kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | {"card": Card}).items()}
     return {
         f"{name}.json": msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2) + b"\n"
         for name, kind in kinds.items()
