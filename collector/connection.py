@@ -125,7 +125,7 @@ class Connection:
         session = "resumed" if flags.session_present else "new"
         protocol = "5" if self._protocol == V5 else "3.1.1"
         _log.info(line("connected", host=self._broker.host, port=self._broker.port, mqtt=protocol, session=session))
-        client.subscribe([(subscription(kind), 1) for kind in KINDS])
+        client.subscribe([(filter_, 1) for filter_ in self._filters()])
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._arrived.append(
@@ -135,11 +135,16 @@ class Connection:
     def _on_subscribe(
         self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        for kind, reason in zip(KINDS, reasons, strict=True):
+        for filter_, reason in zip(self._filters(), reasons, strict=True):
             if reason.is_failure:
-                _log.error(line("subscription_refused", topic=subscription(kind), reason=reason))
+                _log.error(line("subscription_refused", topic=filter_, reason=reason))
             else:
-                _log.info(line("subscribed", topic=subscription(kind)))
+                _log.info(line("subscribed", topic=filter_))
+
+    def _filters(self) -> list[str]:
+        """Counts may be shared; what is retained must not be: of a shared subscription no broker sends it (MQTT 5)."""
+        share = self._broker.share if self._protocol == V5 else None
+        return [subscription(kind, share if kind == "counts" else None) for kind in KINDS]
 
     def _on_disconnect(
         self,

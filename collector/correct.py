@@ -9,9 +9,9 @@ bounds). It holds as far as visitors of one expression look like those the matri
 
 The interval is a Bayesian bootstrap (Rubin 1981) over both things that are uncertain, the answers and the rows of the
 matrix: each is drawn again from a Dirichlet distribution of its counts. It is one of the mix of visitors that come to
-the shop, of which those counted are a sample; of these alone it would be narrower. ``unknown`` is not a truth: a visit without a verdict is taken to be as likely as the
-matrix says for each label, up to a factor that all labels share, so that a camera that sees everybody badly biases
-nothing.
+the shop, of which those counted are a sample; of these alone it would be narrower. ``unknown`` is not a truth: a visit
+without a verdict is taken to be as likely as the matrix says for each label, up to a factor that all labels share, so
+that a camera that sees everybody badly biases nothing.
 """
 
 from collections.abc import Iterable

@@ -16,6 +16,7 @@ from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.errors import StoreFailed
 from collector.intake import Intake
+from collector.retain import retain
 from collector.settings import Settings
 from collector.store import Store
 from contract.logs import line
@@ -60,7 +61,8 @@ class Receiver:
         """Open the store, and connect until the stop or until the store fails."""
         store = self._settings.store
         with Store(store.path, store.writer) as rows:
-            intake = Intake(rows, Devices(store.path), DeadLetters(store.path, store.dead_letter_bytes))
+            letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
+            intake = Intake(rows, Devices(store.path, store.suffix), letters)
             try:
                 while not self._stop.is_set():
                     self._connect(intake)
@@ -103,6 +105,8 @@ class Receiver:
             if moment - reported > REPORT_EVERY_S:
                 reported = moment
                 _report(intake)
+                if self._settings.store.keep_days is not None:
+                    retain(self._settings.store.path, self._settings.store.keep_days, self._now)
 
     def _pause(self) -> None:
         """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from contract.errors import FacetallyError
 from contract.logs import line
 
 _log = logging.getLogger(__name__)
@@ -25,13 +26,12 @@ def too_old(root: Path, keep_days: int, today: date) -> list[date]:
     return sorted(days)
 
 
-def retain(root: Path, keep_days: int, now: Callable[[], datetime]) -> list[date]:
-    """Delete whole days that are too old, each after its roll-ups are on disk -> the days deleted, each said in the
-    log. A day that cannot be deleted, or rolled up, is said too, and left for the next time.
+def retain(root: Path, keep_days: int, now: Callable[[], datetime]) -> date | None:
+    """Delete the oldest day that is too old, once its roll-ups are on disk -> the day, said in the log, or None.
 
-    Several collectors may do this at once.
+    One at a time, so that a receiver is not kept from its broker for long. A day that cannot be rolled up or deleted is
+    said too, and stays. Several collectors may do this at once.
     """
-    deleted = []
     for day in too_old(root, keep_days, now().date()):
         from collector.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - only who deletes needs pandas
         from collector.rollup import Rollups  # noqa: PLC0415
@@ -39,13 +39,13 @@ def retain(root: Path, keep_days: int, now: Callable[[], datetime]) -> list[date
         try:
             for cell_s in (HOUR_S, QUARTER_S):
                 Rollups(root, cell_s, now).retire(day)
-            files = [path.stat().st_size for path in (root / f"date={day}").glob("site=*/*") if path.is_file()]
+            sizes = [path.stat().st_size for path in (root / f"date={day}").glob("site=*/*")]
             shutil.rmtree(root / f"date={day}")
         except FileNotFoundError:
             continue  # another collector was faster
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one day, the others and the counts go on
+        except (FacetallyError, OSError) as error:
             _log.warning(line("not_deleted", date=day, reason=error))
             continue
-        _log.info(line("deleted", date=day, files=len(files), bytes=sum(files), keep_days=keep_days))
-        deleted.append(day)
-    return deleted
+        _log.info(line("deleted", date=day, files=len(sizes), bytes=sum(sizes), keep_days=keep_days))
+        return day
+    return None
