@@ -7,10 +7,11 @@ that makes the answers most likely, found by expectation-maximisation on the sim
 counts alone it is the adjusted count of Forman 2008, "Quantifying counts and costs via classification", kept within
 bounds). It holds as far as visitors of one expression look like those the matrix was measured on.
 
-The interval is a bootstrap over both things that are uncertain: the answers (multinomial) and the rows of the matrix
-(Dirichlet, of their counts). ``unknown`` is not a truth: a visit without a verdict is taken to be as likely as the
-matrix says for each label, up to a factor that all labels share, so that a camera that sees everybody badly biases
-nothing.
+The interval is a Bayesian bootstrap (Rubin 1981) over both things that are uncertain, the answers and the rows of the
+matrix: each is drawn again from a Dirichlet distribution of its counts. It is one of the mix of visitors that come to
+the shop, of which those counted are a sample; of these alone it would be narrower. ``unknown`` is not a truth: a visit
+without a verdict is taken to be as likely as the matrix says for each label, up to a factor that all labels share, so
+that a camera that sees everybody badly biases nothing.
 """
 
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 
 from collector.devices import Device
 from collector.load import labels
@@ -29,13 +31,18 @@ from contract.labels import UNKNOWN
 
 DRAWS = 300
 BETWEEN = (0.05, 0.95)
-STEPS = 60
+STEPS = 40
 """Rounds of expectation-maximisation, from the inverse on: more were seen to change no share by as much as 0.002."""
 FLOOR = 0.002
 """Where the rounds begin for a label of which the inverse has nothing, over the number of labels."""
 PRIOR = 1.0
 """Visits that each row of a matrix is taken to have more, spread evenly over its answers: an answer that was never seen
 is rare, not impossible."""
+PRIOR_ANSWERS = 0.3
+"""Visits that each answer is taken to have more when it is drawn again: with none, as in the plain bootstrap, what was
+not answered never would be, and intervals of a hundred visits held the truth 81 times in 100 in place of 90."""
+HALF = 0.5
+"""An interval that begins below half a visit begins at none."""
 AT_ONCE = 64
 """Buckets whose draws are in memory together."""
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -56,14 +63,15 @@ class Confusion:
 def confusions(devices: Iterable[Device]) -> dict[str, Confusion]:
     """What devices said of their models -> the matrix of each bundle, by its name in the store, ``name@0123456789ab``.
 
-    A bundle without a matrix is left out.
+    That of visits where there is one, else that of faces; a bundle without a matrix is left out.
     """
     found = {}
     for device in devices:
         if device.model and (bundle := device.model.expression).confusion:
-            faces = np.asarray(bundle.confusion, np.float64)
-            counts = np.hstack([faces, np.zeros((len(faces), 1))])
-            found[f"{bundle.name}@{bundle.sha256[:12]}"] = Confusion(bundle.labels, counts, "faces")
+            matrix = Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
+            if bundle.visits is not UNSET:
+                matrix = Confusion(bundle.labels, np.asarray(bundle.visits, float), "visits")
+            found[f"{bundle.name}@{bundle.sha256[:12]}"] = matrix
     return found
 
 
@@ -202,9 +210,8 @@ def _corrected(
         known = [name for name in names if name in table.columns]
         at = [names.index(name) for name in known]
         counts = table[known].to_numpy(np.float64)[part]
-        total = np.rint(counts.sum(1)).astype(np.int64)
-        chances = (counts + 1e-12) / (counts + 1e-12).sum(1, keepdims=True)
-        again = chance.multinomial(total, chances, (len(drawn[bundle]) - 1, len(counts))).astype(np.float64)
+        weights = np.broadcast_to(counts + PRIOR_ANSWERS, (len(drawn[bundle]) - 1, *counts.shape))
+        again = chance.standard_gamma(weights)
         mixes = np.nan_to_num(estimate(np.concatenate([counts[None], again]), drawn[bundle]))
         weight = np.nansum(table.to_numpy(np.float64)[part], 1) * (counts.sum(1) > 0)
         added = np.zeros((*mixes.shape[:2], len(names)))
@@ -218,4 +225,4 @@ def _corrected(
     with np.errstate(invalid="ignore"):
         mixed = visits / np.where(whole > 0, whole, np.nan)
     low, high = np.quantile(mixed[1:], BETWEEN, axis=0)
-    return mixed[0], low, high
+    return mixed[0], np.where(low * whole < HALF, 0.0, low), high

@@ -21,6 +21,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from collector.cells import HOUR_S, cells
+from collector.errors import StoreFailed
 from collector.load import KEY, read
 from contract.logs import line
 
@@ -82,13 +83,17 @@ class Rollups:
         return table.drop(columns="date")
 
     def retire(self, day: date) -> None:
-        """Keep the cells of a day for good, on disk; its folder may be deleted afterwards."""
+        """Keep the cells of a day for good, on disk; its folder may be deleted afterwards. StoreFailed if they cannot
+        be written.
+        """
         with self._lock:
             name = f"{day:%Y-%m}"
             month = self._fresh(name)
             for part in [part for part in month.prints if part[0] == day.isoformat()]:
                 month.prints[part] = RETIRED
             self._write(name, month)
+            if month.stored != month.prints:
+                raise StoreFailed(f"{self._folder}: the roll-ups of {day} cannot be kept")
 
     def _names(self, since: datetime | None, until: datetime | None) -> list[str]:
         """The months that may hold something of the range, in order."""

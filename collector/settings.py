@@ -13,6 +13,8 @@ NO_FILE = Path("/dev/null")
 """Read in place of a configuration file when there is none: every setting has a default."""
 
 SHORTEST_TOKEN = 16
+WRITER = "collector"
+"""The writer of a store that says nothing else."""
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -40,6 +42,8 @@ class Broker(Strict, frozen=True, kw_only=True):
     session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
     in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 1000
     """Messages that the broker may send before one is acknowledged; also the largest group on its way to disk."""
+    share: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
+    """Collectors that name the same group share the counts between them; each needs its own ``store.writer``."""
 
     def password(self) -> str | None:
         """The first line of ``password_file``; SettingsError if it cannot be read."""
@@ -52,16 +56,23 @@ class Store(Strict, frozen=True, kw_only=True):
     """Where the rows go. ``writer`` is this collector's own name: two collectors never share a file."""
 
     root: Annotated[str, Meta(min_length=1)] = "store"
-    writer: Annotated[str, Meta(pattern=ID_PATTERN)] = "collector"
+    writer: Annotated[str, Meta(pattern=ID_PATTERN)] = WRITER
     group_s: Annotated[float, Meta(gt=0, le=10)] = 0.2
     """The longest that a message waits for others before its group goes to disk."""
     dead_letter_bytes: Annotated[int, Meta(ge=1024)] = 8 * 2**20
     """Messages set aside fill at most two files of this size."""
+    keep_days: Annotated[int, Meta(ge=1)] | None = None
+    """Whole days that are older are deleted, their hourly roll-ups are not; None keeps all."""
 
     @property
     def path(self) -> Path:
         """``root`` as a path."""
         return Path(self.root)
+
+    @property
+    def suffix(self) -> str:
+        """What a writer's own files beside the counts have in their names, so that no two write one; most have none."""
+        return "" if self.writer == WRITER else f"-{self.writer}"
 
 
 class Page(Strict, frozen=True, kw_only=True):

@@ -20,8 +20,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "facetally",
             "version": "1.0.0",
-            "description": "Anonymous counts of visits by apparent expression. Delivery is at least once: drop repeats of"
-            " counts by site, device, boot and seq. A track is not a person: somebody who looks twice is two visits.",
+            "description": "Anonymous counts of visits by apparent expression. Delivery is at least once: drop repeats"
+            " of counts by site, device, boot and seq. A track is not a person: somebody who looks twice is two visits.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

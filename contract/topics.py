@@ -41,9 +41,11 @@ def topic(site: str, device: str, kind: Kind) -> str:
     return f"{PREFIX}/{check_id('site', site)}/{check_id('device', device)}/{kind}"
 
 
-def subscription(kind: Kind) -> str:
-    """The filter that matches one kind of message of every device."""
-    return f"{PREFIX}/+/+/{kind}"
+def subscription(kind: Kind, share: str | None = None) -> str:
+    """The filter that matches one kind of message of every device; with ``share``, those of a group of clients get
+    each message once between them (MQTT 5, 4.8.2).
+    """
+    return f"{PREFIX}/+/+/{kind}" if share is None else f"$share/{check_id('share', share)}/{PREFIX}/+/+/{kind}"
 
 
 def address(of_topic: str) -> Address:

@@ -63,7 +63,9 @@ def compared(both: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
         figure.add_scatter(
             x=best, y=places + beside, name=name, mode="markers",
             marker={"symbol": symbol, "size": 9, "color": list(palette.values()), "line": {"width": 2}},
-            error_x={"type": "data", "symmetric": False, "array": high - best, "arrayminus": best - low, "color": WHISKER},
+            error_x={
+                "type": "data", "symmetric": False, "color": WHISKER, "array": high - best, "arrayminus": best - low,
+            },
             hovertemplate="%{x:.1%}",
         )  # fmt: skip
     figure.update_layout(**frame_of_all(), legend={"orientation": "h", "y": -0.12, "x": 0}, showlegend=True)

@@ -44,8 +44,8 @@ class View:
         """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
         now = self.now()
         root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), timedelta(days=1))}
-        files = [root / "devices.json", *(path for day in days for path in root.glob(f"date={day}/site=*/*.csv"))]
-        stats = [path.stat() for path in files if path.exists()]
+        patterns = ["devices*.json", *(f"date={day}/site=*/*.csv" for day in days)]
+        stats = [path.stat() for pattern in patterns for path in root.glob(pattern)]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
         return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
 
