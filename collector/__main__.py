@@ -133,7 +133,7 @@ def _configure_logging() -> None:
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[to_stderr], force=True)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
+    logging.getLogger("waitress").setLevel(logging.WARNING)  # a line for each browser that hangs up
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ def document() -> dict[str, Any]:
             "title": "facetally",
             "version": "1.0.0",
             "description": "Anonymous counts of visits by apparent expression. Delivery is at least once: drop repeats"
-            " of counts by site, device, boot and seq. A track is not a person: somebody who looks twice is two visits.",
+            " of counts by site, device, boot and seq. A track is no person: somebody who looks twice is two visits.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

@@ -8,7 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dash import Dash, Input, Output, State, ctx, no_update
+from flask import Response, jsonify
 
+from collector.devices import read_devices
 from collector.errors import StoreRefused
 from collector.page.choice import NotAChoice
 from collector.page.files import KINDS
@@ -40,7 +42,14 @@ def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Da
     _keep_fresh(app, view)
     _draw(app, view)
     _answer(app, view)
+    app.server.add_url_rule("/healthz", "healthz", lambda: _healthz(reader.root))
     return app
+
+
+def _healthz(root: Path) -> tuple[Response, int]:
+    """200 while the store can be listed, 503 otherwise."""
+    there = root.is_dir()
+    return jsonify({"status": "ok" if there else "no store", "devices": len(read_devices(root))}), 200 if there else 503
 
 
 def _keep_fresh(app: Dash, view: View) -> None:
