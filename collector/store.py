@@ -69,7 +69,7 @@ class Store:
     def __init__(self, root: Path, writer: str) -> None:
         self._root = root
         self._writer = writer
-        self._files: dict[Path, _File] = {}
+        self._files: dict[str, _File] = {}
         self._lock: IO[bytes] | None = None
         self._threads = ThreadPoolExecutor(THREADS)
 
@@ -96,9 +96,9 @@ class Store:
         `flush` brings it to disk; after StoreFailed the store is opened anew.
         """
         text = row(counts)
-        path = self._root / file_name(counts, self._writer)
-        file = self._files.pop(path, None) or _read_keys(path, header(tuple(counts.visits)))
-        self._files[path] = file
+        name = file_name(counts, self._writer)
+        file = self._files.pop(name, None) or _read_keys(self._root / name, header(tuple(counts.visits)))
+        self._files[name] = file
         if not file.add(counts.device, counts.boot, counts.seq):
             return False
         file.lines.append(text)
@@ -109,7 +109,7 @@ class Store:
 
         Many files at once: a file system brings what is asked for at the same time to disk together.
         """
-        due = {path: file for path, file in self._files.items() if file.lines}
+        due = {self._root / name: file for name, file in self._files.items() if file.lines}
         work = [self._threads.submit(_append, path, file.header, "".join(file.lines)) for path, file in due.items()]
         wait(work)
         for path, done in zip(due, work, strict=True):
