@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BY = ("hour", "day", "weekday", "site", "device")
-FORMATS = ("csv", "parquet")
+FORMATS = ("csv", "parquet", "excel")
 
 _log = logging.getLogger("collector")
 

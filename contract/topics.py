@@ -1,6 +1,7 @@
 """Site, device and kind -> MQTT topic, and back."""
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from contract.errors import TopicError
@@ -48,6 +49,7 @@ def subscription(kind: Kind, share: str | None = None) -> str:
     return f"{PREFIX}/+/+/{kind}" if share is None else f"$share/{check_id('share', share)}/{PREFIX}/+/+/{kind}"
 
 
+@lru_cache(16_384)
 def address(of_topic: str) -> Address:
     """A topic -> its address; TopicError if it is none of facetally's."""
     prefix, *rest = of_topic.removeprefix(PREFIX + "/").split("/")
