@@ -27,7 +27,7 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     token = settings.api.token()
     reader = Reader(settings.store.path, now)
     app = make_page(reader, zone, now)
-    if token is not None or _is_here(settings.page.host):
+    if token is not None or is_here(settings.page.host):
         api = Api(reader, zone, now)
         mount(app.server, api, Guard(token, settings.api.requests_per_minute))
     else:
@@ -46,7 +46,7 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     server.task_dispatcher.shutdown()
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     """Whether only programs on this machine can reach a host of this name."""
     try:
         return host == "localhost" or ip_address(host).is_loopback

@@ -68,7 +68,7 @@ def test_wrong_settings_end_run_with_2(tmp_path: Path, arguments: list[str], say
 
 def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
     """The example of the guide is good; a typo in it names the file."""
-    (example,) = [text for language, text in BLOCKS if language == "toml"]
+    example = next(text for language, text in BLOCKS if language == "toml")
     config = tmp_path / "collector.toml"
     config.write_text(example)
     put(tmp_path / "store", window(1))

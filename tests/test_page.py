@@ -185,7 +185,7 @@ def test_health_of_a_device_is_in_its_row(store: Path) -> None:
     )  # fmt: skip
     devices.note(Address("shop-1", "door", "health"), health, False, NOW)
     devices.save()
-    assert "14.3 61 12" in text_of(view(store).device_table(ASKED | {"site": "shop-1"}))
+    assert "14.3 61 12 10" in text_of(view(store).device_table(ASKED | {"site": "shop-1"}))
 
 
 def page(root: Path) -> Any:

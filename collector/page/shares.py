@@ -72,7 +72,11 @@ def compared(both: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
     figure.update_layout(margin={"l": 84})
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", gridcolor=GRID)
     figure.update_yaxes(
-        tickvals=places, ticktext=[str(name) for name in both.index], range=[len(both) - 0.5, -0.5], showgrid=False
+        tickvals=places,
+        ticktext=[str(name) for name in both.index],
+        range=[len(both) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
     )
     return figure
 

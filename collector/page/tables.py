@@ -86,9 +86,9 @@ def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> ht
     return table("Sites, in the range chosen", heads, body, numbers=4)
 
 
-def devices(known: Sequence[Device], now: datetime) -> html.Table:
-    """One row a device: where, what, how."""
-    heads = ("site", "device", "state", "last heard", "last window", "frames/s", "°C", "unsent windows")
+def devices(known: Sequence[Device], numbers: pd.DataFrame, now: datetime) -> html.Table:
+    """One row a device: where, what, how; ``numbers`` are those of `collector.sequence.sequences`."""
+    heads = ("site", "device", "state", "last heard", "last window", "frames/s", "°C", "unsent", "missing")
     body = [
         html.Tr(
             [
@@ -98,13 +98,14 @@ def devices(known: Sequence[Device], now: datetime) -> html.Table:
                 html.Td(ago(device.seen, now)),
                 html.Td("" if device.counted is None else ago(device.counted, now)),
                 *(html.Td(text, className="number") for text in _health(device)),
+                html.Td(**_missing(device, numbers)),
             ]
         )
         for device in known
     ]
     if not body:
         body = [html.Tr(html.Td("No device has been heard of.", colSpan=len(heads)))]
-    return table("Devices", heads, body, numbers=3)
+    return table("Devices; unsent and missing are windows, missing those of a day", heads, body, numbers=4)
 
 
 def swatch(label: str, colour: str) -> list[Any]:
@@ -131,6 +132,16 @@ def ago(then: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return "just now"
+
+
+def _missing(device: Device, numbers: pd.DataFrame) -> dict[str, Any]:
+    """How many windows have not come, or that two units have the name."""
+    key = (device.site, device.device)
+    if key not in numbers.index:
+        return {"children": "", "className": "number"}
+    if numbers.loc[key, "clones"]:
+        return {"children": "two units have this name", "className": "warn"}
+    return {"children": str(numbers.loc[key, "missing"]), "className": "number"}
 
 
 def _health(device: Device) -> tuple[str, str, str]:

@@ -17,11 +17,12 @@ from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import as_file
 from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
+from collector.sequence import sequences
 from collector.summarise import by_site, by_time, gaps, step_for, step_name
 from contract.labels import UNKNOWN
 
 LIVE = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,10 @@ class View:
         """One row a device."""
         now = self.now()
         try:
-            return tables.devices(self.devices(choose(asked, now)), now)
-        except NotAChoice as error:
+            choice = choose(asked, now)
+            numbers = sequences(self.reader.windows((now - DAY, now), choice.site))
+            return tables.devices(self.devices(choice), numbers, now)
+        except (NotAChoice, StoreRefused) as error:
             return str(error)
 
     def sites(self) -> list[dict[str, str]]:
