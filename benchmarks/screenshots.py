@@ -1,8 +1,8 @@
 """Three simulated shops for five weeks -> ``docs/page.png`` and ``docs/page-phone.png``.
 
 ``python -m benchmarks.screenshots``. The visits are drawn by chance, as the README says beside them; the page, the
-store and how the model confuses its labels are the real ones. Needs chromium and chromedriver (Debian: chromium-driver), Selenium
-and the tests' folder.
+store and how the model confuses its labels are the real ones. Needs chromium and chromedriver (Debian:
+chromium-driver), Selenium and the tests' folder.
 """
 
 import argparse
