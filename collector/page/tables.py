@@ -9,6 +9,7 @@ from dash import html
 
 from collector.devices import Device
 from collector.query import HOURS, counted, of_label
+from collector.sequence import clones, gaps_in_seq
 from collector.state import State, shown_state
 from collector.summarise import WEEKDAYS
 
@@ -86,8 +87,8 @@ def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> ht
     return table("Sites, in the range chosen", heads, body, numbers=4)
 
 
-def devices(known: Sequence[Device], numbers: pd.DataFrame, now: datetime) -> html.Table:
-    """One row a device: where, what, how; ``numbers`` are those of `collector.sequence.sequences`."""
+def devices(known: Sequence[Device], day: pd.DataFrame, now: datetime) -> html.Table:
+    """One row a device: where, what, how; ``day`` are the windows of the last day."""
     heads = ("site", "device", "state", "last heard", "last window", "frames/s", "°C", "unsent", "missing")
     body = [
         html.Tr(
@@ -98,7 +99,7 @@ def devices(known: Sequence[Device], numbers: pd.DataFrame, now: datetime) -> ht
                 html.Td(ago(device.seen, now)),
                 html.Td("" if device.counted is None else ago(device.counted, now)),
                 *(html.Td(text, className="number") for text in _health(device)),
-                html.Td(**_missing(device, numbers)),
+                html.Td(**_missing(device, day)),
             ]
         )
         for device in known
@@ -134,14 +135,14 @@ def ago(then: datetime | None, now: datetime) -> str:
     return "just now"
 
 
-def _missing(device: Device, numbers: pd.DataFrame) -> dict[str, Any]:
-    """How many windows have not come, or that two units have the name."""
-    key = (device.site, device.device)
-    if key not in numbers.index:
+def _missing(device: Device, day: pd.DataFrame) -> dict[str, Any]:
+    """How many of a day's windows have not come, or that two units have the name."""
+    own = day[(day["site"] == device.site) & (day["device"] == device.device)]
+    if own.empty:
         return {"children": "", "className": "number"}
-    if numbers.loc[key, "clones"]:
+    if len(clones(own)):
         return {"children": "two units have this name", "className": "warn"}
-    return {"children": str(numbers.loc[key, "missing"]), "className": "number"}
+    return {"children": str(gaps_in_seq(own)["missing"].sum()), "className": "number"}
 
 
 def _health(device: Device) -> tuple[str, str, str]:

@@ -17,7 +17,6 @@ from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import as_file
 from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
-from collector.sequence import sequences
 from collector.summarise import by_site, by_time, gaps, step_for, step_name
 from contract.labels import UNKNOWN
 
@@ -123,8 +122,8 @@ class View:
         now = self.now()
         try:
             choice = choose(asked, now)
-            numbers = sequences(self.reader.windows((now - DAY, now), choice.site))
-            return tables.devices(self.devices(choice), numbers, now)
+            day = self.reader.windows((now - DAY, now), choice.site)
+            return tables.devices(self.devices(choice), day, now)
         except (NotAChoice, StoreRefused) as error:
             return str(error)
 
