@@ -245,3 +245,10 @@ def test_the_command_serves_until_it_is_told_to_stop(store: Path) -> None:
             served.terminate()
         assert served.wait(10) == 0
         assert served.stderr.read() == ""
+
+
+def test_two_units_of_one_name_are_said(store: Path) -> None:
+    """The list says how many windows have not come, and that boots alternate."""
+    assert re.search(r"shop-2 door .* 10$", text_of(view(store).device_table(ASKED | {"site": "shop-2"})))
+    put(store, *(window(100 + n, start=window(n).start, site="shop-2", boot="f" * 16) for n in range(1, 20)))
+    assert "two units have this name" in text_of(view(store).device_table(ASKED | {"site": "shop-2"}))
