@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BY = ("hour", "day", "weekday", "site", "device")
-FORMATS = ("csv", "parquet")
+FORMATS = ("csv", "parquet", "excel")
 
 _log = logging.getLogger("collector")
 
@@ -54,7 +54,7 @@ def _run(_options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.page import serve  # noqa: PLC0415 - run needs no dash
+    from collector.serve import serve  # noqa: PLC0415 - run needs no dash
 
     serve(settings, _zone(options.zone or settings.page.zone), _stop_on_signals(), utc_now)
 
@@ -133,7 +133,7 @@ def _configure_logging() -> None:
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[to_stderr], force=True)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
+    logging.getLogger("waitress").setLevel(logging.WARNING)  # a line for each browser that hangs up
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,17 +8,19 @@ from pathlib import Path
 from collector.errors import StoreFailed
 from collector.store import mend
 
-NAME = "dead-letters.jsonl"
-OLDER = "dead-letters.1.jsonl"
 KEEP = 4096
 """Characters of a payload that are kept; its length is always told."""
 
 
 class DeadLetters:
-    """``<root>/dead-letters.jsonl`` of at most ``max_bytes``; when full it takes the place of the older one."""
+    """``<root>/dead-letters.jsonl`` of at most ``max_bytes``; when full it takes the place of ``dead-letters.1.jsonl``.
 
-    def __init__(self, root: Path, max_bytes: int) -> None:
-        self._path = root / NAME
+    ``suffix`` goes before the dot, for a writer that is not alone.
+    """
+
+    def __init__(self, root: Path, max_bytes: int, suffix: str = "") -> None:
+        self._path = root / f"dead-letters{suffix}.jsonl"
+        self._older = root / f"dead-letters{suffix}.1.jsonl"
         self._max_bytes = max_bytes
         self._lines: list[bytes] = []
         if self._path.exists():
@@ -52,4 +54,4 @@ class DeadLetters:
             file.flush()
             os.fsync(file.fileno())
         if self._lines:
-            self._path.replace(self._path.with_name(OLDER))
+            self._path.replace(self._older)

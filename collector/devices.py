@@ -17,7 +17,6 @@ from contract.logs import line
 from contract.message import Health, Message, Model, Status
 from contract.topics import Address
 
-NAME = "devices.json"
 MAX_DEVICES = 10_000
 """More are not kept, so that nobody can fill the memory with invented names."""
 FORMER = 16
@@ -43,7 +42,7 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class DevicesFile(Struct, frozen=True, kw_only=True):
-    """``<root>/devices.json``."""
+    """``<root>/devices.json``, or ``devices-WRITER.json`` of a writer that is not alone."""
 
     schema: Literal[1] = 1
     devices: tuple[Device, ...] = ()
@@ -104,9 +103,9 @@ class Devices:
     The file may be some seconds behind: all it holds comes again, retained by the broker, at the next connection.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / NAME
-        self._known = {(device.site, device.device): device for device in read_devices(root)}
+    def __init__(self, root: Path, suffix: str = "") -> None:
+        self._path = root / f"devices{suffix}.json"
+        self._known = {(device.site, device.device): device for device in _read(self._path)}
         self._changed = False
 
     def note(self, address: Address, message: Message, retained: bool, now: datetime) -> None:
@@ -141,8 +140,24 @@ class Devices:
 
 
 def read_devices(root: Path) -> tuple[Device, ...]:
-    """The devices in ``<root>/devices.json``, none if there is no such file or it cannot be understood."""
-    path = root / NAME
+    """The devices in the ``devices*.json`` of a store, each as the writer says that has heard of it last."""
+    latest: dict[tuple[str, str], Device] = {}
+    for path in sorted(root.glob("devices*.json")):
+        for device in _read(path):
+            known = latest.setdefault((device.site, device.device), device)
+            newer, older = (device, known) if _heard(device) > _heard(known) else (known, device)
+            counted = max(filter(None, (newer.counted, older.counted)), default=None)
+            latest[device.site, device.device] = replace(newer, counted=counted)
+    return tuple(_in_order(latest.values()))
+
+
+def _heard(device: Device) -> tuple[bool, str]:
+    """Orders what writers know of one device: who has heard it live, and when."""
+    return device.seen is not None, device.seen.isoformat() if device.seen else ""
+
+
+def _read(path: Path) -> tuple[Device, ...]:
+    """The devices of one file, none if there is no such file or it cannot be understood."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=DevicesFile).devices
     except FileNotFoundError:

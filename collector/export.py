@@ -1,46 +1,74 @@
-"""Tables -> files and text for other programs: CSV, Parquet, JSON."""
+"""Tables -> files and text for other programs: CSV, Parquet, Excel, JSON."""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from collector.load import labels
+from collector.load import TEXT, TIMES, labels
 from contract.errors import SettingsError
 
 Form = Literal["text", "json", "csv"]
+Kind = Literal["csv", "parquet", "excel"]
+EXCEL_ROWS = 1_048_575
+"""Rows of a sheet, but for the header."""
 
 
-def export(frame: pd.DataFrame, kind: Literal["csv", "parquet"], out: Path | None) -> None:
+def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
     """A table of `collector.load.load` -> one file, replaced as a whole; CSV on standard output if ``out`` is None.
 
     Labels become whole numbers, empty where the window's bundle had no such label. SettingsError if that cannot be
-    written, or if Parquet is asked for and pyarrow is not installed.
+    written, or if a package that it needs is not installed.
     """
     table = frame.astype(dict.fromkeys(labels(frame), "Int64"))
     if kind == "csv":
-        for name in ("start", "end"):
+        for name in TIMES:
             table[name] = [moment.isoformat().replace("+00:00", "Z") for moment in table[name]]
-        if out is None:
-            table.to_csv(sys.stdout, index=False)
-            return
     if out is None:
-        raise SettingsError("--format parquet: needs --out FILE")
+        if kind != "csv":
+            raise SettingsError(f"--format {kind}: needs --out FILE")
+        table.to_csv(sys.stdout, index=False)
+        return
+    if kind == "excel" and len(table) > EXCEL_ROWS:
+        raise SettingsError(
+            f"--format excel: {len(table)} windows, a sheet holds {EXCEL_ROWS}; csv and parquet hold all"
+        )
     draft = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        if kind == "csv":
-            table.to_csv(draft, index=False)
-        else:
-            table.to_parquet(draft, index=False, engine="pyarrow")
+        WRITERS[kind](table, draft)
         draft.replace(out)
-    except ImportError:
-        raise SettingsError("--format parquet: needs pyarrow (pip install pyarrow); --format csv does not") from None
+    except ImportError as error:
+        raise SettingsError(f"--format {kind}: {error}; --format csv needs nothing") from error
     except OSError as error:
         raise SettingsError(f"--out {out}: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False)
+
+
+def _parquet(table: pd.DataFrame, path: Path) -> None:
+    table.to_parquet(path, index=False, engine="pyarrow")
+
+
+def _excel(table: pd.DataFrame, path: Path) -> None:
+    """One sheet; times lose their zone, which Excel has not, and text that begins like a formula stays text."""
+    plain = table.assign(**{name: table[name].dt.tz_localize(None) for name in TIMES})
+    with path.open("wb") as file, pd.ExcelWriter(file, engine="openpyxl") as book:
+        plain.to_excel(book, sheet_name="windows", index=False)
+        sheet = book.sheets["windows"]
+        for name in TEXT:
+            for row in np.flatnonzero(plain[name].str.startswith("=")):
+                sheet.cell(int(row) + 2, list(plain.columns).index(name) + 1).data_type = "s"
+
+
+WRITERS: dict[Kind, Callable[[pd.DataFrame, Path], None]] = {"csv": _csv, "parquet": _parquet, "excel": _excel}
 
 
 def text(table: pd.DataFrame, form: Form) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
@@ -16,8 +17,7 @@ from contract.topics import address
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """What came on a topic; ``retained`` if the broker had kept it from earlier; ``mid`` and ``qos`` acknowledge it."""
 
     topic: str

@@ -1,11 +1,12 @@
 """Rows of CSV in folders -> one DataFrame, each window once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timezone
-from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
 
 from collector.errors import StoreRefused
 from collector.rows import FIXED
@@ -15,6 +16,14 @@ KEY = ["site", "device", "boot", "seq"]
 WHOLE = ("schema", "seq", "merged", "privacy_k")
 TIMES = ("start", "end")
 TEXT = tuple(name for name in FIXED if name not in (*WHOLE, *TIMES, "coverage"))
+OF_CELLS = ("begin", "windows", "seconds")
+"""Columns that a table of `collector.cells.cells` has besides, and that are no labels."""
+KINDS = (
+    dict.fromkeys(WHOLE, pa.int64())
+    | dict.fromkeys(TIMES, pa.timestamp("us", "UTC"))
+    | dict.fromkeys(TEXT, pa.string())
+    | {"coverage": pa.float64()}
+)
 
 
 def load(
@@ -27,10 +36,7 @@ def load(
     label, which is not 0. Only folders of the days asked for are opened; a line that is being written is left out;
     repeats, such as two writers may have stored, are dropped by `KEY`. StoreRefused if a file holds something else.
     """
-    tables = [table for path in _files(root, since, until, site) if (table := _read(path)) is not None]
-    if not tables:
-        return _typed(pd.DataFrame(columns=list(FIXED)))
-    frame = _typed(pd.concat(tables, ignore_index=True))
+    frame = read(_files(root, since, until, site))
     if since is not None:
         frame = frame[frame["start"] >= since]
     if until is not None:
@@ -40,9 +46,17 @@ def load(
     return once
 
 
+def read(paths: Iterable[Path]) -> pd.DataFrame:
+    """All rows of some files, typed as `load` says, in the files' order, repeats and all."""
+    tables = [table for path in paths if (table := _read(path)) is not None]
+    whole = pa.concat_tables(tables, promote_options="default") if tables else _types(FIXED).empty_table()
+    frame: pd.DataFrame = whole.to_pandas()
+    return frame
+
+
 def labels(frame: pd.DataFrame) -> list[str]:
-    """The columns of a table of windows that are labels: the bundles' in their order, ``unknown`` last."""
-    names = [str(name) for name in frame.columns if name not in FIXED and name != UNKNOWN]
+    """The columns of a table of windows or cells that are labels: the bundles' in their order, ``unknown`` last."""
+    names = [str(name) for name in frame.columns if name not in (*FIXED, *OF_CELLS, UNKNOWN)]
     return names + [UNKNOWN] * (UNKNOWN in frame.columns)
 
 
@@ -67,26 +81,21 @@ def _utc_date(moment: datetime | None, otherwise: date) -> date:
     return otherwise if moment is None else moment.astimezone(timezone.utc).date()
 
 
-def _read(path: Path) -> pd.DataFrame | None:
+def _read(path: Path) -> pa.Table | None:
     """One file up to its last line break; None while it has no row."""
     whole, _, _ = path.read_bytes().rpartition(b"\n")
     if b"\n" not in whole:
         return None
-    try:
-        table = pd.read_csv(BytesIO(whole), dtype=dict.fromkeys((*TEXT, *TIMES), str), na_filter=False)
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise StoreRefused(f"{path}: {error}") from error
-    if tuple(table.columns[: len(FIXED)]) != FIXED:
+    names = whole[: whole.index(b"\n")].decode(errors="replace").split(",")
+    if tuple(names[: len(FIXED)]) != FIXED:
         raise StoreRefused(f"{path}: its first columns are not {', '.join(FIXED)}")
-    return table
-
-
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     try:
-        for name in TIMES:
-            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-        kinds = dict.fromkeys(WHOLE, "int64") | dict.fromkeys(["coverage", *labels(frame)], "float64")
-        typed: pd.DataFrame = frame.astype(kinds)
-    except (ValueError, TypeError) as error:
-        raise StoreRefused(f"a value in the store: {error}") from error
-    return typed
+        types = csv.ConvertOptions(column_types=_types(names), null_values=[])
+        return csv.read_csv(pa.py_buffer(whole), convert_options=types)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise StoreRefused(f"{path}: {error}") from error
+
+
+def _types(names: Iterable[str]) -> pa.Schema:
+    """What each column of a file holds; counts are float64, for they may be missing beside other label sets."""
+    return pa.schema([(name, KINDS.get(name, pa.float64())) for name in names])

@@ -1,45 +1,26 @@
 """MQTT messages -> rows on disk, acknowledged afterwards.
 
-One thread does all: it reads a group of messages, has it stored, and only then acknowledges it. While it stores it does
-not read, so a broker that sends faster than the disk writes is held back by TCP and by the receive maximum, and memory
-holds one group. A connection's messages are acknowledged on that connection or not at all: what is left unacknowledged
-the broker sends again, and the store knows it by its key.
+One thread does all: it reads a group of messages, has it stored, and only then acknowledges it. What comes again, the
+store knows by its key.
 """
 
 import logging
 import random
-import select
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from types import TracebackType
-from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-
+from collector.connection import V5, V311, Connection
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.errors import StoreFailed
-from collector.intake import Arrival, Intake
-from collector.settings import Broker, Settings
+from collector.intake import Intake
+from collector.retain import retain
+from collector.settings import Settings
 from collector.store import Store
-from contract.errors import SettingsError
 from contract.logs import line
-from contract.topics import KINDS, subscription
 
-V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-IDLE_S = 0.2
-"""The longest wait for a first message, and so for a stop to be noticed."""
-QUIET_S = 0.005
-"""A group ends when nothing more comes for so long: some brokers send only twenty unacknowledged."""
-CONNACK_S = 5.0
-"""Over TLS 1.3 a client without certificate hears nothing; nor does an MQTT 5 one from amqtt 0.12."""
 LONGEST_PAUSE_S = 20.0
 """A broker that is back has to be noticed within half a minute, however long it was away."""
 STABLE_S = 30.0
@@ -48,145 +29,6 @@ DEVICES_EVERY_S = 2.0
 REPORT_EVERY_S = 60.0
 
 _log = logging.getLogger(__name__)
-
-
-class Connection:
-    """One connection to a broker, from CONNECT until it is lost; the session that outlives it is the broker's.
-
-    ``accepted`` after a good CONNACK; ``ended`` says why it is over, None while it is not.
-    """
-
-    def __init__(self, broker: Broker, client_id: str, protocol: MQTTProtocolVersion) -> None:
-        self.accepted = False
-        self.ended: str | None = None
-        self.wrong_protocol = False
-        self._broker = broker
-        self._protocol = protocol
-        self._arrived: list[Arrival] = []
-        self._client = _client(broker, client_id, protocol)
-        self._client.on_connect = self._on_connect
-        self._client.on_message = self._on_message
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-
-    def __enter__(self) -> "Connection":
-        self._answer_due = time.monotonic() + CONNACK_S
-        v5: dict[str, Any] = {}
-        if self._protocol == V5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = self._broker.session_expiry_s
-            properties.ReceiveMaximum = self._broker.in_flight
-            v5 = {"clean_start": False, "properties": properties}
-        try:
-            self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s, **v5)
-        except OSError as error:
-            self.ended = str(error)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.on_disconnect = None
-        self._client.disconnect()
-
-    def group(self, within_s: float) -> list[Arrival]:
-        """The next messages, ``in_flight`` at most: until none comes for `QUIET_S` or the first waited ``within_s``."""
-        self._turn(IDLE_S)
-        due = time.monotonic() + within_s
-        before = 0
-        while before < len(self._arrived) < self._broker.in_flight and time.monotonic() < due and self.ended is None:
-            before = len(self._arrived)
-            self._turn(QUIET_S)
-        group, self._arrived = self._arrived, []
-        return group
-
-    def acknowledge(self, group: list[Arrival]) -> None:
-        """Tell the broker that these are on disk. What does not reach it comes again."""
-        for arrival in group:
-            if self._client.ack(arrival.mid, arrival.qos) != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return
-
-    def _turn(self, wait_s: float) -> None:
-        """Wait for the socket, read what is there, write what is due, keep the connection alive."""
-        sock = self._client.socket()
-        if sock is None:
-            self.ended = self.ended or "connection closed"
-            return
-        if not self.accepted and time.monotonic() > self._answer_due:
-            self.ended = f"no answer to CONNECT in {CONNACK_S:g} s"
-            self.wrong_protocol = True
-            return
-        buffered = sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
-        writing = [sock] if self._client.want_write() else []
-        readable, writable, _ = select.select([sock], writing, [], 0 if buffered else wait_s)
-        if readable or buffered:
-            before = -1
-            # what Mosquitto 2.0.11 without a limit on its queue sends beyond the receive maximum stays in the socket
-            while before < len(self._arrived) < self._broker.in_flight and self._client.socket() is not None:
-                before = len(self._arrived)
-                self._client.loop_read()
-        if writable:
-            self._client.loop_write()
-        self._client.loop_misc()
-
-    def _on_connect(
-        self, client: Client, _data: object, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            self.ended = f"refused: {reason}"
-            self.wrong_protocol = "protocol version" in str(reason).lower()
-            return
-        self.accepted = True
-        session = "resumed" if flags.session_present else "new"
-        protocol = "5" if self._protocol == V5 else "3.1.1"
-        _log.info(line("connected", host=self._broker.host, port=self._broker.port, mqtt=protocol, session=session))
-        client.subscribe([(subscription(kind), 1) for kind in KINDS])
-
-    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self._arrived.append(
-            Arrival(message.topic, bytes(message.payload), message.retain, message.mid, message.qos),
-        )
-
-    def _on_subscribe(
-        self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
-    ) -> None:
-        for kind, reason in zip(KINDS, reasons, strict=True):
-            if reason.is_failure:
-                _log.error(line("subscription_refused", topic=subscription(kind), reason=reason))
-            else:
-                _log.info(line("subscribed", topic=subscription(kind)))
-
-    def _on_disconnect(
-        self,
-        _client: Client,
-        _data: object,
-        _flags: DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        if self.ended is None:
-            self.ended = f"connection lost: {reason}" if self.accepted else f"closed before an answer: {reason}"
-            self.wrong_protocol = not self.accepted
-
-
-def _client(broker: Broker, client_id: str, protocol: MQTTProtocolVersion) -> Client:
-    """A paho client that keeps its session and acknowledges nothing by itself; SettingsError for unreadable files."""
-    client = Client(
-        CallbackAPIVersion.VERSION2,
-        client_id,
-        clean_session=False if protocol == V311 else None,  # MQTT 5 says it in CONNECT
-        protocol=protocol,
-        reconnect_on_failure=False,
-        manual_ack=True,
-    )
-    if broker.username is not None:
-        client.username_pw_set(broker.username, broker.password())
-    if broker.tls is not None:
-        try:
-            client.tls_set(broker.tls.ca, broker.tls.certificate, broker.tls.key)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"broker.tls: {error}") from error
-    return client
 
 
 def utc_now() -> datetime:
@@ -220,7 +62,8 @@ class Receiver:
         """Open the store, and connect until the stop or until the store fails."""
         store = self._settings.store
         with Store(store.path, store.writer) as rows:
-            intake = Intake(rows, Devices(store.path), DeadLetters(store.path, store.dead_letter_bytes))
+            letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
+            intake = Intake(rows, Devices(store.path, store.suffix), letters)
             try:
                 while not self._stop.is_set():
                     self._connect(intake)
@@ -263,6 +106,8 @@ class Receiver:
             if moment - reported > REPORT_EVERY_S:
                 reported = moment
                 _report(intake)
+                if self._settings.store.keep_days is not None:
+                    retain(self._settings.store.path, self._settings.store.keep_days, self._now)
 
     def _pause(self) -> None:
         """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""

@@ -1,5 +1,7 @@
 """Counts -> one row of CSV, under a header that is the contract of the store."""
 
+from functools import lru_cache
+
 from contract.errors import BadMessage
 from contract.labels import labelset
 from contract.message import Counts
@@ -22,9 +24,10 @@ FIXED = (
 )
 """Columns that every file has, in the message's order; one column a label follows."""
 
-DERIVED = ("date", "visits", "windows", "seconds", "seconds", "hour", "day", "weekday")
+DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "weekday")
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
 
+TAKEN = frozenset((*FIXED, *DERIVED))
 END_OF_TIME = 2200
 """pandas before 3 counts nanoseconds and ends in 2262; one absurd time would make a whole folder unreadable."""
 
@@ -39,41 +42,36 @@ def row(counts: Counts) -> str:
 
     Times are RFC 3339 in UTC with ``Z``; reasons of degradation are joined with ``|``.
     """
-    for label in counts.visits:
-        if label in FIXED or label in DERIVED:
-            raise BadMessage(f"counts: label {label!r} is the name of a column")
+    if not TAKEN.isdisjoint(counts.visits):
+        label = next(label for label in counts.visits if label in TAKEN)
+        raise BadMessage(f"counts: label {label!r} is the name of a column")
     if counts.end.year >= END_OF_TIME:
         raise BadMessage(f"counts: ends in the year {counts.end.year}")
-    cells = (
-        counts.schema,
-        counts.site,
-        counts.device,
-        counts.boot,
-        counts.seq,
-        _rfc3339(counts.start.isoformat()),
-        _rfc3339(counts.end.isoformat()),
-        counts.clock,
-        counts.coverage,
-        "|".join(counts.degraded),
-        counts.merged,
-        counts.privacy.k,
-        _quoted("model.detector", counts.model.detector),
-        _quoted("model.expression", counts.model.expression),
-        *counts.visits.values(),
+    # written out rather than joined by a loop: this is a sixth of what storing a message costs
+    return (
+        f"{counts.schema},{counts.site},{counts.device},{counts.boot},{counts.seq},"
+        f"{_rfc3339(counts.start.isoformat())},{_rfc3339(counts.end.isoformat())},{counts.clock},{counts.coverage},"
+        f"{'|'.join(counts.degraded)},{counts.merged},{counts.privacy.k},"
+        f"{_quoted('model.detector', counts.model.detector)},{_quoted('model.expression', counts.model.expression)},"
+        f"{','.join(map(str, counts.visits.values()))}\n"
     )
-    return ",".join(map(str, cells)) + "\n"
 
 
 def file_name(counts: Counts, writer: str) -> str:
     """A message and the collector's name -> the file within the store that the row belongs in."""
-    date = counts.start.date().isoformat()
-    return f"date={date}/site={counts.site}/counts-{labelset(counts.visits)}-{writer}.csv"
+    labels = _labelset(tuple(counts.visits))
+    return f"date={counts.start.date().isoformat()}/site={counts.site}/counts-{labels}-{writer}.csv"
+
+
+_labelset = lru_cache(1024)(labelset)
+"""Of the few sets of labels that a fleet has, the hash is taken once."""
 
 
 def _rfc3339(iso: str) -> str:
     return iso.replace("+00:00", "Z")
 
 
+@lru_cache(1024)
 def _quoted(key: str, text: str) -> str:
     """Free text -> a cell of RFC 4180; it may hold anything printable, and so no line break."""
     if not text.isprintable():

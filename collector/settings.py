@@ -12,6 +12,9 @@ from contract.topics import ID_PATTERN
 NO_FILE = Path("/dev/null")
 """Read in place of a configuration file when there is none: every setting has a default."""
 
+SHORTEST_TOKEN = 16
+WRITER = "collector"
+"""The writer of a store that says nothing else."""
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -41,8 +44,10 @@ class Broker(Strict, frozen=True, kw_only=True):
     plain_text: bool = False
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
-    in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 1000
+    in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 5000
     """Messages that the broker may send before one is acknowledged; also the largest group on its way to disk."""
+    share: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
+    """Collectors that name the same group share the counts between them; each needs its own ``store.writer``."""
 
     def __post_init__(self) -> None:
         """Refuse to send in the clear what was not said may go so."""
@@ -52,26 +57,30 @@ class Broker(Strict, frozen=True, kw_only=True):
         """The first line of ``password_file``; SettingsError if it cannot be read."""
         if self.password_file is None:
             return None
-        try:
-            return Path(self.password_file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"broker.password_file {self.password_file}: {error}") from error
+        return _first_line("broker.password_file", self.password_file)
 
 
 class Store(Strict, frozen=True, kw_only=True):
     """Where the rows go. ``writer`` is this collector's own name: two collectors never share a file."""
 
     root: Annotated[str, Meta(min_length=1)] = "store"
-    writer: Annotated[str, Meta(pattern=ID_PATTERN)] = "collector"
+    writer: Annotated[str, Meta(pattern=ID_PATTERN)] = WRITER
     group_s: Annotated[float, Meta(gt=0, le=10)] = 0.2
     """The longest that a message waits for others before its group goes to disk."""
     dead_letter_bytes: Annotated[int, Meta(ge=1024)] = 8 * 2**20
     """Messages set aside fill at most two files of this size."""
+    keep_days: Annotated[int, Meta(ge=1)] | None = None
+    """Whole days that are older are deleted, their hourly roll-ups are not; None keeps all."""
 
     @property
     def path(self) -> Path:
         """``root`` as a path."""
         return Path(self.root)
+
+    @property
+    def suffix(self) -> str:
+        """What a writer's own files beside the counts have in their names, so that no two write one; most have none."""
+        return "" if self.writer == WRITER else f"-{self.writer}"
 
 
 class Page(Strict, frozen=True, kw_only=True):
@@ -82,12 +91,38 @@ class Page(Strict, frozen=True, kw_only=True):
     zone: str = "UTC"
 
 
+class Api(Strict, frozen=True, kw_only=True):
+    """The HTTP API, served beside the page. Without a token it is for programs on this machine only."""
+
+    token_file: str | None = None
+    requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 120
+    """From one address."""
+
+    def token(self) -> str | None:
+        """The first line of ``token_file``, 16 characters or more; SettingsError if there is no such thing."""
+        if self.token_file is None:
+            return None
+        token = _first_line("api.token_file", self.token_file).strip()
+        if len(token) < SHORTEST_TOKEN or not token.isascii():
+            raise SettingsError(f"api.token_file {self.token_file}: {SHORTEST_TOKEN} ASCII characters or more")
+        return token
+
+
 class Settings(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     broker: Broker = Broker()
     store: Store = Store()
     page: Page = Page()
+    api: Api = Api()
+
+
+def _first_line(key: str, path: str) -> str:
+    """Of a file that holds a secret; SettingsError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{key} {path}: {error}") from error
 
 
 def read_settings(path: Path | None, overrides: tuple[str, ...] = ()) -> Settings:

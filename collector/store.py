@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 from bisect import bisect_right
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ from contract.message import Counts
 
 MAX_FILES = 4096
 """Files whose keys are kept in memory; of more, the longest unused is read again when its turn comes."""
+THREADS = 16
+"""Files that are brought to disk at the same time."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +69,9 @@ class Store:
     def __init__(self, root: Path, writer: str) -> None:
         self._root = root
         self._writer = writer
-        self._files: dict[Path, _File] = {}
+        self._files: dict[str, _File] = {}
         self._lock: IO[bytes] | None = None
+        self._threads = ThreadPoolExecutor(THREADS)
 
     def __enter__(self) -> "Store":
         try:
@@ -82,6 +86,7 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._threads.shutdown()
         if self._lock:
             self._lock.close()
 
@@ -91,23 +96,29 @@ class Store:
         `flush` brings it to disk; after StoreFailed the store is opened anew.
         """
         text = row(counts)
-        path = self._root / file_name(counts, self._writer)
-        file = self._files.pop(path, None) or _read_keys(path, header(tuple(counts.visits)))
-        self._files[path] = file
+        name = file_name(counts, self._writer)
+        file = self._files.pop(name, None) or _read_keys(self._root / name, header(tuple(counts.visits)))
+        self._files[name] = file
         if not file.add(counts.device, counts.boot, counts.seq):
             return False
         file.lines.append(text)
         return True
 
     def flush(self) -> None:
-        """Bring the prepared rows to disk, one fsync a file; StoreFailed if that cannot be done."""
-        for path, file in self._files.items():
-            if file.lines:
-                try:
-                    _append(path, file.header, "".join(file.lines))
-                except OSError as error:
-                    raise StoreFailed(f"{path}: {error.strerror}") from error
-                file.lines.clear()
+        """Bring the prepared rows to disk, one fsync a file; StoreFailed if that cannot be done.
+
+        Many files at once: a file system brings what is asked for at the same time to disk together.
+        """
+        due = {self._root / name: file for name, file in self._files.items() if file.lines}
+        work = [self._threads.submit(_append, path, file.header, "".join(file.lines)) for path, file in due.items()]
+        wait(work)
+        for path, done in zip(due, work, strict=True):
+            try:
+                done.result()
+            except OSError as error:
+                raise StoreFailed(f"{path}: {error.strerror}") from error
+        for file in due.values():
+            file.lines.clear()
         while len(self._files) > MAX_FILES:
             del self._files[next(iter(self._files))]
 

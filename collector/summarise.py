@@ -11,8 +11,12 @@ bucket need not be whole (windows joined under the privacy rule may be hours lon
 the sum of coverage times duration, by the bucket's seconds and the number of devices in the table. It passes 1 only
 where windows of one device overlap, as after a clock was put back; a bucket that has not ended yet counts as whole.
 Windows whose clock was never synchronised have no place in time: only `by_site` and `by_device` count them.
+
+Each function takes windows (`collector.load.load`) or cells (`collector.cells.cells`, kept by `collector.rollup`), and
+says the same of both.
 """
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -34,6 +38,19 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Windows or cells cut at the edges of buckets, (pieces,) each: the row it is of, its bucket, the share of the
+    row's visits in it, its seconds, and how many windows it adds to those that touch the bucket.
+    """
+
+    rows: Ints
+    bucket: Ints
+    share: Floats
+    seconds: Floats
+    windows: Ints
+
+
 def summarise(frame: pd.DataFrame, by: By, zone: ZoneInfo, span: Span | None = None) -> pd.DataFrame:
     """A table of `collector.load.load` -> one row a bucket; see the function of the name."""
     if by == "hour":
@@ -53,9 +70,7 @@ def by_time(frame: pd.DataFrame, step_s: int | None, zone: ZoneInfo, span: Span 
     """
     frame = _timed(frame)
     edges = _edges(frame, step_s, zone, span)
-    rows, bucket, seconds = _pieces(frame, edges)
-    lengths_s = np.diff(edges) / 1e6
-    table = _total(frame, rows, seconds, bucket, lengths_s, _devices(frame))
+    table = _total(frame, _pieces(frame, edges), np.diff(edges) / 1e6, _devices(frame))
     starts = pd.DatetimeIndex(edges[:-1].astype("M8[us]"), tz="UTC").tz_convert(zone)
     table.index = starts.rename("start")
     return table
@@ -65,11 +80,11 @@ def by_weekday(frame: pd.DataFrame, zone: ZoneInfo, span: Span | None = None) ->
     """Seven rows, Monday first, by local day: sums over all days of a name that ``span`` or a window touches."""
     frame = _timed(frame)
     edges = _edges(frame, None, zone, span)
-    rows, bucket, seconds = _pieces(frame, edges)
+    pieces = _pieces(frame, edges)
     middles = pd.DatetimeIndex((edges[:-1] + np.diff(edges) // 2).astype("M8[us]"), tz="UTC").tz_convert(zone)
     weekday = np.asarray(middles.day_of_week, dtype=np.int64)
     lengths_s = _sums(weekday, np.diff(edges) / 1e6, 7)
-    table = _total(frame, rows, seconds, weekday[bucket], lengths_s, _devices(frame))
+    table = _total(frame, replace(pieces, bucket=weekday[pieces.bucket]), lengths_s, _devices(frame))
     table.index = pd.Index(WEEKDAYS, name="weekday")
     return table
 
@@ -114,10 +129,9 @@ def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None) -> pd.D
     groups = frame.groupby(names, sort=True)
     starts, ends = _bounds(frame, span)
     length_s = np.full(groups.ngroups, (ends.max() - starts.min()) / 1e6 if len(starts) else 0.0)
-    starts, ends = _microseconds(frame)
     code = np.asarray(groups.ngroup(), dtype=np.int64)
     devices = np.asarray(groups["device"].nunique(), dtype=np.int64)
-    table = _total(frame, np.arange(len(frame)), (ends - starts) / 1e6, code, length_s, devices)
+    table = _total(frame, _whole(frame, code), length_s, devices)
     table.index = groups.size().index
     return table
 
@@ -133,7 +147,7 @@ def _timed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _devices(frame: pd.DataFrame) -> int:
-    return len(frame[["site", "device"]].drop_duplicates())
+    return int(frame.groupby(["site", "device"], sort=False).ngroups)
 
 
 def _microseconds(frame: pd.DataFrame) -> tuple[Ints, Ints]:
@@ -173,39 +187,53 @@ def _edges(frame: pd.DataFrame, step_s: int | None, zone: ZoneInfo, span: Span |
     return edges[kept]
 
 
-def _pieces(frame: pd.DataFrame, edges: Ints) -> tuple[Ints, Ints, Floats]:
-    """Windows cut at the edges: row, bucket and seconds of each piece, (pieces,) each."""
+def _pieces(frame: pd.DataFrame, edges: Ints) -> _Pieces:
+    """Windows cut at the edges, or cells put between them; ValueError if an edge lies within a cell."""
     starts, ends = _microseconds(frame)
     first = np.searchsorted(edges, starts, "right") - 1
+    if "begin" in frame:
+        if (ends > edges[first + 1]).any():
+            raise ValueError("a bucket begins within a cell: take shorter cells or longer buckets")
+        whole = _whole(frame, first)
+        # of a window that began before, the bucket's first cell tells; later cells have it again
+        touching = np.where(starts == edges[first], frame["windows"].to_numpy(), whole.windows)
+        return replace(whole, windows=touching)
     number = np.searchsorted(edges, ends, "left") - first
     rows = np.repeat(np.arange(len(frame)), number)
     bucket = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(number) - number, number)
-    seconds = np.minimum(ends[rows], edges[bucket + 1]) - np.maximum(starts[rows], edges[bucket])
-    return rows, bucket, seconds / 1e6
+    seconds = (np.minimum(ends[rows], edges[bucket + 1]) - np.maximum(starts[rows], edges[bucket])) / 1e6
+    return _Pieces(rows, bucket, seconds / ((ends - starts)[rows] / 1e6), seconds, np.ones(len(rows), np.int64))
 
 
-def _total(
-    frame: pd.DataFrame,
-    rows: Ints,
-    seconds: Floats,
-    bucket: Ints,
-    lengths_s: Floats,
-    devices: int | Ints,
-) -> pd.DataFrame:
-    """Pieces -> one row a bucket: `rows`, `seconds` and `bucket` are (pieces,), ``lengths_s`` is (buckets,)."""
-    starts, ends = _microseconds(frame)
-    share = seconds / ((ends - starts)[rows] / 1e6)
-    names = labels(frame)
-    pieces = pd.DataFrame(frame[names].to_numpy(np.float64)[rows] * share[:, None], columns=names)
-    visits = pieces.sum(axis=1)
-    size = len(lengths_s)
-    table: pd.DataFrame = pieces.groupby(bucket).sum(min_count=1).reindex(range(size))
-    watched_s = _sums(bucket, frame["coverage"].to_numpy()[rows] * seconds, size)
-    degraded_s = _sums(bucket, (frame["degraded"] != "").to_numpy()[rows] * seconds, size)
-    table["visits"] = visits.groupby(bucket).sum().reindex(range(size))
-    table["windows"] = np.bincount(bucket, minlength=size)
+def _whole(frame: pd.DataFrame, bucket: Ints) -> _Pieces:
+    """Each window, or each cell, as one piece; a window counts where it began."""
+    rows, ones = np.arange(len(frame)), np.ones(len(frame))
+    if "begin" not in frame:
+        starts, ends = _microseconds(frame)
+        return _Pieces(rows, bucket, ones, (ends - starts) / 1e6, ones.astype(np.int64))
+    began = np.where(frame["begin"] == frame["start"], frame["windows"], 0)
+    return _Pieces(rows, bucket, ones, frame["seconds"].to_numpy(), began)
+
+
+def _total(frame: pd.DataFrame, pieces: _Pieces, lengths_s: Floats, devices: int | Ints) -> pd.DataFrame:
+    """Pieces -> one row a bucket; ``lengths_s`` is (buckets,)."""
+    bucket, size = pieces.bucket, len(lengths_s)
+    columns, visits = {}, np.zeros(size)
+    for name in labels(frame):
+        values = frame[name].to_numpy(np.float64)[pieces.rows] * pieces.share
+        known = ~np.isnan(values)
+        sums = _sums(bucket[known], values[known], size)
+        columns[name] = np.where(_sums(bucket, known.astype(np.float64), size) > 0, sums, np.nan)
+        visits += sums
+    degraded = frame["degraded"] if "begin" in frame else frame["degraded"] != ""
+    watched_s = _sums(bucket, frame["coverage"].to_numpy()[pieces.rows] * pieces.seconds, size)
+    degraded_s = _sums(bucket, degraded.to_numpy(np.float64)[pieces.rows] * pieces.seconds, size)
+    any_s = _sums(bucket, pieces.seconds, size)
+    table = pd.DataFrame(columns, index=range(size))
+    table["visits"] = np.where(any_s > 0, visits, np.nan)
+    table["windows"] = _sums(bucket, pieces.windows.astype(np.float64), size).astype(np.int64)
     table["coverage"] = _ratio(watched_s, lengths_s * devices)
-    table["degraded"] = _ratio(degraded_s, _sums(bucket, seconds, size))
+    table["degraded"] = _ratio(degraded_s, any_s)
     table["seconds"] = lengths_s
     return table
 

@@ -1,22 +1,32 @@
-"""Writes the JSON Schemas of the contract into a folder: ``python -m contract contract/schema``."""
+"""Writes the JSON Schemas of the contract into a folder, and the AsyncAPI document beside it:
+``python -m contract contract/schema``.
+"""
 
 import sys
 from pathlib import Path
 
 import msgspec
 
+from contract.asyncapi import document
 from contract.card import Card
 from contract.message import MESSAGES
+
+NEWEST = {"model": 2, "card": 2, "health": 2}
+"""The version of each kind that has more than one; its schema takes those before it too."""
 
 
 def schemas() -> dict[str, bytes]:
     """File name -> JSON Schema (draft 2020-12) of each message and of the model card."""
-    newest = {"health": 2}
-    kinds = {f"{kind}-{newest.get(kind, 1)}": message for kind, message in MESSAGES.items()} | {"card-1": Card}
+    kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | {"card": Card}).items()}
     return {
         f"{name}.json": msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2) + b"\n"
         for name, kind in kinds.items()
     }
+
+
+def topics() -> bytes:
+    """The AsyncAPI document of all topics, as it is kept in ``contract/asyncapi.json``."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
 
 
 def main() -> None:
@@ -25,6 +35,9 @@ def main() -> None:
     for name, text in schemas().items():
         (folder / name).write_bytes(text)
         print(folder / name)
+    beside = folder.parent / "asyncapi.json"
+    beside.write_bytes(topics())
+    print(beside)
 
 
 if __name__ == "__main__":

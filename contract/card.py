@@ -5,13 +5,14 @@ import zlib
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from contract.errors import BundleError
 from contract.labels import check_labels
-from contract.message import Bundle, Count, Share
+from contract.message import Bundle, Count, Model, Share
 
-SCHEMA = 1
+SCHEMA = 2
+"""A card of version 1 cannot hold `ClassifierCard.visits`."""
 Positive = Annotated[int, Meta(gt=0)]
 
 
@@ -58,7 +59,7 @@ class Golden(Strict, frozen=True, kw_only=True):
 class Common(Strict, frozen=True, kw_only=True):
     """What a card of either task says."""
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     name: str
     version: str
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
@@ -102,13 +103,20 @@ class ClassifierCard(Common, frozen=True, kw_only=True, tag_field="task", tag="c
     """A crop whose Laplacian varies less is too blurred for a verdict; 0 switches this off."""
     confusion: tuple[tuple[Count, ...], ...]
     """Of the int8 model on data it was not trained on: rows are the truth, columns the answer."""
+    visits: tuple[tuple[Count, ...], ...] | UnsetType = UNSET
+    """The same of whole visits, several sightings each, with one column more: ``unknown``. Since version 2."""
 
     def __post_init__(self) -> None:
-        """Refuse labels that are none, and a confusion matrix of another size."""
+        """Refuse labels that are none, and matrices of another size."""
         check_labels(self.labels)
         size = len(self.labels)
         if [len(row) for row in self.confusion] != [size] * size:
             raise ValueError(f"the confusion matrix is {size} x {size}, as many as there are labels")
+        if self.visits is not UNSET:
+            if self.schema == 1:
+                raise ValueError("visits: since version 2 of the schema")
+            if [len(row) for row in self.visits] != [size + 1] * size:
+                raise ValueError(f"the matrix of visits is {size} x {size + 1}, with a column for unknown")
 
 
 Card = DetectorCard | ClassifierCard
@@ -132,8 +140,14 @@ def bundle_of(card: Card) -> Bundle:
     """A card -> the part of it that goes out in the model message."""
     bundle = Bundle(name=card.name, sha256=card.sha256, figures=card.figures)
     if isinstance(card, ClassifierCard):
-        return msgspec.structs.replace(bundle, labels=card.labels, confusion=card.confusion)
+        return msgspec.structs.replace(bundle, labels=card.labels, confusion=card.confusion, visits=card.visits)
     return bundle
+
+
+def model_of(detector: DetectorCard, expression: ClassifierCard) -> Model:
+    """The cards of a device -> its model message, of the lowest version that can say it."""
+    schema: Literal[1, 2] = 1 if expression.visits is UNSET else 2
+    return Model(schema=schema, detector=bundle_of(detector), expression=bundle_of(expression))
 
 
 def pack(raw: bytes) -> str:

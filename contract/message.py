@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 
-from msgspec import DecodeError, Meta, Struct, ValidationError
+from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError
 from msgspec.json import Decoder, Encoder
 
 from contract.errors import BadMessage
@@ -95,14 +95,28 @@ class Bundle(Strict, frozen=True, kw_only=True):
     figures: dict[str, float] = {}
     confusion: tuple[tuple[Count, ...], ...] = ()
     """Rows are the truth, columns the int8 model's answer, both in the order of ``labels``."""
+    visits: tuple[tuple[Count, ...], ...] | UnsetType = UNSET
+    """The same of whole visits, with ``unknown`` as one column more. Since version 2 of the model message."""
 
 
 class Model(Strict, frozen=True, kw_only=True):
     """The two bundles a device runs."""
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     detector: Bundle
     expression: Bundle
+
+    def __post_init__(self) -> None:
+        """Refuse matrices of another size than the labels', and what version 1 has not."""
+        for bundle in (self.detector, self.expression):
+            size = len(bundle.labels)
+            if bundle.confusion and [len(row) for row in bundle.confusion] != [size] * size:
+                raise ValueError(f"confusion is {size} x {size}, as many as there are labels")
+            if bundle.visits is not UNSET:
+                if self.schema == 1:
+                    raise ValueError("visits: since version 2 of the schema")
+                if [len(row) for row in bundle.visits] != [size + 1] * size:
+                    raise ValueError(f"visits is {size} x {size + 1}, with a column for unknown")
 
 
 class Latency(Strict, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Site, device and kind -> MQTT topic, and back."""
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from contract.errors import TopicError
@@ -41,11 +42,14 @@ def topic(site: str, device: str, kind: Kind) -> str:
     return f"{PREFIX}/{check_id('site', site)}/{check_id('device', device)}/{kind}"
 
 
-def subscription(kind: Kind) -> str:
-    """The filter that matches one kind of message of every device."""
-    return f"{PREFIX}/+/+/{kind}"
+def subscription(kind: Kind, share: str | None = None) -> str:
+    """The filter that matches one kind of message of every device; with ``share``, those of a group of clients get
+    each message once between them (MQTT 5, 4.8.2).
+    """
+    return f"{PREFIX}/+/+/{kind}" if share is None else f"$share/{check_id('share', share)}/{PREFIX}/+/+/{kind}"
 
 
+@lru_cache(16_384)
 def address(of_topic: str) -> Address:
     """A topic -> its address; TopicError if it is none of facetally's."""
     prefix, *rest = of_topic.removeprefix(PREFIX + "/").split("/")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contract.card import Card, ClassifierCard, Crop, DetectorCard, Golden, Input, pack, write_card
 from contract.errors import BundleError
-from convert import gate
+from convert import gate, visits
 from convert.golden import drawn
 from convert.quantise import floats, operators, quantise, write
 from edge import bundle
@@ -25,6 +25,7 @@ from training.detect import STRIDES
 from training.faces import Faces
 from training.networks import sized
 from training.recipe import ClassifierRecipe, DetectorRecipe
+from training.targets import Mapping
 
 CALIBRATION = 200
 TOLERANCE = 8
@@ -33,6 +34,8 @@ FALSE_ON_SHELVES = 0.01
 """False faces a picture at the shipped threshold, on the shelves where it is chosen."""
 UNKNOWN_SHARE = 0.05
 """``unknown_below`` is set so that this share of the tuning part's faces is left without a verdict."""
+SEED = 1
+"""Of the looks that visits are made of."""
 DETECTOR_DATA = (
     "Photographs, street scenes, shop shelves (Apache-2.0 and MIT collections) and grey stills with hand-drawn boxes"
     " (CC BY 4.0); boxes of the first two by a YuNet teacher at score 0.8 or more."
@@ -206,14 +209,25 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
     before, after = (naming.answers(each.probabilities, test, made) for each in (exact, cooled))
     first = next(iter(after))
     gate.classifier(before[first], after[first], tuple(made.labels))
-    return card(heat, unknown, _side_by_side(naming.figures(before), naming.figures(after)), after[first].matrix())
+    made_card = card(heat, unknown, _side_by_side(naming.figures(before), naming.figures(after)), after[first].matrix())
+    return _with_visits(made_card, model, test, made.labels)
+
+
+def _with_visits(card: ClassifierCard, model: Interpreter, test: Faces, labels: Mapping) -> ClassifierCard:
+    """The card with its matrix of visits, of the faces whose taggers agree; as it is if there are none."""
+    truth, sure = visits.agreed(test.votes, labels)
+    if not sure.any():
+        return card
+    answered = visits.answers(Classifier(Bundle(card, model)), test.fer[sure], np.random.default_rng(SEED))
+    counts = visits.matrix(truth[sure], answered, len(card.labels))
+    return msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, counts.tolist())))
 
 
 NOTES = (
     "Apparent expression of one face, not what a person feels. `ferplus_majority`: FER2013's PublicTest where more than"
     " half of ten taggers agree; `photos`: press-style photographs, labels by students. None of these was trained on."
     f" Temperature and unknown_below ({UNKNOWN_SHARE:.0%} of faces below) are set on a part split off Training. The"
-    " confusion matrix is that of ferplus_majority."
+    " confusion matrix is that of ferplus_majority; `visits` is of the same faces, each looked at several times."
 )
 
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from contract.card import ClassifierCard, DetectorCard, bundle_of
+from contract.card import ClassifierCard, DetectorCard, model_of
 from contract.logs import line
-from contract.message import Model, Models, Privacy
+from contract.message import Models, Privacy
 from edge import bundle, spool
 from edge.admit import Gate
 from edge.bundle import Bundle
@@ -70,7 +70,7 @@ def pipeline(
     begin = camera.clock.utc(camera.start)
     first = first_window_s(begin, settings.tally.window_s)
     identity = Identity(settings.site, settings.device, boot_id())
-    model = Model(schema=1, detector=bundle_of(faces.card), expression=bundle_of(expressions.card))
+    model = model_of(faces.card, expressions.card)
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
     with (

@@ -5,9 +5,9 @@ import socket
 import time
 from contextlib import ExitStack, contextmanager
 
+from brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from fakes import MODEL, counts
-from test_publish import listening, minutes
-from test_receive import free_port, mosquitto, needs_mosquitto, wait_until
+from publishing import listening, minutes
 
 from benchmarks.faults.wire import wire
 from edge.publish import GIVEN_UP_MS, LONGEST_WAIT_S, Identity, Publisher

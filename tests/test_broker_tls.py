@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from fakes import MODEL, counts, lines_of
-from test_receive import free_port, mosquitto, needs_mosquitto, wait_until
 
 from collector.load import load
 from collector.receive import run

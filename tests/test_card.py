@@ -34,7 +34,7 @@ def test_card_reads_back_as_itself(card, kind):
         (b"[]", "object"),
         (altered(EXPRESSION, task="segment"), r"segment.*\$\.task"),
         (altered(EXPRESSION, task=...), "task"),
-        (altered(EXPRESSION, schema=2), r"\$\.schema"),
+        (altered(EXPRESSION, schema=3), r"\$\.schema"),
         (altered(EXPRESSION, author="me"), "author"),
         (altered(EXPRESSION, temperature=...), "temperature"),
         (altered(EXPRESSION, temperature=0), r"\$\.temperature"),
@@ -80,7 +80,7 @@ def test_what_goes_out_of_a_card():
     assert len(expressions.confusion) == 7
     assert (faces.labels, faces.confusion) == ((), ())
     assert faces.figures == FACE["figures"]
-    assert set(msgspec.structs.asdict(faces)) == {"name", "sha256", "labels", "figures", "confusion"}
+    assert set(msgspec.structs.asdict(faces)) == {"name", "sha256", "labels", "figures", "confusion", "visits"}
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00", bytes(range(256)) * 40])

@@ -7,9 +7,9 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
+from brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from fakes import MODEL, counts, each_frame, lines_of
 from test_pipeline import Faces, wired
-from test_receive import free_port, mosquitto, needs_mosquitto, wait_until
 
 from edge import pipeline as pipeline_module
 from edge import publish

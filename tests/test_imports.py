@@ -27,7 +27,7 @@ NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
         ("import edge.publish", (*NEVER, "numpy", "cv2", "edge.detect", "edge.capture", "edge.words")),
         ("import edge.track, edge.admit, edge.tally", (*NEVER, "cv2", "paho", "ai_edge_litert")),
         ("import collector.receive", (*NEVER, "cv2", "dash", "edge", "training", "convert")),
-        ("import collector.page", ("cv2", "tensorflow", "keras", "edge", "training", "convert")),
+        ("import collector.serve", ("cv2", "tensorflow", "keras", "edge", "training", "convert")),
     ],
     ids=[
         "contract",
@@ -36,7 +36,7 @@ NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
         "edge.publish",
         "pure stages",
         "collector.receive",
-        "collector.page",
+        "collector.serve",
     ],
 )
 def test_heavy_modules_are_not_loaded(code, absent):

@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from brokers import free_port, wait_until
 from test_store import SEVEN, put, window
 
 from collector.devices import Device, Devices
-from collector.page import ALL, View, make_page, shown_state
-from contract.message import Health, Status
+from collector.page.app import make_page
+from collector.page.views import Shown, View
+from collector.query import Reader
+from collector.state import shown_state
+from contract.message import Bundle, Health, Model, Status
 from contract.topics import Address
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)
 BERLIN = ZoneInfo("Europe/Berlin")
 BOOT = "0" * 16
+ASKED = {"site": "*", "days": "1", "by": "hour", "zone": "Europe/Berlin"}
 
 
 @pytest.fixture
@@ -33,12 +38,20 @@ def store(tmp_path: Path) -> Path:
     devices = Devices(tmp_path)
     for site in ("shop-1", "shop-2"):
         devices.note(Address(site, "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
+        devices.note(Address(site, "door", "model"), model(), False, NOW)
     devices.save()
     return tmp_path
 
 
+def model() -> Model:
+    """The one of `window`, that is right in nine of ten."""
+    sure = tuple(map(tuple, (np.eye(7, dtype=int) * 530 + 10).tolist()))
+    seven = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=SEVEN[:7], confusion=sure)
+    return Model(schema=1, detector=Bundle(name="faces", sha256="0" * 64), expression=seven)
+
+
 def view(root: Path, now: datetime = NOW) -> View:
-    return View(root, BERLIN, lambda: now)
+    return View(Reader(root, lambda: now), lambda: now)
 
 
 def line_of(figure: Any, name: str) -> list[float | None]:
@@ -53,51 +66,103 @@ def text_of(component: Any) -> str:
     return text_of(component.children) if hasattr(component, "children") else str(component or "")
 
 
+def live(root: Path, now: datetime = NOW, **asked: str) -> Shown:
+    return view(root, now).live(ASKED | asked)[0]
+
+
 def test_the_live_line_breaks_where_no_window_came(store: Path) -> None:
     """A point a minute, of both sites together, NaN where ten minutes are missing; a choice of site halves it."""
-    figure, clock = view(store).live(0, ALL)
-    points = line_of(figure, "happiness")
+    shown, clock = view(store).live(ASKED)
+    points = line_of(shown.figure, "happiness")
     assert points[:18] == [4.0] * 18
     assert points.count(None) == 10
-    assert figure.data[0].connectgaps is False
-    assert line_of(view(store).live(0, "shop-2")[0], "happiness")[0] == 1.0
+    assert shown.figure.data[0].connectgaps is False
+    assert line_of(live(store, site="shop-2").figure, "happiness")[0] == 1.0
     assert clock == "As of 03:00:00 Europe/Berlin"
+    assert "1 gap without data" in shown.words
 
 
 def test_the_live_line_follows_the_store(store: Path) -> None:
-    """A window that arrives is in the next figure, without a restart."""
+    """A window that arrives is in the next figure, without a restart, and only then is there anything to draw."""
     later = NOW + timedelta(minutes=2)
-    before = len(line_of(view(store, later).live(1, "shop-1")[0], "happiness"))
+    before, stamp = len(line_of(live(store, later, site="shop-1").figure, "happiness")), view(store, later).fresh()
+    assert view(store, later).fresh() == stamp
     put(store, window(61), window(62), window(63))
-    figure, _ = view(store, later).live(2, "shop-1")
+    assert view(store, later).fresh() != stamp
+    figure = live(store, later, site="shop-1").figure
     assert len(line_of(figure, "happiness")) == before
     assert line_of(figure, "happiness")[-1] == 3.0
 
 
 def test_trends_have_the_hours_of_the_zone_and_their_totals(store: Path) -> None:
     """The 24 hours up to 03:00 local on the day that has no 02:00 begin at 02:00 of the day before."""
-    figure, totals = view(store).trend(0, ALL, "1", "hour")
-    (bars,) = [trace for trace in figure.data if trace.name == "happiness"]
+    shown = view(store).overview(ASKED, "visits")
+    (bars,) = [trace for trace in shown.trend.figure.data if trace.name == "happiness"]
     hours = [datetime.fromisoformat(str(x)[:19]).hour for x in bars.x]
     assert hours == [*range(2, 24), 0, 1]
-    assert sum(value for value in line_of(figure, "happiness") if value) == pytest.approx(200)
-    assert "happiness 200 100%" in text_of(totals)
+    assert sum(value for value in line_of(shown.trend.figure, "happiness") if value) == pytest.approx(200)
+    assert re.search(r"happiness 200 \d+ % \(\d+ to \d+\)", text_of(shown.totals))
+    assert "all 200" in text_of(shown.totals)
+    assert "shop-1 1 of 1 150" in text_of(shown.sites)
+
+
+def test_the_table_beside_a_chart_says_what_the_chart_says(store: Path) -> None:
+    """The hour with 200 visits, and hours in which nobody watched, which is no zero."""
+    table = text_of(view(store).overview(ASKED, "visits").trend.table)
+    assert "2026-03-29 01:00" in table
+    assert re.search(r"2026-03-29 00:00\s+no data", table)
+    assert re.search(r"2026-03-29 01:00 .*200 82 % 0 %", table)
+
+
+def test_the_heat_map_has_visits_of_each_watched_hour(store: Path) -> None:
+    """200 visits of happiness in the 1.64 hours that two cameras watched, on the Sunday at 1; all else is unknown."""
+    heat = view(store).overview(ASKED, "happiness").heat
+    cells = np.asarray(heat.figure.data[0].z, float)
+    assert cells.shape == (7, 24)
+    assert cells[6, 1] == pytest.approx(200 / (2 * 0.983 * 50 / 60), rel=1e-3)
+    assert np.isnan(cells).sum() == 7 * 24 - 1
+    assert "Sunday from 01:00" in heat.words
+
+
+def test_shares_have_their_intervals(store: Path) -> None:
+    """Corrected, between low and high, in the chart and in the table; without a matrix it says so."""
+    shown = view(store).overview(ASKED, "visits").shares
+    best = [value for value in line_of(shown.figure, "happiness") if value is not None]
+    assert best == [pytest.approx(1.0, abs=0.02)]
+    assert re.search(r"\d+ % \(\d+ to \d+\)", text_of(shown.table))
+    assert "90 % intervals" in shown.words
+    (store / "devices.json").unlink()
+    unknown = view(store).overview(ASKED, "visits").shares
+    assert "200 visits are of models whose confusions are unknown" in unknown.words
+    assert "not corrected" in text_of(unknown.table)
+
+
+def test_two_sites_are_compared(store: Path) -> None:
+    """The same mix shows no clear change; another mix does, and the words name it."""
+    same = view(store).compared(ASKED | {"site": "shop-1"}, "site", "shop-2")
+    assert "No clear change in any share between shop-2 and shop-1" in same.words
+    sad = dict.fromkeys(SEVEN, 0) | {"sadness": 3}
+    put(store, *(window(n, sad, site="shop-3") for n in range(1, 61)))
+    other = view(store).compared(ASKED | {"site": "shop-3"}, "site", "shop-1")
+    assert other.words == "In shop-3, beside shop-1: less happiness, more sadness; no clear change in the others."
+    assert "no clear change" in text_of(other.table)
 
 
 def test_an_empty_or_broken_store_says_so(tmp_path: Path, store: Path) -> None:
     """No window, or a file that is not ours: words in place of a figure."""
     (tmp_path / "none").mkdir()
-    figure, _ = view(tmp_path / "none").live(0, ALL)
-    assert "No window has come" in figure.layout.annotations[0].text
+    assert "No window has come" in live(tmp_path / "none").figure.layout.annotations[0].text
+    assert "No data" in view(tmp_path / "none").overview(ASKED, "visits").trend.words
+    assert "No data" in view(tmp_path / "none").compared(ASKED, "before", "*").words
     next(store.glob("date=2026-03-29/site=shop-1/*.csv")).write_text("a,b\n1,2\n")
-    assert "first columns" in view(store).live(0, ALL)[0].layout.annotations[0].text
-    assert "first columns" in view(store).trend(0, ALL, "7", "day")[0].layout.annotations[0].text
+    assert "first columns" in live(store).figure.layout.annotations[0].text
+    assert "first columns" in view(store).overview(ASKED, "visits").trend.words
 
 
 def test_devices_are_listed_with_state_and_last_word(store: Path) -> None:
     """Both at first; of the site chosen only; silent when nothing has been heard for long."""
-    assert text_of(view(store).devices(0, ALL)).count("● online") == 2
-    later = text_of(view(store, NOW + timedelta(minutes=9)).devices(0, "shop-2"))
+    assert text_of(view(store).device_table(ASKED)).count("● online") == 2
+    later = text_of(view(store, NOW + timedelta(minutes=9)).device_table(ASKED | {"site": "shop-2"}))
     assert "shop-2 door ● silent 9 min ago" in later
     assert "shop-1" not in later
 
@@ -120,65 +185,56 @@ def test_health_of_a_device_is_in_its_row(store: Path) -> None:
     )  # fmt: skip
     devices.note(Address("shop-1", "door", "health"), health, False, NOW)
     devices.save()
-    assert "0 s ago 14.3 61 12" in text_of(view(store).devices(0, "shop-1"))
+    assert "14.3 61 12 10" in text_of(view(store).device_table(ASKED | {"site": "shop-1"}))
+
+
+def page(root: Path) -> Any:
+    return make_page(Reader(root, lambda: NOW), BERLIN, lambda: NOW).server.test_client()
+
+
+def text_at(root: Path, path: str) -> str:
+    with page(root).get(path) as answer:
+        assert answer.status_code == 200, path
+        return str(answer.get_data(as_text=True))
 
 
 def test_the_page_loads_nothing_from_elsewhere(store: Path) -> None:
-    """Its HTML names no other host, and every script it names is answered from the installed package."""
-    client = make_page(store, BERLIN, lambda: NOW).server.test_client()
-    html = client.get("/").get_data(as_text=True)
+    """Its HTML names no other host, and every script and sheet it names is answered from the installed package."""
+    html = page(store).get("/").get_data(as_text=True)
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', html)
-    scripts = re.findall(r'<script src="([^"]+)"', html)
-    assert len(scripts) > 3
-    assert [path for path in scripts if client.get(path).status_code != 200] == []
+    named = re.findall(r'<script src="([^"]+)"', html) + re.findall(r'rel="stylesheet" href="([^"]+)"', html)
+    assert len(named) > 3
+    texts = {path: text_at(store, path) for path in named}
+    assert "" not in texts.values()
     assert 'lang="en"' in html
-    assert "prefers-color-scheme: dark" in html
+    sheet = next(path for path in named if "page.css" in path)
+    assert "color-scheme: light dark" in texts[sheet]
 
 
 def test_the_page_says_what_it_does_not_know(store: Path) -> None:
     """Apparent expression, uncertainty, and that a track is not a person."""
-    client = make_page(store, BERLIN, lambda: NOW).server.test_client()
-    layout = client.get("/_dash-layout").get_data(as_text=True)
+    layout = page(store).get("/_dash-layout").get_data(as_text=True)
     assert "apparent expression" in layout
-    assert "small differences between bars mean nothing" in layout
+    assert "some ninety hold the true share" in layout
     assert "Somebody who looks twice is two visits" in layout
     assert '"shop-2"' in layout
 
 
-def test_a_choice_is_answered_through_http(store: Path) -> None:
-    """What the browser sends when a site is chosen is answered with the figure of that site."""
-    client = make_page(store, BERLIN, lambda: NOW).server.test_client()
-    asked = {
-        "output": "..live.figure...as-of.children..",
-        "outputs": [{"id": "live", "property": "figure"}, {"id": "as-of", "property": "children"}],
-        "inputs": [
-            {"id": "live-tick", "property": "n_intervals", "value": 1},
-            {"id": "site", "property": "value", "value": "shop-2"},
-        ],
-        "changedPropIds": ["site.value"],
-    }
-    answer = client.post("/_dash-update-component", json=asked)
-    assert answer.status_code == 200
-    figure = answer.get_json()["response"]["live"]["figure"]
-    assert {"happiness", "unknown"} <= {trace.get("name") for trace in figure["data"]}
-
-
 def test_healthz(store: Path, tmp_path: Path) -> None:
     """200 while the store is there, 503 when it is not."""
-    good = make_page(store, BERLIN, lambda: NOW).server.test_client().get("/healthz")
+    good = page(store).get("/healthz")
     assert (good.status_code, good.get_json()) == (200, {"status": "ok", "devices": 2})
-    bad = make_page(tmp_path / "none", BERLIN, lambda: NOW).server.test_client().get("/healthz")
-    assert bad.status_code == 503
+    assert page(tmp_path / "none").get("/healthz").status_code == 503
 
 
 def test_the_command_serves_until_it_is_told_to_stop(store: Path) -> None:
     """`serve` listens on loopback only by itself, answers, and SIGTERM ends it with 0."""
     port = free_port()
     command = [sys.executable, "-W", "error", "-m", "collector", "serve", "--root", str(store)]
-    with subprocess.Popen([*command, "--set", f"page.port={port}"], stderr=subprocess.PIPE, text=True) as page:
-        assert page.stderr is not None
+    with subprocess.Popen([*command, "--set", f"page.port={port}"], stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr is not None
         try:
-            assert f"url=http://127.0.0.1:{port}/" in page.stderr.readline()
+            assert f"url=http://127.0.0.1:{port}/" in served.stderr.readline()
 
             def answers() -> bool:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
@@ -186,6 +242,13 @@ def test_the_command_serves_until_it_is_told_to_stop(store: Path) -> None:
 
             wait_until(answers, "the page answers")
         finally:
-            page.terminate()
-        assert page.wait(10) == 0
-        assert page.stderr.read() == ""
+            served.terminate()
+        assert served.wait(10) == 0
+        assert served.stderr.read() == ""
+
+
+def test_two_units_of_one_name_are_said(store: Path) -> None:
+    """The list says how many windows have not come, and that boots alternate."""
+    assert re.search(r"shop-2 door .* 10$", text_of(view(store).device_table(ASKED | {"site": "shop-2"})))
+    put(store, *(window(100 + n, start=window(n).start, site="shop-2", boot="f" * 16) for n in range(1, 20)))
+    assert "two units have this name" in text_of(view(store).device_table(ASKED | {"site": "shop-2"}))

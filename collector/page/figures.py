@@ -1,24 +1,27 @@
 """Tables of buckets -> figures of the page, in colours that its style sheet may turn dark."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from collector.load import labels
 from collector.palette import colours
-from collector.summarise import FIGURES, gaps
+from collector.query import HOURS, counted, of_label
+from collector.summarise import WEEKDAYS, gaps
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
 WATCHED = "#7A8CA5"
 DEGRADED = "#B0562B"
+GRID = "rgba(128, 128, 128, 0.25)"
 MAX_GAPS = 200
 """Bands drawn for gaps; where there are more, the line below still shows them."""
 
 
 def live(table: pd.DataFrame, per: str) -> go.Figure:
     """A table of `collector.summarise.by_time` -> one line an expression, broken where nobody watched."""
-    figure = _figure(per)
-    for label, colour in colours(_labels(table)).items():
+    figure = _figure(f"visits per {per}")
+    for label, colour in colours(counted(table)).items():
         figure.add_scatter(
             x=_local(table), y=table[label], name=label, mode="lines+markers", connectgaps=False,
             line={"color": colour, "width": 2}, marker={"size": 4}, row=1, col=1,
@@ -28,30 +31,63 @@ def live(table: pd.DataFrame, per: str) -> go.Figure:
 
 def trend(table: pd.DataFrame, per: str) -> go.Figure:
     """A table of `collector.summarise.by_time` -> stacked bars of expressions, grey where nobody watched."""
-    figure = _figure(per)
-    for label, colour in colours(_labels(table)).items():
+    figure = _figure(f"visits per {per}")
+    for label, colour in colours(counted(table)).items():
         bars = {"color": colour, "line": {"width": 0}}
         figure.add_bar(**_from_start(table), y=table[label], name=label, marker=bars, row=1, col=1)
     return _with_coverage(figure, table)
 
 
+def heat(rates: pd.DataFrame, label: str) -> go.Figure:
+    """A table of `collector.query.hours_of_week` -> weekdays below one another, hours side by side.
+
+    A cell without colour is one that nobody watched; the colours are those of Cividis, which any colour vision reads.
+    """
+    values = of_label(rates, label)
+    figure = go.Figure(
+        go.Heatmap(
+            z=values.to_numpy(), x=[f"{hour:02}" for hour in HOURS], y=[day[:3] for day in WEEKDAYS],
+            colorscale="Cividis", zmin=0, xgap=1, ygap=1, hoverongaps=False,
+            hovertemplate="%{y} %{x}:00: %{z:.1f} an hour watched<extra></extra>",
+            colorbar={"title": {"text": "visits<br>an hour"}, "thickness": 12},
+        )
+    )  # fmt: skip
+    figure.update_layout(**frame_of_all())
+    figure.update_yaxes(range=[6.5, -0.5], showgrid=False, fixedrange=True)
+    figure.update_xaxes(showgrid=False, fixedrange=True, type="category", dtick=3)
+    return figure
+
+
 def message(text: str) -> go.Figure:
     """A figure that says why there is none."""
-    figure = _figure("")
+    figure = go.Figure()
+    figure.update_layout(**frame_of_all())
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
     return figure
 
 
-def _figure(per: str) -> go.Figure:
+def faded(colour: str, alpha: float) -> str:
+    """``#rrggbb`` -> the same, so much of it."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def frame_of_all() -> dict[str, Any]:
+    """What all figures have in common: no paper of their own, so that the page's shows through."""
+    return {
+        "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 56, "r": 12, "t": 12, "b": 36}, "uirevision": "kept",
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+    }  # fmt: skip
+
+
+def _figure(title: str) -> go.Figure:
     """Two panels on one time axis: visits, and below them the share of time that was watched."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.06)
-    figure.update_layout(
-        template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 64, "r": 12, "t": 12, "b": 36}, hovermode="x unified", uirevision="kept", barmode="stack",
-        legend={"orientation": "h", "y": -0.14, "x": 0, "traceorder": "normal"},
-        font={"family": "system-ui, sans-serif", "size": 13},
-    )  # fmt: skip
-    figure.update_yaxes(title=f"visits per {per}", rangemode="tozero", gridcolor="rgba(128,128,128,0.25)", row=1, col=1)
+    legend = {"orientation": "h", "y": -0.14, "x": 0, "traceorder": "normal"}
+    figure.update_layout(**frame_of_all(), hovermode="x unified", barmode="stack", legend=legend)
+    figure.update_yaxes(title=title, rangemode="tozero", gridcolor=GRID, row=1, col=1)
     figure.update_yaxes(
         title="watched", range=[0, 1.02], tickvals=[0, 1], tickformat=".0%", showgrid=False, row=2, col=1
     )
@@ -75,10 +111,6 @@ def _with_coverage(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
         end = table.index[-1] + pd.Timedelta(seconds=float(table["seconds"].iloc[-1]))
         figure.update_xaxes(range=[_local(table)[0], end.tz_localize(None)])
     return figure
-
-
-def _labels(table: pd.DataFrame) -> list[str]:
-    return labels(table.drop(columns=list(FIGURES)))
 
 
 def _from_start(table: pd.DataFrame) -> dict[str, object]:

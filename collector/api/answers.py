@@ -1,0 +1,124 @@
+"""What is asked over HTTP, and what is answered: structs that are also the schemas of the OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from collector.devices import Device
+from collector.state import State
+from contract.message import Health, Model, Share
+from contract.topics import ID_PATTERN
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]
+Moment = Annotated[datetime, Meta(tz=True)]
+Zone = Annotated[str, Meta(description="a name of the IANA time zone database, such as Europe/Berlin", max_length=64)]
+Bucket = Literal["hour", "day", "weekday", "site", "device"]
+Format = Literal["json", "csv", "parquet"]
+
+
+class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters: an unknown one is an error."""
+
+
+class NoQuery(Query, frozen=True, kw_only=True):
+    """No parameters."""
+
+
+class DevicesQuery(Query, frozen=True, kw_only=True):
+    """Which devices."""
+
+    site: Id | None = None
+
+
+class CountsQuery(Query, frozen=True, kw_only=True):
+    """Which counts, and how they are put together."""
+
+    since: Annotated[Moment | None, Meta(description="windows that begin then or later; a week before `until`")] = None
+    until: Annotated[Moment | None, Meta(description="windows that begin earlier; now")] = None
+    bucket: Bucket = "day"
+    site: Id | None = None
+    device: Id | None = None
+    zone: Zone | None = None
+    format: Format = "json"
+
+
+class SiteAnswer(Struct, frozen=True, kw_only=True):
+    """A shop, and how many of its devices are online."""
+
+    site: str
+    devices: int
+    online: int
+
+
+class SitesAnswer(Struct, frozen=True, kw_only=True):
+    """All sites, in alphabetical order."""
+
+    sites: list[SiteAnswer]
+
+
+class DeviceAnswer(Struct, frozen=True, kw_only=True):
+    """A device as it was last heard of; null where nothing has been heard."""
+
+    site: str
+    device: str
+    state: State
+    boot: str | None
+    seen: datetime | None
+    counted: datetime | None
+    model: Model | None
+    health: Health | None
+
+    @classmethod
+    def of(cls, device: Device, state: State) -> "DeviceAnswer":
+        """What the collector knows of a device."""
+        fields = (name for name in cls.__struct_fields__ if name != "state")
+        return cls(state=state, **{name: getattr(device, name) for name in fields})
+
+
+class DevicesAnswer(Struct, frozen=True, kw_only=True):
+    """All devices, by site and name."""
+
+    devices: list[DeviceAnswer]
+
+
+class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A bucket: what it is of, then its figures. ``visits`` is null where no window came, which is not zero."""
+
+    start: datetime | UnsetType = UNSET
+    weekday: str | UnsetType = UNSET
+    site: str | UnsetType = UNSET
+    device: str | UnsetType = UNSET
+    visits: float | None
+    counts: dict[str, float | None]
+    windows: int
+    coverage: float | None
+    degraded: Share | None
+    seconds: float
+
+
+class CountsAnswer(Struct, frozen=True, kw_only=True):
+    """Visits in buckets, as the devices counted them."""
+
+    since: datetime
+    until: datetime
+    zone: str
+    bucket: Bucket
+    labels: list[str]
+    rows: list[Row]
+
+
+class HealthAnswer(Struct, frozen=True, kw_only=True):
+    """Whether the store can be read, and when a device was last heard."""
+
+    status: Literal["ok", "no store"]
+    devices: int
+    online: int
+    last_heard: datetime | None
+    last_window: datetime | None
+
+
+def to_json(told: Struct) -> bytes:
+    """An answer -> its bytes."""
+    return msgspec.json.encode(told)

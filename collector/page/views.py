@@ -1,0 +1,204 @@
+"""The store and a choice -> what the page shows of it. From files only: it needs no broker and no receiver."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from collector import correct
+from collector.correct import Confusion, compare, confusions
+from collector.devices import Device, read_devices
+from collector.errors import StoreRefused
+from collector.load import sites
+from collector.page import figures, shares, tables
+from collector.page.choice import ALL, Choice, NotAChoice, choose
+from collector.page.files import as_file
+from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
+from collector.summarise import by_site, by_time, gaps, step_for, step_name
+from contract.labels import UNKNOWN
+
+LIVE = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One chart, the same in words and as a table."""
+
+    figure: go.Figure
+    words: str
+    table: Any
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the page shows of a store; ``now`` says the time."""
+
+    reader: Reader
+    now: Callable[[], datetime]
+
+    def fresh(self) -> str:
+        """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
+        now = self.now()
+        root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), timedelta(days=1))}
+        patterns = ["devices*.json", *(f"date={day}/site=*/*.csv" for day in days)]
+        stats = [path.stat() for pattern in patterns for path in root.glob(pattern)]
+        latest = max((stat.st_mtime_ns for stat in stats), default=0)
+        return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
+
+    def live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
+        """The last hour, and the time it was made."""
+        now = self.now()
+        try:
+            choice = choose(asked, now)
+            frame = self.reader.windows((now - LIVE, now), choice.site)
+        except (NotAChoice, StoreRefused) as error:
+            return _nothing(str(error)), ""
+        clock = f"As of {now.astimezone(choice.zone):%H:%M:%S} {choice.zone}"
+        if frame.empty:
+            return _nothing("No window has come in the last hour."), clock
+        step_s = step_for(frame, (frame["start"].min(), now))
+        table = by_time(frame, step_s, choice.zone, (frame["start"].min(), now))
+        ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
+        whole = table[(table.index >= now - LIVE) & (ends <= now)]  # what has begun earlier or goes on would seem a dip
+        table = whole if len(whole) else table
+        words = in_words(table, f"{choice.site or 'all sites'}, the last hour")
+        return Shown(figures.live(table, step_name(step_s)), words, tables.over_time(table, words)), clock
+
+    def compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
+        """The range chosen beside the one before it, or beside another site."""
+        now = self.now()
+        try:
+            choice = choose(asked, now)
+            beside = choice.before() if against == "before" else choice.at(choose({"site": other}, now).site)
+            one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (beside, choice))
+        except (NotAChoice, StoreRefused) as error:
+            return _nothing(str(error))
+        both = compare(one, two, confusions(read_devices(self.reader.root)), chance())
+        if both.empty:
+            return _nothing("No data to compare.")
+        if against == "before":
+            names = (f"the range before, from {beside.span[0].astimezone(choice.zone):%-d %B %Y}", "this range")
+        else:
+            names = (beside.site or "all sites", choice.site or "all sites")
+        words = shares.compared_in_words(both, names)
+        return Shown(shares.compared(both, names), words, shares.comparison_table(both, names))
+
+    def download(self, asked: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
+        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice, StoreRefused."""
+        choice = choose(asked, self.now())
+        frame = self.reader.cells(choice.span, choice.zone, choice.site)
+        matrices = confusions(read_devices(self.reader.root))
+        over = share_steps(frame, choice.zone, choice.span, matrices)
+        since, until = (f"{moment.astimezone(choice.zone):%Y%m%d}" for moment in choice.span)
+        name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
+        return name, as_file(by_time(frame, choice.step_s, choice.zone, choice.span), over, kind)
+
+    def overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
+        """All that shows the range chosen."""
+        now = self.now()
+        try:
+            choice = choose(asked, now)
+            frame = self.reader.cells(choice.span, choice.zone, choice.site)
+            matrices = confusions(read_devices(self.reader.root))
+            return overview(frame, choice, heat_of, matrices, self.site_table(frame, choice, now))
+        except (NotAChoice, StoreRefused) as error:
+            nothing = _nothing(str(error))
+            return Overview(nothing, nothing, nothing, None, None, ())
+
+    def site_table(self, frame: pd.DataFrame, choice: Choice, now: datetime) -> Any:
+        """One row a site."""
+        return tables.sites(by_site(frame, choice.span), self.devices(choice), now)
+
+    def devices(self, choice: Choice) -> list[Device]:
+        """The devices of the site chosen."""
+        return [device for device in read_devices(self.reader.root) if choice.site in (None, device.site)]
+
+    def device_table(self, asked: Mapping[str, Any]) -> Any:
+        """One row a device."""
+        now = self.now()
+        try:
+            choice = choose(asked, now)
+            day = self.reader.windows((now - DAY, now), choice.site)
+            return tables.devices(self.devices(choice), day, now)
+        except (NotAChoice, StoreRefused) as error:
+            return str(error)
+
+    def sites(self) -> list[dict[str, str]]:
+        """What can be chosen: all, and each site that has rows or a device."""
+        names = sorted({*sites(self.reader.root), *(device.site for device in read_devices(self.reader.root))})
+        return [{"label": "all sites", "value": ALL}, *({"label": name, "value": name} for name in names)]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The range chosen: over time, shares, by hour of the week, in total and by site; the labels that there are."""
+
+    trend: Shown
+    shares: Shown
+    heat: Shown
+    totals: Any
+    sites: Any
+    labels: tuple[str, ...]
+
+
+def overview(
+    frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: dict[str, Confusion], site_table: Any
+) -> Overview:
+    """Cells and a choice -> the range chosen."""
+    table = by_time(frame, choice.step_s, choice.zone, choice.span)
+    names = tuple(counted(table))
+    words = in_words(table, str(choice))
+    trend = Shown(figures.trend(table, step_name(choice.step_s)), words, tables.over_time(table, words))
+    rates = hours_of_week(frame, choice.zone, choice.span)
+    label = heat_of if heat_of in rates.columns.get_level_values(0) else "visits"
+    says = heat_in_words(rates, label, choice)
+    heat = Shown(figures.heat(rates, label), says, tables.hours(rates, label, says))
+    if not table["visits"].sum() > 0:
+        return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
+    whole = correct.shares(frame, matrices, chance())
+    unknown = float(table[UNKNOWN].sum()) if UNKNOWN in table else None
+    return Overview(trend, _shares(frame, choice, matrices), heat, shares.totals(whole, unknown), site_table, names)
+
+
+def _shares(frame: pd.DataFrame, choice: Choice, matrices: dict[str, Confusion]) -> Shown:
+    over = share_steps(frame, choice.zone, choice.span, matrices)
+    there = set(over.index.get_level_values("label"))
+    chosen = [label for label in choice.labels if label in there] or shares.often(over)
+    per = "month" if choice.span[1] - choice.span[0] > DAYS_UP_TO else "day"
+    missing = correct.left_out(frame, matrices)
+    not_corrected = f" {tables.number(missing)} visits are of models whose confusions are unknown." if missing else ""
+    words = f"Shares of {', '.join(chosen)} among visits with a verdict, corrected, each {per}, with 90 % intervals."
+    return Shown(shares.over_time(over, chosen, per), words + not_corrected, shares.table_over_time(over, words))
+
+
+def in_words(table: pd.DataFrame, of: str) -> str:
+    """A table of `collector.summarise.by_time` -> what a chart of it says."""
+    if not (table["windows"] > 0).any():
+        return f"No data: {of}."
+    visits = table["visits"].sum()
+    names = counted(table)
+    most = str(table[names].sum().idxmax())
+    watched = (table["coverage"] * table["seconds"]).sum() / table["seconds"].sum()
+    empty = len(gaps(table))
+    without = "no gap" if not empty else f"{empty} gap{'s'[: empty > 1]} without data"
+    leading = f", most often {most} ({tables.share(table[most].sum() / visits)})" if visits else ""
+    return f"{tables.number(visits)} visits{leading}; watched {tables.share(watched)} of the time, {without}: {of}."
+
+
+def heat_in_words(rates: pd.DataFrame, label: str, choice: Choice) -> str:
+    """A table of `collector.query.hours_of_week` -> when most came."""
+    what = "visits" if label == "visits" else f"visits of {label}"
+    cells = rates[label].stack()
+    if cells.dropna().empty:
+        return f"No data: {choice}."
+    day, hour = cells.idxmax()
+    most = tables.number(cells.max(), 1)
+    return f"Most {what} in an hour watched by one camera: {most}, on a {day} from {hour:02}:00: {choice}."
+
+
+def _nothing(why: str) -> Shown:
+    return Shown(figures.message(why), why, why)

@@ -1,0 +1,229 @@
+"""The store -> cells of its windows, kept so that a year is read in a moment.
+
+``<root>/_rollup/<seconds>/YYYY-MM.parquet`` holds the cells of a month's folders (`collector.cells`), and of each
+folder the names, sizes and times of the files that they were made of: one that has grown is read again, and no other.
+What was written to in the last quarter of an hour is kept in memory only, so that a card is not worn by today's counts.
+Readers of the store leave the folder alone for its underscore. It can be deleted at any time, except that of days that
+`retire` was told of nothing else is left.
+"""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from collector.cells import HOUR_S, cells
+from collector.errors import StoreFailed
+from collector.load import KEY, read
+from contract.logs import line
+
+FOLDER = "_rollup"
+QUIET_S = 900
+"""A folder is settled when nothing was written to it for so long."""
+RECENT = timedelta(days=2)
+RECHECK_S = 60
+"""Older days than RECENT are looked at again after so long: a window may come late."""
+RETIRED = "retired"
+"""In place of a folder's files: it is gone, its cells stay as they are."""
+PRINTS = b"facetally-cells-1"
+"""Where a file says what its cells were made of; another version of them has another name, and they are made again."""
+
+_log = logging.getLogger(__name__)
+Part = tuple[str, str]
+"""Date and site of a folder."""
+
+
+@dataclass(slots=True)
+class _Month:
+    """Cells of one month, with the column ``date`` in front, and what each folder's were made of."""
+
+    frame: pd.DataFrame
+    prints: dict[Part, str] = field(default_factory=dict)
+    stored: dict[Part, str] = field(default_factory=dict)
+    file: str = ""
+    checked: float = 0.0
+
+
+class Rollups:
+    """The cells of a store, brought up to date whenever they are asked for. For any number of threads."""
+
+    def __init__(self, root: Path, cell_s: int, now: Callable[[], datetime]) -> None:
+        self._root, self._cell_s, self._now = root, cell_s, now
+        self._months: dict[str, _Month] = {}
+        self._lock = threading.Lock()
+
+    def cells(
+        self, since: datetime | None = None, until: datetime | None = None, site: str | None = None
+    ) -> pd.DataFrame:
+        """Cells of the windows that begin in ``[since, until)``, all if None, both rounded outwards to whole cells; of
+        one site if named. Columns as `collector.cells.cells` says; StoreRefused if a file holds something else.
+        """
+        with self._lock:
+            frames = [self._fresh(month).frame for month in self._names(since, until)]
+        step = pd.Timedelta(seconds=self._cell_s)
+        chosen = []
+        for frame in frames:
+            keep = pd.Series(True, index=frame.index)
+            if since is not None:
+                keep &= frame["begin"] >= pd.Timestamp(since).tz_convert("UTC").floor(step)
+            if until is not None:
+                keep &= frame["begin"] < pd.Timestamp(until).tz_convert("UTC").ceil(step)
+            if site is not None:
+                keep &= frame["site"] == site
+            chosen.append(frame if keep.all() else frame[keep])
+        table = pd.concat(chosen, ignore_index=True) if chosen else _nothing(self._cell_s)
+        return table.drop(columns="date")
+
+    def retire(self, day: date) -> None:
+        """Keep the cells of a day for good, on disk; its folder may be deleted afterwards. StoreFailed if they cannot
+        be written.
+        """
+        with self._lock:
+            name = f"{day:%Y-%m}"
+            month = self._fresh(name)
+            for part in [part for part in month.prints if part[0] == day.isoformat()]:
+                month.prints[part] = RETIRED
+            self._write(name, month)
+            if month.stored != month.prints:
+                raise StoreFailed(f"{self._folder}: the roll-ups of {day} cannot be kept")
+
+    def _names(self, since: datetime | None, until: datetime | None) -> list[str]:
+        """The months that may hold something of the range, in order."""
+        known = {path.stem for path in self._folder.glob("????-??.parquet")}
+        names = sorted(known | {day[:7] for day in self._days()})
+        first = "" if since is None else f"{since.astimezone(timezone.utc):%Y-%m}"
+        last = "9" if until is None else f"{until.astimezone(timezone.utc):%Y-%m}"
+        return [name for name in names if first <= name <= last]
+
+    @property
+    def _folder(self) -> Path:
+        return self._root / FOLDER / str(self._cell_s)
+
+    def _days(self) -> list[str]:
+        """Dates that have a folder, ``YYYY-MM-DD``."""
+        try:
+            names = [path.name for path in self._root.iterdir()]
+        except FileNotFoundError:
+            return []
+        return [name[5:] for name in names if name.startswith("date=") and len(name) == 15]
+
+    def _fresh(self, name: str) -> _Month:
+        """A month as it is on disk now: only folders whose files have changed are read."""
+        month = self._months.setdefault(name, _Month(_nothing(self._cell_s)))
+        self._reread(name, month)
+        now = self._now()
+        all_days = now.timestamp() - month.checked >= RECHECK_S
+        recent = (now - RECENT).date().isoformat()
+        days = [day for day in self._days() if day[:7] == name and (all_days or day >= recent)]
+        there = {part: text for day in days for part, text in self._look(day)}
+        gone = {part for part, text in month.prints.items() if all_days and part not in there and text != RETIRED}
+        new = {part: text for part, text in there.items() if month.prints.get(part) not in (text, RETIRED)}
+        if new or gone:
+            self._replace(month, new, gone)
+        if all_days:
+            month.checked = now.timestamp()
+            settled = now.timestamp() - QUIET_S
+            quiet = {part: text for part, text in month.prints.items() if _newest(text) < settled}
+            if quiet != month.stored:
+                self._write(name, month, quiet)
+        return month
+
+    def _look(self, day: str) -> Iterable[tuple[Part, str]]:
+        """Each site's folder of a day, and the names, sizes and times of its files."""
+        with os.scandir(self._root / f"date={day}") as folders:
+            for folder in folders:
+                if folder.name.startswith("site="):
+                    with os.scandir(folder.path) as files:
+                        found = [(each.name, each.stat()) for each in files if each.name.endswith(".csv")]
+                    prints = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in sorted(found)]
+                    yield (day, folder.name[5:]), "\n".join(prints)
+
+    def _replace(self, month: _Month, new: dict[Part, str], gone: set[Part]) -> None:
+        """Read the folders that have changed, and put their cells in the place of the old ones."""
+        frame = month.frame
+        if any(part in month.prints for part in [*new, *gone]):
+            parts = pd.MultiIndex.from_frame(frame[["date", "site"]])
+            frame = frame[~parts.isin([*new, *gone])]
+        days = sorted({day for day, _ in new})
+        made = [self._made(day, [site for other, site in sorted(new) if other == day]) for day in days]
+        filled = [each for each in (frame, *made) if len(each)]
+        month.frame = pd.concat(filled, ignore_index=True) if filled else _nothing(self._cell_s)
+        month.prints = {part: text for part, text in month.prints.items() if part not in gone} | new
+
+    def _made(self, day: str, sites: list[str]) -> pd.DataFrame:
+        """The cells of a day's folders of some sites, each window once."""
+        folders = [self._root / f"date={day}" / f"site={site}" for site in sites]
+        paths = [path for folder in folders for path in sorted(folder.glob("counts-*.csv"))]
+        table = cells(read(paths).drop_duplicates(KEY), self._cell_s)
+        table.insert(0, "date", day)
+        return table
+
+    def _reread(self, name: str, month: _Month) -> None:
+        """Take in the month's file if it is another than this process has read or written."""
+        path = self._folder / f"{name}.parquet"
+        file = _identity(path)
+        if file == month.file:
+            return
+        month.file, month.stored, month.prints = file, {}, {}
+        month.frame, month.checked = _nothing(self._cell_s), 0.0
+        try:
+            table = parquet.read_table(path)
+            prints = json.loads(table.schema.metadata[PRINTS])
+            month.frame = table.replace_schema_metadata(None).to_pandas()
+            month.prints = {(day, site): text for day, site, text in prints}
+        except FileNotFoundError:
+            return
+        except (pa.ArrowInvalid, OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning(line("rollup_unreadable", file=path, reason=error))
+        month.stored = dict(month.prints)
+
+    def _write(self, name: str, month: _Month, prints: dict[Part, str] | None = None) -> None:
+        """Replace the month's file by the cells of these folders, all if None; without leave to write, go without."""
+        prints = month.prints if prints is None else prints
+        path = self._folder / f"{name}.parquet"
+        parts = pd.MultiIndex.from_frame(month.frame[["date", "site"]])
+        table = pa.Table.from_pandas(month.frame[parts.isin(list(prints))], preserve_index=False)
+        text = json.dumps([[*part, made_of] for part, made_of in prints.items()])
+        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            parquet.write_table(table.replace_schema_metadata({PRINTS: text}), draft, compression="zstd")
+            draft.replace(path)
+        except OSError as error:
+            _log.warning(line("rollup_not_kept", file=path, reason=error.strerror or error))
+            return
+        month.stored, month.file = dict(prints), _identity(path)
+
+
+def _nothing(cell_s: int) -> pd.DataFrame:
+    """No cells, in the columns that cells have."""
+    empty = cells(read([]), cell_s)
+    empty.insert(0, "date", pd.Series(dtype="str"))
+    return empty
+
+
+def _identity(path: Path) -> str:
+    """What changes when a file is replaced; empty if there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _newest(made_of: str) -> float:
+    """When the newest of a folder's files was written, seconds since 1970."""
+    return max((int(text.rpartition(" ")[2]) / 1e9 for text in made_of.splitlines() if text != RETIRED), default=0.0)
+
+
+def hours(root: Path, now: Callable[[], datetime]) -> Rollups:
+    """Rollups of whole hours, which fit most time zones; see `collector.cells.cell_s_for`."""
+    return Rollups(root, HOUR_S, now)

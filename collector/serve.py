@@ -1,0 +1,54 @@
+"""Settings -> the page and the HTTP API, served until told to stop."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from ipaddress import ip_address
+from zoneinfo import ZoneInfo
+
+from waitress import create_server, wasyncore
+
+from collector.api.guard import Guard
+from collector.api.routes import Api, mount
+from collector.page.app import make_page
+from collector.query import Reader
+from collector.settings import Settings
+from contract.logs import line
+
+THREADS = 8
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callable[[], datetime]) -> None:
+    """Serve until ``stop`` is set, by waitress: enough for the analysts of one collector, and not meant for the open
+    internet (no TLS; the page has no login).
+    """
+    token = settings.api.token()
+    reader = Reader(settings.store.path, now)
+    app = make_page(reader, zone, now)
+    if token is not None or is_here(settings.page.host):
+        api = Api(reader, zone, now)
+        mount(app.server, api, Guard(token, settings.api.requests_per_minute))
+    else:
+        _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))
+    connections: dict[int, object] = {}
+    server = create_server(
+        app.server, host=settings.page.host, port=settings.page.port, threads=THREADS, map=connections, ident=None
+    )
+    thread = threading.Thread(target=server.run, name="serve")
+    thread.start()
+    url = f"http://{settings.page.host}:{server.effective_port}/"
+    _log.info(line("serving", url=url, root=settings.store.root))
+    stop.wait()
+    server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
+    thread.join()
+    server.task_dispatcher.shutdown()
+
+
+def is_here(host: str) -> bool:
+    """Whether only programs on this machine can reach a host of this name."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

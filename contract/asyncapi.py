@@ -1,0 +1,67 @@
+"""The messages and topics -> an AsyncAPI 3.0 document: what can be heard on the broker, for programs of others."""
+
+from typing import Any
+
+import msgspec
+
+from contract.message import MESSAGES
+from contract.topics import ID_PATTERN, PREFIX, Kind
+
+SCHEMAS = "#/components/schemas/{name}"
+RETAINED: dict[Kind, bool] = {"counts": False, "status": True, "model": True, "health": True}
+LEVELS = {"site": "A shop", "device": "A unit in it"}
+
+
+def document() -> dict[str, Any]:
+    """All channels as JSON values; the schemas are those of ``contract/schema``, which the same structs give."""
+    _, schemas = msgspec.json.schema_components(MESSAGES.values(), ref_template=SCHEMAS)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "facetally",
+            "version": "1.0.0",
+            "description": "Anonymous counts of visits by apparent expression. Delivery is at least once: drop repeats"
+            " of counts by site, device, boot and seq. A track is no person: somebody who looks twice is two visits.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {kind: _channel(kind) for kind in MESSAGES},
+        "operations": {f"hear-{kind}": _operation(kind) for kind in MESSAGES},
+        "components": {
+            "messages": {kind: _message(kind) for kind in MESSAGES},
+            "schemas": schemas,
+            "parameters": {name: {"description": f"{says}: {ID_PATTERN}"} for name, says in LEVELS.items()},
+        },
+    }
+
+
+def _channel(kind: Kind) -> dict[str, Any]:
+    return {
+        "address": f"{PREFIX}/{{site}}/{{device}}/{kind}",
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
+        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in LEVELS},
+    }
+
+
+def _operation(kind: Kind) -> dict[str, Any]:
+    """What an analyst's program does: it only listens. The devices' own part is ``retain``."""
+    return {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{kind}"},
+        "messages": [{"$ref": f"#/channels/{kind}/messages/{kind}"}],
+        "bindings": {"mqtt": {"qos": 1, "retain": RETAINED[kind], "bindingVersion": "0.2.0"}},
+    }
+
+
+def _message(kind: Kind) -> dict[str, Any]:
+    struct = MESSAGES[kind]
+    summary = (struct.__doc__ or "").partition("\n\n")[0]
+    return {
+        "name": kind,
+        "summary": " ".join(summary.split()),
+        "contentType": "application/json",
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": {"$ref": SCHEMAS.format(name=struct.__name__)},
+        },
+    }

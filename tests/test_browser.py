@@ -1,0 +1,176 @@
+"""The page in a real Chromium, without internet: what analysts do, on a desk and on a phone."""
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from browser import chromium, complaints, hosts_asked, needs_chromium, served
+from test_page import model
+from test_store import SEVEN, put, window
+
+from collector.devices import Devices
+from collector.receive import run
+from collector.settings import Broker, Settings, Store
+from contract.message import Status, encode
+from contract.topics import Address, topic
+
+pytestmark = needs_chromium
+NOW = datetime(2026, 3, 28, 17, 30, tzinfo=timezone.utc)
+BOOT = "0" * 16
+SLOW_S = 120.0
+"""A browser draws in a second; a machine that does much else may take long."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of two shops by ten minutes, happy and sad, with a night in which the second sent nothing."""
+    root = tmp_path_factory.mktemp("store")
+    devices = Devices(root)
+    for site, label in (("happy-shop", "happiness"), ("sad-shop", "sadness")):
+        starts = [NOW - timedelta(minutes=10 * n) for n in range(1, 432)]
+        kept = [start for start in starts if site == "happy-shop" or not 0 <= start.hour < 6]
+        visits = dict.fromkeys(SEVEN, 0) | {label: 3, "neutral": 2}
+        long = [window(n, visits, start, site=site, end=start + timedelta(minutes=10)) for n, start in enumerate(kept)]
+        put(root, *long, writer=site)
+        devices.note(Address(site, "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
+        devices.note(Address(site, "door", "model"), model(), False, NOW)
+    devices.save()
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(store: Path) -> Iterator[str]:
+    with served(store, free_port(), "Europe/Berlin", lambda: NOW) as url:
+        yield url
+
+
+def text(driver: Any, name: str) -> str:
+    return str(driver.execute_script("return (document.getElementById(arguments[0]) || {}).innerText || ''", name))
+
+
+def opened(driver: Any, url: str) -> None:
+    """Load the page, and return when its charts have said what they show."""
+    driver.get(url)
+    for name in ("trend", "shares", "heat", "comparison", "live"):
+        wait_until(lambda name=name: len(text(driver, f"{name}-words")) > 20, f"{name} is drawn", SLOW_S)  # type: ignore[misc]
+
+
+def choose(driver: Any, name: str, value: str) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    Select(driver.find_element("id", name)).select_by_value(value)
+
+
+def press(driver: Any, name: str, value: str) -> None:
+    """Choose one of a group of radio buttons, as a finger does: by its label."""
+    button = driver.find_element("css selector", f"#{name} input[value='{value}']")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+
+
+def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path) -> None:
+    """All charts are drawn; a site chosen changes them all, the heat map follows its label, the comparison names what
+    is clear, the file holds what is shown. Nothing is asked of another machine, and the console has no complaint.
+    """
+    with chromium(tmp_path) as driver:
+        opened(driver, address)
+        assert len(driver.find_elements("css selector", ".js-plotly-plot .main-svg")) >= 5
+        assert "all sites" in text(driver, "trend-words")
+        assert "happy-shop" in text(driver, "devices")
+        choose(driver, "site", "sad-shop")
+        wait_until(lambda: "most often sadness" in text(driver, "trend-words"), "the site is shown", SLOW_S)
+        assert "gap" in text(driver, "trend-words")
+        wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the site only", SLOW_S)
+        choose(driver, "heat-of", "sadness")
+        wait_until(lambda: "visits of sadness" in text(driver, "heat-words"), "the heat map follows", SLOW_S)
+        press(driver, "against", "site")
+        choose(driver, "other", "happy-shop")
+        clear = "In sad-shop, beside happy-shop: less happiness, more sadness; no clear change in the others."
+        wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn", SLOW_S)
+        driver.find_element("id", "as-csv").click()
+        wait_until(lambda: any(tmp_path.glob("*.csv")), "the file is there", SLOW_S)
+        frame = pd.read_csv(next(tmp_path.glob("facetally-sad-shop-*.csv")))
+        assert f"{frame['visits'].sum():,.0f} visits" in text(driver, "trend-words")
+        assert frame["visits"].isna().any(), "the night is a gap"
+        assert hosts_asked(driver) == set()
+        assert complaints(driver) == []
+
+
+def test_a_phone_shows_all_of_it_in_the_dark(address: str, tmp_path: Path) -> None:
+    """At 375 pixels nothing is wider than the screen; dark follows the system, and the switch beats the system."""
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    with chromium(tmp_path, width=375, height=800, dark=True) as driver:
+        opened(driver, address)
+        assert driver.execute_script("return document.documentElement.scrollWidth") == 375
+        assert driver.execute_script(paper) == "rgb(18, 22, 28)"
+        press(driver, "theme", "light")
+        assert driver.execute_script(paper) == "rgb(246, 247, 249)"
+        assert hosts_asked(driver) == set()
+
+
+def test_keyboards_and_screen_readers_get_along(address: str, tmp_path: Path) -> None:
+    """Tab leads from the link over the controls; each chart is an image with words and a table; axe finds nothing."""
+    import selenium_axe_python
+    from selenium.webdriver.common.keys import Keys
+
+    with chromium(tmp_path) as driver:
+        opened(driver, address)
+        order = []
+        for _ in range(5):
+            driver.switch_to.active_element.send_keys(Keys.TAB)
+            focused = driver.switch_to.active_element
+            order.append(focused.get_attribute("id") or focused.get_attribute("name") or focused.text)
+        assert order[0] == "Skip to the charts"
+        assert "site" in order
+        for name in ("live", "trend", "shares", "heat", "comparison"):
+            chart = driver.find_element("id", f"{name}-chart")
+            assert (chart.get_attribute("role"), len(chart.get_attribute("aria-label")) > 20) == ("img", True)
+            assert driver.execute_script("return !!document.querySelector(arguments[0])", f"#{name}-table table")
+        driver.set_script_timeout(SLOW_S)
+        driver.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())
+        run_axe = "const done = arguments[0]; axe.run({exclude: ['.js-plotly-plot']}).then(done, e => done(String(e)))"
+        found = driver.execute_async_script(run_axe)
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
+        assert len(found["passes"]) > 20
+
+
+@needs_mosquitto
+def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
+    """Sent to a real broker, stored by the collector: the page that is open says so, and has not been loaded again."""
+    port, stop, root = free_port(), threading.Event(), tmp_path / "store"
+    settings = Settings(broker=Broker(host="127.0.0.1", port=port), store=Store(root=str(root)))
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+
+    def visits(seq: int, number: int) -> tuple[str, bytes]:
+        start = now - timedelta(minutes=10 - seq)
+        counts = window(seq, dict.fromkeys(SEVEN, 0) | {"surprise": number}, start)
+        return topic(counts.site, counts.device, "counts"), encode(counts)
+
+    def arrived() -> bool:
+        publish(port, [visits(1, 4)])  # again and again, for nobody says when the collector has subscribed
+        return any(root.glob("date=*/site=*/*.csv"))
+
+    def utc_now() -> datetime:
+        return datetime.now(timezone.utc)
+
+    with mosquitto(tmp_path, port):
+        collector = threading.Thread(target=run, args=(settings, stop))
+        collector.start()
+        try:
+            wait_until(arrived, "the first window is stored", 20)
+            with served(root, free_port(), "UTC", utc_now) as url, chromium(tmp_path) as driver:
+                opened(driver, url)
+                driver.execute_script("window.sameLoad = true")
+                wait_until(lambda: text(driver, "live-words").startswith("4 visits"), "the first window", SLOW_S)
+                publish(port, [visits(2, 7)])
+                wait_until(lambda: text(driver, "live-words").startswith("11 visits"), "the second window", SLOW_S)
+                assert driver.execute_script("return window.sameLoad") is True
+        finally:
+            stop.set()
+            collector.join(20)
+    assert not collector.is_alive()

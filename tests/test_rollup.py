@@ -1,0 +1,143 @@
+"""Cells say what windows say, are read again when a file has changed, and outlive the files that they were made of."""
+
+import os
+import shutil
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_store import START, put, window
+
+from collector.cells import HOUR_S, QUARTER_S, cell_s_for, cells
+from collector.load import load
+from collector.rollup import FOLDER, Rollups
+from collector.rows import FIXED
+from collector.summarise import by_device, by_site, by_time, by_weekday
+
+ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]
+LATER = START + timedelta(days=30)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Some windows of seconds to hours around the spring's change of clocks, of two label sets."""
+    rows = []
+    for number in range(draw(st.integers(1, 12))):
+        start = pd.Timestamp("2026-03-28", tz="UTC") + pd.Timedelta(seconds=draw(st.integers(0, 4 * 86_400)))
+        end = start + pd.Timedelta(seconds=draw(st.sampled_from([1, 60, 900, 3600, 20_000])))
+        site, device, clock, bundle = (
+            draw(st.sampled_from(names))
+            for names in (["a", "b"], ["x", "y"], ["synced", "restamped", "unsynced"], ["e@1", "e@2"])
+        )
+        visits = [float(draw(st.integers(0, 9))), float(draw(st.integers(0, 9))), float("nan")]
+        visits = visits if bundle == "e@1" else [visits[2], *visits[:2]]
+        degraded = draw(st.sampled_from(["", "black"]))
+        coverage = draw(st.floats(0, 1))
+        rows.append(
+            (1, site, device, "0" * 16, number, start, end, clock, coverage, degraded, 1, 1, "d", bundle, *visits)
+        )
+    frame = pd.DataFrame(rows, columns=[*FIXED, "happiness", "calm", "unknown"])
+    return frame.astype(dict.fromkeys(["happiness", "calm", "unknown"], "float64"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables(), st.sampled_from(ZONES))
+def test_cells_summarise_to_what_windows_summarise_to(frame: pd.DataFrame, zone_name: str) -> None:
+    """By hour, day, weekday, site and device, in zones off UTC by hours, halves, quarters, at a change of clocks."""
+    zone = ZoneInfo(zone_name)
+    span = (datetime(2026, 3, 28, tzinfo=timezone.utc), datetime(2026, 4, 2, tzinfo=timezone.utc))
+    rolled = cells(frame, cell_s_for(zone, *span))
+    for step_s in (HOUR_S, None):
+        pd.testing.assert_frame_equal(by_time(rolled, step_s, zone, span), by_time(frame, step_s, zone, span))
+    pd.testing.assert_frame_equal(by_weekday(rolled, zone, span), by_weekday(frame, zone, span))
+    pd.testing.assert_frame_equal(by_site(rolled, span), by_site(frame, span))
+    pd.testing.assert_frame_equal(by_device(rolled, span), by_device(frame, span))
+
+
+def test_cells_refuse_buckets_that_begin_within_them() -> None:
+    """Hours of UTC are no hours of Kolkata: an error, not a wrong sum."""
+    kolkata = ZoneInfo("Asia/Kolkata")
+    assert cell_s_for(kolkata, START, LATER) == QUARTER_S
+    assert cell_s_for(ZoneInfo("Europe/Berlin"), START, LATER) == HOUR_S
+    rolled = cells(pd.DataFrame([dict.fromkeys(FIXED, "x") | {
+        "start": pd.Timestamp(START), "end": pd.Timestamp(START) + pd.Timedelta(minutes=1), "coverage": 1.0, "a": 1.0,
+    }]))  # fmt: skip
+    with pytest.raises(ValueError, match="within a cell"):
+        by_time(rolled, HOUR_S, kolkata)
+
+
+def settled(root: Path) -> None:
+    """As if all had been written long ago."""
+    for path in root.glob("date=*/site=*/*.csv"):
+        os.utime(path, (START.timestamp(), START.timestamp()))
+
+
+def test_a_file_that_has_grown_is_read_again_and_no_other(tmp_path: Path) -> None:
+    """Cells of a day that is over come from the roll-up: its file may be unreadable as long as it has not changed."""
+    put(tmp_path, window(0), window(1), window(1500))
+    settled(tmp_path)
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    (day,) = tmp_path.glob("date=2026-03-30/site=*/*.csv")
+    text, times = day.read_bytes(), day.stat()
+    day.write_bytes(b"x" * len(text))
+    os.utime(day, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert Rollups(tmp_path, HOUR_S, lambda: LATER).cells()["happiness"].sum() == 9
+    day.write_bytes(text)
+    put(tmp_path, window(2), window(0))
+    rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    assert rollups.cells()["happiness"].sum() == 12
+    put(tmp_path, window(3))
+    assert rollups.cells()["happiness"].sum() == 12, "older days are looked at once a minute"
+    rollups = Rollups(tmp_path, HOUR_S, lambda: START)
+    rollups.cells()
+    put(tmp_path, window(4))
+    assert rollups.cells()["happiness"].sum() == 18, "recent ones always"
+
+
+def test_cells_of_a_range_and_a_site_are_those_of_their_windows(tmp_path: Path) -> None:
+    """Two writers have one window both; it counts once. A range is rounded outwards to hours."""
+    put(tmp_path, window(0), window(1), window(61), window(62, site="shop-2"))
+    put(tmp_path, window(1), window(90), writer="w2")
+    rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    assert rollups.cells()["windows"].sum() == len(load(tmp_path)) == 5
+    since = START + timedelta(minutes=75)
+    frame = rollups.cells(since=since)
+    assert list(frame["begin"].unique()) == [pd.Timestamp("2026-03-29T01:00", tz="UTC")]
+    assert frame["windows"].sum() == 3
+    assert rollups.cells(until=since, site="shop-2")["windows"].sum() == 1
+    assert rollups.cells(site="none").empty
+
+
+def test_a_folder_that_is_deleted_is_gone_unless_it_was_retired(tmp_path: Path) -> None:
+    """Deleting a day by hand deletes its cells; what retention has retired stays, whatever comes late."""
+    put(tmp_path, window(0), window(1), window(2))
+    rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    rollups.retire((START + timedelta(days=1)).date())
+    for day in ("28", "29"):
+        shutil.rmtree(tmp_path / f"date=2026-03-{day}")
+    frame = Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    assert list(frame["windows"]) == [2]
+    put(tmp_path, window(3))
+    assert list(Rollups(tmp_path, HOUR_S, lambda: LATER).cells()["windows"]) == [2]
+
+
+def test_a_roll_up_that_is_broken_is_made_again(tmp_path: Path) -> None:
+    """Half a file is no answer: the windows are read again, and the file is replaced."""
+    put(tmp_path, window(0))
+    settled(tmp_path)
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    (kept,) = (tmp_path / FOLDER).glob("3600/*.parquet")
+    kept.write_bytes(kept.read_bytes()[:200])
+    assert Rollups(tmp_path, HOUR_S, lambda: LATER).cells()["windows"].sum() == 1
+    assert kept.stat().st_size > 200
+
+
+def test_an_empty_store_has_no_cells(tmp_path: Path) -> None:
+    """Nor has one that is not there; a summary of them is one of gaps."""
+    frame = Rollups(tmp_path / "none", HOUR_S, lambda: LATER).cells()
+    assert frame.empty
+    assert by_time(frame, HOUR_S, ZoneInfo("UTC"), (START, LATER))["windows"].sum() == 0

@@ -1,0 +1,107 @@
+"""Several collectors share the counts, and old days are deleted: nothing is lost, nothing counts twice."""
+
+import subprocess
+import sys
+import time
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+
+from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from fakes import lines_of
+from test_receive import counts_messages, rows
+from test_store import START, put, window
+
+from collector.cells import HOUR_S
+from collector.devices import read_devices
+from collector.load import load
+from collector.retain import retain, too_old
+from collector.rollup import Rollups
+from contract.message import Status, encode
+from contract.topics import topic
+
+BOOT = "0" * 15 + "1"
+
+
+def start(root: Path, port: int, writer: str) -> subprocess.Popen[bytes]:
+    """The real command as one of a group, from when it has subscribed."""
+    told = [f"broker.port={port}", "broker.share=all", f"store.writer={writer}", "broker.in_flight=50"]
+    sets = [word for setting in told for word in ("--set", setting)]
+    command = [sys.executable, "-m", "collector", "run", "--root", str(root), *sets]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while b"+/health" not in process.stderr.readline():
+        assert process.poll() is None
+    return process
+
+
+@needs_mosquitto
+def test_two_collectors_share_the_counts_and_one_is_killed(tmp_path: Path) -> None:
+    """Both write, each into files of its own; SIGKILL of one in the midst and its return: each window is read once,
+    and each window is in the files, of both together, at most as often as it was delivered."""
+    port, root = free_port(), tmp_path / "store"
+    status = (topic("shop-1", "door", "status"), encode(Status(schema=1, state="online", boot=BOOT)))
+    with mosquitto(tmp_path, port):
+        publish(port, [status], retain=True)
+        one, two = start(root, port, "w1"), start(root, port, "w2")
+        try:
+            publish(port, counts_messages(range(2000)))
+            two.kill()
+            two.communicate()
+            publish(port, counts_messages(range(2000, 4000)))
+            two = start(root, port, "w2")
+            wait_until(lambda: rows(root) == 4000, "all rows are there", 30)
+            time.sleep(0.5)
+        finally:
+            for each in (one, two):
+                each.terminate()
+                each.communicate(timeout=10)
+    assert list(load(root)["seq"]) == list(range(4000))
+    by_writer = {
+        writer: sum(text.count("\n") - 1 for path in root.glob(f"*/*/*-{writer}.csv") for text in [path.read_text()])
+        for writer in ("w1", "w2")
+    }
+    assert min(by_writer.values()) > 100, "both had their share"
+    assert sum(by_writer.values()) < 4200, "what is sent to both is what was not acknowledged, no more"
+    assert {path.name for path in root.glob("devices*")} == {"devices-w1.json", "devices-w2.json"}
+    assert [(each.state, each.boot) for each in read_devices(root)] == [("online", BOOT)], "retained words reach both"
+
+
+def test_old_days_are_deleted_and_their_hours_stay(tmp_path: Path) -> None:
+    """Of three days, with two to keep, the oldest goes; today never does; what was deleted is said, and still adds
+    up."""
+    put(tmp_path, window(0), window(1), window(1441))
+    now = lambda: datetime(2026, 3, 30, 12, tzinfo=timezone.utc)  # noqa: E731
+    whole = Rollups(tmp_path, HOUR_S, now).cells()
+    with lines_of("collector.retain") as said:
+        assert retain(tmp_path, 1, now) == date(2026, 3, 28)
+        assert retain(tmp_path, 1, now) is None
+    assert sorted(path.name for path in tmp_path.glob("date=*")) == ["date=2026-03-29", "date=2026-03-30"]
+    assert len(said) == 1
+    assert "event=deleted date=2026-03-28 files=1" in said[0]
+    left = Rollups(tmp_path, HOUR_S, now).cells()
+    assert left["happiness"].sum() == whole["happiness"].sum() == 9
+    assert len(load(tmp_path)) == 2
+
+
+def test_today_is_never_too_old(tmp_path: Path) -> None:
+    """Whatever the setting; nor is a folder that is none of ours."""
+    for name in ("date=2026-03-28", "date=2026-03-29", "date=2026-03-31", "date=x", "notes"):
+        (tmp_path / name).mkdir()
+    assert too_old(tmp_path, 0, date(2026, 3, 29)) == []
+    assert too_old(tmp_path, 1, date(2026, 3, 30)) == [date(2026, 3, 28)]
+
+
+def test_a_day_whose_hours_cannot_be_kept_is_not_deleted(tmp_path: Path) -> None:
+    """A file that is none of ours, or no leave to write: the day stays, and why is said."""
+    put(tmp_path, window(0))
+    late = lambda: START + timedelta(days=9)  # noqa: E731
+    (path,) = tmp_path.glob("date=*/site=*/*.csv")
+    text = path.read_text()
+    path.write_text("a,b\n1,2\n")
+    with lines_of("collector.retain") as said:
+        assert retain(tmp_path, 1, late) is None
+        path.write_text(text)
+        (tmp_path / "_rollup").write_text("in the way")
+        assert retain(tmp_path, 1, late) is None
+    assert [line.split()[0] for line in said] == ["event=not_deleted"] * 2
+    assert path.exists()
