@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     chosen = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
-    from brokers import free_port
+    from brokers import free_port  # noqa: PLC0415 - of the tests
     from browser import served  # noqa: PLC0415 - of the tests
 
     with tempfile.TemporaryDirectory() as folder:
