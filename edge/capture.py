@@ -1,6 +1,7 @@
 """A camera or a file -> frames. Live sources drop what nobody waited for, files drop nothing."""
 
 import importlib
+import itertools
 import logging
 import random
 import threading
@@ -50,15 +51,16 @@ class Source:
 
 def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     """Settings -> the source they name. A file that does not open is a ClipError now; a camera that does not is tried
-    again for ever. ``stop`` ends a live stream. The time of a file begins with a window, so that every replay falls
-    into windows in the same way.
+    again for ever. ``stop`` ends the stream. The time of a file begins with a window, so that every replay falls into
+    windows in the same way.
     """
     if isinstance(settings, File):
-        return Source(clip(settings), ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
+        frames = itertools.takewhile(lambda _: not stop.is_set(), clip(settings))
+        return Source(frames, ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
     camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
-    frames = live(camera, stop, random.Random())  # noqa: S311
+    newest = live(camera, stop, random.Random())  # noqa: S311
     clock = MonotonicClock(time.monotonic, now)
-    return Source(frames, clock, time.monotonic(), lambda: camera.dropped, camera.reopen)
+    return Source(newest, clock, time.monotonic(), lambda: camera.dropped, camera.reopen)
 
 
 def camera_of(settings: Live) -> Open:
