@@ -1,5 +1,6 @@
-"""A suite of Debian, a wheel of this checkout -> folders with the real system and the real packages, kept in ``build/``."""
+"""A suite of Debian, a wheel of this checkout -> folders with real system and packages, kept in ``build/``."""
 
+import functools
 import hashlib
 import os
 import shutil
@@ -42,7 +43,7 @@ def lacking(*programs: str) -> str:
 
 
 def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
-    """Debian in a folder: ``extract`` unpacks packages and runs nothing of them, ``minbase`` installs. Kept once made."""
+    """Debian in a folder: ``extract`` unpacks packages and runs nothing of them, ``minbase`` installs. Made once."""
     key = hashlib.sha256(" ".join([variant, *sorted(packages)]).encode()).hexdigest()[:8]
     folder = BUILD / f"{target.suite}-{target.machine}-{variant}-{key}"
     if folder.is_dir():
@@ -50,7 +51,8 @@ def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     BUILD.mkdir(exist_ok=True)
-    command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}", "--aptopt=Acquire::Retries 3"]
+    command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}"]
+    command += ["--aptopt=Acquire::Retries 3", "--dpkgopt=force-unsafe-io"]  # what a power cut spoils is made again
     command += [f"--architectures={DEBIAN_NAMES[target.machine]}", f"--include={','.join(packages)}"]
     subprocess.run([*command, target.suite, str(part), MIRROR], check=True)
     if not (part / "lib").exists():  # from trixie on the link comes with a maintainer script
@@ -58,6 +60,7 @@ def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
     return part.rename(folder)
 
 
+@functools.cache
 def wheel() -> Path:
     """A wheel of this checkout as it stands, alone in a folder that is named by what is in it."""
     BUILD.mkdir(exist_ok=True)
@@ -70,7 +73,7 @@ def wheel() -> Path:
 
 
 def unpacked(target: Target, folder: Path, wheel: Path, requirements: Sequence[Sequence[str]]) -> Path:
-    """Packages for a target, unpacked into a folder; one call of pip for each list. Kept until wheel or lists change."""
+    """Packages for a target, unpacked into a folder, one call of pip a list; kept until wheel or lists change."""
     stamp, key = folder / "stamp", f"{wheel.parent.name} {requirements}"
     if not stamp.is_file() or stamp.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
