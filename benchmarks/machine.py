@@ -30,12 +30,12 @@ class Machine:
         return [nsenter, f"--target={self.leader}", "--all", "env", "-i", PATH, "HOME=/root", *arguments]
 
     def run(self, *arguments: str, check: bool = True) -> str:
-        """What a program inside prints, both streams; CalledProcessError if it fails."""
+        """What a program inside prints, both streams; RuntimeError with it if it fails."""
         done = subprocess.run(
             self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         if check and done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, arguments, done.stdout)
+            raise RuntimeError(f"{' '.join(arguments)}: exit code {done.returncode}: {done.stdout}")
         return done.stdout.strip()
 
     def write(self, path: str, text: str) -> None:
