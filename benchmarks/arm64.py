@@ -101,6 +101,6 @@ def board(system: str, core: str) -> Board:
         pinned = [f"{name}=={version(name)}" for name in (LITERT, "opencv-python-headless")]
         requirements: list[list[str]] = [[f"{ours}[edge]", *pinned]]
     else:
-        requirements = [list(TFLITE), ["--no-deps", str(ours)]]
+        requirements = [["--no-deps", str(ours)], list(TFLITE)]  # pip makes the folder bin for the first call only
     packages = unpacked(target, BUILD / f"packages-{system}", ours, requirements)
     return Board(root(target, "extract", PYTHON_PACKAGES), packages, target.python, CORES[core])

@@ -23,9 +23,9 @@ from benchmarks.debian import lacking
 from demo.clip import compose
 
 HERE = Path(__file__).parent
-SYSTEMS = ("bookworm", "bookworm-tflite")
+SYSTEM = "bookworm"
 STAGES = ("condition", "detect", "track and admit", "classify", "tally")
-FRAMES = range(26, 42, 2)
+FRAMES = range(26, 36, 2)
 """Of the demonstration's clip: its first visitor is fully in view, alone."""
 PROGRAMS = (*arm64.PROGRAMS, "gcc", "qemu-aarch64")
 
@@ -40,7 +40,7 @@ def count(board: arm64.Board, folder: Path, frames: list[Path]) -> dict[str, int
     command = board.command(HERE / "marked.py", *frames, qemu=qemu)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise SystemExit(f"{board.core.name}: exit code {done.returncode}: {done.stderr}")
     totals = [int(line) for line in log.read_text().splitlines()]
     spent = defaultdict(list)
     for name, before, after in zip(done.stdout.splitlines(), totals[::2], totals[1::2], strict=True):
@@ -63,7 +63,7 @@ def frames(folder: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Count, and print or write one row for each runtime, core and stage."""
+    """Count, and print or write one row for each core and stage."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, help="CSV file; without it the rows are printed")
     chosen = parser.parse_args()
@@ -73,14 +73,13 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         pictures = frames(Path(folder))
-        for system in SYSTEMS:
-            for core in arm64.CORES:
-                spent = count(arm64.board(system, core), Path(folder), pictures)
-                spent["a frame"] = sum(spent[name] for name in STAGES)
-                rows += [(arm64.SYSTEMS[system][1], core, name, value) for name, value in spent.items()]
+        for core in arm64.CORES:
+            spent = count(arm64.board(SYSTEM, core), Path(folder), pictures)
+            spent["a frame"] = sum(spent[name] for name in STAGES)
+            rows += [(core, name, value) for name, value in spent.items()]
     with chosen.out.open("w", newline="") if chosen.out else sys.stdout as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("runtime", "core", "stage", "instructions"))
+        writer.writerow(("core", "stage", "instructions"))
         writer.writerows(rows)
     return 0
 

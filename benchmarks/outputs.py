@@ -18,7 +18,7 @@ from edge.detect import Detector, letterbox
 from edge.replay import read_picture
 
 Arrays = dict[str, NDArray[np.uint8]]
-NOISE = 3
+NOISE = 2
 """Pictures of noise for each network: values that no photograph reaches."""
 
 

@@ -1,4 +1,4 @@
-"""The daemon's real unit, installed by the real installer, on a Debian that has booted its own systemd."""
+"""The real units, installed by the real installer, on a Debian that has booted its own systemd."""
 
 import json
 import os
@@ -64,15 +64,16 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory, clips):
-    """The machine, with the daemon installed from wheels and the broker running; nothing is started."""
+    """The machine, with all three units installed from wheels and the broker running; nothing of ours is started."""
     folder = tmp_path_factory.mktemp("machine")
     ours = wheel()
-    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge]")
+    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
     binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", clips: "/srv/clips"}
     try:
         with machine.booted(root(DEBIAN, "minbase", machine.PACKAGES), folder / "boot.log", binds) as booted:
             offline = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels")
-            booted.run(*offline, "/srv/systemd/install.sh", "edge", f"/srv/ours/{ours.name}")
+            for part in ("edge", "collector"):
+                booted.run(*offline, "/srv/systemd/install.sh", part, f"/srv/ours/{ours.name}")
             booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
             booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
             booted.run("systemctl", "daemon-reload")
@@ -183,8 +184,24 @@ def test_stop_is_clean(debian, heard):
     assert "offline" not in states
 
 
+def test_collector_and_page_work_in_their_sandboxes(debian):
+    """What the daemon counts is in the store a moment later, and the page answers; both stop without complaint."""
+    debian.run("sed", "-i", 's/^host = "localhost"/host = "127.0.0.1"/', "/etc/facetally/collector.toml")
+    both = ("facetally-collector", "facetally-web")
+    debian.run("systemctl", "start", *both)
+    started(debian, "long")
+    rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
+    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    get = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8050/').status)"
+    until(lambda: debian.run("python3", "-c", get, check=False) == "200", 60, "a page")
+    assert debian.run("systemctl", "is-active", *both).split() == ["active"] * 2
+    debian.run("systemctl", "stop", *both)
+    results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
+    assert results.split() == ["success"] * 2
+
+
 def test_undo_leaves_data_and_configuration(debian):
-    """The unit is gone, from systemd too; configuration and spool are there."""
+    """The units are gone, from systemd too; configuration, spool and store are there."""
     debian.run("/srv/systemd/install.sh", "undo")
     assert shown(debian, "LoadState") == "not-found"
-    assert debian.run("ls", "/etc/facetally/edge.toml", "/var/lib/facetally/spool.sqlite")
+    assert debian.run("ls", "/etc/facetally/edge.toml", "/var/lib/facetally/spool.sqlite", "/var/lib/facetally-store")
