@@ -85,6 +85,7 @@ def debian(tmp_path_factory, clips):
 @pytest.fixture
 def heard(debian, tmp_path):
     """What the broker hears from here on: states with their boot ids, in order."""
+    stopped(debian)
     debian.run(
         "mosquitto_sub", "-h", "127.0.0.1", "-t", "#", "--remove-retained", "--retained-only", "-W", "1", check=False
     )
@@ -99,12 +100,17 @@ def heard(debian, tmp_path):
         listening.wait()
 
 
-def started(debian, clip):
-    """The unit on a clip, from its beginning; `systemctl start` returns once the daemon has said that it is ready."""
-    debian.write("/etc/facetally/edge.toml", CONFIG.format(path=f"/srv/clips/{clip}"))
+def stopped(debian):
+    """Nothing of an earlier test runs on, or is remembered."""
     debian.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)
     debian.run("systemctl", "stop", UNIT, check=False)
     debian.run("systemctl", "reset-failed", UNIT, check=False)
+
+
+def started(debian, clip):
+    """The unit on a clip, from its beginning; `systemctl start` returns once the daemon has said that it is ready."""
+    debian.write("/etc/facetally/edge.toml", CONFIG.format(path=f"/srv/clips/{clip}"))
+    stopped(debian)
     debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
 
 
