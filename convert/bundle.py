@@ -28,8 +28,8 @@ from training.recipe import ClassifierRecipe, DetectorRecipe
 from training.targets import Mapping
 
 CALIBRATION = 200
-TOLERANCE = 8
-"""Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 were seen 5 apart."""
+TOLERANCE = 16
+"""Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 were seen 9 apart."""
 FALSE_ON_SHELVES = 0.01
 """False faces a picture at the shipped threshold, on the shelves where it is chosen."""
 UNKNOWN_SHARE = 0.05

@@ -84,7 +84,7 @@ def test_bytes_that_are_no_model(content):
 @pytest.mark.parametrize("runtime", [RUNTIMES[0], RUNTIMES[2]])
 def test_runtimes_differ_by_a_few_steps_at_most(runtime):
     """LiteRT and TensorFlow's own replay the golden samples of the shipped bundles (tflite-runtime has no wheel that
-    works beside numpy 2; it was seen to by hand)."""
+    works beside numpy 2: see test_arm64.py)."""
     package = runtime.partition(".")[0]
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")

@@ -1,0 +1,94 @@
+"""A suite of Debian, a wheel of this checkout -> folders with real system and packages, kept in ``build/``."""
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "build"
+MIRROR = "http://deb.debian.org/debian"
+GLIBC = ("2_36", "2_34", "2_28", "2_27", "2_17")
+"""Tags of wheels that bookworm's glibc and newer ones run."""
+DEBIAN_NAMES = {"aarch64": "arm64", "x86_64": "amd64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A suite of Debian with its Python, on a machine as ``uname -m`` names it."""
+
+    suite: str
+    python: str
+    machine: str
+
+    def pip_options(self) -> list[str]:
+        """What makes pip choose wheels for this target and not for the machine it runs on."""
+        platforms = [f"--platform=manylinux_{glibc}_{self.machine}" for glibc in GLIBC]
+        platforms.append(f"--platform=manylinux2014_{self.machine}")
+        return ["--only-binary=:all:", "--implementation=cp", f"--python-version={self.python}", *platforms]
+
+
+def lacking(*programs: str) -> str:
+    """Why no root can be made here, nothing if one can: programs that are not installed, or rights."""
+    missing = [name for name in programs if not shutil.which(name)]
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    return "" if os.geteuid() == 0 else "only root unpacks a Debian root"
+
+
+def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
+    """Debian in a folder: ``extract`` unpacks packages and runs nothing of them, ``minbase`` installs. Made once."""
+    key = hashlib.sha256(" ".join([variant, *sorted(packages)]).encode()).hexdigest()[:8]
+    folder = BUILD / f"{target.suite}-{target.machine}-{variant}-{key}"
+    if folder.is_dir():
+        return folder
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    BUILD.mkdir(exist_ok=True)
+    command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}"]
+    command += ["--aptopt=Acquire::Retries 3", "--dpkgopt=force-unsafe-io"]  # what a power cut spoils is made again
+    command += [f"--architectures={DEBIAN_NAMES[target.machine]}", f"--include={','.join(packages)}"]
+    subprocess.run([*command, target.suite, str(part), MIRROR], check=True)
+    if not (part / "lib").exists():  # from trixie on the link comes with a maintainer script
+        (part / "lib").symlink_to("usr/lib")
+    return part.rename(folder)
+
+
+@functools.cache
+def wheel() -> Path:
+    """A wheel of this checkout as it stands, alone in a folder that is named by what is in it."""
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        _pip("wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT))
+        (made,) = Path(folder).glob("*.whl")
+        kept = BUILD / f"wheel-{hashlib.sha256(made.read_bytes()).hexdigest()[:12]}"
+        kept.mkdir(exist_ok=True)
+        return Path(shutil.copy(made, kept))
+
+
+def unpacked(target: Target, folder: Path, wheel: Path, requirements: Sequence[Sequence[str]]) -> Path:
+    """Packages for a target, unpacked into a folder, one call of pip a list; kept until wheel or lists change."""
+    stamp, key = folder / "stamp", f"{wheel.parent.name} {requirements}"
+    if not stamp.is_file() or stamp.read_text() != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        for each in requirements:
+            _pip("install", f"--target={folder}", *target.pip_options(), *each)
+        stamp.write_text(key)
+    return folder
+
+
+def downloaded(target: Target, folder: Path, requirement: str) -> Path:
+    """The wheels that a target installs for a requirement, in a folder."""
+    _pip("download", f"--dest={folder}", *target.pip_options(), requirement)
+    return folder
+
+
+def _pip(command: str, *arguments: str) -> None:
+    quietly = [sys.executable, "-m", "pip", command, "--quiet", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*quietly, *arguments], check=True)

@@ -1,0 +1,88 @@
+"""A Debian root -> a machine that has booted its own systemd, in namespaces of this kernel; it leaves no trace."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "mosquitto", "mosquitto-clients")
+BOOT_LIMIT_S = 120.0
+PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class NotBooted(Exception):
+    """Not on this kernel, or not by this user; the last thing that was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One that runs: the process that is its PID 1, as this machine numbers it."""
+
+    leader: int
+
+    def command(self, *arguments: str) -> list[str]:
+        """A command line inside -> the command line for here."""
+        nsenter = shutil.which("nsenter") or "nsenter"
+        return [nsenter, f"--target={self.leader}", "--all", "env", "-i", PATH, "HOME=/root", *arguments]
+
+    def run(self, *arguments: str, check: bool = True) -> str:
+        """What a program inside prints, both streams; RuntimeError with it if it fails."""
+        done = subprocess.run(
+            self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(arguments)}: exit code {done.returncode}: {done.stdout}")
+        return done.stdout.strip()
+
+    def write(self, path: str, text: str) -> None:
+        """A file inside."""
+        subprocess.run(self.command("tee", path), input=text, stdout=subprocess.DEVNULL, text=True, check=True)
+
+
+@contextmanager
+def booted(root: Path, log: Path, binds: Mapping[Path, str]) -> Iterator[Machine]:
+    """Boot; inside, all units are up. Folders of ``binds`` are seen read-only at their places; what is written is gone
+    at the end. No network but loopback. NotBooted if that is impossible here.
+    """
+    program = shutil.which("systemd-nspawn") or "systemd-nspawn"
+    options = ["--register=no", "--keep-unit", "--private-network", "--volatile=overlay", "--console=pipe", "--quiet"]
+    options += [f"--bind-ro={here}:{there}" for here, there in binds.items()]
+    with log.open("w") as out:
+        process = subprocess.Popen([program, *options, f"--directory={root}", "--boot"], stdout=out, stderr=out)
+        try:
+            until(lambda: process.poll() is not None or _up(process), BOOT_LIMIT_S, "booted")
+            if process.poll() is not None:
+                raise NotBooted(log.read_text().strip().rpartition("\n")[2])
+            machine = Machine(_child(process))
+            yield machine
+            machine.run("systemctl", "poweroff", check=False)
+            process.wait(BOOT_LIMIT_S)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def until(condition: Callable[[], object], limit_s: float, what: str) -> None:
+    """Return once the condition holds; TimeoutError, which says what did not come, after so many seconds."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not {what} after {limit_s:g} s")
+        time.sleep(0.2)
+
+
+def _child(process: "subprocess.Popen[bytes]") -> int:
+    """The machine's PID 1, or 0 while there is none."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[0]) if children else 0
+
+
+def _up(process: "subprocess.Popen[bytes]") -> bool:
+    leader = _child(process)
+    state = Machine(leader).run("systemctl", "is-system-running", check=False) if leader else ""
+    return state.endswith(("running", "degraded"))

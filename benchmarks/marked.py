@@ -1,0 +1,90 @@
+"""Pictures -> the stages of a frame, each between two calls of getsid(2), which `count.c` sees; runs on a board.
+
+``marked.py PICTURE...`` prints the name of each stage that has run, in order. Each picture holds a face.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from contract.card import ClassifierCard, DetectorCard
+from edge import assemble
+from edge.admit import Gate
+from edge.bundle import Bundle
+from edge.classify import Classifier
+from edge.condition import Condition
+from edge.crop import cut
+from edge.detect import Detector, letterbox
+from edge.replay import read_picture
+from edge.settings import AdmitSettings, TrackSettings
+from edge.tally import Tally
+from edge.track import Tracker, Tracks
+from edge.words import Face, Pixels
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+WARM = 2
+"""Frames before the count: what is made on first use has been."""
+
+
+@dataclass(slots=True)
+class Stages:
+    """The daemon's stages with the shipped bundles, and both networks bare."""
+
+    faces: Bundle[DetectorCard]
+    expressions: Bundle[ClassifierCard]
+    condition: Condition = field(default_factory=lambda: Condition(live=False))
+    tracker: Tracker = field(default_factory=lambda: Tracker(TrackSettings()))
+    gate: Gate = field(default_factory=lambda: Gate(AdmitSettings(staff_zones=())))
+
+    def see(self, pixels: Pixels, now: float, run: Callable[[str, Callable[[], Any]], Any]) -> None:
+        """One frame through all of them; ``run`` calls each by name."""
+        faces, expressions = self.faces, self.expressions
+        detector, classifier = Detector(faces), Classifier(expressions)
+        tally, shape = Tally(expressions.card.labels, 60.0, now, 60.0), (pixels.shape[0], pixels.shape[1])
+        fitted = letterbox(pixels, (faces.card.input.height, faces.card.input.width))[0][None, :, :, None]
+        run("nothing", lambda: None)
+        run("detect network", lambda: faces.model.run(fitted))
+        run("condition", lambda: self.condition.look(pixels, now))
+        found = run("detect", lambda: detector.detect(pixels))
+        tracks = run("track and admit", lambda: self._follow(found, now, shape))
+        size = (expressions.card.input.height, expressions.card.input.width)
+        crops = np.stack([cut(pixels, face, expressions.card.crop, size) for face in found])[..., None]
+        expressions.model.run(crops)  # its batch is set
+        run("classify network", lambda: expressions.model.run(crops))
+        looks = run("classify", lambda: classifier.classify(pixels, found))
+        run("tally", lambda: (tally.look(now), tally.sight(tracks.seen, looks), tally.count((), ())))
+
+    def _follow(self, found: list[Face], now: float, shape: tuple[int, int]) -> Tracks:
+        tracks = self.tracker.update(found, now, shape)
+        self.gate.admit(tracks.seen, shape, now, NOON)
+        return tracks
+
+
+def marked(name: str, run: Callable[[], Any]) -> Any:
+    """Call it between two marks."""
+    os.getsid(0)
+    result = run()
+    os.getsid(0)
+    print(name)
+    return result
+
+
+def unmarked(_: str, run: Callable[[], Any]) -> Any:
+    """Call it."""
+    return run()
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    stages = Stages(assemble.detector_bundle(), assemble.classifier_bundle())
+    for index, name in enumerate(sys.argv[1:]):
+        picture = read_picture(Path(name))
+        assert picture is not None, name
+        stages.see(picture, index / 10, unmarked if index < WARM else marked)

@@ -1,0 +1,213 @@
+"""The real units, installed by the real installer, on a Debian that has booted its own systemd."""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import machine
+from benchmarks.debian import BUILD, Target, downloaded, lacking, root, wheel
+from benchmarks.machine import until
+
+ROOT = Path(__file__).parent.parent
+LACKING = lacking(*machine.PROGRAMS)
+pytestmark = [
+    pytest.mark.skipif(bool(LACKING), reason=f"no machine can be booted: {LACKING}"),
+    pytest.mark.timeout(1800),
+]
+DEBIAN = Target("bookworm", "3.11", platform.machine())
+UNIT = "facetally-edge"
+FRAMES = 50_000
+"""Links to a few pictures: more than can be looked at while a test lasts."""
+WATCHDOG_S = 10
+DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
+CONFIG = """\
+site = "shop-1"
+device = "door"
+[capture]
+source = "file"
+path = "{path}"
+[admit]
+staff_zones = []
+[tally]
+window_s = 5
+[privacy]
+k = 1
+[publish]
+host = "127.0.0.1"
+[spool]
+path = "/var/lib/facetally/spool.sqlite"
+"""
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """``long``, more frames than can be seen; ``stuck``, whose last picture is a pipe that nobody writes to."""
+    cv2 = pytest.importorskip("cv2")
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    folder = tmp_path_factory.mktemp("clips")
+    folder.chmod(0o755)  # the daemon is a user of its own
+    portrait = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    for name, frames in (("long", FRAMES), ("stuck", 20)):
+        (folder / name).mkdir()
+        for shift in range(10):
+            cv2.imwrite(str(folder / f"{shift}.png"), np.roll(portrait, 8 * shift, 1))
+        for index in range(frames):
+            (folder / name / f"{index:06}.png").symlink_to(f"../{index % 10}.png")
+    os.mkfifo(folder / "stuck" / "999999.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory, clips):
+    """The machine, with all three units installed from wheels and the broker running; nothing of ours is started."""
+    folder = tmp_path_factory.mktemp("machine")
+    ours = wheel()
+    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
+    binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", clips: "/srv/clips"}
+    try:
+        with machine.booted(root(DEBIAN, "minbase", machine.PACKAGES), folder / "boot.log", binds) as booted:
+            offline = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels")
+            for part in ("edge", "collector"):
+                booted.run(*offline, "/srv/systemd/install.sh", part, f"/srv/ours/{ours.name}")
+            booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
+            booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
+            booted.run("systemctl", "daemon-reload")
+            yield booted
+    except machine.NotBooted as error:
+        pytest.skip(f"systemd-nspawn does not boot here: {error}")
+
+
+@pytest.fixture
+def heard(debian, tmp_path):
+    """What the broker hears from here on: states with their boot ids, in order."""
+    stopped(debian)
+    debian.run(
+        "mosquitto_sub", "-h", "127.0.0.1", "-t", "#", "--remove-retained", "--retained-only", "-W", "1", check=False
+    )
+    with (tmp_path / "heard").open("w") as out:
+        listening = subprocess.Popen(
+            debian.command("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/+/+/status"), stdout=out
+        )
+        yield lambda: [
+            (row["state"], row["boot"]) for row in map(json.loads, (tmp_path / "heard").read_text().splitlines())
+        ]
+        listening.kill()
+        listening.wait()
+
+
+def stopped(debian):
+    """Nothing of an earlier test runs on, or is remembered."""
+    debian.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)
+    debian.run("systemctl", "stop", UNIT, check=False)
+    debian.run("systemctl", "reset-failed", UNIT, check=False)
+
+
+def started(debian, clip):
+    """The unit on a clip, from its beginning; `systemctl start` returns once the daemon has said that it is ready."""
+    debian.write("/etc/facetally/edge.toml", CONFIG.format(path=f"/srv/clips/{clip}"))
+    stopped(debian)
+    debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
+
+
+def shown(debian, key):
+    return debian.run("systemctl", "show", "--property", key, "--value", UNIT)
+
+
+def journal(debian):
+    return debian.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}")
+
+
+def test_the_unit_becomes_ready_and_stays(debian, heard):
+    """`check` finds nothing wrong; systemd has seen READY=1; for three times the watchdog's limit frames feed it; the
+    networks run on XNNPACK inside the sandbox; windows reach the broker."""
+    debian.write("/etc/facetally/edge.toml", CONFIG.format(path="/srv/clips/long"))
+    checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")
+    assert checked.count("ok      ") == 6
+    started(debian, "long")
+    assert debian.run("systemctl", "is-active", UNIT) == "active"
+    assert (shown(debian, "Type"), shown(debian, "NotifyAccess")) == ("notify", "main")
+    debian.run(
+        "mosquitto_sub",
+        "-h",
+        "127.0.0.1",
+        "-t",
+        "facetally/v1/shop-1/door/counts",
+        "-C",
+        "3",
+        "-W",
+        str(3 * WATCHDOG_S),
+    )
+    debian.run("sleep", str(3 * WATCHDOG_S))
+    assert debian.run("systemctl", "is-active", UNIT) == "active"
+    assert shown(debian, "NRestarts") == "0"
+    assert heard()[0][0] == "online"
+    said = journal(debian)
+    assert "Created TensorFlow Lite XNNPACK delegate" in said
+    assert "level=error" not in said
+
+
+def test_a_stalled_process_is_bitten_and_started_again(debian, heard):
+    """Stopped by SIGSTOP it feeds nothing: killed by the watchdog, its will goes out, and a new start counts on."""
+    started(debian, "long")
+    until(heard, 30, "online")
+    before = shown(debian, "MainPID")
+    debian.run("sh", "-c", f"kill -STOP {before}")
+    until(lambda: shown(debian, "NRestarts") == "1", 60 + WATCHDOG_S, "started again")
+    until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
+    assert shown(debian, "MainPID") != before
+    assert "Failed with result 'watchdog'" in journal(debian)
+    until(lambda: heard()[-1][0] == "online" and len({boot for _, boot in heard()}) == 2, 30, "online again")
+    old = heard()[0][1]
+    assert ("offline", old) in heard()
+    assert heard()[-1][1] != old
+
+
+def test_a_source_that_hangs_is_bitten_again_and_again(debian):
+    """A picture that never comes stops the pipeline in the middle of a read: the unit is started anew each time, and no
+    number of failures makes systemd give up."""
+    started(debian, "stuck")
+    until(lambda: int(shown(debian, "NRestarts")) >= 3, 3 * (60 + WATCHDOG_S), "started again three times")
+    assert journal(debian).count("Watchdog timeout") >= 3
+    until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
+
+
+def test_stop_is_clean(debian, heard):
+    """SIGTERM while frames come: the daemon says `stopping`, leaves the broker without its will, and exits 0."""
+    started(debian, "long")
+    until(heard, 30, "online")
+    debian.run("systemctl", "stop", UNIT)
+    assert (shown(debian, "ActiveState"), shown(debian, "Result")) == ("inactive", "success")
+    assert shown(debian, "ExecMainStatus") == "0"
+    until(lambda: heard()[-1][0] == "stopping", 10, "stopping")
+    assert "event=stopped" in journal(debian)
+    states = [state for state, boot in heard() if boot == heard()[-1][1]]
+    assert states[0] == "online"
+    assert "offline" not in states
+
+
+def test_collector_and_page_work_in_their_sandboxes(debian):
+    """What the daemon counts is in the store a moment later, and the page answers; both stop without complaint."""
+    debian.run("sed", "-i", 's/^host = "localhost"/host = "127.0.0.1"/', "/etc/facetally/collector.toml")
+    both = ("facetally-collector", "facetally-web")
+    debian.run("systemctl", "start", *both)
+    started(debian, "long")
+    rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
+    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    get = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8050/').status)"
+    until(lambda: debian.run("python3", "-c", get, check=False) == "200", 60, "a page")
+    assert debian.run("systemctl", "is-active", *both).split() == ["active"] * 2
+    debian.run("systemctl", "stop", *both)
+    results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
+    assert results.split() == ["success"] * 2
+
+
+def test_undo_leaves_data_and_configuration(debian):
+    """The units are gone, from systemd too; configuration, spool and store are there."""
+    debian.run("/srv/systemd/install.sh", "undo")
+    assert shown(debian, "LoadState") == "not-found"
+    assert debian.run("ls", "/etc/facetally/edge.toml", "/var/lib/facetally/spool.sqlite", "/var/lib/facetally-store")
