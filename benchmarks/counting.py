@@ -5,7 +5,7 @@ script and lists.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,7 +26,7 @@ from edge.settings import AdmitSettings, TrackSettings
 from edge.settle import Settler
 from edge.tally import Tally
 from edge.track import Tracker, Tracks
-from edge.words import Expression, Face, Frame, Pixels
+from edge.words import Expression, Face, Frame, Pixels, Track
 
 LABELS = ("anger", "happiness", "neutral", "sadness", "surprise")
 BEGIN = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
@@ -38,14 +38,17 @@ are normal: one look in three is wrong."""
 
 @dataclass(slots=True)
 class Score:
-    """Visits by expression, in truth and as counted; how many in each window; identity switches; and the looks at
-    staff (who are never to be counted), in all and after they had been in view for longer than the dwell limit.
+    """Visits by expression, in truth and as counted; how many in each window; identity switches. Of those counted, how
+    many were of people and things that are never to be counted (``wrong``), or of false faces; and the looks at such
+    people, in all and after they had been in view for longer than the dwell limit.
     """
 
     truth: Counter[str]
     counted: Counter[str] = field(default_factory=Counter)
     windows: list[int] = field(default_factory=list)
     switches: int = 0
+    wrong: int = 0
+    false: int = 0
     staff_looks: int = 0
     late_looks: int = 0
 
@@ -101,11 +104,13 @@ class _Watched:
     tracker: Tracker
     stage: _Stage
     numbers: dict[str, int] = field(default_factory=dict)
+    owners: dict[int, Counter[Person | None]] = field(default_factory=lambda: defaultdict(Counter))
 
     def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
         tracks = self.tracker.update(faces, time, shape)
         for track in tracks.seen:
             person = self.stage.who[track.face]
+            self.owners[track.number][person] += 1
             if person and person.visits:
                 self.stage.score.switches += self.numbers.get(person.name, track.number) != track.number
                 self.numbers[person.name] = track.number
@@ -113,6 +118,27 @@ class _Watched:
 
     def finish(self) -> Tracks:
         return self.tracker.finish()
+
+
+@dataclass
+class _Tally(Tally):
+    """The real tally, watched for whose visits it counts: who had most of a track's sightings."""
+
+    score: Score = field(kw_only=True)
+    owners: dict[int, Counter[Person | None]] = field(kw_only=True)
+
+    def count(self, visits: Sequence[Track], gone: Sequence[int]) -> None:
+        before = sum(self._visits.values())
+        for track in visits:
+            Tally.count(self, [track], ())
+            if sum(self._visits.values()) > before:
+                before += 1
+                ((person, _),) = self.owners[track.number].most_common(1)
+                self.score.false += person is None
+                self.score.wrong += person is not None and not person.visits
+        Tally.count(self, (), gone)
+        for number in gone:
+            del self.owners[number]
 
 
 @dataclass(slots=True)
@@ -145,13 +171,14 @@ def run(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None)
     clock, kept = ReplayClock(BEGIN), _Kept(score)
     models = Models(detector="script@000000000000", expression="script@000000000000")
     to_counts = stamp(Identity("bench", "script", "0" * 16), clock, Privacy(k=1), models)
+    watched = _Watched(Tracker(TrackSettings()), stage)
     Pipeline(
         Source(stage.frames(), clock, 0.0, lambda: 0, lambda: None),
         stage,  # type: ignore[arg-type]
-        _Watched(Tracker(TrackSettings()), stage),  # type: ignore[arg-type]
+        watched,  # type: ignore[arg-type]
         Gate(admit),
         stage,  # type: ignore[arg-type]
-        Tally(LABELS, WINDOW_S, 0.0, WINDOW_S),
+        _Tally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=watched.owners),
         kept,  # type: ignore[arg-type]
         kept,  # type: ignore[arg-type]
         Settler(to_counts, clock, "kernel", 0.0, lambda: 0.0),

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import TypeAlias
 
 from edge.words import Face
 
@@ -19,7 +20,7 @@ HIDDEN = 0.35
 """A face is hidden while its middle is within this share of a larger face's size from that one's middle."""
 FALSE_S = 0.15
 """So long a false face lasts."""
-Point = tuple[float, float, float, float]
+Point: TypeAlias = tuple[float, float, float, float]
 """Second; middle of the face and its size, pixels."""
 
 
@@ -110,7 +111,7 @@ def shots(scene: Scene, fps: float, seed: int) -> Iterator[Shot]:
         yield Shot(time, tuple(person for person, _ in there), tuple(faces))
 
 
-Placed = tuple[Person, tuple[float, float, float]]
+Placed: TypeAlias = tuple[Person, tuple[float, float, float]]
 
 
 def _visible(placed: list[Placed]) -> list[Placed]:

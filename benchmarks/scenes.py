@@ -49,7 +49,7 @@ def flicker(seed: int, flickers: int = 600) -> Scene:
         x, y, size = chance.uniform(30, 610), chance.uniform(30, 450), chance.uniform(25, 80)
         route = ((begin, x, y, size), (begin + chance.uniform(0.02, 0.35), x, y, size))
         people.append(Person(str(number), route, shows="neutral", visits=0))
-    return Scene(tuple(people), 6.0 * flickers, Noise(false_per_min=6))
+    return Scene(tuple(people), 6.0 * flickers)
 
 
 def poster(seed: int, missed: float = 0.3) -> Scene:
@@ -109,9 +109,7 @@ def groups(seed: int, parties: int = 60) -> Scene:
 
 
 def shop(seed: int, visitors: int = 240) -> Scene:
-    """Visitors as they come: walking past, coming up to stay, standing with their eyes off for a moment; up to three at a
-    time.
-    """
+    """Visitors as they come: walking past, coming up to stay, hidden for a moment; several at a time."""
     chance, people, time = Random(seed), [], 1.0
     for number in range(visitors):
         size, y, shows, kind = chance.uniform(30, 80), chance.uniform(120, 360), _shown(chance), number % 3
@@ -179,8 +177,8 @@ def queue(seed: int, hours: float = 1.0) -> Scene:
 
 
 def in_place(seed: int, hours: float = 1.0) -> Scene:
-    """What cannot be told from a cashier: visitors whose faces are found only where they stand, one after another, for 10
-    to 30 s with pauses of 10 to 60 s.
+    """What cannot be told from a cashier: visitors whose faces are found only where they stand, one after another, for
+    10 to 30 s with pauses of 10 to 60 s.
     """
     chance, people, time = Random(seed), [], 1.0
     while time < hours * 3600 - 100:
@@ -191,7 +189,7 @@ def in_place(seed: int, hours: float = 1.0) -> Scene:
 
 
 def before_till(seed: int, hours: float = 1.0) -> Scene:
-    """What a till costs: the cashier, and customers who walk past it at its depth, through where the cashier's face is."""
+    """What a till costs: the cashier, and customers who walk past at its depth, through where the cashier's face is."""
     chance = Random(seed)
     people, time = [_cashier(chance, hours * 3600, (3.0, 20.0))], 5.0
     while time < hours * 3600 - 30:
@@ -213,13 +211,14 @@ def _walk(
 
 
 def _approach(begin: float, stays: float, x: float, y: float, size: float) -> tuple[Point, ...]:
-    """From further away to a place, there for a while, and out to the nearer side."""
+    """From further away to a place, there for a while, and out to the nearer side, at full pace after a second."""
     side = -1 if x < WIDTH / 2 else 1
+    leaves = begin + 2 + stays
+    off = ((0.0, 0), (0.5, 35), (1.0, 105), (3.7, WIDTH))
     return (
         (begin, x + 60 * -side, y - 20, 0.7 * size),
         (begin + 2, x, y, size),
-        (begin + 2 + stays, x, y, size),
-        (begin + 5 + stays, x + side * WIDTH, y + 20, 1.1 * size),
+        *((leaves + after, x + side * far, y, size) for after, far in off),
     )
 
 

@@ -48,16 +48,20 @@ class Gate:
     def admit(self, tracks: Sequence[Track], shape: tuple[int, int], time: float, utc: datetime) -> Admission:
         """Tracks in a frame of ``shape`` (height, width) at ``time`` seconds and ``utc`` -> who may be classified."""
         closed = self.settings.hours is not None and not is_open(self.settings.hours, utc)
+        passing: set[int] = set()
         erased: list[int] = []
         for track in tracks:
-            lingers = self._places.stay(track, time)
-            staff = lingers or in_any(_share(track, shape), self.settings.staff_zones)
-            if closed or staff:
+            stance = self._places.stay(track, time)
+            if stance == "passing":
+                passing.add(track.number)
+            if stance == "staff" or in_any(_share(track, shape), self.settings.staff_zones):
                 self._barred.add(track.number)
-            if staff:
                 erased += self._places.bar(track.number)
+            if closed:
+                self._barred.add(track.number)
+        never = self._barred | passing
         return Admission(
-            tuple(track for track in tracks if track.number not in self._barred and not track.counted),
+            tuple(track for track in tracks if track.number not in never and not track.counted),
             (*(track.number for track in tracks if track.number in self._barred), *erased),
         )
 

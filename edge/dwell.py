@@ -1,24 +1,30 @@
 """Tracks that come, stand and vanish -> places where somebody stays, and visits that wait until that is known."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from edge.words import Face, Track
 
 NEAR = 1.5
 """Who is at most so many face sizes from the middle of a place is still in it: a step to the side. Two people side by
 side are about two apart, shoulder to shoulder."""
-RATIO = 1.5
+RATIO = 1.35
 """A face larger or smaller by more than this is not in the place but before or behind it."""
 DRIFT_S = 5.0
 """A place follows whoever stands in it over so many seconds; who walks outruns it."""
 PATIENCE, LONGEST_S = 3.0, 60.0
 """Who stood for so long and vanished is awaited that many times as long, and at most a minute."""
+FRESH_S = 1.0
+"""A track that is younger has not walked up: the first boxes jump, and a false face may have been the first."""
 STAND_S = 3.0
 """Who is in a place for so long stands there; walkers are past it."""
 AT_ONCE_S = 2.0
 """Of an absence so much is dwell. And a face that appears so soon where one who stood has walked off was there before:
 a passer-by took its track along."""
+ASIDE_S = 10.0
+"""Who comes back so soon has only stepped aside."""
 MOST_PLACES = 256
+Stance = Literal["out", "passing", "staff"]
 
 
 @dataclass(slots=True, eq=False)
@@ -37,11 +43,11 @@ class _Place:
     by: int | None = None
     waiting: tuple[Track, ...] = ()
 
-    def has(self, centre: tuple[float, float], size: float, reach: float = NEAR) -> bool:
+    def has(self, centre: tuple[float, float], size: float) -> bool:
         """Whether a face of this centre and size is in the place."""
         larger, smaller = max(self.size, size), min(self.size, size)
         away = ((self.centre[0] - centre[0]) ** 2 + (self.centre[1] - centre[1]) ** 2) ** 0.5
-        return away <= reach * larger and larger <= RATIO * smaller
+        return away <= NEAR * larger and larger <= RATIO * smaller
 
     def stand(self, face: Face, time: float) -> None:
         """The face is there now, and was since last seen."""
@@ -56,8 +62,10 @@ class _Place:
         """Whether a track that is new in this left place may be who was there."""
         if not self.has(track.face.centre, track.face.size):
             return False
-        stolen = self.seen - self.came >= STAND_S and time - self.seen <= AT_ONCE_S
-        return self.by == track.number or (born and (self.by is None or stolen))
+        away = time - self.seen
+        if self.by == track.number:
+            return away <= ASIDE_S
+        return born and (self.by is None or (away <= AT_ONCE_S and self.seen - self.came >= STAND_S))
 
     def is_one_with(self, other: "_Place") -> bool:
         """Whether the other, too, is somebody who came from nowhere in the same place, and never at the same time."""
@@ -84,20 +92,27 @@ class Places:
     _barred: list[_Place] = field(default_factory=list)
     _staff: list[int] = field(default_factory=list)
 
-    def stay(self, track: Track, time: float) -> bool:
-        """Note where a track is; True if that place is barred."""
+    def stay(self, track: Track, time: float) -> Stance:
+        """Note where a track is -> whether it is out of all barred places, passes through one, or is of those who stay
+        there: it appeared or stands in it.
+        """
         face, place = track.face, self._held.get(track.number)
         if place is None or not place.has(face.centre, face.size):
             place = self._enter(track, place, time)
         place.stand(face, time)
+        self._barred = [place for place in self._barred if time - place.seen <= self.forget_s]
         inside = [barred for barred in self._barred if barred.has(face.centre, face.size)]
         if not inside and place.dwell >= self.limit_s:
             inside = [replace(place, waiting=())]  # a barred place does not follow anybody
             self._barred = sorted([*self._barred, *inside], key=lambda each: each.seen)[-MOST_PLACES:]
             place.dwell = 0.0
+        elif not inside:
+            return "out"
+        elif not place.born and time - place.came < STAND_S:
+            return "passing"
         for barred in inside:
             barred.seen = time
-        return bool(inside)
+        return "staff"
 
     def bar(self, number: int) -> tuple[int, ...]:
         """A track turns out to be staff -> the numbers of those who vanished where it stands: they were staff, too."""
@@ -107,17 +122,9 @@ class Places:
         return staff
 
     def vanish(self, number: int, visit: Track | None) -> None:
-        """A track was lost where it was; its visit, if it was one, waits there, or in a place next to it that it had
-        stood in for longer.
-        """
-        last = self._held.pop(number)
-        walked = [each for each in self._left if each.by == number and each.has(last.centre, last.size, 2 * NEAR)]
-        home = max([last, *walked], key=lambda each: each.dwell)
-        if home is not last:
-            self._left.remove(home)
-            home.waiting += last.waiting
+        """A track was lost where it was; its visit, if it was one, waits there."""
+        home = self._held.pop(number)
         home.waiting += () if visit is None else (visit,)
-        home.by = None
         for other in [*self._held.values(), *self._left]:
             if home.is_one_with(other):
                 other.first, other.seen = min(home.first, other.first), max(home.seen, other.seen)
@@ -144,7 +151,8 @@ class Places:
         if before is not None:
             before.by = track.number
             self._left.append(before)
-        known = [place for place in self._left if place.goes_on_as(track, before is None, time)]
+        born = before is None or time - track.first < FRESH_S
+        known = [place for place in self._left if place.goes_on_as(track, born, time)]
         if known:
             place = max(known, key=lambda each: each.dwell)
             self._left.remove(place)
@@ -152,6 +160,6 @@ class Places:
             place.seen = place.came = time
             place.by = None
         else:
-            place = _Place(track.face.centre, track.face.size, time, time, time, born=before is None)
+            place = _Place(track.face.centre, track.face.size, time, time, time, born)
         self._held[track.number] = place
         return place
