@@ -60,7 +60,7 @@ class _Place:
 
     def goes_on_as(self, track: Track, born: bool, time: float) -> bool:
         """Whether a track that is new in this left place may be who was there."""
-        if not self.has(track.face.centre, track.face.size):
+        if self.is_over(time) or not self.has(track.face.centre, track.face.size):
             return False
         away = time - self.seen
         if self.by == track.number:
@@ -68,9 +68,10 @@ class _Place:
         return born and (self.by is None or (away <= AT_ONCE_S and self.seen - self.came >= STAND_S))
 
     def is_one_with(self, other: "_Place") -> bool:
-        """Whether the other, too, is somebody who came from nowhere in the same place, and never at the same time."""
-        apart = other.first >= self.seen or self.first >= other.seen
-        return apart and other.born and other.by is None and self.has(other.centre, other.size)
+        """Whether the other, too, is somebody who came from nowhere in the same place, soon before or after."""
+        earlier, later = (self, other) if self.first <= other.first else (other, self)
+        follows = later.first >= earlier.seen and not earlier.is_over(later.first)
+        return follows and other.born and other.by is None and self.has(other.centre, other.size)
 
     def is_over(self, time: float) -> bool:
         """Whether nobody will come back any more."""
