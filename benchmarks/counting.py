@@ -68,14 +68,16 @@ class _Stage:
     chance: Random
     score: Score
     who: dict[Face, Person | None] = field(default_factory=dict)
-    in_view_s: Counter[str] = field(default_factory=Counter)
+    in_view_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def frames(self) -> Iterator[Frame]:
         pixels = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
+        before: tuple[Person, ...] = ()
         for shot in self.shots:
             self.who = dict(shot.faces)
             for person in shot.there:
-                self.in_view_s[person.name] += 1 / self.fps
+                self.in_view_s[person.name] += 1 / self.fps if person in before else 0.0
+            before = shot.there
             yield Frame(pixels, shot.time)
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
