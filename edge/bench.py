@@ -84,6 +84,7 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
             found = detector.detect(pixels)
         with times.of("track and admit"):
             tracks = tracker.update(found, now, shape)
+            over = gate.release(tracks.visits, tracks.gone, now)
             admitted = gate.admit(tracks.seen, shape, now, NOON).admitted
         if admitted:
             crops = np.stack([cut(pixels, each.face, expressions.card.crop, crop_size) for each in admitted])
@@ -95,7 +96,7 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
             tally.look(now)
             if admitted:
                 tally.sight(admitted, looks)
-            tally.count(tracks.visits, tracks.gone)
+            tally.count(*over)
     return times
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -67,7 +68,7 @@ class Pipeline:
         except ClipError as cut_off:
             self.tally.note("truncated")
             error = cut_off
-        self._end(self.tracker.finish())
+        self._end(self.tracker.finish(), math.inf)
         self._deliver(self.tally.finish())
         if error:
             raise error
@@ -112,24 +113,23 @@ class Pipeline:
         with self.watch.stage("track"):
             height, width = frame.pixels.shape
             tracks = self.tracker.update(faces, frame.time, (height, width))
+            self._end(tracks, frame.time)  # first: a new track may go on where one has vanished
             admission = self.gate.admit(tracks.seen, (height, width), frame.time, self.source.clock.utc(frame.time))
         with self.watch.stage("classify"):
             looks = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
         self.tally.bar(admission.barred)
         self.tally.sight(admission.admitted, looks)
-        self._end(tracks)
         return windows
 
     def _miss(self, missing: Missing) -> list[Window]:
         """No frame: time goes on, and visits end; the windows that are over."""
         windows = self.tally.miss(missing.time, missing.reason)
-        self._end(self.tracker.miss(missing.time))
+        self._end(self.tracker.miss(missing.time), missing.time)
         return windows
 
-    def _end(self, tracks: Tracks) -> None:
+    def _end(self, tracks: Tracks, time: float) -> None:
         """Count the visits that are over, forget the tracks that are."""
-        self.tally.count(tracks.visits, tracks.gone)
-        self.gate.forget(tracks.gone)
+        self.tally.count(*self.gate.release(tracks.visits, tracks.gone, time))
 
     def _deliver(self, windows: list[Window]) -> None:
         """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here, and

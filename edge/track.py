@@ -25,10 +25,12 @@ KNOWN = 4
 """After so many sightings the speed of a track is known."""
 LARGEST_RATIO = 1.8
 """A face does not grow or shrink more than this between two sightings."""
+GROWTH = 2.0
+"""Where two meet, a face a tenth larger is as unlikely as one a fifth of its size further away."""
 MEMORY = 0.6
-"""How much of the speed estimate a new sighting replaces."""
+"""How much of the speed estimate a new sighting replaces, of boxes that shake; less where they come more often."""
 RATE = 10.0
-"""Frames a second at which ``min_sightings`` is meant as it stands."""
+"""Frames a second at which ``min_sightings`` and ``MEMORY`` are meant as they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ class Tracker:
         return pairs, list(left.values())
 
     def _distances(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """(tracks, faces): distance in face sizes, infinite where it cannot be the same visitor."""
+        """(tracks, faces): distance in face sizes, and more for another size; infinite where it cannot be the same
+        visitor.
+        """
         should = np.array([course.at(time) for course in self._courses])
         size = np.array([course.track.face.size for course in self._courses])
         there = np.array([face.centre for face in faces])
@@ -124,14 +128,15 @@ class Tracker:
         distance = np.hypot(*(should[:, None] - there[None]).transpose(2, 0, 1)) / mean
         ratio = np.maximum(size[:, None], other[None]) / np.minimum(size[:, None], other[None])
         reach = np.array([_reach(course, time, shape) for course in self._courses])
-        return np.where((distance <= reach[:, None]) & (ratio <= LARGEST_RATIO), distance, np.inf)
+        unlike = distance + GROWTH * np.log(ratio)
+        return np.where((distance <= reach[:, None]) & (ratio <= LARGEST_RATIO), unlike, np.inf)
 
     def _follow(self, course: _Course, face: Face, time: float) -> None:
         """A track meets its face again."""
         track = course.track
         elapsed = max(time - track.last, 1e-3)
         now = [(new - old) / elapsed for new, old in zip(face.centre, track.face.centre, strict=True)]
-        share = 1.0 if track.sightings == 1 else MEMORY
+        share = 1.0 if track.sightings == 1 else 1 - (1 - MEMORY) ** min(elapsed * RATE, 1.0)
         x, y = (share * new + (1 - share) * old for new, old in zip(now, course.speed, strict=True))
         course.speed, course.missed = (x, y), False
         course.track = replace(track, face=face, last=time, sightings=track.sightings + 1)

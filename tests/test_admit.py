@@ -7,7 +7,8 @@ import pytest
 from fakes import BEGIN, each_frame, face, track
 
 from contract.errors import SettingsError
-from edge.admit import MOST_PLACES, Gate, in_any, inside, is_open
+from edge.admit import Gate, in_any, inside, is_open
+from edge.dwell import MOST_PLACES
 from edge.settings import AdmitSettings, Hours, TrackSettings
 from edge.track import Tracker
 
@@ -166,11 +167,12 @@ def test_cashier_who_turns_away_is_still_the_cashier(away_s):
     cycle = 20 + away_s
     for time in range(8 * 3600):
         if time % cycle < 20:
-            who = track(time // cycle, chance.gauss(320, 5), chance.gauss(240, 3), 60)
+            who = track(time // cycle, chance.gauss(320, 5), chance.gauss(240, 3), 60, first=float(time - time % cycle))
             looked_at += [time] if admitted(at, [who], float(time)) else []
-    assert looked_at
-    growth = (20 - 1 - (away_s + 1) * 0.25) / cycle
-    assert looked_at[-1] <= 120 / growth + 2 * cycle
+        else:
+            at.release((), [time // cycle] if time % cycle == 21 else [], float(time))
+    assert 100 <= len(looked_at) <= 120
+    assert looked_at[-1] <= 7 * cycle
 
 
 def test_cashier_among_customers_is_told_apart():
@@ -183,7 +185,7 @@ def test_cashier_among_customers_is_told_apart():
         looked_at += [
             (time, each.face.centre[0]) for each in at.admit(tracks.seen, SHAPE, time, BEGIN).admitted if time > 300
         ]
-        at.forget(tracks.gone)
+        at.release(tracks.visits, tracks.gone, time)
     assert {x for _, x in looked_at} == {520}
     assert len(looked_at) > 8 * 30 * 5 * 0.9
 
@@ -194,7 +196,7 @@ def test_passers_by_do_not_bar_the_spot_they_pass():
     for visit in range(6000):
         for step in (0.0, 0.5, 1.0):
             assert admitted(at, [track(visit, 320, 240)], visit * 6 + step) == [visit]
-        at.forget([visit])
+        at.release((), [visit], visit * 6 + 2.5)
 
 
 def test_two_faces_in_one_place_do_not_double_its_time():
@@ -210,9 +212,10 @@ def test_memory_is_bounded():
     for number in range(3000):
         time = number * 1.0
         admitted(at, [track(number, chance.uniform(0, 640), chance.uniform(0, 480), 4)], time)
-        at.forget([number - 5])
-        assert len(at._places) <= MOST_PLACES + 1
+        at.release((), [number - 5] if number >= 5 else [], time)
+        assert len(at._places._left) <= MOST_PLACES
     assert len(at._barred) <= 5
+    assert len(at._places._held) == 5
 
 
 def test_too_many_places_never_push_out_a_barred_one():
@@ -222,4 +225,6 @@ def test_too_many_places_never_push_out_a_barred_one():
     crowd = [track(number, 40 + 30 * (number % 100), 50 + 30 * (number // 100), 10) for number in range(1, 601)]
     assert len(admitted(at, crowd, 61)) == 600
     assert admitted(at, [track(1000, 5)], 62) == []
-    assert len(at._places) == MOST_PLACES
+    at.release((), range(1, 601), 62.5)
+    assert len(at._places._left) <= MOST_PLACES
+    assert admitted(at, [track(1001, 5)], 63) == []

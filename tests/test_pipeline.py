@@ -113,11 +113,11 @@ def test_visit_that_is_open_at_the_end_is_counted():
 
 def test_visit_ends_while_the_camera_is_away():
     """The visit counts in the window in which it ended, not in the one in which the camera came back."""
-    faces = Faces(stays(50, 55))
+    faces = Faces(stays(35, 40))
 
     def items():
-        yield from faces.frames(each_frame(10, 0, 55))
-        for second in range(56, 200):
+        yield from faces.frames(each_frame(10, 0, 40))
+        for second in range(41, 200):
             yield Missing(float(second), "no_camera")
         yield from faces.frames(each_frame(10, 200, 241))
 
