@@ -31,6 +31,8 @@ QUIET_S = 900
 RECENT = timedelta(days=2)
 RECHECK_S = 60
 """Older days than RECENT are looked at again after so long: a window may come late."""
+JOINS = 4
+"""Tables of several months that are kept in memory."""
 RETIRED = "retired"
 """In place of a folder's files: it is gone, its cells stay as they are."""
 PRINTS = b"facetally-cells-1"
@@ -58,6 +60,7 @@ class Rollups:
     def __init__(self, root: Path, cell_s: int, now: Callable[[], datetime]) -> None:
         self._root, self._cell_s, self._now = root, cell_s, now
         self._months: dict[str, _Month] = {}
+        self._joins: dict[tuple[int, ...], tuple[list[pd.DataFrame], pd.DataFrame]] = {}
         self._lock = threading.Lock()
 
     def cells(
@@ -68,19 +71,26 @@ class Rollups:
         """
         with self._lock:
             frames = [self._fresh(month).frame for month in self._names(since, until)]
+            frame = self._joined(frames)
         step = pd.Timedelta(seconds=self._cell_s)
-        chosen = []
-        for frame in frames:
-            keep = pd.Series(True, index=frame.index)
-            if since is not None:
-                keep &= frame["begin"] >= pd.Timestamp(since).tz_convert("UTC").floor(step)
-            if until is not None:
-                keep &= frame["begin"] < pd.Timestamp(until).tz_convert("UTC").ceil(step)
-            if site is not None:
-                keep &= frame["site"] == site
-            chosen.append(frame if keep.all() else frame[keep])
-        table = pd.concat(chosen, ignore_index=True) if chosen else _nothing(self._cell_s)
-        return table.drop(columns="date")
+        keep = pd.Series(True, index=frame.index)
+        if since is not None:
+            keep &= frame["begin"] >= pd.Timestamp(since).tz_convert("UTC").floor(step)
+        if until is not None:
+            keep &= frame["begin"] < pd.Timestamp(until).tz_convert("UTC").ceil(step)
+        if site is not None:
+            keep &= frame["site"] == site
+        return frame if keep.all() else frame[keep].reset_index(drop=True)
+
+    def _joined(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
+        """Months as one table; the last few are kept, for a page asks for the same again and again."""
+        key = tuple(map(id, frames))
+        if key not in self._joins:
+            table = pd.concat(frames, ignore_index=True) if frames else _nothing(self._cell_s)
+            self._joins[key] = (frames, table.drop(columns="date"))
+            while len(self._joins) > JOINS:
+                del self._joins[next(iter(self._joins))]
+        return self._joins[key][1].copy(deep=False)
 
     def retire(self, day: date) -> None:
         """Keep the cells of a day for good, on disk; its folder may be deleted afterwards. StoreFailed if they cannot

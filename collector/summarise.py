@@ -142,8 +142,8 @@ def _named(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:
-    timed: pd.DataFrame = frame[frame["clock"] != "unsynced"]
-    return timed
+    timed = frame["clock"] != "unsynced"
+    return frame if timed.all() else frame[timed]
 
 
 def _devices(frame: pd.DataFrame) -> int:
