@@ -84,8 +84,12 @@ def test_card_of_another_task(copy):
 
 
 def test_wrong_label_count(copy):
-    """Six labels for seven outputs: the matrix fits the labels, the model does not."""
-    path = copy(labels=lambda labels: labels[:-1], confusion=lambda rows: [row[:-1] for row in rows[:-1]])
+    """Six labels for seven outputs: the matrices fit the labels, the model does not."""
+    path = copy(
+        labels=lambda labels: labels[:-1],
+        confusion=lambda rows: [row[:-1] for row in rows[:-1]],
+        visits=lambda rows: [[*row[:-2], row[-1]] for row in rows[:-1]],
+    )
     message = refusal(path)
     assert message.startswith(f"{path.with_suffix('.tflite')}: outputs are ")
     assert "(7,)" in message
