@@ -39,7 +39,7 @@ port = {port}
 path = "spool.sqlite"
 """
 ON_EACH_CORE = [("bookworm", "a53"), ("bookworm", "a72"), ("bookworm", "a76"), ("trixie", "a76")]
-CUT = 1e-3
+CUT = 3e-3
 """Share of pixels that OpenCV may round to the next grey level: its float arithmetic is another on arm64."""
 
 

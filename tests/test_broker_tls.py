@@ -97,7 +97,7 @@ def test_windows_go_from_device_to_store_with_certificates_on_all_sides(tmp_path
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(encrypted(tmp_path, port, authority))
-        said = stack.enter_context(lines_of("collector.receive"))
+        said = stack.enter_context(lines_of("collector.connection"))
         tls = {"ca": authority.ca, **authority.vouch("collector.example")}
         stack.enter_context(collecting(tmp_path / "store", port, tls))
         wait_until(lambda: any("event=subscribed" in line for line in said), "the collector has subscribed")

@@ -10,7 +10,7 @@ from contract.card import Crop
 from contract.errors import BundleError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
+pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 
 
@@ -63,8 +63,9 @@ def test_int8_and_float_agree_and_nothing_is_left_in_float(trained):
     from edge.interpreter import Interpreter
     from training import floating
     from training.faces import read
+    from training.networks import restored
 
-    model = keras.saving.load_model(trained / "model.keras", compile=False)
+    model = restored(trained / "model.keras")
     crops = read(trained / "cache.npz")[0].pixels[:60]
     content = quantise(model, "classify", crops[..., None])
     assert floats(content) == []

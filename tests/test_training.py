@@ -20,7 +20,9 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 
 def weights(run):
-    return keras.saving.load_model(run / "model.keras", compile=False).get_weights()
+    from training.networks import restored
+
+    return restored(run / "model.keras").get_weights()
 
 
 def test_soft_labels_map_votes_onto_own_categories():

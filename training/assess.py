@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +20,7 @@ from training.faces import Faces, kept_share, plain
 from training.fer import FerFaces
 from training.floating import draft_classifier, float_classifier
 from training.naming import Answers
+from training.networks import restored
 from training.page import Page
 from training.photographs import Photographs
 from training.recipe import ClassifierRecipe
@@ -91,7 +91,7 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
 
 
 def _float(recipe: ClassifierRecipe, run: Path) -> Classifier:
-    model = keras.saving.load_model(run / "model.keras", compile=False)
+    model = restored(run / "model.keras")
     rule = Crop(margin=recipe.margin, align=recipe.align)
     return float_classifier(model, draft_classifier(list(recipe.labels), recipe.width, recipe.height, rule))
 

@@ -140,7 +140,7 @@ class ExpressionTask:
         """A new model, or the one whose head was trained, all of which learns."""
         if not self._recipe.frozen_steps:
             return self._compiled(computed_in(self._recipe.precision, self._network), self._recipe.steps)
-        model = keras.saving.load_model(run / "head" / "model.keras", compile=False)
+        model = networks.restored(run / "head" / "model.keras")
         for layer in model.layers:
             layer.trainable = True
         return self._compiled(model, self._recipe.steps)
@@ -181,7 +181,7 @@ def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
     crops = np.concatenate(part.crops(recipe))
     answers = np.zeros_like(targets)
     for run in recipe.teachers:
-        model = keras.saving.load_model(Path(run) / "model.keras", compile=False)
+        model = networks.restored(Path(run) / "model.keras")
         for view in (crops, crops[:, :, ::-1]):
             answers += naming.softmax(naming.logits(model, view)) / (2 * len(recipe.teachers))
     mixed = (1 - recipe.teacher_share) * targets + recipe.teacher_share * answers

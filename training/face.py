@@ -13,7 +13,7 @@ from training import finding, floating, report, scenes
 from training.detect import Batches, loss
 from training.fer import Broken
 from training.loop import computed_in, schedule, train
-from training.networks import face_detector, sized
+from training.networks import face_detector, restored, sized
 from training.recipe import DetectorRecipe
 
 
@@ -57,7 +57,7 @@ class FaceTask:
         if card:
             detector = Detector(bundle.load(card, DetectorCard), finding.LOWEST)
         else:
-            model = sized(keras.saving.load_model(run / "model.keras", compile=False), recipe.height, recipe.width)
+            model = sized(restored(run / "model.keras"), recipe.height, recipe.width)
             detector = floating.float_detector(model, recipe.width, recipe.height)
         false = finding.scores(finding.look(detector.detect, finding.shelves(held, choose=True)))
         report.figures(run, finding.figures(detector.detect, held, finding.lowest_threshold(false, 0)))

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from training.networks import restored
+
 Batch = tuple[Any, ...]
 WORKERS = 2
 AHEAD = 6
@@ -64,7 +66,7 @@ def train(
             _save(model, checkpoint)
     progress.close()
     if judge and best.exists():
-        model = keras.saving.load_model(best, compile=False)
+        model = restored(best)
     elif model.optimizer.use_ema:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     _save(model, folder / "model.keras")

@@ -151,6 +151,11 @@ def _layer(x: Any, spec: dict[str, Any]) -> Any:
     return layers.Conv2D(spec["out"], size, stride, padding, use_bias=spec["bias"], name=name)(x)
 
 
+def restored(path: Path) -> keras.Model:
+    """A saved model, not to be trained on; Keras must know the layers of this module to read it."""
+    return keras.saving.load_model(path, compile=False)
+
+
 def _load(model: keras.Model, weights: Path) -> None:
     """Put the backbone's arrays into the layers of the same names; (out, in, kh, kw) becomes Keras's order."""
     with np.load(weights) as held:
