@@ -77,7 +77,7 @@ def staying(seed: int, visitors: int = 20) -> Scene:
     for number in range(visitors):
         begin, route, x = time, [(time, -20.0, 240.0, 50.0)], 60.0
         while time < begin + 240 or (time < begin + 600 and chance.random() < 0.8):
-            x = (x + chance.uniform(150, 400)) % 560 + 40
+            x = (x + chance.uniform(100, 250)) % 480 + 80  # never next to the last one
             y, size = chance.uniform(200, 280), chance.uniform(45, 60)
             stands = chance.uniform(10, 70)
             route += [(time + 4, x, y, size), (time + 4 + stands, x, y, size)]
