@@ -147,7 +147,9 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     clock: Clock
     versions: dict[str, str]
     written_mb: Annotated[float, Meta(ge=0, description="since the start, to disk or card, 10^6 bytes")] | None = None
-    shared_with: Annotated[Boot, Meta(description="of another unit that is alive under the same name")] | None = None
+    shared_with: (
+        Annotated[Boot, Meta(description="of another unit that was alive under the same name since the start")] | None
+    ) = None
 
     def __post_init__(self) -> None:
         """Version 1 had no more than its own fields."""

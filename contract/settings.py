@@ -1,5 +1,6 @@
 """TOML text -> a strict struct, or an error that names file, key and what is allowed."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -9,8 +10,6 @@ import msgspec
 from contract.errors import SettingsError
 
 S = TypeVar("S", bound=msgspec.Struct)
-HERE = ("localhost", "::1")
-"""Hosts that are this machine, besides 127.0.0.0/8."""
 
 
 def read_toml(path: Path, kind: type[S], overrides: tuple[str, ...] = ()) -> S:
@@ -39,8 +38,16 @@ def from_tree(tree: object, kind: type[S], where: str) -> S:
 
 def check_encrypted(host: str, encrypted: bool, plain_text: bool) -> None:
     """ValueError if counts and passwords would cross a network as plain text and nobody has said that they may."""
-    if not (encrypted or plain_text or host in HERE or host.startswith("127.")):
+    if not (encrypted or plain_text or _is_here(host)):
         raise ValueError(f"{host} is another machine: set tls, or plain_text = true to send unencrypted")
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine for certain: its name, or an address of the loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

@@ -1,5 +1,6 @@
 """Tracks that come, stand and vanish -> places where somebody stays, and visits that wait until that is known."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -101,7 +102,8 @@ class Places:
         if place is None or not place.has(face.centre, face.size):
             place = self._enter(track, place, time)
         place.stand(face, time)
-        self._barred = [place for place in self._barred if time - place.seen <= self.forget_s]
+        if math.isfinite(time):
+            self._barred = [place for place in self._barred if time - place.seen <= self.forget_s]
         inside = [barred for barred in self._barred if barred.has(face.centre, face.size)]
         if not inside and place.dwell >= self.limit_s:
             inside = [replace(place, waiting=())]  # a barred place does not follow anybody

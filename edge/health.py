@@ -93,7 +93,8 @@ def written_mb() -> float | None:
     """
     try:
         fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-        return round((int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])) / 1e6, 2)
+        written = int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])  # others' may be cancelled, too
+        return round(max(0, written) / 1e6, 2)
     except (OSError, ValueError, KeyError):
         return None
 

@@ -54,8 +54,8 @@ class Pipeline:
     governor: Governor = field(default_factory=lambda: Governor(lambda: None))
     _index: int = 0
     _unspooled: deque[Window] = field(default_factory=deque)
-    _refused: int = 0
-    """How many windows were in memory or dropped when that was last said."""
+    _refused: int | None = None
+    """While the disk refuses: how many windows were in memory or dropped when that was last said."""
 
     def run(self) -> None:
         """Until the source ends. A file that is cut off counts as far as it goes; then its ClipError is raised."""
@@ -89,7 +89,11 @@ class Pipeline:
         return self.spool.dropped + len(self._unspooled)
 
     def _left(self) -> int:
-        return len(self._unspooled) + self.spool.depth()
+        """Messages that wait; of those on a disk that cannot be read nothing is known, and nothing can be sent."""
+        try:
+            return len(self._unspooled) + self.spool.depth()
+        except SpoolError:
+            return len(self._unspooled)
 
     def _see(self, frame: Frame) -> list[Window]:
         """One frame through all stages; the windows that are over."""
@@ -150,10 +154,10 @@ class Pipeline:
         while self._unspooled:
             self.settler.add(self._unspooled[0], self.spool)
             self._unspooled.popleft()
-        if self._refused:
-            log.info(line("spool_works"))
-            self._refused = 0
         self.settler.settle(self.spool)
+        if self._refused is not None:
+            log.info(line("spool_works"))
+            self._refused = None
 
     def _bound(self, error: SpoolError) -> None:
         """Drop the oldest of what memory has no room for, count it, and say what waits as often as that changes."""
