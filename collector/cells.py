@@ -18,6 +18,7 @@ from collector.load import labels
 
 HOUR_S = 3600
 QUARTER_S = 900
+TWO_DAYS = pd.Timedelta(days=2)
 SENDER = ("site", "device", "model_expression", "clock")
 CELL = (*SENDER, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
 """Columns before the labels: ``windows`` that touch the cell, their ``seconds`` in it, and of these the shares (0 to 1)
@@ -62,8 +63,9 @@ def cell_s_for(zone: ZoneInfo, since: datetime, until: datetime) -> int:
     """The longest cell that no hour or day of the zone begins within: an hour, or a quarter where the zone is off UTC
     by half an hour or by quarters, as in Kolkata, Lord Howe and Kathmandu.
     """
-    days = pd.date_range(pd.Timestamp(since).floor("D"), pd.Timestamp(until).ceil("D"), freq="D").tz_convert(zone)
-    whole = all(moment.utcoffset().total_seconds() % HOUR_S == 0 for moment in days.to_pydatetime())
+    days = pd.date_range(pd.Timestamp(since).floor("D") - TWO_DAYS, pd.Timestamp(until).ceil("D") + TWO_DAYS, freq="D")
+    local = days.tz_convert(zone).to_pydatetime()  # two days more: the first bucket begins at a local midnight
+    whole = all(moment.utcoffset().total_seconds() % HOUR_S == 0 for moment in local)
     return HOUR_S if whole else QUARTER_S
 
 

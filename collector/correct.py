@@ -15,7 +15,7 @@ that a camera that sees everybody badly biases nothing.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -175,8 +175,8 @@ def _tables(
     counted = np.zeros((size, len(names)))
     for table in answers.values():
         counted += table.reindex(columns=names, fill_value=0.0).to_numpy(np.float64)
-    matched = {name: table for name, table in answers.items() if name in matrices}
-    drawn = {name: _matrices(matrices[name], chance, draws) for name in matched}
+    matched = {name: table for name, table in answers.items() if name in matrices and _fits(matrices[name], table)}
+    drawn = {name: _matrices(_ordered(matrices[name], names), chance, draws) for name in matched}
     parts = [_corrected(names, matched, drawn, slice(at, at + AT_ONCE), chance) for at in range(0, size, AT_ONCE)]
     best, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
     with np.errstate(invalid="ignore"):
@@ -184,6 +184,18 @@ def _tables(
     columns = {"visits": counted, "share": share, "corrected": best, "low": low, "high": high}
     index = pd.Index(names, name="label")
     return [pd.DataFrame({key: each[at] for key, each in columns.items()}, index=index) for at in range(size)]
+
+
+def _fits(confusion: Confusion, table: pd.DataFrame) -> bool:
+    """Whether the labels in the store are those of the matrix: what a device says of its bundle may be anything."""
+    return set(table.columns) - {UNKNOWN} == set(confusion.labels)
+
+
+def _ordered(confusion: Confusion, names: list[str]) -> Confusion:
+    """The same with its labels in the order of ``names``, as counts of several bundles are."""
+    order = [confusion.labels.index(name) for name in names if name in confusion.labels]
+    counts = confusion.counts[np.ix_(order, [*order, len(confusion.labels)])]
+    return replace(confusion, labels=tuple(confusion.labels[at] for at in order), counts=counts)
 
 
 def _matrices(confusion: Confusion, chance: np.random.Generator, draws: int) -> Floats:

@@ -32,7 +32,10 @@ def retain(root: Path, keep_days: int, now: Callable[[], datetime]) -> date | No
     One at a time, so that a receiver is not kept from its broker for long. A day that cannot be rolled up or deleted is
     said too, and stays. Several collectors may do this at once.
     """
+    failed: set[str] = set()
     for day in too_old(root, keep_days, now().date()):
+        if f"{day:%Y-%m}" in failed:
+            continue
         from collector.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - only who deletes needs pandas
         from collector.rollup import Rollups  # noqa: PLC0415
 
@@ -45,6 +48,7 @@ def retain(root: Path, keep_days: int, now: Callable[[], datetime]) -> date | No
             continue  # another collector was faster
         except (FacetallyError, OSError) as error:
             _log.warning(line("not_deleted", date=day, reason=error))
+            failed.add(f"{day:%Y-%m}")
             continue
         _log.info(line("deleted", date=day, files=len(sizes), bytes=sum(sizes), keep_days=keep_days))
         return day

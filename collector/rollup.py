@@ -7,6 +7,8 @@ Readers of the store leave the folder alone for its underscore. It can be delete
 `retire` was told of nothing else is left.
 """
 
+import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -23,6 +25,7 @@ from pyarrow import parquet
 from collector.cells import HOUR_S, cells
 from collector.errors import StoreFailed
 from collector.load import KEY, read
+from collector.store import sync_folder
 from contract.logs import line
 
 FOLDER = "_rollup"
@@ -33,8 +36,8 @@ RECHECK_S = 60
 """Older days than RECENT are looked at again after so long: a window may come late."""
 JOINS = 4
 """Tables of several months that are kept in memory."""
-RETIRED = "retired"
-"""In place of a folder's files: it is gone, its cells stay as they are."""
+RETIRED = "retired\n"
+"""Before a folder's files: it is gone, or about to go, and its cells stay as they are."""
 PRINTS = b"facetally-cells-1"
 """Where a file says what its cells were made of; another version of them has another name, and they are made again."""
 
@@ -99,8 +102,11 @@ class Rollups:
         with self._lock:
             name = f"{day:%Y-%m}"
             month = self._fresh(name)
-            for part in [part for part in month.prints if part[0] == day.isoformat()]:
-                month.prints[part] = RETIRED
+            there = dict(self._look(day.isoformat()))
+            for part, text in there.items():
+                if month.prints.get(part) not in (text, RETIRED + text):
+                    raise StoreFailed(f"{self._folder}: windows of {part} came after it was retired; they stay")
+                month.prints[part] = RETIRED + text
             self._write(name, month)
             if month.stored != month.prints:
                 raise StoreFailed(f"{self._folder}: the roll-ups of {day} cannot be kept")
@@ -134,14 +140,15 @@ class Rollups:
         recent = (now - RECENT).date().isoformat()
         days = [day for day in self._days() if day[:7] == name and (all_days or day >= recent)]
         there = {part: text for day in days for part, text in self._look(day)}
-        gone = {part for part, text in month.prints.items() if all_days and part not in there and text != RETIRED}
-        new = {part: text for part, text in there.items() if month.prints.get(part) not in (text, RETIRED)}
+        kept = {part for part, text in month.prints.items() if text.startswith(RETIRED)}
+        gone = {part for part in month.prints if all_days and part not in there and part not in kept}
+        new = {part: text for part, text in there.items() if part not in kept and month.prints.get(part) != text}
         if new or gone:
             self._replace(month, new, gone)
         if all_days:
             month.checked = now.timestamp()
             settled = now.timestamp() - QUIET_S
-            quiet = {part: text for part, text in month.prints.items() if _newest(text) < settled}
+            quiet = {part: text for part, text in month.prints.items() if part in kept or _newest(text) < settled}
             if quiet != month.stored:
                 self._write(name, month, quiet)
         return month
@@ -191,12 +198,24 @@ class Rollups:
             month.prints = {(day, site): text for day, site, text in prints}
         except FileNotFoundError:
             return
-        except (pa.ArrowInvalid, OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            month.file = "unreadable"  # and so never replaced by this process: what is retired may be in it
             _log.warning(line("rollup_unreadable", file=path, reason=error))
+        except (pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
+            _log.warning(line("rollup_broken", file=path, reason=error))
+            self._set_aside(path, month)
         month.stored = dict(month.prints)
 
+    def _set_aside(self, path: Path, month: _Month) -> None:
+        """Keep a file that cannot be understood, as ``.broken``, and begin anew."""
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(".broken"))
+        month.file = _identity(path)
+
     def _write(self, name: str, month: _Month, prints: dict[Part, str] | None = None) -> None:
-        """Replace the month's file by the cells of these folders, all if None; without leave to write, go without."""
+        """Replace the month's file by the cells of these folders, all if None, on disk when this returns. Without leave
+        to write, or if another process was faster, it stays as it is.
+        """
         prints = month.prints if prints is None else prints
         path = self._folder / f"{name}.parquet"
         parts = pd.MultiIndex.from_frame(month.frame[["date", "site"]])
@@ -206,7 +225,16 @@ class Rollups:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             parquet.write_table(table.replace_schema_metadata({PRINTS: text}), draft, compression="zstd")
-            draft.replace(path)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            with (self._folder / ".lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if _identity(path) != month.file:
+                    draft.unlink()
+                    return
+                draft.replace(path)
+            for folder in (self._folder, self._folder.parent, self._root):
+                sync_folder(folder)
         except OSError as error:
             _log.warning(line("rollup_not_kept", file=path, reason=error.strerror or error))
             return
@@ -231,7 +259,7 @@ def _identity(path: Path) -> str:
 
 def _newest(made_of: str) -> float:
     """When the newest of a folder's files was written, seconds since 1970."""
-    return max((int(text.rpartition(" ")[2]) / 1e9 for text in made_of.splitlines() if text != RETIRED), default=0.0)
+    return max((int(text.rpartition(" ")[2]) / 1e9 for text in made_of.splitlines()), default=0.0)
 
 
 def hours(root: Path, now: Callable[[], datetime]) -> Rollups:

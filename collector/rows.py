@@ -1,5 +1,6 @@
 """Counts -> one row of CSV, under a header that is the contract of the store."""
 
+from datetime import timedelta
 from functools import lru_cache
 
 from contract.errors import BadMessage
@@ -28,7 +29,9 @@ DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "week
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
 
 TAKEN = frozenset((*FIXED, *DERIVED))
-END_OF_TIME = 2200
+LONGEST = timedelta(days=400)
+"""Counts that are held back for ``k`` may wait through a long closure; beyond, a clock is wrong."""
+BEGIN_OF_TIME, END_OF_TIME = 1970, 2200
 """pandas before 3 counts nanoseconds and ends in 2262; one absurd time would make a whole folder unreadable."""
 
 
@@ -45,6 +48,10 @@ def row(counts: Counts) -> str:
     if not TAKEN.isdisjoint(counts.visits):
         label = next(label for label in counts.visits if label in TAKEN)
         raise BadMessage(f"counts: label {label!r} is the name of a column")
+    if counts.start.year < BEGIN_OF_TIME:
+        raise BadMessage(f"counts: begins in the year {counts.start.year}")
+    if counts.end - counts.start > LONGEST:
+        raise BadMessage(f"counts: {(counts.end - counts.start).days} days in one window")
     if counts.end.year >= END_OF_TIME:
         raise BadMessage(f"counts: ends in the year {counts.end.year}")
     # written out rather than joined by a loop: this is a sixth of what storing a message costs

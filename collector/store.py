@@ -77,8 +77,9 @@ class Store:
         try:
             make_folder(self._root)
             self._lock = self._take_lock()
-            for path in sorted(self._root.glob(f"date=*/site=*/counts-*-{self._writer}.csv")):
+            for path in sorted(self._root.glob(f"date=*/site=*/counts-????????-{self._writer}.csv")):
                 mend(path)
+            os.sync()  # rows that a killed process wrote and did not sync are repeats now, and acknowledged as such
         except OSError as error:
             raise StoreRefused(f"store {self._root}: {error}") from error
         return self

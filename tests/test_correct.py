@@ -96,6 +96,19 @@ def test_bundles_are_corrected_each_by_its_own_matrix() -> None:
     assert shares(frame, {}, chance)[["corrected", "low", "high"]].isna().all(axis=None)
 
 
+def test_the_order_of_labels_is_each_bundles_own() -> None:
+    """One bundle names its labels in another order than its counts come in, and one says of itself what its rows do
+    not: the first is corrected all the same, the other is left out.
+    """
+    chance = np.random.default_rng(2)
+    swapped = np.hstack([np.eye(3)[[1, 0, 2]] * 1e5, np.zeros((3, 1))])  # the first two labels for each other
+    backwards = Confusion(LABELS[::-1], swapped, "faces")
+    table = shares(windows([0, 300, 100, 0]), {"e@1": backwards}, chance)
+    assert table["corrected"].round(2).tolist() == [0, 0.25, 0.75]
+    other = Confusion(("a", "b"), np.ones((2, 3)), "faces")
+    assert shares(windows([300, 100, 0, 0]), {"e@1": other}, chance)["corrected"].isna().all()
+
+
 def test_shares_are_of_visits_that_could_have_the_label() -> None:
     """Devices with other labels beside: the share of calm is of their visits alone."""
     chance = np.random.default_rng(3)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_store import START, put, window
 
 from collector.cells import HOUR_S, QUARTER_S, cell_s_for, cells
+from collector.errors import StoreFailed
 from collector.load import load
 from collector.rollup import FOLDER, Rollups
 from collector.rows import FIXED
@@ -123,6 +124,33 @@ def test_a_folder_that_is_deleted_is_gone_unless_it_was_retired(tmp_path: Path) 
     assert list(frame["windows"]) == [2]
     put(tmp_path, window(3))
     assert list(Rollups(tmp_path, HOUR_S, lambda: LATER).cells()["windows"]) == [2]
+
+
+def test_what_comes_after_retirement_is_not_deleted_with_it(tmp_path: Path) -> None:
+    """A day may be retired twice, if deleting it failed; but not with windows that no roll-up has: they stay in their
+    file.
+    """
+    put(tmp_path, window(0))
+    day = START.date()
+    for _ in range(2):
+        Rollups(tmp_path, HOUR_S, lambda: LATER).retire(day)
+    shutil.rmtree(tmp_path / f"date={day}")
+    put(tmp_path, window(0, device="late"))
+    with pytest.raises(StoreFailed, match="came after it was retired"):
+        Rollups(tmp_path, HOUR_S, lambda: LATER).retire(day)
+
+
+def test_a_process_that_was_slower_replaces_nothing(tmp_path: Path) -> None:
+    """The page adds up a month while the collector retires a day of it: what was retired stays."""
+    put(tmp_path, window(0))
+    settled(tmp_path)
+    page = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    month = page._fresh(f"{START:%Y-%m}")
+    Rollups(tmp_path, HOUR_S, lambda: LATER).retire(START.date())
+    (kept,) = (tmp_path / FOLDER).glob("3600/*.parquet")
+    before = kept.read_bytes()
+    page._write(f"{START:%Y-%m}", month)
+    assert kept.read_bytes() == before
 
 
 def test_a_roll_up_that_is_broken_is_made_again(tmp_path: Path) -> None:

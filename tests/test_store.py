@@ -176,6 +176,17 @@ def test_a_time_that_pandas_cannot_hold_is_refused(tmp_path: Path) -> None:
         store.add(window(0, start=datetime(9000, 1, 1, tzinfo=timezone.utc)))
 
 
+@pytest.mark.parametrize(
+    ("begin", "days", "says"), [(2026, 401, "401 days in one window"), (1969, 1, "begins in the year 1969")]
+)
+def test_a_window_of_a_clock_gone_wild_is_refused(tmp_path: Path, begin: int, days: int, says: str) -> None:
+    """One row of centuries would be millions of hours in every summary."""
+    start = datetime(begin, 3, 28, tzinfo=timezone.utc)
+    wild = window(0, start=start, end=start + timedelta(days=days))
+    with Store(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
+        store.add(wild)
+
+
 def test_numbers_are_kept_as_runs() -> None:
     """Any order: a number is new once, and neighbours become one run."""
     numbers = [*range(200)] * 2

@@ -53,6 +53,8 @@ def counts(reader: Reader, asked: CountsQuery, zone: ZoneInfo, now: datetime) ->
 
 def _span(asked: CountsQuery, now: datetime) -> Span:
     until = asked.until or now
+    if not EARLIEST <= until <= LATEST:
+        raise Refused(400, f"until: from {EARLIEST.year} to {LATEST.year}")
     since = asked.since or until - WEEK
     longest = LONGEST.get(asked.bucket, LONGEST_OTHERWISE)
     if not EARLIEST <= since < until <= LATEST:

@@ -19,6 +19,7 @@ RANGES = {"1": "24 hours", "7": "7 days", "30": "30 days", "365": "a year", OWN:
 HOURS_UP_TO = timedelta(days=32)
 """Longer ranges are drawn by day: a year has 8,760 hours, and no screen so many points."""
 LONGEST = timedelta(days=3 * 366)
+EARLIEST = 2000
 
 Site = Annotated[str, Meta(pattern=rf"^\*$(?!\n)|{ID_PATTERN}")]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
@@ -86,6 +87,8 @@ def _span(told: Asked, zone: ZoneInfo, now: datetime) -> Span:
     today = now.astimezone(zone).date()
     last = min(told.last or today, today)
     first = told.first or last - timedelta(days=6)
+    if first.year < EARLIEST:
+        raise NotAChoice(f"days from {EARLIEST} on")  # a year that is being typed is 2 before it is 2026
     if first > last:
         raise NotAChoice("the first day is after the last")
     if last - first > LONGEST:
