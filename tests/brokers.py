@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,3 +64,14 @@ def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) 
         sent.wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
+
+
+def start_collector(root: Path, port: int, *told: str) -> subprocess.Popen[bytes]:
+    """The real command in a process of its own, with settings ``key=value``, from when it has subscribed."""
+    sets = [word for setting in (f"broker.port={port}", "broker.in_flight=50", *told) for word in ("--set", setting)]
+    command = [sys.executable, "-m", "collector", "run", "--root", str(root), *sets]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while b"+/health" not in process.stderr.readline():
+        assert process.poll() is None
+    return process

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 
 from collector.load import load
 from collector.receive import run
@@ -127,16 +127,6 @@ def test_what_is_sent_while_the_receiver_is_away_comes_later(tmp_path: Path) -> 
         assert rows(root) == 0
         with receiving(settings_for(root, port)):
             wait_until(lambda: rows(root) == 500, "queued messages are stored")
-
-
-def start_collector(root: Path, port: int) -> subprocess.Popen[bytes]:
-    """The real command in a process of its own, from when it has subscribed."""
-    command = [sys.executable, "-m", "collector", "run", "--root", str(root), "--set", f"broker.port={port}"]
-    process = subprocess.Popen([*command, "--set", "broker.in_flight=50"], stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    while b"+/health" not in process.stderr.readline():
-        assert process.poll() is None
-    return process
 
 
 @needs_mosquitto

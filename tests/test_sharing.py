@@ -1,12 +1,11 @@
 """Several collectors share the counts, and old days are deleted: nothing is lost, nothing counts twice."""
 
 import subprocess
-import sys
 import time
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
-from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from fakes import lines_of
 from test_receive import counts_messages, rows
 from test_store import START, put, window
@@ -23,21 +22,14 @@ BOOT = "0" * 15 + "1"
 
 
 def start(root: Path, port: int, writer: str) -> subprocess.Popen[bytes]:
-    """The real command as one of a group, from when it has subscribed."""
-    told = [f"broker.port={port}", "broker.share=all", f"store.writer={writer}", "broker.in_flight=50"]
-    sets = [word for setting in told for word in ("--set", setting)]
-    command = [sys.executable, "-m", "collector", "run", "--root", str(root), *sets]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    while b"+/health" not in process.stderr.readline():
-        assert process.poll() is None
-    return process
+    """A collector that is one of a group."""
+    return start_collector(root, port, "broker.share=all", f"store.writer={writer}")
 
 
 @needs_mosquitto
 def test_two_collectors_share_the_counts_and_one_is_killed(tmp_path: Path) -> None:
-    """Both write, each into files of its own; SIGKILL of one in the midst and its return: each window is read once,
-    and each window is in the files, of both together, at most as often as it was delivered."""
+    """Both write, each into files of its own; SIGKILL of one half-way and its return: each window is read once, and
+    each window is in the files, of both together, at most as often as it was delivered."""
     port, root = free_port(), tmp_path / "store"
     status = (topic("shop-1", "door", "status"), encode(Status(schema=1, state="online", boot=BOOT)))
     with mosquitto(tmp_path, port):
