@@ -1,6 +1,5 @@
 """The page in a real Chromium, without internet: what analysts do, on a desk and on a phone."""
 
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -8,14 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from browser import chromium, complaints, hosts_asked, needs_chromium, served
 from test_page import model
 from test_store import SEVEN, put, window
 
 from collector.devices import Devices
-from collector.receive import run
-from collector.settings import Broker, Settings, Store
+from collector.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
 
@@ -139,11 +137,19 @@ def test_keyboards_and_screen_readers_get_along(address: str, tmp_path: Path) ->
         assert len(found["passes"]) > 20
 
 
+def says(driver: Any, name: str, begin: str) -> None:
+    """Return when the words of a chart begin so."""
+    try:
+        wait_until(lambda: text(driver, f"{name}-words").startswith(begin), f"{name} says {begin!r}", SLOW_S)
+    except AssertionError as error:
+        told = (text(driver, f"{name}-words"), text(driver, "as-of"), text(driver, "devices"), complaints(driver))
+        raise AssertionError(f"{error}; the page says {told}") from error
+
+
 @needs_mosquitto
 def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
     """Sent to a real broker, stored by the collector: the page that is open says so, and has not been loaded again."""
-    port, stop, root = free_port(), threading.Event(), tmp_path / "store"
-    settings = Settings(broker=Broker(host="127.0.0.1", port=port), store=Store(root=str(root)))
+    port, root = free_port(), tmp_path / "store"
     now = datetime.now(timezone.utc).replace(microsecond=0)
 
     def visits(seq: int, number: int) -> tuple[str, bytes]:
@@ -151,26 +157,22 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
         counts = window(seq, dict.fromkeys(SEVEN, 0) | {"surprise": number}, start)
         return topic(counts.site, counts.device, "counts"), encode(counts)
 
-    def arrived() -> bool:
-        publish(port, [visits(1, 4)])  # again and again, for nobody says when the collector has subscribed
-        return any(root.glob("date=*/site=*/*.csv"))
-
     def utc_now() -> datetime:
         return datetime.now(timezone.utc)
 
     with mosquitto(tmp_path, port):
-        collector = threading.Thread(target=run, args=(settings, stop))
-        collector.start()
+        collector = start_collector(root, port)
         try:
-            wait_until(arrived, "the first window is stored", 20)
+            publish(port, [visits(1, 4)])
+            wait_until(lambda: len(load(root)) == 1, "the first window is stored")
             with served(root, free_port(), "UTC", utc_now) as url, chromium(tmp_path) as driver:
                 opened(driver, url)
                 driver.execute_script("window.sameLoad = true")
-                wait_until(lambda: text(driver, "live-words").startswith("4 visits"), "the first window", SLOW_S)
+                says(driver, "live", "4 visits")
                 publish(port, [visits(2, 7)])
-                wait_until(lambda: text(driver, "live-words").startswith("11 visits"), "the second window", SLOW_S)
+                says(driver, "live", "11 visits")
                 assert driver.execute_script("return window.sameLoad") is True
         finally:
-            stop.set()
-            collector.join(20)
-    assert not collector.is_alive()
+            collector.terminate()
+            collector.communicate(timeout=20)
+    assert collector.returncode == 0

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from contract.card import ClassifierCard
 from contract.errors import SettingsError
+from edge import bundle
+from edge.classify import Classifier
 from training import assess, faces, fer, naming, networks, photographs
+from training.begin import begin
 from training.faces import Faces, kept_share
 from training.fer import Broken
 from training.light import spoil
@@ -113,9 +117,10 @@ class ExpressionTask:
         part = Faces.of(run / "cache.npz", recipe, "train")
         batches = Batches(part, recipe, taught(part, recipe))
         judge = self._judge(run) if recipe.patience else None
-        if recipe.frozen_steps:
-            train(self._make_head, batches, recipe.frozen_steps, run / "head")
-        train(lambda: self._make(run), lambda step: batches(recipe.frozen_steps + step), recipe.steps, run, judge)
+        headed = 0 if recipe.start else recipe.frozen_steps
+        if headed:
+            train(self._make_head, batches, headed, run / "head")
+        train(lambda: self._make(run, batches), lambda step: batches(headed + step), recipe.steps, run, judge)
 
     def _judge(self, run: Path) -> Judge:
         """Accuracy on the part split off for this."""
@@ -136,14 +141,26 @@ class ExpressionTask:
             layer.trainable = layer.name == "logits"
         return self._compiled(model, self._recipe.frozen_steps)
 
-    def _make(self, run: Path) -> keras.Model:
-        """A new model, or the one whose head was trained, all of which learns."""
-        if not self._recipe.frozen_steps:
-            return self._compiled(computed_in(self._recipe.precision, self._network), self._recipe.steps)
-        model = networks.restored(run / "head" / "model.keras")
+    def _make(self, run: Path, batches: Batches) -> keras.Model:
+        """The model to train, all of it: a new one, the one whose head was trained, or that of the run or bundle that
+        the recipe starts from.
+        """
+        recipe = self._recipe
+        start = Path(recipe.start) if recipe.start else None
+        if start and start.suffix == ".json":
+            model = computed_in(recipe.precision, self._network)
+            bundle.load(start, ClassifierCard)  # refuses a file that is broken or not the card's
+            begin(model, start.with_suffix(".tflite"), batches(0)[0])
+        elif start or recipe.frozen_steps:
+            model = networks.restored((start or run / "head") / "model.keras")
+        else:
+            model = computed_in(recipe.precision, self._network)
+        given, wanted = (model.input_shape[2], model.output_shape[1]), (recipe.width, len(recipe.labels))
+        if given != wanted:
+            raise SettingsError(f"model.start: {start} is of this side and number of labels: {given}, not {wanted}")
         for layer in model.layers:
             layer.trainable = True
-        return self._compiled(model, self._recipe.steps)
+        return self._compiled(model, recipe.steps)
 
     def _compiled(self, model: keras.Model, steps: int) -> keras.Model:
         recipe = self._recipe
@@ -172,17 +189,31 @@ class ExpressionTask:
 
 
 def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
-    """The targets (n + m, labels) of a part, mixed with the mean answer of the recipe's teachers to each face and its
-    mirror image; rows of zeros stay so.
+    """The targets (n + m, labels) of a part, those of FER2013's faces mixed with the mean answer of the recipe's
+    teachers to each face and its mirror image; rows of zeros stay so, and photographs keep their labels.
     """
-    targets = part.targets
     if not recipe.teachers:
-        return targets
-    crops = np.concatenate(part.crops(recipe))
-    answers = np.zeros_like(targets)
-    for run in recipe.teachers:
-        model = networks.restored(Path(run) / "model.keras")
-        for view in (crops, crops[:, :, ::-1]):
-            answers += naming.softmax(naming.logits(model, view)) / (2 * len(recipe.teachers))
-    mixed = (1 - recipe.teacher_share) * targets + recipe.teacher_share * answers
-    return np.where(targets.sum(1, keepdims=True) > 0, mixed, 0).astype(np.float32)
+        return part.targets
+    given = part.fer_targets
+    answers = np.mean([_answers(Path(teacher), part.fer) for teacher in recipe.teachers], axis=0)
+    mixed = (1 - recipe.teacher_share) * given + recipe.teacher_share * answers
+    of_fer = np.where(given.sum(1, keepdims=True) > 0, mixed, 0).astype(np.float32)
+    return np.concatenate([of_fer, part.photo_targets])
+
+
+def _answers(teacher: Path, fer: NDArray[np.uint8]) -> Floats:
+    """A run's folder or a bundle's card, faces (n, 48, 48) -> its probabilities (n, labels), the mean of both mirror
+    images.
+    """
+    if teacher.suffix == ".json":
+        classifier = Classifier(bundle.load(teacher, ClassifierCard))
+        side, probabilities = classifier.card.input.width, classifier.probabilities
+    else:
+        model = networks.restored(teacher / "model.keras")
+        side = model.input_shape[2]
+
+        def probabilities(crops: NDArray[np.uint8]) -> Floats:
+            return naming.softmax(naming.logits(model, crops))
+
+    crops = faces.plain(fer, side, 1.0)
+    return np.mean([naming.in_parts(probabilities, view) for view in (crops, crops[:, :, ::-1])], axis=0)

@@ -10,10 +10,12 @@ from contract.errors import SettingsError
 from edge import bundle
 from edge.detect import Detector
 from training import finding, floating, report, scenes
+from training.begin import begin
 from training.detect import Batches, loss
 from training.fer import Broken
 from training.loop import computed_in, schedule, train
 from training.networks import face_detector, restored, sized
+from training.portraits import portraits
 from training.recipe import DetectorRecipe
 
 
@@ -24,8 +26,8 @@ class FaceTask:
         self._recipe = recipe
 
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
-        """scenes.zip and its lists -> ``run/cache.npz``."""
-        scenes.prepare(data, run / "cache.npz")
+        """scenes.zip with its lists and, if they are there, the faces of FER2013 -> ``run/cache.npz``."""
+        scenes.prepare(data, run / "cache.npz", portraits(data / "fer2013", broken))
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""
@@ -33,12 +35,19 @@ class FaceTask:
         recipe.keep(run)
         part, _ = scenes.split(list(scenes.read(run / "cache.npz")))
         batches = Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)
-        train(self._make, batches, recipe.steps, run)
+        train(lambda: self._make(batches), batches, recipe.steps, run)
 
-    def _make(self) -> keras.Model:
+    def _make(self, batches: Batches) -> keras.Model:
+        """The model to train: that of the run or bundle that the recipe starts from, or a new one."""
         recipe = self._recipe
         keras.utils.set_random_seed(recipe.seed)
         model = computed_in(recipe.precision, face_detector)
+        start = Path(recipe.start) if recipe.start else None
+        if start and start.suffix == ".json":
+            bundle.load(start, DetectorCard)  # refuses a file that is broken or not the card's
+            begin(model, start.with_suffix(".tflite"), batches(0)[0])
+        elif start:
+            model.set_weights(restored(start / "model.keras").get_weights())
         rate = schedule(recipe.peak_rate, recipe.steps)
         optimiser = keras.optimizers.AdamW(
             rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema, clipnorm=10.0

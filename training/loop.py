@@ -21,6 +21,8 @@ WORKERS = 2
 AHEAD = 6
 EVERY = 200
 """Steps between two checkpoints."""
+SETTLING = 40
+"""Batches from which normalisation learns what averaged weights make of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def train(
         loss = float(model.train_on_batch(*batch))  # the mean since the metrics were last reset
         progress.update()
         if (step + 1) % EVERY == 0 or step + 1 == steps:
-            value = _judged(model, judge, course, best) if judge else None
+            value = _judged(model, batches, judge, course, best) if judge else None
             course.note(step + 1, loss, value)
             progress.set_postfix(loss=f"{loss:.4f}", **({"judged": f"{value:.4f}"} if value is not None else {}))
             model.reset_metrics()
@@ -68,7 +70,7 @@ def train(
     if judge and best.exists():
         model = restored(best)
     elif model.optimizer.use_ema:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+        _average(model, batches)
     _save(model, folder / "model.keras")
     return model
 
@@ -104,20 +106,34 @@ class Course:
         return len(verdicts) - 1 - verdicts.index(max(verdicts)) if verdicts else 0
 
 
-def _judged(model: keras.Model, judge: Judge, course: Course, best: Path) -> float:
+def _judged(model: keras.Model, batches: Callable[[int], Batch], judge: Judge, course: Course, best: Path) -> float:
     """The verdict on the averaged weights, which are kept in ``best`` if it is the best so far; the weights that are
     being trained stay as they are.
     """
-    variables = model.trainable_variables
-    raw = [keras.ops.copy(each) for each in variables]
+    raw = [keras.ops.copy(each) for each in model.variables]
     if model.optimizer.use_ema:
-        model.optimizer.finalize_variable_values(variables)
+        _average(model, batches)
     value = judge.verdict(model)
     if value > course.best():
         _save(model, best)
-    for variable, before in zip(variables, raw, strict=True):
+    for variable, before in zip(model.variables, raw, strict=True):
         variable.assign(before)
     return value
+
+
+def _average(model: keras.Model, batches: Callable[[int], Batch]) -> None:
+    """Put the averaged weights in the place of the trained ones, and in each batch normalisation the mean and variance
+    of what it meets with those (Izmailov et al. 2018): the ones it followed while training are of other weights.
+    """
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    before = [norm.momentum for norm in norms]
+    for number in range(SETTLING if norms else 0):
+        for norm in norms:
+            norm.momentum = number / (number + 1)  # so that all batches weigh alike
+        model(np.asarray(batches(number)[0], np.float32), training=True)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
 
 
 def computed_in(precision: str, make: Callable[[], keras.Model]) -> keras.Model:

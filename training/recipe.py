@@ -27,6 +27,9 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """What activations are computed in while training; weights and losses are float32."""
 
+    start: str | None = None
+    """What to train on from: the folder of a run, or the card of a bundle of the same network; otherwise anew."""
+
     def keep(self, run: Path) -> None:
         """Leave the recipe in the run's folder, beside what is made by it."""
         run.mkdir(parents=True, exist_ok=True)
@@ -52,7 +55,8 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     patience: Annotated[int, Meta(ge=0)] = 0
     """Stop after so many verdicts (every 200 steps, on the part ``tune``) without a better one; 0: never."""
     teachers: tuple[str, ...] = ()
-    """Runs of trained models with the same labels, whose mean answer is mixed into the targets (Hinton et al. 2015)."""
+    """Runs of trained models, or cards of bundles, with the same labels, whose mean answer is mixed into the targets of
+    FER2013's faces (Hinton et al. 2015)."""
     teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
     margin: float
     align: Literal["none", "eyes"] = "none"

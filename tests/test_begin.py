@@ -1,0 +1,93 @@
+"""Training on from a shipped bundle: the network that begins is the one in the int8 file."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawings import ROOT, draw_faces
+
+from contract.card import DetectorCard
+from contract.errors import BundleError
+from edge import bundle
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+SHIPPED = bundle.SHIPPED / "face.tflite"
+
+
+def pictures(count):
+    """Drawn faces in the middle of pictures (count, 320, 320, 1)."""
+    drawn, _ = draw_faces(count, 160, np.random.default_rng(1))
+    return np.pad(drawn, ((0, 0), (80, 80), (80, 80)), constant_values=90)[..., None]
+
+
+def test_the_network_answers_as_the_file_and_keeps_to_it_in_training():
+    """Scores of the float network are those of the int8 file but for rounding; its normalisation, which in training
+    takes each batch's own mean and variance, changes nothing on the pictures it was settled on.
+    """
+    from training.begin import begin
+    from training.networks import face_detector
+
+    seen = pictures(6)
+    model = face_detector()
+    begin(model, SHIPPED, seen)
+    given = np.asarray(model.predict_on_batch(seen.astype(np.float32)))
+    held = bundle.load(SHIPPED.with_suffix(".json"), DetectorCard)
+    wanted = np.stack([held.model.values(held.model.run(each[None]), "scores")[0, :, 0] for each in seen])
+    assert np.abs(given[..., 0] - wanted).mean() < 0.1
+    assert given[..., 0].argmax(1).tolist() == wanted.argmax(1).tolist()
+    np.testing.assert_allclose(np.asarray(model(seen.astype(np.float32), training=True)), given, atol=2e-3)
+
+
+def test_a_file_of_another_network_is_named():
+    """The classifier's file does not fit the detector, nor the detector's a classifier that is none of ours."""
+    from training.begin import begin
+    from training.networks import face_detector, plain
+
+    with pytest.raises(BundleError, match=r"expression\.tflite: conv1 has the shape"):
+        begin(face_detector(), SHIPPED.with_name("expression.tflite"), pictures(2))
+    with pytest.raises(BundleError, match=r"face\.tflite: \d+ layers with weights, the network has"):
+        begin(plain(320, 3), SHIPPED, pictures(2))
+
+
+def test_a_bundle_that_is_broken_is_not_begun_from(tmp_path):
+    """Its hash is compared first, as on a device."""
+    from training.face import FaceTask
+    from training.recipe import read
+
+    for name in ("face.json", "face.tflite"):
+        shutil.copy(bundle.SHIPPED / name, tmp_path)
+    content = bytearray((tmp_path / "face.tflite").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "face.tflite").write_bytes(content)
+    recipe = read(Path(ROOT / "training" / "face.toml"), (f"model.start={tmp_path / 'face.json'}",))
+    with pytest.raises(BundleError, match="sha256"):
+        FaceTask(recipe)._make(lambda step: (pictures(2), None))
+
+
+def test_averaged_weights_have_statistics_of_their_own(tmp_path):
+    """What a trained model's normalisation holds is what its averaged weights make of the batches, not what the last
+    weights made of them: in inference it answers as with a batch's own statistics.
+    """
+    from training import loop
+    from training.normalise import Normalised
+
+    def make():
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Conv2D(4, 3), Normalised(momentum=0.97), keras.layers.GlobalAveragePooling2D()]
+        model = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(1)])
+        model.compile(keras.optimizers.AdamW(0.1, use_ema=True, ema_momentum=0.95), "mse")
+        return model
+
+    def batch(step):
+        rng = np.random.default_rng(step % 4)
+        return rng.normal(3, 1, (64, 8, 8, 1)).astype(np.float32), rng.normal(size=(64, 1)).astype(np.float32)
+
+    model = loop.train(make, batch, 40, tmp_path)
+    seen = np.concatenate([batch(step)[0] for step in range(4)])
+    np.testing.assert_allclose(model.predict_on_batch(seen), np.asarray(model(seen, training=True)), atol=0.02)
+    assert [layer.momentum for layer in model.layers if isinstance(layer, Normalised)] == [0.97]
