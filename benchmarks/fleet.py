@@ -75,7 +75,7 @@ def play(folder: Path, devices: int, minutes: int, pace_s: float, kills: int, se
     """Play the devices for so many of their minutes, each ``pace_s`` seconds long; kill the collector so often."""
     fleet, oracle, sent = players(devices, seed), set[str](), 0
     chance = random.Random(seed)  # noqa: S311
-    fatal = set(chance.sample(range(1, minutes), min(kills, minutes - 1)))
+    fatal = sorted(chance.uniform(0, minutes) for _ in range(kills))
     began = time.monotonic()
     with mosquitto(folder) as port:
         collector, pool, memory = Collector(folder / "store", port), Pool(port, min(CONNECTIONS, devices)), 0.0
@@ -86,8 +86,8 @@ def play(folder: Path, devices: int, minutes: int, pace_s: float, kills: int, se
                     oracle.add(expected(payload))
                     pool.publish(number, topic, payload)
                     sent += 1
-                    if minute in fatal and number >= devices * chance.random():
-                        fatal.discard(minute)
+                    if fatal and minute + number / devices >= fatal[0]:
+                        del fatal[0]
                         memory = max(memory, collector.memory_mb())
                         collector.kill()
                         collector = Collector(folder / "store", port)

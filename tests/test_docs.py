@@ -86,6 +86,7 @@ def test_trainer_commands(tmp_path, model):
         "PYTHONPATH": str(ROOT),
     }
     shutil.copytree(ROOT / "training", tmp_path / "training")
+    shutil.copytree(ROOT / "edge" / "models", tmp_path / "edge" / "models")
     refused = False
     for command in [line for line in commands("trainer.md") if f"runs/{model}" in line]:
         short = " --set model.steps=3 --set model.batch=8" if " train " in command else ""
