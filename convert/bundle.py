@@ -38,8 +38,7 @@ SEED = 1
 """Of the looks that visits are made of."""
 DETECTOR_DATA = (
     "Photographs, street scenes, shop shelves (Apache-2.0 and MIT collections) and grey stills with hand-drawn boxes"
-    " (CC BY 4.0); boxes of the first two by a YuNet teacher at score 0.8 or more. Among drawn crowds faces of FER2013"
-    " (ICML 2013 challenge; pictures from the web, gathered for research)."
+    " (CC BY 4.0); boxes of the first two by a YuNet teacher at score 0.8 or more."
 )
 CLASSIFIER_DATA = (
     "FER2013 (ICML 2013 challenge; pictures from the web, gathered for research) with the FER+ votes (MIT), and"

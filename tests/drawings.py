@@ -1,6 +1,5 @@
 """Small, drawn data to train on, and the commands that do it."""
 
-import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -82,19 +81,3 @@ def run(arguments, folder, code=0):
     done = subprocess.run([*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr[-2000:]
     return done
-
-
-def fer_folder(folder, rows):
-    """A small fer2013.csv, gzipped, with FER+ votes."""
-    folder.mkdir()
-    lines = ["emotion,pixels,Usage", *(f"{label},{text},{usage}" for label, text, usage in rows)]
-    with gzip.open(folder / "fer2013.csv.gz", "wt") as file:
-        file.write("\n".join(lines) + "\n")
-    head = "Usage,Image name," + ",".join(VOTES)
-    votes = [f"{usage},x.png," + ",".join("10" if at == 1 else "0" for at in range(10)) for _, _, usage in rows]
-    (folder / "fer2013new.csv").write_text("\n".join([head, *votes]) + "\n")
-
-
-def text(face):
-    """A face as a row of fer2013.csv has it."""
-    return " ".join(map(str, face.ravel().tolist()))

@@ -4,16 +4,35 @@ import os
 
 import numpy as np
 import pytest
-from drawings import draw_faces, fer_folder, run, text
+from drawings import draw_faces, run
+
+from training.targets import VOTES
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 
 
+def fer_folder(folder, rows):
+    """A small fer2013.csv, gzipped, with FER+ votes."""
+    import gzip
+
+    folder.mkdir()
+    lines = ["emotion,pixels,Usage", *(f"{label},{text},{usage}" for label, text, usage in rows)]
+    with gzip.open(folder / "fer2013.csv.gz", "wt") as file:
+        file.write("\n".join(lines) + "\n")
+    head = "Usage,Image name," + ",".join(VOTES)
+    votes = [f"{usage},x.png," + ",".join("10" if at == 1 else "0" for at in range(10)) for _, _, usage in rows]
+    (folder / "fer2013new.csv").write_text("\n".join([head, *votes]) + "\n")
+
+
 @pytest.fixture
 def drawn():
     return draw_faces(40, 48, np.random.default_rng(8))[0]
+
+
+def text(face):
+    return " ".join(map(str, face.ravel().tolist()))
 
 
 def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn):

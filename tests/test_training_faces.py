@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drawings import draw_faces, fer_folder, text
 
 from contract.card import DetectorCard
 from edge.words import Face
@@ -39,7 +38,7 @@ def drawn(rng, size, count):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder like the published one, with few and drawn pictures of every kind, and faces in the form of FER2013."""
+    """A folder like the published one, with few and drawn pictures of every kind."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(3)
     names = (ROOT / "training" / "validation.txt").read_text().split()
@@ -59,9 +58,6 @@ def data(tmp_path_factory):
             faces += [f"{name},{','.join(f'{value:.1f}' for value in row)},0.95,{source}" for row in rows]
     (folder / "images.csv").write_text("\n".join(images) + "\n")
     (folder / "faces.csv").write_text("\n".join(faces) + "\n")
-    close, _ = draw_faces(24, 48, rng)
-    usage = ["PublicTest"] * 4 + ["Training"] * 20
-    fer_folder(folder / "fer2013", [(3, text(face), part) for face, part in zip(close, usage, strict=True)])
     return folder
 
 
@@ -149,25 +145,8 @@ def test_nothing_that_is_validated_on_is_trained_on(scenes):
     train, held = ({scene.name: scene.kind for scene in part} for part in split(scenes))
     assert not set(train) & set(held)
     assert set(held) >= {name for name in validation_list() if name in train | held}
-    assert not {"labelled-video", "portrait"} & set(held.values())
+    assert "labelled-video" not in held.values()
     assert sum(kind == "negative" for kind in held.values()) >= 3
-
-
-def test_faces_cut_close_are_people_of_crowds(scenes):
-    """Those of FER2013's test part are left out; each of the others has one box, most of it inside the picture, and a
-    crowd of them alone has faces.
-    """
-    from training.crowd import Crowds
-
-    close = [scene for scene in scenes if scene.kind == "portrait"]
-    assert {scene.name for scene in close} <= {f"fer2013/{row}" for row in range(4, 24)}
-    assert len(close) >= 10
-    for scene in close:
-        (x, y, w, h), size = scene.boxes[0], len(scene.pixels)
-        assert scene.sure.tolist() == [True]
-        assert -0.2 * size < x < x + w < 1.2 * size
-        assert -0.3 * size < y < y + h < 1.3 * size
-    assert len(Crowds(close).draw(np.random.default_rng(3), np.full((320, 320), 5, np.uint8)).boxes) > 3
 
 
 def test_a_crowd_has_the_faces_that_are_seen(scenes):

@@ -12,12 +12,8 @@ from training.cover import cover
 from training.scenes import Floats, Scene
 
 Grey = NDArray[np.uint8]
-SHARES = {"labelled-still": 0.25, "street": 0.2, "photo": 0.2, "portrait": 0.35}
-"""How often a head comes from each kind of picture; a kind of which there is none leaves its share to the others."""
-CLOSE = ("photo", "portrait")
-"""Kinds whose pictures end where the face does: there are no hair and shoulders."""
-TILTED = 0.35
-"""Standard deviation of the angle, radians, by which a close face is turned in the picture; others less."""
+SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
+"""How often a head comes from each kind of picture."""
 MOST = 60
 BEHIND = 0.15
 """Share of heads turned away: the hair from above the face is drawn over it."""
@@ -49,10 +45,7 @@ class Crowds:
     """Draws crowds of the heads in scenes."""
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
-        heads = {kind: _heads(scenes, kind) for kind in SHARES}
-        self._heads = {kind: each for kind, each in heads.items() if each}
-        shares = np.array([SHARES[kind] for kind in self._heads])
-        self._shares = shares / shares.sum()
+        self._heads = {kind: _heads(scenes, kind) for kind in SHARES}
 
     def draw(self, rng: Generator, ground: Grey) -> Crowd:
         """People before ``ground`` (h, w), far ones first, until the foot of the picture is reached."""
@@ -80,13 +73,13 @@ class Crowds:
         return _seen(canvas, owner, faces)
 
     def _pick(self, rng: Generator) -> Head:
-        heads = self._heads[str(rng.choice(list(self._heads), p=self._shares))]
+        heads = self._heads[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
         return heads[int(rng.integers(len(heads)))]
 
 
 def _heads(scenes: Sequence[Scene], kind: str) -> list[Head]:
     return [
-        Head(scene.pixels, box, points, kind not in CLOSE)
+        Head(scene.pixels, box, points, kind != "photo")
         for scene in scenes
         if scene.kind == kind
         for box, points, sure in zip(scene.boxes, scene.landmarks, scene.sure, strict=True)
@@ -102,8 +95,6 @@ def _paste(
     """
     number, x, y, wanted, soft, masked = where
     patch, box, points = _cut(head, wanted, bool(rng.random() < 0.5))
-    if rng.random() < 0.5:
-        patch, points = _tilted(patch, box, points, rng.normal(0, TILTED * (0.4 if head.whole else 1.0)))
     behind = head.whole and rng.random() < BEHIND
     if behind:
         _turn_away(patch, box)
@@ -146,14 +137,6 @@ def _cut(head: Head, wanted: float, flip: bool) -> tuple[Grey, Floats, Floats]:
         points[:, 0] = size[0] - points[:, 0]
         points = points[[1, 0, 2, 4, 3]]
     return patch, box.astype(np.float32), points.reshape(10).astype(np.float32)
-
-
-def _tilted(patch: Grey, box: Floats, points: Floats, angle: float) -> tuple[Grey, Floats]:
-    """A patch and its landmarks turned by so many radians about the middle of the face; the box stays where it is."""
-    middle = box[:2] + box[2:] / 2
-    turn = cv2.getRotationMatrix2D(middle.tolist(), float(np.degrees(angle)), 1.0)
-    turned = cv2.warpAffine(patch, turn, patch.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-    return turned, (points.reshape(5, 2) @ turn[:, :2].T + turn[:, 2]).reshape(10).astype(np.float32)
 
 
 def _turn_away(patch: Grey, box: Floats) -> None:

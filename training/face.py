@@ -15,7 +15,6 @@ from training.detect import Batches, loss
 from training.fer import Broken
 from training.loop import computed_in, schedule, train
 from training.networks import face_detector, restored, sized
-from training.portraits import portraits
 from training.recipe import DetectorRecipe
 
 
@@ -26,8 +25,8 @@ class FaceTask:
         self._recipe = recipe
 
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
-        """scenes.zip with its lists and, if they are there, the faces of FER2013 -> ``run/cache.npz``."""
-        scenes.prepare(data, run / "cache.npz", portraits(data / "fer2013", broken))
+        """scenes.zip and its lists -> ``run/cache.npz``."""
+        scenes.prepare(data, run / "cache.npz")
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""

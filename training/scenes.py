@@ -2,9 +2,8 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,11 +17,8 @@ LONGEST = 640
 POSITIVE_SCORE = 0.8
 """Teacher boxes at or above are faces; below, the teacher is not sure and the loss ignores the place."""
 LANDMARKS = ["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"]
-TRAINED_ON = ("labelled-video", "portrait")
-"""Kinds of scenes that are all for training."""
 VALIDATION = Path(__file__).parent / "validation.txt"
 Floats = NDArray[np.float32]
-NO_FACES = (np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +59,37 @@ def validation_list() -> frozenset[str]:
     return frozenset(VALIDATION.read_text().split())
 
 
-def prepare(data: Path, cache: Path, more: Iterable[Scene] = ()) -> None:
-    """The folder with scenes.zip, images.csv and faces.csv, and more scenes -> the cache, a NumPy archive of JPEG bytes
-    and boxes.
-    """
-    made = [replace(scene, pixels=_packed(scene.pixels)) for scene in chain(_pictures(data), more)]
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        cache,
-        names=np.array([scene.name for scene in made]),
-        kinds=np.array([scene.kind for scene in made]),
-        expressions=np.array([scene.expression for scene in made]),
-        jpeg=np.concatenate([scene.pixels for scene in made]),
-        ends=np.cumsum([len(scene.pixels) for scene in made]),
-        boxes=np.concatenate([scene.boxes for scene in made]),
-        landmarks=np.concatenate([scene.landmarks for scene in made]),
-        sure=np.concatenate([scene.sure for scene in made]),
-        owner=np.repeat(np.arange(len(made)), [len(scene.sure) for scene in made]),
-    )
-
-
-def _packed(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture (h, w) -> its JPEG bytes (n,)."""
-    return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-
-
-def _pictures(data: Path) -> Iterator[Scene]:
-    """The pictures of scenes.zip, none longer than `LONGEST`."""
+def prepare(data: Path, cache: Path) -> None:
+    """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes."""
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
     faces = dict(iter(pd.read_csv(data / "faces.csv").groupby("image", sort=False)))
+    pictures, boxes, landmarks, sure, owner = [], [], [], [], []
     with zipfile.ZipFile(data / "scenes.zip") as archive:
-        for row in tqdm(images.itertuples(), total=len(images), desc="pictures"):
+        for index, row in enumerate(tqdm(images.itertuples(), total=len(images), desc="pictures")):
             grey = cv2.imdecode(np.frombuffer(archive.read(row.image), np.uint8), cv2.IMREAD_GRAYSCALE)
             scale = min(1.0, LONGEST / max(grey.shape))
             if scale < 1:
                 grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            boxes, landmarks, sure = _faces(faces[row.image]) if row.image in faces else NO_FACES
-            yield Scene(row.image, row.kind, row.expression, grey, boxes * scale, landmarks * scale, sure)
+            pictures.append(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+            if row.image in faces:
+                of_picture = _faces(faces[row.image])
+                boxes.append(of_picture[0] * scale)
+                landmarks.append(of_picture[1] * scale)
+                sure.append(of_picture[2])
+                owner += [index] * len(of_picture[2])
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        cache,
+        names=images.image.to_numpy(str),
+        kinds=images.kind.to_numpy(str),
+        expressions=images.expression.to_numpy(str),
+        jpeg=np.concatenate(pictures),
+        ends=np.cumsum([len(picture) for picture in pictures]),
+        boxes=np.concatenate(boxes).astype(np.float32),
+        landmarks=np.concatenate(landmarks).astype(np.float32),
+        sure=np.concatenate(sure),
+        owner=np.array(owner),
+    )
 
 
 def _faces(rows: pd.DataFrame) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -143,11 +133,9 @@ def read(cache: Path) -> Iterator[Scene]:
 
 
 def split(scenes: Sequence[Scene]) -> tuple[list[Scene], list[Scene]]:
-    """Scenes -> those to train on, those to validate on. Frames of the labelled videos, which show few people, and
-    faces cut close are never validated on.
-    """
+    """Scenes -> those to train on, those to validate on. Frames of the labelled videos are never validated on."""
     listed = validation_list()
-    held = [is_validation(scene.name, listed) and scene.kind not in TRAINED_ON for scene in scenes]
+    held = [is_validation(scene.name, listed) and scene.kind != "labelled-video" for scene in scenes]
     return (
         [scene for scene, out in zip(scenes, held, strict=True) if not out],
         [scene for scene, out in zip(scenes, held, strict=True) if out],
