@@ -127,6 +127,40 @@ def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, tmp_path
     assert list(row["faces"][0]["probabilities"]) == ["satisfied", "dissatisfied", "neutral"]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
+    """From the int8 file of a bundle, or from a run's model: after a step at a vanishing rate the network answers as
+    that did. A start of another size and a teacher of other labels are named.
+    """
+    import msgspec
+
+    from contract.errors import SettingsError
+    from edge import bundle
+    from training import naming, networks, recipe
+    from training.expression import ExpressionTask, taught
+    from training.faces import Faces
+
+    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
+    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    still = ("model.steps=1", "model.peak_rate=1e-9", "model.weight_decay=0")
+    first = recipe.read(trained / "mood.toml", still)
+    crops = Faces.of(trained / "cache.npz", first, "test").crops(first)[0]
+    wanted = naming.softmax(naming.logits(networks.restored(trained / "model.keras"), crops))
+    for number, start in enumerate((trained, tmp_path / "mood.json")):
+        run = tmp_path / str(number)
+        run.mkdir()
+        draw_cache(run / "cache.npz")
+        ExpressionTask(msgspec.structs.replace(first, start=str(start))).train(run)
+        given = naming.softmax(naming.logits(networks.restored(run / "model.keras"), crops))
+        assert np.abs(given - wanted).mean() < 0.1
+    (run / "checkpoint.keras").unlink()
+    with pytest.raises(SettingsError, match=r"model.start: .* is of this side and number of labels: \(48, 3\)"):
+        ExpressionTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
+    with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
+        shipped = (str(bundle.SHIPPED / "expression.json"),)
+        taught(Faces.of(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped))
+
+
 def test_a_wrong_recipe_is_named(tmp_path):
     """A typo in a recipe ends with exit code 2, the file, the key and what is allowed."""
     (tmp_path / "bad.toml").write_text(RECIPE.replace("steps", "stepps"))

@@ -195,18 +195,20 @@ def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
     if not recipe.teachers:
         return part.targets
     given = part.fer_targets
-    answers = np.mean([_answers(Path(teacher), part.fer) for teacher in recipe.teachers], axis=0)
+    answers = np.mean([_answers(Path(teacher), part.fer, tuple(recipe.labels)) for teacher in recipe.teachers], axis=0)
     mixed = (1 - recipe.teacher_share) * given + recipe.teacher_share * answers
     of_fer = np.where(given.sum(1, keepdims=True) > 0, mixed, 0).astype(np.float32)
     return np.concatenate([of_fer, part.photo_targets])
 
 
-def _answers(teacher: Path, fer: NDArray[np.uint8]) -> Floats:
+def _answers(teacher: Path, fer: NDArray[np.uint8], labels: tuple[str, ...]) -> Floats:
     """A run's folder or a bundle's card, faces (n, 48, 48) -> its probabilities (n, labels), the mean of both mirror
-    images.
+    images; SettingsError if a card has other labels.
     """
     if teacher.suffix == ".json":
         classifier = Classifier(bundle.load(teacher, ClassifierCard))
+        if classifier.card.labels != labels:
+            raise SettingsError(f"model.teachers: {teacher} has the labels {classifier.card.labels}, not {labels}")
         side, probabilities = classifier.card.input.width, classifier.probabilities
     else:
         model = networks.restored(teacher / "model.keras")
