@@ -3,10 +3,12 @@
 import functools
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +45,10 @@ def lacking(*programs: str) -> str:
 
 
 def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
-    """Debian in a folder: ``extract`` unpacks packages and runs nothing of them, ``minbase`` installs. Made once."""
+    """Debian in a folder: ``extract`` unpacks packages and runs nothing of them, ``minbase`` installs. Made once.
+
+    What packages of another processor run to be installed is emulated: ``minbase`` takes some ten minutes then.
+    """
     key = hashlib.sha256(" ".join([variant, *sorted(packages)]).encode()).hexdigest()[:8]
     folder = BUILD / f"{target.suite}-{target.machine}-{variant}-{key}"
     if folder.is_dir():
@@ -54,10 +59,46 @@ def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
     command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}"]
     command += ["--aptopt=Acquire::Retries 3", "--dpkgopt=force-unsafe-io"]  # what a power cut spoils is made again
     command += [f"--architectures={DEBIAN_NAMES[target.machine]}", f"--include={','.join(packages)}"]
-    subprocess.run([*command, target.suite, str(part), MIRROR], check=True)
+    emulated = variant != "extract" and target.machine != platform.machine()
+    (_run_emulated if emulated else _run)([*command, target.suite, str(part), MIRROR])
     if not (part / "lib").exists():  # from trixie on the link comes with a maintainer script
         (part / "lib").symlink_to("usr/lib")
     return part.rename(folder)
+
+
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True)
+
+
+REGISTER = """\
+mount -t binfmt_misc none "$0"
+mount --bind "$0" /proc/sys/fs/binfmt_misc
+cat /usr/lib/binfmt.d/qemu-aarch64.conf >"$0/register"
+exec "$@"
+"""
+IN_NAMESPACE = """\
+read -r _
+exec unshare --mount --propagation=private sh -ec "$0" "$@"
+"""
+
+
+def _run_emulated(command: Sequence[str]) -> None:
+    """Run, with what it starts of arm64 run by qemu: Linux 6.7 and later have a binfmt_misc for each user namespace, so
+    nothing is registered on this machine. Users are those of here, so that root makes files of all.
+    """
+    unshare = shutil.which("unshare") or "unshare"
+    with tempfile.TemporaryDirectory() as mounted:
+        process = subprocess.Popen(
+            [unshare, "--user", "sh", "-ec", IN_NAMESPACE, REGISTER, mounted, *command], stdin=subprocess.PIPE
+        )
+        theirs, ours = Path(f"/proc/{process.pid}/ns/user"), Path("/proc/self/ns/user").readlink()
+        while process.poll() is None and theirs.readlink() == ours:
+            time.sleep(0.01)
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{process.pid}/{name}").write_text("0 0 4294967295\n")
+        process.communicate(b"\n")
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(command))
 
 
 @functools.cache

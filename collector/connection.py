@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from collector.intake import Arrival
+from collector.paho_properties import quicken
 from collector.settings import Broker
 from contract.errors import SettingsError
 from contract.logs import line
@@ -161,6 +162,7 @@ class Connection:
 
 def _client(broker: Broker, client_id: str, protocol: MQTTProtocolVersion) -> Client:
     """A paho client that keeps its session and acknowledges nothing by itself; SettingsError for unreadable files."""
+    quicken()
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id,

@@ -50,7 +50,7 @@ class DevicesFile(Struct, frozen=True, kw_only=True):
 
 def heard(device: Device, message: Message, retained: bool, now: datetime) -> Device:
     """A device and a message of it -> the device afterwards. ``retained``: the broker had kept it from earlier."""
-    if not retained:
+    if not retained and device.seen != now:
         device = replace(device, seen=now)
     if isinstance(message, Status):
         return _told(device, message, retained)
