@@ -30,14 +30,16 @@ FRAMES = range(26, 36, 2)
 PROGRAMS = (*arm64.PROGRAMS, "gcc", "qemu-aarch64")
 
 
-def count(board: arm64.Board, folder: Path, frames: list[Path]) -> dict[str, int]:
-    """Stage -> instructions, the median over all frames but the first; the marks' own are taken off."""
+def count(board: arm64.Board, folder: Path, frames: list[Path], beside: list[str]) -> dict[str, int]:
+    """Stage -> instructions, the median over all frames but the first; the marks' own are taken off. ``beside`` are
+    options of `marked.py` that name others' networks.
+    """
     plugin, log = folder / "count.so", folder / "count.log"
     subprocess.run(
         [shutil.which("gcc") or "gcc", "-shared", "-fPIC", "-O2", "-o", plugin, HERE / "count.c"], check=True
     )
     qemu = ("qemu-aarch64", "-plugin", str(plugin), "-d", "plugin", "-D", str(log))
-    command = board.command(HERE / "marked.py", *frames, qemu=qemu)
+    command = board.command(HERE / "marked.py", *beside, *frames, qemu=qemu)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{board.core.name}: exit code {done.returncode}: {done.stderr}")
@@ -66,7 +68,11 @@ def main() -> int:
     """Count, and print or write one row for each core and stage."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, help="CSV file; without it the rows are printed")
+    parser.add_argument("--fer", type=Path, help="count the network of the package fer, too (its TFLite file)")
+    parser.add_argument("--yunet", type=Path, help="count YuNet at the detector's size, too (its ONNX file)")
     chosen = parser.parse_args()
+    peers = {"--fer": chosen.fer, "--yunet": chosen.yunet}
+    beside = [text for option, path in peers.items() if path for text in (option, str(path.resolve()))]
     if reason := lacking(*PROGRAMS):
         print(f"no arm64 board can be made: {reason}", file=sys.stderr)
         return 2
@@ -74,7 +80,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         pictures = frames(Path(folder))
         for core in arm64.CORES:
-            spent = count(arm64.board(SYSTEM, core), Path(folder), pictures)
+            spent = count(arm64.board(SYSTEM, core), Path(folder), pictures, beside)
             spent["a frame"] = sum(spent[name] for name in STAGES)
             rows += [(core, name, value) for name, value in spent.items()]
     with chosen.out.open("w", newline="") if chosen.out else sys.stdout as file:

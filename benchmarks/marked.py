@@ -1,13 +1,15 @@
 """Pictures -> the stages of a frame, each between two calls of getsid(2), which `count.c` sees; runs on a board.
 
-``marked.py PICTURE...`` prints the name of each stage that has run, in order. Each picture holds a face.
+``marked.py PICTURE...`` prints the name of each stage that has run, in order. Each picture holds a face. ``--fer FILE``
+and ``--yunet FILE`` run those networks beside ours.
 """
 
+import argparse
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from edge.classify import Classifier
 from edge.condition import Condition
 from edge.crop import cut
 from edge.detect import Detector, letterbox
+from edge.interpreter import RUNTIMES
 from edge.replay import read_picture
 from edge.settings import AdmitSettings, TrackSettings
 from edge.tally import Tally
@@ -31,6 +34,23 @@ from edge.words import Face, Pixels
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 WARM = 2
 """Frames before the count: what is made on first use has been."""
+
+
+def fer(path: Path) -> Callable[[], Any]:
+    """The quantised network of the package ``fer`` -> one inference of it."""
+    module = import_module(RUNTIMES[0])
+    network = module.Interpreter(model_path=str(path), num_threads=1)
+    network.allocate_tensors()
+    (taken,) = network.get_input_details()
+    network.set_tensor(taken["index"], np.zeros(taken["shape"], taken["dtype"]))
+    return network.invoke
+
+
+def yunet(path: Path, pixels: Pixels, side: int) -> Callable[[], Any]:
+    """YuNet's file, a picture -> boxes of it in a square of ``side``, by OpenCV."""
+    network = cv2.FaceDetectorYN.create(str(path), "", (side, side), 0.6)
+    colours = cv2.cvtColor(letterbox(pixels, (side, side))[0], cv2.COLOR_GRAY2BGR)
+    return lambda: network.detect(colours)
 
 
 @dataclass(slots=True)
@@ -81,10 +101,26 @@ def unmarked(_: str, run: Callable[[], Any]) -> Any:
     return run()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the stages over the pictures, the first `WARM` without marks."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fer", type=Path)
+    parser.add_argument("--yunet", type=Path)
+    parser.add_argument("pictures", nargs="+", type=Path)
+    chosen = parser.parse_args()
     cv2.setNumThreads(1)
     stages = Stages(assemble.detector_bundle(), assemble.classifier_bundle())
-    for index, name in enumerate(sys.argv[1:]):
-        picture = read_picture(Path(name))
-        assert picture is not None, name
-        stages.see(picture, index / 10, unmarked if index < WARM else marked)
+    beside: dict[str, Callable[[], Any]] = {"fer network": fer(chosen.fer)} if chosen.fer else {}
+    for index, path in enumerate(chosen.pictures):
+        picture = read_picture(path)
+        assert picture is not None, path
+        run = unmarked if index < WARM else marked
+        stages.see(picture, index / 10, run)
+        if chosen.yunet and "yunet" not in beside:
+            beside["yunet"] = yunet(chosen.yunet, picture, stages.faces.card.input.width)
+        for name, one in beside.items():
+            run(name, one)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,8 @@ Clock = Literal["synced", "restamped", "unsynced", "replay"]
 """How far ``start`` and ``end`` can be believed: stamped by a synchronised clock, put right when it became so, never
 put right, or the time of a file that is replayed."""
 
+NONE = timedelta(0)
+
 Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]
 """Why a window saw less than it should have."""
 
@@ -67,7 +69,7 @@ class Counts(Strict, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what types alone cannot: times off UTC, an empty or backward window."""
-        if self.start.utcoffset() != timedelta(0) or self.end.utcoffset() != timedelta(0):
+        if self.start.utcoffset() != NONE or self.end.utcoffset() != NONE:
             raise ValueError("start and end are UTC")
         if self.end <= self.start:
             raise ValueError("end is after start")
