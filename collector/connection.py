@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from collector.client import GroupClient, Taker
 from collector.intake import Arrival
-from collector.paho_properties import quicken
 from collector.settings import Broker
 from contract.errors import SettingsError
 from contract.logs import line
@@ -49,7 +49,7 @@ class Connection:
         self._broker = broker
         self._protocol = protocol
         self._arrived: list[Arrival] = []
-        self._client = _client(broker, client_id, protocol)
+        self._client = _client(broker, client_id, protocol, self._take)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
@@ -88,9 +88,7 @@ class Connection:
 
     def acknowledge(self, group: list[Arrival]) -> None:
         """Tell the broker that these are on disk. What does not reach it comes again."""
-        for arrival in group:
-            if self._client.ack(arrival.mid, arrival.qos) != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return
+        self._client.acknowledge([arrival.mid for arrival in group if arrival.qos])
 
     def _turn(self, wait_s: float) -> None:
         """Wait for the socket, read what is there, write what is due, keep the connection alive."""
@@ -102,7 +100,7 @@ class Connection:
             self.ended = f"no answer to CONNECT in {CONNACK_S:g} s"
             self.wrong_protocol = True
             return
-        buffered = sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
+        buffered = self._client.has_read_ahead or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
         writing = [sock] if self._client.want_write() else []
         readable, writable, _ = select.select([sock], writing, [], 0 if buffered else wait_s)
         if readable or buffered:
@@ -127,6 +125,9 @@ class Connection:
         protocol = "5" if self._protocol == V5 else "3.1.1"
         _log.info(line("connected", host=self._broker.host, port=self._broker.port, mqtt=protocol, session=session))
         client.subscribe([(filter_, 1) for filter_ in self._filters()])
+
+    def _take(self, topic: str, payload: bytes, retained: bool, number: int) -> None:
+        self._arrived.append(Arrival(topic, payload, retained, number))
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._arrived.append(
@@ -160,10 +161,10 @@ class Connection:
             self.wrong_protocol = not self.accepted
 
 
-def _client(broker: Broker, client_id: str, protocol: MQTTProtocolVersion) -> Client:
+def _client(broker: Broker, client_id: str, protocol: MQTTProtocolVersion, take: Taker) -> GroupClient:
     """A paho client that keeps its session and acknowledges nothing by itself; SettingsError for unreadable files."""
-    quicken()
-    client = Client(
+    client = GroupClient(
+        take,
         CallbackAPIVersion.VERSION2,
         client_id,
         clean_session=False if protocol == V311 else None,  # MQTT 5 says it in CONNECT
