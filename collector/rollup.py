@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -241,8 +242,9 @@ class Rollups:
         month.stored, month.file = dict(prints), _identity(path)
 
 
+@lru_cache
 def _nothing(cell_s: int) -> pd.DataFrame:
-    """No cells, in the columns that cells have."""
+    """No cells, in the columns that cells have; one table for all, which nobody changes."""
     empty = cells(read([]), cell_s)
     empty.insert(0, "date", pd.Series(dtype="str"))
     return empty
