@@ -59,15 +59,14 @@ def root(target: Target, variant: str, packages: Sequence[str]) -> Path:
     command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}"]
     command += ["--aptopt=Acquire::Retries 3", "--dpkgopt=force-unsafe-io"]  # what a power cut spoils is made again
     command += [f"--architectures={DEBIAN_NAMES[target.machine]}", f"--include={','.join(packages)}"]
-    emulated = variant != "extract" and target.machine != platform.machine()
-    (_run_emulated if emulated else _run)([*command, target.suite, str(part), MIRROR])
+    command += [target.suite, str(part), MIRROR]
+    if variant == "extract" or target.machine == platform.machine():
+        subprocess.run(command, check=True)
+    else:
+        _run_emulated(command)
     if not (part / "lib").exists():  # from trixie on the link comes with a maintainer script
         (part / "lib").symlink_to("usr/lib")
     return part.rename(folder)
-
-
-def _run(command: Sequence[str]) -> None:
-    subprocess.run(command, check=True)
 
 
 REGISTER = """\

@@ -78,16 +78,15 @@ def system(folder: Path) -> Iterator[Path]:
     (units / "multi-user.target.wants").mkdir(parents=True)
     (units / "emulated.service").write_text(UNIT)
     (units / "multi-user.target.wants/emulated.service").symlink_to("../emulated.service")
-    places = {name: folder / name for name in ("merged", "work")}
-    for place in places.values():
-        place.mkdir()
-    lower = root(TARGET, "minbase", PACKAGES)
-    options = f"lowerdir={lower},upperdir={over},workdir={places['work']}"
-    _run("mount", "-t", "overlay", "overlay", "-o", options, str(places["merged"]))
+    merged, work = folder / "merged", folder / "work"
+    merged.mkdir()
+    work.mkdir()
+    options = f"lowerdir={root(TARGET, 'minbase', PACKAGES)},upperdir={over},workdir={work}"
+    _run("mount", "-t", "overlay", "overlay", "-o", options, str(merged))
     try:
-        yield places["merged"]
+        yield merged
     finally:
-        _run("umount", "-l", str(places["merged"]))
+        _run("umount", "-l", str(merged))
 
 
 def pictures(folder: Path) -> None:
@@ -101,13 +100,12 @@ def pictures(folder: Path) -> None:
 
 
 def run(folder: Path) -> Path:
-    """Boot, wait until the machine has switched itself off; its log. TimeoutError if it does not."""
+    """Boot, wait until the machine has switched itself off; its log. SubprocessError if it does not."""
     (image,) = (root(TARGET, "extract", ("linux-image-arm64",)) / "boot").glob("vmlinuz-*")
     with system(folder) as merged:
         socket, console = folder / "fs.sock", folder / "console.log"
-        shared = subprocess.Popen(
-            [VIRTIOFSD, f"--socket-path={socket}", "-o", f"source={merged}", "-o", "cache=always"]
-        )
+        serve = [VIRTIOFSD, f"--socket-path={socket}", "-o", f"source={merged}", "-o", "cache=always"]
+        shared = subprocess.Popen(serve, stderr=subprocess.DEVNULL)
         until(socket.exists, 10, "shared")
         memory = f"memory-backend-memfd,id=mem,size={MEMORY_MB}M,share=on"
         command = [
@@ -123,9 +121,8 @@ def run(folder: Path) -> Path:
         finally:
             shared.kill()
             shared.wait()
-            for name in ("log", "heard"):
-                if (merged / "srv/out" / name).exists():
-                    shutil.copy(merged / "srv/out" / name, folder / name)
+            if (merged / "srv/out/log").exists():
+                shutil.copy(merged / "srv/out/log", folder / "log")
     return folder / "log"
 
 

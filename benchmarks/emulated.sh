@@ -92,7 +92,7 @@ until_true 60 "ready again" "[ \$(systemctl show --property=ActiveState --value 
 until_true 60 "a window more" "$(more 1)"
 show "$STATE"
 
-said "The camera is pulled out, for 40 s, and put in again"
+said "The camera is pulled out, and put in again 20 s after a window has said so"
 nobody_shown
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
 sleep 1

@@ -47,7 +47,7 @@ def fer(path: Path) -> Callable[[], Any]:
 
 
 def yunet(path: Path, pixels: Pixels, side: int) -> Callable[[], Any]:
-    """YuNet's file, a picture -> boxes of it in a square of ``side``, by OpenCV."""
+    """YuNet's file, a picture -> boxes of it in a square of ``side``; `benchmarks.yunet` is not there on a board."""
     network = cv2.FaceDetectorYN.create(str(path), "", (side, side), 0.6)
     colours = cv2.cvtColor(letterbox(pixels, (side, side))[0], cv2.COLOR_GRAY2BGR)
     return lambda: network.detect(colours)

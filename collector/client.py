@@ -2,8 +2,8 @@
 
 paho (2.1 and 2.2) asks the socket four times a message, fills five tables and a lock for each, and sends each
 acknowledgement by itself: two thirds of what storing a message costs. What is done here instead is no more than a
-message of QoS 1 without properties needs; all else goes paho's own way, and so does everything in a later paho that no
-longer has the methods that are replaced.
+message of QoS 1 without properties needs; all else goes paho's own way. Of paho's methods that are not public
+`_sock_recv` and `_handle_publish` are replaced and `_packet_queue` is called; tests/test_client.py tells when they go.
 """
 
 from collections.abc import Callable, Sequence

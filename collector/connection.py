@@ -88,7 +88,7 @@ class Connection:
 
     def acknowledge(self, group: list[Arrival]) -> None:
         """Tell the broker that these are on disk. What does not reach it comes again."""
-        self._client.acknowledge([arrival.mid for arrival in group if arrival.qos])
+        self._client.acknowledge([arrival.mid for arrival in group if arrival.qos == 1])
 
     def _turn(self, wait_s: float) -> None:
         """Wait for the socket, read what is there, write what is due, keep the connection alive."""

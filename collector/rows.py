@@ -34,8 +34,8 @@ LONGEST = timedelta(days=400)
 BEGIN_OF_TIME, END_OF_TIME = 1970, 2200
 """pandas before 3 counts nanoseconds and ends in 2262; one absurd time would make a whole folder unreadable."""
 
-UTC = len("+00:00")
-"""What a message's times end with."""
+OFFSET = len("+00:00")
+"""Of what a message's times, which are UTC, end with; rows have ``Z`` instead."""
 
 
 def header(labels: tuple[str, ...]) -> str:
@@ -60,7 +60,7 @@ def row(counts: Counts) -> str:
     # written out rather than joined by a loop: this is a sixth of what storing a message costs
     return (
         f"{counts.schema},{counts.site},{counts.device},{counts.boot},{counts.seq},"
-        f"{counts.start.isoformat()[:-UTC]}Z,{counts.end.isoformat()[:-UTC]}Z,{counts.clock},{counts.coverage},"
+        f"{counts.start.isoformat()[:-OFFSET]}Z,{counts.end.isoformat()[:-OFFSET]}Z,{counts.clock},{counts.coverage},"
         f"{'|'.join(counts.degraded)},{counts.merged},{counts.privacy.k},"
         f"{_quoted('model.detector', counts.model.detector)},{_quoted('model.expression', counts.model.expression)},"
         f"{','.join(map(str, counts.visits.values()))}\n"

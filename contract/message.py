@@ -27,8 +27,7 @@ Clock = Literal["synced", "restamped", "unsynced", "replay"]
 """How far ``start`` and ``end`` can be believed: stamped by a synchronised clock, put right when it became so, never
 put right, or the time of a file that is replayed."""
 
-NONE = timedelta(0)
-NAMED = {"pattern": LABEL_PATTERN}
+NO_OFFSET = timedelta(0)
 
 Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]
 """Why a window saw less than it should have."""
@@ -74,15 +73,16 @@ class Counts(Strict, frozen=True, kw_only=True):
     coverage: Share
     degraded: Annotated[tuple[Reason, ...], Meta(max_length=8)]
     visits: Annotated[
-        dict[str, Count], Meta(min_length=3, max_length=MAX_LABELS + 1, extra_json_schema={"propertyNames": NAMED})
+        dict[str, Count],  # its keys are looked at in __post_init__
+        Meta(min_length=3, max_length=MAX_LABELS + 1, extra_json_schema={"propertyNames": {"pattern": LABEL_PATTERN}}),
     ]
     merged: Annotated[int, Meta(ge=1, description="how many windows were joined into this one")]
     privacy: Privacy
     model: Models
 
     def __post_init__(self) -> None:
-        """Refuse what types alone cannot: times off UTC, an empty or backward window."""
-        if self.start.utcoffset() != NONE or self.end.utcoffset() != NONE:
+        """Refuse what types alone cannot: times off UTC, an empty or backward window, keys that are no labels."""
+        if self.start.utcoffset() != NO_OFFSET or self.end.utcoffset() != NO_OFFSET:
             raise ValueError("start and end are UTC")
         if self.end <= self.start:
             raise ValueError("end is after start")

@@ -99,6 +99,18 @@ def test_the_same_messages_as_paho(protocol):
 
 
 @BOTH
+def test_plain_messages_take_the_short_way(protocol):
+    """Not by `on_message`, which hears only what is not plain."""
+    with wired(ours, protocol) as (client, wire, got):
+        heard = []
+        client.on_message = lambda _c, _d, message: heard.append(message.mid)
+        wire.sendall(b"".join(mixed(protocol)))
+        read(client)
+    assert [number for *_, number in got] == ([1, 2, 3, 65535] if protocol == V5 else [1, 2, 3, 4, 65535])
+    assert heard == ([4, 0] if protocol == V5 else [0])
+
+
+@BOTH
 def test_cut_anywhere_it_waits_for_the_rest(protocol):
     """A packet that comes in two parts, wherever it is cut, is one message, and nothing is left over."""
     first, second = mixed(protocol)[0], mixed(protocol)[3]
