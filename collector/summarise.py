@@ -101,10 +101,13 @@ def by_device(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
 
 def step_for(frame: pd.DataFrame, span: Span | None = None, most: int = 60) -> int | None:
     """A bucket's seconds, for at most so many buckets and none shorter than most windows; None stands for a day."""
-    starts, ends = _bounds(_timed(frame), span)
+    windows = _timed(frame)
+    starts, ends = _bounds(windows, span)
     if not len(starts):
         return HOUR_S
-    least = max((ends.max() - starts.min()) / 1e6 / most, float(np.median(ends - starts)) / 1e6)
+    least = (ends.max() - starts.min()) / 1e6 / most
+    if len(windows):
+        least = max(least, float(np.median((windows["end"] - windows["start"]).dt.total_seconds())))
     return next((step for step in STEPS_S if step >= least), None)
 
 

@@ -94,6 +94,12 @@ def test_the_live_line_follows_the_store(store: Path) -> None:
     assert line_of(figure, "happiness")[-1] == 3.0
 
 
+def test_the_first_window_is_shown_whole_though_a_quarter_of_an_hour_begins_within_it(tmp_path: Path) -> None:
+    """A page opened minutes after it shows all its visits, not those of the part before the quarter."""
+    put(tmp_path, window(start=NOW - timedelta(minutes=15, seconds=30)))
+    assert live(tmp_path, NOW - timedelta(minutes=4)).words.startswith("3 visits")
+
+
 def test_trends_have_the_hours_of_the_zone_and_their_totals(store: Path) -> None:
     """The 24 hours up to 03:00 local on the day that has no 02:00 begin at 02:00 of the day before."""
     shown = view(store).overview(ASKED, "visits")

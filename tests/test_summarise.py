@@ -184,6 +184,12 @@ def test_a_picture_has_buckets_no_shorter_than_windows(
     assert step_name(step_s) == name
 
 
+def test_one_window_of_a_minute_has_buckets_of_a_minute() -> None:
+    """The span asked for is no window: its length is not that of one."""
+    frame = table(("2026-03-02 09:44:30", 1, 1, 0))
+    assert step_for(frame, (frame["start"][0], frame["start"][0] + pd.Timedelta(minutes=11))) == 60
+
+
 @pytest.mark.parametrize("empty", [False, True])
 def test_the_chart_is_a_picture(tmp_path: Path, empty: bool) -> None:
     """A PNG of 1200 x 900, also of nothing."""
