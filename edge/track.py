@@ -29,6 +29,10 @@ GROWTH = 2.0
 """Where two meet, a face a tenth larger is as unlikely as one a fifth of its size further away."""
 MEMORY = 0.6
 """How much of the speed estimate a new sighting replaces, of boxes that shake; less where they come more often."""
+FRAMES = 2.5
+"""Where ``gap_s`` is less than so many frames last, as on a slow device, they are bridged: one may lack the face ..."""
+LONGEST_GAP_S = 10.0
+"""... but no gap longer than this: what comes less often cannot be followed."""
 RATE = 10.0
 """Frames a second at which ``min_sightings`` and ``MEMORY`` are meant as they stand."""
 
@@ -61,7 +65,9 @@ class _Course:
 
 @dataclass(slots=True)
 class Tracker:
-    """Follows visitors from frame to frame: nearest face first, at constant speed, gaps bridged for ``gap_s``."""
+    """Follows visitors from frame to frame: nearest face first, at constant speed, gaps bridged for ``gap_s``; for
+    longer where frames are further apart.
+    """
 
     settings: TrackSettings
     _courses: list[_Course] = field(default_factory=list)
@@ -142,11 +148,12 @@ class Tracker:
         course.track = replace(track, face=face, last=time, sightings=track.sightings + 1)
 
     def _close(self, time: float) -> tuple[tuple[Track, ...], tuple[int, ...]]:
-        """End what was not seen for ``gap_s``; count, once, what has lasted ``max_visit_s``."""
+        """End what was not seen for the gap; count, once, what has lasted ``max_visit_s``."""
+        gap_s = max(self.settings.gap_s, min(FRAMES / self._rate(), LONGEST_GAP_S))
         visits, gone, open_courses = [], [], []
         for course in self._courses:
             track = course.track
-            if time - track.last > self.settings.gap_s:
+            if time - track.last > gap_s:
                 gone.append(track.number)
                 if self._is_visit(track):
                     visits.append(track)

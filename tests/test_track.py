@@ -182,6 +182,21 @@ def test_visit_ends_when_the_gap_is_over():
     assert (track.first, track.last, track.sightings) == (1, 3, 21)
 
 
+@pytest.mark.parametrize("fps", [1, 0.5, 0.3])
+def test_a_slow_device_follows_who_stays(fps):
+    """Where frames are further apart than ``gap_s`` somebody who stays is one visit, and who comes after is another."""
+    first, second = walk(4, 64, lambda t: STILL), walk(94, 154, lambda t: STILL)
+    counted, seen = story(fps, 184, first, second, noise=1.0)
+    assert [track.number for _, track in counted] == numbers(seen) == [0, 1]
+
+
+def test_what_comes_hardly_ever_is_not_followed():
+    """Of a frame every twenty seconds nobody can say whether a face is the one before."""
+    counted, seen = story(0.05, 400, walk(0, 400, lambda t: STILL))
+    assert counted == []
+    assert len(numbers(seen)) == 21
+
+
 def test_visit_ends_while_the_camera_is_away():
     """Without frames a visit ends after ``gap_s`` just the same."""
     tracker = Tracker(TrackSettings())
