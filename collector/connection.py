@@ -1,8 +1,8 @@
 """A broker -> groups of messages, and their acknowledgements.
 
-While its owner stores a group nothing is read, so a broker that sends faster than the disk writes is held back by TCP
-and by the receive maximum, and memory holds one group. A connection's messages are acknowledged on that connection or
-not at all: what is left unacknowledged the broker sends again.
+While one group is brought to disk the next is read and no more, so a broker that sends faster than the disk writes is
+held back by TCP and by the receive maximum, and memory holds no more messages than that. A connection's messages are
+acknowledged on that connection or not at all: what is left unacknowledged the broker sends again.
 """
 
 import logging
@@ -48,6 +48,7 @@ class Connection:
         self.wrong_protocol = False
         self._broker = broker
         self._protocol = protocol
+        self._most = max(1, broker.in_flight // 2)  # so that the broker may send a group while one is not acknowledged
         self._arrived: list[Arrival] = []
         self._client = _client(broker, client_id, protocol, self._take)
         self._client.on_connect = self._on_connect
@@ -75,12 +76,14 @@ class Connection:
         self._client.on_disconnect = None
         self._client.disconnect()
 
-    def group(self, within_s: float) -> list[Arrival]:
-        """The next messages, ``in_flight`` at most: until none comes for `QUIET_S` or the first waited ``within_s``."""
-        self._turn(IDLE_S)
+    def group(self, within_s: float, idle_s: float = IDLE_S) -> list[Arrival]:
+        """The next messages, half of ``in_flight`` at most: until none comes for `QUIET_S` or the first waited
+        ``within_s``; an empty list if none comes in ``idle_s``.
+        """
+        self._turn(idle_s)
         due = time.monotonic() + within_s
         before = 0
-        while before < len(self._arrived) < self._broker.in_flight and time.monotonic() < due and self.ended is None:
+        while before < len(self._arrived) < self._most and time.monotonic() < due and self.ended is None:
             before = len(self._arrived)
             self._turn(QUIET_S)
         group, self._arrived = self._arrived, []
@@ -106,7 +109,7 @@ class Connection:
         if readable or buffered:
             before = -1
             # what Mosquitto 2.0.11 without a limit on its queue sends beyond the receive maximum stays in the socket
-            while before < len(self._arrived) < self._broker.in_flight and self._client.socket() is not None:
+            while before < len(self._arrived) < self._most and self._client.socket() is not None:
                 before = len(self._arrived)
                 self._client.loop_read()
         if writable:
