@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 ARGS := $(if $(CAMERA),--camera $(CAMERA)) $(if $(CLIP),--clip "$(CLIP)")
 
 .PHONY: run test check bench faults train-setup clean
