@@ -65,7 +65,7 @@ def open_run(folder: Path, size: tuple[int, int] | None = None) -> Run:
     for name in ("recipe.json", "model.keras", "cache.npz"):
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: not there; python -m training prepare and train come first")
-    made = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=recipe.Recipe)
+    made = recipe.kept(folder)
     model = restored(folder / "model.keras")
     if isinstance(made, DetectorRecipe):
         if size and size != (made.height, made.width):

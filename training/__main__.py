@@ -1,4 +1,4 @@
-"""``python -m training prepare|train|evaluate RECIPE``: argument parsing and nothing else."""
+"""``python -m training prepare|train|evaluate RECIPE`` and ``pool RUN...``: argument parsing and nothing else."""
 
 import argparse
 import os
@@ -27,11 +27,19 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "evaluate":
             command.add_argument("--card", type=Path, help="a bundle's card, to measure its int8 model, too")
             command.add_argument("--beside", type=Path, nargs="*", default=[], help="other runs, to draw their courses")
+    what = "measure classifiers that each held another fold of the photographs back"
+    pooling = commands.add_parser("pool", help=what, description=what)
+    pooling.add_argument("runs", type=Path, nargs="+", help="folders of trained runs, with model.photo_fold")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from training import recipe, tasks  # noqa: PLC0415 (Keras is slow to import; --help should not wait for it)
 
     try:
+        if chosen.command == "pool":
+            from training.pooled import pool  # noqa: PLC0415
+
+            print(pool(chosen.runs))
+            return 0
         made = recipe.read(chosen.recipe, tuple(chosen.set))
         task = tasks.of(made)
         if chosen.command == "prepare":

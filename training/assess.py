@@ -12,15 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from contract.card import ClassifierCard, Crop
+from contract.card import ClassifierCard
 from edge import bundle
 from edge.classify import Classifier
 from training import naming
 from training.faces import Faces, kept_share, plain
 from training.fer import FerFaces
-from training.floating import draft_classifier, float_classifier
+from training.floating import of_run
 from training.naming import Answers
-from training.networks import restored
 from training.page import Page
 from training.photographs import Photographs
 from training.recipe import ClassifierRecipe
@@ -68,7 +67,7 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
     model of a card, and the courses of other runs.
     """
     test = Faces.of(run / "cache.npz", recipe, "test")
-    models = {"float": _float(recipe, run)}
+    models = {"float": of_run(recipe, run)}
     if card:
         models["int8"] = Classifier(bundle.load(card, ClassifierCard))
     sets = {kind: naming.answers(model.probabilities, test, recipe) for kind, model in models.items()}
@@ -88,12 +87,6 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
     page.say("Wrong with most certainty", f"Of `{name}`: the answer above, the label below.")
     page.picture("worst", _png(_worst(last[name], _crops(name, test, recipe), labels)))
     page.write(run / "report.html")
-
-
-def _float(recipe: ClassifierRecipe, run: Path) -> Classifier:
-    model = restored(run / "model.keras")
-    rule = Crop(margin=recipe.margin, align=recipe.align)
-    return float_classifier(model, draft_classifier(list(recipe.labels), recipe.width, recipe.height, rule))
 
 
 def _figures(page: Page, run: Path, sets: dict[str, dict[str, Answers]]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,8 @@ from edge.classify import Classifier
 from edge.detect import Detector
 from training.detect import STRIDES
 from training.finding import LOWEST
+from training.networks import restored
+from training.recipe import ClassifierRecipe
 
 OVERLAP = 0.4
 """Of two boxes that overlap by more than this the lower-scored is dropped."""
@@ -76,3 +79,10 @@ def float_classifier(model: keras.Model, card: ClassifierCard) -> Classifier:
     """A trained classifier behind the device's code."""
     floating: Any = FloatModel(model, {"logits": slice(0, len(card.labels))})
     return Classifier(Bundle(card, floating))
+
+
+def of_run(recipe: ClassifierRecipe, run: Path) -> Classifier:
+    """The float model of a classifier's run behind the device's code."""
+    crop = Crop(margin=recipe.margin, align=recipe.align)
+    card = draft_classifier(list(recipe.labels), recipe.width, recipe.height, crop)
+    return float_classifier(restored(run / "model.keras"), card)

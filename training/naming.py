@@ -100,9 +100,8 @@ def answers(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe)
         sets["ferplus_majority"] = Answers(votes.argmax(1)[agreed], seen[agreed])
         sets["ferplus_plurality"] = Answers(votes.argmax(1)[ahead], seen[ahead])
         sets["fer2013"] = Answers(own.argmax(1)[known], seen[known])
-    truth, crops = photos(part)
-    if len(truth):
-        sets["photos"] = _photos(probabilities, part, plain(crops, recipe.width, kept_share(recipe)))
+    if len(photos(part)[0]):
+        sets["photos"] = photo_answers(probabilities, part, recipe)
     return {name: each for name, each in sets.items() if len(each.truth)}
 
 
@@ -110,6 +109,11 @@ def photos(part: Faces) -> tuple[NDArray[np.intp], Grey]:
     """The photographs of a part that have one of the recipe's labels: labels (m,) and cached faces (m, h, h)."""
     known = part.photo_targets.sum(1) > 0
     return part.photo_targets[known].argmax(1), part.photos[known]
+
+
+def photo_answers(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> Answers:
+    """A classifier and the photographs of a part, cut as the recipe says -> its answers, in the order of `photos`."""
+    return _photos(probabilities, part, plain(photos(part)[1], recipe.width, kept_share(recipe)))
 
 
 def _photos(probabilities: Probabilities, part: Faces, crops: Grey) -> Answers:

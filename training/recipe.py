@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from contract.errors import SettingsError
 from contract.settings import read_toml
 
 Positive = Annotated[int, Meta(gt=0)]
@@ -80,3 +81,12 @@ class _Holder(Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """A recipe file (one table, ``[model]``) -> the recipe; SettingsError that names file, key and what is allowed."""
     return read_toml(path, _Holder, overrides).model
+
+
+def kept(run: Path) -> Recipe:
+    """What `Common.keep` left in a run's folder; SettingsError if there is none or it is broken."""
+    path = run / "recipe.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Recipe)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SettingsError(f"{path}: {error}; python -m training train writes it") from error
