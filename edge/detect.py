@@ -57,8 +57,8 @@ class Detector:
     def _candidates(self, raw: dict[str, NDArray[Any]]) -> Candidates:
         """Raw outputs of one picture -> its cells above the threshold, decoded."""
         logits = self._model.values(raw, "scores")[0, :, 0]
-        order = np.argsort(-logits, kind="stable")[:MOST_CANDIDATES]
-        best = order[logits[order] >= _logit(self.threshold)]
+        above = np.flatnonzero(logits >= _logit(self.threshold))
+        best = above[np.argsort(-logits[above], kind="stable")[:MOST_CANDIDATES]]
         picked = {name: raw[name][:, best] for name in ("boxes", "landmarks")}
         boxes, landmarks = decode(
             self._model.values(picked, "boxes")[0], self._model.values(picked, "landmarks")[0], self._cells[best]
