@@ -30,6 +30,8 @@ IDLE_S = 0.2
 """The longest wait for a first message, and so for a stop to be noticed."""
 QUIET_S = 0.005
 """A group ends when nothing more comes for so long: some brokers send only twenty unacknowledged."""
+WORTH_HALVING = 250
+"""Messages; each group costs an fsync a file, which smaller ones do not win back by being read meanwhile."""
 CONNACK_S = 5.0
 """Over TLS 1.3 a client without certificate hears nothing; nor does an MQTT 5 one from amqtt 0.12."""
 
@@ -48,7 +50,8 @@ class Connection:
         self.wrong_protocol = False
         self._broker = broker
         self._protocol = protocol
-        self._most = max(1, broker.in_flight // 2)  # so that the broker may send a group while one is not acknowledged
+        halved = broker.in_flight // 2  # so that the broker may send a group while one is not acknowledged
+        self._most = halved if halved >= WORTH_HALVING else broker.in_flight
         self._arrived: list[Arrival] = []
         self._client = _client(broker, client_id, protocol, self._take)
         self._client.on_connect = self._on_connect
@@ -77,7 +80,7 @@ class Connection:
         self._client.disconnect()
 
     def group(self, within_s: float, idle_s: float = IDLE_S) -> list[Arrival]:
-        """The next messages, half of ``in_flight`` at most: until none comes for `QUIET_S` or the first waited
+        """The next messages, ``in_flight`` or half of it at most: until none comes for `QUIET_S` or the first waited
         ``within_s``; an empty list if none comes in ``idle_s``.
         """
         self._turn(idle_s)

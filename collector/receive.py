@@ -100,6 +100,8 @@ class Receiver:
             intake.take(group, self._now())
             intake.finish_flush()
             connection.acknowledge(under_way)
+            intake.start_flush()
+            under_way = group
             moment = time.monotonic()
             if moment - saved > DEVICES_EVERY_S:
                 saved = moment
@@ -108,9 +110,8 @@ class Receiver:
                 reported = moment
                 _report(intake)
                 if self._settings.store.keep_days is not None:
+                    intake.finish_flush()  # no row may come into a day while it is retired
                     retain(self._settings.store.path, self._settings.store.keep_days, self._now)
-            intake.start_flush()
-            under_way = group
         intake.finish_flush()
         connection.acknowledge(under_way)
 

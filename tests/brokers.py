@@ -36,6 +36,7 @@ def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen
     process = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: _listens(port), "mosquitto listens")
+        assert process.poll() is None, "another process listens there"
         yield process
     finally:
         process.terminate()

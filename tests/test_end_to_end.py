@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from brokers import start_collector, wait_until
 
 from collector.load import labels, load
 from contract.message import Counts, decode
@@ -76,6 +79,15 @@ def count(folder, clip, port, k, window_s):
     subprocess.run([sys.executable, "-m", "edge", "run", "--config", str(config)], cwd=ROOT, check=True, timeout=120)
 
 
+def waiting(spool):
+    """How many windows wait in a spool; none while there is none yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{spool}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT count(*) FROM ready").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
 def stored(root, rows):
     """The store, once it holds so many rows."""
     end = time.monotonic() + 20
@@ -92,8 +104,7 @@ def test_the_store_holds_what_was_sent(clip, tmp_path):
     with broker(tmp_path, "mosquitto") as (_, port):
         listener = Listener(port)
         root = tmp_path / "store"
-        command = [sys.executable, "-m", "collector", "run", "--root", str(root), "--set", f"broker.port={port}"]
-        collector = subprocess.Popen(command, cwd=ROOT)
+        collector = start_collector(root, port)
         try:
             for k, window_s in ((1, 2.0), (3, 3.0)):
                 count(tmp_path, clip, port, k, window_s)
@@ -101,7 +112,8 @@ def test_the_store_holds_what_was_sent(clip, tmp_path):
         finally:
             listener.close()
             collector.terminate()
-            assert collector.wait(20) == 0
+            collector.communicate(timeout=20)
+    assert collector.returncode == 0
     sent = {message.key: message for message in (decode(payload, Counts) for payload in listener.payloads)}
     assert len(sent) == len(listener.payloads) == len(frame)
     for row in frame.itertuples():
@@ -125,7 +137,7 @@ def test_counts_made_while_the_broker_is_away_arrive(clip, tmp_path):
     config.write_text(CONFIG.format(clip=json.dumps(str(clip)), k=1, window_s=2.0, port=port, spool=spool))
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     away = subprocess.Popen(command, cwd=ROOT)
-    time.sleep(8)  # the clip is counted by then; the daemon offers its windows for up to a minute
+    wait_until(lambda: waiting(tmp_path / "spool.sqlite") == 15, "the clip is counted", 60)
     away.terminate()
     assert away.wait(20) == 0
     with broker(tmp_path, "mosquitto") as (_, again):

@@ -243,8 +243,11 @@ def test_the_command_serves_until_it_is_told_to_stop(store: Path) -> None:
             assert f"url=http://127.0.0.1:{port}/" in served.stderr.readline()
 
             def answers() -> bool:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-                    return bool(answer.status == 200)
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                        return bool(answer.status == 200)
+                except OSError:
+                    return False
 
             wait_until(answers, "the page answers")
         finally:

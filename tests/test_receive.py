@@ -68,7 +68,7 @@ def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/he
     log.setLevel(logging.INFO)
     thread.start()
     try:
-        assert until is None or listener.said.wait(10)
+        assert until is None or listener.said.wait(60)
         yield
     finally:
         stop.set()
@@ -93,7 +93,7 @@ def test_messages_sent_are_rows_in_the_store(tmp_path: Path) -> None:
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
         publish(port, counts_messages(range(30)) + counts_messages(range(10)) + counts_messages(range(5), site="b"))
-        wait_until(lambda: rows(root) == 35, "all rows are there")
+        wait_until(lambda: rows(root) == 35, "all rows are there", 120)
     frame = load(root)
     assert frame["happiness"].sum() == sum(n % 10 for n in range(30)) + sum(range(5))
     assert list(frame[frame["site"] == "b"]["seq"]) == list(range(5))

@@ -41,7 +41,7 @@ def test_two_collectors_share_the_counts_and_one_is_killed(tmp_path: Path) -> No
             two.communicate()
             publish(port, counts_messages(range(2000, 4000)))
             two = start(root, port, "w2")
-            wait_until(lambda: rows(root) == 4000, "all rows are there", 30)
+            wait_until(lambda: rows(root) == 4000, "all rows are there", 120)
             time.sleep(0.5)
         finally:
             for each in (one, two):

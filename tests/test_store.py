@@ -148,6 +148,8 @@ with Store(Path({str(tmp_path)!r}), "w1") as store:
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
+            while promised < 7:
+                promised = int(writer.stdout.readline())
             try:
                 writer.wait(chance.uniform(0.05, 0.3))
             except subprocess.TimeoutExpired:

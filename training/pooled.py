@@ -26,17 +26,19 @@ def pool(runs: Sequence[Path]) -> str:
     and the accuracy where crops are off; float, and int8 where each run's folder holds its bundle.
 
     A photograph without a face found is wrong; in the rows that say so `unknown`, by the bundle's card, is too.
-    SettingsError if two runs held the same fold back, or one none.
+    SettingsError if two runs held the same fold back, or one none, or if their labels differ.
     """
     held = [_Held.of(run) for run in runs]
     folds = [each.recipe.photo_fold for each in held]
     if None in folds or len(set(folds)) < len(folds):
         raise SettingsError(f"{', '.join(map(str, runs))}: hold back the folds {folds}, not each another")
+    if len({tuple(each.recipe.labels) for each in held}) > 1:
+        raise SettingsError(f"{', '.join(map(str, runs))}: their labels differ")
     kinds = {"float": [each.exact for each in held]}
     if all(each.card for each in held):
         kinds["int8"] = [Classifier(bundle.load(each.card, ClassifierCard)) for each in held if each.card]
     columns = {kind: _figures(held, models) for kind, models in kinds.items()}
-    photographs = sum(len(each.part.photo_side) for each in held)
+    photographs = sum(len(naming.photos(each.part)[0]) for each in held)
     rows = [f"{photographs} photographs of {len(held)} folds", f"{'':32}" + "".join(f"{kind:>22}" for kind in columns)]
     rows += [f"{name:32}" + "".join(f"{each[name]:>22}" for each in columns.values()) for name in columns["float"]]
     return "\n".join(rows)
