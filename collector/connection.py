@@ -1,8 +1,8 @@
 """A broker -> groups of messages, and their acknowledgements.
 
-While one group is brought to disk the next is read and no more, so a broker that sends faster than the disk writes is
-held back by TCP and by the receive maximum, and memory holds no more messages than that. A connection's messages are
-acknowledged on that connection or not at all: what is left unacknowledged the broker sends again.
+While its owner stores a group nothing is read, so a broker that sends faster than the disk writes is held back by TCP
+and by the receive maximum, and memory holds one group. A connection's messages are acknowledged on that connection or
+not at all: what is left unacknowledged the broker sends again.
 """
 
 import logging
@@ -30,8 +30,6 @@ IDLE_S = 0.2
 """The longest wait for a first message, and so for a stop to be noticed."""
 QUIET_S = 0.005
 """A group ends when nothing more comes for so long: some brokers send only twenty unacknowledged."""
-WORTH_HALVING = 250
-"""Messages; each group costs an fsync a file, which smaller ones do not win back by being read meanwhile."""
 CONNACK_S = 5.0
 """Over TLS 1.3 a client without certificate hears nothing; nor does an MQTT 5 one from amqtt 0.12."""
 
@@ -50,8 +48,6 @@ class Connection:
         self.wrong_protocol = False
         self._broker = broker
         self._protocol = protocol
-        halved = broker.in_flight // 2  # so that the broker may send a group while one is not acknowledged
-        self._most = halved if halved >= WORTH_HALVING else broker.in_flight
         self._arrived: list[Arrival] = []
         self._client = _client(broker, client_id, protocol, self._take)
         self._client.on_connect = self._on_connect
@@ -79,14 +75,12 @@ class Connection:
         self._client.on_disconnect = None
         self._client.disconnect()
 
-    def group(self, within_s: float, idle_s: float = IDLE_S) -> list[Arrival]:
-        """The next messages, ``in_flight`` or half of it at most: until none comes for `QUIET_S` or the first waited
-        ``within_s``; an empty list if none comes in ``idle_s``.
-        """
-        self._turn(idle_s)
+    def group(self, within_s: float) -> list[Arrival]:
+        """The next messages, ``in_flight`` at most: until none comes for `QUIET_S` or the first waited ``within_s``."""
+        self._turn(IDLE_S)
         due = time.monotonic() + within_s
         before = 0
-        while before < len(self._arrived) < self._most and time.monotonic() < due and self.ended is None:
+        while before < len(self._arrived) < self._broker.in_flight and time.monotonic() < due and self.ended is None:
             before = len(self._arrived)
             self._turn(QUIET_S)
         group, self._arrived = self._arrived, []
@@ -112,7 +106,7 @@ class Connection:
         if readable or buffered:
             before = -1
             # what Mosquitto 2.0.11 without a limit on its queue sends beyond the receive maximum stays in the socket
-            while before < len(self._arrived) < self._most and self._client.socket() is not None:
+            while before < len(self._arrived) < self._broker.in_flight and self._client.socket() is not None:
                 before = len(self._arrived)
                 self._client.loop_read()
         if writable:

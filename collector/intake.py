@@ -1,4 +1,4 @@
-"""A group of arrivals -> rows, device facts or dead letters, brought to disk while the next group is read."""
+"""A group of arrivals -> rows, device facts or dead letters, all on disk when it returns."""
 
 import logging
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class Taken:
 
 
 class Intake:
-    """Where messages become rows. Knows no broker: arrivals go in, and what was finished is kept."""
+    """Where messages become rows. Knows no broker: arrivals go in, and what it has returned from is kept."""
 
     def __init__(self, store: Store, devices: Devices, dead_letters: DeadLetters) -> None:
         self.taken = Taken()
@@ -46,9 +46,7 @@ class Intake:
         self._dead_letters = dead_letters
 
     def take(self, arrivals: Iterable[Arrival], now: datetime) -> None:
-        """Prepare the rows of a group; StoreFailed if their files cannot be read. What is no message is set aside and
-        disturbs nothing.
-        """
+        """Store a group; StoreFailed if it is not on disk. What is no message is set aside and disturbs nothing."""
         for arrival in arrivals:
             try:
                 self._take_one(arrival, now)
@@ -57,14 +55,7 @@ class Intake:
                 self._dead_letters.add(arrival.topic, arrival.payload, str(error), now)
                 _log.warning(line("set_aside", topic=arrival.topic, reason=error, bytes=len(arrival.payload)))
         self._dead_letters.flush()
-
-    def start_flush(self) -> None:
-        """Begin to bring what is prepared to disk."""
-        self._store.start_flush()
-
-    def finish_flush(self) -> None:
-        """Return when what was begun is on disk; StoreFailed if it is not."""
-        self._store.finish_flush()
+        self._store.flush()
 
     def save_devices(self) -> None:
         """Bring what is known of the devices to disk."""

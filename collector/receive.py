@@ -1,7 +1,7 @@
 """MQTT messages -> rows on disk, acknowledged afterwards.
 
-One thread reads a group of messages, and while the next is read others bring it to disk; only then it is acknowledged.
-What comes again, the store knows by its key.
+One thread does all: it reads a group of messages, has it stored, and only then acknowledges it. What comes again, the
+store knows by its key.
 """
 
 import logging
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
-from collector.connection import IDLE_S, V5, V311, Connection
+from collector.connection import V5, V311, Connection
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.errors import StoreFailed
-from collector.intake import Arrival, Intake
+from collector.intake import Intake
 from collector.retain import retain
 from collector.settings import Settings
 from collector.store import Store
@@ -89,19 +89,16 @@ class Receiver:
         self._pause()
 
     def _listen(self, connection: Connection, intake: Intake) -> None:
-        """Group after group, stored, then acknowledged: one goes to disk while the next is read."""
+        """Group after group, stored, then acknowledged."""
         saved = reported = time.monotonic()
-        under_way: list[Arrival] = []
         while connection.ended is None and not self._stop.is_set():
-            group = connection.group(self._settings.store.group_s, 0.0 if under_way else IDLE_S)
+            group = connection.group(self._settings.store.group_s)
             if connection.accepted:
                 self._said = ""
                 self._spoke_v5 = self._spoke_v5 or self._protocol == V5
-            intake.take(group, self._now())
-            intake.finish_flush()
-            connection.acknowledge(under_way)
-            intake.start_flush()
-            under_way = group
+            if group:
+                intake.take(group, self._now())
+                connection.acknowledge(group)
             moment = time.monotonic()
             if moment - saved > DEVICES_EVERY_S:
                 saved = moment
@@ -110,10 +107,7 @@ class Receiver:
                 reported = moment
                 _report(intake)
                 if self._settings.store.keep_days is not None:
-                    intake.finish_flush()  # no row may come into a day while it is retired
                     retain(self._settings.store.path, self._settings.store.keep_days, self._now)
-        intake.finish_flush()
-        connection.acknowledge(under_way)
 
     def _pause(self) -> None:
         """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""

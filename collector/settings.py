@@ -45,9 +45,7 @@ class Broker(Strict, frozen=True, kw_only=True):
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
     in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 5000
-    """Messages that the broker may send before one is acknowledged: of a large number half is on its way to disk while
-    the other half comes.
-    """
+    """Messages that the broker may send before one is acknowledged; also the largest group on its way to disk."""
     share: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
     """Collectors that name the same group share the counts between them; each needs its own ``store.writer``."""
 

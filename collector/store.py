@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 from bisect import bisect_right
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +72,6 @@ class Store:
         self._files: dict[str, _File] = {}
         self._lock: IO[bytes] | None = None
         self._threads = ThreadPoolExecutor(THREADS)
-        self._under_way: dict[Path, Future[None]] = {}
 
     def __enter__(self) -> "Store":
         try:
@@ -95,7 +94,7 @@ class Store:
     def add(self, counts: Counts) -> bool:
         """Prepare a row; False if its key is there. BadMessage if it cannot be a row, StoreFailed if it cannot be read.
 
-        A flush brings it to disk; after StoreFailed the store is opened anew.
+        `flush` brings it to disk; after StoreFailed the store is opened anew.
         """
         text = row(counts)
         name = file_name(counts, self._writer)
@@ -107,35 +106,22 @@ class Store:
         return True
 
     def flush(self) -> None:
-        """Bring the prepared rows to disk; StoreFailed if that cannot be done."""
-        self.start_flush()
-        self.finish_flush()
+        """Bring the prepared rows to disk, one fsync a file; StoreFailed if that cannot be done.
 
-    def start_flush(self) -> None:
-        """Begin to bring the prepared rows to disk, one fsync a file; meanwhile others can be prepared.
-
-        Many files at once: a file system brings what is asked for at the same time to disk together. What was begun
-        before is waited for first, so that rows stand in the order in which they came.
+        Many files at once: a file system brings what is asked for at the same time to disk together.
         """
-        self.finish_flush()
-        for name, file in self._files.items():
-            if file.lines:
-                path, text = self._root / name, "".join(file.lines)
-                file.lines.clear()
-                self._under_way[path] = self._threads.submit(_append, path, file.header, text)
-
-    def finish_flush(self) -> None:
-        """Return when all is on disk that was begun; StoreFailed if that cannot be done."""
-        work, self._under_way = self._under_way, {}
-        wait(work.values())
-        for path, done in work.items():
+        due = {self._root / name: file for name, file in self._files.items() if file.lines}
+        work = [self._threads.submit(_append, path, file.header, "".join(file.lines)) for path, file in due.items()]
+        wait(work)
+        for path, done in zip(due, work, strict=True):
             try:
                 done.result()
             except OSError as error:
                 raise StoreFailed(f"{path}: {error.strerror}") from error
-        if (beyond := len(self._files) - MAX_FILES) > 0:
-            for name in [name for name, file in self._files.items() if not file.lines][:beyond]:
-                del self._files[name]
+        for file in due.values():
+            file.lines.clear()
+        while len(self._files) > MAX_FILES:
+            del self._files[next(iter(self._files))]
 
     def _take_lock(self) -> IO[bytes]:
         """Hold ``<root>/<writer>.lock`` until the process ends, however it ends."""

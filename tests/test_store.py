@@ -98,36 +98,6 @@ def test_a_torn_header_is_written_again(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_rows_prepared_while_others_go_to_disk_follow_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order in which they came, none twice, though only one file's keys may be kept in memory."""
-    monkeypatch.setattr("collector.store.MAX_FILES", 1)
-    with Store(tmp_path, "w1") as store:
-        assert store.add(window(1))
-        store.start_flush()
-        assert store.add(window(2, site="shop-2"))
-        assert not store.add(window(1))
-        assert store.add(window(3))
-        store.finish_flush()
-        assert load(tmp_path)["seq"].tolist() == [1]
-        assert not store.add(window(2, site="shop-2"))
-        store.flush()
-        assert not store.add(window(3))
-    files = {path.parent.name: path.read_text().splitlines()[1:] for path in tmp_path.glob("date=*/site=*/*.csv")}
-    numbers = {site: [int(line.split(",")[4]) for line in lines] for site, lines in files.items()}
-    assert numbers == {"site=shop-1": [1, 3], "site=shop-2": [2]}
-
-
-def test_a_flush_that_fails_says_so_when_it_is_waited_for(tmp_path: Path) -> None:
-    """Whether by its end or by the beginning of the next: nothing is acknowledged before."""
-    for day, wait in enumerate((Store.finish_flush, Store.start_flush)):
-        with Store(tmp_path, "w1") as store:
-            store.add(window(1, start=START + timedelta(days=day)))
-            (tmp_path / f"date=2026-03-{28 + day}").write_text("in the way")
-            store.start_flush()
-            with pytest.raises(StoreFailed, match=f"date=2026-03-{28 + day}"):
-                wait(store)
-
-
 def test_killed_while_writing_the_file_is_whole_lines_after_repair(tmp_path: Path) -> None:
     """SIGKILL of a writer of small groups: after the next start every line is a row, and each number is there once."""
     code = f"""
