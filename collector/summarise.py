@@ -107,7 +107,8 @@ def step_for(frame: pd.DataFrame, span: Span | None = None, most: int = 60) -> i
         return HOUR_S
     least = (ends.max() - starts.min()) / 1e6 / most
     if len(windows):
-        least = max(least, float(np.median((windows["end"] - windows["start"]).dt.total_seconds())))
+        first, last = _microseconds(windows)  # without the span: its length is not that of a window
+        least = max(least, float(np.median(last - first)) / 1e6)
     return next((step for step in STEPS_S if step >= least), None)
 
 
