@@ -1,6 +1,7 @@
 """``facetally-edge``: arguments, log lines and exit codes, and nothing else."""
 
 import argparse
+import gc
 import json
 import logging
 import resource
@@ -108,6 +109,8 @@ def _run(chosen: argparse.Namespace) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     with pipeline(settings, stop, notifier.alive, sys.stdout if chosen.stdout else None) as wired:
+        gc.collect()
+        gc.freeze()  # modules and networks stay; the collection each minute need not look through them
         notifier.ready()
         log.info(line("started", site=settings.site, device=settings.device, source=settings.capture))
         try:

@@ -11,7 +11,8 @@ from contract.message import Clock as State
 
 TIME_ERROR = 5
 """What adjtimex(2) returns while the kernel's clock is not synchronised."""
-
+LIBC = ctypes.CDLL(None)
+"""Once: each one made is a class of its own, which only the garbage collector takes away again."""
 
 GRAIN = timedelta(milliseconds=10)
 """No window is stamped finer than this."""
@@ -81,8 +82,7 @@ def now() -> datetime:
 def is_synchronised() -> bool:
     """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2))."""
     buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
-    return state not in (TIME_ERROR, -1)
+    return LIBC.adjtimex(buffer) not in (TIME_ERROR, -1)
 
 
 def kernel_boot() -> str:

@@ -1,14 +1,17 @@
 """What the daemon notices of itself -> a health message once a minute."""
 
+import gc
 import resource
 import shutil
 import subprocess
 import time
-from collections import defaultdict, deque
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from contract.message import Clock, Health, Latency
 from edge.spool import Spool
 
 EVERY_S = 60.0
+MOST_TIMES = 4096
+"""Of each stage so many times are kept at most, the last ones."""
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 VCGENCMD = ("vcgencmd", "get_throttled")
 NOW = 0b1111
@@ -29,7 +34,7 @@ class Watch:
     """Times stages and counts frames; bounded, whatever the frame rate."""
 
     started: float = field(default_factory=time.monotonic)
-    _times: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=4096)))
+    _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     _frames: int = 0
     _since: float = field(default_factory=time.monotonic)
 
@@ -38,7 +43,10 @@ class Watch:
         """Note how long what is inside takes."""
         begin = time.perf_counter()
         yield
-        self._times[name].append((time.perf_counter() - begin) * 1000)
+        times = self._times[name]
+        times.append((time.perf_counter() - begin) * 1000)
+        if len(times) > MOST_TIMES:
+            del times[: MOST_TIMES // 2]
 
     def frame(self) -> None:
         """A frame has gone through."""
@@ -50,13 +58,16 @@ class Watch:
 
     def latency(self) -> dict[str, Latency]:
         """Stage -> median and 95th percentile since the last report, milliseconds a frame."""
-        percentiles = {name: np.percentile(list(times), [50, 95]) for name, times in self._times.items() if times}
+        percentiles = {name: np.percentile(times, [50, 95]) for name, times in self._times.items() if times}
         return {name: Latency(p50=round(float(a), 3), p95=round(float(b), 3)) for name, (a, b) in percentiles.items()}
 
     def report(
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
-        """The message of the time since the last one; the counts begin anew."""
+        """The message of the time since the last one; the counts begin anew, and what the process has left lying is
+        collected: by itself Python does that after hundreds of objects, which here are hours.
+        """
+        gc.collect()
         now, oldest = time.monotonic(), spool.oldest()
         health = Health(
             schema=2,
@@ -73,12 +84,18 @@ class Watch:
             temperature_c=temperature_c(),
             throttled=throttled(),
             clock=clock,
-            versions={"facetally": metadata.version("facetally"), "runtime": runtime},
+            versions={"facetally": version(), "runtime": runtime},
             written_mb=written_mb(),
         )
         self._frames, self._since = 0, now
         self._times.clear()
         return health
+
+
+@cache
+def version() -> str:
+    """Of this package, as installed when the process began."""
+    return metadata.version("facetally")
 
 
 def resident_mb() -> float:

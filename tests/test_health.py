@@ -1,5 +1,6 @@
-"""What a device says of its own heat and volts."""
+"""What a device says of itself: heat, volts, bytes; and that asking leaves nothing behind, for months."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.health import throttled, written_mb
+from edge.clock import is_synchronised
+from edge.health import MOST_TIMES, Watch, throttled, version, written_mb
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,27 @@ def test_what_is_written_to_disk_is_counted():
         file.flush()
         os.fsync(file.fileno())
     assert 4.0 <= written_mb() - before < 8.0
+
+
+@pytest.mark.parametrize("ask", [is_synchronised, version])
+def test_asking_leaves_nothing_to_the_collector(ask):
+    """Windows and health ask these again and again; cycles left behind by that would be memory that grows for hours."""
+    ask()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(200):
+            ask()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
+
+
+def test_times_of_stages_are_bounded():
+    """However many frames there are between two reports, the last ones count and the rest is let go."""
+    watch = Watch()
+    for _ in range(3 * MOST_TIMES):
+        with watch.stage("detect"):
+            pass
+    assert MOST_TIMES // 2 <= len(watch._times["detect"]) <= MOST_TIMES
+    assert list(watch.latency()) == ["detect"]

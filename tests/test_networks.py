@@ -1,5 +1,6 @@
 """The float networks: what they compute in, and that the quick normalisation is the known one."""
 
+import json
 import os
 
 import numpy as np
@@ -58,3 +59,23 @@ def test_a_network_learns_in_bfloat16():
     assert losses[-1] < losses[0]
     after = [keras.ops.convert_to_numpy(each) for each in model.trainable_variables]
     assert all(np.any(now != then) for now, then in zip(after, before, strict=True))
+
+
+def test_a_backbone_lends_its_weights_or_its_layers_alone(tmp_path):
+    """Both networks have the same shape; only one begins with what the backbone had learnt."""
+    from training.networks import transfer
+
+    layers = [
+        {"layer": "first", "op": "conv", "kernel": "(3, 3)", "stride": "(2, 2)", "groups": 1, "out": 4, "bias": False},
+        {"layer": "second", "op": "batchnorm", "eps": 1e-5},
+        {"layer": "third", "op": "max"},
+    ]
+    (tmp_path / "small.json").write_text(json.dumps({"layers": layers}))
+    learnt = np.random.default_rng(3).normal(size=(4, 1, 3, 3)).astype(np.float32)
+    parts = {f"second_{part}": np.full(4, 2.0, np.float32) for part in ("gamma", "beta", "moving_mean", "moving_var")}
+    np.savez(tmp_path / "small.npz", first_weight=learnt, **parts)
+    taught, bare = (transfer(16, 3, tmp_path / "small.npz", pretrained=each) for each in (True, False))
+    assert [each.shape for each in taught.weights] == [each.shape for each in bare.weights]
+    np.testing.assert_array_equal(taught.get_layer("first").get_weights()[0], learnt.transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(taught.get_layer("second").get_weights()[0], parts["second_gamma"])
+    assert not np.allclose(bare.get_layer("first").get_weights()[0], learnt.transpose(2, 3, 1, 0))

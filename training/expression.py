@@ -181,7 +181,8 @@ class ExpressionTask:
             return make(recipe.width, len(recipe.labels))
         if recipe.backbone is None:
             raise SettingsError("model.backbone: network 'transfer' needs the path of a backbone (NAME.npz)")
-        return networks.transfer(recipe.width, len(recipe.labels), Path(recipe.backbone))
+        backbone, labels = Path(recipe.backbone), len(recipe.labels)
+        return networks.transfer(recipe.width, labels, backbone, pretrained=recipe.pretrained)
 
     def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
         """The test part, the float model and, where a card is given, its int8 model -> ``run/report.html``."""

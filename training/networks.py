@@ -113,8 +113,9 @@ def plain(side: int, labels: int) -> keras.Model:
     return keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="plain")
 
 
-def transfer(side: int, labels: int, weights: Path) -> keras.Model:
-    """The face-recognition backbone of ``weights`` (``NAME.npz``, ``NAME.json`` beside it), pooled, with a new head.
+def transfer(side: int, labels: int, weights: Path, *, pretrained: bool = True) -> keras.Model:
+    """The face-recognition backbone of ``weights`` (``NAME.npz``, ``NAME.json`` beside it), pooled, with a new head;
+    not ``pretrained``, its layers alone, with random weights.
 
     Pixels (n, side, side, 1) in 0..255 -> logits (n, labels). Symmetric padding as in the backbone's own framework.
     """
@@ -131,7 +132,8 @@ def transfer(side: int, labels: int, weights: Path) -> keras.Model:
         made[spec["layer"]] = x
     x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
     model = keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="transfer")
-    _load(model, weights)
+    if pretrained:
+        _load(model, weights)
     return model
 
 

@@ -51,6 +51,8 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     labels: dict[str, dict[str, float]]
     network: Literal["cnn", "plain", "transfer"]
     backbone: str | None = None
+    pretrained: bool = True
+    """Whether the backbone's weights are taken, too, or its layers alone, to see what the weights are worth."""
     frozen_steps: Annotated[int, Meta(ge=0)] = 0
     """So many steps the head alone is trained, before the backbone, too."""
     patience: Annotated[int, Meta(ge=0)] = 0
