@@ -40,8 +40,8 @@ class Batches:
         photos = int(rng.binomial(recipe.batch, self._photo_share))
         fer_rows = _drawn(rng, recipe.batch - photos, self._chances[0])
         photo_rows = _drawn(rng, photos, self._chances[1])
-        pixels = [vary(rng, part.fer[row], recipe.width, 1.0) for row in fer_rows]
-        pixels += [vary(rng, part.photos[row], recipe.width, kept_share(recipe)) for row in photo_rows]
+        pixels = [vary(rng, part.fer[row], recipe.width, 1.0, recipe.vary) for row in fer_rows]
+        pixels += [vary(rng, part.photos[row], recipe.width, kept_share(recipe), recipe.vary) for row in photo_rows]
         return np.stack(pixels)[..., None], self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
 
 
@@ -59,20 +59,22 @@ def _drawn(rng: Generator, count: int, chances: NDArray[np.float64] | None) -> N
     return np.zeros(0, np.intp) if chances is None else rng.choice(len(chances), count, p=chances)
 
 
-def vary(rng: Generator, face: NDArray[np.uint8], side: int, share: float) -> NDArray[np.uint8]:
-    """A face (h, h) -> one of ``side`` as the device might have cut and seen it; ``share`` of it is the crop."""
-    scale = side / (len(face) * share) * np.exp(rng.normal(0, 0.08))
-    angle = rng.normal(0, 0.14)
+def vary(rng: Generator, face: NDArray[np.uint8], side: int, share: float, strength: float = 1.0) -> NDArray[np.uint8]:
+    """A face (h, h) -> one of ``side`` as the device might have cut and seen it; ``share`` of it is the crop, and
+    ``strength`` says how far, and how often, it differs.
+    """
+    scale = side / (len(face) * share) * np.exp(rng.normal(0, 0.08 * strength))
+    angle = rng.normal(0, 0.14 * strength)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     mirror = -1 if rng.random() < 0.5 else 1
     matrix = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
-    middle, shift = (len(face) - 1) / 2, rng.normal(0, 0.04, 2) * side
+    middle, shift = (len(face) - 1) / 2, rng.normal(0, 0.04 * strength, 2) * side
     move = (side - 1) / 2 + shift - matrix @ [middle, middle]
     cut = cv2.warpAffine(face, np.column_stack([matrix, move]), (side, side), borderMode=cv2.BORDER_REPLICATE)
-    if rng.random() < 0.2:
+    if rng.random() < 0.2 * strength:
         cut = _coarser(rng, cut)
-    cut = spoil(rng, cut, 0.6)
-    if rng.random() < 0.25:
+    cut = spoil(rng, cut, 0.6 * strength)
+    if rng.random() < 0.25 * strength:
         _cover(rng, cut)
     return cut
 

@@ -70,6 +70,9 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """FER+ votes, or FER2013's own label."""
     balance: Annotated[float, Meta(ge=0, le=1)] = 0.4
     """A label is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
+    vary: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """How far, and how often, the faces trained on are turned, moved, spoilt and covered: 1 as a camera in a shop might
+    see them, 0 mirrored at most."""
     min_face_px: Positive = 24
 
 
