@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from training.cover import cover
 from training.crowd import Crowds
 from training.light import spoil
-from training.scenes import Floats, Scene
+from training.scenes import Floats, Scene, turned
 
-SHARES = {"photo": 0.3, "street": 0.28, "labelled-still": 0.2, "labelled-video": 0.05, "negative": 0.17}
+SHARES = {"photo": 0.22, "street": 0.36, "labelled-still": 0.2, "labelled-video": 0.05, "negative": 0.17}
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
 SMALLEST, LARGEST = 9.0, 0.9
 """Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
@@ -36,6 +36,8 @@ class Collages:
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
         self._kinds = {kind: [scene for scene in scenes if scene.kind == kind] for kind in SHARES}
+        for kind in self._kinds.values():
+            kind += [scene for scene in kind if (turned(scene) & scene.sure).any()]  # these twice as often as others
         self._crowds = Crowds(scenes)
 
     def draw(self, rng: Generator, size: tuple[int, int]) -> Collage:

@@ -9,11 +9,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.cover import cover
-from training.scenes import Floats, Scene
+from training.scenes import Floats, Scene, turned
 
 Grey = NDArray[np.uint8]
 SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
 """How often a head comes from each kind of picture."""
+OFTEN = 3
+"""So many times as often as others comes a head that looks aside: they are few, and harder."""
 MOST = 60
 BEHIND = 0.15
 """Share of heads turned away: the hair from above the face is drawn over it."""
@@ -82,8 +84,9 @@ def _heads(scenes: Sequence[Scene], kind: str) -> list[Head]:
         Head(scene.pixels, box, points, kind != "photo")
         for scene in scenes
         if scene.kind == kind
-        for box, points, sure in zip(scene.boxes, scene.landmarks, scene.sure, strict=True)
+        for box, points, sure, aside in zip(scene.boxes, scene.landmarks, scene.sure, turned(scene), strict=True)
         if sure and min(box[2:]) >= 8
+        for _ in range(OFTEN if aside else 1)
     ]
 
 

@@ -16,6 +16,7 @@ from training.fer import Broken
 from training.loop import computed_in, schedule, train
 from training.networks import face_detector, restored, sized
 from training.recipe import DetectorRecipe
+from training.teacher import Teacher
 
 
 class FaceTask:
@@ -26,7 +27,8 @@ class FaceTask:
 
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """scenes.zip and its lists -> ``run/cache.npz``."""
-        scenes.prepare(data, run / "cache.npz")
+        teacher = Teacher(Path(self._recipe.teacher)) if self._recipe.teacher else None
+        scenes.prepare(data, run / "cache.npz", teacher)
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""

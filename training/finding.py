@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from edge.words import Face
 from training import score
 from training.cover import cover
-from training.scenes import Floats, Scene, chooses_threshold
+from training.scenes import Floats, Scene, chooses_threshold, turned
 
 Find = Callable[[NDArray[np.uint8]], Sequence[Face]]
 LOWEST = 0.02
 """Curves are drawn of faces found with at least this score."""
 SMALLEST = 20.0
 """Labels whose longer side is shorter, pixels of the stored picture, do not count unless it is said otherwise."""
-TURNED = 0.3
-"""A face is turned if its nose is further than this share of the distance between the eyes from the middle of them."""
 SEED = 0
 """The masks of the masked pictures are always the same."""
 
@@ -64,15 +62,6 @@ def masked(scenes: Sequence[Scene]) -> list[Scene]:
             cover(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
             made.append(replace(scene, pixels=pixels, sure=scene.sure & known))
     return made
-
-
-def turned(scene: Scene) -> NDArray[np.bool_]:
-    """Which faces (n,) of a scene look aside, by their landmarks; none whose landmarks are not known."""
-    points = scene.landmarks.reshape(-1, 5, 2)
-    apart = points[:, 1] - points[:, 0]
-    length = np.maximum(np.hypot(*apart.T), 1e-6)
-    beside = ((points[:, 2] - points[:, :2].mean(1)) * apart).sum(1) / length
-    return np.asarray(np.abs(beside) > TURNED * length)
 
 
 def profiles(scenes: Sequence[Scene]) -> list[Scene]:

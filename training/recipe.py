@@ -40,6 +40,10 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_only=True):
     """A face detector from scenes with boxes."""
 
+    teacher: str | None = None
+    """A YuNet file: when data is prepared it looks for faces on what nobody drew boxes on, in several sizes; otherwise
+    its one look in faces.csv counts."""
+
 
 class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw_only=True):
     """An expression classifier from FER2013 with FER+ votes and from photographs.

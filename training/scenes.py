@@ -12,13 +12,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from training.teacher import DOUBTFUL, FACE, Teacher
+
 LONGEST = 640
 """Pictures are cached at most this long, pixels."""
 POSITIVE_SCORE = 0.8
 """Teacher boxes at or above are faces; below, the teacher is not sure and the loss ignores the place."""
+TURNED = 0.3
+"""A face is turned if its nose is further than this share of the distance between the eyes from the middle of them."""
 LANDMARKS = ["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"]
 VALIDATION = Path(__file__).parent / "validation.txt"
+SIDES = ["x", "y", "w", "h"]
 Floats = NDArray[np.float32]
+Found = tuple[Floats, Floats, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +65,35 @@ def validation_list() -> frozenset[str]:
     return frozenset(VALIDATION.read_text().split())
 
 
-def prepare(data: Path, cache: Path) -> None:
-    """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes."""
+def prepare(data: Path, cache: Path, teacher: Teacher | None = None) -> None:
+    """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes.
+
+    A ``teacher`` looks again at what is trained on, shelves apart, and its faces stand for the teacher's of faces.csv.
+    """
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
-    faces = dict(iter(pd.read_csv(data / "faces.csv").groupby("image", sort=False)))
-    pictures, boxes, landmarks, sure, owner = [], [], [], [], []
+    table, held_back = pd.read_csv(data / "faces.csv"), validation_list()
+    faces = dict(iter(table.groupby("image", sort=False)))
+    pictures, found, owner = [], [], []
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for index, row in enumerate(tqdm(images.itertuples(), total=len(images), desc="pictures")):
-            grey = cv2.imdecode(np.frombuffer(archive.read(row.image), np.uint8), cv2.IMREAD_GRAYSCALE)
+            content = np.frombuffer(archive.read(row.image), np.uint8)
+            grey = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
             scale = min(1.0, LONGEST / max(grey.shape))
             if scale < 1:
                 grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             pictures.append(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
-            if row.image in faces:
-                of_picture = _faces(faces[row.image])
-                boxes.append(of_picture[0] * scale)
-                landmarks.append(of_picture[1] * scale)
-                sure.append(of_picture[2])
-                owner += [index] * len(of_picture[2])
+            rows = faces.get(row.image, table[:0])
+            taught = _listed(rows)
+            if teacher and row.kind != "negative" and not is_validation(row.image, held_back):
+                boxes, landmarks, scores = teacher.faces(cv2.imdecode(content, cv2.IMREAD_COLOR))
+                seen = scores >= DOUBTFUL
+                taught = boxes[seen], landmarks[seen], scores[seen] >= FACE
+            human = rows.loc[rows.source == "human", SIDES].to_numpy(np.float32)
+            boxes, landmarks, sure = _agreed(human, *taught) if len(human) else taught
+            found.append((boxes * scale, landmarks * scale, sure))
+            owner += [index] * len(sure)
     cache.parent.mkdir(parents=True, exist_ok=True)
+    boxes, landmarks, sure = map(np.concatenate, zip(*found, strict=True))
     np.savez(
         cache,
         names=images.image.to_numpy(str),
@@ -85,32 +101,38 @@ def prepare(data: Path, cache: Path) -> None:
         expressions=images.expression.to_numpy(str),
         jpeg=np.concatenate(pictures),
         ends=np.cumsum([len(picture) for picture in pictures]),
-        boxes=np.concatenate(boxes).astype(np.float32),
-        landmarks=np.concatenate(landmarks).astype(np.float32),
-        sure=np.concatenate(sure),
+        boxes=boxes.astype(np.float32),
+        landmarks=landmarks.astype(np.float32),
+        sure=sure,
         owner=np.array(owner),
     )
 
 
-def _faces(rows: pd.DataFrame) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Rows of one picture -> boxes, landmarks, sure. Where people drew boxes theirs count, with the landmarks of the
-    teacher's box whose centre lies inside; a teacher's box that no human box explains is not sure.
+def _listed(rows: pd.DataFrame) -> Found:
+    """The teacher's rows of one picture in faces.csv -> boxes (n, 4), landmarks (n, 10), sure (n,)."""
+    mine = rows[rows.source != "human"]
+    points = mine[[f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]]
+    return (
+        mine[SIDES].to_numpy(np.float32),
+        points.to_numpy(np.float32),
+        (mine.score >= POSITIVE_SCORE).to_numpy(),
+    )
+
+
+def _agreed(human: Floats, box: Floats, points: Floats, _: NDArray[np.bool_]) -> Found:
+    """Boxes people drew (m, 4), a teacher's faces -> theirs, with the landmarks of the teacher's box whose centre lies
+    inside; a teacher's box that no human box explains is not sure.
     """
-    box = rows[["x", "y", "w", "h"]].to_numpy(np.float32)
-    points = rows[[f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]].to_numpy(np.float32)
-    human = (rows.source == "human").to_numpy()
-    if not human.any():
-        return box, points, (rows.score >= POSITIVE_SCORE).to_numpy()
     centre = box[:, :2] + box[:, 2:] / 2
     explained = np.zeros(len(box), bool)
-    for at in np.flatnonzero(human):
-        x, y, w, h = box[at]
-        inside = (np.abs(centre - [x + w / 2, y + h / 2]) < [w / 2, h / 2]).all(1) & ~human
+    known = np.full((len(human), 10), np.nan, np.float32)
+    for at, (x, y, w, h) in enumerate(human):
+        inside = (np.abs(centre - [x + w / 2, y + h / 2]) < [w / 2, h / 2]).all(1)
         explained |= inside
         if inside.sum() == 1:
-            points[at] = points[np.flatnonzero(inside)[0]]
-    keep = human | ~explained
-    return box[keep], points[keep], human[keep]
+            known[at] = points[inside][0]
+    sure = np.arange(len(human) + int((~explained).sum())) < len(human)
+    return np.concatenate([human, box[~explained]]), np.concatenate([known, points[~explained]]), sure
 
 
 def read(cache: Path) -> Iterator[Scene]:
@@ -140,3 +162,12 @@ def split(scenes: Sequence[Scene]) -> tuple[list[Scene], list[Scene]]:
         [scene for scene, out in zip(scenes, held, strict=True) if not out],
         [scene for scene, out in zip(scenes, held, strict=True) if out],
     )
+
+
+def turned(scene: Scene) -> NDArray[np.bool_]:
+    """Which faces (n,) of a scene look aside, by their landmarks; none whose landmarks are not known."""
+    points = scene.landmarks.reshape(-1, 5, 2)
+    apart = points[:, 1] - points[:, 0]
+    length = np.maximum(np.hypot(*apart.T), 1e-6)
+    beside = ((points[:, 2] - points[:, :2].mean(1)) * apart).sum(1) / length
+    return np.asarray(np.abs(beside) > TURNED * length)
