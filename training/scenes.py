@@ -83,13 +83,14 @@ def prepare(data: Path, cache: Path, teacher: Teacher | None = None) -> None:
                 grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             pictures.append(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
             rows = faces.get(row.image, table[:0])
-            taught = _listed(rows)
+            boxes, landmarks, sure = _listed(rows)
+            besides = np.ones(len(sure), bool)
             if teacher and row.kind != "negative" and not is_validation(row.image, held_back):
-                boxes, landmarks, scores = teacher.faces(cv2.imdecode(content, cv2.IMREAD_COLOR))
-                seen = scores >= DOUBTFUL
-                taught = boxes[seen], landmarks[seen], scores[seen] >= FACE
+                boxes, landmarks, sure = _seen(teacher, cv2.imdecode(content, cv2.IMREAD_COLOR))
+                besides = sure
             human = rows.loc[rows.source == "human", SIDES].to_numpy(np.float32)
-            boxes, landmarks, sure = _agreed(human, *taught) if len(human) else taught
+            if len(human):
+                boxes, landmarks, sure = _agreed(human, boxes, landmarks, besides)
             found.append((boxes * scale, landmarks * scale, sure))
             owner += [index] * len(sure)
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -119,9 +120,16 @@ def _listed(rows: pd.DataFrame) -> Found:
     )
 
 
-def _agreed(human: Floats, box: Floats, points: Floats, _: NDArray[np.bool_]) -> Found:
+def _seen(teacher: Teacher, picture: NDArray[np.uint8]) -> Found:
+    """What a teacher sees in a picture (h, w, 3): faces, and what only may be one."""
+    boxes, landmarks, scores = teacher.faces(picture)
+    seen = scores >= DOUBTFUL
+    return boxes[seen], landmarks[seen], scores[seen] >= FACE
+
+
+def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool_]) -> Found:
     """Boxes people drew (m, 4), a teacher's faces -> theirs, with the landmarks of the teacher's box whose centre lies
-    inside; a teacher's box that no human box explains is not sure.
+    inside; of the teacher's boxes that no human box explains those that are kept ``besides`` are not sure.
     """
     centre = box[:, :2] + box[:, 2:] / 2
     explained = np.zeros(len(box), bool)
@@ -131,8 +139,9 @@ def _agreed(human: Floats, box: Floats, points: Floats, _: NDArray[np.bool_]) ->
         explained |= inside
         if inside.sum() == 1:
             known[at] = points[inside][0]
-    sure = np.arange(len(human) + int((~explained).sum())) < len(human)
-    return np.concatenate([human, box[~explained]]), np.concatenate([known, points[~explained]]), sure
+    more = besides & ~explained
+    sure = np.arange(len(human) + int(more.sum())) < len(human)
+    return np.concatenate([human, box[more]]), np.concatenate([known, points[more]]), sure
 
 
 def read(cache: Path) -> Iterator[Scene]:
