@@ -16,6 +16,13 @@ def main(arguments: list[str] | None = None) -> int:
     quantise.add_argument("run", type=Path, help="folder of a training run")
     quantise.add_argument("--out", type=Path, required=True, help="folder for NAME.tflite and NAME.json")
     quantise.add_argument("--size", type=_size, metavar="WxH", help="a detector's input, if not the recipe's: 320x240")
+    quantise.add_argument(
+        "--threshold",
+        type=_score,
+        default=0.0,
+        metavar="SCORE",
+        help="a detector's threshold, at least; otherwise as shelves have it",
+    )
     verify = commands.add_parser("verify", help="measure a bundle anew, through the code that runs on the device")
     verify.add_argument("card", type=Path, help="a bundle's card, NAME.json")
     verify.add_argument("--run", type=Path, required=True, help="folder of the training run with the data held back")
@@ -26,13 +33,22 @@ def main(arguments: list[str] | None = None) -> int:
         from convert import verify as verifying  # noqa: PLC0415
 
         if chosen.command == "quantise":
-            print(bundle.figures_table(bundle.make(bundle.open_run(chosen.run, chosen.size), chosen.out)))
+            run = bundle.open_run(chosen.run, chosen.size, chosen.threshold)
+            print(bundle.figures_table(bundle.make(run, chosen.out)))
         else:
             print(verifying.verify(bundle.open_run(chosen.run), chosen.card))
     except FacetallyError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _score(text: str) -> float:
+    """A number from 0 to 1."""
+    score = float(text)
+    if not 0 <= score <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 1")
+    return score
 
 
 def _size(text: str) -> tuple[int, int]:

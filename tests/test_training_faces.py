@@ -98,10 +98,13 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
     assert (folder / "report.png").stat().st_size > 1000
     assert (folder / "worst.png").stat().st_size > 1000
     run("convert", "quantise", folder, "--out", tmp_path)
-    run("convert", "quantise", folder, "--out", tmp_path, "--size", "320x240")
+    run("convert", "quantise", folder, "--out", tmp_path, "--size", "320x240", "--threshold", "0.995")
     run("convert", "verify", tmp_path / "face-320x240.json", "--run", folder)
     square, wide = (bundle.load(tmp_path / name, DetectorCard) for name in ("face.json", "face-320x240.json"))
     assert (wide.card.input.width, wide.card.input.height) == (320, 240)
+    assert wide.card.threshold == 0.995  # more than any that shelves ask for
+    assert "set higher by hand" in wide.card.notes
+    assert square.card.threshold < 0.995
     assert "FLOAT" not in " ".join(square.card.operators)
     picture = np.full((1, 320, 320, 1), 90, np.uint8)
     picture[0, 60:180, 80:200, 0] = 200
@@ -120,6 +123,24 @@ def test_a_size_that_is_none_is_named(trained, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "'320x' is not WIDTHxHEIGHT" in done.stderr
+
+
+def test_a_threshold_that_is_none_is_named(trained, tmp_path):
+    """Exit code 2 and what is wanted."""
+    command = [
+        sys.executable,
+        "-m",
+        "convert",
+        "quantise",
+        str(trained[0]),
+        "--out",
+        str(tmp_path),
+        "--threshold",
+        "61",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "'61' is not from 0 to 1" in done.stderr
 
 
 def test_a_batch_depends_on_its_step_alone(scenes):

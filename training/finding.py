@@ -74,6 +74,11 @@ def shelves(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
     return [scene for scene in scenes if scene.kind == "negative" and chooses_threshold(scene.name) == choose]
 
 
+def mirrored(scene: Scene) -> Scene:
+    """A scene without faces, left and right exchanged."""
+    return replace(scene, pixels=np.ascontiguousarray(scene.pixels[:, ::-1]))
+
+
 def scores(shown: Sequence[Shown]) -> Floats:
     """The scores of all faces found, best first."""
     return np.sort(np.array([face.score for each in shown for face in each.found], np.float32))[::-1]
