@@ -41,9 +41,9 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
     stop.wait()
+    server.task_dispatcher.shutdown()  # first: an answer under way needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
     thread.join()
-    server.task_dispatcher.shutdown()
 
 
 def is_here(host: str) -> bool:
