@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from contract.errors import SettingsError
-from training.teacher import FACE, Teacher, _joined
+from training.teacher import Teacher, _joined
 
 DATA = os.environ.get("FACETALLY_DATA")
 
@@ -54,13 +54,15 @@ def test_the_teacher_finds_a_face_and_its_mirror_image(portrait):
     """Eyes, nose and mouth too; in the mirror the right eye is the one that was left."""
     teacher = Teacher(next(Path(DATA).glob("peers/yunet*.onnx")))
     picture = cv2.imread(str(portrait))
-    boxes, landmarks, scores = teacher.faces(picture)
+    boxes, landmarks, sure = teacher.faces(picture)
     there, points, again = teacher.faces(np.ascontiguousarray(picture[:, ::-1]))
-    assert (scores >= FACE).sum() == 1 == (again >= FACE).sum()
+    assert sure.sum() == 1 == again.sum()
     x, y, w, h = boxes[0]
     assert x < 224 < x + w
     assert y < 115 < y + h
     assert there[0].tolist() == pytest.approx([512 - x - w, y, w, h], abs=1)
+    (right, _), (left, _) = landmarks[0].reshape(5, 2)[:2]
+    assert right + w / 4 < left  # not exchanged, nor both in the middle
     mirrored = landmarks[0].reshape(5, 2)[[1, 0, 2, 4, 3]]
     mirrored[:, 0] = 512 - mirrored[:, 0]
     assert np.abs(points[0].reshape(5, 2) - mirrored).max() < 1
@@ -68,10 +70,9 @@ def test_the_teacher_finds_a_face_and_its_mirror_image(portrait):
 
 @pytest.mark.skipif(not DATA, reason="FACETALLY_DATA is not set: the teacher's file is there")
 def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
-    """A photograph gets the teacher's faces for those listed, a still keeps what people drew and gets landmarks, a
+    """A street scene gets the teacher's faces for those listed, a still keeps what people drew and gets landmarks, a
     shelf has none, and what is held back stays as it was listed.
     """
-    pytest.importorskip("tqdm", reason="tqdm is not installed (make train-setup)")
     from training import scenes
 
     picture = cv2.imencode(".jpg", cv2.imread(str(portrait)))[1].tobytes()
@@ -90,7 +91,7 @@ def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
     table.loc[table.source == "human", points] = np.nan
     table.to_csv(tmp_path / "faces.csv")
 
-    scenes.prepare(tmp_path, tmp_path / "cache.npz", Teacher(next(Path(DATA).glob("peers/yunet*.onnx"))))
+    scenes.prepare(tmp_path, tmp_path / "cache.npz", Teacher(next(Path(DATA).glob("peers/yunet*.onnx"))).faces)
     of = {scene.name: scene for scene in scenes.read(tmp_path / "cache.npz")}
     assert of[held].boxes.tolist() == [[400, 400, 50, 50]]
     assert of[seen].sure.sum() == 1

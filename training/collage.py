@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.cover import cover
 from training.crowd import Crowds
 from training.light import spoil
-from training.scenes import Floats, Scene, turned
+from training.scenes import MIRRORED, Floats, Scene, turned
 
 SHARES = {"photo": 0.22, "street": 0.36, "labelled-still": 0.2, "labelled-video": 0.05, "negative": 0.17}
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
@@ -153,7 +153,7 @@ def _moved(scene: Scene, matrix: NDArray[np.float64], flip: bool) -> tuple[Float
     sides = scene.boxes[:, 2:] * np.hypot(linear[0], linear[1])
     points = scene.landmarks.reshape(-1, 5, 2) @ linear.T + shift
     if flip:
-        points = points[:, [1, 0, 2, 4, 3]]
+        points = points[:, MIRRORED]
     boxes = np.concatenate([centre - sides / 2, sides], 1)
     return boxes.astype(np.float32), points.reshape(-1, 10).astype(np.float32)
 

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.cover import cover
-from training.scenes import Floats, Scene, turned
+from training.scenes import MIRRORED, Floats, Scene, turned
 
 Grey = NDArray[np.uint8]
 SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
@@ -138,7 +138,7 @@ def _cut(head: Head, wanted: float, flip: bool) -> tuple[Grey, Floats, Floats]:
         patch = np.ascontiguousarray(patch[:, ::-1])
         box[0] = size[0] - box[0] - box[2]
         points[:, 0] = size[0] - points[:, 0]
-        points = points[[1, 0, 2, 4, 3]]
+        points = points[MIRRORED]
     return patch, box.astype(np.float32), points.reshape(10).astype(np.float32)
 
 

@@ -27,7 +27,7 @@ class FaceTask:
 
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """scenes.zip and its lists -> ``run/cache.npz``."""
-        teacher = Teacher(Path(self._recipe.teacher)) if self._recipe.teacher else None
+        teacher = Teacher(Path(self._recipe.teacher)).faces if self._recipe.teacher else None
         scenes.prepare(data, run / "cache.npz", teacher)
 
     def train(self, run: Path) -> None:

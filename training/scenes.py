@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.teacher import DOUBTFUL, FACE, Teacher
-
 LONGEST = 640
 """Pictures are cached at most this long, pixels."""
 POSITIVE_SCORE = 0.8
@@ -21,10 +19,15 @@ POSITIVE_SCORE = 0.8
 TURNED = 0.3
 """A face is turned if its nose is further than this share of the distance between the eyes from the middle of them."""
 LANDMARKS = ["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"]
+MIRRORED = [1, 0, 2, 4, 3]
+"""Which landmark of a face stands for each in its mirror image: the right eye is the one that was left."""
+BOX = ["x", "y", "w", "h"]
 VALIDATION = Path(__file__).parent / "validation.txt"
-SIDES = ["x", "y", "w", "h"]
 Floats = NDArray[np.float32]
 Found = tuple[Floats, Floats, NDArray[np.bool_]]
+"""Boxes (n, 4), landmarks (n, 10), sure (n,) of one picture, as in `Scene`."""
+Look = Callable[[NDArray[np.uint8]], Found]
+"""A picture (h, w, 3) in colour -> what is found in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def validation_list() -> frozenset[str]:
     return frozenset(VALIDATION.read_text().split())
 
 
-def prepare(data: Path, cache: Path, teacher: Teacher | None = None) -> None:
+def prepare(data: Path, cache: Path, teacher: Look | None = None) -> None:
     """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes.
 
     A ``teacher`` looks again at what is trained on, shelves apart, and its faces stand for the teacher's of faces.csv.
@@ -86,9 +89,9 @@ def prepare(data: Path, cache: Path, teacher: Teacher | None = None) -> None:
             boxes, landmarks, sure = _listed(rows)
             besides = np.ones(len(sure), bool)
             if teacher and row.kind != "negative" and not is_validation(row.image, held_back):
-                boxes, landmarks, sure = _seen(teacher, cv2.imdecode(content, cv2.IMREAD_COLOR))
+                boxes, landmarks, sure = teacher(cv2.imdecode(content, cv2.IMREAD_COLOR))
                 besides = sure
-            human = rows.loc[rows.source == "human", SIDES].to_numpy(np.float32)
+            human = rows.loc[rows.source == "human", BOX].to_numpy(np.float32)
             if len(human):
                 boxes, landmarks, sure = _agreed(human, boxes, landmarks, besides)
             found.append((boxes * scale, landmarks * scale, sure))
@@ -110,21 +113,14 @@ def prepare(data: Path, cache: Path, teacher: Teacher | None = None) -> None:
 
 
 def _listed(rows: pd.DataFrame) -> Found:
-    """The teacher's rows of one picture in faces.csv -> boxes (n, 4), landmarks (n, 10), sure (n,)."""
+    """The teacher's among one picture's rows of faces.csv."""
     mine = rows[rows.source != "human"]
     points = mine[[f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]]
     return (
-        mine[SIDES].to_numpy(np.float32),
+        mine[BOX].to_numpy(np.float32),
         points.to_numpy(np.float32),
         (mine.score >= POSITIVE_SCORE).to_numpy(),
     )
-
-
-def _seen(teacher: Teacher, picture: NDArray[np.uint8]) -> Found:
-    """What a teacher sees in a picture (h, w, 3): faces, and what only may be one."""
-    boxes, landmarks, scores = teacher.faces(picture)
-    seen = scores >= DOUBTFUL
-    return boxes[seen], landmarks[seen], scores[seen] >= FACE
 
 
 def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool_]) -> Found:
@@ -140,7 +136,7 @@ def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool
         if inside.sum() == 1:
             known[at] = points[inside][0]
     more = besides & ~explained
-    sure = np.arange(len(human) + int(more.sum())) < len(human)
+    sure = np.repeat([True, False], [len(human), more.sum()])
     return np.concatenate([human, box[more]]), np.concatenate([known, points[more]]), sure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import SettingsError
+from training.scenes import MIRRORED, Floats, Found
 
 LONG_SIDES = (400, 640, 960)
 """A picture is shown in these sizes, pixels, but no more than twice its own, each time with its mirror image."""
@@ -16,11 +17,8 @@ SAME = 0.4
 """Boxes of two looks that overlap (intersection over union) by so much are one face."""
 FACE, DOUBTFUL = 0.45, 0.1
 """Mean scores from which a box is a face, or may be one. On the labelled stills that are trained on (335 faces of 16
-pixels and more), faces are 86 % of those people drew, and 95 % of them are right; 4.5 % have not even a doubtful box.
-By one look alone (``faces.csv``: 0.8 and 0.5) these are 69, 99 and 14 %, and it is turned faces that are missing."""
-_SWAPPED = [1, 0, 2, 4, 3]
-"""The landmarks' order in a mirror image."""
-Floats = NDArray[np.float32]
+pixels and more), faces are 85 % of those people drew, and 96 % of them are right; 4.5 % have not even a doubtful box.
+By one look alone (``faces.csv``: 0.8 and 0.5) these are 69, 99 and 14 %."""
 
 
 class Teacher:
@@ -29,19 +27,21 @@ class Teacher:
     """
 
     def __init__(self, model: Path) -> None:
-        """A file that `cv2.FaceDetectorYN` takes; SettingsError if it takes it not."""
+        """A file that `cv2.FaceDetectorYN` takes; SettingsError if it does not take it."""
         try:
             self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), LOWEST, 0.3, 500)
         except cv2.error as error:
             raise SettingsError(f"model.teacher: {model}: no detector that OpenCV reads: {error.err}") from error
 
-    def faces(self, picture: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
-        """A picture (h, w, 3) -> boxes (n, 4) left, top, width, height; landmarks (n, 10); scores (n,), the mean over
-        all looks, 0 for one that did not see the face. Pixels of the picture.
+    def faces(self, picture: NDArray[np.uint8]) -> Found:
+        """A picture (h, w, 3) -> boxes (n, 4) left, top, width, height; landmarks (n, 10), both in its pixels; ``sure``
+        (n,), false where a box only may be a face.
         """
         sides = sorted({min(side, 2 * max(picture.shape[:2])) for side in LONG_SIDES})
         looks = [self._look(picture, side, flip) for side in sides for flip in (False, True)]
-        return _joined(looks)
+        boxes, landmarks, scores = _joined(looks)
+        seen = scores >= DOUBTFUL
+        return boxes[seen], landmarks[seen], scores[seen] >= FACE
 
     def _look(self, picture: NDArray[np.uint8], long_side: int, flip: bool) -> Floats:
         """Rows (n, 15) of box, landmarks and score, in pixels of the picture."""
@@ -55,7 +55,7 @@ class Teacher:
             return np.zeros((0, 15), np.float32)
         if flip:
             found[:, 0] = width - found[:, 0] - found[:, 2]
-            points = found[:, 4:14].reshape(-1, 5, 2)[:, _SWAPPED]
+            points = found[:, 4:14].reshape(-1, 5, 2)[:, MIRRORED]
             points[..., 0] = width - points[..., 0]
             found[:, 4:14] = points.reshape(-1, 10)
         found[:, :14] /= scale
@@ -63,7 +63,9 @@ class Teacher:
 
 
 def _joined(looks: list[Floats]) -> tuple[Floats, Floats, Floats]:
-    """Rows of each look -> boxes, landmarks and mean scores of the faces; places are means by score squared."""
+    """Rows of each look -> boxes, landmarks and scores of the faces: places are means weighted by score squared, a
+    score is the mean over all looks, 0 for one that did not see the face.
+    """
     rows = np.concatenate(looks)
     look = np.repeat(np.arange(len(looks)), [len(each) for each in looks])
     order = np.argsort(-rows[:, 14], kind="stable")
