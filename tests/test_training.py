@@ -220,7 +220,11 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
 
 
 def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
-    """Half of the targets, or as much as the recipe says, are the mean answer of the teachers."""
+    """As much of the targets as the recipe says is the mean answer of the teachers; photographs have a share of their own,
+    none if nothing is said.
+    """
+    import msgspec
+
     from contract.settings import read_toml
     from training.expression import taught
     from training.faces import Faces
@@ -232,7 +236,11 @@ def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
     part = Faces.of(trained / "cache.npz", recipe, "train")
     mixed = taught(part, recipe)
     np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
-    assert 0.01 < np.abs(mixed - part.targets).max() <= 0.25 + 1e-6
+    moved, last = np.abs(mixed - part.targets), len(part.fer)
+    assert len(part.photos) and 0.01 < moved[:last].max() <= 0.25 + 1e-6 and not moved[last:].any()
+    alike = taught(part, msgspec.structs.replace(recipe, photo_teacher_share=0.5)) - part.targets
+    assert 0.01 < np.abs(alike[last:]).max() <= 0.5 + 1e-6
+    np.testing.assert_allclose(alike[:last], mixed[:last] - part.targets[:last], atol=1e-6)
 
 
 def test_folds_of_photographs_cover_them_all_once(trained):

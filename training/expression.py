@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import keras
+import msgspec
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -192,26 +193,27 @@ class ExpressionTask:
 
 
 def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
-    """The targets (n + m, labels) of a part, those of FER2013's faces mixed with the mean answer of the recipe's
-    teachers to each face and its mirror image; rows of zeros stay so, and photographs keep their labels.
+    """The targets (n + m, labels) of a part, mixed with the mean answer of the recipe's teachers to each face and its
+    mirror image; rows of zeros stay so.
     """
     if not recipe.teachers:
         return part.targets
-    given = part.fer_targets
-    answers = np.mean([_answers(Path(teacher), part.fer, tuple(recipe.labels)) for teacher in recipe.teachers], axis=0)
-    mixed = (1 - recipe.teacher_share) * given + recipe.teacher_share * answers
-    of_fer = np.where(given.sum(1, keepdims=True) > 0, mixed, 0).astype(np.float32)
-    return np.concatenate([of_fer, part.photo_targets])
+    share = np.full((len(part.targets), 1), recipe.teacher_share, np.float32)
+    share[len(part.fer) :] = recipe.photo_teacher_share
+    answers = np.mean([_answers(Path(teacher), part, recipe) for teacher in recipe.teachers], axis=0)
+    known = part.targets.sum(1, keepdims=True) > 0
+    return np.where(known, (1 - share) * part.targets + share * answers, 0).astype(np.float32)
 
 
-def _answers(teacher: Path, fer: NDArray[np.uint8], labels: tuple[str, ...]) -> Floats:
-    """A run's folder or a bundle's card, faces (n, 48, 48) -> its probabilities (n, labels), the mean of both mirror
-    images; SettingsError if a card has other labels.
+def _answers(teacher: Path, part: Faces, recipe: ClassifierRecipe) -> Floats:
+    """A run's folder or a bundle's card -> its probabilities (n + m, labels) for FER2013's faces and photographs', the
+    mean of both mirror images; SettingsError if a card has other labels.
     """
     if teacher.suffix == ".json":
         classifier = Classifier(bundle.load(teacher, ClassifierCard))
-        if classifier.card.labels != labels:
-            raise SettingsError(f"model.teachers: {teacher} has the labels {classifier.card.labels}, not {labels}")
+        if classifier.card.labels != tuple(recipe.labels):
+            given, wanted = classifier.card.labels, tuple(recipe.labels)
+            raise SettingsError(f"model.teachers: {teacher} has the labels {given}, not {wanted}")
         side, probabilities = classifier.card.input.width, classifier.probabilities
     else:
         model = networks.restored(teacher / "model.keras")
@@ -220,5 +222,5 @@ def _answers(teacher: Path, fer: NDArray[np.uint8], labels: tuple[str, ...]) -> 
         def probabilities(crops: NDArray[np.uint8]) -> Floats:
             return naming.softmax(naming.logits(model, crops))
 
-    crops = faces.plain(fer, side, 1.0)
+    crops = np.concatenate(part.crops(msgspec.structs.replace(recipe, width=side, height=side)))
     return np.mean([naming.in_parts(probabilities, view) for view in (crops, crops[:, :, ::-1])], axis=0)

@@ -62,9 +62,12 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     patience: Annotated[int, Meta(ge=0)] = 0
     """Stop after so many verdicts (every 200 steps, on the part ``tune``) without a better one; 0: never."""
     teachers: tuple[str, ...] = ()
-    """Runs of trained models, or cards of bundles, with the same labels, whose mean answer is mixed into the targets of
-    FER2013's faces (Hinton et al. 2015)."""
+    """Runs of trained models, or cards of bundles, with the same labels, whose mean answer is mixed into the targets
+    (Hinton et al. 2015)."""
     teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """How much of the targets of FER2013's faces the teachers' answer is, and ``photo_teacher_share`` of photographs',
+    whose one label each may be wrong; a teacher that was trained on a photograph has learnt its label, too."""
+    photo_teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
     margin: float
     align: Literal["none", "eyes"] = "none"
     photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
