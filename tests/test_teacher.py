@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from contract.errors import SettingsError
+from training import scenes
 from training.teacher import Teacher, _joined
 
 DATA = os.environ.get("FACETALLY_DATA")
@@ -41,6 +42,18 @@ def test_nothing_seen_is_no_face():
     assert (boxes.shape, landmarks.shape, scores.shape) == ((0, 4), (0, 10), (0,))
 
 
+def test_boxes_people_drew_become_the_teachers():
+    """The teacher's box of the same face, once; a head that it did not find keeps its middle and gets three quarters of
+    its sides; a box that is far smaller is another's.
+    """
+    human = np.array([[10, 10, 40, 60], [40, 10, 40, 60], [200, 100, 40, 60], [300, 0, 100, 100]], np.float32)
+    teacher = np.array([[16, 20, 28, 44], [340, 40, 20, 20]], np.float32)
+    made = scenes.tight(human, teacher)
+    assert made.tolist() == [[16, 20, 28, 44], [45, 17.5, 30, 45], [205, 107.5, 30, 45], [312.5, 12.5, 75, 75]]
+    assert scenes.tight(human, teacher[:0])[0].tolist() == [15, 17.5, 30, 45]
+    assert human[0].tolist() == [10, 10, 40, 60]
+
+
 def test_a_file_that_is_no_detector_is_named(tmp_path):
     """The key of the recipe and the file are in the message."""
     broken = tmp_path / "broken.onnx"
@@ -70,15 +83,15 @@ def test_the_teacher_finds_a_face_and_its_mirror_image(portrait):
 
 @pytest.mark.skipif(not DATA, reason="FACETALLY_DATA is not set: the teacher's file is there")
 def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
-    """A street scene gets the teacher's faces for those listed, a still keeps what people drew and gets landmarks, a
-    shelf has none, and what is held back stays as it was listed.
+    """A street scene gets the teacher's faces for those listed, the head people drew on a still gets the teacher's
+    box and landmarks, a shelf has none, and what is held back stays as it was listed.
     """
-    from training import scenes
-
     picture = cv2.imencode(".jpg", cv2.imread(str(portrait)))[1].tobytes()
     held = next(f"street/{at}.jpg" for at in range(100) if scenes.is_validation(f"street/{at}.jpg", frozenset()))
     seen = next(f"street/{at}.jpg" for at in range(100) if not scenes.is_validation(f"street/{at}.jpg", frozenset()))
+    drawn = min(scenes.validation_list())
     kinds = {held: "street", seen: "street", "labelled/x.jpg": "labelled-still", "shelves/x.jpg": "negative"}
+    kinds[drawn] = "labelled-still"
     points = [f"{name}_{axis}" for name in scenes.LANDMARKS for axis in "xy"]
     with zipfile.ZipFile(tmp_path / "scenes.zip", "w") as archive:
         for name in kinds:
@@ -86,6 +99,7 @@ def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
     pd.DataFrame({"image": list(kinds), "kind": list(kinds.values()), "expression": ""}).to_csv(tmp_path / "images.csv")
     listed = [(held, 400, 400, 50, 50, 0.9, "yunet"), (seen, 400, 400, 50, 50, 0.9, "yunet")]
     listed.append(("labelled/x.jpg", 160, 30, 130, 180, 1.0, "human"))
+    listed.append((drawn, 160, 30, 130, 180, 1.0, "human"))
     table = pd.DataFrame(listed, columns=["image", "x", "y", "w", "h", "score", "source"])
     table[points] = table.x.to_numpy()[:, None] + np.arange(10.0)
     table.loc[table.source == "human", points] = np.nan
@@ -98,6 +112,7 @@ def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
     middle = (of[seen].boxes[:, :2] + of[seen].boxes[:, 2:] / 2)[of[seen].sure][0]
     assert middle.tolist() == pytest.approx([224, 115], abs=25)
     still = of["labelled/x.jpg"]
-    assert still.boxes[still.sure].tolist() == [[160, 30, 130, 180]]
+    assert of[drawn].boxes[of[drawn].sure].tolist() == [[160, 30, 130, 180]]
+    assert still.boxes[still.sure].tolist() == of[seen].boxes[of[seen].sure].tolist()
     assert np.isfinite(still.landmarks[still.sure]).all()
     assert not len(of["shelves/x.jpg"].boxes)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import SettingsError
-from training.scenes import MIRRORED, Floats, Found
+from training.scenes import MIRRORED, Floats, Found, overlap
 
 LONG_SIDES = (400, 640, 960)
 """A picture is shown in these sizes, pixels, but no more than twice its own, each time with its mirror image."""
@@ -75,18 +75,10 @@ def _joined(looks: list[Floats]) -> tuple[Floats, Floats, Floats]:
     for index, row in enumerate(rows):
         if not left[index]:
             continue
-        same = left & (_overlap(row, rows) > SAME)
+        same = left & (overlap(row[:4], rows[:, :4]) > SAME)
         left &= ~same
         score = sum(rows[same & (look == each), 14].max(initial=0.0) for each in range(len(looks))) / len(looks)
         place = np.average(rows[same, :14], axis=0, weights=rows[same, 14] ** 2)
         faces.append(np.append(place, score).astype(np.float32))
     made = np.array(faces, np.float32).reshape(-1, 15)
     return made[:, :4], made[:, 4:14], made[:, 14]
-
-
-def _overlap(row: Floats, rows: Floats) -> Floats:
-    """Intersection over union of one box with each of (n,)."""
-    low = np.maximum(row[:2], rows[:, :2])
-    high = np.minimum(row[:2] + row[2:4], rows[:, :2] + rows[:, 2:4])
-    shared = np.clip(high - low, 0, None).prod(1)
-    return np.asarray(shared / (row[2] * row[3] + rows[:, 2] * rows[:, 3] - shared + 1e-6))
