@@ -182,6 +182,29 @@ def test_a_crowd_has_the_faces_that_are_seen(scenes):
             assert crowd.pixels[int(y) : int(y + h), int(x) : int(x + w)].mean() > 30  # not the bare ground
 
 
+def test_the_box_of_a_half_hidden_face_is_of_what_is_seen():
+    """A head before it takes the lower half off, one beside it the left third; a corner alone takes nothing, nor does
+    the border of the picture, over which the box still reaches.
+    """
+    from training.crowd import _seen
+
+    box, points = np.array([10, 20, 30, 40], np.float32), np.zeros(10, np.float32)
+    for hidden, wanted in (
+        (np.s_[40:, :], [10, 20, 30, 20]),
+        (np.s_[:, :20], [20, 20, 20, 40]),
+        (np.s_[55:, 30:], [10, 20, 30, 40]),
+        (np.s_[:5, :], [10, 20, 30, 40]),
+    ):
+        owner = np.full((100, 100), -1, np.int16)
+        owner[20:60, 10:40] = 3
+        owner[hidden] = 4
+        crowd = _seen(np.zeros((100, 100), np.uint8), owner, [(3, box, points)])
+        assert crowd.boxes.tolist() == [wanted]
+    over = np.array([-15, 20, 30, 40], np.float32)
+    crowd = _seen(np.zeros((100, 100), np.uint8), np.full((100, 100), 3, np.int16), [(3, over, points)])
+    assert crowd.boxes.tolist() == [over.tolist()]
+
+
 def test_a_mask_hides_the_mouth_and_leaves_the_eyes():
     """The mask lies between nose and chin and nowhere else than in and beside the box."""
     from training.cover import mask

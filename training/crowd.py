@@ -22,6 +22,9 @@ BEHIND = 0.15
 FOUND, DOUBTFUL = 0.45, 0.2
 """A face of which less than the one is seen need not be found; of which less than the other, is none."""
 
+BARE = 0.3
+"""A row or column of a face of which less is seen is outside its box."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -171,15 +174,35 @@ def _outline(shape: tuple[int, ...], box: Floats, whole: bool) -> Floats:
 
 
 def _seen(canvas: Grey, owner: NDArray[np.int16], faces: Sequence[tuple[int, Floats, Floats]]) -> Crowd:
-    """The crowd, with its faces as far as those before them leave them to be seen."""
-    shares = []
-    for number, (x, y, w, h), _ in faces:
-        part = owner[max(int(y), 0) : max(int(y + h), 0), max(int(x), 0) : max(int(x + w), 0)]
-        shares.append(float((part <= number).mean()) if part.size else 0.0)
-    kept = [index for index, share in enumerate(shares) if share >= DOUBTFUL]
+    """The crowd, with its faces as far as those before them leave them to be seen: boxes are of what can be seen."""
+    kept, shares = [], []
+    for number, box, points in faces:
+        x, y, w, h = box
+        top, left = max(int(y), 0), max(int(x), 0)
+        free = owner[top : max(int(y + h), 0), left : max(int(x + w), 0)] <= number
+        share = float(free.mean()) if free.size else 0.0
+        if share >= DOUBTFUL:
+            kept.append((_bared(box, free, left, top), points))
+            shares.append(share)
     return Crowd(
         canvas,
-        np.array([faces[index][1] for index in kept], np.float32).reshape(-1, 4),
-        np.array([faces[index][2] for index in kept], np.float32).reshape(-1, 10),
-        np.array([shares[index] >= FOUND for index in kept], bool),
+        np.array([box for box, _ in kept], np.float32).reshape(-1, 4),
+        np.array([points for _, points in kept], np.float32).reshape(-1, 10),
+        np.array([share >= FOUND for share in shares], bool),
     )
+
+
+def _bared(box: Floats, free: NDArray[np.bool_], left: int, top: int) -> Floats:
+    """A box and which of its pixels from ``left`` and ``top`` on nobody hides -> the part of it that can be seen, as
+    people draw half-hidden faces: without the rows and columns that are hidden for the most part, at its ends.
+    """
+    rows, columns = (np.flatnonzero(free.mean(axis) >= BARE) for axis in (1, 0))
+    if not len(rows) or not len(columns):
+        return box
+    low, high = box[:2].copy(), box[:2] + box[2:]
+    for axis, (first, seen, length) in enumerate(((left, columns, free.shape[1]), (top, rows, free.shape[0]))):
+        if seen[0] > 0:
+            low[axis] = first + seen[0]
+        if seen[-1] < length - 1:
+            high[axis] = first + seen[-1] + 1
+    return np.concatenate([low, high - low])
