@@ -117,6 +117,22 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
     assert np.corrcoef(one, other)[0, 1] > 0.8, "cells of the two sizes do not stand for the same places"
 
 
+def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
+    """With ``boxes_only`` scores and landmarks stay those of the run it starts from, to the bit; boxes do not."""
+    from training.networks import restored
+
+    folder, recipe = trained
+    (tmp_path / "cache.npz").symlink_to(folder / "cache.npz")
+    on = ("--set", f"model.start={folder}", "--set", "model.boxes_only=true", "--set", "model.peak_rate=0.01")
+    run("training", "train", recipe[0], "--run", tmp_path, *recipe[3:], *on)
+    picture = np.random.default_rng(1).integers(0, 256, (1, 320, 320, 1)).astype(np.float32)
+    before, after = (restored(each / "model.keras")(picture, training=False) for each in (folder, tmp_path))
+    before, after = np.asarray(before), np.asarray(after)
+    np.testing.assert_array_equal(before[..., 0], after[..., 0])
+    np.testing.assert_array_equal(before[..., 5:], after[..., 5:])
+    assert np.abs(before[..., 1:5] - after[..., 1:5]).max() > 1e-3
+
+
 def test_a_size_that_is_none_is_named(trained, tmp_path):
     """Exit code 2 and what is wanted."""
     command = [sys.executable, "-m", "convert", "quantise", str(trained[0]), "--out", str(tmp_path), "--size", "320x"]

@@ -49,6 +49,8 @@ class FaceTask:
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
             model.set_weights(restored(start / "model.keras").get_weights())
+        for layer in model.layers:
+            layer.trainable = not recipe.boxes_only or layer.name.startswith("boxes")
         rate = schedule(recipe.peak_rate, recipe.steps)
         optimiser = keras.optimizers.AdamW(
             rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema, clipnorm=10.0

@@ -43,6 +43,8 @@ class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_onl
     teacher: str | None = None
     """A YuNet file: when data is prepared it looks for faces on what nobody drew boxes on, in several sizes; otherwise
     its one look in faces.csv counts."""
+    boxes_only: bool = False
+    """Whether only the layers that place boxes learn, and scores stay those of ``start``."""
 
 
 class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw_only=True):
