@@ -118,7 +118,9 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
 
 
 def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
-    """With ``boxes_only`` scores and landmarks stay those of the run it starts from, to the bit; boxes do not."""
+    """With ``boxes_only`` scores and landmarks stay those of the run it starts from, to the bit; boxes do not. Training
+    can begin from a mean of both runs, too.
+    """
     from training.networks import restored
 
     folder, recipe = trained
@@ -131,6 +133,20 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
     np.testing.assert_array_equal(before[..., 0], after[..., 0])
     np.testing.assert_array_equal(before[..., 5:], after[..., 5:])
     assert np.abs(before[..., 1:5] - after[..., 1:5]).max() > 1e-3
+
+    from training import recipe as recipes
+    from training.detect import Batches
+    from training.face import FaceTask
+    from training.scenes import read
+
+    mixing = (f"model.start={folder}", f"model.mixed_with={tmp_path}", "model.mixed_share=0.25")
+    made = recipes.read(ROOT / "training" / "face.toml", mixing)
+    model = FaceTask(made)._make(Batches(list(read(folder / "cache.npz")), (64, 64), 2, 0))
+    one, other, mean = (
+        each.get_layer("boxes8").get_weights()[0]
+        for each in (restored(folder / "model.keras"), restored(tmp_path / "model.keras"), model)
+    )
+    np.testing.assert_allclose(mean, 0.75 * one + 0.25 * other, atol=1e-6)
 
 
 def test_a_size_that_is_none_is_named(trained, tmp_path):

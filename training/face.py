@@ -13,7 +13,7 @@ from training import finding, floating, report, scenes
 from training.begin import begin
 from training.detect import Batches, loss
 from training.fer import Broken
-from training.loop import computed_in, schedule, train
+from training.loop import computed_in, schedule, settle, train
 from training.networks import face_detector, restored, sized
 from training.recipe import DetectorRecipe
 from training.teacher import Teacher
@@ -49,6 +49,11 @@ class FaceTask:
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
             model.set_weights(restored(start / "model.keras").get_weights())
+        if recipe.mixed_with:
+            other = restored(Path(recipe.mixed_with) / "model.keras").get_weights()
+            pairs = zip(model.get_weights(), other, strict=True)
+            model.set_weights([mine + recipe.mixed_share * (theirs - mine) for mine, theirs in pairs])
+            settle(model, batches)
         for layer in model.layers:
             layer.trainable = not recipe.boxes_only or layer.name.startswith("boxes")
         rate = schedule(recipe.peak_rate, recipe.steps)

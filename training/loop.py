@@ -122,10 +122,15 @@ def _judged(model: keras.Model, batches: Callable[[int], Batch], judge: Judge, c
 
 
 def _average(model: keras.Model, batches: Callable[[int], Batch]) -> None:
-    """Put the averaged weights in the place of the trained ones, and in each batch normalisation the mean and variance
-    of what it meets with those (Izmailov et al. 2018): the ones it followed while training are of other weights.
-    """
+    """Put the averaged weights in the place of the trained ones, and settle."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    settle(model, batches)
+
+
+def settle(model: keras.Model, batches: Callable[[int], Batch]) -> None:
+    """Put into each batch normalisation the mean and variance of what it meets with the model's weights (Izmailov et al.
+    2018): those it followed while training are of other weights than an average.
+    """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     before = [norm.momentum for norm in norms]
     for number in range(SETTLING if norms else 0):
