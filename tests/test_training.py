@@ -220,8 +220,8 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
 
 
 def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
-    """As much of the targets as the recipe says is the mean answer of the teachers; photographs have a share of their own,
-    none if nothing is said.
+    """As much of the targets as the recipe says is the mean answer of the teachers; photographs have a share of their
+    own, none if nothing is said.
     """
     import msgspec
 

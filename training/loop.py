@@ -128,8 +128,8 @@ def _average(model: keras.Model, batches: Callable[[int], Batch]) -> None:
 
 
 def settle(model: keras.Model, batches: Callable[[int], Batch]) -> None:
-    """Put into each batch normalisation the mean and variance of what it meets with the model's weights (Izmailov et al.
-    2018): those it followed while training are of other weights than an average.
+    """Put into each batch normalisation the mean and variance of what it meets with the model's weights (Izmailov et
+    al. 2018): those it followed while training are of other weights than an average.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     before = [norm.momentum for norm in norms]
