@@ -39,7 +39,8 @@ SEED = 1
 """Of the looks that visits are made of."""
 DETECTOR_DATA = (
     "Photographs, street scenes, shop shelves (Apache-2.0 and MIT collections) and grey stills with hand-drawn boxes"
-    " (CC BY 4.0); boxes of the first two by a YuNet teacher, by several looks or by one at score 0.8 or more."
+    " (CC BY 4.0); boxes of the first two by a YuNet teacher, by several looks or by one at score 0.8 or more, and of"
+    " those faces on the stills that it saw, too."
 )
 CLASSIFIER_DATA = (
     "FER2013 (ICML 2013 challenge; pictures from the web, gathered for research) with the FER+ votes (MIT), and"
