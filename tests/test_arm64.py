@@ -129,7 +129,7 @@ def seen(printed):
 @pytest.mark.parametrize("system", ["bookworm", "trixie", "bookworm-tflite"])
 def test_the_daemon_checks_tries_and_counts(folder, tmp_path, system):
     """On Python 3.11 and 3.13, and with tflite-runtime 2.14: `check` finds nothing wrong, with a broker; `try` sees the
-    same faces, by the older runtime within five pixels; the clip's five visits are counted under the same
+    same faces, by the older runtime within five pixels and a tenth; the clip's five visits are counted under the same
     expressions as here."""
     board = arm64.board(system, "a76")
     with broker(tmp_path, "mosquitto") as (_, port):
@@ -146,7 +146,7 @@ def test_the_daemon_checks_tries_and_counts(folder, tmp_path, system):
         for (box, label, shares), (our_box, our_label, our_shares) in zip(faces, ours, strict=True):
             assert box == pytest.approx(our_box, abs=5.0 if "tflite" in system else 1.0)
             assert label == our_label
-            assert shares == pytest.approx(our_shares, abs=0.05)
+            assert shares == pytest.approx(our_shares, abs=0.1 if "tflite" in system else 0.05)
     run = ("run", "--config", "edge.toml", "--stdout")
     counted = json.loads(said(board.run(board.daemon, *run, folder=folder)))["visits"]
     assert counted == json.loads(here(folder, "-m", "edge", *run))["visits"]
