@@ -153,9 +153,10 @@ def test_found_face_is_in_pixels_of_the_frame(bundle, astronaut, across, down):
     (alone,) = Detector(bundle).detect(astronaut)
     frame = np.zeros((512 + down, 512 + across), np.uint8)
     frame[down:, across:] = astronaut
-    face, *_ = Detector(bundle).detect(frame)
+    face, *others = Detector(bundle).detect(frame)
     assert face.centre == pytest.approx((alone.centre[0] + across, alone.centre[1] + down), abs=8)
     assert face.size == pytest.approx(alone.size, rel=0.15)
+    assert all(other.score < face.score - 0.2 for other in others)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
