@@ -90,7 +90,8 @@ def test_averaged_weights_have_statistics_of_their_own(tmp_path):
         rng = np.random.default_rng(step % 4)
         return rng.normal(3, 1, (64, 8, 8, 1)).astype(np.float32), rng.normal(size=(64, 1)).astype(np.float32)
 
-    model = loop.train(make, batch, 40, tmp_path)
+    with loop.Ahead(batch) as batches:
+        model = loop.train(make, batches, 40, tmp_path)
     seen = np.concatenate([batch(step)[0] for step in range(4)])
     np.testing.assert_allclose(model.predict_on_batch(seen), np.asarray(model(seen, training=True)), atol=0.02)
     assert [layer.momentum for layer in model.layers if isinstance(layer, Normalised)] == [0.97]

@@ -137,7 +137,8 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     from contract.errors import SettingsError
     from edge import bundle
     from training import naming, networks, recipe
-    from training.expression import ExpressionTask, taught
+    from training.distil import taught
+    from training.expression import ExpressionTask
     from training.faces import Faces
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
@@ -211,7 +212,8 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
         judged.append(model.get_weights())
         return next(verdicts)
 
-    model = loop.train(make, batch, 100, tmp_path, loop.Judge(verdict, 2))
+    with loop.Ahead(batch) as batches:
+        model = loop.train(make, batches, 100, tmp_path, loop.Judge(verdict, 2))
     assert len(judged) == 4
     for kept, best in zip(model.get_weights(), judged[1], strict=True):
         np.testing.assert_array_equal(kept, best)
@@ -226,7 +228,7 @@ def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
     import msgspec
 
     from contract.settings import read_toml
-    from training.expression import taught
+    from training.distil import taught
     from training.faces import Faces
     from training.recipe import _Holder
 

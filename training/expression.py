@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import keras
-import msgspec
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -13,19 +12,19 @@ from numpy.typing import NDArray
 from contract.card import ClassifierCard
 from contract.errors import SettingsError
 from edge import bundle
-from edge.classify import Classifier
-from training import assess, faces, fer, naming, networks, photographs
-from training.begin import begin
+from training import assess, distil, faces, fer, naming, networks, photographs
 from training.faces import Faces, kept_share
 from training.fer import Broken
 from training.light import spoil
-from training.loop import Judge, computed_in, schedule, train
+from training.loop import Ahead, Judge, computed_in, schedule, train
 from training.recipe import ClassifierRecipe
 from training.targets import Floats
 
 
 class Batches:
-    """Step -> a batch (pixels (n, side, side, 1) uint8, targets (n, labels) float32); the same step, the same batch."""
+    """Step -> a batch (pixels (n, side, side, 1) uint8, targets (n, labels) float32, how much of each target a teacher
+    may have (n, 1)); the same step, the same batch.
+    """
 
     def __init__(self, part: Faces, recipe: ClassifierRecipe, targets: Floats) -> None:
         self._faces, self._recipe, self._targets = part, recipe, targets
@@ -34,7 +33,7 @@ class Batches:
         if self._chances[1] is None:
             self._photo_share = 0.0
 
-    def __call__(self, step: int) -> tuple[NDArray[np.uint8], Floats]:
+    def __call__(self, step: int) -> distil.Batch:
         """The batch of a step, by random numbers of seed and step alone."""
         recipe, part = self._recipe, self._faces
         rng = np.random.default_rng((recipe.seed, step))
@@ -43,7 +42,21 @@ class Batches:
         photo_rows = _drawn(rng, photos, self._chances[1])
         pixels = [vary(rng, part.fer[row], recipe.width, 1.0, recipe.vary) for row in fer_rows]
         pixels += [vary(rng, part.photos[row], recipe.width, kept_share(recipe), recipe.vary) for row in photo_rows]
-        return np.stack(pixels)[..., None], self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
+        shares = np.repeat([[recipe.teacher_share], [recipe.photo_teacher_share]], [len(fer_rows), photos], axis=0)
+        targets = self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
+        made = np.stack(pixels)[..., None], targets, shares.astype(np.float32)
+        return _blended(rng, made, recipe.mixup) if recipe.mixup else made
+
+
+def _blended(rng: Generator, batch: tuple[NDArray[np.uint8], Floats, Floats], alpha: float) -> distil.Batch:
+    """A batch, each of its faces mixed with another."""
+    count = len(batch[0])
+    other, share = rng.permutation(count), rng.beta(alpha, alpha, (count, 1)).astype(np.float32)
+    pixels, targets, shares = batch
+    blend = share[..., None, None]
+    pixels = np.round(blend * pixels + (1 - blend) * pixels[other]).astype(np.uint8)
+    targets, shares = (share * each + (1 - share) * each[other] for each in (targets, shares))
+    return pixels, targets, shares
 
 
 def _chances(targets: Floats, balance: float) -> NDArray[np.float64] | None:
@@ -118,12 +131,13 @@ class ExpressionTask:
         recipe = self._recipe
         recipe.keep(run)
         part = Faces.of(run / "cache.npz", recipe, "train")
-        batches = Batches(part, recipe, taught(part, recipe))
         judge = self._judge(run) if recipe.patience else None
         headed = 0 if recipe.start else recipe.frozen_steps
-        if headed:
-            train(self._make_head, batches, headed, run / "head")
-        train(lambda: self._make(run, batches), lambda step: batches(headed + step), recipe.steps, run, judge)
+        with Ahead(Batches(part, recipe, distil.taught(part, recipe))) as batches:
+            finish = distil.Views(recipe) if recipe.teachers_see == "views" else distil.untaught
+            if headed:
+                train(self._make_head, batches, headed, run / "head", finish=finish)
+            train(lambda: self._make(run, batches), batches, recipe.steps, run, judge, finish)
 
     def _judge(self, run: Path) -> Judge:
         """Accuracy on the part split off for this."""
@@ -144,7 +158,7 @@ class ExpressionTask:
             layer.trainable = layer.name == "logits"
         return self._compiled(model, self._recipe.frozen_steps)
 
-    def _make(self, run: Path, batches: Batches) -> keras.Model:
+    def _make(self, run: Path, batches: Ahead) -> keras.Model:
         """The model to train, all of it: a new one, the one whose head was trained, or that of the run or bundle that
         the recipe starts from.
         """
@@ -153,6 +167,8 @@ class ExpressionTask:
         if start and start.suffix == ".json":
             model = computed_in(recipe.precision, self._network)
             bundle.load(start, ClassifierCard)  # refuses a file that is broken or not the card's
+            from training.begin import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
+
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start or recipe.frozen_steps:
             model = networks.restored((start or run / "head") / "model.keras")
@@ -179,48 +195,16 @@ class ExpressionTask:
     def _network(self) -> keras.Model:
         recipe = self._recipe
         keras.utils.set_random_seed(recipe.seed)
+        if recipe.network == "wide":
+            return networks.wide(recipe.width, len(recipe.labels), recipe.enlarge)
         if recipe.network != "transfer":
             make = {"cnn": networks.cnn, "plain": networks.plain}[recipe.network]
             return make(recipe.width, len(recipe.labels))
         if recipe.backbone is None:
             raise SettingsError("model.backbone: network 'transfer' needs the path of a backbone (NAME.npz)")
         backbone, labels = Path(recipe.backbone), len(recipe.labels)
-        return networks.transfer(recipe.width, labels, backbone, pretrained=recipe.pretrained)
+        return networks.transfer(recipe.width, labels, backbone, pretrained=recipe.pretrained, enlarge=recipe.enlarge)
 
     def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
         """The test part, the float model and, where a card is given, its int8 model -> ``run/report.html``."""
         assess.evaluate(self._recipe, run, card, beside)
-
-
-def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
-    """The targets (n + m, labels) of a part, mixed with the mean answer of the recipe's teachers to each face and its
-    mirror image; rows of zeros stay so.
-    """
-    if not recipe.teachers:
-        return part.targets
-    share = np.full((len(part.targets), 1), recipe.teacher_share, np.float32)
-    share[len(part.fer) :] = recipe.photo_teacher_share
-    answers = np.mean([_answers(Path(teacher), part, recipe) for teacher in recipe.teachers], axis=0)
-    known = part.targets.sum(1, keepdims=True) > 0
-    return np.where(known, (1 - share) * part.targets + share * answers, 0).astype(np.float32)
-
-
-def _answers(teacher: Path, part: Faces, recipe: ClassifierRecipe) -> Floats:
-    """A run's folder or a bundle's card -> its probabilities (n + m, labels) for FER2013's faces and photographs', the
-    mean of both mirror images; SettingsError if a card has other labels.
-    """
-    if teacher.suffix == ".json":
-        classifier = Classifier(bundle.load(teacher, ClassifierCard))
-        if classifier.card.labels != tuple(recipe.labels):
-            given, wanted = classifier.card.labels, tuple(recipe.labels)
-            raise SettingsError(f"model.teachers: {teacher} has the labels {given}, not {wanted}")
-        side, probabilities = classifier.card.input.width, classifier.probabilities
-    else:
-        model = networks.restored(teacher / "model.keras")
-        side = model.input_shape[2]
-
-        def probabilities(crops: NDArray[np.uint8]) -> Floats:
-            return naming.softmax(naming.logits(model, crops))
-
-    crops = np.concatenate(part.crops(msgspec.structs.replace(recipe, width=side, height=side)))
-    return np.mean([naming.in_parts(probabilities, view) for view in (crops, crops[:, :, ::-1])], axis=0)

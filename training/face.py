@@ -1,6 +1,6 @@
 """The face detector: scenes -> cache -> model -> report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -10,10 +10,9 @@ from contract.errors import SettingsError
 from edge import bundle
 from edge.detect import Detector
 from training import finding, floating, report, scenes
-from training.begin import begin
 from training.detect import Batches, loss
 from training.fer import Broken
-from training.loop import computed_in, schedule, settle, train
+from training.loop import Ahead, Batch, computed_in, schedule, settle, train
 from training.networks import face_detector, restored, sized
 from training.recipe import DetectorRecipe
 from training.teacher import Teacher
@@ -35,10 +34,10 @@ class FaceTask:
         recipe = self._recipe
         recipe.keep(run)
         part, _ = scenes.split(list(scenes.read(run / "cache.npz")))
-        batches = Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)
-        train(lambda: self._make(batches), batches, recipe.steps, run)
+        with Ahead(Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)) as batches:
+            train(lambda: self._make(batches), batches, recipe.steps, run)
 
-    def _make(self, batches: Batches) -> keras.Model:
+    def _make(self, batches: Callable[[int], Batch]) -> keras.Model:
         """The model to train: that of the run or bundle that the recipe starts from, or a new one."""
         recipe = self._recipe
         keras.utils.set_random_seed(recipe.seed)
@@ -46,6 +45,8 @@ class FaceTask:
         start = Path(recipe.start) if recipe.start else None
         if start and start.suffix == ".json":
             bundle.load(start, DetectorCard)  # refuses a file that is broken or not the card's
+            from training.begin import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
+
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
             model.set_weights(restored(start / "model.keras").get_weights())

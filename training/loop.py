@@ -2,12 +2,16 @@
 
 import csv
 import math
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import keras
@@ -17,8 +21,8 @@ from tqdm import tqdm
 from training.networks import restored
 
 Batch = tuple[Any, ...]
-WORKERS = 2
-AHEAD = 6
+WORKERS = len(os.sched_getaffinity(0))
+AHEAD = 3 * WORKERS
 EVERY = 200
 """Steps between two checkpoints."""
 SETTLING = 40
@@ -37,28 +41,29 @@ class Judge:
 
 def train(
     make: Callable[[], keras.Model],
-    batches: Callable[[int], Batch],
+    batches: "Ahead",
     steps: int,
     folder: Path,
     judge: Judge | None = None,
+    finish: Callable[[Batch], Batch] = tuple,
 ) -> keras.Model:
-    """Train for ``steps`` steps in all, with a checkpoint (weights, optimiser, step) each `EVERY` steps.
+    """Train for ``steps`` steps in all, with a checkpoint (weights, optimiser, step) each `EVERY` steps; ``finish``
+    makes of what ``batches`` gives what the model is given, beside the model and not ahead.
 
     A batch depends on its step alone, so a run that was killed and started again ends where an unbroken one does. The
     averaged weights (where the optimiser averages) are what is judged and what ``model.keras`` holds at the end.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cv2.setNumThreads(1)  # batches are made by `WORKERS` threads already
     checkpoint, best = folder / "checkpoint.keras", folder / "best.keras"
     model = keras.saving.load_model(checkpoint) if checkpoint.exists() else make()
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
     course = Course(folder / "course.csv", done)
     progress = tqdm(total=steps, initial=done, desc=folder.name, unit="step", mininterval=5)
-    for step, batch in _ahead(batches, done, steps):
+    for step, batch in enumerate(batches.between(done, steps), done):
         if judge and course.since_best() >= judge.patience:
             break
         _reseed(model, step)
-        loss = float(model.train_on_batch(*batch))  # the mean since the metrics were last reset
+        loss = float(model.train_on_batch(*finish(batch)))  # the mean since the metrics were last reset
         progress.update()
         if (step + 1) % EVERY == 0 or step + 1 == steps:
             value = _judged(model, batches, judge, course, best) if judge else None
@@ -159,14 +164,56 @@ def schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRate
     )
 
 
-def _ahead(batches: Callable[[int], Batch], start: int, end: int) -> Iterator[tuple[int, Batch]]:
-    """Batches in order, a few of them made ahead by threads (NumPy and OpenCV let go of the lock)."""
-    with ThreadPoolExecutor(WORKERS) as pool:
+class Ahead:
+    """Numbered batches, a few of them made ahead, in processes of their own: by threads alone Python's lock would leave
+    all but one or two processors without work, and an accelerator waiting.
+
+    To be made before any model: a runtime's threads do not outlive the fork.
+    """
+
+    _makers: ClassVar[dict[int, Callable[[int], Batch]]] = {}
+    """What the processes inherit as they are forked, rather than by a copy for each."""
+
+    def __init__(self, batches: Callable[[int], Batch]) -> None:
+        self._batches = self._makers[id(self)] = batches
+        cv2.setNumThreads(1)
+        self._pool = ProcessPoolExecutor(WORKERS, get_context("fork"), _end_with, (os.getpid(),))
+        self._pool.submit(int).result()  # all processes are forked here
+
+    def __call__(self, number: int) -> Batch:
+        """One batch, made here and now."""
+        return self._batches(number)
+
+    def between(self, start: int, end: int) -> Iterator[Batch]:
+        """The batches from number ``start`` to before ``end``, in order."""
         waiting: deque[Future[Batch]] = deque()
-        for step in range(start, end):
-            while len(waiting) < AHEAD and step + len(waiting) < end:
-                waiting.append(pool.submit(batches, step + len(waiting)))
-            yield step, waiting.popleft().result()
+        for number in range(start, end):
+            while len(waiting) < AHEAD and number + len(waiting) < end:
+                waiting.append(self._pool.submit(Ahead._make, id(self), number + len(waiting)))
+            yield waiting.popleft().result()
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
+        del self._makers[id(self)]
+
+    @staticmethod
+    def _make(which: int, number: int) -> Batch:
+        return Ahead._makers[which](number)
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end soon after the one that forked it, even if that was killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _reseed(model: keras.Model, step: int) -> None:

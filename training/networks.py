@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from training.depthwise import Depthwise
 from training.normalise import Normalised
 
 
@@ -113,14 +114,37 @@ def plain(side: int, labels: int) -> keras.Model:
     return keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="plain")
 
 
-def transfer(side: int, labels: int, weights: Path, *, pretrained: bool = True) -> keras.Model:
+def wide(side: int, labels: int, enlarge: int = 1) -> keras.Model:
+    """A large residual net (He et al. 2016, basic blocks), for teachers: far too slow for a device. Pixels
+    (n, side, side, 1), seen ``enlarge`` times larger -> logits (n, labels).
+    """
+    pixels = keras.Input((side, side, 1), name="pixels")
+    x = _conv(_enlarged(layers.Rescaling(1 / 127.5, offset=-1)(pixels), enlarge), 48)
+    for filters in (64, 128, 256, 384):
+        x = _basic(_basic(_conv(x, filters, 3, 2), filters), filters)
+    x = layers.Dropout(0.4)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="wide")
+
+
+def _basic(x: Any, filters: int) -> Any:
+    """Twice 3x3, and the way round."""
+    y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(_conv(x, filters))
+    y = Normalised(momentum=0.97)(y)
+    return layers.ReLU(max_value=6.0)(layers.Add()([x, y]))
+
+
+def _enlarged(x: Any, times: int) -> Any:
+    return layers.UpSampling2D(times, interpolation="bilinear")(x) if times > 1 else x
+
+
+def transfer(side: int, labels: int, weights: Path, *, pretrained: bool = True, enlarge: int = 1) -> keras.Model:
     """The face-recognition backbone of ``weights`` (``NAME.npz``, ``NAME.json`` beside it), pooled, with a new head;
-    not ``pretrained``, its layers alone, with random weights.
+    not ``pretrained``, its layers alone, with random weights. It sees pixels ``enlarge`` times larger.
 
     Pixels (n, side, side, 1) in 0..255 -> logits (n, labels). Symmetric padding as in the backbone's own framework.
     """
     pixels = keras.Input((side, side, 1), name="pixels")
-    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = _enlarged(layers.Rescaling(1 / 127.5, offset=-1)(pixels), enlarge)
     made: dict[str, Any] = {}
     specs = json.loads(weights.with_suffix(".json").read_text())["layers"]
     for spec in specs:
@@ -149,7 +173,7 @@ def _layer(x: Any, spec: dict[str, Any]) -> Any:
         x = layers.ZeroPadding2D(size // 2)(x)
     padding = "valid" if stride > 1 or size == 1 else "same"
     if spec["groups"] > 1:
-        return layers.DepthwiseConv2D(size, stride, padding, use_bias=spec["bias"], name=name)(x)
+        return Depthwise(size, stride, padding, use_bias=spec["bias"], name=name)(x)
     return layers.Conv2D(spec["out"], size, stride, padding, use_bias=spec["bias"], name=name)(x)
 
 

@@ -60,7 +60,9 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """
 
     labels: dict[str, dict[str, float]]
-    network: Literal["cnn", "plain", "transfer"]
+    network: Literal["cnn", "plain", "wide", "transfer"]
+    enlarge: Positive = 1
+    """The networks ``wide`` and ``transfer`` see their input so many times larger: teachers may cost more."""
     backbone: str | None = None
     pretrained: bool = True
     """Whether the backbone's weights are taken, too, or its layers alone, to see what the weights are worth."""
@@ -75,6 +77,12 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """How much of the targets of FER2013's faces the teachers' answer is, and ``photo_teacher_share`` of photographs',
     whose one label each may be wrong; a teacher that was trained on a photograph has learnt its label, too."""
     photo_teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    teachers_see: Literal["faces", "views"] = "faces"
+    """Whether teachers answer once to each face, or, while training goes on, to each picture that the model is shown
+    (Beyer et al. 2022, consistent teaching); then they must be runs of the same width."""
+    mixup: Annotated[float, Meta(ge=0)] = 0.0
+    """Faces of a batch are blended in pairs, targets too, by shares from a beta distribution with both parameters this
+    (Zhang et al. 2018); 0: never."""
     margin: float
     align: Literal["none", "eyes"] = "none"
     photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
