@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import keras
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +37,13 @@ class Views:
                 raise SettingsError(
                     f"model.teachers: {run} is of this side and number of labels: {given}, not {wanted}"
                 )
-        pixels = keras.Input((recipe.height, recipe.width, 1))
-        answers = [keras.layers.Softmax(dtype="float32")(model(pixels)) for model in models.values()]
-        self._mean = keras.Model(pixels, keras.ops.mean(keras.ops.stack(answers), 0))
+        self._models = list(models.values())
 
     def __call__(self, batch: Batch) -> tuple[NDArray[np.uint8], Floats]:
         """A batch with the teachers' share of its targets in their place."""
         pixels, targets, share = batch
-        answers = np.asarray(self._mean.predict_on_batch(pixels.astype(np.float32))).reshape(targets.shape)
+        shown = pixels.astype(np.float32)
+        answers = np.mean([naming.softmax(np.asarray(each.predict_on_batch(shown))) for each in self._models], axis=0)
         return pixels, (1 - share) * targets + share * answers
 
 
