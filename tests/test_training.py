@@ -245,6 +245,79 @@ def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
     np.testing.assert_allclose(alike[:last], mixed[:last] - part.targets[:last], atol=1e-6)
 
 
+def test_faces_are_blended_with_their_targets():
+    """A blend of two faces has as much of either's target as of its pixels; without mixup a batch stays as it is."""
+    from training.expression import _blended
+
+    pixels = np.zeros((6, 4, 4, 1), np.uint8)
+    pixels[:3] = 200
+    targets = np.repeat(np.eye(2, dtype=np.float32), 3, axis=0)
+    shares = np.repeat(np.array([[0.7], [0.2]], np.float32), 3, axis=0)
+    made, of_them, taught = _blended(np.random.default_rng(3), (pixels, targets, shares), 1.0)
+    np.testing.assert_allclose(made[:, 0, 0, 0] / 200, of_them[:, 0], atol=0.003)
+    np.testing.assert_allclose(of_them.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(taught[:, 0], 0.2 + 0.5 * of_them[:, 0], atol=1e-6)
+    assert ((of_them[:, 0] > 0.02) & (of_them[:, 0] < 0.98)).any()
+
+
+def test_teachers_answer_to_what_the_network_is_shown(trained):
+    """Their share of a target is the answer to these very pixels; a card is no run, and is named."""
+    import msgspec
+
+    from contract.errors import SettingsError
+    from edge import bundle
+    from training import naming, recipe
+    from training.distil import Views, taught
+    from training.faces import Faces
+    from training.networks import restored
+
+    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}']", "model.teachers_see=views"))
+    part = Faces.of(trained / "cache.npz", made, "train")
+    np.testing.assert_array_equal(taught(part, made), part.targets)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 1)).astype(np.uint8)
+    targets, shares = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([[0.0], [1.0], [0.5], [0.5]], np.float32)
+    shown, mixed = Views(made)((pixels, targets, shares))
+    answers = naming.softmax(naming.logits(restored(trained / "model.keras"), pixels[..., 0]))
+    assert shown is pixels
+    np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
+    with pytest.raises(
+        SettingsError, match=r"model.teachers: .*expression.json is of this side .* None, not \(48, 3\)"
+    ):
+        Views(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
+
+
+def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):
+    """The same batch by whichever process; after a kill of the one that asked for them none is left."""
+    import time
+
+    from training.loop import Ahead
+
+    with Ahead(lambda number: (number, number**2)) as batches:
+        assert list(batches.between(3, 40)) == [(number, number**2) for number in range(3, 40)]
+        assert batches(5) == (5, 25)
+    script = (
+        "import os, time; from training.loop import Ahead\n"
+        "with Ahead(lambda number: (os.getpid(),)) as batches:\n"
+        "    print(*{pid for (pid,) in batches.between(0, 200)}, flush=True); time.sleep(100)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        makers = [int(word) for word in run.stdout.readline().split()]
+        assert makers and all(Path(f"/proc/{pid}").exists() for pid in makers)
+        run.kill()
+    until = time.monotonic() + 30
+    while any(_alive(pid) for pid in makers) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not any(_alive(pid) for pid in makers)
+
+
+def _alive(pid):
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_folds_of_photographs_cover_them_all_once(trained):
     """Each photograph is in the test of one fold and trained on in the others."""
     import msgspec

@@ -137,13 +137,40 @@ def settle(model: keras.Model, batches: Callable[[int], Batch]) -> None:
     al. 2018): those it followed while training are of other weights than an average.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    if not norms:
+        return
     before = [norm.momentum for norm in norms]
-    for number in range(SETTLING if norms else 0):
-        for norm in norms:
-            norm.momentum = number / (number + 1)  # so that all batches weigh alike
-        model(np.asarray(batches(number)[0], np.float32), training=True)
+    for norm in norms:
+        norm.momentum = 0.0
+    forward, met = _forward(model), [each for norm in norms for each in (norm.moving_mean, norm.moving_variance)]
+    total = [np.zeros(each.shape, np.float32) for each in met]
+    for number in range(SETTLING):
+        forward(np.asarray(batches(number)[0], np.float32))
+        total = [all_of_it + keras.ops.convert_to_numpy(each) for all_of_it, each in zip(total, met, strict=True)]
+    for variable, all_of_it in zip(met, total, strict=True):
+        variable.assign(all_of_it / SETTLING)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
+
+
+def _forward(model: keras.Model) -> Callable[[Any], None]:
+    """The model as in training, its statistics following; with JAX, which runs single operators slowly, compiled."""
+    if keras.backend.backend() != "jax":
+        return lambda pixels: model(pixels, training=True)
+    import jax  # noqa: PLC0415
+
+    @jax.jit
+    def stepped(trained: Any, others: Any, pixels: Any) -> Any:
+        return model.stateless_call(trained, others, pixels, training=True)[1]
+
+    def forward(pixels: Any) -> None:
+        trained, others = (
+            [each.value for each in part] for part in (model.trainable_variables, model.non_trainable_variables)
+        )
+        for variable, value in zip(model.non_trainable_variables, stepped(trained, others, pixels), strict=True):
+            variable.assign(value)
+
+    return forward
 
 
 def computed_in(precision: str, make: Callable[[], keras.Model]) -> keras.Model:
