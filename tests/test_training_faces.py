@@ -214,58 +214,6 @@ def test_a_crowd_has_the_faces_that_are_seen(scenes):
             assert crowd.pixels[int(y) : int(y + h), int(x) : int(x + w)].mean() > 30  # not the bare ground
 
 
-def test_heads_of_a_crowd_get_the_faces_of_portraits(scenes, monkeypatch):
-    """With portraits among the scenes, heads have their faces, in the place of their own, as bright; without, none."""
-    from training import crowd
-    from training.scenes import Scene
-
-    monkeypatch.setattr(crowd, "BADGED", 0.0)
-    monkeypatch.setattr(crowd, "SWAPPED", 1.0)
-    stripes = np.tile(np.array([0, 255], np.uint8), (48, 24))
-    box, points = np.array([[4, 4, 40, 40]], np.float32), np.full((1, 10), 24, np.float32)
-    portrait = Scene("fer2013/0", "portrait", "", stripes, box, points, np.ones(1, bool))
-    head = crowd.Head(np.full((100, 80), 90, np.uint8), np.array([20, 20, 40, 50], np.float32), np.zeros(10), True)
-    head.pixels[20:70, 30] = 150
-    for given, swapped in (([*scenes, portrait], True), (scenes, False)):
-        patch = crowd.Crowds(given)._patch(np.random.default_rng(1), head, 40.0)
-        middle = patch.pixels[patch.pixels.shape[0] // 2 - 5 :][:10, 10:-10].astype(float)
-        assert (middle.std() > 15) == swapped  # stripes, or one bright line
-        assert abs(middle.mean() - 91) < 12
-        assert (patch.landmarks > 0).all() == swapped
-        x, y, w, h = patch.box
-        assert 39 < w < 41 and x >= 0 and y >= 0 and y + h <= patch.pixels.shape[0]
-
-
-def test_a_badge_lies_on_the_chest_and_not_on_the_face(scenes):
-    """Whatever is printed there, the face and its box stay as they were."""
-    from training import crowd
-
-    shelf = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
-    for seed in range(20):
-        head = crowd.Head(np.full((200, 160), 90, np.uint8), np.array([40, 30, 80, 90], np.float32), np.zeros(10), True)
-        crowd._badge(np.random.default_rng(seed), head, shelf)
-        rows = np.nonzero((head.pixels != 90).any(1))[0]
-        assert len(rows) and rows.min() > 30 + 90
-        assert head.box.tolist() == [40, 30, 80, 90]
-
-
-def test_portraits_are_faces_that_the_teacher_is_sure_of():
-    """Box and landmarks are in the portrait's own pixels; a plain ground is none."""
-    from training.portraits import look
-
-    class Teacher:
-        """Sees one face in the middle of whatever is not plain."""
-
-        def look(self, picture, long_side):
-            score = 0.9 if picture.std() > 0 else 0.1
-            return np.array([[22, 16, 30, 40, *[36] * 10, score]], np.float32)
-
-    face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
-    box, points = look(face, Teacher())
-    assert box.tolist() == [10, 4, 30, 40] and points.tolist() == [24] * 10
-    assert look(np.full((48, 48), 7, np.uint8), Teacher()) is None
-
-
 def test_the_box_of_a_half_hidden_face_is_of_what_is_seen():
     """A head before it takes the lower half off, one beside it the left third; a corner alone takes nothing, nor does
     the border of the picture, over which the box still reaches.

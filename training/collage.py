@@ -17,7 +17,7 @@ SHARES = {"photo": 0.22, "street": 0.36, "labelled-still": 0.2, "labelled-video"
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
 SMALLEST, LARGEST = 7.0, 1.05
 """Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
-CROWD = 0.35
+CROWD = 0.22
 """How often a collage is a crowd."""
 
 

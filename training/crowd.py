@@ -16,10 +16,6 @@ SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
 """How often a head comes from each kind of picture."""
 OFTEN = 3
 """So many times as often as others comes a head that looks aside: they are few, and harder."""
-SWAPPED = 0.5
-"""Share of whole heads that are given the face of a portrait, if there are any."""
-BADGED = 0.15
-"""Share of whole heads with a badge or a print on the chest, cut from a shelf: no face."""
 MOST = 60
 BEHIND = 0.15
 """Share of heads turned away: the hair from above the face is drawn over it."""
@@ -55,8 +51,6 @@ class Crowds:
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
         self._heads = {kind: _heads(scenes, kind) for kind in SHARES}
-        self._portraits = _heads(scenes, "portrait")
-        self._prints = [scene.pixels for scene in scenes if scene.kind == "negative"]
 
     def draw(self, rng: Generator, ground: Grey) -> Crowd:
         """People before ``ground`` (h, w), far ones first, until the foot of the picture is reached."""
@@ -75,8 +69,7 @@ class Crowds:
                 width_here = side * np.exp(rng.normal(0, 0.12))
                 soft = width_here * min(0.1, blurring * abs(np.log(width_here / focus)))
                 place = (x, y + rng.normal(0, 0.3) * side)
-                patch = self._patch(rng, self._pick(rng), width_here)
-                face = _paste(rng, canvas, owner, patch, (number, *place, soft, masked))
+                face = _paste(rng, canvas, owner, self._pick(rng), (number, *place, width_here, soft, masked))
                 if face is not None:
                     faces.append((number, *face))
                 number += 1
@@ -88,20 +81,10 @@ class Crowds:
         heads = self._heads[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
         return heads[int(rng.integers(len(heads)))]
 
-    def _patch(self, rng: Generator, head: Head, wanted: float) -> Head:
-        """A head, its face ``wanted`` pixels wide, perhaps another's face, perhaps with a badge."""
-        patch = _cut(head, wanted, bool(rng.random() < 0.5))
-        if head.whole and self._portraits and rng.random() < SWAPPED:
-            other = self._portraits[int(rng.integers(len(self._portraits)))]
-            patch = _swapped(patch, _cut(other, wanted, bool(rng.random() < 0.5)))
-        if head.whole and self._prints and rng.random() < BADGED:
-            _badge(rng, patch, self._prints[int(rng.integers(len(self._prints)))])
-        return patch
-
 
 def _heads(scenes: Sequence[Scene], kind: str) -> list[Head]:
     return [
-        Head(scene.pixels, box, points, kind not in ("photo", "portrait"))
+        Head(scene.pixels, box, points, kind != "photo")
         for scene in scenes
         if scene.kind == kind
         for box, points, sure, aside in zip(scene.boxes, scene.landmarks, scene.sure, turned(scene), strict=True)
@@ -113,11 +96,11 @@ def _heads(scenes: Sequence[Scene], kind: str) -> list[Head]:
 def _paste(
     rng: Generator, canvas: Grey, owner: NDArray[np.int16], head: Head, where: tuple[float, ...]
 ) -> tuple[Floats, Floats] | None:
-    """Draw one head as it is at (number, x, y of the face's middle, blur in pixels, chance of a mask); its box and
+    """Draw one head at (number, x, y of the face's middle, its width, blur in pixels, chance of a mask); its box and
     landmarks, or None if it is seen from behind.
     """
-    number, x, y, soft, masked = where
-    patch, box, points = head.pixels, head.box, head.landmarks
+    number, x, y, wanted, soft, masked = where
+    patch, box, points = _cut(head, wanted, bool(rng.random() < 0.5))
     behind = head.whole and rng.random() < BEHIND
     if behind:
         _turn_away(patch, box)
@@ -141,8 +124,8 @@ def _paste(
     return box + np.array([*shift, 0, 0], np.float32), points + np.tile(shift.astype(np.float32), 5)
 
 
-def _cut(head: Head, wanted: float, flip: bool) -> Head:
-    """A head -> it alone, its face ``wanted`` pixels wide."""
+def _cut(head: Head, wanted: float, flip: bool) -> tuple[Grey, Floats, Floats]:
+    """A head -> its patch with the face ``wanted`` pixels wide, box and landmarks in the patch."""
     x, y, w, h = head.box
     beside, above, below = (0.35, 0.45, 0.7) if head.whole else (0.08, 0.1, 0.1)
     rows, columns = head.pixels.shape
@@ -159,56 +142,7 @@ def _cut(head: Head, wanted: float, flip: bool) -> Head:
         box[0] = size[0] - box[0] - box[2]
         points[:, 0] = size[0] - points[:, 0]
         points = points[MIRRORED]
-    return Head(patch, box.astype(np.float32), points.reshape(10).astype(np.float32), head.whole)
-
-
-def _swapped(head: Head, other: Head) -> Head:
-    """A head with the face of another, of the same width, in the light of its own."""
-    x, y, w, h = head.box
-    stretch = np.clip(h / other.box[3], 0.8, 1.25)
-    size = (other.pixels.shape[1], max(2, round(other.pixels.shape[0] * stretch)))
-    face = cv2.resize(other.pixels, size, interpolation=cv2.INTER_LINEAR)
-    box = other.box * [1, stretch, 1, stretch]
-    shift = np.round([x + w / 2, y + h / 2] - (box[:2] + box[2:] / 2))
-    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-    spot = head.pixels.shape[::-1]
-    laid = cv2.warpAffine(face, move, spot, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    there = np.zeros(head.pixels.shape, np.uint8)
-    middle, axes = (round(x + w / 2), round(y + h / 2)), (max(1, round(0.48 * w)), max(1, round(0.52 * box[3])))
-    cv2.ellipse(there, middle, axes, 0, 0, 360, 255, -1)
-    inside = there > 0
-    if inside.any():
-        mine, theirs = head.pixels[inside].astype(np.float32), laid[inside]
-        gain = np.clip(mine.std() / max(theirs.std(), 1.0), 0.7, 1.4)
-        laid = np.clip((laid - theirs.mean()) * gain + mine.mean(), 0, 255)
-    share = cv2.GaussianBlur(there, (0, 0), max(0.4, 0.06 * float(w))).astype(np.float32) / 255
-    pixels = (head.pixels * (1 - share) + laid * share).astype(np.uint8)
-    points = other.landmarks.reshape(5, 2) * [1, stretch] + shift
-    box[:2] += shift
-    return Head(pixels, box.astype(np.float32), points.reshape(10).astype(np.float32), head.whole)
-
-
-def _badge(rng: Generator, head: Head, shelf: Grey) -> None:
-    """A round or square piece of a shelf on the chest, in place."""
-    x, y, w, h = head.box
-    side = float(w) * rng.uniform(0.2, 0.7)
-    middle = (round(x + w / 2 + rng.normal(0, 0.4) * w), round(y + h * rng.uniform(1.25, 1.65)))
-    piece = int(rng.integers(24, min(shelf.shape) // 2))
-    top, left = (int(rng.integers(length - piece)) for length in shelf.shape)
-    printed = cv2.resize(
-        shelf[top : top + piece, left : left + piece], (2 * round(side) + 1,) * 2, interpolation=cv2.INTER_AREA
-    )
-    move = np.array([[1.0, 0, middle[0] - round(side)], [0, 1, middle[1] - round(side)]])
-    laid = cv2.warpAffine(printed, move, head.pixels.shape[::-1])
-    stencil = np.zeros(head.pixels.shape, np.uint8)
-    if rng.random() < 0.6:
-        cv2.ellipse(stencil, middle, (round(side / 2),) * 2, 0, 0, 360, 255, -1, cv2.LINE_AA)
-    else:
-        corner = round(side / 2)
-        low, high = (middle[0] - corner, middle[1] - corner), (middle[0] + corner, middle[1] + corner)
-        cv2.rectangle(stencil, low, high, 255, -1)
-    share = stencil.astype(np.float32) / 255
-    head.pixels[:] = (head.pixels * (1 - share) + laid * share).astype(np.uint8)
+    return patch, box.astype(np.float32), points.reshape(10).astype(np.float32)
 
 
 def _turn_away(patch: Grey, box: Floats) -> None:

@@ -9,7 +9,7 @@ from contract.card import DetectorCard
 from contract.errors import SettingsError
 from edge import bundle
 from edge.detect import Detector
-from training import finding, floating, portraits, report, scenes
+from training import finding, floating, report, scenes
 from training.detect import Batches, loss
 from training.fer import Broken
 from training.loop import Ahead, Batch, computed_in, schedule, settle, train
@@ -26,11 +26,8 @@ class FaceTask:
 
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """scenes.zip and its lists -> ``run/cache.npz``."""
-        if not self._recipe.teacher:
-            scenes.prepare(data, run / "cache.npz")
-            return
-        teacher = Teacher(Path(self._recipe.teacher))
-        scenes.prepare(data, run / "cache.npz", teacher.faces, portraits.read(data / "fer2013", teacher))
+        teacher = Teacher(Path(self._recipe.teacher)).faces if self._recipe.teacher else None
+        scenes.prepare(data, run / "cache.npz", teacher)
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""

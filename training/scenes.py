@@ -74,11 +74,10 @@ def validation_list() -> frozenset[str]:
     return frozenset(VALIDATION.read_text().split())
 
 
-def prepare(data: Path, cache: Path, teacher: Look | None = None, portraits: Sequence[Scene] = ()) -> None:
+def prepare(data: Path, cache: Path, teacher: Look | None = None) -> None:
     """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes.
 
     A ``teacher`` looks again at what is trained on, shelves apart, and its faces stand for the teacher's of faces.csv.
-    ``portraits`` are kept beside.
     """
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
     table, held_back = pd.read_csv(data / "faces.csv"), validation_list()
@@ -105,17 +104,13 @@ def prepare(data: Path, cache: Path, teacher: Look | None = None, portraits: Seq
                 boxes[: len(human)] = drawn
             found.append((boxes * scale, landmarks * scale, sure))
             owner += [index] * len(sure)
-    for index, each in enumerate(portraits, len(images)):
-        pictures.append(cv2.imencode(".jpg", each.pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
-        found.append((each.boxes, each.landmarks, each.sure))
-        owner += [index] * len(each.sure)
     cache.parent.mkdir(parents=True, exist_ok=True)
     boxes, landmarks, sure = map(np.concatenate, zip(*found, strict=True))
     np.savez(
         cache,
-        names=np.array([*images.image, *(each.name for each in portraits)]),
-        kinds=np.array([*images.kind, *(each.kind for each in portraits)]),
-        expressions=np.array([*images.expression, *(each.expression for each in portraits)]),
+        names=images.image.to_numpy(str),
+        kinds=images.kind.to_numpy(str),
+        expressions=images.expression.to_numpy(str),
         jpeg=np.concatenate(pictures),
         ends=np.cumsum([len(picture) for picture in pictures]),
         boxes=boxes.astype(np.float32),

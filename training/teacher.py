@@ -38,13 +38,13 @@ class Teacher:
         (n,), false where a box only may be a face.
         """
         sides = sorted({min(side, 2 * max(picture.shape[:2])) for side in LONG_SIDES})
-        looks = [self.look(picture, side, flip) for side in sides for flip in (False, True)]
+        looks = [self._look(picture, side, flip) for side in sides for flip in (False, True)]
         boxes, landmarks, scores = _joined(looks)
         seen = scores >= DOUBTFUL
         return boxes[seen], landmarks[seen], scores[seen] >= FACE
 
-    def look(self, picture: NDArray[np.uint8], long_side: int, flip: bool = False) -> Floats:
-        """One look: rows (n, 15) of box, landmarks and score, in pixels of the picture."""
+    def _look(self, picture: NDArray[np.uint8], long_side: int, flip: bool) -> Floats:
+        """Rows (n, 15) of box, landmarks and score, in pixels of the picture."""
         scale = long_side / max(picture.shape[:2])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         shown = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
