@@ -146,7 +146,7 @@ def settle(model: keras.Model, batches: Callable[[int], Batch]) -> None:
     total = [np.zeros(each.shape, np.float32) for each in met]
     for number in range(SETTLING):
         forward(np.asarray(batches(number)[0], np.float32))
-        total = [all_of_it + keras.ops.convert_to_numpy(each) for all_of_it, each in zip(total, met, strict=True)]
+        total = [all_of_it + np.asarray(each.value) for all_of_it, each in zip(total, met, strict=True)]
     for variable, all_of_it in zip(met, total, strict=True):
         variable.assign(all_of_it / SETTLING)
     for norm, momentum in zip(norms, before, strict=True):
