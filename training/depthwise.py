@@ -22,11 +22,15 @@ class Depthwise(layers.DepthwiseConv2D):
         if self.padding == "same":
             missing = [self._missing(inputs.shape[axis + 1], axis) for axis in range(2)]
             inputs = ops.pad(inputs, [(0, 0), *missing, (0, 0)])
-        height, width = ((inputs.shape[axis + 1] - self.kernel_size[axis]) // self.strides[axis] for axis in range(2))
+        lowest, rightmost = (
+            (inputs.shape[axis + 1] - self.kernel_size[axis]) // self.strides[axis] for axis in range(2)
+        )
         kernel, total = ops.cast(self.kernel, inputs.dtype), 0.0
         for row in range(rows):
             for column in range(columns):
-                seen = inputs[:, row : row + height * down + 1 : down, column : column + width * across + 1 : across]
+                seen = inputs[
+                    :, row : row + lowest * down + 1 : down, column : column + rightmost * across + 1 : across
+                ]
                 total = total + seen * kernel[row, column, :, 0]
         return total + ops.cast(self.bias, total.dtype) if self.use_bias else total
 

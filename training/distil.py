@@ -29,15 +29,14 @@ class Views:
 
     def __init__(self, recipe: ClassifierRecipe) -> None:
         """SettingsError if a teacher is not the run of a network with the recipe's width and labels."""
-        wanted = (recipe.width, len(recipe.labels))
-        models = {run: networks.restored(Path(run) / "model.keras") for run in recipe.teachers if Path(run).is_dir()}
-        for run in recipe.teachers:
-            given = (models[run].input_shape[2], models[run].output_shape[1]) if run in models else None
+        wanted, self._models = (recipe.width, len(recipe.labels)), []
+        for run in map(Path, recipe.teachers):
+            model = networks.restored(run / "model.keras") if run.is_dir() else None
+            given = model and (model.input_shape[2], model.output_shape[1])
             if given != wanted:
-                raise SettingsError(
-                    f"model.teachers: {run} is of this side and number of labels: {given}, not {wanted}"
-                )
-        self._models = list(models.values())
+                what = f"{run} is of this side and number of labels: {given}, not {wanted}"
+                raise SettingsError(f"model.teachers: {what}")
+            self._models.append(model)
 
     def __call__(self, batch: Batch) -> tuple[NDArray[np.uint8], Floats]:
         """A batch with the teachers' share of its targets in their place."""

@@ -134,7 +134,7 @@ class ExpressionTask:
         judge = self._judge(run) if recipe.patience else None
         headed = 0 if recipe.start else recipe.frozen_steps
         with Ahead(Batches(part, recipe, distil.taught(part, recipe))) as batches:
-            finish = distil.Views(recipe) if recipe.teachers_see == "views" else distil.untaught
+            finish = distil.Views(recipe) if recipe.teachers and recipe.teachers_see == "views" else distil.untaught
             if headed:
                 train(self._make_head, batches, headed, run / "head", finish=finish)
             train(lambda: self._make(run, batches), batches, recipe.steps, run, judge, finish)

@@ -195,7 +195,7 @@ class Ahead:
     """Numbered batches, a few of them made ahead, in processes of their own: by threads alone Python's lock would leave
     all but one or two processors without work, and an accelerator waiting.
 
-    To be made before any model: a runtime's threads do not outlive the fork.
+    Best made before any model runs: a runtime's threads do not outlive the fork, and JAX warns of that.
     """
 
     _makers: ClassVar[dict[int, Callable[[int], Batch]]] = {}
