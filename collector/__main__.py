@@ -90,7 +90,10 @@ def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "p
 
     if not settings.store.path.is_dir():
         raise SettingsError(f"store.root {settings.store.root}: there is no such folder")
-    return load(settings.store.path, _moment(options.since, zone), _moment(options.until, zone), options.site)
+    since, until = _moment(options.since, zone), _moment(options.until, zone)
+    if since is not None and until is not None and until <= since:
+        raise SettingsError(f"--until {options.until}: not after --since {options.since}")
+    return load(settings.store.path, since, until, options.site)
 
 
 def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") -> tuple[datetime, datetime] | None:
@@ -116,9 +119,9 @@ def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         raise SettingsError(f"time {text!r}: such as 2026-03-29, 2026-03-29T10:00 or 2026-03-29T08:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(timezone.utc)
 
 
 def _stop_on_signals() -> threading.Event:

@@ -12,12 +12,15 @@ from matplotlib.ticker import MaxNLocator
 from collector.load import labels
 from collector.palette import colours
 from collector.summarise import FIGURES, Floats, Span, by_time, gaps, step_for, step_name
+from contract.errors import SettingsError
 
 DAY_S = 86_400
 
 
 def draw(frame: pd.DataFrame, out: Path, zone: ZoneInfo, span: Span | None = None) -> None:
-    """A table of `collector.load.load` -> a PNG at ``out``, 1200 x 900 pixels; what nobody watched is hatched."""
+    """A table of `collector.load.load` -> a PNG at ``out``, 1200 x 900 pixels; what nobody watched is hatched.
+    SettingsError if it cannot be written.
+    """
     step_s = step_for(frame, span)
     table = by_time(frame, step_s, zone, span)
     figure = Figure(figsize=(8, 6), dpi=150, layout="constrained")
@@ -26,7 +29,10 @@ def draw(frame: pd.DataFrame, out: Path, zone: ZoneInfo, span: Span | None = Non
     over_time.set_title("Visits by apparent expression", loc="left")
     over_time.set_ylabel(f"visits per {step_name(step_s)}")
     _totals(totals, frame[labels(frame)].sum())
-    figure.savefig(out, format="png")
+    try:
+        figure.savefig(out, format="png")
+    except OSError as error:
+        raise SettingsError(f"--chart {out}: {error.strerror or error}") from error
 
 
 def _over_time(axes: Axes, table: pd.DataFrame, zone: ZoneInfo) -> None:

@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 from msgspec import UNSET
 
-from collector.devices import Device
 from collector.load import labels
 from collector.summarise import by_time
 from contract.labels import UNKNOWN
+from contract.message import Bundle
 
 DRAWS = 300
 BETWEEN = (0.05, 0.95)
@@ -43,6 +43,8 @@ PRIOR_ANSWERS = 0.3
 not answered never would be, and intervals of a hundred visits held the truth 81 times in 100 in place of 90."""
 HALF = 0.5
 """An interval that begins below half a visit begins at none."""
+SHARES = ("visits", "share", "corrected", "low", "high")
+"""Columns of the tables of `shares`."""
 AT_ONCE = 64
 """Buckets whose draws are in memory together."""
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -60,14 +62,14 @@ class Confusion:
     of: Literal["visits", "faces"]
 
 
-def confusions(devices: Iterable[Device]) -> dict[str, Confusion]:
-    """What devices said of their models -> the matrix of each bundle, by its name in the store, ``name@0123456789ab``.
+def confusions(bundles: Iterable[Bundle]) -> dict[str, Confusion]:
+    """What devices said of their classifiers -> the matrix of each, by its name in the store, ``name@0123456789ab``.
 
     That of visits where there is one, else that of faces; a bundle without a matrix is left out.
     """
     found = {}
-    for device in devices:
-        if device.model and (bundle := device.model.expression).confusion:
+    for bundle in bundles:
+        if bundle.confusion:
             matrix = Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
             if bundle.visits is not UNSET:
                 matrix = Confusion(bundle.labels, np.asarray(bundle.visits, float), "visits")
@@ -98,13 +100,16 @@ def shares_over(
 ) -> pd.DataFrame:
     """As `shares`, for each bucket of `collector.summarise.by_time`: indexed by start and label, in order.
 
-    Buckets with no visit have NaN shares.
+    Buckets with no visit have NaN shares; without any window there is no label, and so no row.
     """
     answers = {}
     for name in _bundles(frame):
         of_bundle = frame[frame["model_expression"] == name]
         answers[name] = by_time(of_bundle.dropna(axis=1, how="all"), step_s, zone, span)
     starts = by_time(frame, step_s, zone, span).index
+    if not answers:
+        nobody = pd.MultiIndex.from_arrays([starts[:0], pd.Index([], dtype=object)], names=["start", "label"])
+        return pd.DataFrame(columns=list(SHARES), index=nobody, dtype=np.float64)
     answers = {name: table.reindex(starts)[labels_of(table)].fillna(0.0) for name, table in answers.items()}
     tables = _tables(answers, matrices, chance, DRAWS)
     return pd.concat(tables, keys=starts, names=["start", "label"])
@@ -181,7 +186,7 @@ def _tables(
     best, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
     with np.errstate(invalid="ignore"):
         share = counted / counted.sum(1, keepdims=True)
-    columns = {"visits": counted, "share": share, "corrected": best, "low": low, "high": high}
+    columns = dict(zip(SHARES, (counted, share, best, low, high), strict=True))
     index = pd.Index(names, name="label")
     return [pd.DataFrame({key: each[at] for key, each in columns.items()}, index=index) for at in range(size)]
 

@@ -14,13 +14,15 @@ from msgspec.structs import replace
 from collector.errors import StoreFailed
 from collector.store import sync_folder
 from contract.logs import line
-from contract.message import Health, Message, Model, Status
+from contract.message import Bundle, Health, Message, Model, Status
 from contract.topics import Address
 
 MAX_DEVICES = 10_000
 """More are not kept, so that nobody can fill the memory with invented names."""
 FORMER = 16
 """Boots before the present one that are remembered."""
+MOST_BUNDLES = 64
+"""Bundles that are remembered, the last heard of: what an older one counted can then be corrected no more."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Device(Struct, frozen=True, kw_only=True):
     seen: datetime | None = None
     """When the last message came that the broker had not kept from earlier."""
     counted: datetime | None = None
-    """The latest ``end`` of its windows."""
+    """The latest ``end`` of its windows, as far as their clock can be believed."""
     model: Model | None = None
     health: Health | None = None
 
@@ -46,6 +48,9 @@ class DevicesFile(Struct, frozen=True, kw_only=True):
 
     schema: Literal[1] = 1
     devices: tuple[Device, ...] = ()
+    bundles: tuple[Bundle, ...] = ()
+    """The classifiers that any device has told of, the last heard of last: what a former one counted stays in the
+    store, and can be corrected by its figures only."""
 
 
 def heard(device: Device, message: Message, retained: bool, now: datetime) -> Device:
@@ -60,9 +65,11 @@ def heard(device: Device, message: Message, retained: bool, now: datetime) -> De
         if message.boot in device.former:
             return device
         return _alive(replace(device, health=message), message.boot, retained)
-    if device.counted and message.end <= device.counted:
-        return device
-    return _alive(replace(device, counted=message.end), message.boot, retained)
+    if message.clock != "unsynced":
+        if device.counted and message.end <= device.counted:
+            return device
+        device = replace(device, counted=message.end)
+    return _alive(device, message.boot, retained)
 
 
 def _told(device: Device, status: Status, retained: bool) -> Device:
@@ -105,7 +112,9 @@ class Devices:
 
     def __init__(self, root: Path, suffix: str = "") -> None:
         self._path = root / f"devices{suffix}.json"
-        self._known = {(device.site, device.device): device for device in _read(self._path)}
+        kept = _read(self._path)
+        self._known = {(device.site, device.device): device for device in kept.devices}
+        self._bundles = {bundle.sha256: bundle for bundle in kept.bundles}
         self._changed = False
 
     def note(self, address: Address, message: Message, retained: bool, now: datetime) -> None:
@@ -119,13 +128,22 @@ class Devices:
         if isinstance(message, Status) and after.state != before.state:
             _log.info(line("device", site=after.site, device=after.device, state=after.state, boot=after.boot))
         self._known[key] = after
+        if isinstance(message, Model):
+            self._remember(message.expression)
         self._changed = True
+
+    def _remember(self, bundle: Bundle) -> None:
+        self._bundles.pop(bundle.sha256, None)
+        self._bundles[bundle.sha256] = bundle
+        while len(self._bundles) > MOST_BUNDLES:
+            del self._bundles[next(iter(self._bundles))]
 
     def save(self) -> None:
         """Replace the file if something has changed; StoreFailed if that cannot be done."""
         if not self._changed:
             return
-        text = msgspec.json.encode(DevicesFile(devices=tuple(_in_order(self._known.values()))))
+        kept = DevicesFile(devices=tuple(_in_order(self._known.values())), bundles=tuple(self._bundles.values()))
+        text = msgspec.json.encode(kept)
         draft = self._path.with_suffix(f".{os.getpid()}.tmp")
         try:
             with draft.open("wb") as file:
@@ -143,7 +161,7 @@ def read_devices(root: Path) -> tuple[Device, ...]:
     """The devices in the ``devices*.json`` of a store, each as the writer says that has heard of it last."""
     latest: dict[tuple[str, str], Device] = {}
     for path in sorted(root.glob("devices*.json")):
-        for device in _read(path):
+        for device in _read(path).devices:
             known = latest.setdefault((device.site, device.device), device)
             newer, older = (device, known) if _heard(device) > _heard(known) else (known, device)
             counted = max(filter(None, (newer.counted, older.counted)), default=None)
@@ -151,20 +169,28 @@ def read_devices(root: Path) -> tuple[Device, ...]:
     return tuple(_in_order(latest.values()))
 
 
+def read_bundles(root: Path) -> tuple[Bundle, ...]:
+    """The classifiers in the ``devices*.json`` of a store, those that no device runs any more, too."""
+    files = [_read(path) for path in sorted(root.glob("devices*.json"))]
+    models = [device.model.expression for file in files for device in file.devices if device.model]
+    bundles = [*(bundle for file in files for bundle in file.bundles), *models]
+    return tuple({bundle.sha256: bundle for bundle in bundles}.values())
+
+
 def _heard(device: Device) -> tuple[bool, str]:
     """Orders what writers know of one device: who has heard it live, and when."""
     return device.seen is not None, device.seen.isoformat() if device.seen else ""
 
 
-def _read(path: Path) -> tuple[Device, ...]:
-    """The devices of one file, none if there is no such file or it cannot be understood."""
+def _read(path: Path) -> DevicesFile:
+    """One file; one of nothing if there is no such file or it cannot be understood."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=DevicesFile).devices
+        return msgspec.json.decode(path.read_bytes(), type=DevicesFile)
     except FileNotFoundError:
-        return ()
+        return DevicesFile()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         _log.warning(line("devices_unreadable", file=path, reason=error))
-        return ()
+        return DevicesFile()
 
 
 def _in_order(devices: Iterable[Device]) -> list[Device]:

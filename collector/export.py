@@ -22,7 +22,7 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
     """A table of `collector.load.load` -> one file, replaced as a whole; CSV on standard output if ``out`` is None.
 
     Labels become whole numbers, empty where the window's bundle had no such label. SettingsError if that cannot be
-    written, or if a package that it needs is not installed.
+    written, or if a package that it needs is not installed. Who reads standard output may stop before its end.
     """
     table = frame.astype(dict.fromkeys(labels(frame), "Int64"))
     if kind == "csv":
@@ -31,7 +31,7 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
     if out is None:
         if kind != "csv":
             raise SettingsError(f"--format {kind}: needs --out FILE")
-        table.to_csv(sys.stdout, index=False)
+        _printed(table)
         return
     if kind == "excel" and len(table) > EXCEL_ROWS:
         raise SettingsError(
@@ -44,9 +44,17 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
     except ImportError as error:
         raise SettingsError(f"--format {kind}: {error}; --format csv needs nothing") from error
     except OSError as error:
-        raise SettingsError(f"--out {out}: {error.strerror}") from error
+        raise SettingsError(f"--out {out}: {error.strerror or error}") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _printed(table: pd.DataFrame) -> None:
+    try:
+        table.to_csv(sys.stdout, index=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
 
 
 def _csv(table: pd.DataFrame, path: Path) -> None:

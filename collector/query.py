@@ -13,6 +13,7 @@ from collector.correct import Confusion, shares, shares_over
 from collector.load import labels, load
 from collector.rollup import Rollups
 from collector.summarise import FIGURES, WEEKDAYS, Span, by_time
+from contract.labels import UNKNOWN
 
 HOURS = tuple(range(24))
 DAYS_UP_TO = timedelta(days=62)
@@ -42,9 +43,11 @@ def share_steps(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: dict[
         return shares_over(frame, None, zone, span, matrices, chance())
     timed = frame[frame["clock"] != "unsynced"]
     months = timed["start"].dt.tz_convert(zone).dt.strftime("%Y-%m")
-    tables = {pd.Timestamp(month, tz=zone): shares(part, matrices, chance()) for month, part in timed.groupby(months)}
-    if not tables:
+    parts = {pd.Timestamp(month, tz=zone): shares(part, matrices, chance()) for month, part in timed.groupby(months)}
+    if not parts:
         return shares_over(frame, None, zone, (span[0], span[0] + timedelta(days=1)), matrices, chance())
+    names = pd.Index([name for name in labels(frame) if name != UNKNOWN], name="label")  # a month may lack some
+    tables = {start: part.reindex(names).fillna({"visits": 0.0}) for start, part in parts.items()}
     return pd.concat(tables, names=["start", "label"])
 
 

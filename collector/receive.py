@@ -16,7 +16,7 @@ from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.errors import StoreFailed
 from collector.intake import Intake
-from collector.retain import retain
+from collector.retain import Retention
 from collector.settings import Settings
 from collector.store import Store
 from contract.logs import line
@@ -48,6 +48,8 @@ class Receiver:
         self._spoke_v5 = False
         self._failures = 0
         self._said = ""
+        store = settings.store
+        self._retention = None if store.keep_days is None else Retention(store.path, store.keep_days, now)
 
     def until_stopped(self) -> None:
         """Receive until the stop; StoreRefused or SettingsError if that cannot begin."""
@@ -106,8 +108,8 @@ class Receiver:
             if moment - reported > REPORT_EVERY_S:
                 reported = moment
                 _report(intake)
-                if self._settings.store.keep_days is not None:
-                    retain(self._settings.store.path, self._settings.store.keep_days, self._now)
+                if self._retention:
+                    self._retention.delete_oldest()
 
     def _pause(self) -> None:
         """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""

@@ -26,30 +26,46 @@ def too_old(root: Path, keep_days: int, today: date) -> list[date]:
     return sorted(days)
 
 
-def retain(root: Path, keep_days: int, now: Callable[[], datetime]) -> date | None:
-    """Delete the oldest day that is too old, once its roll-ups are on disk -> the day, said in the log, or None.
+class Retention:
+    """Deletes what is too old from a store. Several collectors may do this at once."""
 
-    One at a time, so that a receiver is not kept from its broker for long. A day that cannot be rolled up or deleted is
-    said too, and stays. Several collectors may do this at once.
-    """
-    failed: set[str] = set()
-    for day in too_old(root, keep_days, now().date()):
-        if f"{day:%Y-%m}" in failed:
-            continue
+    def __init__(self, root: Path, keep_days: int, now: Callable[[], datetime]) -> None:
+        self._root, self._keep_days, self._now = root, keep_days, now
+        self._stuck: set[date] = set()
+
+    def delete_oldest(self) -> date | None:
+        """Delete the oldest day that is too old, once its roll-ups are on disk -> the day, said in the log, or None.
+
+        One at a time, so that a receiver is not kept from its broker for long. A day that cannot be rolled up or
+        deleted stays, is said once, and is tried again the next time. Windows that come for a deleted day are rolled up
+        and deleted as well.
+        """
+        for day in too_old(self._root, self._keep_days, self._now().date()):
+            try:
+                files, size = self._delete(day)
+            except FileNotFoundError:
+                continue  # another collector was faster
+            except (FacetallyError, OSError) as error:
+                if day not in self._stuck:
+                    _log.warning(line("not_deleted", date=day, reason=error))
+                self._stuck.add(day)
+                continue
+            self._stuck.discard(day)
+            _log.info(line("deleted", date=day, files=files, bytes=size, keep_days=self._keep_days))
+            return day
+        return None
+
+    def _delete(self, day: date) -> tuple[int, int]:
+        """Number and bytes of the files of a day, which are gone afterwards."""
         from collector.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - only who deletes needs pandas
         from collector.rollup import Rollups  # noqa: PLC0415
 
-        try:
-            for cell_s in (HOUR_S, QUARTER_S):
-                Rollups(root, cell_s, now).retire(day)
-            sizes = [path.stat().st_size for path in (root / f"date={day}").glob("site=*/*")]
-            shutil.rmtree(root / f"date={day}")
-        except FileNotFoundError:
-            continue  # another collector was faster
-        except (FacetallyError, OSError) as error:
-            _log.warning(line("not_deleted", date=day, reason=error))
-            failed.add(f"{day:%Y-%m}")
-            continue
-        _log.info(line("deleted", date=day, files=len(sizes), bytes=sum(sizes), keep_days=keep_days))
-        return day
-    return None
+        rollups = [Rollups(self._root, cell_s, self._now) for cell_s in (HOUR_S, QUARTER_S)]
+        for each in rollups:
+            each.retire(day)
+        folder = self._root / f"date={day}"
+        sizes = [path.stat().st_size for path in folder.glob("site=*/*")]
+        shutil.rmtree(folder)
+        for each in rollups:
+            each.deleted(day)
+        return len(sizes), sum(sizes)

@@ -38,7 +38,7 @@ RECHECK_S = 60
 JOINS = 4
 """Tables of several months that are kept in memory."""
 RETIRED = "retired\n"
-"""Before a folder's files: it is gone, or about to go, and its cells stay as they are."""
+"""Before a folder's files: it is about to go, and its cells stay as they are; alone, it is gone."""
 PRINTS = b"facetally-cells-1"
 """Where a file says what its cells were made of; another version of them has another name, and they are made again."""
 
@@ -99,18 +99,29 @@ class Rollups:
     def retire(self, day: date) -> None:
         """Keep the cells of a day for good, on disk; its folder may be deleted afterwards. StoreFailed if they cannot
         be written.
+
+        Of a day that was deleted before, windows that have come since are added to its cells.
         """
         with self._lock:
             name = f"{day:%Y-%m}"
             month = self._fresh(name)
-            there = dict(self._look(day.isoformat()))
-            for part, text in there.items():
-                if month.prints.get(part) not in (text, RETIRED + text):
-                    raise StoreFailed(f"{self._folder}: windows of {part} came after it was retired; they stay")
+            for part, text in dict(self._look(day.isoformat())).items():
+                if month.prints.get(part) == RETIRED:
+                    month.frame = pd.concat([month.frame, self._made(part[0], [part[1]])], ignore_index=True)
+                elif month.prints.get(part) not in (text, RETIRED + text):
+                    raise StoreFailed(f"{self._folder}: windows of {part} came while it was retired; they stay")
                 month.prints[part] = RETIRED + text
             self._write(name, month)
             if month.stored != month.prints:
                 raise StoreFailed(f"{self._folder}: the roll-ups of {day} cannot be kept")
+
+    def deleted(self, day: date) -> None:
+        """A retired day's folder is gone: what comes for it from now on is not in its cells."""
+        with self._lock:
+            name = f"{day:%Y-%m}"
+            month = self._fresh(name)
+            month.prints |= {part: RETIRED for part in month.prints if part[0] == day.isoformat()}
+            self._write(name, month)
 
     def _names(self, since: datetime | None, until: datetime | None) -> list[str]:
         """The months that may hold something of the range, in order."""

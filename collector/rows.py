@@ -1,11 +1,10 @@
 """Counts -> one row of CSV, under a header that is the contract of the store."""
 
-from datetime import timedelta
 from functools import lru_cache
 
 from contract.errors import BadMessage
 from contract.labels import labelset
-from contract.message import Counts
+from contract.message import LONGEST, Counts
 
 FIXED = (
     "schema",
@@ -29,8 +28,8 @@ DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "week
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
 
 TAKEN = frozenset((*FIXED, *DERIVED))
-LONGEST = timedelta(days=400)
-"""Counts that are held back for ``k`` may wait through a long closure; beyond, a clock is wrong."""
+LARGEST = 2**53
+"""A number beyond is not what a device counted, and no column of whole numbers would hold it."""
 BEGIN_OF_TIME, END_OF_TIME = 1970, 2200
 """pandas before 3 counts nanoseconds and ends in 2262; one absurd time would make a whole folder unreadable."""
 
@@ -51,6 +50,8 @@ def row(counts: Counts) -> str:
     if not TAKEN.isdisjoint(counts.visits):
         label = next(label for label in counts.visits if label in TAKEN)
         raise BadMessage(f"counts: label {label!r} is the name of a column")
+    if max(counts.merged, counts.privacy.k) > LARGEST:
+        raise BadMessage(f"counts: merged {counts.merged}, privacy.k {counts.privacy.k}: more than {LARGEST}")
     if counts.start.year < BEGIN_OF_TIME:
         raise BadMessage(f"counts: begins in the year {counts.start.year}")
     if counts.end - counts.start > LONGEST:

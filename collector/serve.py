@@ -14,6 +14,7 @@ from collector.api.routes import Api, mount
 from collector.page.app import make_page
 from collector.query import Reader
 from collector.settings import Settings
+from contract.errors import SettingsError
 from contract.logs import line
 
 THREADS = 8
@@ -22,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callable[[], datetime]) -> None:
     """Serve until ``stop`` is set, by waitress: enough for the analysts of one collector, and not meant for the open
-    internet (no TLS; the page has no login).
+    internet (no TLS; the page has no login). SettingsError if it cannot be served there.
     """
     token = settings.api.token()
     reader = Reader(settings.store.path, now)
@@ -33,9 +34,11 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     else:
         _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))
     connections: dict[int, object] = {}
-    server = create_server(
-        app.server, host=settings.page.host, port=settings.page.port, threads=THREADS, map=connections, ident=None
-    )
+    where = {"host": settings.page.host, "port": settings.page.port}
+    try:
+        server = create_server(app.server, **where, threads=THREADS, map=connections, ident=None)
+    except (OSError, ValueError) as error:  # waitress says ValueError of a host that has no address
+        raise SettingsError(f"page.host {where['host']}, page.port {where['port']}: {error}") from error
     thread = threading.Thread(target=server.run, name="serve")
     thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"

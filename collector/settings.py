@@ -69,7 +69,7 @@ class Store(Strict, frozen=True, kw_only=True):
     """The longest that a message waits for others before its group goes to disk."""
     dead_letter_bytes: Annotated[int, Meta(ge=1024)] = 8 * 2**20
     """Messages set aside fill at most two files of this size."""
-    keep_days: Annotated[int, Meta(ge=1)] | None = None
+    keep_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     """Whole days that are older are deleted, their hourly roll-ups are not; None keeps all."""
 
     @property

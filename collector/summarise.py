@@ -90,7 +90,9 @@ def by_weekday(frame: pd.DataFrame, zone: ZoneInfo, span: Span | None = None) ->
 
 
 def by_site(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
-    """One row a site with a window, in alphabetical order; the bucket is from the first start to the last end."""
+    """One row a site with a window, in alphabetical order; the bucket is from the first start to the last end of those
+    whose clock can be believed, and their coverage is shown.
+    """
     return _by_sender(frame, ["site"], span)
 
 
@@ -130,8 +132,11 @@ def gaps(table: pd.DataFrame) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
 
 
 def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None) -> pd.DataFrame:
+    timed = frame["clock"] != "unsynced"
+    if timed.any():  # what was watched of windows without a place in time is not known to be of this length
+        frame = frame.assign(coverage=frame["coverage"].where(timed, 0.0))
     groups = frame.groupby(names, sort=True)
-    starts, ends = _bounds(frame, span)
+    starts, ends = _bounds(frame[timed] if timed.any() else frame, span)
     length_s = np.full(groups.ngroups, (ends.max() - starts.min()) / 1e6 if len(starts) else 0.0)
     code = np.asarray(groups.ngroup(), dtype=np.int64)
     devices = np.asarray(groups["device"].nunique(), dtype=np.int64)

@@ -126,7 +126,7 @@ def read_card(text: bytes, where: str) -> Card:
     """JSON of a card -> the card; BundleError that names ``where`` and the key."""
     try:
         card: Card = msgspec.json.decode(text, type=Card)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise BundleError(f"{where}: {error}") from error
     return card
 

@@ -27,6 +27,10 @@ Clock = Literal["synced", "restamped", "unsynced", "replay"]
 """How far ``start`` and ``end`` can be believed: stamped by a synchronised clock, put right when it became so, never
 put right, or the time of a file that is replayed."""
 
+LONGEST = timedelta(days=400)
+"""Counts that are held back for ``k`` may wait through a long closure; a window longer than this is of a wrong clock,
+and a store may refuse it."""
+
 NO_OFFSET = timedelta(0)
 
 Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]

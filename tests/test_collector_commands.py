@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -84,12 +85,42 @@ def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
         (["--zone", "Mars/Base"], "zone 'Mars/Base'"),
         (["--zone", "../etc/passwd"], "zone '../etc/passwd'"),
         (["--since", "yesterday"], "time 'yesterday'"),
+        (["--since", "0001-01-01", "--zone", "Europe/Berlin"], "time '0001-01-01'"),
+        (["--since", "2026-03-30", "--until", "2026-03-29"], "--until 2026-03-29: not after --since 2026-03-30"),
+        (["--chart", "/nowhere/x.png"], "--chart /nowhere/x.png: No such file or directory"),
         (["--root", "/nowhere"], "there is no such folder"),
         (["--by", "month"], "invalid choice"),
     ],
 )
 def test_wrong_arguments_end_summary_with_2(store: Path, arguments: list[str], says: str) -> None:
     assert says in collector("summary", "--root", store, *arguments, status=2).stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_that_cannot_be_written_is_named(store: Path, kind: str) -> None:
+    done = collector("export", "--root", store, "--format", kind, "--out", "/nowhere/x", status=2)
+    assert "--out /nowhere/x: " in done.stderr and "None" not in done.stderr
+
+
+def test_whoever_reads_the_export_may_stop(tmp_path: Path) -> None:
+    """``export | head``: no complaint."""
+    put(tmp_path, *(window(number) for number in range(3000)))
+    command = f"{sys.executable} -m collector export --root {tmp_path} | head -n 1"
+    shell = ["bash", "-o", "pipefail", "-c", command]
+    done = subprocess.run(shell, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert (done.returncode, done.stdout[:11], done.stderr) == (0, "schema,site", "")
+
+
+def test_a_port_in_use_is_named(store: Path) -> None:
+    """And a host that is none."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = collector("serve", "--root", store, "--set", f"page.port={port}", status=2)
+        assert f"page.host 127.0.0.1, page.port {port}: " in done.stderr
+    done = collector("serve", "--root", store, "--set", "page.host=no.such.host.invalid", status=2)
+    assert "page.host no.such.host.invalid" in done.stderr
 
 
 def test_other_failures_end_with_1(tmp_path: Path, store: Path) -> None:

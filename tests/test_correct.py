@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import MODEL
+from msgspec.structs import replace
 
 from collector.cells import HOUR_S, cells
 from collector.correct import Confusion, compare, confusions, estimate, left_out, shares, shares_over
-from collector.devices import Device
 from collector.rows import FIXED
 
 LABELS = ("anger", "happiness", "neutral")
@@ -138,7 +138,7 @@ def test_two_samples_of_one_mix_have_no_clear_change() -> None:
 
 def test_the_matrix_comes_from_the_model_message() -> None:
     """Of each bundle that a device has told of, under the name that its rows have."""
-    found = confusions([Device(site="a", device="x", model=MODEL), Device(site="a", device="y")])
+    found = confusions([MODEL.expression, replace(MODEL.expression, sha256="c" * 64, confusion=())])
     assert list(found) == ["expression@bbbbbbbbbbbb"]
     matrix = found["expression@bbbbbbbbbbbb"]
     assert (matrix.of, matrix.labels) == ("faces", ("happiness", "neutral"))

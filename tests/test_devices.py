@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from msgspec.structs import replace
 from test_receive import BOOT, NEXT_BOOT, START, counts_messages, receiving, rows, settings_for, window
 
-from collector.devices import Device, heard, read_devices
-from contract.message import Health, Status, encode
-from contract.topics import topic
+from collector.correct import confusions
+from collector.devices import MOST_BUNDLES, Device, Devices, heard, read_bundles, read_devices
+from contract.message import Bundle, Health, Model, Status, encode
+from contract.topics import Address, topic
 
 
 @needs_mosquitto
@@ -29,6 +31,30 @@ def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> No
             publish(port, counts_messages(range(1), boot=NEXT_BOOT))
             wait_until(lambda: rows(root) == 1, "all has been received")
     assert state() == [("online", NEXT_BOOT)]
+
+
+def test_the_figures_of_former_bundles_are_kept(tmp_path: Path) -> None:
+    """A model update, by all devices and in a new process: what was counted before can still be corrected; of bundles
+    without end the last are kept.
+    """
+    at = Address("shop-1", "door", "model")
+    for number in range(MOST_BUNDLES + 2):
+        devices = Devices(tmp_path)
+        bundle = Bundle(name="e", sha256=f"{number:012x}".ljust(64, "0"), labels=("a", "b"), confusion=((9, 1), (2, 8)))
+        devices.note(at, Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=bundle), False, START)
+        devices.save()
+        if number == 1:
+            assert list(confusions(read_bundles(tmp_path))) == ["e@000000000000", "e@000000000001"]
+    kept = [bundle.sha256 for bundle in read_bundles(tmp_path)]
+    assert kept == [f"{number:012x}".ljust(64, "0") for number in range(2, MOST_BUNDLES + 2)]
+
+
+def test_a_clock_that_was_never_set_says_nothing_of_the_last_window() -> None:
+    """A window stamped in 2150 would be the last for ever."""
+    device = heard(Device(site="shop-1", device="door"), window(1), False, START)
+    assert heard(device, replace(window(2), end=START.replace(year=2150), clock="unsynced"), False, START).counted == (
+        device.counted
+    )
 
 
 def told(*words: tuple[str, str, bool]) -> Device:

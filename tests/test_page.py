@@ -16,10 +16,13 @@ from brokers import free_port, wait_until
 from test_store import SEVEN, put, window
 
 from collector.devices import Device, Devices
+from collector.load import load
 from collector.page.app import make_page
+from collector.page.figures import trend
 from collector.page.views import Shown, View
 from collector.query import Reader
 from collector.state import shown_state
+from collector.summarise import by_time
 from contract.message import Bundle, Health, Model, Status
 from contract.topics import Address
 
@@ -100,6 +103,14 @@ def test_the_first_window_is_shown_whole_though_a_quarter_of_an_hour_begins_with
     assert live(tmp_path, NOW - timedelta(minutes=4)).words.startswith("3 visits")
 
 
+def test_a_window_that_was_held_back_for_hours_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    """It began before the hour and ended in it: it is shown, and when it began; an hour after its end none has come."""
+    put(tmp_path, window(start=NOW - timedelta(hours=3), end=NOW - timedelta(minutes=5), merged=175))
+    assert live(tmp_path).words.startswith("3 visits")
+    assert "in windows from 23:00 on" in live(tmp_path).words, "22:00 UTC"
+    assert live(tmp_path, NOW + timedelta(hours=1)).words == "No window of the last day ended in the last hour."
+
+
 def test_trends_have_the_hours_of_the_zone_and_their_totals(store: Path) -> None:
     """The 24 hours up to 03:00 local on the day that has no 02:00 begin at 02:00 of the day before."""
     shown = view(store).overview(ASKED, "visits")
@@ -110,6 +121,72 @@ def test_trends_have_the_hours_of_the_zone_and_their_totals(store: Path) -> None
     assert re.search(r"happiness 200 \d+ % \(\d+ to \d+\)", text_of(shown.totals))
     assert "all 200" in text_of(shown.totals)
     assert "shop-1 1 of 1 150" in text_of(shown.sites)
+
+
+def test_totals_hold_windows_without_a_time_too(tmp_path: Path) -> None:
+    """Their visits, those without a verdict among them, are in the totals as in the table of sites beside; where there
+    are no others, nothing is drawn over time and the totals stay.
+    """
+    kinds = dict.fromkeys(SEVEN, 0)
+    put(tmp_path, window(2, kinds | {"happiness": 7, "unknown": 4}, clock="unsynced"))
+    shown = view(tmp_path).overview(ASKED, "visits")
+    assert "unknown 4 all 11" in " ".join(text_of(shown.totals).split())
+    assert "No visit whose time is known" in shown.shares.words
+    put(tmp_path, window(1, kinds | {"happiness": 5, "unknown": 3}))
+    shown = view(tmp_path).overview(ASKED, "visits")
+    assert "unknown 7 all 19" in " ".join(text_of(shown.totals).split())
+    assert "shop-1" in text_of(shown.sites) and " 19" in text_of(shown.sites)
+
+
+def test_a_year_in_which_the_labels_changed_is_shown(tmp_path: Path) -> None:
+    """Two months with one bundle, then two with another: each month has a cell for each label, empty where that month's
+    devices had no such label.
+    """
+    young = {"young": 3, "old": 1, "unknown": 0}
+    for month in range(4):
+        put(tmp_path, window(month, young if month > 1 else None, start=NOW - timedelta(days=30 * (4 - month))))
+    shown = view(tmp_path).overview(ASKED | {"days": "365", "by": "day"}, "visits").shares
+    table = text_of(shown.table)
+    assert "happiness" in table and "young" in table
+    assert line_of(shown.figure, "young")[:2] == [None, None]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "parquet"])
+@pytest.mark.parametrize("days", ["1", "365"])
+def test_a_range_without_windows_can_be_downloaded(tmp_path: Path, kind: str, days: str) -> None:
+    """Of a shop that was closed, and of a store that is empty: gaps, and no error."""
+    for _ in range(2):
+        name, content = view(tmp_path).download(ASKED | {"days": days, "by": "day"}, kind)
+        assert name.endswith(kind) and content
+        put(tmp_path, window(start=NOW - timedelta(days=400)))
+
+
+def test_bars_of_an_hour_that_comes_twice_stand_beside_each_other(tmp_path: Path) -> None:
+    """The night in which clocks go back: 02:00 to 03:00 passes twice, at half the width each, and nothing is stacked;
+    in the night in which they go forward no bar lies over the hour that is left out.
+    """
+    autumn = datetime(2026, 10, 24, 22, tzinfo=timezone.utc)
+    put(
+        tmp_path, *(window(n, start=autumn + timedelta(hours=n), end=autumn + timedelta(hours=n + 1)) for n in range(6))
+    )
+    for by, width in (("hour", 1.0), ("10 minutes", 1 / 6)):
+        table = by_time(load(tmp_path), round(width * 3600), BERLIN)
+        (bars,) = [trace for trace in trend(table, by).data if trace.name == "happiness"]
+        starts = [datetime.fromisoformat(str(x)[:19]) for x in bars.x]
+        ends = [start + timedelta(milliseconds=float(ms)) for start, ms in zip(starts, bars.width, strict=True)]
+        assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+        night = [float(ms) / 3_600_000 for start, ms in zip(starts, bars.width, strict=True) if start.hour == 2]
+        assert night == pytest.approx([width / 2] * round(2 / width))
+    spring = datetime(2026, 3, 29, 0, tzinfo=timezone.utc)
+    put(
+        tmp_path / "b",
+        *(window(n, start=spring + timedelta(hours=n), end=spring + timedelta(hours=n + 1)) for n in (0, 1)),
+    )
+    (bars,) = [
+        trace for trace in trend(by_time(load(tmp_path / "b"), 3600, BERLIN), "hour").data if trace.name == "happiness"
+    ]
+    assert [str(x)[11:16] for x in bars.x] == ["01:00", "03:00"]
+    assert list(bars.width) == [3_600_000] * 2
 
 
 def test_the_table_beside_a_chart_says_what_the_chart_says(store: Path) -> None:
@@ -157,7 +234,7 @@ def test_two_sites_are_compared(store: Path) -> None:
 def test_an_empty_or_broken_store_says_so(tmp_path: Path, store: Path) -> None:
     """No window, or a file that is not ours: words in place of a figure."""
     (tmp_path / "none").mkdir()
-    assert "No window has come" in live(tmp_path / "none").figure.layout.annotations[0].text
+    assert "No window of the last day" in live(tmp_path / "none").figure.layout.annotations[0].text
     assert "No data" in view(tmp_path / "none").overview(ASKED, "visits").trend.words
     assert "No data" in view(tmp_path / "none").compared(ASKED, "before", "*").words
     next(store.glob("date=2026-03-29/site=shop-1/*.csv")).write_text("a,b\n1,2\n")

@@ -1,13 +1,14 @@
 """DuckDB, pyarrow, Dask and pandas give the totals that the command gives, by the programs of docs/analyst.md."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from test_collector_commands import BLOCKS, collector
+from test_collector_commands import BLOCKS, GUIDE, collector
 from test_store import START, put, window
 
 from collector.export import export
@@ -19,9 +20,12 @@ ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sites of awkward names, two label sets, and a window that two writers have stored."""
+    """Two sites of awkward names, two label sets, a window that two writers have stored, and times of which some have
+    parts of a second, as those of a camera.
+    """
     folder = tmp_path_factory.mktemp("readers")
-    shared = [window(number) for number in range(5)]
+    shared = [window(number) for number in range(4)]
+    shared.append(window(4, start=START + timedelta(minutes=4, milliseconds=250)))
     put(folder / "store", *shared, window(9, site="007", device="NA", boot="1e30000000000000"))
     put(folder / "store", *shared[:3], window(7, ODD), window(8, ODD, site="007"), writer="w2")
     return folder
@@ -63,6 +67,12 @@ def test_pandas_reads_one_file_and_all(root: Path) -> None:
     whole = pd.concat(parts).drop_duplicates(["site", "device", "boot", "seq"])
     frame = load(root / "store")
     assert whole[labels(frame)].sum().to_dict() == frame[labels(frame)].sum().to_dict()
+    put(root / "more", window(1), window(2, start=START + timedelta(minutes=2, milliseconds=470)))
+    (path,) = (root / "more").glob("date=*/site=*/counts-*.csv")
+    (reader,) = re.findall(r"pd\.read_csv\(\n    \"store/.*?\n\)", GUIDE, re.DOTALL)
+    names = {"pd": pd, "names": {"site": str, "device": str, "boot": str, "degraded": str}}
+    guided = eval(re.sub(r'"store/.*?"', repr(str(path)), reader), names)
+    assert guided["end"].dt.microsecond.tolist() == [0, 470_000]
     one = pd.read_csv(paths[0])
     assert one["happiness"].sum() == frame[frame["start"].dt.date == START.date()]["happiness"].sum() == 3
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from fakes import BEGIN, counts
 
+from collector.rows import row
 from contract.message import Counts, Privacy, decode, encode
 from edge.release import join, may_leave
 
@@ -65,14 +66,35 @@ def test_clock_of_a_joined_window_is_the_one_believed_least(one, other, least):
 
 
 @pytest.mark.parametrize("minutes_back", [1, 43, 60 * 24 * 365])
-def test_clock_gone_back_makes_no_backward_window(minutes_back):
-    """A device without a battery-backed clock wakes up in its past: the joined window spans both, and is a message."""
-    held = counts(0, 2)
-    later = counts(-minutes_back, 3, clock="unsynced")
+@pytest.mark.parametrize("clock", ["synced", "unsynced"])
+def test_clock_gone_back_makes_no_backward_window(minutes_back, clock):
+    """A clock that was put back: the joined window spans both, if both are believed alike, and is a message."""
+    held = counts(0, 2, clock=clock)
+    later = counts(-minutes_back, 3, clock=clock)
     joined = join(held, later)
     assert (joined.start, joined.end) == (later.start, held.end)
     assert decode(encode(joined), Counts) == joined
     assert sum(joined.visits.values()) == 5
+
+
+@pytest.mark.parametrize("minutes", [1, 60 * 24 * 365 * 56])
+@pytest.mark.parametrize("first", ["synced", "unsynced"])
+def test_a_clock_that_was_never_set_stretches_no_window(minutes, first):
+    """A device without a battery-backed clock wakes up in 1970: the believed window's times stay, its visits and the
+    other's are all there, and a store takes it.
+    """
+    right, wrong = counts(0, 2, coverage=0.5), counts(-minutes, 3, clock="unsynced")
+    joined = join(right, wrong) if first == "synced" else join(wrong, right)
+    assert (joined.start, joined.end, joined.coverage, joined.clock) == (right.start, right.end, 0.5, "unsynced")
+    assert sum(joined.visits.values()) == 5
+    assert row(decode(encode(joined), Counts))
+
+
+def test_windows_too_far_apart_are_not_one_time():
+    """Two believed windows that are years apart: no window is so long, so the later one's times stand for both."""
+    joined = join(counts(0, 2), counts(60 * 24 * 500, 3))
+    assert (joined.end - joined.start, joined.clock) == (MINUTE, "unsynced")
+    assert joined.start == BEGIN + 500 * timedelta(days=1)
 
 
 def test_overlapping_windows_are_covered_once_at_most():

@@ -10,10 +10,10 @@ from fakes import lines_of
 from test_receive import counts_messages, rows
 from test_store import START, put, window
 
-from collector.cells import HOUR_S
+from collector.cells import HOUR_S, QUARTER_S
 from collector.devices import read_devices
 from collector.load import load
-from collector.retain import retain, too_old
+from collector.retain import Retention, too_old
 from collector.rollup import Rollups
 from contract.message import Status, encode
 from contract.topics import topic
@@ -65,8 +65,9 @@ def test_old_days_are_deleted_and_their_hours_stay(tmp_path: Path) -> None:
     now = lambda: datetime(2026, 3, 30, 12, tzinfo=timezone.utc)  # noqa: E731
     whole = Rollups(tmp_path, HOUR_S, now).cells()
     with lines_of("collector.retain") as said:
-        assert retain(tmp_path, 1, now) == date(2026, 3, 28)
-        assert retain(tmp_path, 1, now) is None
+        retention = Retention(tmp_path, 1, now)
+        assert retention.delete_oldest() == date(2026, 3, 28)
+        assert retention.delete_oldest() is None
     assert sorted(path.name for path in tmp_path.glob("date=*")) == ["date=2026-03-29", "date=2026-03-30"]
     assert len(said) == 1
     assert "event=deleted date=2026-03-28 files=1" in said[0]
@@ -90,10 +91,33 @@ def test_a_day_whose_hours_cannot_be_kept_is_not_deleted(tmp_path: Path) -> None
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     text = path.read_text()
     path.write_text("a,b\n1,2\n")
+    retention = Retention(tmp_path, 1, late)
     with lines_of("collector.retain") as said:
-        assert retain(tmp_path, 1, late) is None
+        assert retention.delete_oldest() is None
         path.write_text(text)
         (tmp_path / "_rollup").write_text("in the way")
-        assert retain(tmp_path, 1, late) is None
-    assert [line.split()[0] for line in said] == ["event=not_deleted"] * 2
-    assert path.exists()
+        assert retention.delete_oldest() is None
+        assert path.exists()
+        (tmp_path / "_rollup").unlink()
+        assert retention.delete_oldest() == START.date()
+    assert [line.split()[0] for line in said] == ["event=not_deleted", "event=deleted"], "once, though tried twice"
+
+
+def test_a_window_that_comes_for_a_deleted_day_is_rolled_up_and_deleted_too(tmp_path: Path) -> None:
+    """A device was away for longer than days are kept: its window adds to the day's cells, once, whoever asks, and the
+    other days of the month are deleted as ever.
+    """
+    late = lambda: START + timedelta(days=40)  # noqa: E731
+    put(tmp_path, window(0), window(1441))
+    retention = Retention(tmp_path, 1, late)
+    assert retention.delete_oldest() == date(2026, 3, 28)
+    put(tmp_path, window(0, device="was-away"))
+    assert Rollups(tmp_path, HOUR_S, late).cells()["happiness"].sum() == 6, "not yet"
+    assert retention.delete_oldest() == date(2026, 3, 28)
+    assert retention.delete_oldest() == date(2026, 3, 30)
+    assert retention.delete_oldest() is None
+    put(tmp_path, window(1, device="was-away"))
+    assert Retention(tmp_path, 1, late).delete_oldest() == (START + timedelta(minutes=1)).date()
+    for cell_s in (HOUR_S, QUARTER_S):
+        assert Rollups(tmp_path, cell_s, late).cells()["happiness"].sum() == 12
+    assert list(tmp_path.glob("date=*")) == []

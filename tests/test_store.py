@@ -172,6 +172,13 @@ def test_a_label_cannot_be_a_columns_name(tmp_path: Path, label: str) -> None:
         store.add(window(0, {label: 1, "other": 0, "unknown": 0}))
 
 
+@pytest.mark.parametrize("of", [{"merged": 10**25}, {"privacy": Privacy(k=10**25)}], ids=["merged", "k"])
+def test_a_number_that_no_column_holds_is_refused(tmp_path: Path, of: dict[str, object]) -> None:
+    """One such message, stored, would make all of the store unreadable."""
+    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="more than 9007199254740992"):
+        store.add(window(1, **of))
+
+
 def test_a_time_that_pandas_cannot_hold_is_refused(tmp_path: Path) -> None:
     """One window of the year 9000 would make the whole folder unreadable with pandas 2."""
     with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="year 9000"):

@@ -152,6 +152,8 @@ def test_windows_without_a_clock_have_no_place_in_time() -> None:
     frame = table(("1970-01-01 00:10", 1, 9, 0, 1.0, "", "shop-1", "door", "unsynced"), ("2026-03-02 09:00", 60, 1, 0))
     assert by(summarise(frame, "hour", UTC), "visits") == [1]
     assert by(summarise(frame, "site", UTC), "visits") == [10]
+    assert by(summarise(frame, "site", UTC), "seconds") == [3600]
+    assert by(summarise(frame, "site", UTC), "coverage") == [1], "what was watched at a time that nobody knows"
 
 
 def test_a_label_that_no_window_of_a_bucket_had_is_unknown_there() -> None:

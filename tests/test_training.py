@@ -286,6 +286,23 @@ def test_teachers_answer_to_what_the_network_is_shown(trained):
         Views(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+def test_without_a_teacher_it_does_not_matter_what_teachers_see(trained, tmp_path):
+    """The same weights after two steps."""
+    from training import recipe
+    from training.expression import ExpressionTask
+
+    ends = []
+    for see in ("faces", "views"):
+        (tmp_path / see).mkdir()
+        draw_cache(tmp_path / see / "cache.npz")
+        more = ("model.steps=2", f"model.start={trained}", f"model.teachers_see={see}")
+        ExpressionTask(recipe.read(trained / "mood.toml", more)).train(tmp_path / see)
+        ends.append(weights(tmp_path / see))
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):
     """The same batch by whichever process; after a kill of the one that asked for them none is left."""
     import time

@@ -1,7 +1,9 @@
 """Tables of buckets -> figures of the page, in colours that its style sheet may turn dark."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -23,7 +25,7 @@ def live(table: pd.DataFrame, per: str) -> go.Figure:
     figure = _figure(f"visits per {per}")
     for label, colour in colours(counted(table)).items():
         figure.add_scatter(
-            x=_local(table), y=table[label], name=label, mode="lines+markers", connectgaps=False,
+            x=_walls(table)[:-1], y=table[label], name=label, mode="lines+markers", connectgaps=False,
             line={"color": colour, "width": 2}, marker={"size": 4}, row=1, col=1,
         )  # fmt: skip
     return _with_coverage(figure, table)
@@ -104,21 +106,48 @@ def _with_coverage(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
     ):
         bars = {"color": colour, "line": {"width": 0}}
         figure.add_bar(**_from_start(table), y=share, name=name, marker=bars, showlegend=False, row=2, col=1)
+    edges, walls = _edges(table), _walls(table)
     for first, last in gaps(table)[:MAX_GAPS]:
-        band = {"x0": first.tz_localize(None), "x1": last.tz_localize(None), "fillcolor": NO_DATA}
+        band = {"x0": walls[edges.get_loc(first)], "x1": walls[edges.get_loc(last)], "fillcolor": NO_DATA}
         figure.add_vrect(**band, line_width=0, layer="below", row=1, col=1)
     if len(table):
-        end = table.index[-1] + pd.Timedelta(seconds=float(table["seconds"].iloc[-1]))
-        figure.update_xaxes(range=[_local(table)[0], end.tz_localize(None)])
+        figure.update_xaxes(range=[walls[0], walls[-1]])
     return figure
 
 
 def _from_start(table: pd.DataFrame) -> dict[str, object]:
-    """Where a bar stands: from its bucket's start, as wide as the bucket, in milliseconds."""
-    return {"x": _local(table), "width": table["seconds"] * 1000, "offset": 0}
+    """Where a bar stands: from its bucket's start, as wide as the bucket, in milliseconds; not over an hour that a
+    change of the clock leaves out.
+    """
+    walls = _walls(table)
+    wide = np.minimum(np.diff(walls) / np.timedelta64(1, "ms"), table["seconds"].to_numpy() * 1000)
+    return {"x": walls[:-1], "width": wide, "offset": 0}
 
 
-def _local(table: pd.DataFrame) -> pd.DatetimeIndex:
-    """Wall-clock times: Plotly knows no zones and would show UTC."""
-    local: pd.DatetimeIndex = pd.DatetimeIndex(table.index).tz_localize(None)
-    return local
+def _edges(table: pd.DataFrame) -> pd.DatetimeIndex:
+    """The starts of a table's buckets, and the end of the last one."""
+    starts = pd.DatetimeIndex(table.index)
+    end = starts[-1:] + pd.to_timedelta(table["seconds"][-1:].to_numpy(), unit="s")
+    return pd.DatetimeIndex(starts.append(end))
+
+
+def _walls(table: pd.DataFrame) -> pd.DatetimeIndex:
+    """The edges by the clock on the wall, for Plotly knows no zones and would show UTC; in their order, although the
+    clock shows some hour twice: of such an hour each passing is drawn half as wide.
+    """
+    edges = _edges(table)
+    walls = edges.tz_localize(None)
+    if (walls[1:] > walls[:-1]).all():
+        return walls
+    return pd.DatetimeIndex([_wall(moment) for moment in edges.to_pydatetime()])
+
+
+def _wall(moment: datetime) -> datetime:
+    """A time with a zone -> where it is drawn. Clocks are put back by an hour at whole hours, by half one at halves."""
+    wall = moment.replace(tzinfo=None, fold=0)
+    passings = [moment.replace(fold=fold).utcoffset() or timedelta(0) for fold in (0, 1)]
+    again = passings[0] - passings[1]
+    if again <= timedelta(0):
+        return wall
+    begin = wall - (wall - datetime.min) % again
+    return begin + (wall - begin + moment.fold * again) / 2

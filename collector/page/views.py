@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from collector import correct
+from collector import correct, load
 from collector.correct import Confusion, compare, confusions
-from collector.devices import Device, read_devices
+from collector.devices import Device, read_bundles, read_devices
 from collector.errors import StoreRefused
-from collector.load import sites
 from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import as_file
@@ -54,18 +53,22 @@ class View:
         now = self.now()
         try:
             choice = choose(asked, now)
-            frame = self.reader.windows((now - LIVE, now), choice.site)
+            day = self.reader.windows((now - DAY, now), choice.site)  # held back for k, a window may be hours long
         except (NotAChoice, StoreRefused) as error:
             return _nothing(str(error)), ""
         clock = f"As of {now.astimezone(choice.zone):%H:%M:%S} {choice.zone}"
+        frame = day[day["end"] > now - LIVE]
         if frame.empty:
-            return _nothing("No window has come in the last hour."), clock
+            return _nothing("No window of the last day ended in the last hour."), clock
         step_s = step_for(frame, (frame["start"].min(), now))
         table = by_time(frame, step_s, choice.zone, (frame["start"].min(), now))
         ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
         whole = table[(table.index >= now - LIVE) & (ends <= now)]  # what has begun earlier or goes on would seem a dip
         table = whole if len(whole) else table
-        words = in_words(table, f"{choice.site or 'all sites'}, the last hour")
+        first = frame["start"].min()
+        long = first < now - LIVE and table is not whole
+        when = f"in windows from {first.tz_convert(choice.zone):%H:%M} on" if long else "the last hour"
+        words = in_words(table, f"{choice.site or 'all sites'}, {when}")
         return Shown(figures.live(table, step_name(step_s)), words, tables.over_time(table, words)), clock
 
     def compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
@@ -77,7 +80,7 @@ class View:
             one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (beside, choice))
         except (NotAChoice, StoreRefused) as error:
             return _nothing(str(error))
-        both = compare(one, two, confusions(read_devices(self.reader.root)), chance())
+        both = compare(one, two, confusions(read_bundles(self.reader.root)), chance())
         if both.empty:
             return _nothing("No data to compare.")
         if against == "before":
@@ -91,7 +94,7 @@ class View:
         """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice, StoreRefused."""
         choice = choose(asked, self.now())
         frame = self.reader.cells(choice.span, choice.zone, choice.site)
-        matrices = confusions(read_devices(self.reader.root))
+        matrices = confusions(read_bundles(self.reader.root))
         over = share_steps(frame, choice.zone, choice.span, matrices)
         since, until = (f"{moment.astimezone(choice.zone):%Y%m%d}" for moment in choice.span)
         name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
@@ -103,7 +106,7 @@ class View:
         try:
             choice = choose(asked, now)
             frame = self.reader.cells(choice.span, choice.zone, choice.site)
-            matrices = confusions(read_devices(self.reader.root))
+            matrices = confusions(read_bundles(self.reader.root))
             return overview(frame, choice, heat_of, matrices, self.site_table(frame, choice, now))
         except (NotAChoice, StoreRefused) as error:
             nothing = _nothing(str(error))
@@ -129,7 +132,7 @@ class View:
 
     def sites(self) -> list[dict[str, str]]:
         """What can be chosen: all, and each site that has rows or a device."""
-        names = sorted({*sites(self.reader.root), *(device.site for device in read_devices(self.reader.root))})
+        names = sorted({*load.sites(self.reader.root), *(device.site for device in read_devices(self.reader.root))})
         return [{"label": "all sites", "value": ALL}, *({"label": name, "value": name} for name in names)]
 
 
@@ -157,11 +160,15 @@ def overview(
     label = heat_of if heat_of in rates.columns.get_level_values(0) else "visits"
     says = heat_in_words(rates, label, choice)
     heat = Shown(figures.heat(rates, label), says, tables.hours(rates, label, says))
-    if not table["visits"].sum() > 0:
+    visits = frame[load.labels(frame)].sum()  # of windows without a place in time, too
+    if not visits.sum() > 0:
         return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
     whole = correct.shares(frame, matrices, chance())
-    unknown = float(table[UNKNOWN].sum()) if UNKNOWN in table else None
-    return Overview(trend, _shares(frame, choice, matrices), heat, shares.totals(whole, unknown), site_table, names)
+    totals = shares.totals(whole, float(visits[UNKNOWN]) if UNKNOWN in visits else None)
+    if not table["visits"].sum() > 0:
+        nowhen = _nothing(f"No visit whose time is known: {choice}.")
+        return Overview(trend, nowhen, heat, totals, site_table, names)
+    return Overview(trend, _shares(frame, choice, matrices), heat, totals, site_table, names)
 
 
 def _shares(frame: pd.DataFrame, choice: Choice, matrices: dict[str, Confusion]) -> Shown:
