@@ -30,23 +30,11 @@ from training.targets import Mapping
 CALIBRATION = 200
 TOLERANCE = 16
 """Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 were seen 9 apart."""
-FALSE_ON_SHELVES = 0.01
-"""False faces a picture at the shipped threshold, at most, on the shelves where it is chosen and their mirrors."""
 RAISED = "It was set higher by hand: backs of heads, too, are taken for faces at low scores. "
 UNKNOWN_SHARE = 0.05
 """``unknown_below`` is set so that this share of the tuning part's faces is left without a verdict."""
 SEED = 1
 """Of the looks that visits are made of."""
-DETECTOR_DATA = (
-    "Photographs, street scenes, shop shelves (Apache-2.0 and MIT collections) and grey stills with hand-drawn boxes"
-    " (CC BY 4.0); boxes of the first two by a YuNet teacher, by several looks or by one at score 0.8 or more, and of"
-    " those faces on the stills that it saw, too."
-)
-CLASSIFIER_DATA = (
-    "FER2013 (ICML 2013 challenge; pictures from the web, gathered for research) with the FER+ votes (MIT), and"
-    " press-style photographs with one label each (Apache-2.0 collection, labels by students). Weights start from the"
-    " face-recognition backbone MobileFace Identification V1 (MIT)."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +104,8 @@ def _common(run: Run, content: bytes, model: Interpreter, figures: dict[str, flo
             zero_point=model.input.zero_point,
         ),
         "figures": {name: round(value, 4) for name, value in figures.items()},
-        "data": CLASSIFIER_DATA if close else DETECTOR_DATA,
-        "licence": "Apache-2.0 (weights, trained by facetally)",
+        "data": made.data,
+        "licence": made.licence,
         "operators": operators(content),
         "golden": tuple(_golden(name, picture, model) for name, picture in drawn(made.height, made.width, close)),
     }
@@ -159,17 +147,16 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
 
     int8 = Detector(Bundle(card(finding.LOWEST, {}), model))
     exact = floating.float_detector(run.model, run.recipe.width, run.recipe.height)
-    empty = finding.shelves(held, choose=True)
-    choosing = finding.look(int8.detect, [*empty, *map(finding.mirrored, empty)])
-    lowest = finding.lowest_threshold(finding.scores(choosing), int(FALSE_ON_SHELVES * len(choosing)))
+    lowest = finding.threshold(int8.detect, held)
     threshold = max(lowest, run.threshold)
     figures = _side_by_side(*(finding.figures(each.detect, held, threshold) for each in (exact, int8)))
     gate.detector(figures["stills.ap.float"], figures["stills.ap.int8"])
+    shelves = len(finding.shelves(held, choose=True))
     notes = (
-        f"Threshold {threshold}: {lowest} is the lowest, in hundredths, that lets at most {FALSE_ON_SHELVES} false"
-        f" faces a picture through on {len(empty)} held-back shop shelves and their mirror images; those that `shelves`"
-        f" counts are others. {RAISED if threshold > lowest else ''}For a counter of visits a false face on a shelf"
-        " costs more than a far face missed: it stands there all day, while a visitor comes nearer. `stills`:"
+        f"Threshold {threshold}: {lowest} is the lowest, in hundredths, that lets at most {finding.FALSE_ON_SHELVES}"
+        f" false faces a picture through on {shelves} held-back shop shelves and their mirror images; those that"
+        f" `shelves` counts are others. {RAISED if threshold > lowest else ''}For a counter of visits a false face on a"
+        " shelf costs more than a far face missed: it stands there all day, while a visitor comes nearer. `stills`:"
         " hand-labelled, faces of 20 pixels and more unless named, matched by their centres; `masked`: with masks drawn"
         " over all faces; `turned`: faces that look aside; `photos`: labels by a teacher."
     )

@@ -28,6 +28,8 @@ def verify(run: Run, card_path: Path) -> str:
         _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))
         figures = finding.figures(Detector(found, finding.LOWEST).detect, held, found.card.threshold)
         promised = found.card.figures
+    if missing := [name for name in figures if f"{name}.int8" not in promised]:
+        raise BundleError(f"{card_path}: the card says nothing of {', '.join(missing)}, which the run's data gives")
     rows = [f"{name:34}{promised[name + '.int8']:9.4f}{value:9.4f}" for name, value in figures.items()]
     for name, value in figures.items():
         if abs(promised[name + ".int8"] - value) > CLOSE:

@@ -28,6 +28,7 @@ batch = 16
 peak_rate = 1e-3
 ema = 0.9
 margin = 0.0
+data = "Drawn faces."
 [model.labels]
 satisfied = { happiness = 1, surprise = 0.5 }
 dissatisfied = { anger = 1, disgust = 1, sadness = 1 }

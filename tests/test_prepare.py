@@ -1,11 +1,15 @@
 """Preparing: FER2013, folders and tables become one cache; what is broken is named, what repeats is left out."""
 
+import hashlib
 import os
+import zipfile
 
+import cv2
 import numpy as np
 import pytest
 from drawings import draw_faces, run
 
+from contract.errors import SettingsError
 from training.targets import VOTES
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -52,6 +56,57 @@ def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn
     np.testing.assert_array_equal(fer.pixels[0], noise[0])
     assert fer.votes[:, 1].tolist() == [10] * 7
     assert "repeat" in (tmp_path / "prepared.html").read_text()
+
+
+def test_what_looks_like_a_face_of_the_tuning_part_is_not_trained_on(tmp_path):
+    """Thresholds are chosen on ``tune``: a copy of its faces in ``train`` would make them too bold."""
+    from training.fer import TUNE, read
+
+    rng = np.random.default_rng(4)
+    noise = rng.integers(0, 256, (80, 12, 12), np.uint8).repeat(4, 1).repeat(4, 2)
+    first = [hashlib.sha256(face.tobytes()).digest()[0] for face in noise]
+    tuned = noise[np.argmin(first)]
+    assert min(first) < TUNE
+    copy = np.clip(tuned[:, ::-1].astype(int) + 6, 0, 255).astype(np.uint8)
+    fer_folder(tmp_path / "fer2013", [(3, text(face), "Training") for face in (tuned, copy, noise[np.argmax(first)])])
+    part = read(tmp_path / "fer2013", "stop").part.tolist()
+    assert part == ["tune", "tune" if hashlib.sha256(copy.tobytes()).digest()[0] < TUNE else "repeat", "train"]
+
+
+def test_one_row_without_a_label_is_the_only_one_that_is_bad(tmp_path, drawn):
+    """An empty cell makes no other row unreadable."""
+    from training.fer import read
+
+    labels = [3, 0, "", 6, 5]
+    fer_folder(
+        tmp_path / "fer2013", [(label, text(face), "PublicTest") for label, face in zip(labels, drawn, strict=False)]
+    )
+    with pytest.raises(SettingsError, match="row 4: emotion nan"):
+        read(tmp_path / "fer2013", "stop")
+    assert read(tmp_path / "fer2013", "skip").own.tolist() == [3, 0, 6, 5]
+
+
+def test_a_broken_picture_of_the_scenes_is_named_and_skipped_if_asked(tmp_path):
+    """By both tasks: half a JPEG, and a picture of the list that is not in the archive."""
+    from training import photographs, scenes
+
+    good = cv2.imencode(".jpg", np.full((60, 60), 90, np.uint8))[1].tobytes()
+    with zipfile.ZipFile(tmp_path / "scenes.zip", "w") as archive:
+        archive.writestr("photos/a.jpg", good)
+        archive.writestr("photos/b.jpg", good[:20])
+    names = [f"photos/{name}.jpg" for name in "abc"]
+    (tmp_path / "images.csv").write_text(
+        "image,width,height,expression,kind\n" + "".join(f"{name},60,60,neutral,photo\n" for name in names)
+    )
+    (tmp_path / "faces.csv").write_text(
+        "image,x,y,w,h," + ",".join(f"{name}_{axis}" for name in scenes.LANDMARKS for axis in "xy") + ",score,source\n"
+    )
+    for read in (photographs.read, lambda data, broken: scenes.prepare(data, data / "cache.npz", broken)):
+        with pytest.raises(SettingsError, match=r"scenes.zip: photos/b.jpg: not a picture"):
+            read(tmp_path, "stop")
+        read(tmp_path, "skip")
+    assert [scene.name for scene in scenes.read(tmp_path / "cache.npz")] == names[:1]
+    assert photographs.read(tmp_path, "skip").labels.tolist() == ["neutral"]
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,9 @@ def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
     draw_cache(tmp_path / "cache.npz")
     (tmp_path / "mood.toml").write_text(RECIPE)
     script = (
-        "import os, sys; from training import loop; save = loop._save\n"
+        "import os, sys; from training import loop; save = loop.save\n"
         "def once(model, path):\n    save(model, path)\n    os.kill(os.getpid(), 9)\n"
-        "loop._save = once\nloop.EVERY = 7\n"
+        "loop.save = once\nloop.EVERY = 7\n"
         "from training.__main__ import main; main(sys.argv[1:])"
     )
     arguments = ["train", str(tmp_path / "mood.toml"), "--run", str(tmp_path)]
@@ -155,7 +155,7 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
         given = naming.softmax(naming.logits(networks.restored(run / "model.keras"), crops))
         assert np.abs(given - wanted).mean() < 0.1
     (run / "checkpoint.keras").unlink()
-    with pytest.raises(SettingsError, match=r"model.start: .* is of this side and number of labels: \(48, 3\)"):
+    with pytest.raises(SettingsError, match=r"model.start: .* has model.width 48, not 64"):
         ExpressionTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
     with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
         shipped = (str(bundle.SHIPPED / "expression.json"),)
@@ -169,6 +169,63 @@ def test_a_wrong_recipe_is_named(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "bad.toml: unknown key 'model.stepps'; allowed: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (("model.start=nowhere",), "nowhere/recipe.json: "),
+        (("model.start={run}", "model.network=plain"), "model.start: {run} has model.network cnn, not plain"),
+        (("model.start={run}", "model.precision=mixed_bfloat16"), "has model.precision float32, not mixed_bfloat16"),
+        (
+            ("model.start={run}", "model.labels={{good={{happiness=1}}, bad={{anger=1}}, so={{neutral=1}}}}"),
+            "model.labels",
+        ),
+        (("model.teachers=['nowhere']",), "nowhere/recipe.json: "),
+        (("model.align=eyes",), "model.align"),
+        (("model.margin=0.4",), "model.margin"),
+    ],
+    ids=["no run", "network", "precision", "labels", "no teacher", "align", "margin"],
+)
+def test_what_does_not_fit_the_recipe_is_named(trained, tmp_path, changes, says):
+    """Exit code 2 and a line, before anything is trained: never another model than the recipe says."""
+    draw_cache(tmp_path / "cache.npz")
+    command = [sys.executable, "-m", "training", "train", str(trained / "mood.toml"), "--run", str(tmp_path)]
+    for change in changes:
+        command += ["--set", change.format(run=trained)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert says.format(run=trained) in done.stderr
+
+
+def test_a_folder_goes_on_with_its_own_recipe_only(trained):
+    """Another one would find the old checkpoint, and train that; more steps are welcome, a card's words, too."""
+    import msgspec
+
+    from contract.errors import SettingsError
+    from training import recipe
+
+    kept, text = recipe.kept(trained), (trained / "recipe.json").read_bytes()
+    msgspec.structs.replace(kept, steps=kept.steps, data="Mine.").keep(trained)
+    with pytest.raises(SettingsError, match=r"begun with another recipe \(model.seed was \d+\)"):
+        msgspec.structs.replace(kept, seed=99).keep(trained)
+    (trained / "recipe.json").write_bytes(text)
+
+
+def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
+    """Nothing of what facetally's own models are trained on."""
+    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
+    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    card = read_card((tmp_path / "mood.json").read_bytes(), "mood.json")
+    assert (card.data, card.licence) == ("Drawn faces.", "Not said by the recipe.")
+    named = tmp_path / "mood.json"
+    tree = json.loads(named.read_text())
+    del tree["figures"]["photos.accuracy.int8"]
+    named.write_text(json.dumps(tree))
+    verify = [sys.executable, "-m", "convert", "verify", str(named), "--run", str(trained)]
+    done = subprocess.run(verify, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the card says nothing of photos.accuracy" in done.stderr
 
 
 def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_path):
@@ -280,9 +337,7 @@ def test_teachers_answer_to_what_the_network_is_shown(trained):
     answers = naming.softmax(naming.logits(restored(trained / "model.keras"), pixels[..., 0]))
     assert shown is pixels
     np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
-    with pytest.raises(
-        SettingsError, match=r"model.teachers: .*expression.json is of this side .* None, not \(48, 3\)"
-    ):
+    with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json: a card; only runs answer to views"):
         Views(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
 
 

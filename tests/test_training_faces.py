@@ -202,6 +202,95 @@ def test_nothing_that_is_validated_on_is_trained_on(scenes):
     assert sum(kind == "negative" for kind in held.values()) >= 3
 
 
+def test_boxes_of_a_tile_lie_where_its_pixels_do():
+    """Turned, mirrored, shrunk and enlarged: the middle of a blob is the middle of its box, to a tenth of a pixel."""
+    from training.collage import Collage, _laid
+    from training.scenes import Scene
+
+    y, x = np.mgrid[:200, :200] + 0.5
+    blob = (255 * np.exp(-((x - 90) ** 2 + (y - 110) ** 2) / 2 / 12**2)).astype(np.uint8)
+    box = np.array([[90 - 36, 110 - 36, 72, 72]], np.float32)
+    scene = Scene("a", "photo", "", blob, box, np.full((1, 10), np.nan, np.float32), np.ones(1, bool))
+    off = []
+    for seed in range(400):
+        empty = Collage(np.zeros((320, 320), np.uint8), box[:0], np.zeros((0, 10), np.float32), np.zeros(0, bool))
+        made = _laid(np.random.default_rng(seed), empty, scene)
+        left, top, width, height = made.boxes[0]
+        if min(left, top, 320 - left - width, 320 - top - height) < 1 or width < 16:
+            continue
+        weight = made.pixels.astype(float) ** 2
+        rows, columns = np.mgrid[:320, :320] + 0.5
+        found = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        if np.abs(found - [left + width / 2, top + height / 2]).max() < 3:  # else a bar lies on it
+            off.append(found - [left + width / 2, top + height / 2])
+    assert len(off) > 100
+    assert np.abs(np.median(off, axis=0)).max() < 0.1
+
+
+def test_streets_lie_under_tiles_below_their_faces(scenes):
+    """What is taken for people without faces has none of those labelled; too narrow a rest is not taken."""
+    from training.collage import BODIES, Collages, _below_faces
+
+    streets = [scene for scene in scenes if scene.kind == "street"]
+    for scene in streets:
+        lowest = (scene.boxes[:, 1] + scene.boxes[:, 3]).max(initial=0)
+        assert len(_below_faces(scene)) == len(scene.pixels) - int(np.ceil(lowest))
+    kept = Collages(scenes)._bodies
+    assert 0 < len(kept) < len(streets)
+    assert min(map(len, kept)) >= BODIES
+
+
+def test_no_head_is_cut_out_with_another_face(scenes):
+    """Two faces side by side: neither is a head for crowds, where the other would be no face; apart, both are."""
+    from dataclasses import replace
+
+    from training.crowd import _heads
+
+    (one,) = [scene for scene in scenes if scene.kind == "street"][:1]
+    points = np.concatenate([one.landmarks] * 2)
+    beside = one.boxes + np.array([0.5 * one.boxes[0, 2], 0, 0, 0])
+    for other, heads in ((beside, 0), (one.boxes + np.array([400, 0, 0, 0]), 2)):
+        pixels = np.zeros((200, 700), np.uint8)
+        boxes = np.concatenate([one.boxes, other]).astype(np.float32)
+        two = replace(one, pixels=pixels, boxes=boxes, landmarks=points, sure=np.ones(2, bool))
+        assert len(_heads([two], "street")) == heads
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+def test_boxes_are_made_as_large_as_they_were_taught():
+    """The shipped network, and labels that are its own boxes, a quarter smaller: afterwards its boxes are as large, and
+    as sure. Strides that found too few are left as they are.
+    """
+    from edge import bundle
+    from training import sizes
+    from training.begin import begin
+    from training.floating import float_detector
+    from training.networks import face_detector, sized
+    from training.scenes import Scene
+
+    portrait = pytest.importorskip("skimage").data.astronaut().mean(-1).astype(np.uint8)
+    pictures = []
+    for number in range(36):
+        picture, side = np.full((320, 320), 120, np.uint8), 130 + 2 * number  # faces of 26 to 40 pixels
+        left, top = 3 * number, 110 - 2 * number
+        picture[top : top + side, left : left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+        pictures.append(picture)
+    model = face_detector()
+    begin(model, bundle.SHIPPED / "face.tflite", np.array(pictures)[..., None])
+    find, scenes = float_detector(sized(model, 320, 320), 320, 320).detect, []
+    for number, picture in enumerate(pictures):
+        x, y, w, h = find(picture)[0].box
+        box = np.array([[x + 0.1 * w, y + 0.1 * h, 0.8 * w, 0.8 * h]], np.float32)
+        unknown = np.full((1, 10), np.nan, np.float32)
+        scenes.append(Scene(str(number), "labelled-still", "", picture, box, unknown, np.ones(1, bool)))
+    scores = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
+    factors = sizes.fit(model, scenes, (320, 320))
+    assert factors == {8: pytest.approx(1.25, abs=0.01)}
+    assert sizes.too_large(model, scenes, (320, 320)) == {8: pytest.approx(1.0, abs=0.01)}
+    after = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
+    np.testing.assert_array_equal(scores, after)
+
+
 def test_a_crowd_has_the_faces_that_are_seen(scenes):
     """Boxes lie on heads; a face hidden by the one before it is not asked for."""
     from training.crowd import Crowds

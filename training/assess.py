@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from contract.card import ClassifierCard
+from contract.errors import SettingsError
 from edge import bundle
 from edge.classify import Classifier
 from training import naming
@@ -37,7 +38,7 @@ def prepared(run: Path, fer: FerFaces, photos: Photographs) -> None:
     counts on the terminal.
     """
     page = Page("What was prepared")
-    page.say("Faces by label and part", "`repeat`: looks like a face of the test part, and is not trained on.")
+    page.say("Faces by label and part", "`repeat`: like a face of the test or the tuning part, and not trained on.")
     own = np.array(OWN_LABELS)[fer.own]
     for name, labels, parts in (("FER2013", own, fer.part), ("photographs", photos.labels, photos.part)):
         kinds = sorted(set(parts.tolist()))
@@ -69,7 +70,10 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
     test = Faces.of(run / "cache.npz", recipe, "test")
     models = {"float": of_run(recipe, run)}
     if card:
-        models["int8"] = Classifier(bundle.load(card, ClassifierCard))
+        loaded = bundle.load(card, ClassifierCard)
+        if loaded.card.labels != tuple(recipe.labels):
+            raise SettingsError(f"{card}: its labels are {loaded.card.labels}, the recipe's {tuple(recipe.labels)}")
+        models["int8"] = Classifier(loaded)
     sets = {kind: naming.answers(model.probabilities, test, recipe) for kind, model in models.items()}
     page = Page(f"{recipe.name}: faces it was not trained on")
     _figures(page, run, sets)

@@ -17,8 +17,14 @@ SHARES = {"photo": 0.22, "street": 0.36, "labelled-still": 0.2, "labelled-video"
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
 SMALLEST, LARGEST = 7.0, 1.05
 """Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
-CROWD = 0.22
-"""How often a collage is a crowd."""
+CROWD = 0.1
+"""How often a collage is a crowd. It has twenty times as many faces as another, and the loss is a mean over all."""
+GROUNDS = {"plain": 0.2, "shelf": 0.5, "street": 0.3}
+"""What lies under the tiles: one grey level, a shelf, or a street with people below their faces."""
+BODIES = 64
+"""Rows that must be left of a street below its faces."""
+ENLARGED = 1.5
+"""No tile is enlarged by more: what the detector is shown would be softer than what a camera sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +45,14 @@ class Collages:
         for kind in self._kinds.values():
             kind += [scene for scene in kind if (turned(scene) & scene.sure).any()]  # these twice as often as others
         self._crowds = Crowds(scenes)
+        streets = [_below_faces(scene) for scene in self._kinds["street"]]
+        self._bodies = [street for street in streets if len(street) >= BODIES]
 
     def draw(self, rng: Generator, size: tuple[int, int]) -> Collage:
-        """Random numbers, (height, width) -> a crowd, or one to six tiles on a shelf or a plain ground."""
+        """Random numbers, (height, width) -> a crowd, or one to six tiles on a shelf, a street or a plain ground."""
         ground = self._ground(rng, size)
         if rng.random() < CROWD:
-            crowd = self._crowds.draw(rng, self._street(rng, size) if rng.random() < 0.5 else ground)
+            crowd = self._crowds.draw(rng, ground)
             return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.sure))
         made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, bool))
         for _ in range(int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.2, 0.2, 0.15, 0.1]))):
@@ -56,17 +64,29 @@ class Collages:
         return kind[int(rng.integers(len(kind)))]
 
     def _ground(self, rng: Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
-        if rng.random() < 0.3:
+        kind = str(rng.choice(list(GROUNDS), p=list(GROUNDS.values())))
+        if kind == "plain":
             return np.full(size, rng.integers(256), np.uint8)
-        shelves = self._kinds["negative"]
-        return cv2.resize(shelves[int(rng.integers(len(shelves)))].pixels, size[::-1], interpolation=cv2.INTER_AREA)
+        if kind == "street" and self._bodies:
+            pixels = _window(rng, self._bodies[int(rng.integers(len(self._bodies)))], size)
+        else:
+            shelves = self._kinds["negative"]
+            pixels = shelves[int(rng.integers(len(shelves)))].pixels
+        return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
 
-    def _street(self, rng: Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """A street without faces, as the ground of a crowd: the upper part of a picture, above all of them."""
-        streets = self._kinds["street"]
-        scene = streets[int(rng.integers(len(streets)))]
-        above = int(scene.boxes[:, 1].min()) if len(scene.boxes) else len(scene.pixels)
-        return cv2.resize(scene.pixels[: max(above, 8)], size[::-1], interpolation=cv2.INTER_AREA)
+
+def _below_faces(scene: Scene) -> NDArray[np.uint8]:
+    """The part of a scene below all of its faces: clothes, hands, bags, which are no faces."""
+    return scene.pixels[int(np.ceil((scene.boxes[:, 1] + scene.boxes[:, 3]).max(initial=0))) :]
+
+
+def _window(rng: Generator, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Some part of a picture, of the aspect of (height, width)."""
+    rows, columns = pixels.shape
+    part = rng.uniform(0.3, 1.0) * min(rows / size[0], columns / size[1])
+    height, width = round(part * size[0]), round(part * size[1])
+    top, left = int(rng.integers(rows - height + 1)), int(rng.integers(columns - width + 1))
+    return pixels[top : top + height, left : left + width]
 
 
 def _laid(rng: Generator, made: Collage, scene: Scene) -> Collage:
@@ -74,8 +94,9 @@ def _laid(rng: Generator, made: Collage, scene: Scene) -> Collage:
     height, width = made.pixels.shape
     matrix, flip = _place(rng, scene, (height, width))
     rows, columns = scene.pixels.shape
-    covered = cv2.warpAffine(np.full((rows, columns), 255, np.uint8), matrix, (width, height)) > 127
-    tile = cv2.warpAffine(_shrunk(scene.pixels, matrix), _after_shrink(scene, matrix), (width, height))
+    covered = cv2.warpAffine(np.full((rows, columns), 255, np.uint8), _of_pixels(matrix), (width, height)) > 127
+    small = _of_pixels(_after_shrink(scene, matrix))
+    tile = cv2.warpAffine(_shrunk(scene.pixels, matrix), small, (width, height))
     boxes, landmarks = _moved(scene, matrix, flip)
     cover(rng, tile, boxes, landmarks, 0.3, 0.08)
     if len(boxes) and rng.random() < 0.12:
@@ -105,7 +126,7 @@ def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray
     if len(scene.boxes) and rng.random() < 0.75:
         sides = scene.boxes[:, 2:].max(1)
         wanted = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST * min(size))))
-        scale = np.clip(wanted / rng.choice(sides), 0.04, 2.5)
+        scale = np.clip(wanted / rng.choice(sides), 0.04, ENLARGED)
     else:
         scale = fit * rng.uniform(0.4, 1.6)
     scale = max(scale, 24 / min(rows, columns))
@@ -122,6 +143,13 @@ def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray
     if rng.random() < 0.5 or scale * max(rows, columns) > min(size):
         target = np.array([width, height]) * rng.uniform(0.25, 0.75, 2)
     return np.column_stack([matrix, target - matrix @ anchor]), flip
+
+
+def _of_pixels(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix of places, where a pixel reaches from its number to the next, as boxes do -> that of pixels' numbers,
+    which stand for their middles, as OpenCV takes it.
+    """
+    return np.column_stack([matrix[:, :2], matrix @ [0.5, 0.5, 1] - 0.5])
 
 
 def _shrunk(pixels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -14,9 +14,13 @@ from training.scenes import MIRRORED, Floats, Scene, turned
 Grey = NDArray[np.uint8]
 SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
 """How often a head comes from each kind of picture."""
+ENLARGED = 1.5
+"""Heads are enlarged by no more, where there are large enough ones; see `training.collage`."""
 OFTEN = 3
 """So many times as often as others comes a head that looks aside: they are few, and harder."""
 MOST = 60
+TRIES = 5
+"""So many heads are looked at for one that is large enough."""
 BEHIND = 0.15
 """Share of heads turned away: the hair from above the face is drawn over it."""
 FOUND, DOUBTFUL = 0.45, 0.2
@@ -69,7 +73,8 @@ class Crowds:
                 width_here = side * np.exp(rng.normal(0, 0.12))
                 soft = width_here * min(0.1, blurring * abs(np.log(width_here / focus)))
                 place = (x, y + rng.normal(0, 0.3) * side)
-                face = _paste(rng, canvas, owner, self._pick(rng), (number, *place, width_here, soft, masked))
+                head = self._pick(rng, width_here / ENLARGED)
+                face = _paste(rng, canvas, owner, head, (number, *place, width_here, soft, masked))
                 if face is not None:
                     faces.append((number, *face))
                 number += 1
@@ -77,20 +82,42 @@ class Crowds:
             y += side * rng.uniform(0.7, 1.6)
         return _seen(canvas, owner, faces)
 
-    def _pick(self, rng: Generator) -> Head:
-        heads = self._heads[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
-        return heads[int(rng.integers(len(heads)))]
+    def _pick(self, rng: Generator, smallest: float) -> Head:
+        """A head whose face is so wide, if one comes soon."""
+        for _ in range(TRIES):
+            heads = self._heads[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
+            head = heads[int(rng.integers(len(heads)))]
+            if head.box[2] >= smallest:
+                break
+        return head
 
 
 def _heads(scenes: Sequence[Scene], kind: str) -> list[Head]:
+    """The heads of one kind of scene, but those beside which somebody else's face would be pasted along, as none."""
     return [
-        Head(scene.pixels, box, points, kind != "photo")
+        head
         for scene in scenes
         if scene.kind == kind
-        for box, points, sure, aside in zip(scene.boxes, scene.landmarks, scene.sure, turned(scene), strict=True)
-        if sure and min(box[2:]) >= 8
-        for _ in range(OFTEN if aside else 1)
+        for at, (box, points) in enumerate(zip(scene.boxes, scene.landmarks, strict=True))
+        if scene.sure[at] and min(box[2:]) >= 8
+        for head in [Head(scene.pixels, box, points, kind != "photo")]
+        if not _shows(head, np.delete(scene.boxes, at, axis=0))
+        for _ in range(OFTEN if turned(scene)[at] else 1)
     ]
+
+
+def _shows(head: Head, others: Floats) -> bool:
+    """Whether so much of another face lies within a head's outline that it could be found."""
+    if not len(others):
+        return False
+    patch, box, _ = _cut(head, float(head.box[2]), flip=False)
+    inside = _outline(patch.shape, box, head.whole) > 0.5
+    left, top = box[:2] - head.box[:2]
+    for x, y, w, h in others + np.array([left, top, 0, 0], np.float32):
+        seen = inside[max(int(y), 0) : max(int(y + h), 0), max(int(x), 0) : max(int(x + w), 0)]
+        if seen.sum() >= FOUND * w * h:
+            return True
+    return False
 
 
 def _paste(

@@ -73,7 +73,7 @@ def targets(collage: Collage, at: Floats) -> Floats:
             here = stride == level
             nearest = np.flatnonzero(here)[distance[here].argmin()]
             heat[nearest] = 1.0
-            mine = here & (heat > np.maximum(rows[:, 0], 0.1))
+            mine = here & (heat > 0.1) & (heat >= rows[:, 0])
             rows[mine, 0] = heat[mine]
             rows[mine, 15] = 1
             offset, scale = at[mine, :2], stride[mine, None]

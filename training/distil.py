@@ -29,14 +29,12 @@ class Views:
 
     def __init__(self, recipe: ClassifierRecipe) -> None:
         """SettingsError if a teacher is not the run of a network with the recipe's width and labels."""
-        wanted, self._models = (recipe.width, len(recipe.labels)), []
+        self._models = []
         for run in map(Path, recipe.teachers):
-            model = networks.restored(run / "model.keras") if run.is_dir() else None
-            given = model and (model.input_shape[2], model.output_shape[1])
-            if given != wanted:
-                what = f"{run} is of this side and number of labels: {given}, not {wanted}"
-                raise SettingsError(f"model.teachers: {what}")
-            self._models.append(model)
+            if run.suffix == ".json":
+                raise SettingsError(f"model.teachers: {run}: a card; only runs answer to views")
+            recipe.alike("model.teachers", run, "width", "labels")
+            self._models.append(networks.restored(run / "model.keras"))
 
     def __call__(self, batch: Batch) -> tuple[NDArray[np.uint8], Floats]:
         """A batch with the teachers' share of its targets in their place."""
@@ -61,7 +59,7 @@ def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
 
 def _answers(teacher: Path, part: Faces, recipe: ClassifierRecipe) -> Floats:
     """A run's folder or a bundle's card -> its probabilities (n + m, labels) for FER2013's faces and photographs', the
-    mean of both mirror images; SettingsError if a card has other labels.
+    mean of both mirror images; SettingsError if it has other labels.
     """
     if teacher.suffix == ".json":
         classifier = Classifier(bundle.load(teacher, ClassifierCard))
@@ -70,6 +68,7 @@ def _answers(teacher: Path, part: Faces, recipe: ClassifierRecipe) -> Floats:
             raise SettingsError(f"model.teachers: {teacher} has the labels {given}, not {wanted}")
         side, probabilities = classifier.card.input.width, classifier.probabilities
     else:
+        recipe.alike("model.teachers", teacher, "labels")
         model = networks.restored(teacher / "model.keras")
         side = model.input_shape[2]
 

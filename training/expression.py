@@ -171,12 +171,11 @@ class ExpressionTask:
 
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start or recipe.frozen_steps:
+            if start:
+                recipe.alike("model.start", start, "width", "labels", "network", "enlarge", "precision")
             model = networks.restored((start or run / "head") / "model.keras")
         else:
             model = computed_in(recipe.precision, self._network)
-        given, wanted = (model.input_shape[2], model.output_shape[1]), (recipe.width, len(recipe.labels))
-        if given != wanted:
-            raise SettingsError(f"model.start: {start} is of this side and number of labels: {given}, not {wanted}")
         for layer in model.layers:
             layer.trainable = True
         return self._compiled(model, recipe.steps)

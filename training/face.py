@@ -9,10 +9,10 @@ from contract.card import DetectorCard
 from contract.errors import SettingsError
 from edge import bundle
 from edge.detect import Detector
-from training import finding, floating, report, scenes
+from training import finding, floating, report, scenes, sizes
 from training.detect import Batches, loss
 from training.fer import Broken
-from training.loop import Ahead, Batch, computed_in, schedule, settle, train
+from training.loop import Ahead, Batch, computed_in, save, schedule, settle, train
 from training.networks import face_detector, restored, sized
 from training.recipe import DetectorRecipe
 from training.teacher import Teacher
@@ -27,7 +27,7 @@ class FaceTask:
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """scenes.zip and its lists -> ``run/cache.npz``."""
         teacher = Teacher(Path(self._recipe.teacher)).faces if self._recipe.teacher else None
-        scenes.prepare(data, run / "cache.npz", teacher)
+        scenes.prepare(data, run / "cache.npz", broken, teacher)
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""
@@ -35,7 +35,9 @@ class FaceTask:
         recipe.keep(run)
         part, _ = scenes.split(list(scenes.read(run / "cache.npz")))
         with Ahead(Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)) as batches:
-            train(lambda: self._make(batches), batches, recipe.steps, run)
+            model = train(lambda: self._make(batches), batches, recipe.steps, run)
+        sizes.fit(model, part, (recipe.height, recipe.width))
+        save(model, run / "model.keras")
 
     def _make(self, batches: Callable[[int], Batch]) -> keras.Model:
         """The model to train: that of the run or bundle that the recipe starts from, or a new one."""
@@ -73,11 +75,12 @@ class FaceTask:
         recipe = self._recipe
         _, held = scenes.split(list(scenes.read(run / "cache.npz")))
         if card:
-            detector = Detector(bundle.load(card, DetectorCard), finding.LOWEST)
+            loaded = bundle.load(card, DetectorCard)
+            detector, threshold = Detector(loaded, finding.LOWEST), loaded.card.threshold
         else:
             model = sized(restored(run / "model.keras"), recipe.height, recipe.width)
             detector = floating.float_detector(model, recipe.width, recipe.height)
-        false = finding.scores(finding.look(detector.detect, finding.shelves(held, choose=True)))
-        report.figures(run, finding.figures(detector.detect, held, finding.lowest_threshold(false, 0)))
+            threshold = finding.threshold(detector.detect, held)
+        report.figures(run, finding.figures(detector.detect, held, threshold))
         report.precision_recall(run, finding.curves(detector.detect, held))
         report.worst_pictures(run, finding.look(detector.detect, finding.stills(held)))

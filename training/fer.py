@@ -36,7 +36,7 @@ class FerFaces:
 def read(folder: Path, broken: Broken) -> FerFaces:
     """The folder, if there is one, with ``fer2013.csv`` (plain, ``.xz``, ``.gz``, ``.bz2`` or ``.zip``) and, if it is
     there, ``fer2013new.csv`` -> its faces. Parts: train, tune, test, private; ``repeat`` where a picture outside
-    ``test`` looks like one inside.
+    ``test`` looks like one inside, or one of ``train`` like one of ``tune``.
 
     SettingsError that names file and row where one cannot be read, or where the two files are not of the same rows.
     """
@@ -44,7 +44,7 @@ def read(folder: Path, broken: Broken) -> FerFaces:
         none = np.zeros(0, np.uint8)
         return FerFaces(none.reshape(0, SIDE, SIDE), none.reshape(0, len(VOTES)), none, np.zeros(0, str))
     path = found(folder)
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(path, dtype={"emotion": str})  # one that is missing would make all of them floats
     if missing := {"emotion", "pixels", "Usage"} - set(frame):
         raise SettingsError(f"{path}: no column {', '.join(sorted(missing))}; has {', '.join(map(str, frame))}")
     votes = _votes(folder / "fer2013new.csv", frame.Usage)
@@ -62,6 +62,7 @@ def read(folder: Path, broken: Broken) -> FerFaces:
     digest = np.array([hashlib.sha256(face.tobytes()).digest()[0] for face in pixels])
     part[(part == "train") & (digest < TUNE)] = "tune"
     part[repeats(pixels, part == "test") & (part != "private")] = "repeat"
+    part[repeats(pixels, part == "tune") & (part == "train")] = "repeat"
     return FerFaces(pixels[good], votes[good], own[good], part[good].astype(str))
 
 
@@ -99,7 +100,7 @@ def _face(text: object, label: object, usage: object) -> NDArray[np.uint8]:
     if pixels.min() < 0 or pixels.max() > 255:
         raise ValueError(f"a pixel of {pixels.min()} or {pixels.max()}, not 0..255")
     if str(label) not in map(str, range(len(OWN_LABELS))):
-        raise ValueError(f"emotion {label!r}, not 0..{len(OWN_LABELS) - 1}")
+        raise ValueError(f"emotion {label}, not 0..{len(OWN_LABELS) - 1}")
     if usage not in PARTS:
         raise ValueError(f"Usage {usage!r}, not one of {', '.join(PARTS)}")
     return pixels.astype(np.uint8).reshape(SIDE, SIDE)

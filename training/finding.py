@@ -20,6 +20,8 @@ LOWEST = 0.02
 """Curves are drawn of faces found with at least this score."""
 SMALLEST = 20.0
 """Labels whose longer side is shorter, pixels of the stored picture, do not count unless it is said otherwise."""
+FALSE_ON_SHELVES = 0.01
+"""False faces a picture at a threshold, at most, on the shelves where it is chosen and their mirror images."""
 SEED = 0
 """The masks of the masked pictures are always the same."""
 
@@ -82,6 +84,13 @@ def mirrored(scene: Scene) -> Scene:
 def scores(shown: Sequence[Shown]) -> Floats:
     """The scores of all faces found, best first."""
     return np.sort(np.array([face.score for each in shown for face in each.found], np.float32))[::-1]
+
+
+def threshold(find: Find, held: Sequence[Scene]) -> float:
+    """A detector that tells all it finds -> the lowest threshold at which shelves have few enough false faces."""
+    empty = shelves(held, choose=True)
+    choosing = look(find, [*empty, *map(mirrored, empty)])
+    return lowest_threshold(scores(choosing), int(FALSE_ON_SHELVES * len(choosing)))
 
 
 def lowest_threshold(false: Floats, most: int) -> float:

@@ -70,13 +70,13 @@ def train(
             course.note(step + 1, loss, value)
             progress.set_postfix(loss=f"{loss:.4f}", **({"judged": f"{value:.4f}"} if value is not None else {}))
             model.reset_metrics()
-            _save(model, checkpoint)
+            save(model, checkpoint)
     progress.close()
     if judge and best.exists():
         model = restored(best)
     elif model.optimizer.use_ema:
         _average(model, batches)
-    _save(model, folder / "model.keras")
+    save(model, folder / "model.keras")
     return model
 
 
@@ -120,7 +120,7 @@ def _judged(model: keras.Model, batches: Callable[[int], Batch], judge: Judge, c
         _average(model, batches)
     value = judge.verdict(model)
     if value > course.best():
-        _save(model, best)
+        save(model, best)
     for variable, before in zip(model.variables, raw, strict=True):
         variable.assign(before)
     return value
@@ -250,7 +250,7 @@ def _reseed(model: keras.Model, step: int) -> None:
         state.assign(np.array([index, step]))
 
 
-def _save(model: keras.Model, path: Path) -> None:
+def save(model: keras.Model, path: Path) -> None:
     """Write beside, then rename: a kill leaves the old file or the new one, never half of one."""
     beside = path.with_name("writing-" + path.name)
     model.save(beside)

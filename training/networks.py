@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from contract.errors import SettingsError
 from training.depthwise import Depthwise
 from training.normalise import Normalised
 
@@ -178,7 +179,11 @@ def _layer(x: Any, spec: dict[str, Any]) -> Any:
 
 
 def restored(path: Path) -> keras.Model:
-    """A saved model, not to be trained on; Keras must know the layers of this module to read it."""
+    """A saved model, not to be trained on; Keras must know the layers of this module to read it. SettingsError if it is
+    not there.
+    """
+    if not path.is_file():
+        raise SettingsError(f"{path}: not there; python -m training train writes it")
     return keras.saving.load_model(path, compile=False)
 
 

@@ -59,7 +59,7 @@ def read(data: Path, broken: Broken) -> Photographs:
     """All pictures with labels in a data folder -> their faces; none at all are no error."""
     detector = Detector(bundle.load(bundle.SHIPPED / "face.json", DetectorCard))
     crops, labels, part, side = [], [], [], []
-    for each in (*_from_scenes(data), *_from_table(data, broken), *_from_folders(data, broken)):
+    for each in (*_from_scenes(data, broken), *_from_table(data, broken), *_from_folders(data, broken)):
         face = _all_of(each.pixels) if each.whole else _largest(detector, each.pixels)
         crops.append(cut(each.pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE)) if face else _NONE)
         side.append(face.size if face else 0.0)
@@ -86,7 +86,7 @@ def _all_of(pixels: Grey) -> Face:
     return Face((0.0, 0.0, float(width), float(height)), 1.0)
 
 
-def _from_scenes(data: Path) -> Iterator[Labelled]:
+def _from_scenes(data: Path, broken: Broken) -> Iterator[Labelled]:
     """Labelled photographs of scenes.zip, colours made grey as a camera's are."""
     if not (data / "scenes.zip").exists():
         return
@@ -94,7 +94,10 @@ def _from_scenes(data: Path) -> Iterator[Labelled]:
     photos = images[(images.kind == "photo") & (images.expression != "")]
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for row in tqdm(photos.itertuples(), total=len(photos), desc="photographs"):
-            pixels = cv2.imdecode(np.frombuffer(archive.read(row.image), np.uint8), cv2.IMREAD_GRAYSCALE)
+            _, pixels = scenes.picture_in(archive, row.image)
+            if pixels is None:
+                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not a picture")
+                continue
             held = scenes.is_validation(row.image, frozenset())
             yield Labelled(row.image, pixels, row.expression, "test" if held else _part(row.image), whole=False)
 

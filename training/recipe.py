@@ -10,6 +10,8 @@ from contract.errors import SettingsError
 from contract.settings import read_toml
 
 Positive = Annotated[int, Meta(gt=0)]
+ABOUT = ("version", "steps", "data", "licence")
+"""Keys that may change while a model is trained: what it is called, and for how long."""
 
 
 class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,10 +32,22 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     start: str | None = None
     """What to train on from: the folder of a run, or the card of a bundle of the same network; otherwise anew."""
+    data: str = "Not said by the recipe."
+    """What the model is trained on, whose it is and under which licences, for its card; and ``licence``, of its
+    weights."""
+    licence: str = "Not said by the recipe."
 
     def keep(self, run: Path) -> None:
-        """Leave the recipe in the run's folder, beside what is made by it."""
+        """Leave the recipe in the run's folder, beside what is made by it; SettingsError if there is a checkpoint of
+        another one, which would be trained on. More steps are the same recipe.
+        """
         run.mkdir(parents=True, exist_ok=True)
+        if (run / "checkpoint.keras").exists() and (run / "recipe.json").exists():
+            before, now = (msgspec.structs.asdict(made) for made in (kept(run), self))
+            other = [key for key in now if key not in ABOUT and now[key] != before.get(key)]
+            if other:
+                was = ", ".join(f"model.{key} was {before.get(key)!r}" for key in other)
+                raise SettingsError(f"{run}: begun with another recipe ({was}); take another folder")
         (run / "recipe.json").write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
@@ -83,11 +97,14 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     mixup: Annotated[float, Meta(ge=0)] = 0.0
     """Faces of a batch are blended in pairs, targets too, by shares from a beta distribution with both parameters this
     (Zhang et al. 2018); 0: never."""
-    margin: float
-    align: Literal["none", "eyes"] = "none"
+    margin: Annotated[float, Meta(gt=-0.5, le=0.3)]
+    """Of the crop; photographs are kept with no more around the box (`training.photographs.MARGIN`)."""
+    align: Literal["none"] = "none"
+    """A device could turn the eyes level (the card's ``align``); nothing here trains on faces so turned."""
     photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
     photo_fold: Annotated[int, Meta(ge=0, lt=5)] | None = None
-    """Cross-validation: the photographs of this fold are for the test, all others for training."""
+    """Cross-validation: the photographs of this fold are for the test, all others but those of ``tune`` for
+    training."""
     fer_labels: Literal["votes", "own"] = "votes"
     """FER+ votes, or FER2013's own label."""
     balance: Annotated[float, Meta(ge=0, le=1)] = 0.4
@@ -97,8 +114,23 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     see them, 0 mirrored at most."""
     min_face_px: Positive = 24
 
+    def alike(self, key: str, run: Path, *keys: str) -> None:
+        """Whether another run's recipe says the same of some keys; SettingsError that names the first it does not.
+        ``key`` is the one that names the run.
+        """
+        other = kept(run)
+        for each in keys:
+            wanted, given = (_comparable(getattr(made, each, None)) for made in (self, other))
+            if given != wanted:
+                raise SettingsError(f"{key}: {run} has model.{each} {given}, not {wanted}")
+
 
 Recipe = DetectorRecipe | ClassifierRecipe
+
+
+def _comparable(value: object) -> object:
+    """Labels by their names in order: how they are made of votes may differ."""
+    return list(value) if isinstance(value, dict) else value
 
 
 class _Holder(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from training.fer import Broken, name_or_stop
+
 LONGEST = 640
 """Pictures are cached at most this long, pixels."""
 POSITIVE_SCORE = 0.8
@@ -74,7 +76,7 @@ def validation_list() -> frozenset[str]:
     return frozenset(VALIDATION.read_text().split())
 
 
-def prepare(data: Path, cache: Path, teacher: Look | None = None) -> None:
+def prepare(data: Path, cache: Path, broken: Broken, teacher: Look | None = None) -> None:
     """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes.
 
     A ``teacher`` looks again at what is trained on, shelves apart, and its faces stand for the teacher's of faces.csv.
@@ -82,11 +84,14 @@ def prepare(data: Path, cache: Path, teacher: Look | None = None) -> None:
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
     table, held_back = pd.read_csv(data / "faces.csv"), validation_list()
     faces = dict(iter(table.groupby("image", sort=False)))
-    pictures, found, owner = [], [], []
+    pictures, found, owner, good = [], [], [], np.ones(len(images), bool)
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for index, row in enumerate(tqdm(images.itertuples(), total=len(images), desc="pictures")):
-            content = np.frombuffer(archive.read(row.image), np.uint8)
-            grey = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+            content, grey = picture_in(archive, row.image)
+            if grey is None:
+                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not a picture")
+                good[index] = False
+                continue
             scale = min(1.0, LONGEST / max(grey.shape))
             if scale < 1:
                 grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -103,14 +108,14 @@ def prepare(data: Path, cache: Path, teacher: Look | None = None) -> None:
                 boxes, landmarks, sure = _agreed(human, boxes, landmarks, besides)
                 boxes[: len(human)] = drawn
             found.append((boxes * scale, landmarks * scale, sure))
-            owner += [index] * len(sure)
+            owner += [len(pictures) - 1] * len(sure)
     cache.parent.mkdir(parents=True, exist_ok=True)
     boxes, landmarks, sure = map(np.concatenate, zip(*found, strict=True))
     np.savez(
         cache,
-        names=images.image.to_numpy(str),
-        kinds=images.kind.to_numpy(str),
-        expressions=images.expression.to_numpy(str),
+        names=images.image[good].to_numpy(str),
+        kinds=images.kind[good].to_numpy(str),
+        expressions=images.expression[good].to_numpy(str),
         jpeg=np.concatenate(pictures),
         ends=np.cumsum([len(picture) for picture in pictures]),
         boxes=boxes.astype(np.float32),
@@ -118,6 +123,15 @@ def prepare(data: Path, cache: Path, teacher: Look | None = None) -> None:
         sure=sure,
         owner=np.array(owner),
     )
+
+
+def picture_in(archive: zipfile.ZipFile, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Bytes (n,) of a picture in an archive, and its grey pixels (h, w), None where it is none or not there."""
+    try:
+        content = np.frombuffer(archive.read(name), np.uint8)
+    except (KeyError, zipfile.BadZipFile):
+        return np.zeros(0, np.uint8), None
+    return content, cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
 
 
 def _listed(rows: pd.DataFrame) -> Found:
