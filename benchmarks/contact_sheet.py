@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge import assemble
 from edge.classify import Classifier
-from edge.detect import Detector
+from edge.detect import Detector, clip
 from edge.tryout import pictures
 from edge.words import Pixels
 
@@ -36,10 +36,11 @@ def _tile(name: str, pixels: Pixels, detector: Detector, classifier: Classifier)
     drawn = cv2.cvtColor(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
     faces = detector.detect(pixels)
     for face, look in zip(faces, classifier.classify(pixels, faces), strict=True):
-        x, y, w, h = (round(value * scale) for value in face.box)
-        cv2.rectangle(drawn, (x, y), (x + w, y + h), GREEN, 1)
+        x, y, w, h = (value * scale for value in face.box)
+        left, top, right, bottom = clip((x, y, w, h), drawn.shape[1] - 1, drawn.shape[0] - 1)
+        cv2.rectangle(drawn, (left, top), (right, bottom), GREEN, 1)
         label = classifier.card.labels[int(np.argmax(look.probabilities))] if look.good else "unknown"
-        cv2.putText(drawn, f"{label[:7]} {face.score:.2f}", (max(x, 0), max(y - 3, 9)), 0, 0.33, GREEN, 1, cv2.LINE_AA)
+        cv2.putText(drawn, f"{label[:7]} {face.score:.2f}", (left, max(top - 3, 9)), 0, 0.33, GREEN, 1, cv2.LINE_AA)
     tile = np.zeros((TILE, TILE, 3), np.uint8)
     tile[: drawn.shape[0], : drawn.shape[1]] = drawn[:TILE, :TILE]
     cv2.putText(tile, Path(name).name[-40:], (3, TILE - 4), 0, 0.33, WHITE, 1, cv2.LINE_AA)

@@ -154,8 +154,8 @@ class _Kept:
         self.score.counted += Counter(visits)
         self.score.windows.append(sum(visits.values()))
 
-    def early(self) -> list[object]:
-        return []
+    def first_early(self) -> None:
+        return None
 
     def pump(self, spool: object) -> None:
         """Nothing is sent."""

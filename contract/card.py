@@ -11,8 +11,6 @@ from contract.errors import BundleError
 from contract.labels import check_labels
 from contract.message import Bundle, Count, Model, Share
 
-SCHEMA = 2
-"""A card of version 1 cannot hold `ClassifierCard.visits`."""
 Positive = Annotated[int, Meta(gt=0)]
 
 

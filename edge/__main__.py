@@ -91,11 +91,16 @@ def _settings(chosen: argparse.Namespace) -> configuration.Settings:
     """The configuration file with what the command line puts in its place."""
     overrides = list(chosen.set)
     if chosen.clip is not None:
-        overrides.append(f'capture={{source = "file", path = {json.dumps(chosen.clip)}}}')
+        overrides.append(f'capture={{source = "file", path = {_quoted(chosen.clip)}}}')
     if chosen.camera is not None:
-        device = chosen.camera if chosen.camera.isdigit() else json.dumps(chosen.camera)
+        device = chosen.camera if chosen.camera.isdigit() else _quoted(chosen.camera)
         overrides.append(f'capture={{source = "v4l2", device = {device}}}')
     return configuration.read(chosen.config, tuple(overrides))
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML; it knows JSON's escapes, but no halves of a character."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _run(chosen: argparse.Namespace) -> int:

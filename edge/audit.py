@@ -5,8 +5,10 @@ of the broker. Frames are only in the clip and in the process's memory: whatever
 `contract.message`, each decoded strictly, a row of the spool, or a line of the log.
 """
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +29,8 @@ RUNTIME_LINE = "INFO: Created TensorFlow Lite"
 LONGEST_LINE = 1000
 """A line of the log is not longer; a picture would be."""
 LIMIT_S = 600.0
-MOST_PACKETS_TYPES = frozenset(("CONNECT", "PUBLISH", "SUBSCRIBE", "PINGREQ", "DISCONNECT", "PUBACK"))
+CLIENT_PACKETS = frozenset(("CONNECT", "PUBLISH", "SUBSCRIBE", "PINGREQ", "DISCONNECT", "PUBACK"))
+"""What a client of ours says."""
 INTERNAL = ("pipe:", "anon_inode:", "eventfd:", "/dev/null", "/proc/self/", "UNIX-STREAM:[", "NETLINK:")
 """Within the machine's own processes and kernel."""
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg")
@@ -35,7 +38,8 @@ MOVES = ("sendfile", "splice", "copy_file_range")
 """Calls that move bytes without showing them: the daemon has no use for any."""
 WAKE_UPS = (b"0", b"\0")
 """What one thread of paho sends to another by a connection on the loopback, to wake it."""
-NAMES = ("rename", "renameat", "renameat2", "link", "linkat")
+NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "memfd_create")
+"""Calls that give a file a name, or memory the look of a file: nor for these."""
 
 
 @dataclass(slots=True)
@@ -68,23 +72,40 @@ class Report:
         return "\n".join(rows)
 
 
-def audit(config: Path, overrides: Iterable[str], clip: str) -> Report:
-    """Run the daemon of a configuration on a clip and look at every byte; FacetallyError if it cannot be run."""
+def audit(config: Path, overrides: Iterable[str], clip: str, limit_s: float = LIMIT_S) -> Report:
+    """Run the daemon of a configuration on a clip and look at every byte; FacetallyError if it cannot be run, or does
+    not end within so many seconds.
+    """
     if shutil.which("strace") is None:
         raise FacetallyError("audit needs strace (apt install strace)")
     with tempfile.TemporaryDirectory(prefix="facetally-audit-") as folder, listener() as port:
         spool, record = Path(folder) / "spool.sqlite", Path(folder) / "strace.txt"
-        sets = (*overrides, 'publish.host="127.0.0.1"', f"publish.port={port}", f'spool.path="{spool}"', "privacy.k=1")
+        broker = f'publish={{host = "127.0.0.1", port = {port}}}'  # the listener knows no TLS and no passwords
+        sets = (*overrides, broker, f'spool.path="{spool}"', "privacy.k=1")
         daemon = [sys.executable, "-B", "-m", "edge", "run", "--config", str(config), "--clip", clip]
         daemon += [part for each in sets for part in ("--set", each)]
         command = ["strace", *strace.OPTIONS, "-o", str(record), *daemon]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        done = _ended(command, limit_s)
         if done.returncode:
             raise FacetallyError(f"the daemon ended with {done.returncode}: {done.stderr.strip()[-400:]}")
         with record.open() as lines:
             report = judged(strace.calls(lines), str(spool), port)
         _judge_log(report, done.stdout, done.stderr)
     return report
+
+
+def _ended(command: list[str], limit_s: float) -> "subprocess.CompletedProcess[str]":
+    """What a command printed; its children, whom strace would leave behind, do not outlive it here."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        try:
+            out, err = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise FacetallyError(f"the daemon did not end within {limit_s:g} s: give it a shorter clip") from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def judged(calls: Iterable[strace.Call], spool: str, port: int) -> Report:
@@ -171,7 +192,7 @@ def _judge_packet(report: Report, packet: Packet) -> None:
             seen[1] += len(packet.payload)
         except (BadMessage, FacetallyError) as error:
             report.violations.append(f"published {len(packet.payload)} bytes on {packet.topic}: {error}")
-    elif packet.name not in MOST_PACKETS_TYPES:
+    elif packet.name not in CLIENT_PACKETS:
         report.violations.append(f"sent a packet of {packet.name}")
 
 

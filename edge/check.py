@@ -1,16 +1,17 @@
 """Settings -> what of them works on this device, one line each."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from contract.errors import FacetallyError
 from edge import spool
+from edge.admit import Gate
 from edge.assemble import classifier_bundle, detector_bundle
 from edge.bundle import Bundle
 from edge.capture import Camera, camera_of
 from edge.clock import is_synchronised
+from edge.login import answered
 from edge.replay import clip
 from edge.settings import File, Settings
 from edge.words import Frame
@@ -18,12 +19,14 @@ from edge.words import Frame
 BROKER_LIMIT_S = 3.0
 
 
-def check(settings: Settings, camera: bool = True) -> Iterator[tuple[str, bool, str]]:
-    """Name, whether it works, and what was seen or what is wrong: bundles, camera or clip, spool, broker, clock."""
-    yield _tried("detector", lambda: _bundle(detector_bundle(settings.detect.bundle)))
-    yield _tried("classifier", lambda: _bundle(classifier_bundle(settings.classify.bundle)))
-    if camera:
-        yield _tried("camera", lambda: _picture(_first_frame(settings)))
+def check(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    """Name, whether it works, and what was seen or what is wrong: bundles, staff rules, camera or clip, spool, broker,
+    clock.
+    """
+    yield _tried("detector", lambda: _bundle(detector_bundle(settings.detect.bundle, settings.detect.threads)))
+    yield _tried("classifier", lambda: _bundle(classifier_bundle(settings.classify.bundle, settings.classify.threads)))
+    yield _tried("staff", lambda: _rules(Gate(settings.admit)))
+    yield _tried("camera", lambda: _picture(_first_frame(settings)))
     yield _tried("spool", lambda: _spool(settings))
     yield _tried("broker", lambda: _broker(settings))
     yield "clock", True, "synchronised" if is_synchronised() else "not synchronised yet; windows will say so"
@@ -39,6 +42,12 @@ def _tried(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
 def _bundle(loaded: Bundle[Any]) -> str:
     card = loaded.card
     return f"{card.identity}, {len(card.golden)} golden samples replayed by {loaded.model.runtime}"
+
+
+def _rules(gate: Gate) -> str:
+    zones, hours = gate.settings.staff_zones, gate.settings.hours
+    opened = f"{hours.open} to {hours.close}, {hours.timezone}" if hours else "all hours"
+    return f"{len(zones)} zones; {opened}"
 
 
 def _first_frame(settings: Settings) -> Frame:
@@ -61,6 +70,6 @@ def _spool(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    host, port = settings.publish.host, settings.publish.port
-    with socket.create_connection((host, port), BROKER_LIMIT_S):
-        return f"{host}:{port} answers"
+    """As another client than the daemon, which may run and would be thrown out."""
+    version = answered(settings.publish, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S)
+    return f"{settings.publish.host}:{settings.publish.port} lets us in, MQTT {version}"

@@ -1,17 +1,21 @@
 """Seconds of the source's clock -> UTC, and how far that can be believed."""
 
 import ctypes
+import logging
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from contract.logs import line
 from contract.message import Clock as State
 
+log = logging.getLogger("edge.clock")
 TIME_ERROR = 5
 """What adjtimex(2) returns while the kernel's clock is not synchronised."""
-LIBC = ctypes.CDLL(None)
+LIBC = ctypes.CDLL(None, use_errno=True)
 """Once: each one made is a class of its own, which only the garbage collector takes away again."""
 
 GRAIN = timedelta(milliseconds=10)
@@ -80,9 +84,20 @@ def now() -> datetime:
 
 
 def is_synchronised() -> bool:
-    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2))."""
+    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2)); no, as far as is known,
+    where the kernel does not let us ask.
+    """
     buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
-    return LIBC.adjtimex(buffer) not in (TIME_ERROR, -1)
+    state = LIBC.adjtimex(buffer)
+    if state == -1:
+        _say_unknown(ctypes.get_errno())
+    return state not in (TIME_ERROR, -1)
+
+
+@cache
+def _say_unknown(number: int) -> None:
+    """Once: a sandbox that forbids the question forbids it for good."""
+    log.error(line("clock_unknown", reason=os.strerror(number), errno=number))
 
 
 def kernel_boot() -> str:

@@ -102,8 +102,7 @@ class Places:
         if place is None or not place.has(face.centre, face.size):
             place = self._enter(track, place, time)
         place.stand(face, time)
-        if math.isfinite(time):
-            self._barred = [place for place in self._barred if time - place.seen <= self.forget_s]
+        self._forget(time)
         inside = [barred for barred in self._barred if barred.has(face.centre, face.size)]
         if not inside and place.dwell >= self.limit_s:
             inside = [replace(place, waiting=())]  # a barred place does not follow anybody
@@ -136,8 +135,11 @@ class Places:
         self._left.append(home)
 
     def over(self, time: float) -> tuple[list[Track], list[int]]:
-        """Visits whose place nobody came back to by ``time``; and the numbers of those that were staff's."""
-        self._barred = [place for place in self._barred if time - place.seen <= self.forget_s]
+        """Visits whose place nobody came back to by ``time``; and the numbers of those that were staff's. At the end,
+        ``math.inf``, what is barred is still barred.
+        """
+        if math.isfinite(time):
+            self._forget(time)
         oldest = sorted(self._left, key=lambda place: place.seen)[:-MOST_PLACES]
         visits: list[Track] = []
         staff, self._staff = self._staff, []
@@ -148,6 +150,10 @@ class Places:
             else:
                 visits += place.waiting
         return visits, staff
+
+    def _forget(self, time: float) -> None:
+        """A barred place is free again when it was left alone for long enough."""
+        self._barred = [place for place in self._barred if time - place.seen <= self.forget_s]
 
     def _enter(self, track: Track, before: _Place | None, time: float) -> _Place:
         """The place a track is in now: one left a while ago in which it goes on, or a new one."""

@@ -1,6 +1,6 @@
 """Spooled messages -> a stream, where there is no broker."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TextIO
 
 from contract.message import Health
@@ -13,7 +13,6 @@ class Printer:
     """In place of a broker: messages go to a stream, one JSON a line."""
 
     stream: TextIO
-    connected: bool = field(default=True, init=False)
 
     def pump(self, spool: Spool) -> None:
         """Write what waits."""

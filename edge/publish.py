@@ -127,7 +127,7 @@ class Publisher:
         settings = self._settings
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"facetally-{self._identity.site}-{self._identity.device}",
+            client_id=f"facetally:{self._identity.site}:{self._identity.device}",  # no id holds a colon
             protocol=self._protocol,
         )
         introduce(client, settings)
@@ -192,7 +192,8 @@ class Publisher:
         self.connected, self._failures, self._opened = True, 0, None
         self._connections += 1
         self._refused.clear()  # offer what a broker would not take once more to each new connection
-        self._backlog = spool.newest()
+        with contextlib.suppress(SpoolError):  # what waits then goes out as if it were new
+            self._backlog = spool.newest()
         version = "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
         self._say("broker_connected", f"MQTT {version}", logging.INFO)
         client.subscribe(self._topic("status"), qos=1)
@@ -230,7 +231,6 @@ class Publisher:
         """Start over with the other version; what was in flight is sent again, the collector drops repeats."""
         five = self._protocol == MQTTProtocolVersion.MQTTv5
         self._protocol = MQTTProtocolVersion.MQTTv311 if five else MQTTProtocolVersion.MQTTv5
-        log.info(line("broker_protocol", trying="3.1.1" if five else "5"))
         self._opened = None
         self._client.disconnect()
         self._client.loop_stop()

@@ -10,6 +10,10 @@ from contract.settings import check_encrypted, read_toml
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+NAME = r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?"
+ADDRESS = r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?"
+"""A host's name, or IPv4 address; its IPv6 address. What is neither would end MQTT's thread, and nothing be sent."""
+Host = Annotated[str, Meta(pattern=f"^({NAME}|{ADDRESS})$(?!\\n)")]
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Point = tuple[Share, Share]
@@ -131,13 +135,13 @@ class PublishSettings(Strict, frozen=True, kw_only=True):
     is sent unencrypted, unless ``plain_text`` allows it.
     """
 
-    host: str = "localhost"
+    host: Host = "localhost"
     port: Annotated[int, Meta(gt=0, lt=65536)] = 1883
     username: str | None = None
     password_file: str | None = None
     tls: Tls | None = None
     plain_text: bool = False
-    keepalive_s: Positive = 60
+    keepalive_s: Annotated[int, Meta(gt=0, lt=65536)] = 60
     drain_per_s: Annotated[float, Meta(gt=0)] = 50.0
     """How many windows that waited for the broker are sent a second when it is back; new ones do not wait for them."""
 

@@ -45,7 +45,7 @@ class Settler:
         if not self._waiting:
             return
         synced, gone = self.clock.state == "synced", 0
-        for early in spool.early():
+        while early := spool.first_early():
             mine = early.boot == self.kernel
             if mine and not synced and self.monotonic() - early.end < self.hold_s:
                 break

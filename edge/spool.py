@@ -39,49 +39,77 @@ class Early:
 
 
 class Spool:
-    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when acknowledged."""
+    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when acknowledged.
 
-    def __init__(self, database: sqlite3.Connection, max_windows: int, max_bytes: int) -> None:
-        self._database, self._max_windows, self._max_bytes = database, max_windows, max_bytes
-        self._seq = 0
-        self.dropped = 0
+    A file that is found damaged meanwhile is opened again as at the start, which sets it aside: what was being done
+    fails with SpoolCorrupt, and works the next time.
+    """
+
+    def __init__(self, path: Path, max_windows: int, max_bytes: int) -> None:
+        self._path, self._max_windows, self._max_bytes = path, max_windows, max_bytes
+        self._number = self._seq = self.dropped = 0
+        self._open()
+
+    def _open(self) -> None:
+        """Numbers go on, in a new file too, so that what comes is not taken for what the broker has already."""
+        self._database = _sound(self._path)
+        self._number = max(self._number, _last_number(self._database))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
 
     def add(self, counts: Counts) -> None:
         """Take a finished window, its ``seq`` still open; on disk when this returns. SpoolError if the disk refuses."""
         with self._whole("add a window"):
             left = self._add(counts)
-        self._seq += left
+        self._left(left)
 
     def add_early(self, early: Early) -> None:
         """Take a window from before the clock was synchronised; on disk when this returns."""
         row = (early.boot, early.start, early.end, encode(early.counts))
-        with _translated("add an early window"), self._database:
+        with self._mended("add an early window"), self._database:
             self._database.execute("INSERT INTO early (boot, start, end, payload) VALUES (?, ?, ?, ?)", row)
 
-    def early(self) -> list[Early]:
-        """The windows that wait for the clock, oldest first."""
-        with _translated("read"):
-            rows = self._database.execute("SELECT boot, start, end, payload, number FROM early ORDER BY number")
-            return [
-                Early(boot, start, end, decode(payload, Counts), number) for boot, start, end, payload, number in rows
-            ]
+    def first_early(self) -> Early | None:
+        """Of the windows that wait for the clock, the oldest."""
+        query = "SELECT boot, start, end, payload, number FROM early ORDER BY number LIMIT 1"
+        with self._mended("read"):
+            for boot, start, end, payload, number in self._database.execute(query).fetchall():
+                return Early(boot, start, end, decode(payload, Counts), number)
+        return None
 
     def settle(self, early: Early, counts: Counts) -> None:
         """An early window has got its time for good: it goes on as ``counts``, once."""
         with self._whole("settle an early window"):
             self._database.execute("DELETE FROM early WHERE number = ?", (early.number,))
             left = self._add(counts)
-        self._seq += left
+        self._left(left)
+
+    def _left(self, messages: int) -> None:
+        """On disk for good: the next message has the next numbers."""
+        self._number, self._seq = self._number + messages, self._seq + messages
 
     @contextmanager
     def _whole(self, doing: str) -> Iterator[None]:
         """A transaction; what it dropped comes back, and does not count, if it fails."""
         dropped = self.dropped
         try:
-            with _translated(doing), self._database:
+            with self._mended(doing), self._database:
                 yield
         except SpoolError:
             self.dropped = dropped
+            raise
+
+    @contextmanager
+    def _mended(self, doing: str) -> Iterator[None]:
+        """SQLite's errors as SpoolError; what is damaged is done away with before it is raised."""
+        try:
+            with _translated(doing):
+                yield
+        except SpoolCorrupt:
+            self._database.close()
+            self._open()
             raise
 
     def _add(self, counts: Counts) -> int:
@@ -93,7 +121,7 @@ class Spool:
             return 0
         ready = encode(msgspec.structs.replace(joined, seq=self._seq))
         self._database.execute("DELETE FROM held")
-        self._database.execute("INSERT INTO ready (payload) VALUES (?)", (ready,))
+        self._database.execute("INSERT INTO ready (number, payload) VALUES (?, ?)", (self._number + 1, ready))
         self._drop_oldest()
         return 1
 
@@ -102,23 +130,23 @@ class Spool:
         JSON.
         """
         query = "SELECT number, payload FROM ready WHERE number > ? ORDER BY number LIMIT ?"
-        with _translated("read"):
+        with self._mended("read"):
             rows = self._database.execute(query, (after, limit + len(besides)))
             return [row for row in rows if row[0] not in besides][:limit]
 
     def newest(self) -> int:
         """The number of the message that came last and still waits; 0 if none does."""
-        with _translated("read"):
+        with self._mended("read"):
             return int(self._database.execute("SELECT coalesce(max(number), 0) FROM ready").fetchone()[0])
 
     def delete(self, numbers: list[int]) -> None:
         """The broker has these."""
-        with _translated("delete"), self._database:
+        with self._mended("delete"), self._database:
             self._database.executemany("DELETE FROM ready WHERE number = ?", [(number,) for number in numbers])
 
     def depth(self) -> int:
         """How many messages wait to be sent."""
-        with _translated("read"):
+        with self._mended("read"):
             return int(self._database.execute("SELECT count(*) FROM ready").fetchone()[0])
 
     def oldest(self) -> Counts | None:
@@ -162,17 +190,29 @@ def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000) -> Iterato
     """The spool at a path, made if it is not there, bounded in messages and in bytes on the disk; a file that is none
     is set aside (``NAME.corrupt``), and said.
     """
+    with contextlib.closing(Spool(path, max_windows, max_bytes)) as spool:
+        yield spool
+
+
+def _sound(path: Path) -> sqlite3.Connection:
+    """A connection to a file that is sound; one that is not is set aside, and a new one begun."""
     try:
-        database = _connect(path)
+        return _connect(path)
     except SpoolCorrupt as error:
         aside = path.with_name(path.name + ".corrupt")
+        with _translated(f"set {path} aside"):
+            path.replace(aside)
+            for rest in ("-wal", "-shm"):
+                path.with_name(path.name + rest).unlink(missing_ok=True)
         log.error(line("spool_corrupt", file=path, set_aside=aside, reason=error))
-        path.replace(aside)
-        for rest in ("-wal", "-shm"):
-            path.with_name(path.name + rest).unlink(missing_ok=True)
-        database = _connect(path)
-    with contextlib.closing(database):
-        yield Spool(database, max_windows, max_bytes)
+        return _connect(path)
+
+
+def _last_number(database: sqlite3.Connection) -> int:
+    """The number of the message that came last, whether it still waits or not."""
+    query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'ready'"
+    with _translated("read"):
+        return int(database.execute(query).fetchone()[0])
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 CALLS = (
     "openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile,splice,copy_file_range,"
-    "connect,bind,execve,execveat,rename,renameat,renameat2,link,linkat,memfd_create"
+    "connect,execve,execveat,rename,renameat,renameat2,link,linkat,memfd_create"
 )
 OPTIONS = ("-f", "-yy", "-xx", "-s", "16777216", "-e", f"trace={CALLS}")
 """For `strace`: children too, what descriptors are, all bytes as hexadecimal digits, none left out."""

@@ -14,6 +14,14 @@ HERE="$(cd "$(dirname "$0")" && pwd)"
 ENV="$ROOT/opt/facetally"
 ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
+# What the device's wheel asks for, but OpenCV: JetPack's own has GStreamer, PyPI's has not, and is built for NumPy 1.
+JETSON=(
+    "msgspec>=0.19"
+    "paho-mqtt>=2.1,<3"
+    "tomli>=2; python_version < '3.11'"
+    "ai-edge-litert>=2.1; platform_machine == 'x86_64' or platform_machine == 'aarch64'"
+    "numpy>=1.26,<2"
+)
 
 fail() { echo "install.sh: $*" >&2; exit 2; }
 live() { [ -z "$ROOT" ]; }
@@ -29,12 +37,12 @@ python_for_us() {
 environment() { # --system-site-packages: picamera2 and libcamera come from apt only
     local python; python="$(python_for_us)"
     [ -x "$ENV/bin/python" ] || "$python" -m venv --system-site-packages "$ENV"
-    if [ "$1" = edge ] && [ -e /etc/nv_tegra_release ]; then # JetPack's own OpenCV has GStreamer, PyPI's has not
-        "$ENV/bin/python" -m pip install --quiet --upgrade --no-deps "$2"
-        "$ENV/bin/python" -m pip install --quiet msgspec paho-mqtt ai-edge-litert 'numpy<2'
+    if [ "$1" = edge ] && [ -e /etc/nv_tegra_release ]; then
+        "$ENV/bin/python" -m pip install --quiet --upgrade "${JETSON[@]}"
     else
         "$ENV/bin/python" -m pip install --quiet --upgrade "$2[$1]"
     fi
+    "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another wheel may be of the same version
 }
 
 configuration() { # never over one that is there
@@ -48,12 +56,18 @@ unit() {
     if live; then systemctl daemon-reload; fi
 }
 
+renew() { # what runs goes on as it is installed now; what does not is left alone
+    if live; then systemctl try-restart "$@" || fail "$* did not start again; journalctl says why"; fi
+}
+
 edge() {
     environment edge "$1"
     configuration edge.toml
     unit facetally-edge.service
     install -d "$ROOT/etc/systemd/journald.conf.d" # the card is not written for log lines; `journalctl` shows this boot's
     printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$ROOT/etc/systemd/journald.conf.d/facetally.conf"
+    renew systemd-journald
+    renew facetally-edge
     echo "now edit $ETC/edge.toml (site, device, capture, staff_zones), then:"
     echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
 }
@@ -64,6 +78,7 @@ collector() {
     if live; then id facetally >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally; fi
     unit facetally-collector.service
     unit facetally-web.service
+    renew facetally-collector facetally-web
     echo "now edit $ETC/collector.toml, then: systemctl enable --now facetally-collector facetally-web"
 }
 
@@ -76,6 +91,7 @@ undo() {
     rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
     rm -rf "$ENV"
     if live; then systemctl daemon-reload; fi
+    renew systemd-journald
     echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"
 }
 

@@ -1,5 +1,6 @@
 """Who is never looked at: staff zones, closed hours, and places where somebody stays."""
 
+import math
 import random
 from datetime import datetime, timedelta, timezone
 
@@ -188,6 +189,23 @@ def test_cashier_among_customers_is_told_apart():
         at.release(tracks.visits, tracks.gone, time)
     assert {x for _, x in looked_at} == {520}
     assert len(looked_at) > 8 * 30 * 5 * 0.9
+
+
+@pytest.mark.parametrize("end", [46, 50, 53])
+def test_who_is_lost_at_the_till_is_not_counted_because_the_source_ends(end):
+    """A cashier turns away, a walker's face is lost where the cashier stood: staff as far as is known, also to a clip
+    that ends while it waits."""
+    at, tracker, visits, barred = gate(dwell_limit_s=20), Tracker(TrackSettings()), [], []
+    for time in each_frame(10, 0, end):
+        faces = [face(300, 200, 60)] if time < 30 else []
+        faces += [face(20 + (time - 40) * 70, 200, 60)] if 40 <= time < 44 else []
+        tracks = tracker.update(faces, time, SHAPE)
+        barred += at.admit(tracks.seen, SHAPE, time, BEGIN).barred
+        visits += at.release(tracks.visits, tracks.gone, time)[0]
+    tracks = tracker.finish()
+    visits += at.release(tracks.visits, tracks.gone, math.inf)[0]
+    assert [visit.number for visit in visits if visit.number not in barred] == []
+    assert barred
 
 
 def test_passers_by_do_not_bar_the_spot_they_pass():

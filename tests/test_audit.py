@@ -1,5 +1,6 @@
 """What leaves the daemon, call by call: nothing but counts; and a leak that is planted is seen."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import cv2
 import pytest
+from brokers import wait_until
 from commands import SMALLEST
 
+import edge.audit
+from contract.errors import FacetallyError
 from edge.packets import CONNECT, PUBLISH, Reader
 from edge.strace import calls
 
@@ -39,6 +43,12 @@ LEAKS = {
         "said what is no line of the log",
     ),
     "a program": ('import subprocess; subprocess.run(["true"])', "started "),
+    "a listener": (
+        "import socket; l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname());"
+        " l.accept()[0].sendall(face.tobytes())",
+        "sent 1600 bytes to TCP",
+    ),
+    "memory that looks like a file": ('import os; os.close(os.memfd_create("face"))', "memfd_create("),
     "a renamed file": (
         'import os; os.rename("{folder}/a", "{folder}/b") if os.path.exists("{folder}/a") else 0',
         "rename",
@@ -55,8 +65,8 @@ def clip(astronaut, tmp_path_factory):
     return folder
 
 
-def audit(folder, clip, **environment):
-    (folder / "edge.toml").write_text(SMALLEST)
+def audit(folder, clip, config=SMALLEST, **environment):
+    (folder / "edge.toml").write_text(config)
     command = [sys.executable, "-m", "edge", "audit", "--config", str(folder / "edge.toml"), str(clip)]
     environment = {**os.environ, **environment}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -73,6 +83,35 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
     assert written
     assert all(Path(name).name.startswith("spool.sqlite") for name in written)
     assert done.stdout.splitlines()[-1] == "nothing but counts, status, model, health and log lines left"
+
+
+@needs_strace
+def test_a_device_that_speaks_tls_is_audited_like_any(tmp_path, clip):
+    """Certificate and password are for its broker: the listener takes the place of all that."""
+    broker = '[publish]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
+    done = audit(tmp_path, clip, SMALLEST + broker)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CONNECT 1" in done.stdout
+
+
+def running():
+    """The command lines of all processes."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_text(errors="replace")
+
+
+@needs_strace
+def test_a_clip_that_takes_too_long_is_said_and_nothing_runs_on(tmp_path, clip):
+    """Exit code 2 and one line, as for all that cannot be run; the daemon is not left behind."""
+    (tmp_path / "edge.toml").write_text(SMALLEST)
+    long = tmp_path / "long"
+    long.mkdir()
+    for at in range(20_000):
+        (long / f"{at:05}.png").symlink_to(clip / "0.png")
+    with pytest.raises(FacetallyError, match="did not end within 3 s"):
+        edge.audit.audit(tmp_path / "edge.toml", (), str(long), 3.0)
+    wait_until(lambda: not any(str(long) in command for command in running()), "the daemon is gone", 5.0)
 
 
 @needs_strace

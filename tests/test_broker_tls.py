@@ -15,7 +15,8 @@ from collector.receive import run
 from collector.settings import Broker, Store
 from collector.settings import Settings as CollectorSettings
 from collector.settings import Tls as CollectorTls
-from contract.errors import SettingsError
+from contract.errors import FacetallyError, SettingsError
+from edge.login import answered
 from edge.publish import Identity, Publisher
 from edge.settings import PublishSettings, Tls, read
 from edge.spool import opened
@@ -137,6 +138,25 @@ def test_a_device_without_certificate_is_told_what_may_be_missing(tmp_path, auth
         until(lambda *_: any("event=broker_hangs_up" in line for line in said), "said")
         until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
     assert any("wants a client certificate" in line for line in said)
+
+
+def test_check_shows_the_brokers_certificate_and_its_own(tmp_path, authority):
+    """`check` is let in as the daemon is, and fails where that would: the wrong authority, no certificate, no TLS."""
+    port, own = free_port(), authority.vouch("door.example")
+    theirs = Authority(tmp_path, "theirs").ca
+    with encrypted(tmp_path, port, authority):
+        for tls, says in (
+            (Tls(ca=authority.ca, **own), None),
+            (Tls(ca=theirs, **own), "certificate verify failed"),
+            (Tls(ca=authority.ca), "a certificate of ours"),
+            (None, "may want tls"),
+        ):
+            settings = PublishSettings(host="127.0.0.1", port=port, tls=tls)
+            if says is None:
+                assert answered(settings, "check", 3.0) == "5"
+            else:
+                with pytest.raises((FacetallyError, OSError), match=says):
+                    answered(settings, "check", 3.0)
 
 
 def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):

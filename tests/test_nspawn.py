@@ -25,6 +25,10 @@ FRAMES = 50_000
 """Links to a few pictures: more than can be looked at while a test lasts."""
 WATCHDOG_S = 10
 DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
+INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels", "/srv/systemd/install.sh")
+CLOCK = "import ctypes; from edge.clock import LIBC; print(LIBC.adjtimex(ctypes.create_string_buffer(512)))"
+"""What the kernel says of its clock, as `edge.clock` asks it."""
+ARGUS = "import os; print(os.path.exists('/tmp/argus_socket'), os.listdir('/tmp'))"
 CONFIG = """\
 site = "shop-1"
 device = "door"
@@ -71,9 +75,8 @@ def debian(tmp_path_factory, clips):
     binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", clips: "/srv/clips"}
     try:
         with machine.booted(root(DEBIAN, "minbase", machine.PACKAGES), folder / "boot.log", binds) as booted:
-            offline = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels")
             for part in ("edge", "collector"):
-                booted.run(*offline, "/srv/systemd/install.sh", part, f"/srv/ours/{ours.name}")
+                booted.run(*INSTALL, part, f"/srv/ours/{ours.name}")
             booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
             booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
             booted.run("systemctl", "daemon-reload")
@@ -127,7 +130,7 @@ def test_the_unit_becomes_ready_and_stays(debian, heard):
     networks run on XNNPACK inside the sandbox; windows reach the broker."""
     debian.write("/etc/facetally/edge.toml", CONFIG.format(path="/srv/clips/long"))
     checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")
-    assert checked.count("ok      ") == 6
+    assert checked.count("ok      ") == 7
     started(debian, "long")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert (shown(debian, "Type"), shown(debian, "NotifyAccess")) == ("notify", "main")
@@ -188,6 +191,46 @@ def test_stop_is_clean(debian, heard):
     states = [state for state, boot in heard() if boot == heard()[-1][1]]
     assert states[0] == "online"
     assert "offline" not in states
+
+
+def in_the_sandbox(debian, code):
+    """The unit with another program than the daemon, a line of Python; what it prints."""
+    drop_in = f"/etc/systemd/system/{UNIT}.service.d/zz-other.conf"
+    program = f'ExecStart=\nExecStart=/opt/facetally/bin/python -c "{code}"\nStandardOutput=truncate:/run/printed\n'
+    stopped(debian)
+    debian.write(drop_in, f"[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\n{program}")
+    debian.run("systemctl", "daemon-reload")
+    try:
+        debian.run("systemctl", "start", UNIT)
+        return debian.run("cat", "/run/printed")
+    finally:
+        debian.run("rm", drop_in)
+        debian.run("systemctl", "daemon-reload")
+
+
+def test_the_kernels_clock_can_be_asked_in_the_sandbox(debian):
+    """The unit's confinement lets through the call that says whether the clock is right: the answer is the one outside
+    of it, and not that it is forbidden, which would make each window wait for a clock that has long been right."""
+    outside = debian.run("/opt/facetally/bin/python", "-c", CLOCK)
+    assert outside != "-1", "the machine itself forbids it"
+    assert in_the_sandbox(debian, CLOCK) == outside
+
+
+def test_of_tmp_only_the_jetsons_camera_socket_is_seen(debian):
+    """Where there is one; without it, as in all other tests, the unit starts as well."""
+    debian.run("touch", "/tmp/argus_socket", "/tmp/others")
+    assert in_the_sandbox(debian, ARGUS) == "True ['argus_socket']"
+    debian.run("rm", "/tmp/argus_socket", "/tmp/others")
+
+
+def test_a_newer_wheel_takes_over_what_runs(debian):
+    """The installer run again: the daemon that runs is started anew, and journald keeps its lines in memory."""
+    started(debian, "long")
+    before = shown(debian, "MainPID")
+    debian.run(*INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    assert debian.run("systemctl", "is-active", UNIT) == "active"
+    assert shown(debian, "MainPID") not in ("0", before)
+    assert "/run/log/journal" in debian.run("journalctl", "--header", f"--unit={UNIT}")
 
 
 def test_collector_and_page_work_in_their_sandboxes(debian):

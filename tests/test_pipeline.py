@@ -38,8 +38,8 @@ class Kept:
             raise SpoolError("spool: could not add a window: disk full")
         self.windows.append(window)
 
-    def early(self):
-        return []
+    def first_early(self):
+        return None
 
     def pump(self, spool):
         self.pumped += 1

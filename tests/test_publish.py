@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import socket
+import time
 from contextlib import ExitStack
 
 import msgspec
@@ -208,6 +209,29 @@ def test_two_units_with_one_name_are_said(tmp_path):
 
         wait_until(both, "both have noticed", 60)
         assert [said.count(line) for line in wanted] == [1, 1]
+
+
+def test_two_units_whose_names_only_look_alike_both_stay(tmp_path):
+    """``shop-1`` with ``door`` and ``shop`` with ``1-door`` are two clients to the broker."""
+    port = free_port()
+    with mosquitto(tmp_path, port), lines_of("edge.publish") as said, ExitStack() as open_ones:
+        units = []
+        for site, name in (("shop-1", "door"), ("shop", "1-door")):
+            spool = open_ones.enter_context(opened(tmp_path / site, 10))
+            settings = PublishSettings(host="127.0.0.1", port=port)
+            units.append((Publisher(settings, Identity(site, name, BOOT), MODEL, random.Random(1)), spool))
+            open_ones.callback(units[-1][0].close)
+
+        def both() -> bool:
+            for unit, spool in units:
+                unit.pump(spool)
+            return all(unit.connected for unit, _ in units)
+
+        wait_until(both, "both are connected")
+        for _ in range(50):
+            assert both()
+            time.sleep(0.02)
+    assert not any("broker_lost" in line for line in said)
 
 
 def test_a_restart_is_no_other_unit(tmp_path):

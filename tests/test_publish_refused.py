@@ -1,9 +1,11 @@
 """Brokers that refuse: the password, a message, MQTT 5; files that are missing. Nothing is lost."""
 
+import contextlib
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -80,7 +82,6 @@ def test_older_broker_is_spoken_to_in_311(tmp_path, answer):
         sender = stack.enter_context(device(tmp_path, before, 30))
         sender.sends_all()
         wait_until(lambda: minutes(heard) == list(range(30)), "heard")
-    assert "event=broker_protocol trying=3.1.1" in said
     assert said[-1].endswith('reason="MQTT 3.1.1"')
 
 
@@ -112,6 +113,27 @@ def test_broker_that_was_put_back_to_an_older_one(tmp_path):
             received += last.recv(65536)
         assert [seq in received for seq in (b'"seq":0,', b'"seq":1,', b'"seq":2,')] == [True] * 3
         assert sender.spool.depth() == 3
+
+
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["hangs up", "says nothing"])
+def test_broker_that_never_answers_is_said_once(tmp_path, hangs_up):
+    """Both versions are tried in turn, again and again; the log has one line on it, not one for each attempt."""
+    listener, open_ones, accepted = socket.create_server(("127.0.0.1", 0)), [], []
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                accepted.append(connection.recv(4096)[8])  # the version
+                connection.close() if hangs_up else open_ones.append(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener, lines_of("edge.publish") as said, device(tmp_path, listener.getsockname()[1], 1) as sender:
+        sender.until(lambda: accepted.count(4) and len(accepted) >= (6 if hangs_up else 3), "both, again and again")
+        listener.shutdown(socket.SHUT_RDWR)
+    for connection in open_ones:
+        connection.close()
+    assert [line.split()[0] for line in said] == ["event=broker_hangs_up" if hangs_up else "event=broker_silent"]
 
 
 AMQTT = """

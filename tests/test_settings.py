@@ -61,6 +61,7 @@ def test_good_file_is_read_and_the_rest_has_defaults(config):
         ("[admit.hours]", "[privacy]\nk = 0\n[admit.hours]", "key 'privacy.k': Expected `int` >= 1"),
         ("[admit.hours]", "[publish.tls]\nfile = ''\n[admit.hours]", "'publish.tls.file'; allowed: ca, certificate,"),
         ("[admit.hours]", "[publish]\nport = 70000\n[admit.hours]", "key 'publish.port': Expected `int` <= 65535"),
+        ("[admit.hours]", "[publish]\nkeepalive_s = 70000\n[admit.hours]", "keepalive_s': Expected `int` <= 65535"),
         ("staff_zones =", "staf_zones =", "unknown key 'admit.staf_zones'; allowed: staff_zones, hours, dwell_limit_s"),
         ("staff_zones = [[[0, 0], [0.5, 0], [0.5, 1]]]", "", "missing key 'admit.staff_zones'"),
         ("[[0, 0], [0.5, 0], [0.5, 1]]", "[[0, 0], [0.5, 0]]", "'admit.staff_zones[0]': Expected `array` of length >="),
@@ -87,6 +88,40 @@ def test_mistake_is_named_with_file_key_and_what_is_allowed(config, old, new, sa
     """One mistake, one line that says where it is and what would be right."""
     assert old in GOOD
     assert says in refusal(config(GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("host", "fine"),
+    [
+        ("localhost", True),
+        ("broker", True),
+        ("mqtt-1.shop_2.example.com", True),
+        ("broker.local.", True),
+        (63 * "a" + ".local", True),
+        ("192.168.0.10", True),
+        ("::1", True),
+        ("2001:db8::1", True),
+        ("fe80::1%eth0", True),
+        ("::ffff:192.0.2.1", True),
+        ("", False),
+        ("broker..local", False),
+        (".local", False),
+        (64 * "a" + ".local", False),
+        ("mqtt://broker", False),
+        ("broker:1883", False),
+        ("bad:1883", False),
+        (63 * "ü" + ".local", False),
+        ("a b", False),
+        ("broker\\n", False),
+    ],
+)
+def test_host_is_a_name_or_an_address(config, host, fine):
+    """Whatever else ends in MQTT's thread, where nobody sees it: the daemon would count for months and send nothing."""
+    path = config(GOOD.replace("[admit.hours]", f'[publish]\nhost = "{host}"\nplain_text = true\n[admit.hours]'))
+    if fine:
+        assert read(path).publish.host == host
+    else:
+        assert refusal(path).startswith("key 'publish.host': Expected `str` matching")
 
 
 def test_no_word_on_zones_is_a_refusal(config):

@@ -1,5 +1,6 @@
 """Windows from before the clock was synchronised: stamped later, or marked; once, whatever happens."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -130,6 +131,27 @@ def test_a_clock_that_jumps_while_it_is_wrong_changes_nothing(path, jump):
         device.sync()
         device.settler.settle(spool)
         assert times(spool) == [(0, "restamped"), (1, "restamped")]
+
+
+def test_while_they_wait_only_the_oldest_is_looked_at(path):
+    """Every frame asks whether it may go; that takes as long with a day of windows behind it as with none."""
+
+    def seconds():
+        begin = time.process_time()
+        for _ in range(50):
+            device.settler.settle(spool)
+        return time.process_time() - begin
+
+    with opened(path, 10_000) as spool:
+        device = Device(spool)
+        device.minute()
+        alone = seconds()
+        with spool._database as database:
+            copy = "INSERT INTO early (boot, start, end, payload) SELECT boot, start, end, payload FROM early"
+            for _ in range(11):
+                database.execute(copy)
+        assert seconds() < 5 * alone
+        assert ready(spool) == []
 
 
 def test_few_visits_are_joined_after_the_time_is_known(path):

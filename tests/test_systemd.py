@@ -5,11 +5,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 from collector.settings import read_settings
-from edge.settings import read
+from edge.assemble import detector_bundle
+from edge.settings import Settings, read
 
 UNITS = sorted((Path(__file__).parent.parent / "systemd").glob("*.service"))
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
@@ -55,3 +58,50 @@ def test_the_sample_configurations_are_right():
     folder = UNITS[0].parent
     assert read_settings(folder / "collector.toml").store.root == "/var/lib/facetally-store"
     assert read(folder / "edge.toml", ("admit.staff_zones=[]",)).privacy.k == 5
+
+
+def sample():
+    """The daemon's sample configuration, what is commented out in it too."""
+    text = (UNITS[0].parent / "edge.toml").read_text()
+    return msgspec.toml.decode(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))
+
+
+def fields_of(struct, table=""):
+    """Dotted key, default (None where it has none) of all that a table may hold, in whichever of its forms."""
+    for field in msgspec.structs.fields(struct):
+        default = None if field.default is msgspec.NODEFAULT else field.default
+        inner = structs_in(field.type)
+        for each in inner:
+            yield from fields_of(each, f"{table}{field.encode_name}.")
+        if not inner:
+            yield table + field.encode_name, default
+
+
+def structs_in(kind):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    return [struct for part in get_args(kind) for struct in structs_in(part)]
+
+
+OTHERWISE = {"capture.fps", "spool.path", "admit.hours.days"}
+"""What the sample says otherwise, and says so: a folder of pictures has another rate, a service another place."""
+
+
+def test_the_sample_has_every_key_with_its_default():
+    """None is missing, none is left from before, and each that has a default stands there with it; so does the shipped
+    detector's threshold."""
+    values = dict(flat(sample()))
+    known = list(fields_of(Settings))
+    assert set(values) == {key for key, _ in known} | {"capture.source"}
+    wrong = {key: (values[key], default) for key, default in known if default not in (None, values[key])}
+    assert set(wrong) <= OTHERWISE, wrong
+    assert values["detect.threshold"] == detector_bundle().card.threshold
+
+
+def flat(tree, table=""):
+    """Nested tables -> dotted key and value."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{table}{key}.")
+        else:
+            yield table + key, value

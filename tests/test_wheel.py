@@ -1,12 +1,14 @@
 """What is installed from the wheel, per extra, into an environment that has nothing else."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -77,6 +79,30 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     assert install(tmp_path, "undo").returncode == 0
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert left == ["etc/facetally/edge.toml"]
+
+
+def test_another_wheel_of_the_same_version_takes_the_place_of_the_first(wheel, tmp_path):
+    """The version does not change with each build: what is installed is the wheel given, not one from before."""
+    other = tmp_path / "other" / wheel.name
+    other.parent.mkdir()
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(other, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b"NEWER = True\n" if name == "edge/__init__.py" else b""))
+    command = [tmp_path / "opt/facetally/bin/python", "-c", "import edge; print(hasattr(edge, 'NEWER'))"]
+    for given, newer in ((wheel, "False\n"), (other, "True\n"), (wheel, "False\n")):
+        done = install(tmp_path, "edge", given)
+        assert done.returncode == 0, done.stderr
+        assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == newer
+
+
+def test_a_jetson_gets_all_that_the_wheel_asks_for_but_opencv():
+    """The installer's own list is that of pyproject.toml: nothing left out, no bound dropped. NumPy stays below 2, for
+    which JetPack's OpenCV is built."""
+    project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["edge"]
+    wanted = [each.replace("numpy>=1.26", "numpy>=1.26,<2") for each in asked if not each.startswith("opencv")]
+    array = re.search(r"^JETSON=\(\n(.*?)^\)$", (ROOT / "systemd/install.sh").read_text(), re.M | re.S)
+    assert sorted(re.findall(r'^    "(.*)"$', array[1], re.M)) == sorted(wanted)
 
 
 @pytest.mark.parametrize("arguments", [(), ("edge",), ("edge", "no-such.whl"), ("everything",)])

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.detect import clip
+
 Picture = NDArray[np.uint8]
 GREEN, RED = (80, 220, 80), (60, 60, 240)
 
@@ -24,8 +26,9 @@ def boxed(grey: Picture, kinds: Sequence[tuple[Sequence[Sequence[float]], tuple[
     picture = cv2.cvtColor(cv2.resize(grey, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
     for boxes, colour in kinds:
         for x, y, w, h in boxes:
-            corners = [(round(float(a) * scale), round(float(b) * scale)) for a, b in ((x, y), (x + w, y + h))]
-            cv2.rectangle(picture, *corners, colour, 1)
+            box = (float(x) * scale, float(y) * scale, float(w) * scale, float(h) * scale)
+            left, top, right, bottom = clip(box, picture.shape[1] - 1, picture.shape[0] - 1)
+            cv2.rectangle(picture, (left, top), (right, bottom), colour, 1)
     tile = np.zeros((side, side, 3), np.uint8)
     tile[: picture.shape[0], : picture.shape[1]] = picture[:side, :side]
     return tile
