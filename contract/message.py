@@ -12,7 +12,6 @@ from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN, MAX_LABELS
 from contract.topics import ID_PATTERN, Kind
 
-SCHEMA = 1
 MAX_BYTES = 16_384
 """Nothing a device sends is longer; what is longer is not decoded."""
 
