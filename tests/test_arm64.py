@@ -135,7 +135,7 @@ def test_the_daemon_checks_tries_and_counts(folder, tmp_path, system):
     with broker(tmp_path, "mosquitto") as (_, port):
         (folder / "edge.toml").write_text(CONFIG.format(port=port))
         checked = said(board.run(board.daemon, "check", "--config", "edge.toml", folder=folder))
-    assert checked.count("ok      ") == 6
+    assert checked.count("ok      ") == 7
     assert ("tflite_runtime" if "tflite" in system else "ai_edge_litert") in checked
     portraits = [path.name for path in pictures(folder)]
     there = seen(said(board.run(board.daemon, "try", "--json", *portraits, folder=folder)))
