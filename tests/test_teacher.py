@@ -105,7 +105,8 @@ def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
     table.loc[table.source == "human", points] = np.nan
     table.to_csv(tmp_path / "faces.csv")
 
-    scenes.prepare(tmp_path, tmp_path / "cache.npz", Teacher(next(Path(DATA).glob("peers/yunet*.onnx"))).faces)
+    teacher = Teacher(next(Path(DATA).glob("peers/yunet*.onnx")))
+    scenes.prepare(tmp_path, tmp_path / "cache.npz", "stop", teacher.faces)
     of = {scene.name: scene for scene in scenes.read(tmp_path / "cache.npz")}
     assert of[held].boxes.tolist() == [[400, 400, 50, 50]]
     assert of[seen].sure.sum() == 1
