@@ -71,7 +71,7 @@ def run(*command):
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """The commands of the trainer's guide, with few steps, from what ships: the gate is for networks that find faces."""
+    """The commands of the trainer's guide, with few steps, on what ships: the gate is for networks that find faces."""
     folder = tmp_path_factory.mktemp("run")
     recipe = ("training/face.toml", "--run", folder, "--set", "model.steps=6", "--set", "model.batch=4")
     recipe += ("--set", "model.start=edge/models/face.json", "--set", "model.peak_rate=1e-5")
