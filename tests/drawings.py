@@ -82,3 +82,10 @@ def run(arguments, folder, code=0):
     done = subprocess.run([*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr[-2000:]
     return done
+
+
+def weights(run):
+    """Of the float model that a run ended with."""
+    from training.networks import restored
+
+    return restored(run / "model.keras").get_weights()

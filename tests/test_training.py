@@ -9,20 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import OWN, RECIPE, ROOT, draw_cache, train
+from drawings import OWN, RECIPE, ROOT, draw_cache, train, weights
 
 from contract.card import read_card
-from edge.words import Face
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
-
-
-def weights(run):
-    from training.networks import restored
-
-    return restored(run / "model.keras").get_weights()
 
 
 def test_soft_labels_map_votes_onto_own_categories():
@@ -36,50 +29,6 @@ def test_soft_labels_map_votes_onto_own_categories():
     votes[3, [8, 0]] = (8, 2)  # mostly unknown
     labels = from_votes(votes, OWN)
     np.testing.assert_allclose(labels, [[1, 0, 0], [0, 0.5, 0.5], [0, 0, 1], [0, 0, 0]], atol=1e-6)
-
-
-def test_targets_decode_to_the_boxes_they_came_from():
-    """What the trainer encodes the device decodes: boxes, landmarks, and no cell for a place that only may be a
-    face."""
-    from edge.detect import cells, decode
-    from training.collage import Collage
-    from training.detect import STRIDES, targets
-
-    boxes = np.array([[40, 30, 24, 30], [150, 100, 120, 150], [10, 200, 40, 40]], np.float32)
-    points = np.array([[[x + w * a, y + h * b] for a, b in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65,
-    0.8))]
-                       for x, y, w, h in boxes], np.float32)  # fmt: skip
-    collage = Collage(np.zeros((320, 320), np.uint8), boxes, points.reshape(3, 10), np.array([True, True, False]))
-    at = cells((320, 320), STRIDES)
-    rows = targets(collage, at)
-    peaks = rows[:, 0] > 0.999
-    found, landmarks = decode(rows[peaks, 1:5], rows[peaks, 5:15], at[peaks])
-    for box, marks in zip(found, landmarks, strict=True):
-        nearest = int(np.abs(boxes[:2] - box).sum(1).argmin())
-        np.testing.assert_allclose(box, boxes[nearest], rtol=1e-4)
-        np.testing.assert_allclose(marks, points[nearest], rtol=1e-4)
-    unsure = (at[:, 0] > 10) & (at[:, 0] < 50) & (at[:, 1] > 200) & (at[:, 1] < 240)
-    assert not rows[unsure, 15].any()
-
-
-def test_average_precision_by_hand():
-    """Two labels; found: right, wrong, right. Precision at recall 1/2 is 1, at recall 1 it is 2/3."""
-    from training.score import Picture, curve
-
-    boxes = np.array([[0, 0, 10, 10], [50, 50, 10, 10]], np.float32)
-    found = [Face((0, 0, 10, 10), 0.9), Face((100, 100, 10, 10), 0.8), Face((51, 50, 10, 10), 0.7)]
-    made = curve([Picture(found, boxes, np.array([True, True]))])
-    assert made.average_precision() == pytest.approx(0.5 + 0.5 * 2 / 3)
-    assert made.recall_at(0.0) == 0.5
-    assert made.recall_at(1.0) == 1.0
-
-
-def test_aface_on_a_label_that_does_not_count_is_neither_right_nor_wrong():
-    """Small or unsure labels may be found or not."""
-    from training.score import Picture, match
-
-    picture = Picture([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
-    assert match(picture) == []
 
 
 def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
@@ -162,56 +111,6 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
         taught(Faces.of(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped))
 
 
-def test_a_wrong_recipe_is_named(tmp_path):
-    """A typo in a recipe ends with exit code 2, the file, the key and what is allowed."""
-    (tmp_path / "bad.toml").write_text(RECIPE.replace("steps", "stepps"))
-    command = [sys.executable, "-m", "training", "train", str(tmp_path / "bad.toml"), "--run", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "bad.toml: unknown key 'model.stepps'; allowed: " in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        (("model.start=nowhere",), "nowhere/recipe.json: "),
-        (("model.start={run}", "model.network=plain"), "model.start: {run} has model.network cnn, not plain"),
-        (("model.start={run}", "model.precision=mixed_bfloat16"), "has model.precision float32, not mixed_bfloat16"),
-        (
-            ("model.start={run}", "model.labels={{good={{happiness=1}}, bad={{anger=1}}, so={{neutral=1}}}}"),
-            "model.labels",
-        ),
-        (("model.teachers=['nowhere']",), "nowhere/recipe.json: "),
-        (("model.align=eyes",), "model.align"),
-        (("model.margin=0.4",), "model.margin"),
-    ],
-    ids=["no run", "network", "precision", "labels", "no teacher", "align", "margin"],
-)
-def test_what_does_not_fit_the_recipe_is_named(trained, tmp_path, changes, says):
-    """Exit code 2 and a line, before anything is trained: never another model than the recipe says."""
-    draw_cache(tmp_path / "cache.npz")
-    command = [sys.executable, "-m", "training", "train", str(trained / "mood.toml"), "--run", str(tmp_path)]
-    for change in changes:
-        command += ["--set", change.format(run=trained)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert says.format(run=trained) in done.stderr
-
-
-def test_a_folder_goes_on_with_its_own_recipe_only(trained):
-    """Another one would find the old checkpoint, and train that; more steps are welcome, a card's words, too."""
-    import msgspec
-
-    from contract.errors import SettingsError
-    from training import recipe
-
-    kept, text = recipe.kept(trained), (trained / "recipe.json").read_bytes()
-    msgspec.structs.replace(kept, steps=kept.steps, data="Mine.").keep(trained)
-    with pytest.raises(SettingsError, match=r"begun with another recipe \(model.seed was \d+\)"):
-        msgspec.structs.replace(kept, seed=99).keep(trained)
-    (trained / "recipe.json").write_bytes(text)
-
-
 def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
     """Nothing of what facetally's own models are trained on."""
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
@@ -276,86 +175,6 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
         np.testing.assert_array_equal(kept, best)
     course = (tmp_path / "course.csv").read_text().splitlines()
     assert [line.split(",")[2] for line in course] == ["judged", "1.000000", "3.000000", "2.000000", "2.000000"]
-
-
-def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
-    """As much of the targets as the recipe says is the mean answer of the teachers; photographs have a share of their
-    own, none if nothing is said.
-    """
-    import msgspec
-
-    from contract.settings import read_toml
-    from training.distil import taught
-    from training.faces import Faces
-    from training.recipe import _Holder
-
-    recipe = read_toml(
-        trained / "mood.toml", _Holder, (f"model.teachers=['{trained}']", "model.teacher_share=0.25")
-    ).model
-    part = Faces.of(trained / "cache.npz", recipe, "train")
-    mixed = taught(part, recipe)
-    np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
-    moved, last = np.abs(mixed - part.targets), len(part.fer)
-    assert len(part.photos) and 0.01 < moved[:last].max() <= 0.25 + 1e-6 and not moved[last:].any()
-    alike = taught(part, msgspec.structs.replace(recipe, photo_teacher_share=0.5)) - part.targets
-    assert 0.01 < np.abs(alike[last:]).max() <= 0.5 + 1e-6
-    np.testing.assert_allclose(alike[:last], mixed[:last] - part.targets[:last], atol=1e-6)
-
-
-def test_faces_are_blended_with_their_targets():
-    """A blend of two faces has as much of either's target as of its pixels; without mixup a batch stays as it is."""
-    from training.expression import _blended
-
-    pixels = np.zeros((6, 4, 4, 1), np.uint8)
-    pixels[:3] = 200
-    targets = np.repeat(np.eye(2, dtype=np.float32), 3, axis=0)
-    shares = np.repeat(np.array([[0.7], [0.2]], np.float32), 3, axis=0)
-    made, of_them, taught = _blended(np.random.default_rng(3), (pixels, targets, shares), 1.0)
-    np.testing.assert_allclose(made[:, 0, 0, 0] / 200, of_them[:, 0], atol=0.003)
-    np.testing.assert_allclose(of_them.sum(1), 1, atol=1e-6)
-    np.testing.assert_allclose(taught[:, 0], 0.2 + 0.5 * of_them[:, 0], atol=1e-6)
-    assert ((of_them[:, 0] > 0.02) & (of_them[:, 0] < 0.98)).any()
-
-
-def test_teachers_answer_to_what_the_network_is_shown(trained):
-    """Their share of a target is the answer to these very pixels; a card is no run, and is named."""
-    import msgspec
-
-    from contract.errors import SettingsError
-    from edge import bundle
-    from training import naming, recipe
-    from training.distil import Views, taught
-    from training.faces import Faces
-    from training.networks import restored
-
-    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}']", "model.teachers_see=views"))
-    part = Faces.of(trained / "cache.npz", made, "train")
-    np.testing.assert_array_equal(taught(part, made), part.targets)
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 1)).astype(np.uint8)
-    targets, shares = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([[0.0], [1.0], [0.5], [0.5]], np.float32)
-    shown, mixed = Views(made)((pixels, targets, shares))
-    answers = naming.softmax(naming.logits(restored(trained / "model.keras"), pixels[..., 0]))
-    assert shown is pixels
-    np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
-    with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json: a card; only runs answer to views"):
-        Views(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_without_a_teacher_it_does_not_matter_what_teachers_see(trained, tmp_path):
-    """The same weights after two steps."""
-    from training import recipe
-    from training.expression import ExpressionTask
-
-    ends = []
-    for see in ("faces", "views"):
-        (tmp_path / see).mkdir()
-        draw_cache(tmp_path / see / "cache.npz")
-        more = ("model.steps=2", f"model.start={trained}", f"model.teachers_see={see}")
-        ExpressionTask(recipe.read(trained / "mood.toml", more)).train(tmp_path / see)
-        ends.append(weights(tmp_path / see))
-    for one, other in zip(*ends, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):

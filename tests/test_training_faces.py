@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from contract.card import DetectorCard
-from edge.words import Face
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -203,31 +202,6 @@ def test_nothing_that_is_validated_on_is_trained_on(scenes):
     assert sum(kind == "negative" for kind in held.values()) >= 3
 
 
-def test_boxes_of_a_tile_lie_where_its_pixels_do():
-    """Turned, mirrored, shrunk and enlarged: the middle of a blob is the middle of its box, to a tenth of a pixel."""
-    from training.collage import Collage, _laid
-    from training.scenes import Scene
-
-    y, x = np.mgrid[:200, :200] + 0.5
-    blob = (255 * np.exp(-((x - 90) ** 2 + (y - 110) ** 2) / 2 / 12**2)).astype(np.uint8)
-    box = np.array([[90 - 36, 110 - 36, 72, 72]], np.float32)
-    scene = Scene("a", "photo", "", blob, box, np.full((1, 10), np.nan, np.float32), np.ones(1, bool))
-    off = []
-    for seed in range(400):
-        empty = Collage(np.zeros((320, 320), np.uint8), box[:0], np.zeros((0, 10), np.float32), np.zeros(0, bool))
-        made = _laid(np.random.default_rng(seed), empty, scene)
-        left, top, width, height = made.boxes[0]
-        if min(left, top, 320 - left - width, 320 - top - height) < 1 or width < 16:
-            continue
-        weight = made.pixels.astype(float) ** 2
-        rows, columns = np.mgrid[:320, :320] + 0.5
-        found = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
-        if np.abs(found - [left + width / 2, top + height / 2]).max() < 3:  # else a bar lies on it
-            off.append(found - [left + width / 2, top + height / 2])
-    assert len(off) > 100
-    assert np.abs(np.median(off, axis=0)).max() < 0.1
-
-
 def test_streets_lie_under_tiles_below_their_faces(scenes):
     """What is taken for people without faces has none of those labelled; too narrow a rest is not taken."""
     from training.collage import BODIES, Collages, _below_faces
@@ -302,81 +276,3 @@ def test_a_crowd_has_the_faces_that_are_seen(scenes):
     for x, y, w, h in crowd.boxes[crowd.sure]:
         if x > 0 and y > 0 and x + w < 320 and y + h < 320:
             assert crowd.pixels[int(y) : int(y + h), int(x) : int(x + w)].mean() > 30  # not the bare ground
-
-
-def test_the_box_of_a_half_hidden_face_is_of_what_is_seen():
-    """A head before it takes the lower half off, one beside it the left third; a corner alone takes nothing, nor does
-    the border of the picture, over which the box still reaches.
-    """
-    from training.crowd import _seen
-
-    box, points = np.array([10, 20, 30, 40], np.float32), np.zeros(10, np.float32)
-    for hidden, wanted in (
-        (np.s_[40:, :], [10, 20, 30, 20]),
-        (np.s_[:, :20], [20, 20, 20, 40]),
-        (np.s_[55:, 30:], [10, 20, 30, 40]),
-        (np.s_[:5, :], [10, 20, 30, 40]),
-    ):
-        owner = np.full((100, 100), -1, np.int16)
-        owner[20:60, 10:40] = 3
-        owner[hidden] = 4
-        crowd = _seen(np.zeros((100, 100), np.uint8), owner, [(3, box, points)])
-        assert crowd.boxes.tolist() == [wanted]
-    over = np.array([-15, 20, 30, 40], np.float32)
-    crowd = _seen(np.zeros((100, 100), np.uint8), np.full((100, 100), 3, np.int16), [(3, over, points)])
-    assert crowd.boxes.tolist() == [over.tolist()]
-
-
-def test_a_mask_hides_the_mouth_and_leaves_the_eyes():
-    """The mask lies between nose and chin and nowhere else than in and beside the box."""
-    from training.cover import mask
-
-    picture, ((*box, _, _, _, _, _, _, _, _, _, _),) = (
-        np.full((200, 200), 120, np.uint8),
-        [[60, 50, 80, 100] + [0] * 10],
-    )
-    points = np.array([[84, 90], [116, 90], [100, 108], [87, 125], [113, 125]], np.float32)
-    before = picture.copy()
-    mask(np.random.default_rng(1), picture, np.array(box, np.float32), points)
-    changed = picture != before
-    assert changed[125, 100]
-    assert not changed[84, 84]
-    rows, columns = np.nonzero(changed)
-    assert rows.min() > 84
-    assert rows.max() <= 165
-    assert columns.min() >= 50
-    assert columns.max() <= 150
-
-
-def test_turned_faces_are_told_by_their_landmarks():
-    """A nose beside the middle of the eyes is a head turned aside; unknown landmarks tell nothing."""
-    from training.finding import turned
-    from training.scenes import Scene
-
-    points = np.array([[40, 40, 60, 40, 50, 50, 42, 60, 58, 60], [40, 40, 60, 40, 59, 50, 45, 60, 60, 60]], np.float32)
-    points = np.concatenate([points, np.full((1, 10), np.nan, np.float32)])
-    scene = Scene("x", "photo", "", np.zeros((9, 9), np.uint8), np.zeros((3, 4), np.float32), points, np.ones(3, bool))
-    assert turned(scene).tolist() == [False, True, False]
-
-
-def test_the_threshold_is_the_lowest_that_few_false_faces_reach():
-    """Scores of false faces 0.71, 0.5 and 0.2: none may pass, or one."""
-    from training.finding import lowest_threshold
-
-    false = np.array([0.71, 0.5, 0.2], np.float32)
-    assert lowest_threshold(false, 0) == 0.72
-    assert lowest_threshold(false, 1) == 0.51
-    assert lowest_threshold(false, 3) == 0.3
-
-
-def test_the_difference_of_two_detectors_is_paired():
-    """One that finds what the other misses is above it in every draw; equal ones differ by nothing."""
-    from training.score import Picture, difference
-
-    box = np.array([[0, 0, 10, 10]], np.float32)
-    one = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
-    two = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
-    gap = difference(one, two)
-    assert gap.value == pytest.approx(0.25)
-    assert 0 < gap.low < 0.25 < gap.high
-    assert difference(one, one) == type(gap)(0.0, 0.0, 0.0)

@@ -64,10 +64,10 @@ class View:
         table = by_time(frame, step_s, choice.zone, (frame["start"].min(), now))
         ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
         whole = table[(table.index >= now - LIVE) & (ends <= now)]  # what has begun earlier or goes on would seem a dip
+        first, when = frame["start"].min(), "the last hour"
+        if not len(whole) and first < now - LIVE:
+            when = f"in windows from {first.tz_convert(choice.zone):%H:%M} on"
         table = whole if len(whole) else table
-        first = frame["start"].min()
-        long = first < now - LIVE and table is not whole
-        when = f"in windows from {first.tz_convert(choice.zone):%H:%M} on" if long else "the last hour"
         words = in_words(table, f"{choice.site or 'all sites'}, {when}")
         return Shown(figures.live(table, step_name(step_s)), words, tables.over_time(table, words)), clock
 
