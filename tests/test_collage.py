@@ -21,7 +21,7 @@ def test_targets_decode_to_the_boxes_they_came_from():
     points = np.array([[[x + w * a, y + h * b] for a, b in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65,
     0.8))]
                        for x, y, w, h in boxes], np.float32)  # fmt: skip
-    collage = Collage(np.zeros((320, 320), np.uint8), boxes, points.reshape(3, 10), np.array([True, True, False]))
+    collage = Collage(np.zeros((320, 320), np.uint8), boxes, points.reshape(3, 10), np.array([1, 1, 0], np.float32))
     at = cells((320, 320), STRIDES)
     rows = targets(collage, at)
     peaks = rows[:, 0] > 0.999
@@ -34,6 +34,27 @@ def test_targets_decode_to_the_boxes_they_came_from():
     assert not rows[unsure, 15].any()
 
 
+def test_what_may_be_a_face_is_taught_as_likely_as_it_is():
+    """Its peak is its chance and its surroundings weigh as those of faces do; where it lies over a face it is nothing,
+    however small. Of one at the border nothing is known.
+    """
+    from edge.detect import cells
+    from training.collage import Collage, _finished
+    from training.detect import STRIDES, targets
+
+    boxes = np.array([[40, 40, 30, 30], [200, 200, 40, 40], [208, 208, 24, 24], [-18, 100, 30, 30]], np.float32)
+    likely = np.array([0.25, 1, 0.25, 0.25], np.float32)
+    made = Collage(np.zeros((320, 320), np.uint8), boxes, np.full((4, 10), np.nan, np.float32), likely)
+    made = _finished(np.random.default_rng(1), made)
+    assert made.likely.tolist() == [0.25, 1, 0.25, 0]
+    at = cells((320, 320), STRIDES)
+    rows = targets(made, at)
+    for (x, y, w, h), peak in zip(boxes, (0.25, 1, 1, 0), strict=True):
+        inside = (at[:, 0] > x) & (at[:, 0] < x + w) & (at[:, 1] > y) & (at[:, 1] < y + h)
+        assert rows[inside, 0].max() == peak
+        assert rows[inside, 15].all() == (peak > 0)
+
+
 def test_boxes_of_a_tile_lie_where_its_pixels_do():
     """Turned, mirrored, shrunk and enlarged: the middle of a blob is the middle of its box, to a tenth of a pixel."""
     from training.collage import Collage, _laid
@@ -42,10 +63,10 @@ def test_boxes_of_a_tile_lie_where_its_pixels_do():
     y, x = np.mgrid[:200, :200] + 0.5
     blob = (255 * np.exp(-((x - 90) ** 2 + (y - 110) ** 2) / 2 / 12**2)).astype(np.uint8)
     box = np.array([[90 - 36, 110 - 36, 72, 72]], np.float32)
-    scene = Scene("a", "photo", "", blob, box, np.full((1, 10), np.nan, np.float32), np.ones(1, bool))
+    scene = Scene("a", "photo", "", blob, box, np.full((1, 10), np.nan, np.float32), np.ones(1, np.float32))
     off = []
     for seed in range(400):
-        empty = Collage(np.zeros((320, 320), np.uint8), box[:0], np.zeros((0, 10), np.float32), np.zeros(0, bool))
+        empty = Collage(np.zeros((320, 320), np.uint8), box[:0], np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
         made = _laid(np.random.default_rng(seed), empty, scene)
         left, top, width, height = made.boxes[0]
         if min(left, top, 320 - left - width, 320 - top - height) < 1 or width < 16:
@@ -110,5 +131,7 @@ def test_turned_faces_are_told_by_their_landmarks():
 
     points = np.array([[40, 40, 60, 40, 50, 50, 42, 60, 58, 60], [40, 40, 60, 40, 59, 50, 45, 60, 60, 60]], np.float32)
     points = np.concatenate([points, np.full((1, 10), np.nan, np.float32)])
-    scene = Scene("x", "photo", "", np.zeros((9, 9), np.uint8), np.zeros((3, 4), np.float32), points, np.ones(3, bool))
+    scene = Scene(
+        "x", "photo", "", np.zeros((9, 9), np.uint8), np.zeros((3, 4), np.float32), points, np.ones(3, np.float32)
+    )
     assert turned(scene).tolist() == [False, True, False]

@@ -227,7 +227,7 @@ def test_no_head_is_cut_out_with_another_face(scenes):
     for other, heads in ((beside, 0), (one.boxes + np.array([400, 0, 0, 0]), 2)):
         pixels = np.zeros((200, 700), np.uint8)
         boxes = np.concatenate([one.boxes, other]).astype(np.float32)
-        two = replace(one, pixels=pixels, boxes=boxes, landmarks=points, sure=np.ones(2, bool))
+        two = replace(one, pixels=pixels, boxes=boxes, landmarks=points, likely=np.ones(2, np.float32))
         assert len(_heads([two], "street")) == heads
 
 
@@ -257,7 +257,7 @@ def test_boxes_are_made_as_large_as_they_were_taught():
         x, y, w, h = find(picture)[0].box
         box = np.array([[x + 0.1 * w, y + 0.1 * h, 0.8 * w, 0.8 * h]], np.float32)
         unknown = np.full((1, 10), np.nan, np.float32)
-        scenes.append(Scene(str(number), "labelled-still", "", picture, box, unknown, np.ones(1, bool)))
+        scenes.append(Scene(str(number), "labelled-still", "", picture, box, unknown, np.ones(1, np.float32)))
     scores = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
     factors = sizes.fit(model, scenes, (320, 320))
     assert factors == {8: pytest.approx(1.25, abs=0.01)}
@@ -272,7 +272,7 @@ def test_a_crowd_has_the_faces_that_are_seen(scenes):
 
     crowd = Crowds(scenes).draw(np.random.default_rng(2), np.full((320, 320), 5, np.uint8))
     assert len(crowd.boxes) > 3
-    assert len(crowd.boxes) == len(crowd.landmarks) == len(crowd.sure)
-    for x, y, w, h in crowd.boxes[crowd.sure]:
+    assert len(crowd.boxes) == len(crowd.landmarks) == len(crowd.likely)
+    for x, y, w, h in crowd.boxes[crowd.likely == 1]:
         if x > 0 and y > 0 and x + w < 320 and y + h < 320:
             assert crowd.pixels[int(y) : int(y + h), int(x) : int(x + w)].mean() > 30  # not the bare ground

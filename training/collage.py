@@ -15,6 +15,8 @@ from training.scenes import MIRRORED, Floats, Scene, turned
 
 SHARES = {"photo": 0.22, "street": 0.36, "labelled-still": 0.2, "labelled-video": 0.05, "negative": 0.17}
 """How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
+ASIDE = 3
+"""So many times as often as others comes a picture in which somebody looks aside: they are few, and harder."""
 SMALLEST, LARGEST = 7.0, 1.05
 """Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
 CROWD = 0.22
@@ -30,12 +32,14 @@ ENLARGED = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Collage:
-    """A grey picture (h, w) with boxes (n, 4), landmarks (n, 10; NaN unknown) and ``sure`` (n,), in its pixels."""
+    """A grey picture (h, w) with boxes (n, 4), landmarks (n, 10; NaN unknown) and ``likely`` (n,), as those of
+    `Scene`, in its pixels.
+    """
 
     pixels: NDArray[np.uint8]
     boxes: Floats
     landmarks: Floats
-    sure: NDArray[np.bool_]
+    likely: Floats
 
 
 class Collages:
@@ -44,7 +48,8 @@ class Collages:
     def __init__(self, scenes: Sequence[Scene]) -> None:
         self._kinds = {kind: [scene for scene in scenes if scene.kind == kind] for kind in SHARES}
         for kind in self._kinds.values():
-            kind += [scene for scene in kind if (turned(scene) & scene.sure).any()]  # these twice as often as others
+            aside = [scene for scene in kind if (turned(scene) & scene.sure).any()]
+            kind.extend((ASIDE - 1) * aside)
         self._crowds = Crowds(scenes)
         streets = [_below_faces(scene) for scene in self._kinds["street"]]
         self._bodies = [street for street in streets if len(street) >= BODIES]
@@ -54,8 +59,8 @@ class Collages:
         ground = self._ground(rng, size)
         if rng.random() < CROWD:
             crowd = self._crowds.draw(rng, ground)
-            return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.sure))
-        made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, bool))
+            return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.likely))
+        made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
         for _ in range(int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.2, 0.2, 0.15, 0.1]))):
             made = _laid(rng, made, self._pick(rng))
         return _finished(rng, made)
@@ -103,20 +108,20 @@ def _laid(rng: Generator, made: Collage, scene: Scene) -> Collage:
     if len(boxes) and rng.random() < 0.12:
         tile = cv2.GaussianBlur(tile, (0, 0), max(0.3, rng.uniform(0.02, 0.08) * float(boxes[:, 2].max())))
     visible = _visible(made.boxes, covered)
-    kept, sure = visible > 0.15, made.sure & (visible > 0.6)
+    kept, likely = visible > 0.15, made.likely * (visible > 0.6)
     return Collage(
         np.where(covered, tile, made.pixels),
         np.concatenate([made.boxes[kept], boxes]),
         np.concatenate([made.landmarks[kept], landmarks]),
-        np.concatenate([sure[kept], scene.sure]),
+        np.concatenate([likely[kept], scene.likely]),
     )
 
 
 def _finished(rng: Generator, made: Collage) -> Collage:
     """A collage as a poor camera would see it, with the faces that are in it."""
     height, width = made.pixels.shape
-    keep, sure = _inside(made.boxes, made.sure, (height, width))
-    return Collage(spoil(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], sure[keep])
+    keep, found = _inside(made.boxes, (height, width))
+    return Collage(spoil(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
 
 
 def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray[np.float64], bool]:
@@ -197,11 +202,9 @@ def _visible(boxes: Floats, covered: NDArray[np.bool_]) -> Floats:
     return shares
 
 
-def _inside(
-    boxes: Floats, sure: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which boxes reach into the collage at all, and which of them are faces to be found: half of them in view, their
-    centre too, and not smaller than a face can be told.
+def _inside(boxes: Floats, size: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which boxes reach into the collage at all, and which of them can be found: half of them in view, their centre
+    too, and not smaller than a face can be told.
     """
     height, width = size
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
@@ -210,4 +213,4 @@ def _inside(
     centre = (low + high) / 2
     central = ((centre > 2) & (centre < [width - 2, height - 2])).all(1)
     large = boxes[:, 2:].max(1) >= 0.8 * SMALLEST
-    return share > 0.05, sure & (share > 0.5) & central & large
+    return share > 0.05, (share > 0.5) & central & large

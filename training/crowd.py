@@ -16,7 +16,7 @@ SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
 """How often a head comes from each kind of picture."""
 ENLARGED = 1.5
 """Heads are enlarged by no more, where there are large enough ones; see `training.collage`."""
-OFTEN = 3
+OFTEN = 5
 """So many times as often as others comes a head that looks aside: they are few, and harder."""
 MOST = 60
 TRIES = 5
@@ -42,12 +42,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """The picture and the faces in it: boxes (n, 4), landmarks (n, 10), ``sure`` (n,)."""
+    """The picture and the faces in it: boxes (n, 4), landmarks (n, 10), ``likely`` (n,), 0 where too little is seen."""
 
     pixels: Grey
     boxes: Floats
     landmarks: Floats
-    sure: NDArray[np.bool_]
+    likely: Floats
 
 
 class Crowds:
@@ -215,7 +215,7 @@ def _seen(canvas: Grey, owner: NDArray[np.int16], faces: Sequence[tuple[int, Flo
         canvas,
         np.array([box for box, _ in kept], np.float32).reshape(-1, 4),
         np.array([points for _, points in kept], np.float32).reshape(-1, 10),
-        np.array([share >= FOUND for share in shares], bool),
+        np.array([share >= FOUND for share in shares], np.float32),
     )
 
 

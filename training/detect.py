@@ -17,6 +17,8 @@ SIDES = {8: (0.0, 52.0), 16: (32.0, 116.0), 32: (80.0, 1e9)}
 PARTS = (1.0, 0.8, 0.8, 0.7)
 """Sides of the pictures that are trained on, as parts of the recipe's: small ones cost less and teach as much of small
 faces, the large ones are for faces that fill the frame. One is picked at random for each step."""
+FAINT = 0.3
+"""Heat around a face's centre that is less is none."""
 COLUMNS = 17
 """Of a target row: heat 1, box 4, landmarks 10, weight of the heat, weight of the landmarks."""
 
@@ -53,16 +55,18 @@ def targets(collage: Collage, at: Floats) -> Floats:
 
     Heat is 1 in the cell nearest to a face's centre and falls off around it (Law and Deng 2018, CornerNet; Zhou et al.
     2019, Objects as Points), on every stride that answers for the face's size; box and landmarks stand in all cells
-    with heat, encoded as `edge.detect.decode` reads them. Places that only may be faces weigh nothing.
+    with heat, encoded as `edge.detect.decode` reads them. The heat of what only may be a face is as much less as it is
+    less likely, and beneath that of faces; places of which nothing is known weigh nothing.
     """
     rows = np.zeros((len(at), COLUMNS), np.float32)
     rows[:, 15] = 1
     x, y, stride = at.T
-    for left, top, width, height in collage.boxes[~collage.sure]:
+    known = collage.likely > 0
+    for left, top, width, height in collage.boxes[~known]:
         rows[(x > left) & (x < left + width) & (y > top) & (y < top + height), 15] = 0
-    boxes, landmarks = collage.boxes[collage.sure], collage.landmarks[collage.sure]
-    order = np.argsort(-boxes[:, 2:].prod(1))  # the smaller face comes later and keeps its cells
-    for (left, top, width, height), points in zip(boxes[order], landmarks[order], strict=True):
+    boxes, landmarks, likely = collage.boxes[known], collage.landmarks[known], collage.likely[known]
+    order = np.lexsort((-boxes[:, 2:].prod(1), likely))  # the likelier, then the smaller face comes later: it stays
+    for (left, top, width, height), points, chance in zip(boxes[order], landmarks[order], likely[order], strict=True):
         side = max(width, height)
         middle = np.array([left + width / 2, top + height / 2])
         distance = np.hypot(x - middle[0], y - middle[1]) / stride
@@ -73,16 +77,16 @@ def targets(collage: Collage, at: Floats) -> Floats:
             here = stride == level
             nearest = np.flatnonzero(here)[distance[here].argmin()]
             heat[nearest] = 1.0
-            mine = here & (heat > 0.1) & (heat >= rows[:, 0])
-            rows[mine, 0] = heat[mine]
+            mine = here & (heat > FAINT) & (chance * heat >= rows[:, 0])
+            rows[mine, 0] = chance * heat[mine]
             rows[mine, 15] = 1
             offset, scale = at[mine, :2], stride[mine, None]
             rows[mine, 1:3] = (middle - offset) / scale
             rows[mine, 3:5] = np.log(np.array([width, height]) / scale)
-            known = bool(np.isfinite(points).all())
-            if known:
+            seen = bool(np.isfinite(points).all())
+            if seen:
                 rows[mine, 5:15] = (points.reshape(1, 5, 2) - offset[:, None]).reshape(-1, 10) / scale
-            rows[mine, 16] = known
+            rows[mine, 16] = seen
     return rows
 
 
@@ -91,12 +95,11 @@ def loss(wanted: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTens
     """Targets (n, cells, 17), outputs (n, cells, 15) -> one number: quality focal loss of the heat (Li et al. 2020),
     overlap and offsets of boxes, offsets of landmarks, over the number of faces' cells.
     """
-    heat, logit = wanted[..., 0], given[..., 0]
-    quality = heat * ops.cast(heat > 0.3, "float32")
+    quality, logit = wanted[..., 0], given[..., 0]
     surprise = ops.square(ops.abs(quality - ops.sigmoid(logit)))
     entropy = ops.softplus(logit) - quality * logit
-    score = ops.sum(surprise * entropy * wanted[..., 15]) / ops.maximum(ops.sum(quality), 1.0)
     total = ops.maximum(ops.sum(quality), 1.0)
+    score = ops.sum(surprise * entropy * wanted[..., 15]) / total
     box = ops.sum(quality * _box_loss(wanted[..., 1:5], given[..., 1:5])) / total
     points = ops.mean(_smooth(wanted[..., 5:15] - given[..., 5:15]) / ops.exp(wanted[..., 3:4]), -1)
     known = quality * wanted[..., 16]

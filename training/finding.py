@@ -62,7 +62,7 @@ def masked(scenes: Sequence[Scene]) -> list[Scene]:
         pixels, known = scene.pixels.copy(), np.isfinite(scene.landmarks).all(1)
         if known.any():
             cover(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
-            made.append(replace(scene, pixels=pixels, sure=scene.sure & known))
+            made.append(replace(scene, pixels=pixels, likely=scene.likely * known))
     return made
 
 

@@ -12,12 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from contract.errors import SettingsError
 from training.fer import Broken, name_or_stop
 
 LONGEST = 640
 """Pictures are cached at most this long, pixels."""
 POSITIVE_SCORE = 0.8
-"""Teacher boxes at or above are faces; below, the teacher is not sure and the loss ignores the place."""
+"""Boxes of faces.csv at or above are faces; below, nothing is known and the loss ignores the place."""
 TURNED = 0.3
 """A face is turned if its nose is further than this share of the distance between the eyes from the middle of them."""
 LANDMARKS = ["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"]
@@ -32,8 +33,8 @@ TIGHT = 0.75
 is 0.73 of the width and 0.75 of the height."""
 VALIDATION = Path(__file__).parent / "validation.txt"
 Floats = NDArray[np.float32]
-Found = tuple[Floats, Floats, NDArray[np.bool_]]
-"""Boxes (n, 4), landmarks (n, 10), sure (n,) of one picture, as in `Scene`."""
+Found = tuple[Floats, Floats, Floats]
+"""Boxes (n, 4), landmarks (n, 10), likely (n,) of one picture, as in `Scene`."""
 Look = Callable[[NDArray[np.uint8]], Found]
 """A picture (h, w, 3) in colour -> what is found in it."""
 
@@ -41,7 +42,8 @@ Look = Callable[[NDArray[np.uint8]], Found]
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A grey picture (h, w) uint8 and its faces: boxes (n, 4) left, top, width, height; landmarks (n, 10), NaN where
-    not known; ``sure`` (n,) false where a box only may be a face. Pixels of this picture.
+    not known; ``likely`` (n,) float32, the chance that a box is a face: 1 for a label, 0 where nothing is known of it,
+    between for what a teacher doubts. Pixels of this picture.
     """
 
     name: str
@@ -50,7 +52,12 @@ class Scene:
     pixels: NDArray[np.uint8]
     boxes: Floats
     landmarks: Floats
-    sure: NDArray[np.bool_]
+    likely: Floats
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """Which boxes (n,) are labels, to be found."""
+        return self.likely == 1
 
 
 def is_validation(name: str, listed: frozenset[str]) -> bool:
@@ -97,20 +104,20 @@ def prepare(data: Path, cache: Path, broken: Broken, teacher: Look | None = None
                 grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             pictures.append(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
             rows = faces.get(row.image, table[:0])
-            boxes, landmarks, sure = _listed(rows)
-            besides, trained_on = np.ones(len(sure), bool), not is_validation(row.image, held_back)
+            boxes, landmarks, likely = _listed(rows)
+            besides, trained_on = np.ones(len(likely), bool), not is_validation(row.image, held_back)
             if teacher and row.kind != "negative" and trained_on:
-                boxes, landmarks, sure = teacher(cv2.imdecode(content, cv2.IMREAD_COLOR))
-                besides = sure
+                boxes, landmarks, likely = teacher(cv2.imdecode(content, cv2.IMREAD_COLOR))
+                besides = likely == 1
             human = rows.loc[rows.source == "human", BOX].to_numpy(np.float32)
             if len(human):
                 drawn = tight(human, boxes) if trained_on else human
-                boxes, landmarks, sure = _agreed(human, boxes, landmarks, besides)
+                boxes, landmarks, likely = _agreed(human, boxes, landmarks, besides)
                 boxes[: len(human)] = drawn
-            found.append((boxes * scale, landmarks * scale, sure))
-            owner += [len(pictures) - 1] * len(sure)
+            found.append((boxes * scale, landmarks * scale, likely))
+            owner += [len(pictures) - 1] * len(likely)
     cache.parent.mkdir(parents=True, exist_ok=True)
-    boxes, landmarks, sure = map(np.concatenate, zip(*found, strict=True))
+    boxes, landmarks, likely = map(np.concatenate, zip(*found, strict=True))
     np.savez(
         cache,
         names=images.image[good].to_numpy(str),
@@ -120,7 +127,7 @@ def prepare(data: Path, cache: Path, broken: Broken, teacher: Look | None = None
         ends=np.cumsum([len(picture) for picture in pictures]),
         boxes=boxes.astype(np.float32),
         landmarks=landmarks.astype(np.float32),
-        sure=sure,
+        likely=likely.astype(np.float32),
         owner=np.array(owner),
     )
 
@@ -141,7 +148,7 @@ def _listed(rows: pd.DataFrame) -> Found:
     return (
         mine[BOX].to_numpy(np.float32),
         points.to_numpy(np.float32),
-        (mine.score >= POSITIVE_SCORE).to_numpy(),
+        (mine.score >= POSITIVE_SCORE).to_numpy(np.float32),
     )
 
 
@@ -172,7 +179,7 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
 
 def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool_]) -> Found:
     """Boxes people drew (m, 4), a teacher's faces -> theirs, with the landmarks of the teacher's box whose centre lies
-    inside; of the teacher's boxes that no human box explains those that are kept ``besides`` are not sure.
+    inside. Of the teacher's boxes that no human box explains those that are kept ``besides`` nothing is known.
     """
     centre = box[:, :2] + box[:, 2:] / 2
     explained = np.zeros(len(box), bool)
@@ -183,14 +190,16 @@ def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool
         if inside.sum() == 1:
             known[at] = points[inside][0]
     more = besides & ~explained
-    sure = np.repeat([True, False], [len(human), more.sum()])
-    return np.concatenate([human, box[more]]), np.concatenate([known, points[more]]), sure
+    likely = np.repeat(np.float32([1, 0]), [len(human), more.sum()])
+    return np.concatenate([human, box[more]]), np.concatenate([known, points[more]]), likely
 
 
 def read(cache: Path) -> Iterator[Scene]:
-    """The cache -> its scenes, decoded, in order."""
+    """The cache -> its scenes, decoded, in order; SettingsError for one that says `sure` and not how likely."""
     with np.load(cache) as held:
         arrays = {name: held[name] for name in held.files}
+    if "likely" not in arrays:
+        raise SettingsError(f"{cache}: of an earlier version; prepare it again")
     start = 0
     for index, end in enumerate(arrays["ends"]):
         mine = arrays["owner"] == index
@@ -201,7 +210,7 @@ def read(cache: Path) -> Iterator[Scene]:
             cv2.imdecode(arrays["jpeg"][start:end], cv2.IMREAD_GRAYSCALE),
             arrays["boxes"][mine],
             arrays["landmarks"][mine],
-            arrays["sure"][mine],
+            arrays["likely"][mine],
         )
         start = end
 
