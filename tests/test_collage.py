@@ -55,6 +55,32 @@ def test_what_may_be_a_face_is_taught_as_likely_as_it_is():
         assert rows[inside, 15].all() == (peak > 0)
 
 
+def test_a_crowd_does_not_outweigh_all_other_pictures():
+    """A face among sixteen, found badly, costs a sixteenth of what one alone does, all of them as much. Where nothing
+    is known, nothing costs.
+    """
+    from training.detect import COLUMNS, loss
+
+    faces = np.arange(16)
+    wanted = np.zeros((2, 40, COLUMNS), np.float32)
+    wanted[..., 15] = 1
+    wanted[0, faces, 0] = wanted[1, 0, 0] = 1
+    right = np.where(wanted[..., :1] > 0, np.float32(20), np.float32(-20)) * np.eye(1, 15, dtype=np.float32)
+
+    def cost(picture: int, cells: np.ndarray) -> float:
+        given = right.copy()
+        given[picture, cells, 0] = -3
+        return float(loss(wanted, given)) - float(loss(wanted, right))
+
+    assert cost(0, faces[:1]) == pytest.approx(cost(1, faces[:1]) / 16, rel=1e-3)
+    assert cost(0, faces) == pytest.approx(cost(1, faces[:1]), rel=1e-3)
+    given = right.copy()
+    given[0, 30, 0] = 9
+    assert float(loss(wanted, given)) > float(loss(wanted, right)) + 1
+    wanted[0, 30, 15] = 0
+    assert float(loss(wanted, given)) == pytest.approx(float(loss(wanted, right)))
+
+
 def test_boxes_of_a_tile_lie_where_its_pixels_do():
     """Turned, mirrored, shrunk and enlarged: the middle of a blob is the middle of its box, to a tenth of a pixel."""
     from training.collage import Collage, _laid

@@ -20,8 +20,7 @@ ASIDE = 3
 SMALLEST, LARGEST = 7.0, 1.05
 """Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
 CROWD = 0.22
-"""How often a collage is a crowd. It has twenty times as many faces as another, and the loss is a mean over all; but
-with 0.1 large faces were found better and small ones, of which crowds are full, worse."""
+"""How often a collage is a crowd, which has twenty times as many faces as another."""
 GROUNDS = {"plain": 0.2, "shelf": 0.5, "street": 0.3}
 """What lies under the tiles: one grey level, a shelf, or a street with people below their faces."""
 BODIES = 64
