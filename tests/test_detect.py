@@ -147,8 +147,8 @@ def test_face_of_the_portrait_is_found(bundle, astronaut):
 
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (128, 30), (60, 0), (0, 200)])
 def test_found_face_is_in_pixels_of_the_frame(bundle, astronaut, across, down):
-    """In a larger frame of another aspect the same face is found as much further right and down as the picture is; a
-    badge on the chest may be taken for a second one, less surely.
+    """In a larger frame of another aspect the same face is found as much further right and down as the picture is;
+    something behind the person may be taken for a second one, less surely.
     """
     (alone,) = Detector(bundle).detect(astronaut)
     frame = np.zeros((512 + down, 512 + across), np.uint8)
@@ -156,7 +156,7 @@ def test_found_face_is_in_pixels_of_the_frame(bundle, astronaut, across, down):
     face, *others = Detector(bundle).detect(frame)
     assert face.centre == pytest.approx((alone.centre[0] + across, alone.centre[1] + down), abs=8)
     assert face.size == pytest.approx(alone.size, rel=0.15)
-    assert all(other.score < face.score - 0.2 for other in others)
+    assert all(other.score < face.score - 0.15 for other in others)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

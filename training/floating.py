@@ -18,7 +18,7 @@ from training.finding import LOWEST
 from training.networks import restored
 from training.recipe import ClassifierRecipe
 
-OVERLAP = 0.4
+OVERLAP = 0.3
 """Of two boxes that overlap by more than this the lower-scored is dropped."""
 
 
