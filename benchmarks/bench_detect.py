@@ -99,11 +99,11 @@ class Table:
     rows: list[list[str]] = field(default_factory=list)
     numbers: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
 
-    def add(self, what: str, values: dict[str, float], form: str = ".3f") -> None:
-        """One row: the detectors that have a value."""
+    def add(self, what: str, values: dict[str, float], form: str = ".3f", of: str = "") -> None:
+        """One row: the detectors that have a value; among the numbers it is named with what it is ``of``."""
         self.rows.append([what, *(f"{values[peer.name]:{form}}" if peer.name in values else "" for peer in self.peers)])
         for name, value in values.items():
-            self.numbers[name][what] = value
+            self.numbers[name][of + what] = value
 
     def precision(self) -> None:
         """Average precision of each set, and by how much it is above the peer's."""
@@ -116,9 +116,9 @@ class Table:
                 {key: each.average_precision() for key, each in curves.items()},
             )
             gaps = {key: score.difference(each[name], theirs) for key, each in sets.items() if key != peer}
-            self.add(f"  above {peer}", {key: gap.value for key, gap in gaps.items()}, "+.3f")
-            self.add("    95 % from", {key: gap.low for key, gap in gaps.items()}, "+.3f")
-            self.add("    95 % to", {key: gap.high for key, gap in gaps.items()}, "+.3f")
+            self.add(f"  above {peer}", {key: gap.value for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
+            self.add("    95 % from", {key: gap.low for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
+            self.add("    95 % to", {key: gap.high for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
 
     def recall(self) -> None:
         """Recall at rates of false faces on stills, and at the rate on shelves that each shipped threshold has."""
@@ -132,8 +132,9 @@ class Table:
             rate = self.looks[peer.name].false_rate(peer.threshold)
             self.add(f"{peer.name}: false faces a shelf ({len(last.shelves)})", {peer.name: rate}, ".4f")
             at = {peer.name: peer.threshold, self.peers[-1].name: last.threshold_at(rate)}
-            self.add("  threshold of that rate", at)
-            self.add("  recall there, stills >= 20 px", {key: stills[key].recall_over(at[key]) for key in at})
+            self.add("  threshold of that rate", at, of=peer.name)
+            there = {key: stills[key].recall_over(at[key]) for key in at}
+            self.add("  recall there, stills >= 20 px", there, of=peer.name)
 
     def text(self) -> str:
         """All of it, aligned."""
@@ -182,11 +183,11 @@ def main() -> None:
     for peer in ours:
         pictures = [letterbox(scene.pixels, peer.size)[0] for scene in held[:TIMED]]
         times = timed({each.name: each.used for each in (peer, peers[-1])}, pictures)
-        result.add(
-            f"ms, {peer.size[1]}x{peer.size[0]}, median", {key: float(np.median(each)) for key, each in times.items()}
-        )
-        result.add("  p95", {key: float(np.quantile(each, 0.95)) for key, each in times.items()})
-        result.add("  of YuNet's", {peer.name: float(np.median(times[peer.name]) / np.median(times["YuNet"]))})
+        what = f"ms, {peer.size[1]}x{peer.size[0]}"
+        result.add(f"{what}, median", {key: float(np.median(each)) for key, each in times.items()})
+        result.add("  p95", {key: float(np.quantile(each, 0.95)) for key, each in times.items()}, of=what)
+        share = float(np.median(times[peer.name]) / np.median(times["YuNet"]))
+        result.add("  of YuNet's", {peer.name: share}, of=what)
     print(result.text())
     if chosen.out:
         chosen.out.mkdir(parents=True, exist_ok=True)
