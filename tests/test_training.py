@@ -145,6 +145,20 @@ def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_pa
         assert (trained / f"{name}.png").stat().st_size > 1000
 
 
+def small_model():
+    """Three numbers -> one, weights averaged."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.AdamW(0.1, use_ema=True), "mse")
+    return model
+
+
+def small_batch(step):
+    """Four rows of noise."""
+    rng = np.random.default_rng(step)
+    return rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(4, 1)).astype(np.float32)
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypatch):
     """Of verdicts 1, 3, 2, 2, ... with a patience of two the second is the best: the fourth ends the run."""
@@ -152,29 +166,38 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
 
     monkeypatch.setattr(loop, "EVERY", 2)
 
-    def make():
-        keras.utils.set_random_seed(0)
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.AdamW(0.1, use_ema=True), "mse")
-        return model
-
-    def batch(step):
-        rng = np.random.default_rng(step)
-        return rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(4, 1)).astype(np.float32)
-
     verdicts, judged = iter([1.0, 3.0, 2.0, 2.0]), []
 
     def verdict(model):
         judged.append(model.get_weights())
         return next(verdicts)
 
-    with loop.Ahead(batch) as batches:
-        model = loop.train(make, batches, 100, tmp_path, loop.Judge(verdict, 2))
+    with loop.Ahead(small_batch) as batches:
+        model = loop.train(small_model, batches, 100, tmp_path, loop.Judge(verdict, 2))
     assert len(judged) == 4
     for kept, best in zip(model.get_weights(), judged[1], strict=True):
         np.testing.assert_array_equal(kept, best)
     course = (tmp_path / "course.csv").read_text().splitlines()
     assert [line.split(",")[2] for line in course] == ["judged", "1.000000", "3.000000", "2.000000", "2.000000"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+def test_snapshots_are_averaged_weights_along_the_way(tmp_path, monkeypatch):
+    """The last is what the run ends with; leaving them changes nothing of that. A run of no steps is its start."""
+    from training import loop
+    from training.networks import restored
+
+    monkeypatch.setattr(loop, "EVERY", 2)
+    monkeypatch.setattr(loop, "SNAPSHOT", 4)
+    with loop.Ahead(small_batch) as batches:
+        run = loop.train(small_model, batches, 8, tmp_path)
+        monkeypatch.setattr(loop, "SNAPSHOT", 999)
+        without, none = (loop.train(small_model, batches, steps, tmp_path / str(steps)) for steps in (8, 0))
+    assert sorted(path.name for path in tmp_path.glob("*/snap*")) == []
+    half, whole = (restored(tmp_path / f"snapshot-0000{step}.keras") for step in (4, 8))
+    first = [model.get_weights()[0].tolist() for model in (run, without, whole)]
+    assert first[0] == first[1] == first[2] != half.get_weights()[0].tolist()
+    assert none.get_weights()[0].tolist() == small_model().get_weights()[0].tolist()
 
 
 def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from contract.card import DetectorCard
+from contract.errors import SettingsError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -139,14 +140,17 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
     from training.face import FaceTask
     from training.scenes import read
 
-    mixing = (f"model.start={folder}", f"model.mixed_with={tmp_path}", "model.mixed_share=0.25")
-    made = recipes.read(ROOT / "training" / "face.toml", mixing)
+    mixing = f"model.mixed={{ '{folder}' = 3, '{tmp_path}/model.keras' = 1 }}"
+    made = recipes.read(ROOT / "training" / "face.toml", (mixing, "model.steps=0"))
     model = FaceTask(made)._make(Batches(list(read(folder / "cache.npz")), (64, 64), 2, 0))
     one, other, mean = (
         each.get_layer("boxes8").get_weights()[0]
         for each in (restored(folder / "model.keras"), restored(tmp_path / "model.keras"), model)
     )
     np.testing.assert_allclose(mean, 0.75 * one + 0.25 * other, atol=1e-6)
+    both = recipes.read(ROOT / "training" / "face.toml", (mixing, "model.start=x"))
+    with pytest.raises(SettingsError, match=r"model\.start and model\.mixed"):
+        FaceTask(both)._make(lambda _: None)
 
 
 def test_a_size_that_is_none_is_named(trained, tmp_path):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from contract.card import DetectorCard
 from contract.errors import SettingsError
@@ -15,6 +16,7 @@ from training.fer import Broken
 from training.loop import Ahead, Batch, computed_in, save, schedule, settle, train
 from training.networks import face_detector, restored, sized
 from training.recipe import DetectorRecipe
+from training.scenes import Floats
 from training.teacher import Teacher
 
 
@@ -45,6 +47,8 @@ class FaceTask:
         keras.utils.set_random_seed(recipe.seed)
         model = computed_in(recipe.precision, face_detector)
         start = Path(recipe.start) if recipe.start else None
+        if start and recipe.mixed:
+            raise SettingsError("model.start and model.mixed: training begins from one of them")
         if start and start.suffix == ".json":
             bundle.load(start, DetectorCard)  # refuses a file that is broken or not the card's
             from training.begin import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
@@ -52,10 +56,8 @@ class FaceTask:
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
             model.set_weights(restored(start / "model.keras").get_weights())
-        if recipe.mixed_with:
-            other = restored(Path(recipe.mixed_with) / "model.keras").get_weights()
-            pairs = zip(model.get_weights(), other, strict=True)
-            model.set_weights([mine + recipe.mixed_share * (theirs - mine) for mine, theirs in pairs])
+        elif recipe.mixed:
+            model.set_weights(_mean(recipe.mixed))
             settle(model, batches)
         for layer in model.layers:
             layer.trainable = not recipe.boxes_only or layer.name.startswith("boxes")
@@ -84,3 +86,14 @@ class FaceTask:
         report.figures(run, finding.figures(detector.detect, held, threshold))
         report.precision_recall(run, finding.curves(detector.detect, held))
         report.worst_pictures(run, finding.look(detector.detect, finding.stills(held)))
+
+
+def _mean(mixed: dict[str, float]) -> list[Floats]:
+    """Folders of runs or snapshots, and what each weighs -> the mean of their weights; SettingsError if they are not of
+    one network.
+    """
+    paths = [path / "model.keras" if path.is_dir() else path for path in map(Path, mixed)]
+    weights = [restored(path).get_weights() for path in paths]
+    if any([each.shape for each in other] != [each.shape for each in weights[0]] for other in weights):
+        raise SettingsError(f"model.mixed: {', '.join(map(str, paths))}: not all of the same network")
+    return [np.average(each, axis=0, weights=list(mixed.values())) for each in zip(*weights, strict=True)]

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,6 +26,8 @@ WORKERS = len(os.sched_getaffinity(0))
 AHEAD = 3 * WORKERS
 EVERY = 200
 """Steps between two checkpoints."""
+SNAPSHOT = 1200
+"""Steps between two averages that are left; a mean of some may be better than the last."""
 SETTLING = 40
 """Batches from which normalisation learns what averaged weights make of pictures."""
 
@@ -51,7 +54,8 @@ def train(
     makes of what ``batches`` gives what the model is given, beside the model and not ahead.
 
     A batch depends on its step alone, so a run that was killed and started again ends where an unbroken one does. The
-    averaged weights (where the optimiser averages) are what is judged and what ``model.keras`` holds at the end.
+    averaged weights (where the optimiser averages) are what is judged and what ``model.keras`` holds at the end; those
+    of every `SNAPSHOT` steps stay as ``snapshot-STEP.keras``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, best = folder / "checkpoint.keras", folder / "best.keras"
@@ -71,10 +75,14 @@ def train(
             progress.set_postfix(loss=f"{loss:.4f}", **({"judged": f"{value:.4f}"} if value is not None else {}))
             model.reset_metrics()
             save(model, checkpoint)
+            if model.optimizer.use_ema and (step + 1) % SNAPSHOT == 0:
+                with _undone(model):
+                    model.optimizer.finalize_variable_values(model.trainable_variables)
+                    save(model, folder / f"snapshot-{step + 1:05}.keras")
     progress.close()
     if judge and best.exists():
         model = restored(best)
-    elif model.optimizer.use_ema:
+    elif model.optimizer.built and model.optimizer.use_ema:  # built: by its first step
         _average(model, batches)
     save(model, folder / "model.keras")
     return model
@@ -115,15 +123,22 @@ def _judged(model: keras.Model, batches: Callable[[int], Batch], judge: Judge, c
     """The verdict on the averaged weights, which are kept in ``best`` if it is the best so far; the weights that are
     being trained stay as they are.
     """
+    with _undone(model):
+        if model.optimizer.use_ema:
+            _average(model, batches)
+        value = judge.verdict(model)
+        if value > course.best():
+            save(model, best)
+    return value
+
+
+@contextmanager
+def _undone(model: keras.Model) -> Iterator[None]:
+    """Whatever becomes of the model's variables in between is undone."""
     raw = [keras.ops.copy(each) for each in model.variables]
-    if model.optimizer.use_ema:
-        _average(model, batches)
-    value = judge.verdict(model)
-    if value > course.best():
-        save(model, best)
+    yield
     for variable, before in zip(model.variables, raw, strict=True):
         variable.assign(before)
-    return value
 
 
 def _average(model: keras.Model, batches: Callable[[int], Batch]) -> None:

@@ -57,11 +57,11 @@ class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_onl
     teacher: str | None = None
     """A YuNet file: when data is prepared it looks for faces on what nobody drew boxes on, in several sizes; otherwise
     its one look in faces.csv counts."""
-    mixed_with: str | None = None
-    """The folder of another run that began from the run in ``start``: training begins from a mean of both runs' weights
-    (Wortsman et al. 2022, model soups)."""
-    mixed_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """How much of that mean is ``mixed_with``."""
+    steps: Annotated[int, Meta(ge=0)]
+    mixed: dict[str, Annotated[float, Meta(gt=0)]] = {}
+    """Folders of runs, or snapshots that they left, and what each weighs: training begins from the mean of their
+    weights in place of ``start`` (Wortsman et al. 2022, model soups). They must come from one start. With ``steps = 0``
+    the mean is the model."""
     boxes_only: bool = False
     """Whether only the layers that place boxes learn, and scores stay those of ``start``."""
 
