@@ -57,7 +57,7 @@ class FaceTask:
         elif start:
             model.set_weights(restored(start / "model.keras").get_weights())
         elif recipe.mixed:
-            model.set_weights(_mean(recipe.mixed))
+            model.set_weights(_mean(recipe.mixed, [each.shape for each in model.get_weights()]))
             settle(model, batches)
         for layer in model.layers:
             layer.trainable = not recipe.boxes_only or layer.name.startswith("boxes")
@@ -88,12 +88,13 @@ class FaceTask:
         report.worst_pictures(run, finding.look(detector.detect, finding.stills(held)))
 
 
-def _mean(mixed: dict[str, float]) -> list[Floats]:
-    """Folders of runs or snapshots, and what each weighs -> the mean of their weights; SettingsError if they are not of
-    one network.
+def _mean(mixed: dict[str, float], shapes: list[tuple[int, ...]]) -> list[Floats]:
+    """Folders of runs or snapshots, and what each weighs -> the mean of their weights; SettingsError if one has weights
+    of other shapes.
     """
     paths = [path / "model.keras" if path.is_dir() else path for path in map(Path, mixed)]
     weights = [restored(path).get_weights() for path in paths]
-    if any([each.shape for each in other] != [each.shape for each in weights[0]] for other in weights):
-        raise SettingsError(f"model.mixed: {', '.join(map(str, paths))}: not all of the same network")
+    for path, arrays in zip(paths, weights, strict=True):
+        if [each.shape for each in arrays] != shapes:
+            raise SettingsError(f"model.mixed: {path}: of another network")
     return [np.average(each, axis=0, weights=list(mixed.values())) for each in zip(*weights, strict=True)]
