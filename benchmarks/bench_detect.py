@@ -1,9 +1,10 @@
 """Our face detector against YuNet in OpenCV's DNN module: the same pictures, one thread, one run.
 
-``python -m benchmarks.bench_detect --run runs/face --yunet FILE.onnx [--card NAME.json ...] [--out FOLDER]``. The run's
-cache holds the pictures; none that a model was trained on is used. Both see grey pictures with the long side of 320
-pixels. Average precision is by centre match (`training.score`), its difference with a 95 % interval by a paired
-bootstrap over pictures.
+``python -m benchmarks.bench_detect --run runs/face --yunet FILE.onnx [--card NAME.json ...] [--long-side PIXELS] [--out
+FOLDER]``. The run's cache holds the pictures; none that a model was trained on is used. Both are given the same grey
+pictures, brought to the long side of 320 pixels before; a network of ours with another input fits them to it by itself,
+in the time that is measured. Average precision is by centre match (`training.score`), its difference with a 95 %
+interval by a paired bootstrap over pictures.
 """
 
 import argparse
@@ -16,10 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.yunet import YuNet, timed
+from benchmarks.yunet import LONG_SIDE, YuNet, scaled, timed
 from contract.card import DetectorCard
-from edge import assemble, bundle
+from edge import bundle
 from edge.detect import Detector, letterbox
+from edge.words import Face, Pixels
 from training import finding, scenes, score
 from training.finding import Shown
 from training.scenes import Scene
@@ -32,7 +34,7 @@ RATES = (0.1, 0.3)
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A detector under test: its function at a low threshold, to draw curves, and at the one it is used with; the size
-    of its file; that threshold; and the (height, width) that it is timed at, if it has one of its own.
+    of its file; that threshold; and the (height, width) of its network, if that is always the same.
     """
 
     name: str
@@ -41,6 +43,16 @@ class Peer:
     kilobytes: float
     threshold: float
     size: tuple[int, int] | None
+
+
+def given(find: finding.Find, long_side: int) -> finding.Find:
+    """A detector that is given pictures of that long side alone."""
+
+    def found(pixels: Pixels) -> tuple[Face, ...]:
+        picture, scale = scaled(pixels, long_side)
+        return tuple(Face(tuple(value / scale for value in face.box), face.score) for face in find(picture))
+
+    return found
 
 
 def shipped(path: Path) -> Peer:
@@ -52,9 +64,9 @@ def shipped(path: Path) -> Peer:
     return Peer(f"ours {size[1]}x{size[0]}", *finds, kilobytes, loaded.card.threshold, size)
 
 
-def yunet(path: Path) -> Peer:
+def yunet(path: Path, long_side: int) -> Peer:
     """YuNet with the score threshold that OpenCV gives it, 0.9."""
-    finds = (YuNet(path, finding.LOWEST).detect, YuNet(path, 0.9).detect)
+    finds = (YuNet(path, finding.LOWEST, long_side).detect, YuNet(path, 0.9, long_side).detect)
     return Peer("YuNet", *finds, path.stat().st_size / 1000, 0.9, None)
 
 
@@ -170,20 +182,22 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of `training prepare`, with cache.npz")
     parser.add_argument("--yunet", type=Path, required=True, help="YuNet's ONNX file")
     parser.add_argument("--card", type=Path, action="append", help="a detector's card (default: the shipped ones)")
+    parser.add_argument("--long-side", type=int, default=LONG_SIDE, help="of the pictures that all are given, pixels")
     parser.add_argument("--out", type=Path, help="folder for detect.json and detect.png")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
     _, held = scenes.split(list(scenes.read(chosen.run / "cache.npz")))
-    ours = [shipped(path) for path in chosen.card or sorted(assemble.DETECTOR.parent.glob("face*.json"))]
-    peers = [*ours, yunet(chosen.yunet)]
-    result = Table(peers, {peer.name: Looks.of(peer.find, held) for peer in peers})
+    ours = [shipped(path) for path in chosen.card or sorted(bundle.SHIPPED.glob("face*.json"))]
+    peers = [*ours, yunet(chosen.yunet, chosen.long_side)]
+    result = Table(peers, {peer.name: Looks.of(given(peer.find, chosen.long_side), held) for peer in peers})
     result.precision()
     result.recall()
     result.add("file, kB", {peer.name: peer.kilobytes for peer in peers}, ".0f")
     for peer in ours:
-        pictures = [letterbox(scene.pixels, peer.size)[0] for scene in held[:TIMED]]
+        size = tuple(round(side * chosen.long_side / max(peer.size)) for side in peer.size)
+        pictures = [letterbox(scene.pixels, size)[0] for scene in held[:TIMED]]
         times = timed({each.name: each.used for each in (peer, peers[-1])}, pictures)
-        what = f"ms, {peer.size[1]}x{peer.size[0]}"
+        what = f"ms, pictures of {size[1]}x{size[0]} by {peer.name}"
         result.add(f"{what}, median", {key: float(np.median(each)) for key, each in times.items()})
         result.add("  p95", {key: float(np.quantile(each, 0.95)) for key, each in times.items()}, of=what)
         share = float(np.median(times[peer.name]) / np.median(times["YuNet"]))

@@ -74,8 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="time each stage on this device, beside the bare networks")
     bench.add_argument("path", metavar="PATH", help="video, animation or folder of pictures")
     for command in (tryout, bench):
-        command.add_argument("--detector", metavar="CARD", help="card of another detector bundle")
-        command.add_argument("--classifier", metavar="CARD", help="card of another classifier bundle")
+        command.add_argument("--detector", metavar="CARD", help="name of another shipped detector bundle, or a card")
+        command.add_argument(
+            "--classifier", metavar="CARD", help="name of another shipped classifier bundle, or a card"
+        )
     bench.set_defaults(do=_bench)
     return parser
 

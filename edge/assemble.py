@@ -30,20 +30,18 @@ from edge.tally import Tally
 from edge.track import Tracker
 
 log = logging.getLogger("edge")
-DETECTOR = bundle.SHIPPED / "face.json"
-CLASSIFIER = bundle.SHIPPED / "expression.json"
 SHORTEST_SHARE = 0.01
 """A first window shorter than this share of a whole one is not worth a message."""
 
 
 def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[DetectorCard]:
-    """The detector's bundle at a path, or the shipped one."""
-    return bundle.load(Path(path) if path else DETECTOR, DetectorCard, threads)
+    """The detector's bundle at a path, or a shipped one by its name, or the default."""
+    return bundle.load(bundle.card_path(path) if path else bundle.DETECTOR, DetectorCard, threads)
 
 
 def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[ClassifierCard]:
-    """The classifier's bundle at a path, or the shipped one."""
-    return bundle.load(Path(path) if path else CLASSIFIER, ClassifierCard, threads)
+    """The classifier's bundle at a path, or a shipped one by its name, or the default."""
+    return bundle.load(bundle.card_path(path) if path else bundle.CLASSIFIER, ClassifierCard, threads)
 
 
 def first_window_s(begin: datetime, window_s: float) -> float:

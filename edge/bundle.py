@@ -14,6 +14,8 @@ from edge.interpreter import Interpreter
 
 C = TypeVar("C", DetectorCard, ClassifierCard)
 SHIPPED = Path(__file__).parent / "models"
+DETECTOR, CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / "expression.json"
+"""The cards of what runs where nothing else is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,18 @@ class Bundle(Generic[C]):
 
     card: C
     model: Interpreter
+
+
+def card_path(given: str) -> Path:
+    """``face-320x240``, the name of a shipped bundle, or the path of any card, ``NAME.json`` -> the path of the card.
+    BundleError for a name that none is shipped under.
+    """
+    if given.endswith(".json") or "/" in given:
+        return Path(given)
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.json"))
+    if given not in shipped:
+        raise BundleError(f"{given}: no bundle of that name is shipped ({', '.join(shipped)}), and no path of a .json")
+    return SHIPPED / f"{given}.json"
 
 
 def load(card_path: Path, kind: type[C], threads: int = 1) -> Bundle[C]:

@@ -3,7 +3,7 @@
 import ctypes
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 GRAIN = timedelta(milliseconds=10)
 """No window is stamped finer than this."""
+AT_ONCE_S, TRIES = 0.001, 20
+"""Two clocks read within so many seconds are read at once; so often they are tried to be."""
 
 
 class Clock(Protocol):
@@ -43,7 +45,18 @@ class MonotonicClock:
 
     def utc(self, seconds: float) -> datetime:
         """A monotonic second, as UTC by what the wall clock says now."""
-        return self._wall() - timedelta(seconds=self._monotonic() - seconds)
+        _, monotonic, wall = min(self._readings())
+        return wall - timedelta(seconds=monotonic - seconds)
+
+    def _readings(self) -> Iterator[tuple[float, float, datetime]]:
+        """Both clocks at once, until no other process had the processor in between, which on a busy one may have it
+        for longer than `GRAIN`: how long a reading took, and the two instants.
+        """
+        for _ in range(TRIES):
+            before, wall, after = self._monotonic(), self._wall(), self._monotonic()
+            yield after - before, (before + after) / 2, wall
+            if after - before < AT_ONCE_S:
+                return
 
     @property
     def state(self) -> State:

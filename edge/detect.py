@@ -75,9 +75,20 @@ def letterbox(pixels: Pixels, size: tuple[int, int]) -> tuple[Pixels, float]:
     scale = min(height / pixels.shape[0], width / pixels.shape[1])
     rows, columns = max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
     fitted = np.full(size, PADDING, np.uint8)
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    fitted[:rows, :columns] = cv2.resize(pixels, (columns, rows), interpolation=method)
+    fitted[:rows, :columns] = cv2.resize(_halved(pixels, scale), (columns, rows), interpolation=cv2.INTER_LINEAR)
     return fitted, scale
+
+
+def _halved(pixels: Pixels, scale: float) -> Pixels:
+    """A picture, halved by area as often as it stays no smaller than at ``scale``, so that what is left does not alias.
+
+    By area alone OpenCV takes half as long as the network, but where the sides are halved, which it does at once.
+    """
+    times = 1 << int(max(0.0, np.log2(1 / scale)))
+    if times == 1:
+        return pixels
+    rows, columns = (max(1, side // times) for side in pixels.shape)
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def cells(size: tuple[int, int], strides: tuple[int, ...]) -> Floats:

@@ -65,7 +65,7 @@ Capture = Picamera2 | V4l2 | Gstreamer | File
 
 
 class DetectSettings(Strict, frozen=True, kw_only=True):
-    """Which face detector, at which score (the card's unless set), on every how many-th frame."""
+    """Which face detector (`edge.bundle.card_path`), at which score (the card's unless set), on every n-th frame."""
 
     bundle: str | None = None
     threshold: Share | None = None
@@ -104,7 +104,7 @@ class AdmitSettings(Strict, frozen=True, kw_only=True):
 
 
 class ClassifySettings(Strict, frozen=True, kw_only=True):
-    """Which expression classifier."""
+    """Which expression classifier (`edge.bundle.card_path`)."""
 
     bundle: str | None = None
     threads: Positive = 1

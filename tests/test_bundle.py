@@ -3,12 +3,13 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from contract.card import ClassifierCard, DetectorCard, pack, unpack
 from contract.errors import BundleError
-from edge.bundle import SHIPPED, load
+from edge.bundle import CLASSIFIER, DETECTOR, SHIPPED, card_path, load
 
 KINDS = {"face": DetectorCard, "expression": ClassifierCard}
 
@@ -94,6 +95,16 @@ def test_wrong_label_count(copy):
     assert message.startswith(f"{path.with_suffix('.tflite')}: outputs are ")
     assert "(7,)" in message
     assert "(6,)" in message
+
+
+def test_bundle_is_named_or_a_path(copy):
+    """What ships has a name, wherever it is installed; anything else is a path."""
+    assert {card_path(path.stem) for path in SHIPPED.glob("*.json")} == set(SHIPPED.glob("*.json"))
+    assert {DETECTOR, CLASSIFIER} <= set(SHIPPED.glob("*.json"))
+    assert card_path("face.json") == Path("face.json")
+    assert load(card_path(str(copy("face"))), KINDS["face"]).card == load(SHIPPED / "face.json", KINDS["face"]).card
+    with pytest.raises(BundleError, match=r"^face-1x1: no bundle of that name is shipped \(expression, face, face-"):
+        card_path("face-1x1")
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,25 @@ def test_clock_of_a_camera_is_set_against_the_wall_when_asked():
     assert clock.state == ("synced" if is_synchronised() else "unsynced")
 
 
+def test_clocks_between_which_another_process_ran_are_read_again():
+    """Hundredths of a second between two readings would put one window's start after the end of the one before."""
+    clocks = [100.0, BEGIN]
+    pauses = iter((0.03, 0.06, 0.0, 0.0))
+
+    def later(seconds):
+        clocks[0] += seconds
+        clocks[1] += timedelta(seconds=seconds)
+
+    def wall():
+        later(next(pauses, 0.0))
+        return clocks[1]
+
+    clock = MonotonicClock(lambda: clocks[0], wall)
+    assert [clock.utc(100.0) for _ in range(2)] == [BEGIN, BEGIN]
+    always = MonotonicClock(lambda: (later(0.008), clocks[0])[1], lambda: clocks[1])
+    assert abs(always.utc(100.0) - BEGIN) <= timedelta(milliseconds=4), "never at once: half of the shortest"
+
+
 def test_microseconds_between_two_clocks_do_not_move_a_window():
     """A window that begins at midnight is not of the day before, and windows meet."""
     midnight = datetime(2026, 3, 29, tzinfo=timezone.utc)

@@ -59,7 +59,7 @@ def facing(clip):
 
 
 @needs_clips
-@pytest.mark.parametrize("card", ["face.json", "face-320x240.json"])
+@pytest.mark.parametrize("card", ["face.json", "face-320x240.json", "face-416x320.json"])
 def test_walkers_are_found_in_most_frames(card):
     """Both people of the walking clip, faces from 18 pixels on, are found in at least four of five frames."""
     detector = Detector(bundle.load(bundle.SHIPPED / card, DetectorCard))

@@ -57,7 +57,7 @@ class Labelled:
 
 def read(data: Path, broken: Broken) -> Photographs:
     """All pictures with labels in a data folder -> their faces; none at all are no error."""
-    detector = Detector(bundle.load(bundle.SHIPPED / "face.json", DetectorCard))
+    detector = Detector(bundle.load(bundle.DETECTOR, DetectorCard))
     crops, labels, part, side = [], [], [], []
     for each in (*_from_scenes(data, broken), *_from_table(data, broken), *_from_folders(data, broken)):
         face = _all_of(each.pixels) if each.whole else _largest(detector, each.pixels)

@@ -39,8 +39,8 @@ def pool(runs: Sequence[Path]) -> str:
         kinds["int8"] = [Classifier(bundle.load(each.card, ClassifierCard)) for each in held if each.card]
     columns = {kind: _figures(held, models) for kind, models in kinds.items()}
     photographs = sum(len(naming.photos(each.part)[0]) for each in held)
-    rows = [f"{photographs} photographs of {len(held)} folds", f"{'':32}" + "".join(f"{kind:>22}" for kind in columns)]
-    rows += [f"{name:32}" + "".join(f"{each[name]:>22}" for each in columns.values()) for name in columns["float"]]
+    rows = [f"{photographs} photographs of {len(held)} folds", f"{'':32}" + "".join(f"{kind:>25}" for kind in columns)]
+    rows += [f"{name:32}" + "".join(f"{each[name]:>25}" for each in columns.values()) for name in columns["float"]]
     return "\n".join(rows)
 
 
