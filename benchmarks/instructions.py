@@ -69,7 +69,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, help="CSV file; without it the rows are printed")
     parser.add_argument("--fer", type=Path, help="count the network of the package fer, too (its TFLite file)")
-    parser.add_argument("--yunet", type=Path, help="count YuNet at the detector's size, too (its ONNX file)")
+    parser.add_argument("--yunet", type=Path, help="count YuNet at the long side of 320, too (its ONNX file)")
     chosen = parser.parse_args()
     peers = {"--fer": chosen.fer, "--yunet": chosen.yunet}
     beside = [text for option, path in peers.items() if path for text in (option, str(path.resolve()))]

@@ -32,6 +32,7 @@ from edge.track import Tracker, Tracks
 from edge.words import Face, Pixels
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+LIGHT = "face-320x240"
 WARM = 2
 """Frames before the count: what is made on first use has been."""
 
@@ -46,11 +47,20 @@ def fer(path: Path) -> Callable[[], Any]:
     return network.invoke
 
 
-def yunet(path: Path, pixels: Pixels, side: int) -> Callable[[], Any]:
-    """YuNet's file, a picture -> boxes of it in a square of ``side``; `benchmarks.yunet` is not there on a board."""
-    network = cv2.FaceDetectorYN.create(str(path), "", (side, side), 0.6)
-    colours = cv2.cvtColor(letterbox(pixels, (side, side))[0], cv2.COLOR_GRAY2BGR)
+def yunet(path: Path, pixels: Pixels) -> Callable[[], Any]:
+    """YuNet's file, a picture -> its boxes at the long side of 320; `benchmarks.yunet` is not there on a board."""
+    scale = 320 / max(pixels.shape)
+    size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
+    network = cv2.FaceDetectorYN.create(str(path), "", size, 0.6)
+    colours = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
     return lambda: network.detect(colours)
+
+
+def light(pixels: Pixels) -> Callable[[], Any]:
+    """The network of the smallest shipped detector on a picture."""
+    smallest = assemble.detector_bundle(LIGHT)
+    fitted = letterbox(pixels, (smallest.card.input.height, smallest.card.input.width))[0][None, :, :, None]
+    return lambda: smallest.model.run(fitted)
 
 
 @dataclass(slots=True)
@@ -117,7 +127,8 @@ def main() -> None:
         run = unmarked if index < WARM else marked
         stages.see(picture, index / 10, run)
         if chosen.yunet and "yunet" not in beside:
-            beside["yunet"] = yunet(chosen.yunet, picture, stages.faces.card.input.width)
+            beside["yunet"] = yunet(chosen.yunet, picture)
+        beside.setdefault(f"{LIGHT} network", light(picture))
         for name, one in beside.items():
             run(name, one)
 

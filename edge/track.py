@@ -27,6 +27,9 @@ LARGEST_RATIO = 1.8
 """A face does not grow or shrink more than this between two sightings."""
 GROWTH = 2.0
 """Where two meet, a face a tenth larger is as unlikely as one a fifth of its size further away."""
+CHANGED = 0.5
+"""A face of another size is somebody else sooner: it counts as this much further away, for each factor of e, from a track
+whose speed is known, as where one comes in while another leaves."""
 MEMORY = 0.6
 """How much of the speed estimate a new sighting replaces, of boxes that shake; less where they come more often."""
 FRAMES = 2.5
@@ -134,8 +137,10 @@ class Tracker:
         distance = np.hypot(*(should[:, None] - there[None]).transpose(2, 0, 1)) / mean
         ratio = np.maximum(size[:, None], other[None]) / np.minimum(size[:, None], other[None])
         reach = np.array([_reach(course, time, shape) for course in self._courses])
+        known = np.array([course.track.sightings >= KNOWN for course in self._courses])
+        apart = distance + CHANGED * known[:, None] * np.log(ratio)
         unlike = distance + GROWTH * np.log(ratio)
-        return np.where((distance <= reach[:, None]) & (ratio <= LARGEST_RATIO), unlike, np.inf)
+        return np.where((apart <= reach[:, None]) & (ratio <= LARGEST_RATIO), unlike, np.inf)
 
     def _follow(self, course: _Course, face: Face, time: float) -> None:
         """A track meets its face again."""
