@@ -28,8 +28,8 @@ LARGEST_RATIO = 1.8
 GROWTH = 2.0
 """Where two meet, a face a tenth larger is as unlikely as one a fifth of its size further away."""
 CHANGED = 0.5
-"""A face of another size is somebody else sooner, as where one comes in while another leaves: from a track whose speed is
-known it counts as this much further away, for each factor of e."""
+"""A face of another size is somebody else sooner, as where one comes in while another leaves: from a track whose
+speed is known it counts as this much further away, for each factor of e."""
 MEMORY = 0.6
 """How much of the speed estimate a new sighting replaces, of boxes that shake; less where they come more often."""
 FRAMES = 2.5
