@@ -80,9 +80,9 @@ def letterbox(pixels: Pixels, size: tuple[int, int]) -> tuple[Pixels, float]:
 
 
 def _halved(pixels: Pixels, scale: float) -> Pixels:
-    """A picture, halved by area as often as it stays no smaller than at ``scale``, so that what is left does not alias.
+    """A picture, halved by area as often as it stays no smaller than at ``scale``: what lines then leave out is little.
 
-    By area alone OpenCV takes half as long as the network, but where the sides are halved, which it does at once.
+    By area alone OpenCV takes half as long as the network, but where sides are halved, which it does at once.
     """
     times = 1 << int(max(0.0, np.log2(1 / scale)))
     if times == 1:

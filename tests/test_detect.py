@@ -42,6 +42,16 @@ def test_picture_of_the_right_size_stays_as_it_is():
     assert (letterbox(pixels, (320, 320))[0] == pixels).all()
 
 
+@pytest.mark.parametrize("width", [1280, 1279, 1920])
+def test_frame_of_twice_the_size_or_more_does_not_alias(width):
+    """Stripes as fine as its pixels become grey, rather than coarser stripes."""
+    stripes = np.tile(np.uint8([0, 255]), (480, width))[:, :width]
+    fitted, scale = letterbox(stripes, (320, 416))
+    inside = fitted[1 : round(480 * scale) - 1, 2 : round(width * scale) - 2].astype(int)
+    assert np.ptp(inside) <= 1
+    assert abs(inside.mean() - 127.5) <= 1
+
+
 def test_cells_are_the_middles_in_output_order():
     """Row by row, the finest stride first; a side that is no multiple of a stride has a cell more."""
     assert cells((4, 6), (2,)).tolist() == [[1, 1, 2], [3, 1, 2], [5, 1, 2], [1, 3, 2], [3, 3, 2], [5, 3, 2]]
