@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from contract.card import ClassifierCard
-from edge import assemble, bundle
+from edge import bundle
 from edge.classify import Classifier
 from training import naming, recipe
 from training.faces import Faces
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of `training prepare`, with cache.npz")
     parser.add_argument("--recipe", type=Path, default=Path("training/expression.toml"), help="recipe of the bundle")
     parser.add_argument("--peer", type=Path, required=True, help="the peer's TFLite file")
-    parser.add_argument("--card", type=Path, default=assemble.CLASSIFIER, help="our card (default: the shipped one)")
+    parser.add_argument("--card", type=Path, default=bundle.CLASSIFIER, help="our card (default: the shipped one)")
     parser.add_argument("--out", type=Path, help="folder for classify.json")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)

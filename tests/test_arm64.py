@@ -29,7 +29,7 @@ path = "walk-by.mp4"
 [admit]
 staff_zones = []
 [detect]
-every = 5  # an emulated look takes up to a second
+every = 3  # an emulated look takes up to a second
 [privacy]
 k = 1
 [publish]
