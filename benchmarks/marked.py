@@ -128,7 +128,8 @@ def main() -> None:
         stages.see(picture, index / 10, run)
         if chosen.yunet and "yunet" not in beside:
             beside["yunet"] = yunet(chosen.yunet, picture)
-        beside.setdefault(f"{LIGHT} network", light(picture))
+        if f"{LIGHT} network" not in beside:
+            beside[f"{LIGHT} network"] = light(picture)
         for name, one in beside.items():
             run(name, one)
 
