@@ -23,7 +23,7 @@ from edge.interpreter import Interpreter
 from training import finding, floating, naming, recipe, scenes
 from training.detect import STRIDES
 from training.faces import Faces
-from training.networks import restored, sized
+from training.networks import exact, restored, sized
 from training.recipe import ClassifierRecipe, DetectorRecipe
 from training.targets import Mapping
 
@@ -57,7 +57,7 @@ def open_run(folder: Path, size: tuple[int, int] | None = None, threshold: float
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: not there; python -m training prepare and train come first")
     made = recipe.kept(folder)
-    model = restored(folder / "model.keras")
+    model = exact(restored(folder / "model.keras"))
     if isinstance(made, DetectorRecipe):
         if size and size != (made.height, made.width):
             name = f"{made.name}-{size[1]}x{size[0]}"

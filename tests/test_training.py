@@ -77,6 +77,26 @@ def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_path):
+    """What training computed in is forgotten: all that the card says, but the sum of a file in which layers have other
+    names, is as of the network in float32.
+    """
+    import msgspec
+
+    from convert import bundle
+    from training import loop, networks
+
+    exact = networks.restored(trained / "model.keras")
+    model = loop.computed_in("mixed_bfloat16", lambda: networks.cnn(exact.input_shape[1], 3))
+    model.set_weights(exact.get_weights())
+    for name in ("recipe.json", "cache.npz"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    model.save(tmp_path / "model.keras")
+    wanted, given = (bundle.make(bundle.open_run(run), tmp_path / "out") for run in (trained, tmp_path))
+    assert given == msgspec.structs.replace(wanted, sha256=given.sha256)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     """From the int8 file of a bundle, or from a run's model: after a step at a vanishing rate the network answers as
     that did. A start of another size and a teacher of other labels are named.

@@ -15,7 +15,7 @@ from edge.classify import Classifier
 from edge.detect import Detector
 from training.detect import STRIDES
 from training.finding import LOWEST
-from training.networks import restored
+from training.networks import exact, restored
 from training.recipe import ClassifierRecipe
 
 OVERLAP = 0.3
@@ -85,4 +85,4 @@ def of_run(recipe: ClassifierRecipe, run: Path) -> Classifier:
     """The float model of a classifier's run behind the device's code."""
     crop = Crop(margin=recipe.margin, align=recipe.align)
     card = draft_classifier(list(recipe.labels), recipe.width, recipe.height, crop)
-    return float_classifier(restored(run / "model.keras"), card)
+    return float_classifier(exact(restored(run / "model.keras")), card)

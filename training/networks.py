@@ -187,6 +187,19 @@ def restored(path: Path) -> keras.Model:
     return keras.saving.load_model(path, compile=False)
 
 
+def exact(model: keras.Model) -> keras.Model:
+    """A model that computes in bfloat16, or in part -> the same, with the same weights, in float32: what is measured
+    and quantised.
+    """
+
+    def made(layer: keras.Layer) -> keras.Layer:
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=made)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def _load(model: keras.Model, weights: Path) -> None:
     """Put the backbone's arrays into the layers of the same names; (out, in, kh, kw) becomes Keras's order."""
     with np.load(weights) as held:
