@@ -57,7 +57,7 @@ def open_run(folder: Path, size: tuple[int, int] | None = None, threshold: float
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: not there; python -m training prepare and train come first")
     made = recipe.kept(folder)
-    model = exact(restored(folder / "model.keras"))
+    model = restored(folder / "model.keras")
     if isinstance(made, DetectorRecipe):
         if size and size != (made.height, made.width):
             name = f"{made.name}-{size[1]}x{size[0]}"
@@ -67,6 +67,8 @@ def open_run(folder: Path, size: tuple[int, int] | None = None, threshold: float
         raise BundleError(
             f"{folder}: --size and --threshold are for detectors; a classifier keeps what it was trained at"
         )
+    else:
+        model = exact(model)
     return Run(folder, made, model, threshold)
 
 
