@@ -123,9 +123,9 @@ def unpacked(target: Target, folder: Path, wheel: Path, requirements: Sequence[S
     return folder
 
 
-def downloaded(target: Target, folder: Path, requirement: str) -> Path:
-    """The wheels that a target installs for a requirement, in a folder."""
-    _pip("download", f"--dest={folder}", *target.pip_options(), requirement)
+def downloaded(target: Target, folder: Path, *requirements: str) -> Path:
+    """The wheels that a target installs for what is required, in a folder."""
+    _pip("download", f"--dest={folder}", *target.pip_options(), *requirements)
     return folder
 
 

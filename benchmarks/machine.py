@@ -1,5 +1,6 @@
 """A Debian root -> a machine that has booted its own systemd, in namespaces of this kernel; it leaves no trace."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -10,6 +11,10 @@ from pathlib import Path
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "mosquitto", "mosquitto-clients")
+JETSON = (*PACKAGES, "python3-opencv", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good")
+"""As near to JetPack as Debian comes: an OpenCV of the system that has GStreamer. Some 1.1 GB."""
+INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels", "/srv/systemd/install.sh")
+"""The installer, where wheels and `systemd/` are bound into the machine at these places."""
 BOOT_LIMIT_S = 120.0
 PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 READS_CLOCK = "adjtimex clock_adjtime clock_adjtime64"
@@ -43,6 +48,13 @@ class Machine:
     def write(self, path: str, text: str) -> None:
         """A file inside."""
         subprocess.run(self.command("tee", path), input=text, stdout=subprocess.DEVNULL, text=True, check=True)
+
+
+def asked_of_a_jetson() -> list[str]:
+    """What the installer asks of pip where it finds a Jetson, beside the wheel itself."""
+    script = (Path(__file__).parent.parent / "systemd/install.sh").read_text()
+    _, _, rest = script.partition("\nJETSON=(\n")
+    return re.findall(r'^    "(.*)"$', rest.partition("\n)\n")[0], re.MULTILINE)
 
 
 @contextmanager

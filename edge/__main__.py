@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.do(chosen))
     except FacetallyError as error:
-        print(f"facetally-edge: {error}", file=sys.stderr)
-        return 2
+        return _failed(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -39,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception(line("crash"))
         return 1
+
+
+def _failed(error: FacetallyError) -> int:
+    """Say what is wrong; the exit code for it."""
+    print(f"facetally-edge: {error}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,13 +158,19 @@ def _try(chosen: argparse.Namespace) -> int:
         raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
     detector = None if chosen.crops else Detector(assemble.detector_bundle(chosen.detector), chosen.min_score)
     classifier = None if chosen.detect_only else Classifier(assemble.classifier_bundle(chosen.classifier))
-    for row in Tryout(detector, classifier).rows(chosen.paths):
+    failed = 0
+
+    def broken(error: FacetallyError) -> None:
+        nonlocal failed
+        failed = _failed(error)
+
+    for row in Tryout(detector, classifier).rows(chosen.paths, broken):
         if chosen.json:
             print(json.dumps(row), flush=True)
         else:
             faces = ", ".join(_words(face) for face in row["faces"])
             print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
-    return 0
+    return failed
 
 
 def _audit(chosen: argparse.Namespace) -> int:

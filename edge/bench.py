@@ -20,7 +20,7 @@ from edge.health import resident_mb
 from edge.settings import AdmitSettings, TallySettings, TrackSettings
 from edge.tally import Tally
 from edge.track import Tracker
-from edge.tryout import pictures
+from edge.tryout import files, pictures
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 FPS = 10.0
@@ -69,9 +69,10 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
     detector, classifier, times = Detector(faces), Classifier(expressions), Times()
     tracker, gate = Tracker(TrackSettings()), Gate(AdmitSettings(staff_zones=()))
     tally, condition = Tally(expressions.card.labels, TallySettings().window_s, 0.0, 60.0), Condition(live=False)
+    seen = (pixels for file in files([path]) for _, pixels in pictures(file))
     size = (faces.card.input.height, faces.card.input.width)
     crop_size = (expressions.card.input.height, expressions.card.input.width)
-    for index, (_, pixels) in enumerate(pictures(path)):
+    for index, pixels in enumerate(seen):
         if index == WARM:
             times.values.clear()
         now, shape = index / FPS, (pixels.shape[0], pixels.shape[1])

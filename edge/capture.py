@@ -1,25 +1,21 @@
 """A camera or a file -> frames. Live sources drop what nobody waited for, files drop nothing."""
 
-import importlib
 import itertools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import cv2
-import numpy as np
 
 from contract.logs import line
+from edge.cameras import Open, camera_of
 from edge.clock import Clock, MonotonicClock, ReplayClock, floor, now
 from edge.errors import CameraLost
-from edge.replay import clip, grey
-from edge.settings import Capture, File, Gstreamer, Live, Picamera2, V4l2
-from edge.words import Frame, Missing, Pixels
+from edge.replay import clip
+from edge.settings import Capture, File
+from edge.words import Frame, Missing
 
 log = logging.getLogger("edge.capture")
 TICK_S = 1.0
@@ -32,10 +28,6 @@ REOPEN_S = 120.0
 """A camera is opened again because of what it shows at most so often."""
 MOST_STUCK = 4
 """So many threads may hang in a driver; more attempts would only fill memory."""
-
-Read: TypeAlias = Callable[[], Pixels]
-"""One frame, grey; CameraLost if there is none."""
-Open: TypeAlias = Callable[[], AbstractContextManager[Read]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +54,6 @@ def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     newest = live(camera, stop, random.Random())  # noqa: S311
     clock = MonotonicClock(time.monotonic, now)
     return Source(newest, clock, time.monotonic(), lambda: camera.dropped, camera.reopen)
-
-
-def camera_of(settings: Live) -> Open:
-    """Settings of a camera -> what opens it."""
-    if isinstance(settings, Picamera2):
-        return lambda: picamera2(settings, lambda: importlib.import_module("picamera2").Picamera2)
-    if isinstance(settings, V4l2):
-        return lambda: v4l2(settings)
-    assert isinstance(settings, Gstreamer)
-    return lambda: gstreamer(settings)
 
 
 def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iterator[Frame | Missing]:
@@ -190,99 +172,3 @@ class _Slot:
                 raise self._error
             frame, self._frame = self._frame, None
             return frame
-
-
-@contextmanager
-def v4l2(settings: V4l2) -> Iterator[Read]:
-    """A USB camera by OpenCV's V4L2 backend."""
-    capture = cv2.VideoCapture(settings.device, cv2.CAP_V4L2)
-    try:
-        if not capture.isOpened():
-            path = settings.device if isinstance(settings.device, str) else f"/dev/video{settings.device}"
-            raise CameraLost(f"camera {settings.device} does not open (is {path} there?)")
-        for key, value in (
-            (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
-            (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),
-            (cv2.CAP_PROP_FPS, settings.fps),
-        ):
-            capture.set(key, value)
-        yield lambda: _next(capture)
-    finally:
-        capture.release()
-
-
-@contextmanager
-def gstreamer(settings: Gstreamer) -> Iterator[Read]:
-    """A GStreamer pipeline by OpenCV, which must be built with it."""
-    if not has_gstreamer():
-        raise CameraLost("this OpenCV is built without GStreamer; use the one of JetPack or of Debian (python3-opencv)")
-    capture = cv2.VideoCapture(settings.pipeline, cv2.CAP_GSTREAMER)
-    try:
-        if not capture.isOpened():
-            raise CameraLost(f"pipeline does not open: {settings.pipeline}")
-        yield lambda: _next(capture)
-    finally:
-        capture.release()
-
-
-def has_gstreamer() -> bool:
-    """Whether this build of OpenCV has GStreamer; its list of backends names it even where it has not."""
-    lines = [row for row in cv2.getBuildInformation().splitlines() if "GStreamer:" in row]
-    return bool(lines) and "YES" in lines[0]
-
-
-def _next(capture: cv2.VideoCapture) -> Pixels:
-    ok, picture = capture.read()
-    if not ok:
-        raise CameraLost("the camera gives no more frames")
-    return grey(picture)
-
-
-@contextmanager
-def picamera2(settings: Picamera2, load: Callable[[], Any]) -> Iterator[Read]:
-    """A Raspberry Pi camera. ``load`` gives the class Picamera2; it is called only here, as most devices have none."""
-    try:
-        camera = load()(settings.camera)
-    except ImportError as error:
-        raise CameraLost(f"picamera2 does not import (apt install python3-picamera2): {error}") from error
-    except (RuntimeError, IndexError) as error:
-        raise CameraLost(f"camera {settings.camera}: {error}") from error
-    try:
-        wanted = {"format": "YUV420", "size": (settings.width // 2 * 2, settings.height // 2 * 2)}
-        camera.configure(camera.create_video_configuration(main=wanted, buffer_count=4))
-        given = camera.camera_configuration()["main"]  # configure() may change what was asked for, silently
-        camera.set_controls({"FrameRate": float(settings.fps)})
-        camera.start()
-        yield lambda: _picamera2_frame(camera, given)
-    finally:
-        camera.close()
-
-
-def _picamera2_frame(camera: Any, given: dict[str, Any]) -> Pixels:
-    try:
-        array = camera.capture_array("main", wait=2.0)  # without a limit it waits for ever when the camera dies
-    except TimeoutError as error:
-        camera.cancel_all_and_flush()
-        raise CameraLost("no frame within 2 s") from error
-    return picamera2_grey(array, given["format"], given["size"])
-
-
-TO_GREY = {
-    "RGB888": cv2.COLOR_BGR2GRAY,  # libcamera names the bytes from the other end
-    "BGR888": cv2.COLOR_RGB2GRAY,
-    "XRGB8888": cv2.COLOR_BGRA2GRAY,
-    "XBGR8888": cv2.COLOR_RGBA2GRAY,
-}
-
-
-def picamera2_grey(array: Any, form: str, size: tuple[int, int]) -> Pixels:
-    """An array of picamera2 in the format and (width, height) it really has -> grey (h, w).
-
-    The upper rows of planar formats are the grey picture already; YUV420's keep the padding of the stride.
-    """
-    width, height = size
-    if form in ("YUV420", "YVU420", "NV12", "NV21"):
-        return np.ascontiguousarray(array[:height, :width])
-    if form not in TO_GREY:
-        raise CameraLost(f"camera gives {form}; expected YUV420, NV12 or one of {', '.join(TO_GREY)}")
-    return np.asarray(cv2.cvtColor(array, TO_GREY[form]), np.uint8)[:height, :width]

@@ -9,7 +9,8 @@ from edge import spool
 from edge.admit import Gate
 from edge.assemble import classifier_bundle, detector_bundle
 from edge.bundle import Bundle
-from edge.capture import Camera, camera_of
+from edge.cameras import camera_of
+from edge.capture import Camera
 from edge.clock import is_synchronised
 from edge.login import answered
 from edge.replay import clip

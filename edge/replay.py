@@ -14,7 +14,7 @@ from edge.settings import File
 from edge.words import Frame, Pixels
 
 log = logging.getLogger("edge.replay")
-PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".webp"}
+PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"}
 SHORTEST = 0.97
 """A file that gives less than this share of the frames its header promises is cut off; headers err a little."""
 

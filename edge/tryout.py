@@ -1,6 +1,6 @@
 """Pictures and clips -> what the two models see in them, one row a picture; nothing is counted or sent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,19 @@ class Tryout:
     detector: Detector | None
     classifier: Classifier | None
 
-    def rows(self, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def rows(self, paths: Sequence[str], broken: Callable[[ClipError], None]) -> Iterator[dict[str, Any]]:
         """Paths of pictures, folders, animations and videos -> one row a picture, in order (see design, commands).
 
-        A frame of a video is named ``PATH#index``. ClipError if a path is none of these.
+        A frame of a video is named ``PATH#index``. ``broken`` is told of each file that is no such thing or is cut off;
+        the others are seen all the same.
         """
-        for path in paths:
-            for name, pixels in pictures(path):
-                height, width = pixels.shape
-                yield {"image": name, "width": width, "height": height, "faces": self._faces(pixels)}
+        for file in files(paths):
+            try:
+                for name, pixels in pictures(file):
+                    height, width = pixels.shape
+                    yield {"image": name, "width": width, "height": height, "faces": self._faces(pixels)}
+            except ClipError as error:
+                broken(error)
 
     def _faces(self, pixels: Pixels) -> list[dict[str, Any]]:
         if self.detector is None:
@@ -58,22 +62,22 @@ class Tryout:
         return row
 
 
-def pictures(path: str) -> Iterator[tuple[str, Pixels]]:
-    """A path -> names and grey pixels of the picture, of a folder's pictures, or of all frames of a clip."""
-    there = Path(path)
-    if there.is_dir():
-        names = sorted(name for name in there.iterdir() if name.suffix.lower() in PICTURES)
-        if not names:
-            raise ClipError(f"{path}: no pictures ({', '.join(sorted(PICTURES))})")
-        for inner in names:
-            yield from pictures(str(inner))
-    elif there.suffix.lower() in PICTURES:
-        pixels = read_picture(there)
+def files(paths: Sequence[str]) -> Iterator[str]:
+    """Paths, a folder's pictures by name in the place of the folder; one without any stays as it is."""
+    for path in paths:
+        inside = Path(path).iterdir() if Path(path).is_dir() else ()
+        names = sorted(str(each) for each in inside if each.suffix.lower() in PICTURES)
+        yield from names or [path]
+
+
+def pictures(file: str) -> Iterator[tuple[str, Pixels]]:
+    """A file -> name and grey pixels of the picture, or of all frames of a clip. ClipError if it is neither."""
+    path = Path(file)
+    if path.suffix.lower() in PICTURES and path.is_file():
+        pixels = read_picture(path)
         if pixels is None:
-            raise ClipError(
-                f"{path}: not a picture that OpenCV can read" if there.exists() else f"{path}: no such file"
-            )
-        yield path, pixels
+            raise ClipError(f"{file}: not a picture that OpenCV can read")
+        yield file, pixels
     else:
-        for index, frame in enumerate(clip(File(path=path))):
-            yield f"{path}#{index}", frame.pixels
+        for index, frame in enumerate(clip(File(path=file))):
+            yield f"{file}#{index}", frame.pixels

@@ -10,15 +10,8 @@ import fakes
 import numpy as np
 import pytest
 
-from edge.capture import (
-    MOST_STUCK,
-    Camera,
-    camera_of,
-    gstreamer,
-    has_gstreamer,
-    live,
-    source,
-)
+from edge.cameras import camera_of, gstreamer, has_gstreamer
+from edge.capture import MOST_STUCK, Camera, live, source
 from edge.clock import ReplayClock, floor
 from edge.errors import CameraLost, ClipError
 from edge.settings import File, Gstreamer, V4l2

@@ -119,14 +119,28 @@ def test_try_in_words(command, portrait, tmp_path):
     ],
 )
 def test_unreadable_picture_in_try(command, portrait, tmp_path, name, content, says):
-    """What came before is printed; then the file is named, and the exit code is 2."""
+    """The file is named, with what is wrong; the others are seen all the same, and the exit code is 2."""
     if content == "folder":
         (tmp_path / name).mkdir()
     elif content is not None:
         (tmp_path / name).write_bytes(content)
     status, out, errors = command("try", "--json", "--detect-only", portrait, tmp_path / name, portrait)
-    assert (status, len(out)) == (2, 1)
+    assert (status, [row["image"] for row in rows(out)]) == (2, [str(portrait)] * 2)
     assert says in one_line(errors)
+
+
+def test_one_broken_picture_of_a_folder(command, portrait, tmp_path):
+    """The folder's others are seen; each broken one is named on a line of its own."""
+    for name in ("a.png", "c.tif"):
+        cv2.imwrite(str(tmp_path / name), cv2.imread(str(portrait)))
+    for name in ("b.png", "d.jpg"):
+        (tmp_path / name).write_bytes(portrait.read_bytes()[:40])
+    status, out, errors = command("try", "--json", tmp_path)
+    assert (status, [row["image"] for row in rows(out)]) == (2, [str(tmp_path / name) for name in ("a.png", "c.tif")])
+    assert [len(row["faces"]) for row in rows(out)] == [1, 1]
+    reason = "not a picture that OpenCV can read"
+    said = [line for line in errors if line.startswith("facetally-edge: ")]
+    assert said == [f"facetally-edge: {tmp_path / name}: {reason}" for name in ("b.png", "d.jpg")]
 
 
 def test_try_cannot_do_both(command, portrait):

@@ -25,7 +25,6 @@ FRAMES = 50_000
 """Links to a few pictures: more than can be looked at while a test lasts."""
 WATCHDOG_S = 10
 DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
-INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels", "/srv/systemd/install.sh")
 CLOCK = "import ctypes; from edge.clock import LIBC; print(LIBC.adjtimex(ctypes.create_string_buffer(512)))"
 """What the kernel says of its clock, as `edge.clock` asks it."""
 ARGUS = "import os; print(os.path.exists('/tmp/argus_socket'), os.listdir('/tmp'))"
@@ -76,7 +75,7 @@ def debian(tmp_path_factory, clips):
     try:
         with machine.booted(root(DEBIAN, "minbase", machine.PACKAGES), folder / "boot.log", binds) as booted:
             for part in ("edge", "collector"):
-                booted.run(*INSTALL, part, f"/srv/ours/{ours.name}")
+                booted.run(*machine.INSTALL, part, f"/srv/ours/{ours.name}")
             booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
             booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
             booted.run("systemctl", "daemon-reload")
@@ -227,7 +226,7 @@ def test_a_newer_wheel_takes_over_what_runs(debian):
     """The installer run again: the daemon that runs is started anew, and journald keeps its lines in memory."""
     started(debian, "long")
     before = shown(debian, "MainPID")
-    debian.run(*INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    debian.run(*machine.INSTALL, "edge", f"/srv/ours/{wheel().name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert shown(debian, "MainPID") not in ("0", before)
     assert "/run/log/journal" in debian.run("journalctl", "--header", f"--unit={UNIT}")

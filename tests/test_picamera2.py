@@ -6,11 +6,8 @@ import fakes
 import numpy as np
 import pytest
 
-from edge.capture import (
-    Camera,
-    picamera2,
-    picamera2_grey,
-)
+from edge.cameras import picamera2, picamera2_grey
+from edge.capture import Camera
 from edge.errors import CameraLost
 from edge.settings import Picamera2
 

@@ -1,7 +1,6 @@
 """What is installed from the wheel, per extra, into an environment that has nothing else."""
 
 import os
-import re
 import subprocess
 import sys
 import venv
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
+from benchmarks.machine import asked_of_a_jetson
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,8 +102,7 @@ def test_a_jetson_gets_all_that_the_wheel_asks_for_but_opencv():
     project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["edge"]
     wanted = [each.replace("numpy>=1.26", "numpy>=1.26,<2") for each in asked if not each.startswith("opencv")]
-    array = re.search(r"^JETSON=\(\n(.*?)^\)$", (ROOT / "systemd/install.sh").read_text(), re.M | re.S)
-    assert sorted(re.findall(r'^    "(.*)"$', array[1], re.M)) == sorted(wanted)
+    assert sorted(asked_of_a_jetson()) == sorted(wanted)
 
 
 @pytest.mark.parametrize("arguments", [(), ("edge",), ("edge", "no-such.whl"), ("everything",)])
