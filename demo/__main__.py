@@ -18,7 +18,7 @@ from demo.clip import compose
 
 SITE, DEVICE = "demo", "door"
 CONFIG = """\
-# Written by the demonstration. k = 1 and short windows are for showing; a shop keeps the defaults.
+# Written by the demonstration. k = 1, short windows and no wait for the clock are for showing; a shop keeps the defaults.
 site = "demo"
 device = "door"
 [capture]
@@ -34,6 +34,7 @@ host = "127.0.0.1"
 port = {port}
 [spool]
 path = {spool}
+unsynced_hold_h = 0
 """
 SETTLED_S = 2.0
 """When no row has come for this long after the daemon has sent its last, all have."""

@@ -1,0 +1,154 @@
+/* A camera where the kernel has none: the calls with which OpenCV reads /dev/video*, answered in its process (LD_PRELOAD).
+ *
+ * VIDEO      the path that is a camera
+ * VIDEO_RAW  its pictures, YUYV, WIDTH x HEIGHT, one after the other and then again from the first
+ * VIDEO_GONE while there is a file of this name, the camera is unplugged
+ * VIDEO_FPS  its pace
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/videodev2.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WIDTH = 640, HEIGHT = 480, SIZE = WIDTH * HEIGHT * 2, BUFFERS = 8 };
+
+static int camera = -1, queued[BUFFERS], head, count;
+static unsigned char *memory; /* of the camera's buffers; OpenCV maps the same pages */
+static long shown;            /* pictures so far */
+static struct timespec due;   /* when the next one is there */
+
+static int gone(void) { return access(getenv("VIDEO_GONE"), F_OK) == 0; }
+
+static int open_camera(void) {
+    if (gone()) return errno = ENOENT, -1;
+    camera = memfd_create("video", MFD_CLOEXEC);
+    if (camera < 0 || ftruncate(camera, (off_t)BUFFERS * SIZE)) abort();
+    memory = mmap(NULL, (size_t)BUFFERS * SIZE, PROT_WRITE, MAP_SHARED, camera, 0);
+    head = count = 0;
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    return camera;
+}
+
+#define OPEN(name)                                                                       \
+    int name(const char *path, int flags, ...) {                                         \
+        static int (*real)(const char *, int, ...);                                      \
+        va_list more;                                                                    \
+        va_start(more, flags);                                                           \
+        mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0;        \
+        va_end(more);                                                                    \
+        if (getenv("VIDEO") && !strcmp(path, getenv("VIDEO"))) return open_camera();     \
+        if (!real) real = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name);      \
+        return real(path, flags, mode);                                                  \
+    }
+OPEN(open)
+OPEN(open64)
+
+int close(int file) {
+    static int (*real)(int);
+    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "close");
+    if (file == camera && file >= 0) {
+        munmap(memory, (size_t)BUFFERS * SIZE);
+        camera = -1;
+    }
+    return real(file);
+}
+
+/* Wait for the next picture, and put it into the buffer that was queued first. */
+static int dequeue(struct v4l2_buffer *buffer) {
+    if (!count) return errno = EAGAIN, -1;
+    due.tv_nsec += 1000000000L / atol(getenv("VIDEO_FPS"));
+    if (due.tv_nsec >= 1000000000L) due.tv_sec++, due.tv_nsec -= 1000000000L;
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    if (gone()) return errno = ENODEV, -1;
+    int raw = openat(AT_FDCWD, getenv("VIDEO_RAW"), O_RDONLY);
+    struct stat of;
+    if (raw < 0 || fstat(raw, &of)) abort();
+    int index = queued[head++ % BUFFERS];
+    count--;
+    if (pread(raw, memory + (size_t)index * SIZE, SIZE, shown++ % (of.st_size / SIZE) * SIZE) != SIZE) abort();
+    close(raw);
+    buffer->index = index;
+    buffer->bytesused = SIZE;
+    buffer->length = SIZE;
+    buffer->flags = V4L2_BUF_FLAG_MAPPED | V4L2_BUF_FLAG_DONE;
+    return 0;
+}
+
+static int answer(unsigned long request, void *argument) {
+    switch ((unsigned)request) {
+    case (unsigned)VIDIOC_QUERYCAP: {
+        struct v4l2_capability *able = argument;
+        memset(able, 0, sizeof *able);
+        strcpy((char *)able->driver, "test");
+        able->capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+        return 0;
+    }
+    case (unsigned)VIDIOC_G_INPUT:
+        return *(int *)argument = 0;
+    case (unsigned)VIDIOC_S_INPUT:
+        return 0;
+    case (unsigned)VIDIOC_ENUMINPUT:
+        return ((struct v4l2_input *)argument)->index ? (errno = EINVAL, -1) : 0;
+    case (unsigned)VIDIOC_G_FMT:
+    case (unsigned)VIDIOC_S_FMT:
+    case (unsigned)VIDIOC_TRY_FMT: { /* whatever is asked for, a driver answers with what it has */
+        struct v4l2_pix_format *form = &((struct v4l2_format *)argument)->fmt.pix;
+        form->width = WIDTH;
+        form->height = HEIGHT;
+        form->pixelformat = V4L2_PIX_FMT_YUYV;
+        form->field = V4L2_FIELD_NONE;
+        form->bytesperline = WIDTH * 2;
+        form->sizeimage = SIZE;
+        return 0;
+    }
+    case (unsigned)VIDIOC_G_PARM:
+    case (unsigned)VIDIOC_S_PARM: {
+        struct v4l2_captureparm *pace = &((struct v4l2_streamparm *)argument)->parm.capture;
+        pace->capability = V4L2_CAP_TIMEPERFRAME;
+        pace->timeperframe.numerator = 1;
+        pace->timeperframe.denominator = atoi(getenv("VIDEO_FPS"));
+        return 0;
+    }
+    case (unsigned)VIDIOC_REQBUFS: {
+        struct v4l2_requestbuffers *asked = argument;
+        if (asked->count > BUFFERS) asked->count = BUFFERS;
+        head = count = 0;
+        return 0;
+    }
+    case (unsigned)VIDIOC_QUERYBUF: {
+        struct v4l2_buffer *buffer = argument;
+        buffer->length = SIZE;
+        buffer->m.offset = buffer->index * SIZE;
+        return 0;
+    }
+    case (unsigned)VIDIOC_QBUF:
+        queued[(head + count++) % BUFFERS] = ((struct v4l2_buffer *)argument)->index;
+        return 0;
+    case (unsigned)VIDIOC_DQBUF:
+        return dequeue(argument);
+    case (unsigned)VIDIOC_STREAMON:
+    case (unsigned)VIDIOC_STREAMOFF:
+        return 0;
+    }
+    return errno = EINVAL, -1; /* a control that this camera has not */
+}
+
+int ioctl(int file, unsigned long request, ...) {
+    static int (*real)(int, unsigned long, ...);
+    va_list more;
+    va_start(more, request);
+    void *argument = va_arg(more, void *);
+    va_end(more);
+    if (file == camera && file >= 0) return gone() ? (errno = ENODEV, -1) : answer(request, argument);
+    if (!real) real = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+    return real(file, request, argument);
+}
