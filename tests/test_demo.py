@@ -58,3 +58,10 @@ def test_clip_that_is_none_is_said(tmp_path):
     done = demonstrate(tmp_path / "out", "--clip", str(tmp_path / "notes.mp4"))
     assert done.returncode == 2
     assert "notes.mp4: no video or animation" in done.stderr
+
+
+def test_camera_that_is_not_there_is_said(tmp_path):
+    """`check` is shown first, and what it finds wrong ends the demonstration."""
+    done = demonstrate(tmp_path, "--camera", "63")
+    assert done.returncode == 2
+    assert "FAILED  camera: camera 63 does not open (is /dev/video63 there?)" in done.stdout
