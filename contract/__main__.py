@@ -2,7 +2,7 @@
 ``python -m contract contract/schema``.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from contract.asyncapi import document
 from contract.card import Card
 from contract.message import MESSAGES
+from contract.schemas import schema
 
 NEWEST = {"model": 2, "card": 2, "health": 2}
 """The version of each kind that has more than one; its schema takes those before it too."""
@@ -19,7 +20,7 @@ def schemas() -> dict[str, bytes]:
     """File name -> JSON Schema (draft 2020-12) of each message and of the model card."""
     kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | {"card": Card}).items()}
     return {
-        f"{name}.json": msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2) + b"\n"
+        f"{name}.json": msgspec.json.format(msgspec.json.encode(schema(kind)), indent=2) + b"\n"
         for name, kind in kinds.items()
     }
 
@@ -31,7 +32,9 @@ def topics() -> bytes:
 
 def main() -> None:
     """Write the schemas into the folder named, or beside this file."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "schema")
+    parser = argparse.ArgumentParser(prog="python -m contract", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "schema")
+    folder = parser.parse_args().folder
     for name, text in schemas().items():
         (folder / name).write_bytes(text)
         print(folder / name)

@@ -1,10 +1,10 @@
 """The messages and topics -> an AsyncAPI 3.0 document: what can be heard on the broker, for programs of others."""
 
+import inspect
 from typing import Any
 
-import msgspec
-
 from contract.message import MESSAGES
+from contract.schemas import components
 from contract.topics import ID_PATTERN, PREFIX, Kind
 
 SCHEMAS = "#/components/schemas/{name}"
@@ -14,7 +14,6 @@ LEVELS = {"site": "A shop", "device": "A unit in it"}
 
 def document() -> dict[str, Any]:
     """All channels as JSON values; the schemas are those of ``contract/schema``, which the same structs give."""
-    _, schemas = msgspec.json.schema_components(MESSAGES.values(), ref_template=SCHEMAS)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -29,7 +28,7 @@ def document() -> dict[str, Any]:
         "operations": {f"hear-{kind}": _operation(kind) for kind in MESSAGES},
         "components": {
             "messages": {kind: _message(kind) for kind in MESSAGES},
-            "schemas": schemas,
+            "schemas": components(MESSAGES.values(), SCHEMAS),
             "parameters": {name: {"description": f"{says}: {ID_PATTERN}"} for name, says in LEVELS.items()},
         },
     }
@@ -55,7 +54,7 @@ def _operation(kind: Kind) -> dict[str, Any]:
 
 def _message(kind: Kind) -> dict[str, Any]:
     struct = MESSAGES[kind]
-    summary = (struct.__doc__ or "").partition("\n\n")[0]
+    summary = (inspect.getdoc(struct) or "").partition("\n\n")[0]
     return {
         "name": kind,
         "summary": " ".join(summary.split()),

@@ -18,7 +18,7 @@ from demo.clip import compose
 
 SITE, DEVICE = "demo", "door"
 CONFIG = """\
-# Written by the demonstration. k = 1, short windows and no wait for the clock are for showing; a shop keeps the defaults.
+# Written by the demonstration. k = 1, short windows and no wait for the clock are for showing, not for a shop.
 site = "demo"
 device = "door"
 [capture]

@@ -3,10 +3,10 @@
 from importlib.metadata import version
 from typing import Any, cast
 
-import msgspec
 from msgspec import Struct
 
 from collector.api import answers, problems
+from contract.schemas import components
 
 PLACE = "/api/v1"
 SCHEMAS = "#/components/schemas/{name}"
@@ -29,10 +29,10 @@ REFUSALS = {
 def document() -> dict[str, Any]:
     """OpenAPI 3.1 of all that is served below ``/api/v1`` and of ``/metrics``."""
     kinds = [kind for _, query, told in PATHS.values() for kind in (query, told)]
-    _, components = msgspec.json.schema_components([*kinds, problems.Problem], ref_template=SCHEMAS)
-    paths = {path: {"get": _operation(path, *told, components)} for path, told in PATHS.items()}
+    schemas = components([*kinds, problems.Problem], SCHEMAS)
+    paths = {path: {"get": _operation(path, *told, schemas)} for path, told in PATHS.items()}
     for query in {query.__name__ for _, query, _ in PATHS.values()}:
-        del components[query]  # they are written out as parameters
+        del schemas[query]  # they are written out as parameters
     paths["/metrics"] = {"get": _described("Figures of the devices for Prometheus", "metrics", {"text/plain": {}})}
     return {
         "openapi": "3.1.0",
@@ -45,7 +45,7 @@ def document() -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": schemas,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}],
@@ -53,14 +53,14 @@ def document() -> dict[str, Any]:
 
 
 def _operation(
-    path: str, says: str, query: type[Struct], told: type[Struct], components: dict[str, Any]
+    path: str, says: str, query: type[Struct], told: type[Struct], schemas: dict[str, Any]
 ) -> dict[str, Any]:
     """One path's GET."""
     content: dict[str, Any] = {JSON: {"schema": {"$ref": SCHEMAS.format(name=told.__name__)}}}
     if query is answers.CountsQuery:
         content |= {CSV: {"schema": {"type": "string"}}, PARQUET: {}}
     operation = _described(says, path.removeprefix(PLACE + "/"), content)
-    properties = cast(dict[str, Any], components[query.__name__]["properties"])
+    properties = cast(dict[str, Any], schemas[query.__name__]["properties"])
     operation["parameters"] = [
         {"name": name, "in": "query", "required": False, "schema": _plain(schema)}
         for name, schema in properties.items()
