@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from commands import CONFIG
 
 from benchmarks import machine
 from benchmarks.debian import BUILD, Target, downloaded, lacking, root, wheel
@@ -20,19 +21,7 @@ LACKING = lacking(*machine.PROGRAMS)
 DEBIAN = Target("bookworm", "3.11", platform.machine())
 EDGE, CHECK = "/opt/facetally/bin/facetally-edge", ("check", "--config", "/etc/facetally/edge.toml")
 FILM = "filesrc location=/srv/clip/walk-by.avi ! avidemux ! jpegdec ! videoconvert"
-CONFIG = """\
-site = "shop-1"
-device = "door"
-[capture]
-source = "gstreamer"
-open_limit_s = 4
-pipeline = "{pipeline}"
-[admit]
-staff_zones = []
-[tally]
-window_s = 5
-[privacy]
-k = 1
+WHERE = """\
 [publish]
 host = "127.0.0.1"
 [spool]
@@ -127,7 +116,8 @@ def jetson(tmp_path_factory, clip):
 
 
 def configured(jetson, pipeline):
-    jetson.write("/etc/facetally/edge.toml", CONFIG.format(pipeline=pipeline))
+    camera = f'"gstreamer"\nopen_limit_s = 4\npipeline = "{pipeline}"'
+    jetson.write("/etc/facetally/edge.toml", CONFIG.replace('"v4l2"', camera) + WHERE)
 
 
 @pytest.mark.timeout(900)
