@@ -158,19 +158,14 @@ def _try(chosen: argparse.Namespace) -> int:
         raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
     detector = None if chosen.crops else Detector(assemble.detector_bundle(chosen.detector), chosen.min_score)
     classifier = None if chosen.detect_only else Classifier(assemble.classifier_bundle(chosen.classifier))
-    failed = 0
-
-    def broken(error: FacetallyError) -> None:
-        nonlocal failed
-        failed = _failed(error)
-
-    for row in Tryout(detector, classifier).rows(chosen.paths, broken):
+    failed: list[int] = []
+    for row in Tryout(detector, classifier).rows(chosen.paths, lambda error: failed.append(_failed(error))):
         if chosen.json:
             print(json.dumps(row), flush=True)
         else:
             faces = ", ".join(_words(face) for face in row["faces"])
             print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
-    return failed
+    return max(failed, default=0)
 
 
 def _audit(chosen: argparse.Namespace) -> int:

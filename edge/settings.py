@@ -49,7 +49,7 @@ class V4l2(Live, frozen=True, tag_field="source", tag="v4l2", kw_only=True):
 
 class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=True):
     """A GStreamer pipeline that ends in an appsink; needs an OpenCV built with GStreamer (JetPack's or Debian's). The
-    pipeline itself says size and rate; those of here mean nothing.
+    pipeline itself says size and rate: ``width``, ``height`` and ``fps`` mean nothing.
     """
 
     pipeline: str

@@ -86,10 +86,8 @@ def clip(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("clip")
     compose(folder / "walk-by.mp4")
-    film, copy = (
-        cv2.VideoCapture(str(folder / "walk-by.mp4")),
-        cv2.VideoWriter(str(folder / "walk-by.avi"), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT)),
-    )
+    film = cv2.VideoCapture(str(folder / "walk-by.mp4"))
+    copy = cv2.VideoWriter(str(folder / "walk-by.avi"), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
     while (read := film.read())[0]:
         copy.write(read[1])
     copy.release()

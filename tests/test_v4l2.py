@@ -42,9 +42,10 @@ def shown(tmp_path_factory):
 
 def yuyv(picture):
     """BGR (h, w, 3) -> (h, w, 2): brightness beside one of the two colours, in turns."""
-    packed = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV)[..., :2].copy()
-    packed[:, 1::2, 1] = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV)[:, ::2, 2]
-    return np.ascontiguousarray(packed)
+    planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV)
+    packed = np.ascontiguousarray(planes[..., :2])
+    packed[:, 1::2, 1] = planes[:, ::2, 2]
+    return packed
 
 
 @pytest.fixture
@@ -80,19 +81,23 @@ def test_visits_before_a_camera_that_is_pulled_out(plugged, tmp_path):
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as daemon,
     ):
-        visits = {}
-        for window in map(json.loads, daemon.stdout):
-            for label, count in window["visits"].items():
-                visits[label] = visits.get(label, 0) + count
-            if sum(visits.values()) >= 5:
-                break
-        assert {label: count for label, count in visits.items() if count} == {"happiness": 3, "neutral": 2}
-        gone.touch()
-        until(lambda: "event=camera_lost" in (tmp_path / "log").read_text(), 60, "lost")
-        gone.unlink()
-        until(lambda: "event=camera_back" in (tmp_path / "log").read_text(), 60, "back")
-        daemon.send_signal(signal.SIGTERM)
-        left = [json.loads(line) for line in daemon.stdout]
+        try:
+            visits = {}
+            for window in map(json.loads, daemon.stdout):
+                for label, count in window["visits"].items():
+                    visits[label] = visits.get(label, 0) + count
+                if sum(visits.values()) >= 5:
+                    break
+            assert {label: count for label, count in visits.items() if count} == {"happiness": 3, "neutral": 2}
+            gone.touch()
+            until(lambda: "event=camera_lost" in (tmp_path / "log").read_text(), 60, "lost")
+            gone.unlink()
+            until(lambda: "event=camera_back" in (tmp_path / "log").read_text(), 60, "back")
+            daemon.send_signal(signal.SIGTERM)
+            left = [json.loads(line) for line in daemon.stdout]
+        except BaseException:
+            daemon.kill()  # or it would be waited for, and what is wrong not said
+            raise
     assert daemon.returncode == 0, (tmp_path / "log").read_text()
     assert any("no_camera" in window["degraded"] for window in left)
     assert 'reason="the camera gives no more frames"' in (tmp_path / "log").read_text()
