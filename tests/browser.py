@@ -75,7 +75,7 @@ def served(root: Path, port: int, zone: str, now: Callable[[], datetime]) -> Ite
     settings = Settings(store=Store(root=str(root)), page=Page(port=port))
     thread = threading.Thread(target=serve, args=(settings, ZoneInfo(zone), stop, now))
     thread.start()
-    wait_until(lambda: _listens(port), "the page is served", 20)
+    wait_until(lambda: listens(port), "the page is served", 20)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
@@ -84,6 +84,7 @@ def served(root: Path, port: int, zone: str, now: Callable[[], datetime]) -> Ite
         assert not thread.is_alive(), "the server ends when it is told to"
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,6 +1,11 @@
 """The page in a real Chromium, without internet: what analysts do, on a desk and on a phone."""
 
+import os
+import shutil
+import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -8,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
-from browser import chromium, complaints, hosts_asked, needs_chromium, served
+from browser import chromium, complaints, hosts_asked, listens, needs_chromium, served
 from test_page import model
 from test_store import SEVEN, put, window
 
@@ -69,6 +74,35 @@ def press(driver: Any, name: str, value: str) -> None:
     button = driver.find_element("css selector", f"#{name} input[value='{value}']")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
+
+
+@contextmanager
+def behind_nginx(folder: Path, address: str) -> Iterator[str]:
+    """The page behind nginx as `systemd/nginx.conf` has it, for analyst:word; a port and a folder of its own."""
+    trustme = pytest.importorskip("trustme", reason="trustme makes the certificate")
+    port, issued = free_port(), trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "facetally.key")
+    issued.cert_chain_pems[0].write_to_path(folder / "facetally.pem")
+    (folder / "facetally.passwords").write_text("analyst:{PLAIN}word\n")
+    site = (Path(__file__).parent.parent / "systemd" / "nginx.conf").read_text()
+    for theirs, ours in (
+        ("/etc/nginx/", f"{folder}/"),
+        ("    listen 443 ssl;", f"    listen 127.0.0.1:{port} ssl;"),
+        ("    listen [::]:443 ssl;\n", ""),
+        ("http://127.0.0.1:8050", address.rstrip("/")),
+    ):
+        assert theirs in site
+        site = site.replace(theirs, ours)
+    user = "user root; " if os.getuid() == 0 else ""  # its workers are another otherwise, and see no folder of a test
+    around = f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
+    kept = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(f"{around}http {{ access_log off; {kept}\n{site}}}\n")
+    with subprocess.Popen(["nginx", "-c", folder / "nginx.conf"]) as process:
+        try:
+            wait_until(lambda: listens(port), "nginx listens")
+            yield f"https://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
 
 
 def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path) -> None:
@@ -176,3 +210,19 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
             collector.terminate()
             collector.communicate(timeout=20)
     assert collector.returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not on PATH (apt-get install nginx-light)")
+def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
+    """Through TLS and a login all is drawn, a site chosen changes it, and the console has no complaint."""
+    login = {"headers": {"Authorization": "Basic " + b64encode(b"analyst:word").decode()}}
+    with behind_nginx(tmp_path, address) as url, chromium(tmp_path) as driver:
+        driver.execute_cdp_cmd("Security.setIgnoreCertificateErrors", {"ignore": True})
+        driver.execute_cdp_cmd("Network.enable", {})
+        driver.execute_cdp_cmd("Network.setExtraHTTPHeaders", login)
+        opened(driver, url)
+        before = text(driver, "shares-words")
+        choose(driver, "site", "sad-shop")
+        wait_until(lambda: text(driver, "shares-words") != before, "the choice is drawn", SLOW_S)
+        assert "sadness" in text(driver, "shares-words")
+        assert complaints(driver) == []

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,22 @@ path = "/var/lib/facetally/spool.sqlite"
 """
 
 
+OPENED = """\
+import ssl, urllib.error, urllib.request
+from base64 import b64encode
+context = ssl.create_default_context(cafile="/etc/nginx/facetally.pem")
+for path in {paths}:
+    request = urllib.request.Request("https://{name}" + path)
+    if "{word}":
+        request.add_header("Authorization", "Basic " + b64encode(b"analyst:{word}").decode())
+    try:
+        print(urllib.request.urlopen(request, context=context).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+"""What nginx answers."""
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """``long``, more frames than can be seen; ``stuck``, whose last picture is a pipe that nobody writes to."""
@@ -73,7 +90,7 @@ def debian(tmp_path_factory, clips):
     wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
     binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", clips: "/srv/clips"}
     try:
-        with machine.booted(root(DEBIAN, "minbase", machine.PACKAGES), folder / "boot.log", binds) as booted:
+        with machine.booted(root(DEBIAN, "minbase", machine.SERVER), folder / "boot.log", binds) as booted:
             for part in ("edge", "collector"):
                 booted.run(*machine.INSTALL, part, f"/srv/ours/{ours.name}")
             booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
@@ -246,6 +263,71 @@ def test_collector_and_page_work_in_their_sandboxes(debian):
     debian.run("systemctl", "stop", *both)
     results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
     assert results.split() == ["success"] * 2
+
+
+def told(section, language):
+    """What stands in a section of the installer's guide in blocks of a language."""
+    guide = (ROOT / "docs/installer.md").read_text()
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", guide.partition(f"\n## {section}\n")[2].partition("\n## ")[0], re.M | re.S
+    )
+
+
+def done(debian, section):
+    """The commands of a section, run as root in a checkout."""
+    for commands in told(section, "bash"):
+        debian.run("bash", "-euo", "pipefail", "-c", f"cd /srv\n{commands}")
+
+
+def test_the_broker_of_the_guide(debian):
+    """Debian's Mosquitto with our configuration beside its own: the device logs in by TLS, the collector on the
+    loopback, and counts arrive. The device can say nothing in another's name, and hears nothing but its own status.
+    """
+    name = debian.run("hostname")
+    debian.run("sh", "-c", f"echo 127.0.1.1 {name} >>/etc/hosts")
+    stopped(debian)
+    done(debian, "The broker")
+    (of_device,), (of_collector,) = told("The broker", "toml"), told("The collector", "toml")
+    for group, there, secret in (
+        ("facetally", "collector.password", "collector.password"),
+        ("video", "facetally.pem", "certs/facetally.pem"),
+        ("video", "password", "shop-1-door.password"),
+    ):
+        debian.run("install", "-g", group, "-m", "640", f"/etc/mosquitto/{secret}", f"/etc/facetally/{there}")
+    debian.write("/etc/facetally/collector.toml", f'{of_collector}[store]\nroot = "/var/lib/facetally-store"\n')
+    debian.run("sh", "-c", "rm -rf /var/lib/facetally-store/*")
+    config = CONFIG.format(path="/srv/clips/long").replace('[publish]\nhost = "127.0.0.1"\n', of_device)
+    debian.write("/etc/facetally/edge.toml", config.replace("broker.example", name))
+    checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")
+    assert f"{name}:8883" in checked
+    debian.run("systemctl", "start", "facetally-collector", UNIT)
+    rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
+    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    assert debian.run("ls", "/var/lib/mosquitto/mosquitto.db"), "kept where Debian keeps it"
+
+    word = debian.run("cat", "/etc/facetally/password")
+    login = ("-h", name, "-p", "8883", "--cafile", "/etc/facetally/facetally.pem", "-u", "shop-1/door", "-P", word)
+    said = debian.run("mosquitto_sub", *login, "-t", "#", "-F", "%t", "-W", "8", check=False)
+    assert set(said.splitlines()) - {"Timed out"} == {"facetally/v1/shop-1/door/status"}
+    other = ("-t", "facetally/v1/shop-1/till/status", "-m", "{}", "-V", "5", "-q", "1")
+    assert "Not authorized" in debian.run("mosquitto_pub", *login, *other, check=False)
+    for wrong in (("-u", "shop-1/door", "-P", "guessed"), ()):
+        refused = debian.run("mosquitto_pub", *login[:6], *wrong, *other, check=False)
+        assert "not authorised" in refused.lower() or "not authorized" in refused.lower()
+
+
+def test_the_page_of_the_guide(debian):
+    """Behind nginx page, API and figures are there for those who log in, and for nobody else."""
+    done(debian, "The page for others")
+    debian.run("systemctl", "start", "facetally-web")
+    name, word = debian.run("hostname"), debian.run("cat", "/etc/nginx/analyst.password")
+    paths = ["/", "/_dash-layout", "/api/v1/sites", "/metrics"]
+
+    def answers(word):
+        return debian.run("python3", "-c", OPENED.format(paths=paths, name=name, word=word), check=False).split()
+
+    until(lambda: answers(word) == ["200"] * 4, 60, "a page")
+    assert answers("") == answers("guessed") == ["401"] * 4
 
 
 def test_undo_leaves_data_and_configuration(debian):

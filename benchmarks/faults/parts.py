@@ -104,7 +104,7 @@ def broker(folder: Path, port: int) -> Part:
     kept.mkdir()
     text = MOSQUITTO.read_text() + f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence_location {kept}/\n"
     path = folder / "mosquitto.conf"
-    path.write_text(re.sub(r"(?m)^persistence_location /var.*\n", "", text) + "user root\n")
+    path.write_text(f"{text}user root\n")
     return Part("broker", (program, "-c", str(path)), folder)
 
 
