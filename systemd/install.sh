@@ -36,7 +36,9 @@ python_for_us() {
 
 environment() { # --system-site-packages: picamera2 and libcamera come from apt only
     local python; python="$(python_for_us)"
-    [ -x "$ENV/bin/python" ] || "$python" -m venv --system-site-packages "$ENV"
+    # one whose Python an upgrade of the system has replaced has its packages elsewhere: made anew
+    "$ENV/bin/python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("purelib"))' 2>/dev/null ||
+        "$python" -m venv --clear --system-site-packages "$ENV"
     if [ "$1" = edge ] && [ -e /etc/nv_tegra_release ]; then
         "$ENV/bin/python" -m pip install --quiet --upgrade "${JETSON[@]}"
     else

@@ -82,6 +82,19 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     assert left == ["etc/facetally/edge.toml"]
 
 
+def test_the_installer_mends_what_an_upgrade_of_the_system_broke(wheel, tmp_path):
+    """The environment's Python is a link to the system's; packages that another Python had are not seen by it."""
+    environment = tmp_path / "opt/facetally"
+    assert install(tmp_path, "edge", wheel).returncode == 0
+    (packages,) = environment.glob("lib/python3.*")
+    packages.rename(packages.with_name("python3.9"))
+    done = install(tmp_path, "edge", wheel)
+    assert done.returncode == 0, done.stderr
+    assert list(environment.glob("lib/python3.*")) == [packages]
+    daemon = environment / "bin/facetally-edge"
+    assert subprocess.run([daemon, "--help"], capture_output=True, check=False).returncode == 0
+
+
 def test_another_wheel_of_the_same_version_takes_the_place_of_the_first(wheel, tmp_path):
     """The version does not change with each build: what is installed is the wheel given, not one from before."""
     other = tmp_path / "other" / wheel.name
