@@ -1,5 +1,6 @@
 """Small, drawn data to train on, and the commands that do it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,27 @@ def draw_cache(path):
         FerFaces(pixels, votes, own, np.repeat(parts, [100, 40, 40])),
         Photographs(photos, names[photo_kind], np.repeat(parts, 20), side),
     )
+
+
+def draw_backbone(folder):
+    """The smallest backbone: to an eighth of the side by the layer `networks.JOINT`, to a sixteenth behind it."""
+    layers, channels = [], 1
+    for name, stride, out in (("1", 2, 4), ("2", 2, 4), ("11", 2, 6), ("12", 2, 8)):
+        kernel = {"kernel": "(3, 3)", "stride": f"({stride}, {stride})", "groups": 1, "out": out, "bias": False}
+        layers.append({"layer": f"convolution{name}", "op": "conv", "in": channels, **kernel})
+        layers += [{"layer": f"batchnorm{name}", "op": "batchnorm", "eps": 1e-5}, {"layer": f"relu{name}", "op": "max"}]
+        channels = out
+    layers.append({"layer": "flatten", "op": "Flatten"})
+    (folder / "small.json").write_text(json.dumps({"layers": layers}))
+    rng, arrays = np.random.default_rng(3), {}
+    for each in layers[:-1:3]:
+        name, out = each["layer"], each["out"]
+        arrays[f"{name}_weight"] = rng.normal(0, 0.3, (out, each["in"], 3, 3)).astype(np.float32)
+        norm = name.replace("convolution", "batchnorm")
+        of_norm = {"gamma": 1.5, "beta": 0.2, "moving_mean": 0.1, "moving_var": 2.0}
+        arrays |= {f"{norm}_{part}": np.full(out, value, np.float32) for part, value in of_norm.items()}
+    np.savez(folder / "small.npz", **arrays)
+    return folder / "small.npz"
 
 
 def train(run, recipe, *arguments):

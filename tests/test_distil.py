@@ -1,10 +1,13 @@
 """Teachers' answers in the targets, and faces blended with one another."""
 
 import os
+import subprocess
+import sys
 
+import cv2
 import numpy as np
 import pytest
-from drawings import draw_cache, weights
+from drawings import ROOT, draw_cache, weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -50,27 +53,36 @@ def test_faces_are_blended_with_their_targets():
     assert ((of_them[:, 0] > 0.02) & (of_them[:, 0] < 0.98)).any()
 
 
-def test_teachers_answer_to_what_the_network_is_shown(trained):
-    """Their share of a target is the answer to these very pixels; a card is no run, and is named."""
+def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
+    """Their share of a target is the answer to these very pixels, shrunk to what a run or a bundle takes; a bundle of
+    other labels is named.
+    """
     import msgspec
 
+    from contract.card import ClassifierCard
     from contract.errors import SettingsError
     from edge import bundle
+    from edge.classify import Classifier
     from training import naming, recipe
     from training.distil import Views, taught
     from training.faces import Faces
     from training.networks import restored
 
-    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}']", "model.teachers_see=views"))
+    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
+    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    card = tmp_path / "mood.json"
+    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teachers_see=views"))
     part = Faces.of(trained / "cache.npz", made, "train")
     np.testing.assert_array_equal(taught(part, made), part.targets)
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 1)).astype(np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1)).astype(np.uint8)
     targets, shares = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([[0.0], [1.0], [0.5], [0.5]], np.float32)
     shown, mixed = Views(made)((pixels, targets, shares))
-    answers = naming.softmax(naming.logits(restored(trained / "model.keras"), pixels[..., 0]))
     assert shown is pixels
+    seen = np.stack([cv2.resize(each, (48, 48)) for each in pixels])
+    ours = naming.softmax(naming.logits(restored(trained / "model.keras"), seen))
+    answers = (ours + Classifier(bundle.load(card, ClassifierCard)).probabilities(seen)) / 2
     np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
-    with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json: a card; only runs answer to views"):
+    with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json has the labels"):
         Views(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
 
 

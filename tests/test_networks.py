@@ -1,10 +1,10 @@
 """The float networks: what they compute in, and that the quick normalisation is the known one."""
 
-import json
 import os
 
 import numpy as np
 import pytest
+from drawings import draw_backbone
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -65,17 +65,69 @@ def test_a_backbone_lends_its_weights_or_its_layers_alone(tmp_path):
     """Both networks have the same shape; only one begins with what the backbone had learnt."""
     from training.networks import transfer
 
-    layers = [
-        {"layer": "first", "op": "conv", "kernel": "(3, 3)", "stride": "(2, 2)", "groups": 1, "out": 4, "bias": False},
-        {"layer": "second", "op": "batchnorm", "eps": 1e-5},
-        {"layer": "third", "op": "max"},
-    ]
-    (tmp_path / "small.json").write_text(json.dumps({"layers": layers}))
-    learnt = np.random.default_rng(3).normal(size=(4, 1, 3, 3)).astype(np.float32)
-    parts = {f"second_{part}": np.full(4, 2.0, np.float32) for part in ("gamma", "beta", "moving_mean", "moving_var")}
-    np.savez(tmp_path / "small.npz", first_weight=learnt, **parts)
-    taught, bare = (transfer(16, 3, tmp_path / "small.npz", pretrained=each) for each in (True, False))
+    backbone = draw_backbone(tmp_path)
+    taught, bare = (transfer(32, 3, backbone, pretrained=each) for each in (True, False))
     assert [each.shape for each in taught.weights] == [each.shape for each in bare.weights]
-    np.testing.assert_array_equal(taught.get_layer("first").get_weights()[0], learnt.transpose(2, 3, 1, 0))
-    np.testing.assert_array_equal(taught.get_layer("second").get_weights()[0], parts["second_gamma"])
-    assert not np.allclose(bare.get_layer("first").get_weights()[0], learnt.transpose(2, 3, 1, 0))
+    learnt = np.load(backbone)["convolution1_weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(taught.get_layer("convolution1").get_weights()[0], learnt)
+    np.testing.assert_array_equal(taught.get_layer("batchnorm2").get_weights()[0], np.full(4, 1.5))
+    assert not np.allclose(bare.get_layer("convolution1").get_weights()[0], learnt)
+
+
+def test_dense_has_the_backbones_later_layers_on_cells_twice_as_close(tmp_path):
+    """Plain convolutions stand for the first ones; a backbone without the layer they end at is named."""
+    from contract.errors import SettingsError
+    from training.networks import FRONT, JOINT, dense, transfer
+
+    backbone = draw_backbone(tmp_path)
+    close, far = dense(32, 3, backbone, (5, 7, 9, 2)), transfer(32, 3, backbone)
+    assert (close.get_layer(FRONT).output.shape[1:], far.get_layer(JOINT).output.shape[1:]) == ((8, 8, 6), (4, 4, 6))
+    assert close.get_layer("batchnorm12").output.shape[1:] == (4, 4, 8)
+    for name in ("convolution12", "batchnorm12"):
+        for one, other in zip(close.get_layer(name).get_weights(), far.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    kernels = [layer.kernel.shape for layer in close.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert kernels == [(3, 3, 1, 5), (3, 3, 5, 7), (1, 1, 7, 6), *[(3, 3, 6, 9), (3, 3, 9, 6)] * 2, (3, 3, 6, 8)]
+    text = backbone.with_suffix(".json").read_text()
+    backbone.with_suffix(".json").write_text(text.replace(JOINT, "other"))
+    with pytest.raises(SettingsError, match="has no layer batchnorm11"):
+        dense(32, 3, backbone, (5, 7, 9, 2))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
+def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
+    """The network that begins there has the backbone's other layers; a run of its kind can stand for the backbone, and
+    no other can.
+    """
+    from msgspec.structs import replace
+
+    from contract.errors import SettingsError
+    from training import expression, faces, front, loop, networks, recipe
+
+    keys = ("network=dense", f"backbone={draw_backbone(tmp_path)}", "front=[8,12,12,1]", "front_steps=200")
+    made = recipe.read(trained / "mood.toml", tuple(f"model.{key}" for key in keys))
+    part = faces.Faces.of(trained / "cache.npz", made, "train")
+    pixels = faces.plain(part.fer, 48, 1.0)[..., None].astype(np.float32)
+
+    def given(model, layer):
+        return keras.Model(model.inputs, model.get_layer(layer).output).predict_on_batch(pixels)
+
+    backbone = networks.of(replace(made, network="transfer", enlarge=2))
+    wanted = given(backbone, networks.JOINT)
+    with loop.Ahead(expression.Batches(part, made, part.targets)) as batches:
+        begun = front.begun(made, batches, tmp_path / "front")
+        before, after = (np.square(given(each, networks.FRONT) - wanted).mean() for each in (networks.of(made), begun))
+        assert after < 0.5 * before
+        kernel = begun.get_layer("convolution12").get_weights()[0]
+        np.testing.assert_array_equal(kernel, backbone.get_layer("convolution12").get_weights()[0])
+
+        made.keep(tmp_path / "run")
+        begun.get_layer("convolution12").set_weights([2 * kernel])
+        loop.save(begun, tmp_path / "run" / "model.keras")
+        small = replace(made, like=str(tmp_path / "run"), front=(4, 4, 4, 1), front_steps=1)
+        again = front.begun(small, batches, tmp_path / "small")
+        np.testing.assert_array_equal(again.get_layer("convolution12").get_weights()[0], 2 * kernel)
+        with pytest.raises(SettingsError, match=r"model.like: .* is no run of 'dense'"):
+            front.begun(replace(made, like=str(trained)), batches, tmp_path / "none")
+        with pytest.raises(SettingsError, match=r"model.front_steps: for the network 'dense', not 'cnn'"):
+            front.begun(replace(made, network="cnn"), batches, tmp_path / "none")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +26,24 @@ def untaught(batch: Batch) -> tuple[NDArray[np.uint8], Floats]:
 
 
 class Views:
-    """Mixes the mean answer of runs into the targets, to the very pixels that the model is shown."""
+    """Mixes the mean answer of runs and bundles into the targets, to the very pixels that the model is shown."""
 
     def __init__(self, recipe: ClassifierRecipe) -> None:
-        """SettingsError if a teacher is not the run of a network with the recipe's width and labels."""
-        self._models = []
-        for run in map(Path, recipe.teachers):
-            if run.suffix == ".json":
-                raise SettingsError(f"model.teachers: {run}: a card; only runs answer to views")
-            recipe.alike("model.teachers", run, "width", "labels")
-            self._models.append(networks.restored(run / "model.keras"))
+        """SettingsError if a teacher has other labels."""
+        self._teachers = [_teacher(Path(each), recipe) for each in recipe.teachers]
 
     def __call__(self, batch: Batch) -> tuple[NDArray[np.uint8], Floats]:
         """A batch with the teachers' share of its targets in their place."""
         pixels, targets, share = batch
-        shown = pixels.astype(np.float32)
-        answers = np.mean([naming.softmax(np.asarray(each.predict_on_batch(shown))) for each in self._models], axis=0)
-        return pixels, (1 - share) * targets + share * answers
+        answers = np.mean([answer(_sized(pixels[..., 0], side)) for side, answer in self._teachers], axis=0)
+        return pixels, ((1 - share) * targets + share * answers).astype(np.float32)
+
+
+def _sized(crops: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Crops (n, h, h) -> the same in another size (n, side, side)."""
+    if crops.shape[1] == side:
+        return crops
+    return np.stack([cv2.resize(crop, (side, side)) for crop in crops])
 
 
 def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
@@ -58,22 +60,22 @@ def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
 
 
 def _answers(teacher: Path, part: Faces, recipe: ClassifierRecipe) -> Floats:
-    """A run's folder or a bundle's card -> its probabilities (n + m, labels) for FER2013's faces and photographs', the
-    mean of both mirror images; SettingsError if it has other labels.
+    """A teacher's probabilities (n + m, labels) for FER2013's faces and photographs', the mean of mirror images."""
+    side, answer = _teacher(teacher, recipe)
+    crops = np.concatenate(part.crops(msgspec.structs.replace(recipe, width=side, height=side)))
+    return np.mean([naming.in_parts(answer, view) for view in (crops, crops[:, :, ::-1])], axis=0)
+
+
+def _teacher(path: Path, recipe: ClassifierRecipe) -> tuple[int, naming.Probabilities]:
+    """A run's folder or a bundle's card -> the side of its input and its probabilities; SettingsError if it has other
+    labels.
     """
-    if teacher.suffix == ".json":
-        classifier = Classifier(bundle.load(teacher, ClassifierCard))
+    if path.suffix == ".json":
+        classifier = Classifier(bundle.load(path, ClassifierCard))
         if classifier.card.labels != tuple(recipe.labels):
             given, wanted = classifier.card.labels, tuple(recipe.labels)
-            raise SettingsError(f"model.teachers: {teacher} has the labels {given}, not {wanted}")
-        side, probabilities = classifier.card.input.width, classifier.probabilities
-    else:
-        recipe.alike("model.teachers", teacher, "labels")
-        model = networks.restored(teacher / "model.keras")
-        side = model.input_shape[2]
-
-        def probabilities(crops: NDArray[np.uint8]) -> Floats:
-            return naming.softmax(naming.logits(model, crops))
-
-    crops = np.concatenate(part.crops(msgspec.structs.replace(recipe, width=side, height=side)))
-    return np.mean([naming.in_parts(probabilities, view) for view in (crops, crops[:, :, ::-1])], axis=0)
+            raise SettingsError(f"model.teachers: {path} has the labels {given}, not {wanted}")
+        return classifier.card.input.width, classifier.probabilities
+    recipe.alike("model.teachers", path, "labels")
+    model = networks.restored(path / "model.keras")
+    return model.input_shape[2], lambda crops: naming.softmax(naming.logits(model, crops))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contract.card import ClassifierCard
 from contract.errors import SettingsError
 from edge import bundle
-from training import assess, distil, faces, fer, naming, networks, photographs
+from training import assess, distil, faces, fer, front, naming, networks, photographs
 from training.faces import Faces, kept_share
 from training.fer import Broken
 from training.light import spoil
@@ -127,7 +127,9 @@ class ExpressionTask:
         assess.prepared(run, of_fer, photos)
 
     def train(self, run: Path) -> None:
-        """The cache's training part -> ``run/model.keras``; if the recipe says so, the head first in ``run/head``."""
+        """The cache's training part -> ``run/model.keras``; if the recipe says so, its front first in ``run/front``,
+        and its head in ``run/head``.
+        """
         recipe = self._recipe
         recipe.keep(run)
         part = Faces.of(run / "cache.npz", recipe, "train")
@@ -136,7 +138,7 @@ class ExpressionTask:
         with Ahead(Batches(part, recipe, distil.taught(part, recipe))) as batches:
             finish = distil.Views(recipe) if recipe.teachers and recipe.teachers_see == "views" else distil.untaught
             if headed:
-                train(self._make_head, batches, headed, run / "head", finish=finish)
+                train(lambda: self._make_head(run, batches), batches, headed, run / "head", finish=finish)
             train(lambda: self._make(run, batches), batches, recipe.steps, run, judge, finish)
 
     def _judge(self, run: Path) -> Judge:
@@ -151,9 +153,9 @@ class ExpressionTask:
 
         return Judge(accuracy, self._recipe.patience)
 
-    def _make_head(self) -> keras.Model:
+    def _make_head(self, run: Path, batches: Ahead) -> keras.Model:
         """A new model of which only the head learns."""
-        model = computed_in(self._recipe.precision, self._network)
+        model = self._new(run, batches)
         for layer in model.layers:
             layer.trainable = layer.name == "logits"
         return self._compiled(model, self._recipe.frozen_steps)
@@ -165,17 +167,17 @@ class ExpressionTask:
         recipe = self._recipe
         start = Path(recipe.start) if recipe.start else None
         if start and start.suffix == ".json":
-            model = computed_in(recipe.precision, self._network)
+            model = computed_in(recipe.precision, lambda: networks.of(recipe))
             bundle.load(start, ClassifierCard)  # refuses a file that is broken or not the card's
             from training.begin import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
 
             begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start or recipe.frozen_steps:
             if start:
-                recipe.alike("model.start", start, "width", "labels", "network", "enlarge", "precision")
+                recipe.alike("model.start", start, "width", "labels", "network", "enlarge", "front", "precision")
             model = networks.restored((start or run / "head") / "model.keras")
         else:
-            model = computed_in(recipe.precision, self._network)
+            model = self._new(run, batches)
         for layer in model.layers:
             layer.trainable = True
         return self._compiled(model, recipe.steps)
@@ -191,18 +193,12 @@ class ExpressionTask:
         model.compile(optimiser, keras.losses.CategoricalCrossentropy(from_logits=True))
         return model
 
-    def _network(self) -> keras.Model:
+    def _new(self, run: Path, batches: Ahead) -> keras.Model:
+        """A model that nothing was learnt by yet but, if the recipe says so, its front."""
         recipe = self._recipe
-        keras.utils.set_random_seed(recipe.seed)
-        if recipe.network == "wide":
-            return networks.wide(recipe.width, len(recipe.labels), recipe.enlarge)
-        if recipe.network != "transfer":
-            make = {"cnn": networks.cnn, "plain": networks.plain}[recipe.network]
-            return make(recipe.width, len(recipe.labels))
-        if recipe.backbone is None:
-            raise SettingsError("model.backbone: network 'transfer' needs the path of a backbone (NAME.npz)")
-        backbone, labels = Path(recipe.backbone), len(recipe.labels)
-        return networks.transfer(recipe.width, labels, backbone, pretrained=recipe.pretrained, enlarge=recipe.enlarge)
+        if recipe.front_steps:
+            return front.begun(recipe, batches, run / "front")
+        return computed_in(recipe.precision, lambda: networks.of(recipe))
 
     def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
         """The test part, the float model and, where a card is given, its int8 model -> ``run/report.html``."""

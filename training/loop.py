@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -24,6 +24,8 @@ from training.networks import restored
 Batch = tuple[Any, ...]
 WORKERS = len(os.sched_getaffinity(0))
 AHEAD = 3 * WORKERS
+FINISHED = 4
+"""Batches that wait finished."""
 EVERY = 200
 """Steps between two checkpoints."""
 SNAPSHOT = 1200
@@ -51,7 +53,7 @@ def train(
     finish: Callable[[Batch], Batch] = tuple,
 ) -> keras.Model:
     """Train for ``steps`` steps in all, with a checkpoint (weights, optimiser, step) each `EVERY` steps; ``finish``
-    makes of what ``batches`` gives what the model is given, beside the model and not ahead.
+    makes of what ``batches`` gives what the model is given, in a thread beside the model: teachers answer there.
 
     A batch depends on its step alone, so a run that was killed and started again ends where an unbroken one does. The
     averaged weights (where the optimiser averages) are what is judged and what ``model.keras`` holds at the end; those
@@ -63,11 +65,11 @@ def train(
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
     course = Course(folder / "course.csv", done)
     progress = tqdm(total=steps, initial=done, desc=folder.name, unit="step", mininterval=5)
-    for step, batch in enumerate(batches.between(done, steps), done):
+    for step, batch in enumerate(_finished(batches.between(done, steps), finish), done):
         if judge and course.since_best() >= judge.patience:
             break
         _reseed(model, step)
-        loss = float(model.train_on_batch(*finish(batch)))  # the mean since the metrics were last reset
+        loss = float(model.train_on_batch(*batch))  # the mean since the metrics were last reset
         progress.update()
         if (step + 1) % EVERY == 0 or step + 1 == steps:
             value = _judged(model, batches, judge, course, best) if judge else None
@@ -86,6 +88,18 @@ def train(
         _average(model, batches)
     save(model, folder / "model.keras")
     return model
+
+
+def _finished(batches: Iterator[Batch], finish: Callable[[Batch], Batch]) -> Iterator[Batch]:
+    """What ``finish`` makes of each batch, a few of them ahead."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: deque[Future[Batch]] = deque()
+        for batch in batches:
+            waiting.append(thread.submit(finish, batch))
+            if len(waiting) > FINISHED:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class Course:

@@ -74,12 +74,19 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """
 
     labels: dict[str, dict[str, float]]
-    network: Literal["cnn", "plain", "wide", "transfer"]
+    network: Literal["cnn", "plain", "wide", "transfer", "dense"]
     enlarge: Positive = 1
     """The networks ``wide`` and ``transfer`` see their input so many times larger: teachers may cost more."""
     backbone: str | None = None
     pretrained: bool = True
     """Whether the backbone's weights are taken, too, or its layers alone, to see what the weights are worth."""
+    front: tuple[Positive, Positive, Positive, Positive] = (32, 64, 48, 2)
+    """Of the network ``dense``: channels of its two convolutions that halve the side, channels inside its first
+    residual blocks, and how many of those there are."""
+    front_steps: Annotated[int, Meta(ge=0)] = 0
+    """So many steps the front of ``dense`` learns to give what the first layers of ``like`` give, whose other layers it
+    begins with: a run of ``dense``, or of ``transfer`` with ``enlarge = 2``; the backbone itself unless said."""
+    like: str | None = None
     frozen_steps: Annotated[int, Meta(ge=0)] = 0
     """So many steps the head alone is trained, before the backbone, too."""
     patience: Annotated[int, Meta(ge=0)] = 0
@@ -93,7 +100,7 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     photo_teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
     teachers_see: Literal["faces", "views"] = "faces"
     """Whether teachers answer once to each face, or, while training goes on, to each picture that the model is shown
-    (Beyer et al. 2022, consistent teaching); then they must be runs of the same width."""
+    (Beyer et al. 2022, consistent teaching)."""
     mixup: Annotated[float, Meta(ge=0)] = 0.0
     """Faces of a batch are blended in pairs, targets too, by shares from a beta distribution with both parameters this
     (Zhang et al. 2018); 0: never."""
