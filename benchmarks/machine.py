@@ -11,7 +11,7 @@ from pathlib import Path
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nsenter")
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "mosquitto", "mosquitto-clients")
-SERVER = (*PACKAGES, "openssl", "nginx-light")
+SERVER = (*PACKAGES, "openssl", "nginx")
 """For the collector, and what the installer's guide puts around it."""
 JETSON = (*PACKAGES, "python3-opencv", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good")
 """As near to JetPack as Debian comes: an OpenCV of the system that has GStreamer. Some 1.1 GB."""

@@ -212,7 +212,7 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
     assert collector.returncode == 0
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not on PATH (apt-get install nginx-light)")
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not on PATH (apt-get install nginx)")
 def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
     """Through TLS and a login all is drawn, a site chosen changes it, and the console has no complaint."""
     login = {"headers": {"Authorization": "Basic " + b64encode(b"analyst:word").decode()}}
