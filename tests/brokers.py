@@ -35,7 +35,7 @@ def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen
     config.write_text("\n".join([*settings, *user]) + "\n")
     process = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _listens(port), "mosquitto listens")
+        wait_until(lambda: listens(port), "mosquitto listens")
         assert process.poll() is None, "another process listens there"
         yield process
     finally:
@@ -43,7 +43,8 @@ def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen
         process.wait(10)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from brokers import wait_until
+from brokers import listens, wait_until
 
 from collector.settings import Page, Settings, Store
 
@@ -82,9 +81,3 @@ def served(root: Path, port: int, zone: str, now: Callable[[], datetime]) -> Ite
         stop.set()
         thread.join(10)
         assert not thread.is_alive(), "the server ends when it is told to"
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

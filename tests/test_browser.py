@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
-from browser import chromium, complaints, hosts_asked, listens, needs_chromium, served
+from brokers import free_port, listens, mosquitto, needs_mosquitto, publish, start_collector, wait_until
+from browser import chromium, complaints, hosts_asked, needs_chromium, served
 from test_page import model
 from test_store import SEVEN, put, window
 
