@@ -131,3 +131,8 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
             front.begun(replace(made, like=str(trained)), batches, tmp_path / "none")
         with pytest.raises(SettingsError, match=r"model.front_steps: for the network 'dense', not 'cnn'"):
             front.begun(replace(made, network="cnn"), batches, tmp_path / "none")
+    (tmp_path / "idle").mkdir()
+    (tmp_path / "idle" / "cache.npz").hardlink_to(trained / "cache.npz")
+    idle = expression.ExpressionTask(replace(made, like=str(tmp_path / "run"), front_steps=0))
+    with pytest.raises(SettingsError, match=r"model.like: .* set model.front_steps"):
+        idle.train(tmp_path / "idle")

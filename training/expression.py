@@ -196,7 +196,7 @@ class ExpressionTask:
     def _new(self, run: Path, batches: Ahead) -> keras.Model:
         """A model that nothing was learnt by yet but, if the recipe says so, its front."""
         recipe = self._recipe
-        if recipe.front_steps:
+        if recipe.front_steps or recipe.like:
             return front.begun(recipe, batches, run / "front")
         return computed_in(recipe.precision, lambda: networks.of(recipe))
 

@@ -18,8 +18,8 @@ def begun(recipe: ClassifierRecipe, batches: Ahead, folder: Path) -> keras.Model
     """A new `networks.dense` with the later layers of the run ``recipe.like``, or of the backbone, whose front learns
     for ``recipe.front_steps`` steps, in ``folder``, to give what that one's first layers give.
 
-    SettingsError for another network, or if ``recipe.like`` is no run of ``dense`` or of ``transfer`` that sees its
-    faces twice as large.
+    SettingsError for another network, without ``recipe.front_steps``, or if ``recipe.like`` is no run of ``dense`` or
+    of ``transfer`` that sees its faces twice as large.
     """
     like = _like(recipe)
     joint = networks.FRONT if like.name == "dense" else networks.JOINT
@@ -52,6 +52,8 @@ def _like(recipe: ClassifierRecipe) -> keras.Model:
     """What the front shall be like, for faces of the recipe's size."""
     if recipe.network != "dense":
         raise SettingsError(f"model.front_steps: for the network 'dense', not {recipe.network!r}")
+    if not recipe.front_steps:
+        raise SettingsError(f"model.like: {recipe.like} teaches the front nothing in no steps; set model.front_steps")
     if recipe.like is None:
         return networks.of(replace(recipe, network="transfer", enlarge=2))
     run = Path(recipe.like)
