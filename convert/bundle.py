@@ -67,6 +67,8 @@ def open_run(folder: Path, size: tuple[int, int] | None = None, threshold: float
         raise BundleError(
             f"{folder}: --size and --threshold are for detectors; a classifier keeps what it was trained at"
         )
+    elif made.repeats == "in":
+        raise BundleError(f"{folder}: trained on repeats of the test's faces (model.repeats); no bundle is made of it")
     else:
         model = exact(model)
     return Run(folder, made, model, threshold)

@@ -24,11 +24,12 @@ name = "mood"
 width = 48
 height = 48
 network = "cnn"
-steps = 24
+steps = 80
 batch = 16
-peak_rate = 1e-3
+peak_rate = 4e-3
 ema = 0.9
 margin = 0.0
+vary = 0.1
 data = "Drawn faces."
 [model.labels]
 satisfied = { happiness = 1, surprise = 0.5 }

@@ -5,6 +5,7 @@ import os
 import zipfile
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from drawings import draw_faces, run
@@ -48,7 +49,8 @@ def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn
     rows += [(0, text(face), "Training") for face in noise[1:]]
     fer_folder(tmp_path / "fer2013", rows)
     run(["prepare", "--data", str(tmp_path)], tmp_path)
-    from training.faces import read
+    from training import recipe
+    from training.faces import Faces, read
 
     fer, _ = read(tmp_path / "cache.npz")
     assert fer.part[:2].tolist() == ["test", "repeat"]
@@ -56,6 +58,13 @@ def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn
     np.testing.assert_array_equal(fer.pixels[0], noise[0])
     assert fer.votes[:, 1].tolist() == [10] * 7
     assert "repeat" in (tmp_path / "prepared.html").read_text()
+    made = recipe.read(tmp_path / "mood.toml")
+    told = msgspec.structs.replace(made, repeats="in")
+    left, taken, test = (
+        len(Faces.of(tmp_path / "cache.npz", each, part).fer)
+        for each, part in ((made, "train"), (told, "train"), (told, "test"))
+    )
+    assert (taken, test) == (left + 1, 1)
 
 
 def test_what_looks_like_a_face_of_the_tuning_part_is_not_trained_on(tmp_path):

@@ -3,6 +3,7 @@ one."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,11 +100,12 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     """From the int8 file of a bundle, or from a run's model: after a step at a vanishing rate the network answers as
-    that did. A start of another size and a teacher of other labels are named.
+    that did. A start of another size, or of one that has seen the test, and a teacher of other labels are named.
     """
     import msgspec
 
-    from contract.errors import SettingsError
+    from contract.errors import BundleError, SettingsError
+    from convert.bundle import open_run
     from edge import bundle
     from training import naming, networks, recipe
     from training.distil import taught
@@ -126,6 +128,14 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     (run / "checkpoint.keras").unlink()
     with pytest.raises(SettingsError, match=r"model.start: .* has model.width 48, not 64"):
         ExpressionTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
+    told = tmp_path / "told"
+    msgspec.structs.replace(first, repeats="in").keep(told)
+    shutil.copy(trained / "model.keras", told)
+    (told / "cache.npz").hardlink_to(trained / "cache.npz")
+    with pytest.raises(SettingsError, match=r"model.start: .* has model.repeats in, not out"):
+        ExpressionTask(msgspec.structs.replace(first, start=str(told))).train(run)
+    with pytest.raises(BundleError, match=r"told: trained on repeats of the test's faces"):
+        open_run(told)
     with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
         shipped = (str(bundle.SHIPPED / "expression.json"),)
         taught(Faces.of(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped))

@@ -76,6 +76,8 @@ class Faces:
         """One of the parts train, tune and test; SettingsError if the recipe's labels find no face in it at all."""
         fer, photos = read(cache)
         mine = fer.part == part
+        if part == "train" and recipe.repeats == "in":
+            mine |= fer.part == "repeat"
         photo = _photo_part(photos, recipe.photo_fold) == part
         if part != "test":
             photo &= photos.side > 0

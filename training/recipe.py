@@ -114,6 +114,9 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     training."""
     fer_labels: Literal["votes", "own"] = "votes"
     """FER+ votes, or FER2013's own label."""
+    repeats: Literal["out", "in"] = "out"
+    """Whether faces that look like one of the test or of ``tune`` are trained on, as for published tables, which that
+    flatters. No bundle is made of such a run."""
     balance: Annotated[float, Meta(ge=0, le=1)] = 0.4
     """A label is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
     vary: Annotated[float, Meta(ge=0, le=1)] = 1.0
@@ -123,10 +126,10 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
 
     def alike(self, key: str, run: Path, *keys: str) -> None:
         """Whether another run's recipe says the same of some keys; SettingsError that names the first it does not.
-        ``key`` is the one that names the run.
+        ``key`` is the one that names the run. None that trained on repeats stands behind one that leaves them out.
         """
         other = kept(run)
-        for each in keys:
+        for each in (*keys, "repeats") if self.repeats == "out" else keys:
             wanted, given = (_comparable(getattr(made, each, None)) for made in (self, other))
             if given != wanted:
                 raise SettingsError(f"{key}: {run} has model.{each} {given}, not {wanted}")
