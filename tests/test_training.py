@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from drawings import OWN, RECIPE, ROOT, draw_cache, train, weights
@@ -171,8 +172,9 @@ def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_pa
     figures = json.loads((trained / "report.json").read_text())
     assert set(figures) == {"float", "int8"}
     assert figures["int8"]["photos.accuracy"] <= 19 / 20
-    for name in ("confusion", "roc", "calibration", "risk", "course", "worst"):
+    for name in ("confusion", "roc", "calibration", "risk", "course"):
         assert (trained / f"{name}.png").stat().st_size > 1000
+    assert cv2.imread(str(trained / "worst.png"))[:120, :120].any()  # at least the photograph without a face
 
 
 def small_model():
