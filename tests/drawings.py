@@ -49,7 +49,8 @@ def draw_faces(count, side, rng):
 
 
 def draw_cache(path):
-    """A cache of drawn faces in the form that `prepare` writes; in one photograph of the test no face was found."""
+    """A cache of drawn faces in the form that `prepare` writes; in one photograph of the test no face was found, and one
+    has the label of another."""
     from training.faces import write
     from training.fer import FerFaces
     from training.photographs import SIDE, Photographs
@@ -57,6 +58,7 @@ def draw_cache(path):
     rng = np.random.default_rng(5)
     pixels, kind = draw_faces(180, 48, rng)
     photos, photo_kind = draw_faces(60, SIDE, rng)
+    photo_kind[-2] = (photo_kind[-2] + 1) % len(KINDS)
     votes = np.zeros((180, 10), np.uint8)
     names = np.array(list(KINDS))
     for row, each in enumerate(kind):

@@ -174,7 +174,7 @@ def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_pa
     assert figures["int8"]["photos.accuracy"] <= 19 / 20
     for name in ("confusion", "roc", "calibration", "risk", "course"):
         assert (trained / f"{name}.png").stat().st_size > 1000
-    assert cv2.imread(str(trained / "worst.png"))[:120, :120].any()  # at least the photograph without a face
+    assert cv2.imread(str(trained / "worst.png")).any()
 
 
 def small_model():
