@@ -49,8 +49,8 @@ def draw_faces(count, side, rng):
 
 
 def draw_cache(path):
-    """A cache of drawn faces in the form that `prepare` writes; in one photograph of the test no face was found, and one
-    has the label of another."""
+    """A cache of drawn faces in the form that `prepare` writes; in one photograph of the test no face was found, and
+    one has the label of another."""
     from training.faces import write
     from training.fer import FerFaces
     from training.photographs import SIDE, Photographs
