@@ -60,14 +60,18 @@ def asked_of_a_jetson() -> list[str]:
 
 
 @contextmanager
-def booted(root: Path, log: Path, binds: Mapping[Path, str]) -> Iterator[Machine]:
-    """Boot; inside, all units are up. Folders of ``binds`` are seen read-only at their places; what is written is gone
-    at the end. No network but loopback. NotBooted if that is impossible here.
+def booted(
+    root: Path, log: Path, binds: Mapping[Path, str], shared: Mapping[Path, str] | None = None
+) -> Iterator[Machine]:
+    """Boot; inside, all units are up. Folders and files of ``binds`` are seen read-only at their places; what is
+    written is gone at the end, but in folders of ``shared``. No network but loopback. NotBooted if that is impossible
+    here.
     """
     program = shutil.which("systemd-nspawn") or "systemd-nspawn"
     options = ["--register=no", "--keep-unit", "--private-network", "--volatile=overlay", "--console=pipe", "--quiet"]
     options.append(f"--system-call-filter={READS_CLOCK}")
     options += [f"--bind-ro={here}:{there}" for here, there in binds.items()]
+    options += [f"--bind={here}:{there}" for here, there in (shared or {}).items()]
     with log.open("w") as out:
         process = subprocess.Popen([program, *options, f"--directory={root}", "--boot"], stdout=out, stderr=out)
         try:

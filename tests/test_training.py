@@ -177,6 +177,27 @@ def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_pa
     assert cv2.imread(str(trained / "worst.png")).any()
 
 
+def test_a_page_says_that_nothing_is_wrong(trained, tmp_path):
+    """Where every face found is answered right there is no sheet of wrong ones, nor that of an earlier page."""
+    from training import assess, naming, networks, recipe
+    from training.faces import Faces
+
+    run = tmp_path / "right"
+    shutil.copytree(trained, run)
+    (run / "worst.png").write_bytes(b"of an earlier page")
+    made = recipe.read(run / "mood.toml")
+    with np.load(run / "cache.npz") as held:
+        cached = dict(held)
+    test = Faces.of(run / "cache.npz", made, "test")
+    answers = naming.logits(networks.restored(run / "model.keras"), np.concatenate(test.crops(made))[-20:]).argmax(1)
+    names = np.array(["happiness", "sadness", "neutral"])
+    cached["photo_labels"][cached["photo_part"] == "test"] = names[answers]
+    np.savez(run / "cache.npz", **cached)
+    assess.evaluate(made, run, None)
+    assert "Of `photos`: none." in (run / "report.html").read_text()
+    assert not (run / "worst.png").exists()
+
+
 def small_model():
     """Three numbers -> one, weights averaged."""
     keras.utils.set_random_seed(0)

@@ -88,8 +88,12 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
         _photographs(page, models, test, recipe)
     page.draw("course", _courses([run, *beside]))
     name = "photos" if "photos" in last else next(iter(last))
-    page.say("Wrong with most certainty", f"Of `{name}`: the answer above, the label below.")
-    page.picture("worst", _png(_worst(last[name], _crops(name, test, recipe), labels)))
+    if tiles := _worst(last[name], _crops(name, test, recipe), labels):
+        page.say("Wrong with most certainty", f"Of `{name}`: the answer above, the label below.")
+        page.picture("worst", _png(sheet(tiles, 8)))
+    else:
+        page.say("Wrong with most certainty", f"Of `{name}`: none.")
+        (run / "worst.png").unlink(missing_ok=True)
     page.write(run / "report.html")
 
 
@@ -199,13 +203,12 @@ def _crops(name: str, test: Faces, recipe: ClassifierRecipe) -> NDArray[np.uint8
     return test.fer
 
 
-def _worst(each: Answers, crops: NDArray[np.uint8], labels: Sequence[str]) -> NDArray[np.uint8]:
-    """A sheet of the faces answered wrongly with most certainty: answer over truth."""
+def _worst(each: Answers, crops: NDArray[np.uint8], labels: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Tiles of the faces answered wrongly with most certainty: answer over truth."""
     wrong = np.where(each.right, 0, each.certainty)
     order = [at for at in np.argsort(-wrong)[:WORST] if wrong[at] > 0]
     words = [[labels[int(each.probabilities[at].argmax())], labels[int(each.truth[at])]] for at in order]
-    tiles = [captioned(crops[at], texts, 120) for at, texts in zip(order, words, strict=True)]
-    return sheet(tiles or [np.zeros((120, 120, 3), np.uint8)], 8)
+    return [captioned(crops[at], texts, 120) for at, texts in zip(order, words, strict=True)]
 
 
 def _sorted(labels: NDArray[np.str_]) -> list[str]:

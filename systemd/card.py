@@ -1,0 +1,131 @@
+"""A card with Raspberry Pi OS on it -> one whose device installs facetally by itself when it first boots.
+
+``python3 systemd/card.py BOOT CONFIG WHEEL [FILE ...]``, on the machine that has written the card, with pip and a
+network. The device needs none but to reach the broker: all that it installs is put on the card. cloud-init, which
+Raspberry Pi OS has from trixie on, runs ``first-boot.sh`` once; user, network and time zone stay those that Raspberry
+Pi Imager has set.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from email import message_from_bytes
+from pathlib import Path, PurePosixPath
+
+HERE = Path(__file__).parent
+SEED = "vendor-data"
+"""What cloud-init runs beside the ``user-data`` that is the card's owner's."""
+ETC = PurePosixPath("/etc/facetally")
+GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")
+"""Tags of wheels that Debian 12's glibc and newer ones run."""
+READ = """\
+import sys
+from pathlib import Path
+from contract.errors import SettingsError
+from edge.settings import read
+try:
+    settings = read(Path(sys.argv[1]))
+except SettingsError as error:
+    sys.exit(str(error))
+publish, tls = settings.publish, settings.publish.tls
+named = [publish.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
+named += [each for each in (settings.detect.bundle, settings.classify.bundle) if each and each.endswith(".json")]
+print(*filter(None, named), sep="\\n")
+"""
+"""Reads a configuration by the wheel's own code, and prints what files it names."""
+
+
+def main() -> int:
+    """Prepare a card. 0: done; 2: what is wrong is said, and the card is as it was."""
+    parser = argparse.ArgumentParser(prog="card.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("boot", type=Path, metavar="BOOT", help="where the card's first partition, bootfs, is mounted")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="this device's configuration, an edge.toml")
+    parser.add_argument("wheel", type=Path, metavar="WHEEL", help="facetally's (pip wheel --no-deps .)")
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=f"goes to {ETC}: password, certificates")
+    parser.add_argument("--python", default="3.13", metavar="X.Y", help="the card's (default: %(default)s, trixie's)")
+    parser.add_argument("--machine", default="aarch64", help="the card's, as uname -m says (default: %(default)s)")
+    chosen = parser.parse_args()
+    try:
+        _check(chosen)
+        with tempfile.TemporaryDirectory() as folder:
+            wheels = Path(folder) / "wheels"
+            required = _required(chosen.wheel, edge=True)
+            _pip("download", f"--dest={wheels}", *_platform(chosen.python, chosen.machine), *required)
+            _write(chosen, wheels)
+    except (ValueError, OSError) as error:
+        print(f"card.py: {error}", file=sys.stderr)
+        return 2
+    print(f"{chosen.boot} is prepared; after the first boot facetally/first-boot.log on it says what became of it")
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> None:
+    """ValueError if this is no such card, or its device would not start, or not reach its broker."""
+    for path in (chosen.config, chosen.wheel, *chosen.files):
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+    for name in ("meta-data", "user-data"):
+        if not (chosen.boot / name).is_file():
+            raise ValueError(f"{chosen.boot}: no {name}; not the first partition of a card whose system has cloud-init")
+    seed = chosen.boot / SEED
+    if seed.exists() and seed.read_bytes() != (HERE / "first-boot.sh").read_bytes():
+        raise ValueError(f"{seed}: another's; facetally's first boot would take its place")
+    given = {each.name for each in chosen.files}
+    missing = [path for path in _named(chosen.config, chosen.wheel) if path.parent == ETC and path.name not in given]
+    if missing:
+        raise ValueError(f"{chosen.config} names {', '.join(map(str, missing))}: give such files, too")
+
+
+def _required(wheel: Path, edge: bool) -> list[str]:
+    """What a wheel requires, that of its extra ``edge`` too; on any machine, where pip would ask what this one is."""
+    with zipfile.ZipFile(wheel) as held:
+        (metadata,) = (name for name in held.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = message_from_bytes(held.read(metadata)).get_all("Requires-Dist", [])
+    parts = [str(line).partition(";") for line in lines]
+    return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and "'edge'" in marker)]
+
+
+def _named(config: Path, wheel: Path) -> list[PurePosixPath]:
+    """A configuration -> the files that it names; ValueError with what the daemon would say of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _pip("install", f"--target={folder}", *_required(wheel, edge=False))
+        command = [sys.executable, "-c", READ, str(config)]
+        there = os.environ | {"PYTHONPATH": os.pathsep.join((folder, str(wheel.resolve())))}
+        done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(done.stderr.strip())
+    return [PurePosixPath(line) for line in done.stdout.splitlines()]
+
+
+def _platform(python: str, machine: str) -> list[str]:
+    """What makes pip choose the card's wheels, not this machine's."""
+    platforms = [f"--platform=manylinux_{glibc}_{machine}" for glibc in GLIBC]
+    return ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}", *platforms]
+
+
+def _pip(command: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "pip", command, "--quiet", *arguments], check=False)
+    if done.returncode:
+        raise ValueError(f"pip {command} failed: exit code {done.returncode}")
+
+
+def _write(chosen: argparse.Namespace, wheels: Path) -> None:
+    """Everything onto the card, what cloud-init runs last: a card pulled too early does nothing."""
+    card = chosen.boot / "facetally"
+    shutil.rmtree(card, ignore_errors=True)
+    shutil.copytree(wheels, card / "wheels", copy_function=shutil.copyfile)
+    shutil.copyfile(chosen.wheel, card / "wheels" / chosen.wheel.name)
+    (card / "files").mkdir()
+    for path, name in ((chosen.config, "edge.toml"), *((each, f"files/{each.name}") for each in chosen.files)):
+        shutil.copyfile(path, card / name)
+    for name in ("install.sh", "facetally-edge.service"):
+        shutil.copyfile(HERE / name, card / name)
+    shutil.copyfile(HERE / "first-boot.sh", chosen.boot / SEED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
