@@ -47,9 +47,10 @@ class Machine:
             raise RuntimeError(f"{' '.join(arguments)}: exit code {done.returncode}: {done.stdout}")
         return done.stdout.strip()
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, content: str | bytes) -> None:
         """A file inside."""
-        subprocess.run(self.command("tee", path), input=text, stdout=subprocess.DEVNULL, text=True, check=True)
+        given = content.encode() if isinstance(content, str) else content
+        subprocess.run(self.command("tee", path), input=given, stdout=subprocess.DEVNULL, check=True)
 
 
 def asked_of_a_jetson() -> list[str]:

@@ -5,7 +5,8 @@
 #   systemd/install.sh collector WHEEL     the collector and its page
 #   systemd/install.sh undo                programs and units; configuration and data stay
 #
-# Run it as root, as often as you like: what is there is replaced, a configuration that you have edited never is.
+# Run it as root, as often as you like: what is there is replaced, a configuration that you have edited never is. What runs is
+# started again with the new wheel; where the daemon does not become ready, the wheel before it and its units are put back.
 # ROOT=/some/folder puts everything under that folder and starts nothing (for images, and for the tests).
 set -euo pipefail
 
@@ -14,6 +15,7 @@ HERE="$(cd "$(dirname "$0")" && pwd)"
 ENV="$ROOT/opt/facetally"
 ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
+LAST="$ENV/last" # the wheel that was installed last, and the units, if they started or nothing ran: what to go back to
 # What the device's wheel asks for, but OpenCV: JetPack's own has GStreamer, PyPI's has not, and is built for NumPy 1.
 JETSON=(
     "msgspec>=0.19"
@@ -58,18 +60,35 @@ unit() {
     if live; then systemctl daemon-reload; fi
 }
 
-renew() { # what runs goes on as it is installed now; what does not is left alone
-    if live; then systemctl try-restart "$@" || fail "$* did not start again; journalctl says why"; fi
+settle() { # WHEEL UNIT...: what runs goes on with this wheel, or with the one before; what does not is left alone
+    local wheel="$1"; shift
+    if live && ! systemctl try-restart "$@"; then
+        [ -d "$LAST" ] || fail "$* did not start again; journalctl says why"
+        "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$LAST"/*.whl
+        install -m 0644 "$LAST"/*.service "$UNITS"
+        systemctl daemon-reload
+        systemctl try-restart "$@" || fail "$* did not start, nor did it with the wheel before; journalctl says why"
+        fail "$* did not start; the wheel before is back, and runs; journalctl says why"
+    fi
+    rm -rf "$LAST"
+    install -d "$LAST"
+    install -m 0644 "$wheel" "$UNITS"/facetally-*.service "$LAST"
 }
+
+quiet_journal() { # the card is not written for log lines; `journalctl` shows those of this boot
+    install -d "$ROOT/etc/systemd/journald.conf.d"
+    printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$ROOT/etc/systemd/journald.conf.d/facetally.conf"
+    restart_journal
+}
+
+restart_journal() { if live; then systemctl try-restart systemd-journald; fi; }
 
 edge() {
     environment edge "$1"
     configuration edge.toml
     unit facetally-edge.service
-    install -d "$ROOT/etc/systemd/journald.conf.d" # the card is not written for log lines; `journalctl` shows this boot's
-    printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$ROOT/etc/systemd/journald.conf.d/facetally.conf"
-    renew systemd-journald
-    renew facetally-edge
+    quiet_journal
+    settle "$1" facetally-edge
     echo "now edit $ETC/edge.toml (site, device, capture, staff_zones), then:"
     echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
 }
@@ -80,7 +99,7 @@ collector() {
     if live; then id facetally >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally; fi
     unit facetally-collector.service
     unit facetally-web.service
-    renew facetally-collector facetally-web
+    settle "$1" facetally-collector facetally-web
     echo "now edit $ETC/collector.toml, then: systemctl enable --now facetally-collector facetally-web"
 }
 
@@ -93,7 +112,7 @@ undo() {
     rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
     rm -rf "$ENV"
     if live; then systemctl daemon-reload; fi
-    renew systemd-journald
+    restart_journal
     echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"
 }
 

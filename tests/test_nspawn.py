@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +248,29 @@ def test_a_newer_wheel_takes_over_what_runs(debian):
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert shown(debian, "MainPID") not in ("0", before)
     assert "/run/log/journal" in debian.run("journalctl", "--header", f"--unit={UNIT}")
+
+
+def test_a_wheel_that_does_not_start_is_taken_back(debian, tmp_path_factory):
+    """The installer says so, and the daemon of before runs on with its own unit; the next good wheel is taken."""
+    broken = tmp_path_factory.getbasetemp() / "broken" / wheel().name
+    broken.parent.mkdir()
+    with zipfile.ZipFile(wheel()) as old, zipfile.ZipFile(broken, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b"raise ImportError('broken')\n" if name == "edge/words.py" else b""))
+    started(debian, "long")
+    unit = debian.run("cat", f"/etc/systemd/system/{UNIT}.service")
+    debian.run("mkdir", "-p", "/srv/broken", "/srv/other")
+    debian.write(f"/srv/broken/{broken.name}", broken.read_bytes())
+    debian.run("cp", "-r", "/srv/systemd", "/srv/other")
+    debian.run("sed", "-i", "s/^Description=.*/Description=another/", f"/srv/other/systemd/{UNIT}.service")
+    install = [word.replace("/srv/systemd", "/srv/other/systemd") for word in machine.INSTALL]
+    with pytest.raises(RuntimeError, match="facetally-edge did not start; the wheel before is back, and runs"):
+        debian.run(*install, "edge", f"/srv/broken/{broken.name}")
+    assert debian.run("systemctl", "is-active", UNIT) == "active"
+    assert debian.run("cat", f"/etc/systemd/system/{UNIT}.service") == unit
+    assert "broken" in journal(debian)
+    debian.run(*machine.INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    assert debian.run("systemctl", "is-active", UNIT) == "active"
 
 
 def test_collector_and_page_work_in_their_sandboxes(debian):
