@@ -136,6 +136,7 @@ def _configure_logging() -> None:
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[to_stderr], force=True)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # a line when it first draws on a machine
     logging.getLogger("waitress").setLevel(logging.WARNING)  # a line for each browser that hangs up
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread
 

@@ -1,6 +1,7 @@
 """A broker on a free port: Mosquitto if it is installed, else amqtt in this process (a demonstration only)."""
 
 import asyncio
+import logging
 import shutil
 import socket
 import subprocess
@@ -22,7 +23,7 @@ def broker(folder: Path, kind: str | None = None) -> Iterator[tuple[str, int]]:
         with _mosquitto(program, port, folder):
             yield "mosquitto", port
     else:
-        with _amqtt(port):
+        with _amqtt(port, folder):
             yield "amqtt", port
 
 
@@ -49,14 +50,20 @@ def _mosquitto(program: str, port: int, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _amqtt(port: int) -> Iterator[None]:
-    """Amqtt in a thread of its own; it speaks MQTT 3.1.1 only."""
+def _amqtt(port: int, folder: Path) -> Iterator[None]:
+    """Amqtt in a thread of its own. It speaks MQTT 3.1.1 only, and says in its log so of each client that tries 5 first,
+    with asyncio's traceback.
+    """
     from amqtt.broker import Broker  # noqa: PLC0415 (not needed where there is Mosquitto)
 
     settings = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     }
+    log = logging.FileHandler(folder / "amqtt.log")
+    loggers = [logging.getLogger(name) for name in ("amqtt", "asyncio")]
+    for each in loggers:
+        each.addHandler(log)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -74,6 +81,9 @@ def _amqtt(port: int) -> Iterator[None]:
         asyncio.run_coroutine_threadsafe(running.shutdown(), loop).result(START_LIMIT_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(START_LIMIT_S)
+        for each in loggers:
+            each.removeHandler(log)
+        log.close()
 
 
 def wait_for(port: int) -> None:

@@ -49,6 +49,10 @@ def test_without_mosquitto_amqtt_serves(tmp_path):
     done = demonstrate(tmp_path, "--broker", "amqtt")
     assert done.returncode == 0, done.stderr
     assert "broker: amqtt" in done.stdout
+    assert "Failed to initialize" not in done.stderr, "what amqtt says of MQTT 5 stands in its log"
+    assert "Traceback" not in done.stderr
+    (log,) = tmp_path.glob("*/amqtt.log")
+    assert "Failed to initialize" in log.read_text()
     assert sum(counts_of(done).values()) == 5
 
 
