@@ -51,8 +51,8 @@ def _mosquitto(program: str, port: int, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _amqtt(port: int, folder: Path) -> Iterator[None]:
-    """Amqtt in a thread of its own. It speaks MQTT 3.1.1 only, and says in its log so of each client that tries 5 first,
-    with asyncio's traceback.
+    """Amqtt in a thread of its own. It speaks MQTT 3.1.1 only, and says so in its log of each client that tries 5 at
+    first, with asyncio's traceback.
     """
     from amqtt.broker import Broker  # noqa: PLC0415 (not needed where there is Mosquitto)
 
