@@ -78,7 +78,7 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
     unplaced = int((frame["clock"] == "unsynced").sum())
     if unplaced and options.by in ("hour", "day", "weekday"):
         _log.warning(line("left_out", windows=unplaced, reason="their clock was never set"))
-    print(export.text(table, options.form), end="")
+    export.show(lambda out: out.write(export.text(table, options.form)))
     if options.chart is not None:
         from collector.chart import draw  # noqa: PLC0415 - only a chart needs matplotlib
 

@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
 import pandas as pd
 
 from collector.load import TEXT, TIMES, labels
 from contract.errors import SettingsError
+from contract.logs import nobody_reads
 
 Form = Literal["text", "json", "csv"]
 Kind = Literal["csv", "parquet", "excel"]
@@ -31,7 +32,7 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
     if out is None:
         if kind != "csv":
             raise SettingsError(f"--format {kind}: needs --out FILE")
-        _printed(table)
+        show(lambda stream: table.to_csv(stream, index=False))
         return
     if kind == "excel" and len(table) > EXCEL_ROWS:
         raise SettingsError(
@@ -49,12 +50,13 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _printed(table: pd.DataFrame) -> None:
+def show(write: Callable[[TextIO], object]) -> None:
+    """Write to standard output; who reads it may stop before its end."""
     try:
-        table.to_csv(sys.stdout, index=False)
+        write(sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
+        nobody_reads()
 
 
 def _csv(table: pd.DataFrame, path: Path) -> None:

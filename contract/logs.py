@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import sys
 import time
 
 PLAIN = re.compile(r"[\w.:/@%+-]+", re.ASCII)
@@ -18,6 +20,11 @@ def line(event: str, **fields: object) -> str:
 
 def _quote(text: str) -> str:
     return text if PLAIN.fullmatch(text) else json.dumps(text)
+
+
+def nobody_reads() -> None:
+    """After a BrokenPipeError: what is left for standard output goes nowhere, or Python complains as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Lines(logging.Formatter):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import FacetallyError
-from contract.logs import Lines, line
+from contract.logs import Lines, line, nobody_reads
 from edge import settings as configuration
 
 log = logging.getLogger("edge")
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        nobody_reads()
         return 141
     except Exception:
         log.exception(line("crash"))

@@ -30,7 +30,7 @@ live() { [ -z "$ROOT" ]; }
 
 python_for_us() {
     local python
-    for python in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10; do
+    for python in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python3.10; do
         if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then echo "$python"; return; fi
     done
     fail "Python 3.10 or newer is needed (apt install python3 python3-venv)"

@@ -102,13 +102,16 @@ def test_a_file_that_cannot_be_written_is_named(store: Path, kind: str) -> None:
     assert "--out /nowhere/x: " in done.stderr and "None" not in done.stderr
 
 
-def test_whoever_reads_the_export_may_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "reader", "read"), [("export", "head -n 1", "schema,site"), ("summary", "true", "")]
+)
+def test_whoever_reads_may_stop(tmp_path: Path, command: str, reader: str, read: str) -> None:
     """``export | head``: no complaint."""
     put(tmp_path, *(window(number) for number in range(3000)))
-    command = f"{sys.executable} -m collector export --root {tmp_path} | head -n 1"
-    shell = ["bash", "-o", "pipefail", "-c", command]
+    piped = f"{sys.executable} -m collector {command} --root {tmp_path} | {reader}"
+    shell = ["bash", "-o", "pipefail", "-c", piped]
     done = subprocess.run(shell, capture_output=True, text=True, cwd=REPOSITORY, check=False)
-    assert (done.returncode, done.stdout[:11], done.stderr) == (0, "schema,site", "")
+    assert (done.returncode, done.stdout[:11], done.stderr) == (0, read, "")
 
 
 def test_a_port_in_use_is_named(store: Path) -> None:
