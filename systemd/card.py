@@ -33,7 +33,9 @@ except SettingsError as error:
     sys.exit(str(error))
 publish, tls = settings.publish, settings.publish.tls
 named = [publish.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
-named += [each for each in (settings.detect.bundle, settings.classify.bundle) if each and each.endswith(".json")]
+for bundle in (settings.detect.bundle, settings.classify.bundle):
+    if bundle and bundle.endswith(".json"):
+        named += [bundle, bundle.removesuffix("json") + "tflite"]
 print(*filter(None, named), sep="\\n")
 """
 """Reads a configuration by the wheel's own code, and prints what files it names."""
@@ -72,7 +74,7 @@ def _check(chosen: argparse.Namespace) -> None:
         if not (chosen.boot / name).is_file():
             raise ValueError(f"{chosen.boot}: no {name}; not the first partition of a card whose system has cloud-init")
     seed = chosen.boot / SEED
-    if seed.exists() and seed.read_bytes() != (HERE / "first-boot.sh").read_bytes():
+    if seed.exists() and b"facetally" not in seed.read_bytes():
         raise ValueError(f"{seed}: another's; facetally's first boot would take its place")
     given = {each.name for each in chosen.files}
     missing = [path for path in _named(chosen.config, chosen.wheel) if path.parent == ETC and path.name not in given]
@@ -82,9 +84,12 @@ def _check(chosen: argparse.Namespace) -> None:
 
 def _required(wheel: Path, edge: bool) -> list[str]:
     """What a wheel requires, that of its extra ``edge`` too; on any machine, where pip would ask what this one is."""
-    with zipfile.ZipFile(wheel) as held:
-        (metadata,) = (name for name in held.namelist() if name.endswith(".dist-info/METADATA"))
-        lines = message_from_bytes(held.read(metadata)).get_all("Requires-Dist", [])
+    try:
+        with zipfile.ZipFile(wheel) as held:
+            (metadata,) = (name for name in held.namelist() if name.endswith(".dist-info/METADATA"))
+            lines = message_from_bytes(held.read(metadata)).get_all("Requires-Dist", [])
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{wheel}: not a wheel") from error
     parts = [str(line).partition(";") for line in lines]
     return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and "'edge'" in marker)]
 
@@ -114,17 +119,19 @@ def _pip(command: str, *arguments: str) -> None:
 
 
 def _write(chosen: argparse.Namespace, wheels: Path) -> None:
-    """Everything onto the card, what cloud-init runs last: a card pulled too early does nothing."""
+    """Everything onto the card, contents alone, as FAT knows no rights; what cloud-init runs comes last, so that a card
+    pulled too early does nothing.
+    """
     card = chosen.boot / "facetally"
     shutil.rmtree(card, ignore_errors=True)
-    shutil.copytree(wheels, card / "wheels", copy_function=shutil.copyfile)
-    shutil.copyfile(chosen.wheel, card / "wheels" / chosen.wheel.name)
-    (card / "files").mkdir()
-    for path, name in ((chosen.config, "edge.toml"), *((each, f"files/{each.name}") for each in chosen.files)):
-        shutil.copyfile(path, card / name)
-    for name in ("install.sh", "facetally-edge.service"):
-        shutil.copyfile(HERE / name, card / name)
-    shutil.copyfile(HERE / "first-boot.sh", chosen.boot / SEED)
+    placed = {card / "edge.toml": chosen.config}
+    placed |= {card / name: HERE / name for name in ("install.sh", "facetally-edge.service")}
+    placed |= {card / "files" / each.name: each for each in chosen.files}
+    placed |= {card / "wheels" / each.name: each for each in (*wheels.iterdir(), chosen.wheel)}
+    placed[chosen.boot / SEED] = HERE / "first-boot.sh"
+    for there, here in placed.items():
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(here, there)
 
 
 if __name__ == "__main__":

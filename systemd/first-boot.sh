@@ -12,11 +12,11 @@ exec >"$CARD/first-boot.log" 2>&1
 trap 'test $? = 0 || echo "not installed: the last line above says why"' EXIT
 date
 
+fetched() { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends "$1"; }
+
 # What the wheels on the card cannot bring; Raspberry Pi OS has both, its Lite may lack picamera2.
-if ! python3 -c 'import ensurepip'; then apt-get install --yes python3-venv; fi
-if grep -q '^source *= *"picamera2"' "$CARD/edge.toml" && ! python3 -c 'import picamera2'; then
-    apt-get install --yes --no-install-recommends python3-picamera2
-fi
+python3 -c 'import ensurepip' || fetched python3-venv
+if grep -q '^source *= *"picamera2"' "$CARD/edge.toml"; then python3 -c 'import picamera2' || fetched python3-picamera2; fi
 
 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CARD/wheels" bash "$CARD/install.sh" edge "$CARD"/wheels/facetally-*.whl
 for each in "$CARD"/files/*; do # passwords among them: for root, and the group that the service is in

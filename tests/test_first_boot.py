@@ -62,9 +62,9 @@ def card(tmp_path):
     return boot
 
 
-def prepare(card, *files, boot="bootfs", config="edge.toml"):
+def prepare(card, *files, boot="bootfs", config="edge.toml", of=None):
     """The command, in the folder where configuration and password lie, for this machine's processor."""
-    command = [sys.executable, str(ROOT / "systemd/card.py"), boot, config, str(wheel()), *files]
+    command = [sys.executable, str(ROOT / "systemd/card.py"), boot, config, of or str(wheel()), *files]
     command += ["--machine", platform.machine()]
     return subprocess.run(command, cwd=card.parent, capture_output=True, text=True, check=False)
 
@@ -76,11 +76,16 @@ def contents(folder):
 def test_what_is_wrong_is_said_and_the_card_left_alone(card):
     """No card; another's seed; a configuration that the daemon would refuse, or whose files are not given."""
     (card.parent / "wrong.toml").write_text(CONFIG.replace("staff_zones = []\n", "").replace("[admit]\n", ""))
+    own = '[classify]\nbundle = "/etc/facetally/mood.json"\n'
+    (card.parent / "own.toml").write_text(CONFIG + own)
+    (card.parent / "mood.json").write_text("{}")
     for done, said in (
         (prepare(card, "password", boot="."), "no meta-data; not the first partition"),
         (prepare(card, "passwort"), "passwort: no such file"),
         (prepare(card), "edge.toml names /etc/facetally/password: give such files, too"),
         (prepare(card, "password", config="wrong.toml"), "wrong.toml"),
+        (prepare(card, "password", "mood.json", config="own.toml"), "own.toml names /etc/facetally/mood.tflite: give"),
+        (prepare(card, "password", of="password"), "password: not a wheel"),
     ):
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert "admit" in prepare(card, "password", config="wrong.toml").stderr
