@@ -119,11 +119,13 @@ def test_the_cards_wheels_are_those_of_a_raspberry_pi(card):
 @boots
 def test_the_first_boot(card, tmp_path):
     """The daemon is installed, configured and started with nobody logged in; what the card's owner asked of cloud-init
-    is done, too. The boot partition tells how it went, and no longer holds a password.
+    is done, too. The boot partition tells how it went, and no longer holds a password; a card on which something is
+    missing says so, too.
     """
     assert prepare(card, "password").returncode == 0
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
     binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg"}
+    binds[ROOT / "systemd"] = "/srv/systemd"
     system = root(TRIXIE, "minbase", (*machine.PACKAGES, "cloud-init"))
     try:
         with machine.booted(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:
@@ -136,6 +138,10 @@ def test_the_first_boot(card, tmp_path):
             assert device.run("stat", "-c", "%a %U:%G", "/etc/facetally/password") == "640 root:video"
             said = device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/shop-1/door/counts", "-C", "1")
             assert '"no_camera"' in said
+            with pytest.raises(RuntimeError, match="exit code"):
+                device.run("sh", "/srv/systemd/first-boot.sh")
+            again = (card / "facetally/first-boot.log").read_text()
+            assert again.endswith("not installed: the last line above says why\n"), again
     except machine.NotBooted as error:
         pytest.skip(f"systemd-nspawn does not boot here: {error}")
     assert "ok      detector" in log
