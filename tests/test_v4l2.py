@@ -71,6 +71,28 @@ def test_check_takes_a_picture(plugged, tmp_path):
         assert says in done.stdout
 
 
+def test_a_picture_to_draw_zones_in(plugged, tmp_path):
+    """`systemd/view.py` writes what the camera shows once it has settled, without zones in the configuration; and says
+    where there is no camera, or no such folder."""
+    environment, gone = plugged
+    config = configured(tmp_path)
+    config.write_text(config.read_text().replace("staff_zones = []\n", ""))
+    command = [sys.executable, ROOT / "systemd/view.py", config]
+    environment = environment | {"PYTHONPATH": str(ROOT)}
+
+    def view(name):
+        return subprocess.run([*command, tmp_path / name], env=environment, capture_output=True, text=True, check=False)
+
+    done = view("view.png")
+    assert (done.returncode, "640 x 480" in done.stdout) == (0, True), done.stderr
+    assert cv2.imread(str(tmp_path / "view.png"), cv2.IMREAD_UNCHANGED).shape == (480, 640)
+    done = view("nowhere/view.png")
+    assert (done.returncode, "nowhere/view.png: cannot be written" in done.stderr) == (2, True)
+    gone.touch()
+    done = view("view.png")
+    assert (done.returncode, f"is {DEVICE} there?" in done.stderr) == (2, True)
+
+
 @pytest.mark.timeout(300)
 def test_visits_before_a_camera_that_is_pulled_out(plugged, tmp_path):
     """Five visits in half a minute, counted once each; then the camera is gone for a while and comes back; `SIGTERM`
