@@ -1,31 +1,35 @@
 #!/bin/sh
-# facetally's first boot: on a card that systemd/card.py has prepared cloud-init runs this once, as root (it lies there as
-# `vendor-data`). What it says stands on the card itself, in facetally/first-boot.log on the boot partition, so that it can
-# be read without logging in. After a failure it can be run again: sudo sh /boot/firmware/vendor-data
+# What installs facetally on a card that systemd/card.py has prepared: facetally-first-boot.service runs it, as root, at each boot
+# and each half minute until it has come to its end. What the last try said stands in first-boot.log beside it, on the boot partition.
 set -eu
 
-BOOT=/boot/firmware
-CARD="$BOOT/facetally"
+CARD=/boot/firmware/facetally
 ETC=/etc/facetally
 
 exec >"$CARD/first-boot.log" 2>&1
-trap 'test $? = 0 || echo "not installed: the last line above says why"' EXIT
+trap 'test $? = 0 || echo "not installed yet: the line above says why; it is tried again"' EXIT
 date
+
+# Passwords among them. The boot partition is readable by everybody, and by whoever has the card: they are moved first of all.
+install -d -m 0755 "$ETC"
+for each in "$CARD"/files/*; do
+    if [ -e "$each" ]; then install -m 0640 -g video "$each" "$ETC" && rm "$each"; fi
+done
 
 fetched() { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends "$1"; }
 
-# What the wheels on the card cannot bring; Raspberry Pi OS has both, its Lite may lack picamera2.
+# What the wheels cannot bring; Raspberry Pi OS has both, its Lite may lack picamera2.
 python3 -c 'import ensurepip' || fetched python3-venv
-if grep -q '^source *= *"picamera2"' "$CARD/edge.toml"; then python3 -c 'import picamera2' || fetched python3-picamera2; fi
+if [ -e "$CARD/picamera2" ]; then python3 -c 'import picamera2' || fetched python3-picamera2; fi
 
 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CARD/wheels" bash "$CARD/install.sh" edge "$CARD"/wheels/facetally-*.whl
-for each in "$CARD"/files/*; do # passwords among them: for root, and the group that the service is in
-    if [ -e "$each" ]; then install -m 0640 -g video "$each" "$ETC"; fi
-done
+cd "$(mktemp -d)" # a spool without a folder of its own is looked for here
 /opt/facetally/bin/facetally-edge check || echo "see the lines above; the daemon starts, and tries again by itself"
 systemctl enable facetally-edge
 systemctl start --no-block facetally-edge
 
-# The boot partition is readable by everybody, and anybody who has the card.
-rm -rf "$CARD/wheels" "$CARD/files" "$CARD/edge.toml" "$CARD/install.sh" "$CARD/facetally-edge.service" "$BOOT/vendor-data"
+find "$CARD" -mindepth 1 ! -name first-boot.log -delete
+rm -f "$CARD/../vendor-data"
+systemctl disable facetally-first-boot
+rm /etc/systemd/system/facetally-first-boot.service
 echo "installed"

@@ -6,7 +6,7 @@
 #   systemd/install.sh undo                programs and units; configuration and data stay
 #
 # Run it as root, as often as you like: what is there is replaced, a configuration that you have edited never is. What runs is
-# started again with the new wheel; where the daemon does not become ready, the wheel before it and its units are put back.
+# started again with the new wheel; if it does not run then, the wheel before it and its units are put back.
 # ROOT=/some/folder puts everything under that folder and starts nothing (for images, and for the tests).
 set -euo pipefail
 
@@ -15,7 +15,8 @@ HERE="$(cd "$(dirname "$0")" && pwd)"
 ENV="$ROOT/opt/facetally"
 ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
-LAST="$ENV/last" # the wheel that was installed last, and the units, if they started or nothing ran: what to go back to
+ALL="facetally-edge facetally-collector facetally-web"
+LAST="$ROOT/opt/facetally-last" # the wheel and the units that were installed last, and started if any ran: what to go back to
 # What the device's wheel asks for, but OpenCV: JetPack's own has GStreamer, PyPI's has not, and is built for NumPy 1.
 JETSON=(
     "msgspec>=0.19"
@@ -60,19 +61,34 @@ unit() {
     if live; then systemctl daemon-reload; fi
 }
 
-settle() { # WHEEL UNIT...: what runs goes on with this wheel, or with the one before; what does not is left alone
-    local wheel="$1"; shift
-    if live && ! systemctl try-restart "$@"; then
-        [ -d "$LAST" ] || fail "$* did not start again; journalctl says why"
+running() { # of all units of ours, which share the environment, those that run
+    local name
+    for name in $ALL; do if systemctl is-active --quiet "$name"; then echo "$name"; fi; done
+}
+
+start_again() { # UNIT...: and they run; ten seconds later, too, as only the daemon says when it is ready
+    systemctl restart "$@" || return 1
+    sleep 10
+    local name
+    for name; do systemctl is-active --quiet "$name" || return 1; done
+}
+
+settle() { # WHEEL: what ran goes on with it, or else with the wheel and the units before it; what did not run is left alone
+    local ran=()
+    if live; then mapfile -t ran < <(running); fi
+    if [ "${#ran[@]}" != 0 ] && ! start_again "${ran[@]}"; then
+        [ -d "$LAST" ] || fail "${ran[*]} did not start again; journalctl says why"
         "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$LAST"/*.whl
         install -m 0644 "$LAST"/*.service "$UNITS"
         systemctl daemon-reload
-        systemctl try-restart "$@" || fail "$* did not start, nor did it with the wheel before; journalctl says why"
-        fail "$* did not start; the wheel before is back, and runs; journalctl says why"
+        start_again "${ran[@]}" || fail "${ran[*]} did not start, nor with the wheel before; journalctl says why"
+        fail "${ran[*]} did not start; the wheel before is back, and runs; journalctl says why"
     fi
+    rm -rf "$LAST.new"
+    install -d "$LAST.new"
+    install -m 0644 "$1" "$UNITS"/facetally-*.service "$LAST.new"
     rm -rf "$LAST"
-    install -d "$LAST"
-    install -m 0644 "$wheel" "$UNITS"/facetally-*.service "$LAST"
+    mv "$LAST.new" "$LAST"
 }
 
 quiet_journal() { # the card is not written for log lines; `journalctl` shows those of this boot
@@ -88,7 +104,8 @@ edge() {
     configuration edge.toml
     unit facetally-edge.service
     quiet_journal
-    settle "$1" facetally-edge
+    install -m 0644 "$HERE/view.py" "$ENV" # no part of the daemon, which can write no picture
+    settle "$1"
     echo "now edit $ETC/edge.toml (site, device, capture, staff_zones), then:"
     echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
 }
@@ -99,18 +116,18 @@ collector() {
     if live; then id facetally >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally; fi
     unit facetally-collector.service
     unit facetally-web.service
-    settle "$1" facetally-collector facetally-web
+    settle "$1"
     echo "now edit $ETC/collector.toml, then: systemctl enable --now facetally-collector facetally-web"
 }
 
 undo() {
     local name
-    for name in facetally-edge facetally-collector facetally-web; do
+    for name in $ALL; do
         if live && [ -e "$UNITS/$name.service" ]; then systemctl disable --now "$name" || true; fi
         rm -f "$UNITS/$name.service"
     done
     rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
-    rm -rf "$ENV"
+    rm -rf "$ENV" "$LAST"
     if live; then systemctl daemon-reload; fi
     restart_journal
     echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"
