@@ -68,9 +68,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"card.py: {error}", file=sys.stderr)
         return 2
-    print(
-        f"{chosen.boot} is prepared: eject it. After the first boot facetally/first-boot.log on it says how that went"
-    )
+    print(f"{chosen.boot} is prepared: eject it. After its first boot facetally/first-boot.log says how that went")
     return 0
 
 

@@ -13,8 +13,10 @@ date
 # Passwords among them. The boot partition is readable by everybody, and by whoever has the card: they are moved first of all.
 install -d -m 0755 "$ETC"
 for each in "$CARD"/files/*; do
-    if [ -e "$each" ]; then install -m 0640 -g video "$each" "$ETC" && rm "$each"; fi
+    if [ -e "$each" ]; then install -m 0640 -g video "$each" "$ETC"; fi
 done
+sync # or a power cut could leave neither
+rm -f "$CARD"/files/*
 
 fetched() { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends "$1"; }
 
@@ -22,12 +24,15 @@ fetched() { apt-get update --quiet && apt-get install --yes --quiet --no-install
 python3 -c 'import ensurepip' || fetched python3-venv
 if [ -e "$CARD/picamera2" ]; then python3 -c 'import picamera2' || fetched python3-picamera2; fi
 
+rm -rf /opt/facetally # which a power cut may have left half written
+install -m 0644 "$CARD/edge.toml" "$ETC"
 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CARD/wheels" bash "$CARD/install.sh" edge "$CARD"/wheels/facetally-*.whl
 cd "$(mktemp -d)" # a spool without a folder of its own is looked for here
 /opt/facetally/bin/facetally-edge check || echo "see the lines above; the daemon starts, and tries again by itself"
 systemctl enable facetally-edge
 systemctl start --no-block facetally-edge
 
+sync
 find "$CARD" -mindepth 1 ! -name first-boot.log -delete
 rm -f "$CARD/../vendor-data"
 systemctl disable facetally-first-boot

@@ -88,7 +88,7 @@ def test_a_line_of_before_is_drawn(page, tmp_path):
     area = page.find_element("id", "line")
     area.clear()
     area.send_keys("staff_zones = [[[0.0, 0.3], [0.4, 0.3], [0.4, 1.0],], ]  # the desk")
-    assert word(page) == "1 zones."
+    assert word(page) == "1 zone."
     assert len(page.find_elements("css selector", "#drawing polygon")) == 1
     click(page, *TILL)
     assert configured(tmp_path, line(page))[0] == ((0.0, 0.3), (0.4, 0.3), (0.4, 1.0))
