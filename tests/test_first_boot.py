@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import SMALLEST
 
 from benchmarks import machine
 from benchmarks.debian import Target, lacking, root, wheel
@@ -28,16 +29,10 @@ datasource:
 """What Raspberry Pi OS tells its cloud-init."""
 IMAGER = {
     "meta-data": "dsmode: local\ninstance-id: rpi-imager-1\n",
-    "user-data": "#cloud-config\nhostname: door\nruncmd:\n- [ touch, /root/the-owners-own ]\n",
+    "user-data": "#cloud-config\nhostname: door\nruncmd:\n- [ touch, /srv/the-owners-own ]\n",
 }
 """What Raspberry Pi Imager leaves on a card, shortened."""
-CONFIG = """\
-site = "shop-1"
-device = "door"
-[capture]
-source = "v4l2"
-[admit]
-staff_zones = []
+CONFIG = f"""{SMALLEST}
 [tally]
 window_s = 2
 [publish]
@@ -150,7 +145,7 @@ def test_the_first_boot(card, tmp_path):
             log = said_so.read_text()
             until(lambda: device.run("systemctl", "is-active", "facetally-edge", check=False) == "active", 60, "active")
             assert device.run("systemctl", "is-enabled", "facetally-edge") == "enabled"
-            assert device.run("test", "-e", "/root/the-owners-own") == ""
+            assert device.run("test", "-e", "/srv/the-owners-own") == ""
             assert device.run("stat", "-c", "%a %U:%G", "/etc/facetally/password") == "640 root:video"
             said = device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/shop-1/door/counts", "-C", "1")
             assert '"no_camera"' in said

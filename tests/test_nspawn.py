@@ -1,54 +1,25 @@
 """The real units, installed by the real installer, on a Debian that has booted its own systemd."""
 
 import json
-import os
-import platform
 import re
 import subprocess
 import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
+from installed import CONFIG, ROOT, UNIT, WATCHDOG_S, clips, in_the_sandbox, installed, journal, shown, started, stopped
 
 from benchmarks import machine
-from benchmarks.debian import BUILD, Target, downloaded, lacking, root, wheel
+from benchmarks.debian import lacking, wheel
 from benchmarks.machine import until
 
-ROOT = Path(__file__).parent.parent
 LACKING = lacking(*machine.PROGRAMS)
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=f"no machine can be booted: {LACKING}"),
     pytest.mark.timeout(1800),
 ]
-DEBIAN = Target("bookworm", "3.11", platform.machine())
-UNIT = "facetally-edge"
-FRAMES = 50_000
-"""Links to a few pictures: more than can be looked at while a test lasts."""
-WATCHDOG_S = 10
-DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
 CLOCK = "import ctypes; from edge.clock import LIBC; print(LIBC.adjtimex(ctypes.create_string_buffer(512)))"
 """What the kernel says of its clock, as `edge.clock` asks it."""
 ARGUS = "import os; print(os.path.exists('/tmp/argus_socket'), os.listdir('/tmp'))"
-CONFIG = """\
-site = "shop-1"
-device = "door"
-[capture]
-source = "file"
-path = "{path}"
-[admit]
-staff_zones = []
-[tally]
-window_s = 5
-[privacy]
-k = 1
-[publish]
-host = "127.0.0.1"
-[spool]
-path = "/var/lib/facetally/spool.sqlite"
-"""
-
-
 OPENED = """\
 import ssl, urllib.error, urllib.request
 from base64 import b64encode
@@ -66,40 +37,10 @@ for path in {paths}:
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    """``long``, more frames than can be seen; ``stuck``, whose last picture is a pipe that nobody writes to."""
-    cv2 = pytest.importorskip("cv2")
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
-    folder = tmp_path_factory.mktemp("clips")
-    folder.chmod(0o755)  # the daemon is a user of its own
-    portrait = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
-    for name, frames in (("long", FRAMES), ("stuck", 20)):
-        (folder / name).mkdir()
-        for shift in range(10):
-            cv2.imwrite(str(folder / f"{shift}.png"), np.roll(portrait, 8 * shift, 1))
-        for index in range(frames):
-            (folder / name / f"{index:06}.png").symlink_to(f"../{index % 10}.png")
-    os.mkfifo(folder / "stuck" / "999999.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory, clips):
+def debian(tmp_path_factory):
     """The machine, with all three units installed from wheels and the broker running; nothing of ours is started."""
-    folder = tmp_path_factory.mktemp("machine")
-    ours = wheel()
-    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
-    binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", clips: "/srv/clips"}
-    try:
-        with machine.booted(root(DEBIAN, "minbase", machine.SERVER), folder / "boot.log", binds) as booted:
-            for part in ("edge", "collector"):
-                booted.run(*machine.INSTALL, part, f"/srv/ours/{ours.name}")
-            booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
-            booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
-            booted.run("systemctl", "daemon-reload")
-            yield booted
-    except machine.NotBooted as error:
-        pytest.skip(f"systemd-nspawn does not boot here: {error}")
+    with installed(tmp_path_factory.mktemp("machine"), clips(tmp_path_factory.mktemp("clips"))) as booted:
+        yield booted
 
 
 @pytest.fixture
@@ -118,28 +59,6 @@ def heard(debian, tmp_path):
         ]
         listening.kill()
         listening.wait()
-
-
-def stopped(debian):
-    """Nothing of an earlier test runs on, or is remembered."""
-    debian.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)
-    debian.run("systemctl", "stop", UNIT, check=False)
-    debian.run("systemctl", "reset-failed", UNIT, check=False)
-
-
-def started(debian, clip):
-    """The unit on a clip, from its beginning; `systemctl start` returns once the daemon has said that it is ready."""
-    debian.write("/etc/facetally/edge.toml", CONFIG.format(path=f"/srv/clips/{clip}"))
-    stopped(debian)
-    debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
-
-
-def shown(debian, key):
-    return debian.run("systemctl", "show", "--property", key, "--value", UNIT)
-
-
-def journal(debian):
-    return debian.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}")
 
 
 def test_the_unit_becomes_ready_and_stays(debian, heard):
@@ -208,21 +127,6 @@ def test_stop_is_clean(debian, heard):
     states = [state for state, boot in heard() if boot == heard()[-1][1]]
     assert states[0] == "online"
     assert "offline" not in states
-
-
-def in_the_sandbox(debian, code):
-    """The unit with another program than the daemon, a line of Python; what it prints."""
-    drop_in = f"/etc/systemd/system/{UNIT}.service.d/zz-other.conf"
-    program = f'ExecStart=\nExecStart=/opt/facetally/bin/python -c "{code}"\nStandardOutput=truncate:/run/printed\n'
-    stopped(debian)
-    debian.write(drop_in, f"[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\n{program}")
-    debian.run("systemctl", "daemon-reload")
-    try:
-        debian.run("systemctl", "start", UNIT)
-        return debian.run("cat", "/run/printed")
-    finally:
-        debian.run("rm", drop_in)
-        debian.run("systemctl", "daemon-reload")
 
 
 def test_the_kernels_clock_can_be_asked_in_the_sandbox(debian):
