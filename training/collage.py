@@ -13,20 +13,34 @@ from training.crowd import Crowds
 from training.light import spoil
 from training.scenes import MIRRORED, Floats, Scene, turned
 
-SHARES = {"photo": 0.22, "street": 0.36, "labelled-still": 0.2, "labelled-video": 0.05, "negative": 0.17}
-"""How often a tile comes from each kind of picture; the hand-labelled ones are few and shown often."""
+SHARES = {
+    "photo": 0.13,
+    "street": 0.2,
+    "labelled-still": 0.14,
+    "labelled-video": 0.03,
+    "negative": 0.07,
+    "background": 0.13,
+    "crowd": 0.13,
+    "everyday": 0.17,
+}
+"""How often a tile comes from each kind of image; the hand-labelled ones are few and shown often."""
 ASIDE = 3
-"""So many times as often as others comes a picture in which somebody looks aside: they are few, and harder."""
+"""So many times as often as others comes an image in which somebody looks aside: they are few, and harder."""
+MINED = 0.15
+"""How often a tile shows, in place of a random image, one in which an earlier detector found what is no face."""
 SMALLEST, LARGEST = 7.0, 1.05
-"""Sides of faces in the collage, drawn log-uniformly: pixels, and share of the collage's shorter side."""
-CROWD = 0.22
+"""Sides of faces in the collage, drawn log-uniformly: pixels, and fraction of the collage's shorter side."""
+CROWD = 0.14
 """How often a collage is a crowd, which has twenty times as many faces as another."""
-GROUNDS = {"plain": 0.2, "shelf": 0.5, "street": 0.3}
-"""What lies under the tiles: one grey level, a shelf, or a street with people below their faces."""
+GROUNDS = {"plain": 0.15, "shelf": 0.25, "background": 0.35, "street": 0.25}
+"""What lies under the tiles: one grey level, a shelf, a scene without people, or a street below people's faces."""
 BODIES = 64
 """Rows that must be left of a street below its faces."""
-ENLARGED = 1.5
-"""No tile is enlarged by more: what the detector is shown would be softer than what a camera sees."""
+ENLARGED = (1.5, 2.5)
+"""No tile is enlarged by more than the first, one in four by no more than the second: what the detector is shown would
+be softer than what a camera sees, but for a small frame that is enlarged to the network's input."""
+WHOLE = 0.4
+"""How often an image is shown about as large as the collage, as a frame of a camera would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,10 @@ class Collages:
         for kind in self._kinds.values():
             aside = [scene for scene in kind if (turned(scene) & scene.sure).any()]
             kind.extend((ASIDE - 1) * aside)
+        kinds = [kind for kind in SHARES if self._kinds[kind]]
+        weights = np.array([SHARES[kind] for kind in kinds])
+        self._names, self._shares = kinds, weights / weights.sum()
+        self._mined = [scene for scene in scenes if len(scene.mined)]
         self._crowds = Crowds(scenes)
         streets = [_below_faces(scene) for scene in self._kinds["street"]]
         self._bodies = [street for street in streets if len(street) >= BODIES]
@@ -61,12 +79,17 @@ class Collages:
             return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.likely))
         made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
         for _ in range(int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.2, 0.2, 0.15, 0.1]))):
-            made = _laid(rng, made, self._pick(rng))
+            made = _laid(rng, made, *self._pick(rng))
         return _finished(rng, made)
 
-    def _pick(self, rng: Generator) -> Scene:
-        kind = self._kinds[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
-        return kind[int(rng.integers(len(kind)))]
+    def _pick(self, rng: Generator) -> tuple[Scene, Floats]:
+        """A scene, and the boxes (n, 4) of which one is to be seen: its faces, or what was wrongly found in it."""
+        if self._mined and rng.random() < MINED:
+            scene = self._mined[int(rng.integers(len(self._mined)))]
+            return scene, scene.mined
+        kind = self._kinds[str(rng.choice(self._names, p=self._shares))]
+        scene = kind[int(rng.integers(len(kind)))]
+        return scene, scene.boxes
 
     def _ground(self, rng: Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
         kind = str(rng.choice(list(GROUNDS), p=list(GROUNDS.values())))
@@ -75,8 +98,8 @@ class Collages:
         if kind == "street" and self._bodies:
             pixels = _window(rng, self._bodies[int(rng.integers(len(self._bodies)))], size)
         else:
-            shelves = self._kinds["negative"]
-            pixels = shelves[int(rng.integers(len(shelves)))].pixels
+            scenes = self._kinds["background" if kind == "background" else "negative"] or self._kinds["negative"]
+            pixels = scenes[int(rng.integers(len(scenes)))].pixels
         return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
 
 
@@ -94,10 +117,10 @@ def _window(rng: Generator, pixels: NDArray[np.uint8], size: tuple[int, int]) ->
     return pixels[top : top + height, left : left + width]
 
 
-def _laid(rng: Generator, made: Collage, scene: Scene) -> Collage:
+def _laid(rng: Generator, made: Collage, scene: Scene, shown: Floats) -> Collage:
     """A collage with one more tile on it, its faces masked now and then, the tile now and then out of focus."""
     height, width = made.pixels.shape
-    matrix, flip = _place(rng, scene, (height, width))
+    matrix, flip = _place(rng, scene, shown, (height, width))
     rows, columns = scene.pixels.shape
     covered = cv2.warpAffine(np.full((rows, columns), 255, np.uint8), _of_pixels(matrix), (width, height)) > 127
     small = _of_pixels(_after_shrink(scene, matrix))
@@ -123,17 +146,22 @@ def _finished(rng: Generator, made: Collage) -> Collage:
     return Collage(spoil(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
 
 
-def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray[np.float64], bool]:
-    """Where a tile goes: an affine matrix (2, 3) from its pixels to the collage's, and whether it is mirrored."""
+def _place(rng: Generator, scene: Scene, shown: Floats, size: tuple[int, int]) -> tuple[NDArray[np.float64], bool]:
+    """Where a tile goes so that one of the boxes ``shown`` (n, 4) is in view more often than not: an affine matrix
+    (2, 3) from its pixels to the collage's, and whether it is mirrored.
+    """
     height, width = size
     rows, columns = scene.pixels.shape
     fit = min(height / rows, width / columns)
-    if len(scene.boxes) and rng.random() < 0.75:
-        sides = scene.boxes[:, 2:].max(1)
+    enlarged = ENLARGED[int(rng.random() < 0.25)]
+    if rng.random() < WHOLE:
+        scale = min(fit * np.exp(rng.uniform(np.log(0.7), np.log(1.6))), ENLARGED[1])
+    elif len(shown):
+        sides = shown[:, 2:].max(1)
         wanted = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST * min(size))))
-        scale = np.clip(wanted / rng.choice(sides), 0.04, ENLARGED)
+        scale = np.clip(wanted / rng.choice(sides), 0.04, enlarged)
     else:
-        scale = fit * rng.uniform(0.4, 1.6)
+        scale = min(fit * rng.uniform(0.4, 1.6), enlarged)
     scale = max(scale, 24 / min(rows, columns))
     angle = rng.normal(0, 0.2) if rng.random() < 0.6 else 0.0
     flip = bool(rng.random() < 0.5)
@@ -141,8 +169,8 @@ def _place(rng: Generator, scene: Scene, size: tuple[int, int]) -> tuple[NDArray
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     matrix = np.array([[cos * stretch * (-1 if flip else 1), -sin], [sin * stretch * (-1 if flip else 1), cos]])
     anchor = np.array([columns / 2, rows / 2])
-    if len(scene.boxes):  # so that faces land in the collage more often than not
-        box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+    if len(shown):
+        box = shown[int(rng.integers(len(shown)))]
         anchor = box[:2] + box[2:] / 2
     target = np.array([rng.uniform(0, width), rng.uniform(0, height)])
     if rng.random() < 0.5 or scale * max(rows, columns) > min(size):

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.card import DetectorCard
-from contract.errors import SettingsError
+from contract.errors import BundleError, SettingsError
 from edge import bundle
 from edge.detect import Detector
-from training import finding, floating, report, scenes, sizes
+from training import finding, floating, mine, report, scenes, sizes
 from training.detect import Batches, loss
 from training.fer import Broken
+from training.grow import grow
 from training.loop import Ahead, Batch, computed_in, save, schedule, settle, train
-from training.networks import face_detector, restored, sized
+from training.networks import LEVELS_BEFORE_2, face_detector, restored, sized
 from training.recipe import DetectorRecipe
 from training.scenes import Floats
 from training.teacher import Teacher
@@ -29,7 +31,9 @@ class FaceTask:
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
         """scenes.zip and its lists -> ``run/cache.npz``."""
         teacher = Teacher(Path(self._recipe.teacher)).faces if self._recipe.teacher else None
-        scenes.prepare(data, run / "cache.npz", broken, teacher)
+        cards = [bundle.load(Path(card), DetectorCard) for card in self._recipe.mine]
+        finds = [Detector(each, mine.FOUND).detect for each in cards]
+        scenes.prepare(data, run / "cache.npz", broken, teacher, lambda scene: mine.mine(finds, scene))
 
     def train(self, run: Path) -> None:
         """The cache's training part -> ``run/model.keras``."""
@@ -51,9 +55,7 @@ class FaceTask:
             raise SettingsError("model.start and model.mixed: training begins from one of them")
         if start and start.suffix == ".json":
             bundle.load(start, DetectorCard)  # refuses a file that is broken or not the card's
-            from training.begin import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
-
-            begin(model, start.with_suffix(".tflite"), batches(0)[0])
+            _begin(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
             model.set_weights(restored(start / "model.keras").get_weights())
         elif recipe.mixed:
@@ -86,6 +88,18 @@ class FaceTask:
         report.figures(run, finding.figures(detector.detect, held, threshold))
         report.precision_recall(run, finding.curves(detector.detect, held))
         report.worst_pictures(run, finding.look(detector.detect, finding.stills(held)))
+
+
+def _begin(model: keras.Model, file: Path, pixels: NDArray[np.uint8]) -> None:
+    """Put the weights of a bundle's file into a new model; those of the smaller network before 2.0 are grown."""
+    from training.begin import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
+
+    try:
+        begin(model, file, pixels)
+    except BundleError:
+        small = face_detector(detail=LEVELS_BEFORE_2)
+        begin(small, file, pixels)
+        grow(small, model, LEVELS_BEFORE_2)
 
 
 def _mean(mixed: dict[str, float], shapes: list[tuple[int, ...]]) -> list[Floats]:

@@ -72,8 +72,17 @@ def profiles(scenes: Sequence[Scene]) -> list[Scene]:
 
 
 def shelves(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
-    """Pictures without people: those that thresholds are chosen on, or those that false faces are counted on."""
-    return [scene for scene in scenes if scene.kind == "negative" and chooses_threshold(scene.name) == choose]
+    """Shop shelves without people: those that thresholds are chosen on, or those that false faces are counted on."""
+    return _empty(scenes, "negative", choose)
+
+
+def background(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
+    """Everyday scenes without people, split likewise."""
+    return _empty(scenes, "background", choose)
+
+
+def _empty(scenes: Sequence[Scene], kind: str, choose: bool) -> list[Scene]:
+    return [scene for scene in scenes if scene.kind == kind and chooses_threshold(scene.name) == choose]
 
 
 def mirrored(scene: Scene) -> Scene:
@@ -87,8 +96,13 @@ def scores(shown: Sequence[Shown]) -> Floats:
 
 
 def threshold(find: Find, held: Sequence[Scene]) -> float:
-    """A detector that tells all it finds -> the lowest threshold at which shelves have few enough false faces."""
-    empty = shelves(held, choose=True)
+    """A detector that tells all it finds -> the lowest threshold at which both shelves and everyday scenes without
+    people have few enough false faces.
+    """
+    return max(_threshold_on(find, empty(held, choose=True)) for empty in (shelves, background))
+
+
+def _threshold_on(find: Find, empty: Sequence[Scene]) -> float:
     choosing = look(find, [*empty, *map(mirrored, empty)])
     return lowest_threshold(scores(choosing), int(FALSE_ON_SHELVES * len(choosing)))
 
@@ -104,16 +118,20 @@ def figures(find: Find, scenes: Sequence[Scene], threshold: float) -> dict[str, 
     the one given.
     """
     curves = dict(_curves(find, scenes))
-    empty = look(find, shelves(scenes, choose=False))
-    false = int((scores(empty) >= threshold).sum())
+    on_background = background(scenes, choose=False)
     return {
         **{f"{name}.ap": curve.average_precision() for name, curve in curves.items()},
         "stills.recall_at_0.1_false": curves["stills"].recall_at(0.1),
         "stills.recall_at_0.3_false": curves["stills"].recall_at(0.3),
         "stills.recall": curves["stills"].recall_over(threshold),
         "photos.recall": curves["photos"].recall_over(threshold),
-        "shelves.false_per_picture": false / max(len(empty), 1),
+        "shelves.false_per_picture": _false_rate(find, shelves(scenes, choose=False), threshold),
+        **({"background.false_per_picture": _false_rate(find, on_background, threshold)} if on_background else {}),
     }
+
+
+def _false_rate(find: Find, empty: Sequence[Scene], threshold: float) -> float:
+    return int((scores(look(find, empty)) >= threshold).sum()) / max(len(empty), 1)
 
 
 def _curves(find: Find, scenes: Sequence[Scene]) -> Iterator[tuple[str, score.Curve]]:
@@ -123,6 +141,8 @@ def _curves(find: Find, scenes: Sequence[Scene]) -> Iterator[tuple[str, score.Cu
         yield f"stills_{smallest}px", score.curve([each.scored(smallest) for each in on_stills])
     yield "masked", score.curve([each.scored() for each in look(find, masked(scenes))])
     yield "turned", score.curve([each.scored(only_turned=True) for each in look(find, profiles(scenes))])
+    if crowds := [scene for scene in scenes if scene.kind == "crowd"]:
+        yield "crowds", score.curve([each.scored(16) for each in look(find, crowds)])
     yield "photos", score.curve([each.scored(0) for each in look(find, photos(scenes))])
 
 

@@ -31,7 +31,16 @@ def _residual(x: Any, filters: int) -> Any:
     return layers.ReLU(max_value=6.0)(layers.Add()([x, y]))
 
 
-def face_detector(height: int | None = None, width: int | None = None) -> keras.Model:
+Levels = tuple[tuple[int, int], ...]
+LEVELS: Levels = ((64, 2), (96, 3), (128, 4))
+"""Channels and residual blocks of the face detector at strides 8, 16 and 32. Blocks at a coarse stride cost little time
+and see much of the image, which tells a face from a thing of its size and shade."""
+
+LEVELS_BEFORE_2: Levels = ((64, 2), (96, 2), (96, 2))
+"""Those of the bundles 1.x, which `training.grow` makes larger."""
+
+
+def face_detector(height: int | None = None, width: int | None = None, detail: Levels = LEVELS) -> keras.Model:
     """Pixels (n, height, width, 1) in 0..255 -> (n, cells, 15): score logit, box 4, landmarks 10.
 
     Anchor-free heads at strides 8, 16 and 32 over a small feature pyramid (Lin et al. 2017); cells are row by row,
@@ -48,9 +57,10 @@ def face_detector(height: int | None = None, width: int | None = None) -> keras.
     )  # normalising here would cost a sixth of the time
     x = _conv(x, 24, 3, 2)
     levels = []
-    for filters in (64, 96, 96):
+    for filters, blocks in detail:
         x = _conv(x, filters, 3, 2)
-        x = _residual(_residual(x, filters), filters)
+        for _ in range(blocks):
+            x = _residual(x, filters)
         levels.append(x)
     top = _conv(levels[2], 48, 1)
     middle = layers.Add()([_conv(levels[1], 48, 1), layers.UpSampling2D()(top)])
@@ -280,3 +290,13 @@ def _load(model: keras.Model, weights: Path) -> None:
                 axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
                 bias = [held[f"{layer.name}_bias"]] if layer.use_bias else []
                 layer.set_weights([held[f"{layer.name}_weight"].transpose(axes), *bias])
+
+
+def ordered(model: keras.Model, kind: type[layers.Layer]) -> list[layers.Layer]:
+    """The layers of one kind in the order in which they were made: ``conv2d``, ``conv2d_1``, ... ``conv2d_10``."""
+
+    def rank(layer: layers.Layer) -> tuple[str, int]:
+        stem = layer.name.rstrip("0123456789")
+        return stem.rstrip("_"), int(layer.name[len(stem) :] or 0)
+
+    return sorted((layer for layer in model.layers if isinstance(layer, kind)), key=rank)

@@ -57,6 +57,8 @@ class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_onl
     teacher: str | None = None
     """A YuNet file: when data is prepared it looks for faces on what nobody drew boxes on, in several sizes; otherwise
     its one look in faces.csv counts."""
+    mine: tuple[str, ...] = ()
+    """Cards of detectors: what they take for faces where nothing is one, is trained on more often than other places."""
     steps: Annotated[int, Meta(ge=0)]
     mixed: dict[str, Annotated[float, Meta(gt=0)]] = {}
     """Folders of runs, or snapshots that they left, and what each weighs: training begins from the mean of their

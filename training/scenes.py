@@ -1,10 +1,13 @@
-"""scenes.zip, images.csv, faces.csv -> one compact cache of grey pictures with faces, split by source."""
+"""scenes.zip, diverse.zip and their lists -> one compact cache of grey images with faces, split by source."""
 
 import hashlib
+import itertools
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +20,8 @@ from training.fer import Broken, name_or_stop
 
 LONGEST = 640
 """Pictures are cached at most this long, pixels."""
+QUALITY = 80
+"""Of the WebP images in a cache, 1 to 100."""
 POSITIVE_SCORE = 0.8
 """Boxes of faces.csv at or above are faces; below, nothing is known and the loss ignores the place."""
 TURNED = 0.3
@@ -53,6 +58,10 @@ class Scene:
     boxes: Floats
     landmarks: Floats
     likely: Floats
+    held: bool = False
+    """Whether the image is for validation, and never trained on."""
+    mined: Floats = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """Boxes (n, 4) of what an earlier detector took for faces, and is none (`training.mine`)."""
 
     @property
     def sure(self) -> NDArray[np.bool_]:
@@ -83,53 +92,82 @@ def validation_list() -> frozenset[str]:
     return frozenset(VALIDATION.read_text().split())
 
 
-def prepare(data: Path, cache: Path, broken: Broken, teacher: Look | None = None) -> None:
-    """The folder with scenes.zip, images.csv and faces.csv -> the cache, a NumPy archive of JPEG bytes and boxes.
+def prepare(
+    data: Path,
+    cache: Path,
+    broken: Broken,
+    teacher: Look | None = None,
+    finish: "Callable[[Scene], Scene]" = lambda scene: scene,
+) -> None:
+    """The folder with scenes.zip, images.csv and faces.csv, and diverse.zip with its lists if there -> the cache.
 
-    A ``teacher`` looks again at what is trained on, shelves apart, and its faces stand for the teacher's of faces.csv.
+    The cache is a NumPy archive of WebP bytes and boxes. A ``teacher`` looks again at what is trained on, shelves apart,
+    and its faces stand for the teacher's of faces.csv. ``finish`` is called on each scene.
     """
+    from training import diverse  # noqa: PLC0415 (it takes names of this module)
+
+    both = itertools.chain(_listed_scenes(data, broken, teacher), diverse.images(data, broken, teacher))
+    write(cache, map(finish, both))
+
+
+def _listed_scenes(data: Path, broken: Broken, teacher: Look | None) -> Iterator["Scene"]:
+    """The images of scenes.zip with the faces of faces.csv, or the teacher's."""
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
     table, held_back = pd.read_csv(data / "faces.csv"), validation_list()
     faces = dict(iter(table.groupby("image", sort=False)))
-    pictures, found, owner, good = [], [], [], np.ones(len(images), bool)
     with zipfile.ZipFile(data / "scenes.zip") as archive:
-        for index, row in enumerate(tqdm(images.itertuples(), total=len(images), desc="pictures")):
+        for row in tqdm(images.itertuples(), total=len(images), desc="images"):
             content, grey = picture_in(archive, row.image)
             if grey is None:
-                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not a picture")
-                good[index] = False
+                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
                 continue
-            scale = min(1.0, LONGEST / max(grey.shape))
-            if scale < 1:
-                grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            pictures.append(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
             rows = faces.get(row.image, table[:0])
             boxes, landmarks, likely = _listed(rows)
-            besides, trained_on = np.ones(len(likely), bool), not is_validation(row.image, held_back)
-            if teacher and row.kind != "negative" and trained_on:
-                boxes, landmarks, likely = teacher(cv2.imdecode(content, cv2.IMREAD_COLOR))
+            besides, held = np.ones(len(likely), bool), is_validation(row.image, held_back)
+            if teacher and row.kind != "negative" and not held:
+                boxes, landmarks, likely = teacher(in_colour(content))
                 besides = likely == 1
             human = rows.loc[rows.source == "human", BOX].to_numpy(np.float32)
             if len(human):
-                drawn = tight(human, boxes) if trained_on else human
+                drawn = human if held else tight(human, boxes)
                 boxes, landmarks, likely = _agreed(human, boxes, landmarks, besides)
                 boxes[: len(human)] = drawn
-            found.append((boxes * scale, landmarks * scale, likely))
-            owner += [len(pictures) - 1] * len(likely)
+            held = held and row.kind != "labelled-video"
+            yield Scene(row.image, row.kind, row.expression, grey, boxes, landmarks, likely, held)
+
+
+def write(cache: Path, scenes: Iterable["Scene"]) -> None:
+    """Scenes -> one NumPy archive; images longer than `LONGEST` are shrunk, boxes and landmarks with them."""
+    made: dict[str, list[Any]] = defaultdict(list)
+    for index, scene in enumerate(scenes):
+        scale = min(1.0, LONGEST / max(scene.pixels.shape))
+        pixels = scene.pixels
+        if scale < 1:
+            pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        made["images"].append(cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].ravel())
+        for name in ("name", "kind", "expression", "held"):
+            made[name].append(getattr(scene, name))
+        made["boxes"].append(scene.boxes * np.float32(scale))
+        made["landmarks"].append(scene.landmarks * np.float32(scale))
+        made["likely"].append(scene.likely)
+        made["owner"].append(np.full(len(scene.likely), index))
+        made["mined"].append(scene.mined * np.float32(scale))
+        made["mined_owner"].append(np.full(len(scene.mined), index))
     cache.parent.mkdir(parents=True, exist_ok=True)
-    boxes, landmarks, likely = map(np.concatenate, zip(*found, strict=True))
-    np.savez(
-        cache,
-        names=images.image[good].to_numpy(str),
-        kinds=images.kind[good].to_numpy(str),
-        expressions=images.expression[good].to_numpy(str),
-        jpeg=np.concatenate(pictures),
-        ends=np.cumsum([len(picture) for picture in pictures]),
-        boxes=boxes.astype(np.float32),
-        landmarks=landmarks.astype(np.float32),
-        likely=likely.astype(np.float32),
-        owner=np.array(owner),
-    )
+    ends = np.cumsum([len(image) for image in made["images"]])
+    for name in ("images", "boxes", "landmarks", "likely", "owner", "mined", "mined_owner"):
+        made[name] = np.concatenate(made[name])
+    np.savez(cache, ends=ends, **{name: np.asarray(values) for name, values in made.items()})
+
+
+def in_colour(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bytes (n,) of an image file that opens -> pixels (h, w, 3), grey ones three times."""
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)
+
+
+def nothing_found() -> Found:
+    """No boxes, landmarks, likely."""
+    return np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
 
 
 def picture_in(archive: zipfile.ZipFile, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
@@ -195,34 +233,33 @@ def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool
 
 
 def read(cache: Path) -> Iterator[Scene]:
-    """The cache -> its scenes, decoded, in order; SettingsError for one that says `sure` and not how likely."""
-    with np.load(cache) as held:
-        arrays = {name: held[name] for name in held.files}
-    if "likely" not in arrays:
+    """The cache -> its scenes, decoded, in order; SettingsError for one of an earlier version."""
+    with np.load(cache) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if "mined" not in arrays:
         raise SettingsError(f"{cache}: of an earlier version; prepare it again")
+    every = np.arange(len(arrays["ends"]) + 1)
+    first, first_mined = (np.searchsorted(arrays[name], every) for name in ("owner", "mined_owner"))
     start = 0
     for index, end in enumerate(arrays["ends"]):
-        mine = arrays["owner"] == index
+        mine = np.s_[first[index] : first[index + 1]]
         yield Scene(
-            str(arrays["names"][index]),
-            str(arrays["kinds"][index]),
-            str(arrays["expressions"][index]),
-            cv2.imdecode(arrays["jpeg"][start:end], cv2.IMREAD_GRAYSCALE),
+            str(arrays["name"][index]),
+            str(arrays["kind"][index]),
+            str(arrays["expression"][index]),
+            cv2.imdecode(arrays["images"][start:end], cv2.IMREAD_GRAYSCALE),
             arrays["boxes"][mine],
             arrays["landmarks"][mine],
             arrays["likely"][mine],
+            bool(arrays["held"][index]),
+            arrays["mined"][first_mined[index] : first_mined[index + 1]],
         )
         start = end
 
 
 def split(scenes: Sequence[Scene]) -> tuple[list[Scene], list[Scene]]:
     """Scenes -> those to train on, those to validate on. Frames of the labelled videos are never validated on."""
-    listed = validation_list()
-    held = [is_validation(scene.name, listed) and scene.kind != "labelled-video" for scene in scenes]
-    return (
-        [scene for scene, out in zip(scenes, held, strict=True) if not out],
-        [scene for scene, out in zip(scenes, held, strict=True) if out],
-    )
+    return [scene for scene in scenes if not scene.held], [scene for scene in scenes if scene.held]
 
 
 def turned(scene: Scene) -> NDArray[np.bool_]:
