@@ -22,6 +22,7 @@ from edge.condition import Condition
 from edge.detect import Detector
 from edge.health import Watch, temperature_c
 from edge.heat import Governor
+from edge.motion import MotionGate
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity, published
 from edge.settings import File, Settings
@@ -102,4 +103,5 @@ def pipeline(
             settings.detect.every,
             condition=Condition(live=not isinstance(settings.capture, File)),
             governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
+            motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
         )

@@ -36,6 +36,8 @@ class Watch:
     started: float = field(default_factory=time.monotonic)
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     _frames: int = 0
+    _gated: int = 0
+    _saved: int = 0
     _since: float = field(default_factory=time.monotonic)
 
     @contextmanager
@@ -51,6 +53,11 @@ class Watch:
     def frame(self) -> None:
         """A frame has gone through."""
         self._frames += 1
+
+    def gate(self, wanted: bool) -> None:
+        """Note whether the detector was wanted on a frame."""
+        self._gated += 1
+        self._saved += not wanted
 
     def due(self) -> bool:
         """Whether a minute has passed since the last report."""
