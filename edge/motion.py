@@ -23,7 +23,7 @@ from edge.words import Pixels
 COLUMNS = 64
 """Cells across a frame. A cell is a square of whole pixels; its level is the mean of its pixels."""
 ROWS_READ = 5
-"""Rows of pixels that are read in each cell: enough to average noise away; all rows would cost several times as much."""
+"""At least so many rows of pixels are read in each cell: enough to average noise away at a fraction of the cost."""
 SMALLEST_CHANGE, LARGEST_CHANGE = 3.0, 15.0
 """A cell has changed if its level differs by more than a threshold between these, grey levels ..."""
 NOISE_FACTOR = 8.5
