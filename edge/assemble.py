@@ -104,6 +104,7 @@ def pipeline(
             report,
             alive,
             settings.detect.every,
+            watch=Watch(detector_choice=choice.reason),
             condition=Condition(live=not isinstance(settings.capture, File)),
             governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
             motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
