@@ -30,8 +30,9 @@ AUTO = "auto"
 """The value of ``detect.bundle`` that asks for the choice."""
 BUDGET_S = 1.0
 """Longest time that all measurements together take at a start, seconds."""
-RUNS = 5
-"""Each detector runs so often after one run to warm up. The fastest run counts: on a busy machine the others waited."""
+RUNS = 20
+"""Each detector runs at most so often after one run to warm up. The fastest run counts: on a busy machine others slow
+the rest."""
 HOPELESS = 1.5
 """A detector is not measured if, by the size of its input, it would cost this many times the limit."""
 CACHE = "detector-costs.json"
@@ -137,7 +138,7 @@ def costs_of(
     """
     deadline = clocks.wall() + BUDGET_S
     found: list[tuple[Candidate, Cost]] = []
-    for candidate in candidates:
+    for left, candidate in zip(range(len(candidates), 0, -1), candidates, strict=True):
         seconds = known.seconds.get(candidate.digest)
         if seconds is None:
             expected = found[-1][1].seconds * candidate.area / found[-1][0].area if found else 0.0
@@ -145,7 +146,8 @@ def costs_of(
             if hopeless or (found and clocks.wall() + 2 * expected > deadline):
                 return [*found, (candidate, Cost(expected, measured=False))]
             try:
-                seconds = fastest(_detection(candidate, known), deadline, clocks)
+                until = clocks.wall() + (deadline - clocks.wall()) / left
+                seconds = fastest(_detection(candidate, known), until, clocks)
             except BundleError as error:
                 log.error(line("detector_skipped", file=candidate.path, reason=error))
                 continue
