@@ -24,7 +24,7 @@ from demo.clip import compose
 
 HERE = Path(__file__).parent
 SYSTEM = "bookworm"
-STAGES = ("condition", "detect", "track and admit", "classify", "tally")
+STAGES = ("condition", "motion", "detect", "track and admit", "classify", "tally")
 FRAMES = range(26, 36, 2)
 """Of the demonstration's clip: its first visitor is fully in view, alone."""
 PROGRAMS = (*arm64.PROGRAMS, "gcc", "qemu-aarch64")

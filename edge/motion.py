@@ -1,6 +1,6 @@
 """Frames -> when the detector runs: at once where something moves, at a low rate where nothing does.
 
-Every frame is shrunk to about 64 x 48 cells, which costs about a hundredth of a detection, and compared with two
+Every frame is shrunk to about 64 x 48 cells, which costs 1 to 2 % of a detection, and compared with two
 references:
 
 * the frame of the last detection: a difference means that something has moved since, and the detector runs now;
@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from edge.words import Pixels
 
 COLUMNS = 64
-"""Cells across a frame. A cell is a square of whole pixels; its level is the mean of its pixels."""
-ROWS_READ = 5
-"""At least so many rows of pixels are read in each cell: enough to average noise away at a fraction of the cost."""
+"""About so many cells lie across a frame. A cell is a square of whole pixels; its level is the mean of its pixels."""
 SMALLEST_CHANGE, LARGEST_CHANGE = 3.0, 15.0
 """A cell has changed if its level differs by more than a threshold between these, grey levels ..."""
 NOISE_FACTOR = 8.5
@@ -66,16 +64,17 @@ class Scene:
     _cells: Cells = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     _background: Cells = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     _noise: Cells = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    _detected: Cells = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    _detected: Cells | None = None
 
     def compare(self, pixels: Pixels, elapsed: float) -> Difference:
-        """A grey frame (height, width), ``elapsed`` seconds after the one before -> how it differs. The first frame,
-        and the first of another size, differs from everything.
+        """A grey frame (height, width), ``elapsed`` seconds after the one before -> how it differs. Until a detection
+        on a frame of its size has run, it differs from everything.
         """
         self._cells = cells(pixels)
         if pixels.shape != self._shape:
             self._shape, self._background = pixels.shape, self._cells
-            self._noise = np.zeros_like(self._cells)
+            self._noise, self._detected = np.zeros_like(self._cells), None
+        if self._detected is None:
             return Difference(moved=True, present=True)
         step = min(elapsed, LONGEST_STEP_S)
         threshold = np.clip(NOISE_FACTOR * self._noise, SMALLEST_CHANGE, LARGEST_CHANGE)
@@ -152,12 +151,12 @@ def cells(pixels: Pixels) -> Cells:
     right and at the bottom, less than a cell, is not looked at.
     """
     height, width = pixels.shape
-    side = max(1, min(round(width / COLUMNS), height))
+    side = max(1, min(2 * round(width / COLUMNS / 2), height))
     rows, columns = height // side, width // side
-    step = max(1, side // ROWS_READ)
-    while side % step:
-        step -= 1
-    part = pixels[: rows * side : step, : columns * side]
+    part = pixels[: rows * side, : columns * side]
+    while side % 2 == 0:  # OpenCV halves a frame many times faster than it shrinks it by another whole number
+        side //= 2
+        part = np.asarray(cv2.resize(part, (columns * side, rows * side), interpolation=cv2.INTER_AREA), np.uint8)
     return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
