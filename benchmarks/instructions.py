@@ -24,28 +24,34 @@ from demo.clip import compose
 
 HERE = Path(__file__).parent
 SYSTEM = "bookworm"
-STAGES = ("condition", "detect", "track and admit", "classify", "tally")
+STAGES = ("condition", "motion", "detect", "track and admit", "classify", "tally")
 FRAMES = range(26, 36, 2)
 """Of the demonstration's clip: its first visitor is fully in view, alone."""
 PROGRAMS = (*arm64.PROGRAMS, "gcc", "qemu-aarch64")
 
 
-def count(board: arm64.Board, folder: Path, frames: list[Path], beside: list[str]) -> dict[str, int]:
-    """Stage -> instructions, the median over all frames but the first; the marks' own are taken off. ``beside`` are
-    options of `marked.py` that name others' networks.
+def run(board: arm64.Board, folder: Path, *arguments: str | Path) -> tuple[list[str], list[int]]:
+    """Python with these arguments on a board -> the lines that it printed, and the instructions that had run at each of
+    its calls of getsid(2).
     """
     plugin, log = folder / "count.so", folder / "count.log"
     subprocess.run(
         [shutil.which("gcc") or "gcc", "-shared", "-fPIC", "-O2", "-o", plugin, HERE / "count.c"], check=True
     )
     qemu = ("qemu-aarch64", "-plugin", str(plugin), "-d", "plugin", "-D", str(log))
-    command = board.command(HERE / "marked.py", *beside, *frames, qemu=qemu)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(board.command(*arguments, qemu=qemu), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{board.core.name}: exit code {done.returncode}: {done.stderr}")
-    totals = [int(line) for line in log.read_text().splitlines()]
+    return done.stdout.splitlines(), [int(line) for line in log.read_text().splitlines()]
+
+
+def count(board: arm64.Board, folder: Path, frames: list[Path], beside: list[str]) -> dict[str, int]:
+    """Stage -> instructions, the median over all frames but the first; the marks' own are taken off. ``beside`` are
+    options of `marked.py` that name others' networks.
+    """
+    names, totals = run(board, folder, HERE / "marked.py", *beside, *frames)
     spent = defaultdict(list)
-    for name, before, after in zip(done.stdout.splitlines(), totals[::2], totals[1::2], strict=True):
+    for name, before, after in zip(names, totals[::2], totals[1::2], strict=True):
         spent[name].append(after - before)
     marks = median(spent.pop("nothing"))
     return {name: round(median(each) - marks) for name, each in spent.items()}

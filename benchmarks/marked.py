@@ -25,6 +25,7 @@ from edge.condition import Condition
 from edge.crop import cut
 from edge.detect import Detector, letterbox
 from edge.interpreter import RUNTIMES
+from edge.motion import Scene
 from edge.replay import read_picture
 from edge.settings import AdmitSettings, TrackSettings
 from edge.tally import Tally
@@ -70,6 +71,7 @@ class Stages:
     faces: Bundle[DetectorCard]
     expressions: Bundle[ClassifierCard]
     condition: Condition = field(default_factory=lambda: Condition(live=False))
+    scene: Scene = field(default_factory=Scene)
     tracker: Tracker = field(default_factory=lambda: Tracker(TrackSettings()))
     gate: Gate = field(default_factory=lambda: Gate(AdmitSettings(staff_zones=())))
 
@@ -82,6 +84,7 @@ class Stages:
         run("nothing", lambda: None)
         run("detect network", lambda: faces.model.run(fitted))
         run("condition", lambda: self.condition.look(pixels, now))
+        run("motion", lambda: self._compare(pixels))
         found = run("detect", lambda: detector.detect(pixels))
         tracks = run("track and admit", lambda: self._follow(found, now, shape))
         size = (expressions.card.input.height, expressions.card.input.width)
@@ -90,6 +93,10 @@ class Stages:
         run("classify network", lambda: expressions.model.run(crops))
         looks = run("classify", lambda: classifier.classify(pixels, found))
         run("tally", lambda: (tally.look(now), tally.sight(tracks.seen, looks), tally.count((), ())))
+
+    def _compare(self, pixels: Pixels) -> None:
+        self.scene.compare(pixels, 0.1)
+        self.scene.detected()
 
     def _follow(self, found: list[Face], now: float, shape: tuple[int, int]) -> Tracks:
         tracks = self.tracker.update(found, now, shape)

@@ -16,12 +16,14 @@ from edge import bundle, spool
 from edge.admit import Gate
 from edge.bundle import Bundle
 from edge.capture import source
+from edge.choose import chosen
 from edge.classify import Classifier
 from edge.clock import boot_id, floor, kernel_boot, now
 from edge.condition import Condition
 from edge.detect import Detector
 from edge.health import Watch, temperature_c
 from edge.heat import Governor
+from edge.motion import MotionGate
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity, published
 from edge.settings import File, Settings
@@ -61,7 +63,8 @@ def pipeline(
     """A pipeline ready to run; ``alive`` is called for every frame that has gone through. With a ``stream`` messages
     are printed there, nothing goes to a broker, and the spool is one of its own that ends with the process.
     """
-    faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
+    choice = chosen(settings, None if stream else Path(settings.spool.path).parent)
+    faces = detector_bundle(str(choice.card), settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = Gate(settings.admit)
     camera = source(settings.capture, stop, settings.tally.window_s)
@@ -76,6 +79,7 @@ def pipeline(
         published(settings.publish, identity, model, stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
+        log.info(line("detector", bundle=faces.card.identity, reason=choice.reason))
 
         def report(watch: Watch) -> None:
             runtime = faces.model.runtime
@@ -100,6 +104,8 @@ def pipeline(
             report,
             alive,
             settings.detect.every,
+            watch=Watch(detector_choice=choice.reason),
             condition=Condition(live=not isinstance(settings.capture, File)),
             governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
+            motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
         )

@@ -17,6 +17,7 @@ from edge.condition import Condition
 from edge.crop import cut
 from edge.detect import Detector, letterbox
 from edge.health import resident_mb
+from edge.motion import Scene
 from edge.settings import AdmitSettings, TallySettings, TrackSettings
 from edge.tally import Tally
 from edge.track import Tracker
@@ -27,7 +28,7 @@ FPS = 10.0
 WARM = 3
 """The first frames are not counted: memory is laid out then."""
 NETWORKS = ("detect network", "classify network")
-STAGES = ("condition", "detect", "track and admit", "classify", "tally")
+STAGES = ("condition", "motion", "detect", "track and admit", "classify", "tally")
 
 
 @dataclass(slots=True)
@@ -68,6 +69,7 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
     """A picture, clip or folder, and the two bundles -> the times of all its frames, one after the other."""
     detector, classifier, times = Detector(faces), Classifier(expressions), Times()
     tracker, gate = Tracker(TrackSettings()), Gate(AdmitSettings(staff_zones=()))
+    scene = Scene()
     tally, condition = Tally(expressions.card.labels, TallySettings().window_s, 0.0, 60.0), Condition(live=False)
     seen = (pixels for file in files([path]) for _, pixels in pictures(file))
     size = (faces.card.input.height, faces.card.input.width)
@@ -81,6 +83,9 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
             faces.model.run(fitted)
         with times.of("condition"):
             condition.look(pixels, now)
+        with times.of("motion"):
+            scene.compare(pixels, 1 / FPS)
+        scene.detected()
         with times.of("detect"):
             found = detector.detect(pixels)
         with times.of("track and admit"):

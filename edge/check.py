@@ -11,6 +11,7 @@ from edge.assemble import classifier_bundle, detector_bundle
 from edge.bundle import Bundle
 from edge.cameras import camera_of
 from edge.capture import Camera
+from edge.choose import chosen
 from edge.clock import is_synchronised
 from edge.login import answered
 from edge.replay import clip
@@ -24,7 +25,7 @@ def check(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     """Name, whether it works, and what was seen or what is wrong: bundles, staff rules, camera or clip, spool, broker,
     clock.
     """
-    yield _tried("detector", lambda: _bundle(detector_bundle(settings.detect.bundle, settings.detect.threads)))
+    yield _tried("detector", lambda: _detector(settings))
     yield _tried("classifier", lambda: _bundle(classifier_bundle(settings.classify.bundle, settings.classify.threads)))
     yield _tried("staff", lambda: _rules(Gate(settings.admit)))
     yield _tried("camera", lambda: _picture(_first_frame(settings)))
@@ -43,6 +44,11 @@ def _tried(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
 def _bundle(loaded: Bundle[Any]) -> str:
     card = loaded.card
     return f"{card.identity}, {len(card.golden)} golden samples replayed by {loaded.model.runtime}"
+
+
+def _detector(settings: Settings) -> str:
+    choice = chosen(settings, Path(settings.spool.path).parent)
+    return f"{_bundle(detector_bundle(str(choice.card), settings.detect.threads))}; {choice.reason}"
 
 
 def _rules(gate: Gate) -> str:

@@ -34,8 +34,12 @@ class Watch:
     """Times stages and counts frames; bounded, whatever the frame rate."""
 
     started: float = field(default_factory=time.monotonic)
+    detector_choice: str | None = None
+    """Why the device runs this detector (`edge.choose`)."""
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     _frames: int = 0
+    _gated: int = 0
+    _saved: int = 0
     _since: float = field(default_factory=time.monotonic)
 
     @contextmanager
@@ -52,6 +56,11 @@ class Watch:
         """A frame has gone through."""
         self._frames += 1
 
+    def gate(self, wanted: bool) -> None:
+        """Note whether the detector was wanted on a frame."""
+        self._gated += 1
+        self._saved += not wanted
+
     def due(self) -> bool:
         """Whether a minute has passed since the last report."""
         return time.monotonic() - self._since >= EVERY_S
@@ -64,13 +73,13 @@ class Watch:
     def report(
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
-        """The message of the time since the last one; the counts begin anew, and what the process has left lying is
-        collected: by itself Python does that after hundreds of objects, which here are hours.
+        """The message for the time since the last one. Counts start again at zero. Unreachable objects are collected
+        here, because Python alone does so only after hundreds of new ones, which takes this daemon hours.
         """
         gc.collect()
         now, oldest = time.monotonic(), spool.oldest()
         health = Health(
-            schema=2,
+            schema=3,
             boot=boot,
             time=utc,
             uptime_s=round(now - self.started, 1),
@@ -86,8 +95,10 @@ class Watch:
             clock=clock,
             versions={"facetally": version(), "runtime": runtime},
             written_mb=written_mb(),
+            detections_saved=round(self._saved / self._gated, 4) if self._gated else None,
+            detector_choice=self.detector_choice,
         )
-        self._frames, self._since = 0, now
+        self._frames, self._gated, self._saved, self._since = 0, 0, 0, now
         self._times.clear()
         return health
 

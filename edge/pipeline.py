@@ -20,6 +20,7 @@ from edge.detect import Detector
 from edge.errors import ClipError, SpoolError
 from edge.health import Watch
 from edge.heat import Governor
+from edge.motion import MotionGate
 from edge.printer import Printer
 from edge.publish import Identity, Publisher
 from edge.settle import Settler
@@ -52,6 +53,8 @@ class Pipeline:
     watch: Watch = field(default_factory=Watch)
     condition: Condition = field(default_factory=Condition)
     governor: Governor = field(default_factory=lambda: Governor(lambda: None))
+    motion: MotionGate | None = None
+    """Decides on which frames the detector runs; on all without one."""
     _index: int = 0
     _unspooled: deque[Window] = field(default_factory=deque)
     _refused: int | None = None
@@ -112,11 +115,15 @@ class Pipeline:
         self._index += 1
         if (self._index - 1) % (self.every * factor):
             return windows
+        if not self._is_wanted(frame):
+            return windows
         with self.watch.stage("detect"):
             faces = self.detector.detect(frame.pixels)
         with self.watch.stage("track"):
             height, width = frame.pixels.shape
             tracks = self.tracker.update(faces, frame.time, (height, width))
+            if self.motion:
+                self.motion.saw([track.number for track in tracks.seen], frame.time)
             self._end(tracks, frame.time)  # first: a new track may go on where one has vanished
             admission = self.gate.admit(tracks.seen, (height, width), frame.time, self.source.clock.utc(frame.time))
         with self.watch.stage("classify"):
@@ -124,6 +131,15 @@ class Pipeline:
         self.tally.bar(admission.barred)
         self.tally.sight(admission.admitted, looks)
         return windows
+
+    def _is_wanted(self, frame: Frame) -> bool:
+        """Whether the detector runs on a frame. The tracker is told nothing of the others: nobody in them is missed."""
+        if self.motion is None:
+            return True
+        with self.watch.stage("motion"):
+            wanted = self.motion.wants(frame.pixels, frame.time)
+        self.watch.gate(wanted)
+        return wanted
 
     def _miss(self, missing: Missing) -> list[Window]:
         """No frame: time goes on, and visits end; the windows that are over."""

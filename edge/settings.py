@@ -67,11 +67,20 @@ Capture = Picamera2 | V4l2 | Gstreamer | File
 
 
 class DetectSettings(Strict, frozen=True, kw_only=True):
-    """Which face detector (`edge.bundle.card_path`), at which score (the card's unless set), on every n-th frame."""
+    """Which face detector, at which score, and on which frames."""
 
-    bundle: str | None = None
+    bundle: str = "auto"
+    """``auto`` (`edge.choose`), the name of a shipped bundle, or the path of a card."""
+    max_core_fraction: Annotated[float, Meta(gt=0)] = 0.5
+    """``auto`` takes the largest detector that needs at most this fraction of one core."""
     threshold: Share | None = None
+    """Lowest score of a face; the card's unless set."""
+    max_fps: Annotated[float, Meta(gt=0)] = 10.0
+    """Detections a second at most, however many frames the camera gives."""
+    follow_motion: bool = True
+    """Whether the detector runs less often while nothing moves (`edge.motion`)."""
     every: Positive = 1
+    """Only every n-th frame is looked at, moving or not."""
     threads: Positive = 1
 
 

@@ -46,6 +46,9 @@ MESSAGES = {
     ),
 }
 MESSAGES["health-2"] = msgspec.structs.replace(MESSAGES["health-1"], schema=2, written_mb=3.2, shared_with="f" * 16)
+MESSAGES["health-3"] = msgspec.structs.replace(
+    MESSAGES["health-2"], schema=3, detections_saved=0.93, detector_choice="the same for every file that is replayed"
+)
 KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health}
 
 
@@ -188,6 +191,16 @@ def test_backward_window_cannot_be_made(end):
     start = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
     with pytest.raises(ValueError, match="end is after start"):
         counts(start=start, end=start + timedelta(seconds=end))
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "value"),
+    [(1, "written_mb", 3.2), (1, "detections_saved", 0.5), (2, "detections_saved", 0.5), (2, "detector_choice", "set")],
+)
+def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value):
+    """A reader of an old version would refuse the message for its unknown key; so does the sender."""
+    with pytest.raises(ValueError, match=rf"{field}.* need schema {schema + 1 if field == 'written_mb' else 3}"):
+        msgspec.structs.replace(MESSAGES["health-1"], schema=schema, **{field: value})
 
 
 def test_key_is_what_makes_a_window_countable_once():

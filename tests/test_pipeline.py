@@ -14,6 +14,7 @@ from edge.clock import MonotonicClock, ReplayClock, boot_id, floor, is_synchroni
 from edge.condition import Condition
 from edge.errors import ClipError, SpoolError
 from edge.heat import Governor
+from edge.motion import MotionGate
 from edge.pipeline import Pipeline, stamp
 from edge.publish import Identity
 from edge.settings import AdmitSettings, TrackSettings
@@ -183,6 +184,33 @@ def test_every_second_frame_is_looked_at_where_asked():
     pipeline.run()
     assert len(looked) == 51
     assert kept.windows[0].coverage == 1.0
+
+
+class Waiting:
+    """A spool as far as health asks."""
+
+    dropped = 0
+
+    def depth(self):
+        return 0
+
+    def oldest(self):
+        return None
+
+
+def test_frames_without_a_detection_are_nobodys_absence():
+    """Somebody stands still for half a minute in a still scene: one visit, all of the time covered, and less than half
+    of the detections."""
+    looked = []
+    faces = Faces(lambda time: looked.append(time) or stays(5, 35)(time))
+    pipeline, kept = wired(faces, faces.frames(each_frame(15, 0, 59)))
+    pipeline.motion = MotionGate(max_fps=10, settle_s=1.5)
+    pipeline.run()
+    assert happy(kept) == [1]
+    assert kept.windows[0].coverage == 1.0
+    assert len(looked) < 0.25 * 59 * 15
+    health = pipeline.watch.report("0" * 16, Waiting(), "synced", BEGIN, lambda: 0, "ai_edge_litert")
+    assert health.detections_saved == pytest.approx(1 - len(looked) / (59 * 15 + 1), abs=1e-4)
 
 
 def test_clock_of_a_camera_is_set_against_the_wall_when_asked():
