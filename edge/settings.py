@@ -133,8 +133,8 @@ class Tls(Strict, frozen=True, kw_only=True):
 
 
 class PublishSettings(Strict, frozen=True, kw_only=True):
-    """The broker. The password is read from a file, so that the configuration can be shown. Beyond this machine nothing
-    is sent unencrypted, unless ``plain_text`` allows it.
+    """The broker, and who confirms a window before it leaves the spool. The password is read from a file, so that the
+    configuration can be shown. Beyond this machine nothing is sent unencrypted, unless ``plain_text`` allows it.
     """
 
     host: Host = "localhost"
@@ -146,6 +146,8 @@ class PublishSettings(Strict, frozen=True, kw_only=True):
     keepalive_s: Annotated[int, Meta(gt=0, lt=65536)] = 60
     drain_per_s: Annotated[float, Meta(gt=0)] = 50.0
     """How many windows that waited for the broker are sent a second when it is back; new ones do not wait for them."""
+    confirm: Literal["collector", "broker"] = "collector"
+    """``broker`` where no facetally-collector listens: a window leaves the spool when the broker has taken it."""
 
     def __post_init__(self) -> None:
         """Refuse to send in the clear what was not said may go so."""

@@ -1,4 +1,4 @@
-"""Messages -> a file that survives a power cut, until the broker has them."""
+"""Messages -> a file that survives a power cut, until they are delivered."""
 
 import contextlib
 import logging
@@ -39,7 +39,7 @@ class Early:
 
 
 class Spool:
-    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when acknowledged.
+    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when delivered.
 
     A file that is found damaged meanwhile is opened again as at the start, which sets it aside: what was being done
     fails with SpoolCorrupt, and works the next time.
@@ -140,7 +140,7 @@ class Spool:
             return int(self._database.execute("SELECT coalesce(max(number), 0) FROM ready").fetchone()[0])
 
     def delete(self, numbers: list[int]) -> None:
-        """The broker has these."""
+        """These are delivered."""
         with self._mended("delete"), self._database:
             self._database.executemany("DELETE FROM ready WHERE number = ?", [(number,) for number in numbers])
 
