@@ -14,6 +14,7 @@ from contract.logs import line
 from contract.message import Models, Privacy
 from edge import bundle, spool
 from edge.admit import Gate
+from edge.alone import alone
 from edge.bundle import Bundle
 from edge.capture import source
 from edge.classify import Classifier
@@ -72,6 +73,7 @@ def pipeline(
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
     with (
+        alone(path),
         spool.opened(path, settings.max_windows, int(settings.spool.max_mb * 1e6)) as waiting,
         published(settings.publish, identity, model, stream) as publisher,
     ):

@@ -80,7 +80,8 @@ def audit(config: Path, overrides: Iterable[str], clip: str, limit_s: float = LI
         raise FacetallyError("audit needs strace (apt install strace)")
     with tempfile.TemporaryDirectory(prefix="facetally-audit-") as folder, listener() as port:
         spool, record = Path(folder) / "spool.sqlite", Path(folder) / "strace.txt"
-        broker = f'publish={{host = "127.0.0.1", port = {port}}}'  # the listener knows no TLS and no passwords
+        # the listener knows no TLS and no passwords, and sends no receipts
+        broker = f'publish={{host = "127.0.0.1", port = {port}, confirm = "broker"}}'
         sets = (*overrides, broker, f'spool.path="{spool}"', "privacy.k=1")
         daemon = [sys.executable, "-B", "-m", "edge", "run", "--config", str(config), "--clip", clip]
         daemon += [part for each in sets for part in ("--set", each)]
@@ -197,7 +198,7 @@ def _judge_packet(report: Report, packet: Packet) -> None:
 
 
 def _may_write(path: str, spool: str) -> bool:
-    own = (spool, f"{spool}-wal", f"{spool}-shm", f"{spool}-journal")
+    own = (spool, f"{spool}-wal", f"{spool}-shm", f"{spool}-journal", f"{spool}.lock")
     return path in own or path.startswith(("/dev/null", "/dev/tty"))
 
 

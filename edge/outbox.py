@@ -177,7 +177,7 @@ class Outbox:
         self._again.update(number for number in self._overdue() if now - self._sent[number].at > self.again_s)
 
     def _ask_again(self, spool: Spool, now: float) -> None:
-        """No collector is heard of: the oldest window is sent again, ever more rarely, and the first time it is said."""
+        """No collector is heard of: the oldest window is sent again, ever more rarely. The first time it is said."""
         overdue = self._overdue() if self.confirm == "collector" else []
         if not overdue or now - max(self._heard, self._sent[overdue[0]].at) < self._patience:
             return
@@ -185,7 +185,8 @@ class Outbox:
         if overdue[0] not in self._sent:
             return
         if self._patience == self.again_s:
-            reason = f"no collector has confirmed them for {self.again_s:g} s; without a collector set publish.confirm"
+            reason = f"no collector has confirmed them for {self.again_s:g} s: is one there, may this device read its"
+            reason += ' receipts (.../stored/+)? Without a collector set publish.confirm = "broker"'
             log.warning(line("no_receipts", windows=len(self._sent), reason=reason))
         self._again.add(overdue[0])
         self._heard, self._patience = now, min(LONGEST_AGAIN_S, 2 * self._patience)

@@ -56,7 +56,8 @@ def test_a_window_leaves_the_spool_when_the_collector_has_it(tmp_path):
 
 
 def test_nothing_is_lost_whatever_the_broker_drops(tmp_path):
-    """Its queue overflows, it is killed and forgets all, the collector's session is deleted: 1,000 windows, each once."""
+    """Its queue overflows, it is killed and forgets all, the collector's session is deleted: 1,000 windows, each
+    once."""
     port, root, windows = free_port(), tmp_path / "store", 1000
     small = ("max_queued_messages 30", "max_inflight_messages 5")
     with device(tmp_path, port, windows, again_s=0.5, confirm="collector", drain_per_s=1000) as sender:

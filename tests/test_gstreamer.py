@@ -24,6 +24,7 @@ FILM = "filesrc location=/srv/clip/walk-by.avi ! avidemux ! jpegdec ! videoconve
 WHERE = """\
 [publish]
 host = "127.0.0.1"
+confirm = "broker"
 [spool]
 path = "/var/lib/facetally/spool.sqlite"
 unsynced_hold_h = 0
