@@ -48,12 +48,13 @@ _decoder = msgspec.json.Decoder(Key)
 
 @dataclass(slots=True)
 class Sent:
-    """A window that was sent: its key (None if it cannot be read), when last, and when the broker took it (monotonic
-    seconds)."""
+    """A window that was sent: its key (None if it cannot be read), when last, when the broker took it (monotonic
+    seconds), and whether that was on an earlier connection."""
 
     key: Key | None
     at: float
     taken: float | None = None
+    earlier: bool = False
 
 
 @dataclass(slots=True)
@@ -96,6 +97,8 @@ class Outbox:
         """A new connection: what waits is a backlog, and what the last one refused is offered once more."""
         self._refused.clear()
         self._heard = now
+        for sent in self._sent.values():
+            sent.earlier = sent.taken is not None
         with contextlib.suppress(SpoolError):  # what waits then goes out as if it were new
             self._backlog = spool.newest()
 
@@ -169,12 +172,15 @@ class Outbox:
             self._answered(spool, now)
 
     def _answered(self, spool: Spool, now: float) -> None:
-        """The collector is there: what it has not confirmed for long is sent again."""
+        """The collector is there: what it has not confirmed for long is sent again, and what the broker took on an
+        earlier connection at once. The collector answers to our ``online``, which came to it after all that."""
         if self._patience > self.again_s:
             log.info(line("receipts_again"))
         self._heard, self._patience = now, self.again_s
         self._drop_gone(spool)
-        self._again.update(number for number in self._overdue() if now - self._sent[number].at > self.again_s)
+        for number in self._overdue():
+            if self._sent[number].earlier or now - self._sent[number].at > self.again_s:
+                self._again.add(number)
 
     def _ask_again(self, spool: Spool, now: float) -> None:
         """No collector is heard of: the oldest window is sent again, ever more rarely. The first time it is said."""

@@ -264,8 +264,10 @@ def test_bench_times_every_stage(tmp_path):
 
 @needs_mosquitto
 def test_check_says_what_the_device_may_not_do(command, config, clip, tmp_path):
-    """A user who is let in and may not publish would never get rid of a window. (That one may not read, Mosquitto 2.0
-    does not say; the daemon's ``no_receipts`` does.)"""
+    """A user who is let in and may not publish would never get rid of a window.
+
+    Mosquitto 2.0 does not say that one may not read; the daemon's ``no_receipts`` does.
+    """
     port, acl = free_port(), tmp_path / "acl"
     acl.write_text("topic read facetally/v1/shop-1/door/#\n")
     sets = ["--set", f"publish.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]

@@ -109,6 +109,21 @@ def test_what_the_broker_lost_is_sent_again_once_the_collector_is_heard(spool) -
     assert line.left() == []
 
 
+def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
+    """On the next connection, when the collector answers: it has had all that the broker still had."""
+    fill(spool, 10)
+    line = Line(spool)
+    line.send()
+    line.outbox.disconnected()
+    line.outbox.connected(spool, line.now)
+    line.confirm((0, 5), live=False)
+    assert line.wait(2) == []
+    line.confirm((6, 6))
+    assert line.wait(1) == [7, 8, 9]
+    line.confirm((6, 6))
+    assert line.wait(1) == []
+
+
 def test_a_collector_that_is_away_for_a_week_is_asked_ever_more_rarely(spool) -> None:
     """Only the oldest window goes out again: some 340 messages in seven days, and that is said once."""
     fill(spool, 300)
