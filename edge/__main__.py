@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import FacetallyError
-from contract.logs import Lines, line, nobody_reads
+from contract.logs import Lines, hidden, line, nobody_reads
 from edge import settings as configuration
+from edge.native import captured
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
@@ -24,6 +25,12 @@ END_OF_FILE_S, ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: failed; 2: a file, key or value is wrong, and which."""
     chosen = _parser().parse_args(arguments)
+    with captured():
+        return _logged(chosen)
+
+
+def _logged(chosen: argparse.Namespace) -> int:
+    """Run a command; its exit code."""
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -43,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(error: FacetallyError) -> int:
     """Say what is wrong; the exit code for it."""
-    print(f"facetally-edge: {error}", file=sys.stderr)
+    print(f"facetally-edge: {hidden(str(error))}", file=sys.stderr)
     return 2
 
 
@@ -125,7 +132,7 @@ def _run(chosen: argparse.Namespace) -> int:
         gc.collect()
         gc.freeze()  # modules and networks stay; the collection each minute need not look through them
         notifier.ready()
-        log.info(line("started", site=settings.site, device=settings.device, source=settings.capture))
+        log.info(line("started", site=settings.site, device=settings.device, source=settings.capture.name))
         try:
             wired.run()
         finally:

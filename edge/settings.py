@@ -44,11 +44,21 @@ class Picamera2(Live, frozen=True, tag_field="source", tag="picamera2", kw_only=
 
     camera: Annotated[int, Meta(ge=0, le=255)] = 0
 
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"picamera2 {self.camera}"
+
 
 class V4l2(Live, frozen=True, tag_field="source", tag="v4l2", kw_only=True):
     """A USB camera by number or path, through OpenCV."""
 
     device: Annotated[int, Meta(ge=0, le=255)] | Text = 0
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"v4l2 {self.device}"
 
 
 class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=True):
@@ -58,6 +68,11 @@ class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=
 
     pipeline: Annotated[str, Meta(min_length=1, max_length=65_536, pattern=r"^[^\x00]+$")]
 
+    @property
+    def name(self) -> str:
+        """What a log calls it: no word of the pipeline, which may hold a camera's password."""
+        return "gstreamer"
+
 
 class File(Strict, frozen=True, tag_field="source", tag="file", kw_only=True):
     """A video, an animated GIF or a folder of pictures, replayed with its own time stamps."""
@@ -65,6 +80,11 @@ class File(Strict, frozen=True, tag_field="source", tag="file", kw_only=True):
     path: Text
     fps: Annotated[float, Meta(ge=0.001, le=1000)] = 10.0
     """Frames a second of a folder of pictures; other files carry their own."""
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"file {self.path}"
 
 
 Capture = Picamera2 | V4l2 | Gstreamer | File
