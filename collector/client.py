@@ -15,7 +15,7 @@ from paho.mqtt.enums import MessageType, MQTTErrorCode, MQTTProtocolVersion
 AHEAD = 65_536
 """Bytes read at once."""
 MOST_BYTES = 20_000
-"""The largest packet that a broker of MQTT 5 is asked to send: the longest message (16,384 bytes), topic, properties."""
+"""The largest packet that a broker of MQTT 5 is asked to send: the longest message (16,384 bytes) and its topic."""
 KEPT_BYTES = 90_000
 """More of a packet is not kept: room for the longest topic (65,535 bytes) and message. A broker of 3.1.1 cannot be told
 a limit, so the rest of a longer packet is read and dropped; what is left is no message, is set aside and acknowledged,

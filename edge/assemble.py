@@ -74,7 +74,9 @@ def pipeline(
     path = Path(":memory:" if stream else settings.spool.path)
     with (
         alone(path),
-        spool.opened(path, settings.max_windows, int(settings.spool.max_mb * 1e6)) as waiting,
+        spool.opened(
+            path, settings.max_windows, int(settings.spool.max_mb * 1e6), settings.privacy.release_s
+        ) as waiting,
         published(settings.publish, identity, model, stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
@@ -98,6 +100,7 @@ def pipeline(
                 kernel_boot(),
                 0.0 if stream else settings.spool.unsynced_hold_h * 3600,
                 time.monotonic,
+                identity.boot,
             ),
             report,
             alive,

@@ -5,7 +5,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 MOST_BYTES = 20_000
-"""The largest packet that a broker of MQTT 5 is asked to send: the longest message (16,384 bytes), topic, properties."""
+"""The largest packet that a broker of MQTT 5 is asked to send: the longest message (16,384 bytes) and its topic."""
 KEPT_BYTES = 90_000
 """More of a packet is not kept: room for the longest topic (65,535 bytes) and message."""
 AT_ONCE = 65_536

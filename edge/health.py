@@ -21,6 +21,9 @@ from contract.message import Clock, Health, Latency
 from edge.spool import Spool
 
 EVERY_S = 60.0
+COARSE_S = 900.0
+"""Figures that rise while somebody is in view are told as of the last whole quarter of an hour (the first as of the first
+minute), so that health does not tell by the minute what counts hold back."""
 MOST_TIMES = 4096
 """Of each stage so many times are kept at most, the last ones."""
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -37,6 +40,8 @@ class Watch:
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     _frames: int = 0
     _since: float = field(default_factory=time.monotonic)
+    _begun: float = field(default_factory=time.monotonic)
+    _told: tuple[float, dict[str, Latency]] | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -57,39 +62,47 @@ class Watch:
         return time.monotonic() - self._since >= EVERY_S
 
     def latency(self) -> dict[str, Latency]:
-        """Stage -> median and 95th percentile since the last report, milliseconds a frame."""
+        """Stage -> median and 95th percentile of the times that are kept, milliseconds a frame."""
         percentiles = {name: np.percentile(times, [50, 95]) for name, times in self._times.items() if times}
         return {name: Latency(p50=round(float(a), 3), p95=round(float(b), 3)) for name, (a, b) in percentiles.items()}
 
     def report(
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
-        """The message of the time since the last one; the counts begin anew, and what the process has left lying is
-        collected: by itself Python does that after hundreds of objects, which here are hours.
+        """The message of now; frame rate and latencies are those of the last `COARSE_S` that are over. What the process
+        has left lying is collected: by itself Python does that after hundreds of objects, which here are hours.
         """
         gc.collect()
         now, oldest = time.monotonic(), spool.oldest()
+        frames_per_s, latency = self._coarse(now)
         health = Health(
             schema=2,
             boot=boot,
             time=utc,
             uptime_s=round(now - self.started, 1),
-            frames_per_s=round(self._frames / max(now - self._since, 1e-3), 2),
-            latency_ms=self.latency(),
+            frames_per_s=frames_per_s,
+            latency_ms=latency,
             frames_dropped=dropped(),
             spool_depth=spool.depth(),
             spool_dropped=spool.dropped,
             oldest_unsent=oldest.start if oldest else None,
-            memory_mb=round(resident_mb(), 1),
+            memory_mb=float(round(resident_mb())),
             temperature_c=temperature_c(),
             throttled=throttled(),
             clock=clock,
             versions={"facetally": version(), "runtime": runtime},
             written_mb=written_mb(),
         )
-        self._frames, self._since = 0, now
-        self._times.clear()
+        self._since = now
         return health
+
+    def _coarse(self, now: float) -> tuple[float, dict[str, Latency]]:
+        """Frames a second and latencies, renewed when a quarter of an hour is over."""
+        if self._told is None or now - self._begun >= COARSE_S:
+            self._told = round(self._frames / max(now - self._begun, 1e-3), 2), self.latency()
+            self._frames, self._begun = 0, now
+            self._times.clear()
+        return self._told
 
 
 @cache

@@ -16,7 +16,7 @@ ADDRESS = r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?"
 Host = Annotated[str, Meta(pattern=f"^({NAME}|{ADDRESS})$(?!\\n)")]
 Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 """Text that goes to the system, such as a path: no NUL."""
-Threads = Annotated[int, Meta(ge=1, le=64)]
+Threads = Annotated[int, Meta(ge=1, le=16)]
 Pixels = Annotated[int, Meta(ge=16, le=16_384)]
 Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
 """At most a leap year, which also refuses ``inf`` and ``nan``."""
@@ -95,7 +95,7 @@ class DetectSettings(Strict, frozen=True, kw_only=True):
 
     bundle: Text | None = None
     threshold: Share | None = None
-    every: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    every: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
     threads: Threads = 1
 
 
@@ -146,6 +146,9 @@ class PrivacySettings(Strict, frozen=True, kw_only=True):
     """No message holds fewer visits than ``k``, unless it holds none."""
 
     k: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
+    release_s: Annotated[float, Meta(ge=1, le=86_400)] = 900.0
+    """Windows with fewer than ``k`` visits, none among them, leave joined, when a quarter of an hour ends: one that is
+    missing then tells of a few visits to the quarter of an hour, and not to the minute. Nothing is joined if k is 1."""
 
 
 class Tls(Strict, frozen=True, kw_only=True):

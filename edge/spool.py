@@ -17,6 +17,7 @@ from edge.errors import SpoolCorrupt, SpoolError
 from edge.release import join, may_leave
 
 log = logging.getLogger("edge.spool")
+RELEASE_S = 900.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS ready (number INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS early (number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, start REAL NOT NULL,
@@ -45,8 +46,9 @@ class Spool:
     fails with SpoolCorrupt, and works the next time.
     """
 
-    def __init__(self, path: Path, max_windows: int, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_windows: int, max_bytes: int, release_s: float) -> None:
         self._path, self._max_windows, self._max_bytes = path, max_windows, max_bytes
+        self._release_s = release_s
         self._number = self._seq = self.dropped = 0
         self._open()
 
@@ -116,7 +118,7 @@ class Spool:
         """Inside a transaction: join with what is held back, and hold or make ready; how many became ready."""
         held = self._held()
         joined = join(held, counts) if held else counts
-        if not may_leave(joined):
+        if not may_leave(joined, counts, self._release_s):
             self._database.execute("INSERT OR REPLACE INTO held VALUES (1, ?)", (encode(joined),))
             return 0
         ready = encode(msgspec.structs.replace(joined, seq=self._seq))
@@ -186,11 +188,11 @@ class Spool:
 
 
 @contextmanager
-def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000) -> Iterator[Spool]:
+def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000, release_s: float = RELEASE_S) -> Iterator[Spool]:
     """The spool at a path, made if it is not there, bounded in messages and in bytes on the disk; a file that is none
-    is set aside (``NAME.corrupt``), and said.
+    is set aside (``NAME.corrupt``), and said. Of windows with fewer than k visits see `edge.release.may_leave`.
     """
-    with contextlib.closing(Spool(path, max_windows, max_bytes)) as spool:
+    with contextlib.closing(Spool(path, max_windows, max_bytes, release_s)) as spool:
         yield spool
 
 

@@ -22,8 +22,8 @@ from edge.vet import vet
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ("detect.threads=9223372036854775807", "key 'detect.threads': Expected `int` <= 64"),
-        ("detect.threads=2147483648", "key 'detect.threads': Expected `int` <= 64"),
+        ("detect.threads=9223372036854775807", "key 'detect.threads': Expected `int` <= 16"),
+        ("detect.threads=2147483648", "key 'detect.threads': Expected `int` <= 16"),
         ("classify.threads=0", "key 'classify.threads': Expected `int` >= 1"),
         ("spool.max_days=inf", "key 'spool.max_days': Expected `float` <= 3660"),
         ("spool.max_days=nan", "key 'spool.max_days': "),

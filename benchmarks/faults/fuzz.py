@@ -61,7 +61,7 @@ LIMIT_S = 60.0
 scalars = st.one_of(
     st.sampled_from(HOSTILE),
     st.integers().map(str),
-    st.floats().map(lambda value: repr(value)),
+    st.floats().map(repr),
     st.text(max_size=20).map(json.dumps),
     st.lists(st.integers(-2, 2).map(str), max_size=4).map(lambda parts: f"[{', '.join(parts)}]"),
 )
