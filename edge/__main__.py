@@ -1,6 +1,7 @@
 """``facetally-edge``: arguments, log lines and exit codes, and nothing else."""
 
 import argparse
+import contextlib
 import gc
 import json
 import logging
@@ -121,6 +122,7 @@ def _quoted(text: str) -> str:
 def _run(chosen: argparse.Namespace) -> int:
     """Count until the source ends or a signal comes; then send what is finished."""
     from edge.assemble import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
+    from edge.errors import SpoolError  # noqa: PLC0415
     from edge.notify import Notifier  # noqa: PLC0415
 
     settings = _settings(chosen)
@@ -140,6 +142,8 @@ def _run(chosen: argparse.Namespace) -> int:
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())
+            with contextlib.suppress(SpoolError):
+                wired.report(wired.watch)  # the last word on how it fared; the audit sees this message, too
             if wired.dropped:
                 log.error(line("dropped", windows=wired.dropped))
             log.info(line("stopped", unsent=left))

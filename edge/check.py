@@ -77,8 +77,15 @@ def _broker(settings: Settings) -> str:
     """As another client than the daemon. Where the broker names clients by their users it would be the same one and
     throw the daemon out, so while that runs only the way to the broker is tried.
     """
+    where = f"{settings.publish.host}:{settings.publish.port}"
+    try:
+        return _asked(settings, where)
+    except OSError as error:
+        raise FacetallyError(f"{where}: {error}") from error
+
+
+def _asked(settings: Settings, where: str) -> str:
     publish, me = settings.publish, (settings.site, settings.device)
-    where = f"{publish.host}:{publish.port}"
     if publish.username is not None and in_use(Path(settings.spool.path)):
         reached(publish, BROKER_LIMIT_S)
         return f"{where} is there; the daemon runs and is logged in under our name, its log says what the broker says"

@@ -1,4 +1,4 @@
-"""Configurations, cards, models and media that are damaged or hostile -> exit code 0 or 2, never a traceback or a signal.
+"""Damaged or hostile configurations, cards, models and media -> exit code 0 or 2, never a traceback or a signal.
 
 ``python -m benchmarks.faults.fuzz configurations|cards|models|media --cases 1000 --seed 1``: cases are made at random
 from good ones. Configurations and cards are read in this process; each model is vetted as the daemon does it, and each
