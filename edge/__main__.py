@@ -139,6 +139,9 @@ def _run(chosen: argparse.Namespace) -> int:
             wired.run()
         finally:
             notifier.stopping()
+            if isinstance(settings.capture, configuration.File) and not stop.is_set():
+                with contextlib.suppress(SpoolError):
+                    wired.spool.release()
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())

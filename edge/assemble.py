@@ -65,7 +65,7 @@ def pipeline(
     faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = Gate(settings.admit)
-    camera = source(settings.capture, stop, settings.tally.window_s)
+    camera = source(settings.capture, stop, settings.grid_s)
     begin = camera.clock.utc(camera.start)
     first = first_window_s(begin, settings.tally.window_s)
     identity = Identity(settings.site, settings.device, boot_id())

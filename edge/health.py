@@ -22,8 +22,8 @@ from edge.spool import Spool
 
 EVERY_S = 60.0
 COARSE_S = 900.0
-"""Figures that rise while somebody is in view are told as of the last whole quarter of an hour (at first as of the first
-minute), so that health does not tell by the minute what counts hold back."""
+"""Figures that rise while somebody is in view are told as of the last whole quarter of an hour (at first, as of the
+first minute), so that health does not tell by the minute what counts hold back."""
 MOST_TIMES = 4096
 """Of each stage so many times are kept at most, the last ones."""
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")

@@ -22,13 +22,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 def may_leave(joined: Counts, latest: Counts, release_s: float) -> bool:
     """Whether a message may be sent: ``joined`` from windows of which ``latest`` is the last.
 
-    At once, if that one alone holds ``k`` visits. At the end of each ``release_s`` seconds of the day, if all together
-    hold none or at least ``k``. With ``k`` = 1 nothing is held back.
+    At once, if that one alone holds ``k`` visits. At the end of each ``release_s`` seconds of the day (0: now), if all
+    together hold none or at least ``k``. With ``k`` = 1 nothing is held back.
     """
     k, total = joined.privacy.k, sum(joined.visits.values())
     if k == 1 or sum(latest.visits.values()) >= k:
         return True
-    return (total == 0 or total >= k) and _ends_one(latest, release_s)
+    return (total == 0 or total >= k) and (release_s == 0 or _ends_one(latest, release_s))
 
 
 def _ends_one(window: Counts, release_s: float) -> bool:

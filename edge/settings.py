@@ -212,6 +212,11 @@ class Settings(Strict, frozen=True, kw_only=True):
         """How many windows may wait: as many as end in ``spool.max_days``."""
         return max(1, round(self.spool.max_days * 86_400 / self.tally.window_s))
 
+    @property
+    def grid_s(self) -> float:
+        """A replay begins at a multiple of so many seconds, so that it falls into the same messages each time."""
+        return self.tally.window_s if self.privacy.k == 1 else max(self.tally.window_s, self.privacy.release_s)
+
     def __post_init__(self) -> None:
         """Refuse values that do not go together."""
         if self.admit.dwell_limit_s >= self.track.max_visit_s:

@@ -121,11 +121,24 @@ class Spool:
         if not may_leave(joined, counts, self._release_s):
             self._database.execute("INSERT OR REPLACE INTO held VALUES (1, ?)", (encode(joined),))
             return 0
-        ready = encode(msgspec.structs.replace(joined, seq=self._seq))
+        self._make_ready(joined)
+        return 1
+
+    def _make_ready(self, counts: Counts) -> None:
+        ready = encode(msgspec.structs.replace(counts, seq=self._seq))
         self._database.execute("DELETE FROM held")
         self._database.execute("INSERT INTO ready (number, payload) VALUES (?, ?)", (self._number + 1, ready))
         self._drop_oldest()
-        return 1
+
+    def release(self) -> None:
+        """The source has ended, and no window follows: what is held leaves now, if it holds no visit or k."""
+        left = 0
+        with self._whole("release what is held"):
+            held = self._held()
+            if held and may_leave(held, held, 0.0):
+                self._make_ready(held)
+                left = 1
+        self._left(left)
 
     def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
         """At most ``limit`` messages with a number above ``after`` and not among ``besides``, oldest first: number and

@@ -79,6 +79,18 @@ def test_empty_windows_are_sent_while_nothing_is_held(path):
         assert [(message.visits["happiness"], message.merged) for message in ready(spool)] == [(0, 1), (0, 1), (5, 4)]
 
 
+@pytest.mark.parametrize(("visits", "left"), [((2, 3), [5]), ((0, 0), [0]), ((2, 2), [])])
+def test_at_the_end_of_a_file_what_is_held_leaves_if_it_may(path, visits, left):
+    """No window follows, and none or k visits together are nobody's."""
+    with opened(path, MANY) as spool:
+        for minute, number in enumerate(visits):
+            spool.add(counts(minute, number))
+        assert ready(spool) == []
+        spool.release()
+        spool.release()
+        assert [message.visits["happiness"] for message in ready(spool)] == left
+
+
 def test_what_is_held_survives_a_restart(path):
     """Held visits go out under the next boot, each once, and never on their own."""
     with opened(path, MANY) as spool:

@@ -53,7 +53,7 @@ def test_a_unit_is_confined(unit):
 
 @needs_systemd
 def test_the_unit_that_installs_a_card_is_confined_as_far_as_it_goes():
-    """It must write to the system; of what else it has no use for, nothing is left open, and the rest has its reason."""
+    """It must write to the system; what it has no use for is closed, and the rest has its reason."""
     (unit,) = (each for each in ALL if each.stem == ONCE)
     command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={ONCE_EXPOSURE}", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
