@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from contract.logs import line
 
 log = logging.getLogger("edge.inbox")
-MOST = 64
+MOST = 16
 """Messages that wait; of more the oldest are dropped. A lost receipt comes again, an old status is worth nothing."""
 HELD_BACK_S = 0.05
 """How long the client's thread waits with each message while so many wait: TCP then holds the broker back."""

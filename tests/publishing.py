@@ -33,12 +33,12 @@ class Device:
     def __init__(self, publisher, spool):
         self.publisher, self.spool = publisher, spool
 
-    def until(self, fact: Callable[[], bool], what: str) -> None:
+    def until(self, fact: Callable[[], bool], what: str, within_s: float = 30.0) -> None:
         def pumped() -> bool:
             self.publisher.pump(self.spool)
             return fact()
 
-        wait_until(pumped, what)
+        wait_until(pumped, what, within_s)
 
     def sends_all(self) -> None:
         self.until(lambda: self.spool.depth() == 0, "all windows are acknowledged")
