@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from contract.logs import line
 
 log = logging.getLogger("edge.inbox")
-MOST = 16
+MOST = 64
 """Messages that wait; of more the oldest are dropped. A lost receipt comes again, an old status is worth nothing."""
-HELD_BACK_S = 0.05
+HELD_BACK_S = 0.005
 """How long the client's thread waits with each message while so many wait: TCP then holds the broker back."""
 SAID_EVERY_S = 60.0
 
