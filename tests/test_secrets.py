@@ -1,5 +1,6 @@
 """A password in a configuration is in no log, no error and no list of processes."""
 
+import re
 import subprocess
 import sys
 import time
@@ -94,3 +95,23 @@ def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
         for line in lines
         if "Corrupt" in line
     )
+
+
+def test_a_cards_files_are_overwritten_and_not_only_deleted(tmp_path: Path) -> None:
+    """What ``first-boot.sh`` does with a password on the boot partition; another name of the same file shows it."""
+    text = (ROOT / "systemd/first-boot.sh").read_text()
+    wipe = text[text.index("wipe() {") : text.index("\n}\n", text.index("wipe() {")) + 3]
+    secret, other = tmp_path / "password", tmp_path / "other-name"
+    secret.write_text(WORD)
+    other.hardlink_to(secret)
+    subprocess.run(["sh", "-eu", "-c", f'{wipe}wipe "$@"', "sh", secret, tmp_path / "none"], check=True)
+    assert not secret.exists()
+    assert WORD.encode() not in other.read_bytes()
+
+
+def test_no_guide_puts_a_password_into_the_list_of_processes() -> None:
+    """Arguments of a program are seen by every user of a machine."""
+    for guide in sorted((ROOT / "docs").glob("*.md")):
+        assert not re.search(r"mosquitto_passwd.* -b|openssl passwd(?!.*-stdin)|-P [\"$]", guide.read_text()), (
+            guide.name
+        )
