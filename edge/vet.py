@@ -18,7 +18,7 @@ from contract.errors import BundleError, FacetallyError
 
 LIMIT_S = 120.0
 """For the slowest board."""
-MOST_MEMORY = 2_000_000_000
+MOST_MEMORY = 4_000_000_000
 """Bytes of address space of the child."""
 BATCHES = (2, 3, 1)
 REFUSED = 2
@@ -51,8 +51,9 @@ def _try(card: Path, task: str, threads: int) -> None:
     from contract.card import ClassifierCard, DetectorCard  # noqa: PLC0415 - the parent has no use for them here
     from edge import bundle  # noqa: PLC0415
 
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind_of_limit, most in ((resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it, or have set a lower one
+            resource.setrlimit(kind_of_limit, (most, most))
     kind: type[DetectorCard | ClassifierCard] = DetectorCard if task == "detect" else ClassifierCard
     loaded = bundle.load(card, kind, threads, vetted=True)  # type: ignore[type-var]
     shape = loaded.model.input.shape[1:]
