@@ -27,7 +27,13 @@ UNCONFIRMED = 100
 """Windows that were sent and that no collector has confirmed. More wait in the spool, not at the broker: a fleet whose
 collector is away for a week then leaves a hundred messages a device in the broker's memory, not ten thousand."""
 AGAIN_S = 60.0
-"""A window that was sent so long ago is sent again once the collector is heard of."""
+"""A window that was sent so long ago is sent again once the collector is heard of; then after twice as long."""
+MOST_DOUBLINGS = 8
+"""Up to four hours: a collector may refuse a window for a while, because its clock is wrong, or for ever."""
+PATIENT_TRIES = 4
+"""A window that was sent so often no longer keeps others from being sent."""
+MOST_STUCK = 400
+"""At most so many of them; more are not forgotten, but nothing new is sent while there are."""
 LONGEST_AGAIN_S = 1800.0
 """While no collector is heard of, only the oldest window is sent again, after 60 s at first, then twice as long."""
 MOST_REFUSED = 100
@@ -49,12 +55,13 @@ _decoder = msgspec.json.Decoder(Key)
 @dataclass(slots=True)
 class Sent:
     """A window that was sent: its key (None if it cannot be read), when last, when the broker took it (monotonic
-    seconds), and whether that was on an earlier connection."""
+    seconds), whether that was on an earlier connection, and how often it was sent while a collector was there."""
 
     key: Key | None
     at: float
     taken: float | None = None
     earlier: bool = False
+    tries: int = 1
 
 
 @dataclass(slots=True)
@@ -129,7 +136,7 @@ class Outbox:
 
     def _allowed(self, rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """Of the rows those that no receipt names, and of those never sent no more than may be unconfirmed."""
-        chosen, free = [], UNCONFIRMED - len(self._sent) if self.confirm == "collector" else IN_FLIGHT
+        chosen, free = [], self._free() if self.confirm == "collector" else IN_FLIGHT
         for number, payload in rows:
             if self._is_stored(_key(payload)):
                 self._done.add(number)
@@ -138,10 +145,16 @@ class Outbox:
                 free -= number not in self._sent
         return chosen
 
+    def _free(self) -> int:
+        """How many more may be unconfirmed."""
+        stuck = sum(sent.tries >= PATIENT_TRIES for sent in self._sent.values())
+        return UNCONFIRMED - len(self._sent) + min(stuck, MOST_STUCK)
+
     def sent(self, mid: int, number: int, payload: bytes, now: float) -> None:
         """A window is on its way as the client's message ``mid``."""
         self._in_flight[mid] = number
-        self._sent[number] = Sent(_key(payload), now)
+        before = self._sent.get(number)
+        self._sent[number] = Sent(_key(payload), now, tries=before.tries if before else 1)
         self._again.discard(number)
 
     def acknowledged(self, mid: int, now: float) -> None:
@@ -179,8 +192,11 @@ class Outbox:
         self._heard, self._patience = now, self.again_s
         self._drop_gone(spool)
         for number in self._overdue():
-            if self._sent[number].earlier or now - self._sent[number].at > self.again_s:
+            sent = self._sent[number]
+            wait_s = self.again_s * 2 ** min(sent.tries - 1, MOST_DOUBLINGS)
+            if sent.earlier or now - sent.at > wait_s:
                 self._again.add(number)
+                sent.tries += 1
 
     def _ask_again(self, spool: Spool, now: float) -> None:
         """No collector is heard of: the oldest window is sent again, ever more rarely. The first time it is said."""

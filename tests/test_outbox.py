@@ -124,6 +124,24 @@ def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
     assert line.wait(1) == []
 
 
+def test_windows_that_no_collector_takes_do_not_keep_others_back_for_ever(spool) -> None:
+    """A hundred windows are refused again and again, as by a collector whose clock is wrong: they are sent ever more
+    rarely, are not given up, and after the fourth time others pass them."""
+    fill(spool, 150)
+    line = Line(spool)
+    line.send()
+    sent: list[int] = []
+    for _ in range(24 * 60):
+        line.now += 60
+        line.confirm(*[(seq, seq) for seq in sent if seq >= 100][-50:])  # the collector is there
+        sent += line.send()
+    assert set(range(100, 150)) <= set(sent)
+    assert line.left() == list(range(100))
+    assert 8 <= sent.count(0) <= 14  # in a day
+    line.confirm((0, 99))
+    assert line.left() == []
+
+
 def test_a_collector_that_is_away_for_a_week_is_asked_ever_more_rarely(spool) -> None:
     """Only the oldest window goes out again: some 340 messages in seven days, and that is said once."""
     fill(spool, 300)
