@@ -9,6 +9,7 @@ from typing import NamedTuple
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.receipts import Receipts
+from collector.settings import WRITER
 from collector.store import Store
 from contract.errors import BadMessage, TopicError
 from contract.logs import line
@@ -40,9 +41,11 @@ class Taken:
 class Intake:
     """Where messages become rows. Knows no broker: arrivals go in, and what it has returned from is kept."""
 
-    def __init__(self, store: Store, devices: Devices, dead_letters: DeadLetters, receipts: Receipts) -> None:
+    def __init__(
+        self, store: Store, devices: Devices, dead_letters: DeadLetters, *, receipts: Receipts | None = None
+    ) -> None:
         self.taken = Taken()
-        self._receipts = receipts
+        self._receipts = receipts or Receipts(WRITER)
         self._store = store
         self._devices = devices
         self._dead_letters = dead_letters

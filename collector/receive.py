@@ -71,7 +71,7 @@ class Receiver:
         with Store(store.path, store.writer) as rows:
             letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
             receipts = Receipts(store.writer)
-            intake = Intake(rows, Devices(store.path, store.suffix), letters, receipts)
+            intake = Intake(rows, Devices(store.path, store.suffix), letters, receipts=receipts)
             try:
                 while not self._stop.is_set():
                     self._connect(intake, receipts)

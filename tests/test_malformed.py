@@ -18,7 +18,6 @@ from test_store import START, window
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.intake import Arrival, Intake
-from collector.receipts import Receipts
 from collector.store import Store
 from contract.errors import BadMessage
 from contract.message import Counts, decode, encode
@@ -120,7 +119,7 @@ def test_memory_stays_flat(tmp_path: Path, bad: list[bytes], caplog: pytest.LogC
             ]
 
     with Store(tmp_path, "w") as store:
-        intake = Intake(store, Devices(tmp_path), DeadLetters(tmp_path, 64 * 1024), Receipts("collector"))
+        intake = Intake(store, Devices(tmp_path), DeadLetters(tmp_path, 64 * 1024))
         now = START + timedelta(days=1)
         for group in arrivals(bad[:5000]):
             intake.take(group, now)
