@@ -55,6 +55,7 @@ window_s = 10
 k = 1
 [publish]
 host = "127.0.0.1"
+confirm = "broker"
 [spool]
 unsynced_hold_h = 0
 """

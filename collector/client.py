@@ -14,6 +14,12 @@ from paho.mqtt.enums import MessageType, MQTTErrorCode, MQTTProtocolVersion
 
 AHEAD = 65_536
 """Bytes read at once."""
+MOST_BYTES = 20_000
+"""The largest packet that a broker of MQTT 5 is asked to send: the longest message (16,384 bytes) and its topic."""
+KEPT_BYTES = 90_000
+"""More of a packet is not kept: room for the longest topic (65,535 bytes) and message. A broker of 3.1.1 cannot be told
+a limit, so the rest of a longer packet is read and dropped; what is left is no message, is set aside and acknowledged,
+and the session does not deliver it for ever."""
 QOS_1 = 0x02
 """Of the first byte's bits 0x06."""
 PUBACK = bytes((MessageType.PUBACK, 2))
@@ -46,6 +52,7 @@ class GroupClient(Client):
         return self._packet_queue(MessageType.PUBACK, packets, numbers[-1], 1)
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        del self._in_packet["packet"][KEPT_BYTES:]
         if self._at == len(self._ahead):
             self._ahead, self._at = super()._sock_recv(AHEAD), 0
         begin, self._at = self._at, min(self._at + bufsize, len(self._ahead))

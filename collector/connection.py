@@ -9,6 +9,7 @@ import logging
 import select
 import ssl
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from collector.client import GroupClient, Taker
+from collector.client import MOST_BYTES, GroupClient, Taker
 from collector.intake import Arrival
 from collector.settings import Broker
 from contract.errors import SettingsError
@@ -62,6 +63,7 @@ class Connection:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = self._broker.session_expiry_s
             properties.ReceiveMaximum = self._broker.in_flight
+            properties.MaximumPacketSize = MOST_BYTES
             v5 = {"clean_start": False, "properties": properties}
         try:
             self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s, **v5)
@@ -89,6 +91,16 @@ class Connection:
     def acknowledge(self, group: list[Arrival]) -> None:
         """Tell the broker that these are on disk. What does not reach it comes again."""
         self._client.acknowledge([arrival.mid for arrival in group if arrival.qos == 1])
+
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether nothing waits for the broker to read it, so that a slow one does not fill the memory."""
+        return self.accepted and self.ended is None and not self._client.want_write()
+
+    def confirm(self, receipts: Iterable[tuple[str, bytes]]) -> None:
+        """Publish receipts, topic and payload. One that is lost costs a repeat, so QoS 0 will do."""
+        for name, payload in receipts:
+            self._client.publish(name, payload, qos=0, retain=True)
 
     def _turn(self, wait_s: float) -> None:
         """Wait for the socket, read what is there, write what is due, keep the connection alive."""

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
+from collector.receipts import Receipts
+from collector.settings import WRITER
 from collector.store import Store
 from contract.errors import BadMessage, TopicError
 from contract.logs import line
-from contract.message import MESSAGES, Counts, decode
+from contract.message import MESSAGES, Counts, Status, decode
 from contract.topics import address
 
 _log = logging.getLogger(__name__)
@@ -39,8 +41,11 @@ class Taken:
 class Intake:
     """Where messages become rows. Knows no broker: arrivals go in, and what it has returned from is kept."""
 
-    def __init__(self, store: Store, devices: Devices, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self, store: Store, devices: Devices, dead_letters: DeadLetters, *, receipts: Receipts | None = None
+    ) -> None:
         self.taken = Taken()
+        self._receipts = receipts or Receipts(WRITER)
         self._store = store
         self._devices = devices
         self._dead_letters = dead_letters
@@ -63,14 +68,17 @@ class Intake:
 
     def _take_one(self, arrival: Arrival, now: datetime) -> None:
         sender = address(arrival.topic)
-        if sender.kind != "counts" and not arrival.payload:
-            return  # a retained message that somebody has deleted
+        if not arrival.payload:
+            return  # a retained message that somebody has deleted, or `facetally-edge check`
         message = decode(arrival.payload, MESSAGES[sender.kind])
         if isinstance(message, Counts):
             if (message.site, message.device) != (sender.site, sender.device):
                 raise BadMessage(f"counts: says {message.site}/{message.device}, came as {sender.site}/{sender.device}")
+            self._receipts.note(message)  # stored below or set aside: told after `take` has returned
             if self._store.add(message):
                 self.taken.rows += 1
             else:
                 self.taken.repeats += 1
+        elif isinstance(message, Status) and message.state == "online":
+            self._receipts.greet(sender.site, sender.device)
         self._devices.note(sender, message, arrival.retained, now)

@@ -1,7 +1,7 @@
-"""MQTT messages -> rows on disk, acknowledged afterwards.
+"""MQTT messages -> rows on disk, acknowledged and confirmed afterwards.
 
-One thread does all: it reads a group of messages, has it stored, and only then acknowledges it. What comes again, the
-store knows by its key.
+One thread does all: it reads a group of messages, has it stored, and only then acknowledges it to the broker and
+confirms it to the devices. What comes again, the store knows by its key, and it is confirmed again.
 """
 
 import logging
@@ -16,6 +16,7 @@ from collector.dead_letters import DeadLetters
 from collector.devices import Devices
 from collector.errors import StoreFailed
 from collector.intake import Intake
+from collector.receipts import Receipts
 from collector.retain import Retention
 from collector.settings import Settings
 from collector.store import Store
@@ -27,6 +28,10 @@ STABLE_S = 30.0
 """A connection that lasted so long begins the pauses anew; two clients of one name that evict each other do not."""
 DEVICES_EVERY_S = 2.0
 REPORT_EVERY_S = 60.0
+RECEIPTS_EVERY_S = 0.5
+"""A device with a backlog may have 100 windows unconfirmed, so it sends some 150 a second."""
+MOST_RECEIPTS = 1000
+"""Devices that are told at once; the others wait for the next time."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,19 +70,20 @@ class Receiver:
         store = self._settings.store
         with Store(store.path, store.writer) as rows:
             letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
-            intake = Intake(rows, Devices(store.path, store.suffix), letters)
+            receipts = Receipts(store.writer)
+            intake = Intake(rows, Devices(store.path, store.suffix), letters, receipts=receipts)
             try:
                 while not self._stop.is_set():
-                    self._connect(intake)
+                    self._connect(intake, receipts)
             finally:
                 _report(intake)
 
-    def _connect(self, intake: Intake) -> None:
+    def _connect(self, intake: Intake, receipts: Receipts) -> None:
         """One connection, from beginning to end, and the pause after it."""
         broker = self._settings.broker
         began = time.monotonic()
         with Connection(broker, f"facetally-collector-{self._settings.store.writer}", self._protocol) as connection:
-            self._listen(connection, intake)
+            self._listen(connection, intake, receipts)
         intake.save_devices()
         if self._stop.is_set():
             return
@@ -90,9 +96,9 @@ class Receiver:
                 return  # at once: brokers that know no MQTT 5 say so, close the connection, or say nothing
         self._pause()
 
-    def _listen(self, connection: Connection, intake: Intake) -> None:
-        """Group after group, stored, then acknowledged."""
-        saved = reported = time.monotonic()
+    def _listen(self, connection: Connection, intake: Intake, receipts: Receipts) -> None:
+        """Group after group, stored, then acknowledged and confirmed."""
+        saved = reported = confirmed = time.monotonic()
         while connection.ended is None and not self._stop.is_set():
             group = connection.group(self._settings.store.group_s)
             if connection.accepted:
@@ -102,6 +108,9 @@ class Receiver:
                 intake.take(group, self._now())
                 connection.acknowledge(group)
             moment = time.monotonic()
+            if moment - confirmed > RECEIPTS_EVERY_S and connection.has_sent_all:
+                confirmed = moment
+                connection.confirm(receipts.take(MOST_RECEIPTS))
             if moment - saved > DEVICES_EVERY_S:
                 saved = moment
                 intake.save_devices()

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 from bisect import bisect_right
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,14 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self._bounds) // 2
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """First and last number of each run, in order."""
+        return zip(self._bounds[::2], (past - 1 for past in self._bounds[1::2]), strict=True)
+
+    def keep_last(self, runs: int) -> None:
+        """Forget all but so many runs, the highest."""
+        del self._bounds[: max(0, len(self._bounds) - 2 * runs)]
 
     def add(self, number: int) -> bool:
         """Put a number in; False if it was there."""

@@ -10,6 +10,7 @@ import msgspec
 from contract.asyncapi import document
 from contract.card import Card
 from contract.message import MESSAGES
+from contract.receipt import Stored
 from contract.schemas import schema
 
 NEWEST = {"model": 2, "card": 2, "health": 3}
@@ -17,8 +18,9 @@ NEWEST = {"model": 2, "card": 2, "health": 3}
 
 
 def schemas() -> dict[str, bytes]:
-    """File name -> JSON Schema (draft 2020-12) of each message and of the model card."""
-    kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | {"card": Card}).items()}
+    """File name -> JSON Schema (draft 2020-12) of each message, of the receipt and of the model card."""
+    others = {"card": Card, "stored": Stored}
+    kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | others).items()}
     return {
         f"{name}.json": msgspec.json.format(msgspec.json.encode(schema(kind)), indent=2) + b"\n"
         for name, kind in kinds.items()

@@ -1,15 +1,17 @@
-"""The messages and topics -> an AsyncAPI 3.0 document: what can be heard on the broker, for programs of others."""
+"""The messages and topics -> an AsyncAPI 3.0 document: what is on the broker, for programs of others."""
 
 import inspect
 from typing import Any
 
 from contract.message import MESSAGES
+from contract.receipt import Stored
 from contract.schemas import components
 from contract.topics import ID_PATTERN, PREFIX, Kind
 
 SCHEMAS = "#/components/schemas/{name}"
 RETAINED: dict[Kind, bool] = {"counts": False, "status": True, "model": True, "health": True}
 LEVELS = {"site": "A shop", "device": "A unit in it"}
+WRITER = {"writer": "A collector: its own name in the store"}
 
 
 def document() -> dict[str, Any]:
@@ -24,21 +26,22 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {kind: _channel(kind) for kind in MESSAGES},
-        "operations": {f"hear-{kind}": _operation(kind) for kind in MESSAGES},
+        "channels": {kind: _channel(kind, kind, LEVELS) for kind in MESSAGES}
+        | {"stored": _channel("stored", "stored/{writer}", LEVELS | WRITER)},
+        "operations": {f"hear-{kind}": _operation(kind) for kind in MESSAGES} | {"confirm-stored": _confirmation()},
         "components": {
-            "messages": {kind: _message(kind) for kind in MESSAGES},
-            "schemas": components(MESSAGES.values(), SCHEMAS),
-            "parameters": {name: {"description": f"{says}: {ID_PATTERN}"} for name, says in LEVELS.items()},
+            "messages": {kind: _message(kind, struct) for kind, struct in (MESSAGES | {"stored": Stored}).items()},
+            "schemas": components([*MESSAGES.values(), Stored], SCHEMAS),
+            "parameters": {name: {"description": f"{says}: {ID_PATTERN}"} for name, says in (LEVELS | WRITER).items()},
         },
     }
 
 
-def _channel(kind: Kind) -> dict[str, Any]:
+def _channel(name: str, last: str, levels: dict[str, str]) -> dict[str, Any]:
     return {
-        "address": f"{PREFIX}/{{site}}/{{device}}/{kind}",
-        "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
-        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in LEVELS},
+        "address": f"{PREFIX}/{{site}}/{{device}}/{last}",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "parameters": {level: {"$ref": f"#/components/parameters/{level}"} for level in levels},
     }
 
 
@@ -52,8 +55,17 @@ def _operation(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _message(kind: Kind) -> dict[str, Any]:
-    struct = MESSAGES[kind]
+def _confirmation() -> dict[str, Any]:
+    """What a collector does: a device deletes a window when this says that it is stored. Listeners do not send it."""
+    return {
+        "action": "send",
+        "channel": {"$ref": "#/channels/stored"},
+        "messages": [{"$ref": "#/channels/stored/messages/stored"}],
+        "bindings": {"mqtt": {"qos": 0, "retain": True, "bindingVersion": "0.2.0"}},
+    }
+
+
+def _message(kind: str, struct: type) -> dict[str, Any]:
     summary = (inspect.getdoc(struct) or "").partition("\n\n")[0]
     return {
         "name": kind,

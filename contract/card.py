@@ -9,9 +9,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from contract.errors import BundleError
 from contract.labels import check_labels
-from contract.message import Bundle, Count, Model, Share
+from contract.message import MAX_BYTES, Bundle, Count, Model, Share, encode
 
 Positive = Annotated[int, Meta(gt=0)]
+MOST_SAMPLE = 16_000_000
+"""Bytes of a golden sample's input or output; a few kilobytes of base64 can promise gigabytes."""
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,9 +145,18 @@ def bundle_of(card: Card) -> Bundle:
 
 
 def model_of(detector: DetectorCard, expression: ClassifierCard) -> Model:
-    """The cards of a device -> its model message, of the lowest version that can say it."""
+    """The cards of a device -> its model message, of the lowest version that can say it; BundleError if it is too long
+    to be sent.
+    """
     schema: Literal[1, 2] = 1 if expression.visits is UNSET else 2
-    return Model(schema=schema, detector=bundle_of(detector), expression=bundle_of(expression))
+    model = Model(schema=schema, detector=bundle_of(detector), expression=bundle_of(expression))
+    size = len(encode(model))
+    if size > MAX_BYTES:
+        raise BundleError(
+            f"cards {detector.identity} and {expression.identity}: names, figures and matrices must fit a message of"
+            f" {MAX_BYTES} bytes, are {size}"
+        )
+    return model
 
 
 def pack(raw: bytes) -> str:
@@ -153,9 +164,13 @@ def pack(raw: bytes) -> str:
     return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
-def unpack(text: str) -> bytes:
-    """The inverse of `pack`; ValueError if the text is none of its."""
+def unpack(text: str, most: int = MOST_SAMPLE) -> bytes:
+    """The inverse of `pack`; ValueError if the text is none of its, or holds more than so many bytes."""
+    stream = zlib.decompressobj()
     try:
-        return zlib.decompress(base64.b64decode(text, validate=True))
+        raw = stream.decompress(base64.b64decode(text, validate=True), most)
     except zlib.error as error:
         raise ValueError(f"not zlib: {error}") from error
+    if not stream.eof:
+        raise ValueError(f"not zlib: cut off, or of more than {most} bytes")
+    return raw

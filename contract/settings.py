@@ -10,6 +10,8 @@ import msgspec
 from contract.errors import SettingsError
 
 S = TypeVar("S", bound=msgspec.Struct)
+MOST_BYTES = 1_000_000
+"""No configuration is longer; a larger file, or a device that never ends, is not read."""
 
 
 def read_toml(path: Path, kind: type[S], overrides: tuple[str, ...] = ()) -> S:
@@ -18,11 +20,17 @@ def read_toml(path: Path, kind: type[S], overrides: tuple[str, ...] = ()) -> S:
     SettingsError if the file cannot be read, is not TOML, has an unknown key, lacks one, or a value is wrong.
     """
     try:
-        tree = msgspec.toml.decode(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise SettingsError(f"{path}: must be at most {MOST_BYTES} bytes, is longer")
+        tree = msgspec.toml.decode(content)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError) as error:  # a ValueError: not UTF-8, or a NUL in the path
         raise SettingsError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not TOML that can be read: tables or lists are nested too deeply") from error
     for override in overrides:
         _override(tree, override)
     return from_tree(tree, kind, str(path))
@@ -34,6 +42,8 @@ def from_tree(tree: object, kind: type[S], where: str) -> S:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {_explain(str(error), kind, tree)}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{where}: tables or lists are nested too deeply") from error
 
 
 def check_encrypted(host: str, encrypted: bool, plain_text: bool) -> None:
@@ -64,6 +74,8 @@ def _override(tree: dict[str, Any], text: str) -> None:
         tree[key] = msgspec.toml.decode(f"value = {value}")["value"]
     except msgspec.DecodeError:
         tree[key] = value
+    except RecursionError as error:
+        raise SettingsError(f"--set {dotted}: tables or lists are nested too deeply") from error
 
 
 def _explain(problem: str, kind: type, tree: object) -> str:

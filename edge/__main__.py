@@ -1,6 +1,7 @@
 """``facetally-edge``: arguments, log lines and exit codes, and nothing else."""
 
 import argparse
+import contextlib
 import gc
 import json
 import logging
@@ -12,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import FacetallyError
-from contract.logs import Lines, line, nobody_reads
+from contract.logs import Lines, hidden, line, nobody_reads
 from edge import settings as configuration
+from edge.native import captured
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
@@ -24,6 +26,12 @@ END_OF_FILE_S, ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: failed; 2: a file, key or value is wrong, and which."""
     chosen = _parser().parse_args(arguments)
+    with captured():
+        return _logged(chosen)
+
+
+def _logged(chosen: argparse.Namespace) -> int:
+    """Run a command; its exit code."""
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -43,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(error: FacetallyError) -> int:
     """Say what is wrong; the exit code for it."""
-    print(f"facetally-edge: {error}", file=sys.stderr)
+    print(f"facetally-edge: {hidden(str(error))}", file=sys.stderr)
     return 2
 
 
@@ -114,6 +122,7 @@ def _quoted(text: str) -> str:
 def _run(chosen: argparse.Namespace) -> int:
     """Count until the source ends or a signal comes; then send what is finished."""
     from edge.assemble import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
+    from edge.errors import SpoolError  # noqa: PLC0415
     from edge.notify import Notifier  # noqa: PLC0415
 
     settings = _settings(chosen)
@@ -125,14 +134,19 @@ def _run(chosen: argparse.Namespace) -> int:
         gc.collect()
         gc.freeze()  # modules and networks stay; the collection each minute need not look through them
         notifier.ready()
-        log.info(line("started", site=settings.site, device=settings.device, source=settings.capture))
+        log.info(line("started", site=settings.site, device=settings.device, source=settings.capture.name))
         try:
             wired.run()
         finally:
             notifier.stopping()
+            if isinstance(settings.capture, configuration.File) and not stop.is_set():
+                with contextlib.suppress(SpoolError):
+                    wired.spool.release()
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())
+            with contextlib.suppress(SpoolError):
+                wired.report(wired.watch)  # the last word on how it fared; the audit sees this message, too
             if wired.dropped:
                 log.error(line("dropped", windows=wired.dropped))
             log.info(line("stopped", unsent=left))

@@ -14,6 +14,7 @@ from contract.logs import line
 from contract.message import Models, Privacy
 from edge import bundle, spool
 from edge.admit import Gate
+from edge.alone import alone
 from edge.bundle import Bundle
 from edge.capture import source
 from edge.choose import chosen
@@ -67,7 +68,7 @@ def pipeline(
     faces = detector_bundle(str(choice.card), settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = Gate(settings.admit)
-    camera = source(settings.capture, stop, settings.tally.window_s)
+    camera = source(settings.capture, stop, settings.grid_s)
     begin = camera.clock.utc(camera.start)
     first = first_window_s(begin, settings.tally.window_s)
     identity = Identity(settings.site, settings.device, boot_id())
@@ -75,7 +76,10 @@ def pipeline(
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
     with (
-        spool.opened(path, settings.max_windows, int(settings.spool.max_mb * 1e6)) as waiting,
+        alone(path),
+        spool.opened(
+            path, settings.max_windows, int(settings.spool.max_mb * 1e6), settings.privacy.release_s
+        ) as waiting,
         published(settings.publish, identity, model, stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
@@ -100,6 +104,7 @@ def pipeline(
                 kernel_boot(),
                 0.0 if stream else settings.spool.unsynced_hold_h * 3600,
                 time.monotonic,
+                identity.boot,
             ),
             report,
             alive,

@@ -11,9 +11,12 @@ import numpy as np
 from contract.card import Card, ClassifierCard, DetectorCard, Golden, read_card, unpack
 from contract.errors import BundleError
 from edge.interpreter import Interpreter
+from edge.vet import vet
 
 C = TypeVar("C", DetectorCard, ClassifierCard)
 SHIPPED = Path(__file__).parent / "models"
+MOST_BYTES = 100_000_000
+"""Of a card or a model."""
 DETECTOR, CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / "expression.json"
 """The cards of what runs where nothing else is configured."""
 
@@ -38,11 +41,12 @@ def card_path(given: str) -> Path:
     return SHIPPED / f"{given}.json"
 
 
-def load(card_path: Path, kind: type[C], threads: int = 1) -> Bundle[C]:
+def load(card_path: Path, kind: type[C], threads: int = 1, *, vetted: bool = False) -> Bundle[C]:
     """The path of a card (``NAME.json``, its model ``NAME.tflite`` beside it) -> the bundle, golden samples replayed.
 
     BundleError if a file is missing, the hash, task, shape or label count is wrong, or a golden sample comes out
-    differently.
+    differently. Unless it is ``vetted``, or shipped with this package, another process runs it first, so that a damaged
+    model cannot end this one.
     """
     card = _read(card_path, lambda content: read_card(content, str(card_path)))
     if not isinstance(card, kind):
@@ -52,6 +56,8 @@ def load(card_path: Path, kind: type[C], threads: int = 1) -> Bundle[C]:
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.sha256:
         raise BundleError(f"{model_path}: sha256 is {digest[:12]}..., the card says {card.sha256[:12]}...")
+    if not vetted and card_path.resolve().parent != SHIPPED.resolve():
+        vet(card_path, "detect" if kind is DetectorCard else "classify", threads)
     try:
         model = Interpreter(content, threads)
         _check_shapes(card, model)
@@ -67,9 +73,13 @@ T = TypeVar("T")
 
 def _read(path: Path, into: Callable[[bytes], T]) -> T:
     try:
-        return into(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
+    if len(content) > MOST_BYTES:
+        raise BundleError(f"{path}: must be at most {MOST_BYTES} bytes, is longer")
+    return into(content)
 
 
 def _check_shapes(card: Card, model: Interpreter) -> None:

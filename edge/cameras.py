@@ -55,7 +55,7 @@ def gstreamer(settings: Gstreamer) -> Iterator[Read]:
     capture = cv2.VideoCapture(settings.pipeline, cv2.CAP_GSTREAMER)
     try:
         if not capture.isOpened():
-            raise CameraLost(f"pipeline does not open: {settings.pipeline}")
+            raise CameraLost("capture.pipeline does not open (GST_DEBUG=3 in the environment says why)")
         size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         yield lambda: gstreamer_grey(_next(capture), size)
     finally:

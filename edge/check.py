@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import FacetallyError
+from contract.receipt import stored_filter
+from contract.topics import topic
 from edge import spool
 from edge.admit import Gate
+from edge.alone import in_use
 from edge.assemble import classifier_bundle, detector_bundle
 from edge.bundle import Bundle
 from edge.cameras import camera_of
 from edge.capture import Camera
 from edge.choose import chosen
 from edge.clock import is_synchronised
-from edge.login import answered
+from edge.login import Rights, answered, reached
 from edge.replay import clip
 from edge.settings import File, Settings
 from edge.words import Frame
@@ -77,6 +80,23 @@ def _spool(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    """As another client than the daemon, which may run and would be thrown out."""
-    version = answered(settings.publish, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S)
-    return f"{settings.publish.host}:{settings.publish.port} lets us in, MQTT {version}"
+    """As another client than the daemon. Where the broker names clients by their users it would be the same one and
+    throw the daemon out, so while that runs only the way to the broker is tried.
+    """
+    where = f"{settings.publish.host}:{settings.publish.port}"
+    try:
+        return _asked(settings, where)
+    except OSError as error:
+        raise FacetallyError(f"{where}: {error}") from error
+
+
+def _asked(settings: Settings, where: str) -> str:
+    publish, me = settings.publish, (settings.site, settings.device)
+    if publish.username is not None and in_use(Path(settings.spool.path)):
+        reached(publish, BROKER_LIMIT_S)
+        return f"{where} is there; the daemon runs and is logged in under our name, its log says what the broker says"
+    reads = (topic(*me, "status"), *((stored_filter(*me),) if publish.confirm == "collector" else ()))
+    rights = Rights((topic(*me, "counts"),), reads)
+    version = answered(publish, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
+    told = "" if version == "5" else ", which does not tell whether we may publish"
+    return f"{where} lets us in, MQTT {version}{told}"

@@ -21,6 +21,9 @@ from contract.message import Clock, Health, Latency
 from edge.spool import Spool
 
 EVERY_S = 60.0
+COARSE_S = 900.0
+"""Figures that rise while somebody is in view are told as of the last whole quarter of an hour (at first, as of the
+first minute), so that health does not tell by the minute what counts hold back."""
 MOST_TIMES = 4096
 """Of each stage so many times are kept at most, the last ones."""
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -41,6 +44,8 @@ class Watch:
     _gated: int = 0
     _saved: int = 0
     _since: float = field(default_factory=time.monotonic)
+    _begun: float = field(default_factory=time.monotonic)
+    _told: tuple[float, dict[str, Latency], float | None] | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -66,41 +71,52 @@ class Watch:
         return time.monotonic() - self._since >= EVERY_S
 
     def latency(self) -> dict[str, Latency]:
-        """Stage -> median and 95th percentile since the last report, milliseconds a frame."""
+        """Stage -> median and 95th percentile of the times that are kept, milliseconds a frame."""
         percentiles = {name: np.percentile(times, [50, 95]) for name, times in self._times.items() if times}
         return {name: Latency(p50=round(float(a), 3), p95=round(float(b), 3)) for name, (a, b) in percentiles.items()}
 
     def report(
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
-        """The message for the time since the last one. Counts start again at zero. Unreachable objects are collected
-        here, because Python alone does so only after hundreds of new ones, which takes this daemon hours.
+        """The message of now. Frame rate, latencies and saved detections are those of the last `COARSE_S` that are over.
+
+        Unreachable objects are collected here, because Python alone does so only after hundreds of new ones, which
+        takes this daemon hours.
         """
         gc.collect()
         now, oldest = time.monotonic(), spool.oldest()
+        frames_per_s, latency, saved = self._coarse(now)
         health = Health(
             schema=3,
             boot=boot,
             time=utc,
             uptime_s=round(now - self.started, 1),
-            frames_per_s=round(self._frames / max(now - self._since, 1e-3), 2),
-            latency_ms=self.latency(),
+            frames_per_s=frames_per_s,
+            latency_ms=latency,
             frames_dropped=dropped(),
             spool_depth=spool.depth(),
             spool_dropped=spool.dropped,
             oldest_unsent=oldest.start if oldest else None,
-            memory_mb=round(resident_mb(), 1),
+            memory_mb=float(round(resident_mb())),
             temperature_c=temperature_c(),
             throttled=throttled(),
             clock=clock,
             versions={"facetally": version(), "runtime": runtime},
             written_mb=written_mb(),
-            detections_saved=round(self._saved / self._gated, 4) if self._gated else None,
+            detections_saved=saved,
             detector_choice=self.detector_choice,
         )
-        self._frames, self._gated, self._saved, self._since = 0, 0, 0, now
-        self._times.clear()
+        self._since = now
         return health
+
+    def _coarse(self, now: float) -> tuple[float, dict[str, Latency], float | None]:
+        """Frames a second, latencies and the fraction of detections saved, renewed each quarter of an hour."""
+        if self._told is None or now - self._begun >= COARSE_S:
+            saved = round(self._saved / self._gated, 4) if self._gated else None
+            self._told = round(self._frames / max(now - self._begun, 1e-3), 2), self.latency(), saved
+            self._frames, self._gated, self._saved, self._begun = 0, 0, 0, now
+            self._times.clear()
+        return self._told
 
 
 @cache

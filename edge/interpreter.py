@@ -30,21 +30,29 @@ class Interpreter:
 
     def __init__(self, content: bytes, threads: int = 1, runtimes: Sequence[str] = RUNTIMES) -> None:
         self.runtime, self._interpreter = _make(content, threads, runtimes)
-        (taken,) = self._interpreter.get_input_details()
-        self.input = _tensor(taken)
-        self.outputs = {detail["name"]: _tensor(detail) for detail in self._interpreter.get_output_details()}
+        try:
+            (taken,) = self._interpreter.get_input_details()
+            self.input = _tensor(taken)
+            self.outputs = {detail["name"]: _tensor(detail) for detail in self._interpreter.get_output_details()}
+        except (ValueError, TypeError, KeyError) as error:
+            raise BundleError(f"not a model with one input: {error}") from error
         if self.input.dtype is not np.uint8:
             raise BundleError(f"the model takes {self.input.dtype.__name__} pixels, not uint8")
         self._batch = self.input.shape[0]
 
     def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """Pixels uint8 (n, height, width, 1), n >= 1 -> raw output tensors (n, ...) by name."""
-        if len(pixels) != self._batch:
-            self._interpreter.resize_tensor_input(self.input.index, pixels.shape, strict=True)
-            self._interpreter.allocate_tensors()
-            self._batch = len(pixels)
-        self._interpreter.set_tensor(self.input.index, pixels)
-        self._interpreter.invoke()
+        """Pixels uint8 (n, height, width, 1), n >= 1 -> raw output tensors (n, ...) by name; BundleError if the runtime
+        refuses to run the model.
+        """
+        try:
+            if len(pixels) != self._batch:
+                self._interpreter.resize_tensor_input(self.input.index, pixels.shape, strict=True)
+                self._interpreter.allocate_tensors()
+                self._batch = len(pixels)
+            self._interpreter.set_tensor(self.input.index, pixels)
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise BundleError(f"{self.runtime} cannot run the model: {error}") from error
         return {name: self._interpreter.get_tensor(tensor.index) for name, tensor in self.outputs.items()}
 
     def values(self, raw: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:

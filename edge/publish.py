@@ -1,7 +1,8 @@
-"""Spooled messages -> the broker; what it has acknowledged, and had for a moment, leaves the spool."""
+"""Spooled messages -> the broker; what a collector has confirmed leaves the spool."""
 
 import contextlib
 import logging
+import math
 import random
 import socket
 import sys
@@ -21,21 +22,19 @@ from paho.mqtt.reasoncodes import ReasonCode
 from contract.errors import BadMessage
 from contract.logs import line
 from contract.message import Health, Model, Status, decode, encode
+from contract.receipt import decode_receipt, stored_filter
 from contract.topics import topic
-from edge.errors import SpoolError
+from edge.client import Client, bounded
+from edge.inbox import Inbox, Note
 from edge.login import introduce
 from edge.namesakes import Namesakes
+from edge.outbox import AGAIN_S, Outbox
 from edge.pace import IN_FLIGHT, Pace
 from edge.printer import Printer
 from edge.settings import PublishSettings
 from edge.spool import Spool
 
 log = logging.getLogger("edge.publish")
-KEPT_S = 2.0
-"""A window stays in the spool so long after its PUBACK, and is sent again if the connection is lost before: Mosquitto
-acknowledges first and saves then, so that a broker killed in between has forgotten it."""
-MOST_REFUSED = 100
-"""A broker that refuses so many messages is offered no more until the next connection."""
 LONGEST_WAIT_S = 20.0
 """A broker that is back has to be noticed within half a minute, however long it was away."""
 BACKOFF_S = 1.0
@@ -45,6 +44,8 @@ itself would try again ever more rarely for a quarter of an hour, and so miss wh
 SILENCE_S = 5.0
 REFUSALS = 2
 """So many connections closed without a word, and the other version of MQTT is tried."""
+ANSWER_S = 1.0
+"""An ``offline`` of another boot is answered at most so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,23 @@ class Identity:
 class Publisher:
     """One MQTT client: 5 if the broker speaks it, else 3.1.1. paho's thread only notes what happened; `pump` acts."""
 
-    def __init__(self, settings: PublishSettings, identity: Identity, model: Model, jitter: random.Random) -> None:
+    def __init__(
+        self,
+        settings: PublishSettings,
+        identity: Identity,
+        model: Model,
+        jitter: random.Random,
+        again_s: float = AGAIN_S,
+    ) -> None:
         self._settings, self._identity, self._model, self._jitter = settings, identity, model, jitter
         self._happened: deque[Callable[[Spool], None]] = deque()
-        self._in_flight: dict[int, int] = {}
-        self._kept: dict[int, float] = {}
-        self._backlog = 0
-        self._pace = Pace(settings.drain_per_s)
+        self._outbox = Outbox(settings.confirm, Pace(settings.drain_per_s), again_s)
+        self._inbox = Inbox()
         self._failures = 0
         self._silent = 0
-        self._refused: set[int] = set()
         self._connections = 0
         self._namesakes = Namesakes()
+        self._answered, self._answer_due = -math.inf, False
         self._shared_with: str | None = None
         self._said: str | None = None
         self.connected = False
@@ -85,26 +91,16 @@ class Publisher:
         if not self.connected:
             self._doubt_silence()
             return
-        self._let_go(spool)
-        for number, payload in self._next(spool):
+        now = time.monotonic()
+        for note in self._inbox.take():
+            self._heard(note, spool, now)
+        self._answer(now)
+        self._outbox.let_go(spool, now)
+        for number, payload in self._outbox.next(spool, now):
             sent = self._client.publish(self._topic("counts"), payload, qos=1)
             if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
-            self._in_flight[sent.mid] = number
-
-    def _next(self, spool: Spool) -> list[tuple[int, bytes]]:
-        """What to send now: new windows first, so that they do not wait for the backlog of an outage, which follows
-        oldest first and at its own pace.
-        """
-        room = IN_FLIGHT - len(self._in_flight)
-        if room <= 0 or len(self._refused) >= MOST_REFUSED:
-            return []
-        busy = {*self._in_flight.values(), *self._kept, *self._refused}
-        new = spool.waiting(self._backlog, room, busy)
-        paced = self._pace.most(room - len(new), time.monotonic())
-        old = [row for row in spool.waiting(0, paced, busy) if row[0] <= self._backlog] if paced else []
-        self._pace.spend(len(old))
-        return new + old
+            self._outbox.sent(sent.mid, number, payload, now)
 
     def health(self, health: Health) -> None:
         """Publish how the device fares, and whether another has its name; lost if there is no broker, the next one
@@ -125,7 +121,7 @@ class Publisher:
     def _make(self) -> mqtt.Client:
         """A client that connects in its own thread, and again with full jitter whenever it must."""
         settings = self._settings
-        client = mqtt.Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"facetally:{self._identity.site}:{self._identity.device}",  # no id holds a colon
             protocol=self._protocol,
@@ -139,8 +135,10 @@ class Publisher:
         client.on_publish = self._on_publish
         client.on_socket_open = self._on_socket_open
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         self._back_off(client)
-        client.connect_async(settings.host, settings.port, settings.keepalive_s)
+        said = bounded() if self._protocol == MQTTProtocolVersion.MQTTv5 else None
+        client.connect_async(settings.host, settings.port, settings.keepalive_s, properties=said)
         client.loop_start()
         return client
 
@@ -171,10 +169,14 @@ class Publisher:
         self._happened.append(lambda spool: self._say("broker_unreachable", reason))
 
     def _on_publish(self, client: Any, _u: object, mid: int, reason: ReasonCode, _p: Properties | None) -> None:
-        self._happened.append(lambda spool: self._acknowledged(spool, client, mid, reason))
+        self._happened.append(lambda spool: self._acknowledged(client, mid, reason))
 
     def _on_message(self, client: Any, _u: object, message: mqtt.MQTTMessage) -> None:
-        self._happened.append(lambda spool: self._heard(bytes(message.payload)))
+        self._inbox.put(Note(message.topic, bytes(message.payload), message.retain))
+
+    def _on_subscribe(self, _c: Any, _u: object, _mid: int, reasons: list[ReasonCode], _p: Properties | None) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._happened.append(lambda spool: self._deaf())
 
     # The daemon's thread.
 
@@ -191,12 +193,10 @@ class Publisher:
             return
         self.connected, self._failures, self._opened = True, 0, None
         self._connections += 1
-        self._refused.clear()  # offer what a broker would not take once more to each new connection
-        with contextlib.suppress(SpoolError):  # what waits then goes out as if it were new
-            self._backlog = spool.newest()
+        self._outbox.connected(spool, time.monotonic())
         version = "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
         self._say("broker_connected", f"MQTT {version}", logging.INFO)
-        client.subscribe(self._topic("status"), qos=1)
+        client.subscribe(self._filters())
         self._status("online")
         client.publish(self._topic("model"), encode(self._model), qos=1, retain=True)
 
@@ -207,7 +207,7 @@ class Publisher:
         self._opened = None
         if self.connected:
             self.connected = False
-            self._kept.clear()
+            self._outbox.disconnected()
             self._say("broker_lost", reason)
             return
         self._failures = min(self._failures + 1, 10)
@@ -234,43 +234,52 @@ class Publisher:
         self._opened = None
         self._client.disconnect()
         self._client.loop_stop()
-        self._in_flight.clear()
+        self._outbox.restarted()
         self._silent = 0
         self._client = self._make()
 
-    def _acknowledged(self, spool: Spool, client: mqtt.Client, mid: int, reason: ReasonCode) -> None:
-        """A message is with the broker and leaves the spool soon, or was refused and stays until the next
-        connection."""
-        number = self._in_flight.pop(mid, None) if client is self._client else None
-        if number is None:
+    def _acknowledged(self, client: mqtt.Client, mid: int, reason: ReasonCode) -> None:
+        """The broker has a message, or refused it, which it is offered again on the next connection."""
+        if client is not self._client:
             return
-        if reason.is_failure:
+        if not reason.is_failure:
+            self._outbox.acknowledged(mid, time.monotonic())
+        elif self._outbox.refuse(mid):
             self._say("message_refused", str(reason))
-            self._refused.add(number)
-            return
-        self._kept[number] = time.monotonic()
 
-    def _let_go(self, spool: Spool) -> None:
-        """What the broker has had for long enough leaves the spool; later, where the disk does not let it."""
-        now = time.monotonic()
-        ripe = [number for number, since in self._kept.items() if now - since >= KEPT_S]
-        if ripe:
-            with contextlib.suppress(SpoolError):
-                spool.delete(ripe)
-                for number in ripe:
-                    del self._kept[number]
+    def _filters(self) -> list[tuple[str, int]]:
+        """What a device hears: its own status, and the receipts for it."""
+        me = self._identity
+        receipts = [(stored_filter(me.site, me.device), 0)] if self._settings.confirm == "collector" else []
+        return [(self._topic("status"), 1), *receipts]
 
-    def _heard(self, payload: bytes) -> None:
-        """An ``offline`` of another boot on our own status is an old will come late: say that we are here."""
+    def _deaf(self) -> None:
+        """Without receipts no window would ever leave the spool."""
+        filters = ", ".join(name for name, _ in self._filters())
+        self._say("subscription_refused", f"the broker's rules must let this device read {filters}", logging.ERROR)
+
+    def _heard(self, note: Note, spool: Spool, now: float) -> None:
+        """A receipt, or a status under our own name."""
         try:
-            status = decode(payload, Status)
+            if note.topic == self._topic("status"):
+                self._heard_status(decode(note.payload, Status))
+            elif note.payload:  # an empty one is a receipt that somebody has deleted from the broker
+                writer = note.topic.rpartition("/")[2]
+                self._outbox.stored(writer, decode_receipt(note.payload), spool, now, live=not note.retained)
         except BadMessage as error:
-            log.warning(line("bad_message", topic=self._topic("status"), reason=error))
-            return
+            self._inbox.bad(note.topic, str(error), now)
+
+    def _answer(self, now: float) -> None:
+        """Say that we are here, if somebody has said that we are not."""
+        if self._answer_due and now - self._answered >= ANSWER_S:
+            self._answered, self._answer_due = now, False
+            self._status("online")
+
+    def _heard_status(self, status: Status) -> None:
+        """An ``offline`` of another boot is an old will that comes late: it is answered."""
         if status.boot == self._identity.boot:
             return
-        if status.state == "offline" and self.connected:
-            self._status("online")
+        self._answer_due |= status.state == "offline"
         if self._namesakes.heard(status.boot, self._connections):
             me, self._shared_with = self._identity, status.boot
             log.error(line("device_id_shared", site=me.site, device=me.device, by=status.boot))

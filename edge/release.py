@@ -1,6 +1,11 @@
-"""Windows -> messages that may leave: fewer than k visits wait until they are k together."""
+"""Windows -> messages that may leave: fewer than k visits wait until they are k together.
+
+Windows with none wait as long as those with a few, until a quarter of an hour ends. If they left at once, each minute
+that is missing would tell that somebody was there.
+"""
 
 from collections import Counter
+from datetime import datetime, timedelta, timezone
 
 import msgspec
 
@@ -11,10 +16,25 @@ BELIEF: tuple[Clock, ...] = ("synced", "restamped", "replay", "unsynced")
 """From the clock believed most to the one believed least; of joined windows the least counts."""
 
 
-def may_leave(counts: Counts) -> bool:
-    """Whether a message may be sent: it holds no visit at all, or at least ``k``."""
-    total = sum(counts.visits.values())
-    return total == 0 or total >= counts.privacy.k
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def may_leave(joined: Counts, latest: Counts, release_s: float) -> bool:
+    """Whether a message may be sent: ``joined`` from windows of which ``latest`` is the last.
+
+    At once, if that one alone holds ``k`` visits. At the end of each ``release_s`` seconds of the day (0: now), if all
+    together hold none or at least ``k``. With ``k`` = 1 nothing is held back.
+    """
+    k, total = joined.privacy.k, sum(joined.visits.values())
+    if k == 1 or sum(latest.visits.values()) >= k:
+        return True
+    return (total == 0 or total >= k) and (release_s == 0 or _ends_one(latest, release_s))
+
+
+def _ends_one(window: Counts, release_s: float) -> bool:
+    """Whether a window goes up to, or beyond, the end of a period that began at a multiple of ``release_s``."""
+    period = timedelta(seconds=release_s)
+    return (window.start - EPOCH) // period < (window.end - EPOCH) // period
 
 
 def join(held: Counts, later: Counts) -> Counts:

@@ -14,8 +14,12 @@ NAME = r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?"
 ADDRESS = r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?"
 """A host's name, or IPv4 address; its IPv6 address. What is neither would end MQTT's thread, and nothing be sent."""
 Host = Annotated[str, Meta(pattern=f"^({NAME}|{ADDRESS})$(?!\\n)")]
-Positive = Annotated[int, Meta(gt=0)]
-Seconds = Annotated[float, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+"""Text that goes to the system, such as a path: no NUL."""
+Threads = Annotated[int, Meta(ge=1, le=16)]
+Pixels = Annotated[int, Meta(ge=16, le=16_384)]
+Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
+"""At most a leap year, which also refuses ``inf`` and ``nan``."""
 Point = tuple[Share, Share]
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -28,9 +32,9 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True):
 class Live(Strict, frozen=True, kw_only=True):
     """What every camera has: the picture asked for (pixels, frames a second) and how long to wait for one."""
 
-    width: Positive = 640
-    height: Positive = 480
-    fps: Positive = 15
+    width: Pixels = 640
+    height: Pixels = 480
+    fps: Annotated[int, Meta(ge=1, le=1000)] = 15
     open_limit_s: Seconds = 15.0
     read_limit_s: Seconds = 5.0
 
@@ -38,13 +42,23 @@ class Live(Strict, frozen=True, kw_only=True):
 class Picamera2(Live, frozen=True, tag_field="source", tag="picamera2", kw_only=True):
     """A Raspberry Pi camera by picamera2 (Debian package python3-picamera2)."""
 
-    camera: Annotated[int, Meta(ge=0)] = 0
+    camera: Annotated[int, Meta(ge=0, le=255)] = 0
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"picamera2 {self.camera}"
 
 
 class V4l2(Live, frozen=True, tag_field="source", tag="v4l2", kw_only=True):
     """A USB camera by number or path, through OpenCV."""
 
-    device: int | str = 0
+    device: Annotated[int, Meta(ge=0, le=255)] | Text = 0
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"v4l2 {self.device}"
 
 
 class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=True):
@@ -52,15 +66,25 @@ class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=
     pipeline itself says size and rate: ``width``, ``height`` and ``fps`` mean nothing.
     """
 
-    pipeline: str
+    pipeline: Annotated[str, Meta(min_length=1, max_length=65_536, pattern=r"^[^\x00]+$")]
+
+    @property
+    def name(self) -> str:
+        """What a log calls it: no word of the pipeline, which may hold a camera's password."""
+        return "gstreamer"
 
 
 class File(Strict, frozen=True, tag_field="source", tag="file", kw_only=True):
     """A video, an animated GIF or a folder of pictures, replayed with its own time stamps."""
 
-    path: str
-    fps: Seconds = 10.0
+    path: Text
+    fps: Annotated[float, Meta(ge=0.001, le=1000)] = 10.0
     """Frames a second of a folder of pictures; other files carry their own."""
+
+    @property
+    def name(self) -> str:
+        """What a log calls it."""
+        return f"file {self.path}"
 
 
 Capture = Picamera2 | V4l2 | Gstreamer | File
@@ -69,26 +93,26 @@ Capture = Picamera2 | V4l2 | Gstreamer | File
 class DetectSettings(Strict, frozen=True, kw_only=True):
     """Which face detector, at which score, and on which frames."""
 
-    bundle: str = "auto"
+    bundle: Text = "auto"
     """``auto`` (`edge.choose`), the name of a shipped bundle, or the path of a card."""
-    max_core_fraction: Annotated[float, Meta(gt=0)] = 0.5
+    max_core_fraction: Annotated[float, Meta(gt=0, le=64)] = 0.5
     """``auto`` takes the largest detector that needs at most this fraction of one core."""
     threshold: Share | None = None
     """Lowest score of a face; the card's unless set."""
-    max_fps: Annotated[float, Meta(gt=0)] = 10.0
+    max_fps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
     """Detections a second at most, however many frames the camera gives."""
     follow_motion: bool = True
     """Whether the detector runs less often while nothing moves (`edge.motion`)."""
-    every: Positive = 1
+    every: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
     """Only every n-th frame is looked at, moving or not."""
-    threads: Positive = 1
+    threads: Threads = 1
 
 
 class TrackSettings(Strict, frozen=True, kw_only=True):
     """What a visit is. ``min_sightings`` is meant at 10 frames a second and scaled with the real rate."""
 
-    min_sightings: Positive = 3
-    min_visit_s: Annotated[float, Meta(ge=0)] = 0.4
+    min_sightings: Annotated[int, Meta(ge=1, le=10_000)] = 3
+    min_visit_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.4
     gap_s: Seconds = 1.5
     max_visit_s: Seconds = 180.0
 
@@ -96,7 +120,7 @@ class TrackSettings(Strict, frozen=True, kw_only=True):
 class Hours(Strict, frozen=True, kw_only=True):
     """When the shop is open, in its own time zone: ``open = "09:00"``, ``close = "20:00"``."""
 
-    timezone: str
+    timezone: Text
     open: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)")]
     close: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$(?!\n)")]
     days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -117,44 +141,49 @@ class AdmitSettings(Strict, frozen=True, kw_only=True):
 class ClassifySettings(Strict, frozen=True, kw_only=True):
     """Which expression classifier (`edge.bundle.card_path`)."""
 
-    bundle: str | None = None
-    threads: Positive = 1
+    bundle: Text | None = None
+    threads: Threads = 1
 
 
 class TallySettings(Strict, frozen=True, kw_only=True):
-    """How long a window is."""
+    """How long a window is, seconds."""
 
-    window_s: Seconds = 60.0
+    window_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
 
 
 class PrivacySettings(Strict, frozen=True, kw_only=True):
     """No message holds fewer visits than ``k``, unless it holds none."""
 
-    k: Positive = 5
+    k: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
+    release_s: Annotated[float, Meta(ge=1, le=86_400)] = 900.0
+    """Windows with fewer than ``k`` visits, none among them, leave joined, when a quarter of an hour ends: one that is
+    missing then tells of a few visits to the quarter of an hour, and not to the minute. Nothing is joined if k is 1."""
 
 
 class Tls(Strict, frozen=True, kw_only=True):
     """Files for an encrypted connection: the authority's certificate, and the device's own with its key."""
 
-    ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
+    ca: Text | None = None
+    certificate: Text | None = None
+    key: Text | None = None
 
 
 class PublishSettings(Strict, frozen=True, kw_only=True):
-    """The broker. The password is read from a file, so that the configuration can be shown. Beyond this machine nothing
-    is sent unencrypted, unless ``plain_text`` allows it.
+    """The broker, and who confirms a window before it leaves the spool. The password is read from a file, so that the
+    configuration can be shown. Beyond this machine nothing is sent unencrypted, unless ``plain_text`` allows it.
     """
 
     host: Host = "localhost"
     port: Annotated[int, Meta(gt=0, lt=65536)] = 1883
-    username: str | None = None
-    password_file: str | None = None
+    username: Text | None = None
+    password_file: Text | None = None
     tls: Tls | None = None
     plain_text: bool = False
     keepalive_s: Annotated[int, Meta(gt=0, lt=65536)] = 60
-    drain_per_s: Annotated[float, Meta(gt=0)] = 50.0
+    drain_per_s: Annotated[float, Meta(ge=0.01, le=100_000)] = 50.0
     """How many windows that waited for the broker are sent a second when it is back; new ones do not wait for them."""
+    confirm: Literal["collector", "broker"] = "collector"
+    """``broker`` where no facetally-collector listens: a window leaves the spool when the broker has taken it."""
 
     def __post_init__(self) -> None:
         """Refuse to send in the clear what was not said may go so."""
@@ -164,10 +193,10 @@ class PublishSettings(Strict, frozen=True, kw_only=True):
 class SpoolSettings(Strict, frozen=True, kw_only=True):
     """Where finished windows wait, for how many days and in how many megabytes (10^6 bytes) at most."""
 
-    path: str = "facetally-spool.sqlite"
-    max_days: Annotated[float, Meta(gt=0)] = 60.0
-    max_mb: Annotated[float, Meta(ge=1)] = 64.0
-    unsynced_hold_h: Annotated[float, Meta(ge=0)] = 6.0
+    path: Text = "facetally-spool.sqlite"
+    max_days: Annotated[float, Meta(gt=0, le=3660)] = 60.0
+    max_mb: Annotated[float, Meta(ge=1, le=1_000_000)] = 64.0
+    unsynced_hold_h: Annotated[float, Meta(ge=0, le=8784)] = 6.0
     """Windows from before the clock was synchronised wait so many hours for it; then they go out as ``unsynced``. 0 on
     a device whose network has no time server."""
 
@@ -191,6 +220,11 @@ class Settings(Strict, frozen=True, kw_only=True):
     def max_windows(self) -> int:
         """How many windows may wait: as many as end in ``spool.max_days``."""
         return max(1, round(self.spool.max_days * 86_400 / self.tally.window_s))
+
+    @property
+    def grid_s(self) -> float:
+        """A replay begins at a multiple of so many seconds, so that it falls into the same messages each time."""
+        return self.tally.window_s if self.privacy.k == 1 else max(self.tally.window_s, self.privacy.release_s)
 
     def __post_init__(self) -> None:
         """Refuse values that do not go together."""

@@ -27,6 +27,8 @@ class Settler:
     kernel: str
     hold_s: float
     monotonic: Callable[[], float]
+    boot: str | None = None
+    """Of this start of the daemon, which numbers what leaves; the one before may have used the same numbers."""
     _waiting: bool = True
     """Whether the spool may hold early windows; at first it may, from the last run."""
 
@@ -49,7 +51,8 @@ class Settler:
             mine = early.boot == self.kernel
             if mine and not synced and self.monotonic() - early.end < self.hold_s:
                 break
-            spool.settle(early, self._restamped(early) if mine and synced else early.counts)
+            counts = self._restamped(early) if mine and synced else early.counts
+            spool.settle(early, replace(counts, boot=self.boot) if self.boot else counts)
             gone += 1
         else:
             self._waiting = False

@@ -1,4 +1,4 @@
-"""Messages -> a file that survives a power cut, until the broker has them."""
+"""Messages -> a file that survives a power cut, until they are delivered."""
 
 import contextlib
 import logging
@@ -17,6 +17,7 @@ from edge.errors import SpoolCorrupt, SpoolError
 from edge.release import join, may_leave
 
 log = logging.getLogger("edge.spool")
+RELEASE_S = 900.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS ready (number INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS early (number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, start REAL NOT NULL,
@@ -39,14 +40,15 @@ class Early:
 
 
 class Spool:
-    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when acknowledged.
+    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when delivered.
 
     A file that is found damaged meanwhile is opened again as at the start, which sets it aside: what was being done
     fails with SpoolCorrupt, and works the next time.
     """
 
-    def __init__(self, path: Path, max_windows: int, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_windows: int, max_bytes: int, release_s: float) -> None:
         self._path, self._max_windows, self._max_bytes = path, max_windows, max_bytes
+        self._release_s = release_s
         self._number = self._seq = self.dropped = 0
         self._open()
 
@@ -116,14 +118,27 @@ class Spool:
         """Inside a transaction: join with what is held back, and hold or make ready; how many became ready."""
         held = self._held()
         joined = join(held, counts) if held else counts
-        if not may_leave(joined):
+        if not may_leave(joined, counts, self._release_s):
             self._database.execute("INSERT OR REPLACE INTO held VALUES (1, ?)", (encode(joined),))
             return 0
-        ready = encode(msgspec.structs.replace(joined, seq=self._seq))
+        self._make_ready(joined)
+        return 1
+
+    def _make_ready(self, counts: Counts) -> None:
+        ready = encode(msgspec.structs.replace(counts, seq=self._seq))
         self._database.execute("DELETE FROM held")
         self._database.execute("INSERT INTO ready (number, payload) VALUES (?, ?)", (self._number + 1, ready))
         self._drop_oldest()
-        return 1
+
+    def release(self) -> None:
+        """The source has ended, and no window follows: what is held leaves now, if it holds no visit or k."""
+        left = 0
+        with self._whole("release what is held"):
+            held = self._held()
+            if held and may_leave(held, held, 0.0):
+                self._make_ready(held)
+                left = 1
+        self._left(left)
 
     def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
         """At most ``limit`` messages with a number above ``after`` and not among ``besides``, oldest first: number and
@@ -140,7 +155,7 @@ class Spool:
             return int(self._database.execute("SELECT coalesce(max(number), 0) FROM ready").fetchone()[0])
 
     def delete(self, numbers: list[int]) -> None:
-        """The broker has these."""
+        """These are delivered."""
         with self._mended("delete"), self._database:
             self._database.executemany("DELETE FROM ready WHERE number = ?", [(number,) for number in numbers])
 
@@ -186,11 +201,11 @@ class Spool:
 
 
 @contextmanager
-def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000) -> Iterator[Spool]:
+def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000, release_s: float = RELEASE_S) -> Iterator[Spool]:
     """The spool at a path, made if it is not there, bounded in messages and in bytes on the disk; a file that is none
-    is set aside (``NAME.corrupt``), and said.
+    is set aside (``NAME.corrupt``), and said. Of windows with fewer than k visits see `edge.release.may_leave`.
     """
-    with contextlib.closing(Spool(path, max_windows, max_bytes)) as spool:
+    with contextlib.closing(Spool(path, max_windows, max_bytes, release_s)) as spool:
         yield spool
 
 

@@ -50,9 +50,11 @@ environment() { # --system-site-packages: picamera2 and libcamera come from apt 
     "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another wheel may be of the same version
 }
 
-configuration() { # never over one that is there
+configuration() { # FILE GROUP: never over one that is there; readable by root and the service only, as it may hold a camera's password
     install -d -m 0755 "$ETC"
-    if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0644 "$HERE/$1" "$ETC/$1"; fi
+    if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0640 "$HERE/$1" "$ETC/$1"; fi
+    chmod o= "$ETC/$1"
+    if [ "$(id -u)" = 0 ]; then chgrp "$2" "$ETC/$1"; fi
 }
 
 unit() {
@@ -101,7 +103,7 @@ restart_journal() { if live; then systemctl try-restart systemd-journald; fi; }
 
 edge() {
     environment edge "$1"
-    configuration edge.toml
+    configuration edge.toml video
     unit facetally-edge.service
     quiet_journal
     install -m 0644 "$HERE/view.py" "$ENV" # no part of the daemon, which can write no picture
@@ -112,8 +114,8 @@ edge() {
 
 collector() {
     environment collector "$1"
-    configuration collector.toml
     if live; then id facetally >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally; fi
+    configuration collector.toml "$(getent group facetally >/dev/null && echo facetally || echo root)"
     unit facetally-collector.service
     unit facetally-web.service
     settle "$1"

@@ -32,6 +32,7 @@ window_s = 5
 k = 1
 [publish]
 host = "127.0.0.1"
+confirm = "broker"
 [spool]
 path = "/var/lib/facetally/spool.sqlite"
 """

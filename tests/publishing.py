@@ -33,12 +33,12 @@ class Device:
     def __init__(self, publisher, spool):
         self.publisher, self.spool = publisher, spool
 
-    def until(self, fact: Callable[[], bool], what: str) -> None:
+    def until(self, fact: Callable[[], bool], what: str, within_s: float = 30.0) -> None:
         def pumped() -> bool:
             self.publisher.pump(self.spool)
             return fact()
 
-        wait_until(pumped, what)
+        wait_until(pumped, what, within_s)
 
     def sends_all(self) -> None:
         self.until(lambda: self.spool.depth() == 0, "all windows are acknowledged")
@@ -48,13 +48,13 @@ class Device:
 
 
 @contextmanager
-def device(folder, port, windows=0, **settings):
-    """A device that has so many windows to send to the broker on a port."""
+def device(folder, port, windows=0, again_s=60.0, **settings):
+    """A device that has so many windows to send to the broker on a port; no collector confirms them unless asked."""
     with opened(folder / "spool.sqlite", 10_000) as spool:
         for minute in range(windows):
             spool.add(counts(minute, 6))
-        settings = {"host": "127.0.0.1", "port": port} | settings
-        publisher = Publisher(PublishSettings(**settings), ME, MODEL, AtOnce())
+        settings = {"host": "127.0.0.1", "port": port, "confirm": "broker"} | settings
+        publisher = Publisher(PublishSettings(**settings), ME, MODEL, AtOnce(), again_s)
         try:
             yield Device(publisher, spool)
         finally:

@@ -35,6 +35,7 @@ k = 1
 [publish]
 host = "127.0.0.1"
 port = {port}
+confirm = "broker"
 [spool]
 path = "spool.sqlite"
 """

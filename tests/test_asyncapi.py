@@ -10,6 +10,7 @@ import pytest
 
 from contract.__main__ import topics
 from contract.message import MESSAGES
+from contract.receipt import stored_topic
 from contract.topics import KINDS, topic
 
 ROOT = Path(__file__).parents[1]
@@ -57,14 +58,14 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_topic_is_there() -> None:
-    """A channel for each kind, with the address that devices publish on."""
+    """A channel for each kind, with the address that devices publish on, and one for the receipts of collectors."""
     addresses = {kind: channel["address"] for kind, channel in document()["channels"].items()}
-    assert {kind: text.format(site="shop-1", device="door") for kind, text in addresses.items()} == {
-        kind: topic("shop-1", "door", kind) for kind in KINDS
-    }
+    told = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
+    assert told.pop("stored") == stored_topic("shop-1", "door", "one")
+    assert told == {kind: topic("shop-1", "door", kind) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", ["counts", "status", "health"])
+@pytest.mark.parametrize("kind", ["counts", "status", "health", "stored"])
 def test_golden_messages_satisfy_their_schema(kind: str) -> None:
     """What a device sends is what the document says of it; with a field more it is not."""
     whole = document()

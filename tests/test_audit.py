@@ -14,6 +14,7 @@ from commands import SMALLEST
 
 import edge.audit
 from contract.errors import FacetallyError
+from edge.bundle import CLASSIFIER
 from edge.packets import CONNECT, PUBLISH, Reader
 from edge.strace import calls
 
@@ -74,10 +75,11 @@ def audit(folder, clip, config=SMALLEST, **environment):
 
 @needs_strace
 def test_nothing_but_counts_leaves(tmp_path, clip):
-    """Exit code 0: the spool's files, counts, status and model to the broker, lines of the log."""
+    """Exit code 0: the spool's files, counts, status, model and health to the broker, lines of the log."""
     done = audit(tmp_path, clip)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "facetally/v1/shop-1/door/counts: 1 messages" in done.stdout
+    assert "facetally/v1/shop-1/door/health: 1 messages" in done.stdout
     assert "CONNECT 1" in done.stdout
     written = [line.split(":")[0].strip() for line in done.stdout.splitlines() if line.startswith("  /")]
     assert written
@@ -92,6 +94,15 @@ def test_a_device_that_speaks_tls_is_audited_like_any(tmp_path, clip):
     done = audit(tmp_path, clip, SMALLEST + broker)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "CONNECT 1" in done.stdout
+
+
+@needs_strace
+def test_a_bundle_of_somebody_else_is_audited_as_it_is_vetted(tmp_path, clip):
+    """The process that tries it is watched like the daemon, and is no violation by itself."""
+    for suffix in (".json", ".tflite"):
+        shutil.copy(CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
+    done = audit(tmp_path, clip, SMALLEST + f'[classify]\nbundle = "{tmp_path}/own.json"\n')
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def running():

@@ -24,7 +24,9 @@ def sending(folder, port, windows):
     with opened(folder / "spool.sqlite", 1000) as spool:
         for minute in range(windows):
             spool.add(counts(minute, 6))
-        publisher = Publisher(PublishSettings(host="127.0.0.1", port=port), ME, MODEL, random.Random(1))
+        publisher = Publisher(
+            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+        )
 
         def until(fact, what):
             wait_until(lambda: (publisher.pump(spool), fact())[1], what, 60.0)

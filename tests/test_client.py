@@ -77,7 +77,7 @@ def mixed(protocol):
     told = {"MessageExpiryInterval": 60, "UserProperty": ("a", "b")} if protocol == V5 else {}
     return [
         publish(protocol, PLAIN, b"facetally/v1/a/b/counts", 1, b"plain"),
-        publish(protocol, PLAIN | 0x01, b"facetally/v1/a/b/model", 2, b"retained" * 4000),
+        publish(protocol, PLAIN | 0x01, b"facetally/v1/a/b/model", 2, b"retained" * 2000),
         publish(protocol, PLAIN | 0x08, b"t", 3, b""),
         publish(protocol, PLAIN, b"with", 4, b"properties", **told),
         publish(protocol, 0x30, b"qos", 0, b"0"),

@@ -260,3 +260,48 @@ def test_bench_times_every_stage(tmp_path):
     total = sum(sum(times.values[name]) for name in bench.STAGES)
     assert times.frame_ms() == pytest.approx(total / 3)
     assert bench.table(times).splitlines()[-1].startswith("resident memory: ")
+
+
+@needs_mosquitto
+def test_check_says_what_the_device_may_not_do(command, config, clip, tmp_path):
+    """A user who is let in and may not publish would never get rid of a window.
+
+    Mosquitto 2.0 does not say that one may not read; the daemon's ``no_receipts`` does.
+    """
+    port, acl = free_port(), tmp_path / "acl"
+    acl.write_text("topic read facetally/v1/shop-1/door/#\n")
+    sets = ["--set", f"publish.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]
+    with mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"):
+        status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
+    failed = [line for line in out if line.startswith("FAILED")]
+    assert (status, len(failed)) == (2, 1)
+    assert "lets us in, but does not let us publish facetally/v1/shop-1/door/counts: Not authorized" in failed[0]
+
+
+@needs_mosquitto
+def test_check_leaves_a_running_daemon_its_name(command, config, clip, tmp_path):
+    """Where the broker names clients by their users, `check` does not log in while the daemon runs; two daemons on one
+    spool are one too many."""
+    port, users, secret = free_port(), tmp_path / "users", tmp_path / "secret"
+    users.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", users, "shop-1/door", "word"], check=True, capture_output=True)
+    secret.write_text("word\n")
+    told = {"publish.port": port, "publish.username": "shop-1/door", "publish.password_file": secret}
+    told |= {"spool.path": tmp_path / "spool.sqlite"}
+    sets = [word for key, value in told.items() for word in ("--set", f"{key}={value}")]
+    lines = ("allow_anonymous false", f"password_file {users}", "use_username_as_clientid true")
+    arguments = [sys.executable, "-m", "edge", "run", "--config", config, "--camera", "63", *sets]
+    with mosquitto(tmp_path, port, *lines):
+        assert "lets us in, MQTT 5" in command("check", "--config", config, "--clip", clip, *sets)[1][5]
+        with subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as daemon:
+            while "broker_connected" not in (line := daemon.stderr.readline()):
+                assert line
+            status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
+            assert status == 0
+            assert "the daemon runs and is logged in under our name" in out[5]
+            second, _, errors = command("run", "--config", config, "--clip", clip, *sets)
+            assert second == 2
+            assert "another daemon uses" in one_line(errors)
+            time.sleep(0.5)
+            daemon.terminate()
+            assert "broker_lost" not in daemon.stderr.read()

@@ -37,6 +37,7 @@ window_s = {window_s}
 k = {k}
 [publish]
 port = {port}
+confirm = "{confirm}"
 [spool]
 path = {spool}
 """
@@ -71,11 +72,19 @@ class Listener:
         self._client.loop_stop()
 
 
-def count(folder, clip, port, k, window_s):
+def count(folder, clip, port, k, window_s, confirm="collector"):
     """One run of the daemon to its end."""
     config = folder / "edge.toml"
     spool = json.dumps(str(folder / "spool.sqlite"))
-    config.write_text(CONFIG.format(clip=json.dumps(str(clip)), k=k, window_s=window_s, port=port, spool=spool))
+    words = {
+        "clip": json.dumps(str(clip)),
+        "k": k,
+        "window_s": window_s,
+        "port": port,
+        "spool": spool,
+        "confirm": confirm,
+    }
+    config.write_text(CONFIG.format(**words))
     subprocess.run([sys.executable, "-m", "edge", "run", "--config", str(config)], cwd=ROOT, check=True, timeout=120)
 
 
@@ -134,7 +143,8 @@ def test_counts_made_while_the_broker_is_away_arrive(clip, tmp_path):
         pass  # now nobody listens there
     config = tmp_path / "edge.toml"
     spool = json.dumps(str(tmp_path / "spool.sqlite"))
-    config.write_text(CONFIG.format(clip=json.dumps(str(clip)), k=1, window_s=2.0, port=port, spool=spool))
+    words = {"clip": json.dumps(str(clip)), "k": 1, "window_s": 2.0, "port": port, "spool": spool, "confirm": "broker"}
+    config.write_text(CONFIG.format(**words))
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     away = subprocess.Popen(command, cwd=ROOT)
     wait_until(lambda: waiting(tmp_path / "spool.sqlite") == 15, "the clip is counted", 60)
@@ -142,7 +152,7 @@ def test_counts_made_while_the_broker_is_away_arrive(clip, tmp_path):
     assert away.wait(20) == 0
     with broker(tmp_path, "mosquitto") as (_, again):
         listener = Listener(again)
-        count(tmp_path, clip, again, 1, 2.0)
+        count(tmp_path, clip, again, 1, 2.0, "broker")
         end = time.monotonic() + 10
         while len(listener.payloads) < 30 and time.monotonic() < end:
             time.sleep(0.05)

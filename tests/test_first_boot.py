@@ -37,6 +37,7 @@ CONFIG = f"""{SMALLEST}
 window_s = 2
 [publish]
 host = "127.0.0.1"
+confirm = "broker"
 username = "shop-1/door"
 password_file = "/etc/facetally/password"
 [spool]

@@ -11,8 +11,8 @@ from brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from fakes import MODEL, counts, each_frame, lines_of
 from test_pipeline import Faces, wired
 
+from edge import outbox
 from edge import pipeline as pipeline_module
-from edge import publish
 from edge.errors import SpoolError
 from edge.publish import Identity, Publisher
 from edge.settings import PublishSettings
@@ -108,12 +108,14 @@ def test_windows_that_cannot_be_deleted_are_not_sent_again_and_again(tmp_path):
             spool.add(counts(minute, 6))
         stubborn = sqlite3.connect(tmp_path / "spool.sqlite", isolation_level=None)
         stubborn.execute("BEGIN IMMEDIATE")  # deleting fails as it does on a full disk
-        publisher = Publisher(PublishSettings(host="127.0.0.1", port=port), ME, MODEL, random.Random(1))
+        publisher = Publisher(
+            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+        )
         try:
-            wait_until(lambda: (publisher.pump(spool), len(publisher._kept))[1] == 5, "all are acknowledged")
+            wait_until(lambda: (publisher.pump(spool), publisher._outbox.unconfirmed)[1] == 5, "all are acknowledged")
             last = publisher._client.publish("probe").mid
-            for number in publisher._kept:
-                publisher._kept[number] -= publish.KEPT_S
+            for sent in publisher._outbox._sent.values():
+                sent.taken -= outbox.KEPT_S
             publisher.pump(spool)
             assert publisher._client.publish("probe").mid == last + 1  # nothing of ours in between
             assert spool.depth() == 5
@@ -130,7 +132,9 @@ def test_a_window_acknowledged_just_before_the_broker_died_is_sent_again(tmp_pat
     """Mosquitto acknowledges before it saves: what it had for less than two seconds is not taken for delivered."""
     port = free_port()
     with opened(tmp_path / "spool.sqlite", 50) as spool:
-        publisher = Publisher(PublishSettings(host="127.0.0.1", port=port), ME, MODEL, random.Random(1))
+        publisher = Publisher(
+            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+        )
 
         def until(fact, what):
             wait_until(lambda: (publisher.pump(spool), fact())[1], what)
@@ -139,12 +143,12 @@ def test_a_window_acknowledged_just_before_the_broker_died_is_sent_again(tmp_pat
             with mosquitto(tmp_path, port) as broker:
                 until(lambda: publisher.connected, "connected")
                 spool.add(counts(0, 6))
-                until(lambda: publisher._kept, "acknowledged")
+                until(lambda: publisher._outbox.unconfirmed, "acknowledged")
                 broker.kill()
                 until(lambda: not publisher.connected, "lost")
             assert spool.depth() == 1
             with mosquitto(tmp_path, port):
-                until(lambda: publisher._kept, "acknowledged again")
+                until(lambda: publisher._outbox.unconfirmed, "acknowledged again")
                 until(lambda: spool.depth() == 0, "and gone for good")
         finally:
             publisher.close()

@@ -4,12 +4,14 @@ import gc
 import os
 import sys
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from edge.clock import is_synchronised
 from edge.health import MOST_TIMES, Watch, throttled, version, written_mb
+from edge.spool import opened
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,22 @@ def test_times_of_stages_are_bounded():
             pass
     assert MOST_TIMES // 2 <= len(watch._times["detect"]) <= MOST_TIMES
     assert list(watch.latency()) == ["detect"]
+
+
+def test_latencies_and_frame_rate_are_those_of_the_last_quarter_of_an_hour(tmp_path):
+    """Somebody in view makes stages slower for a minute: that minute does not show in health."""
+    watch = Watch()
+
+    def minute(times, frames):
+        watch._times["track"].extend(times)
+        watch._frames += frames
+        for name in ("_since", "_begun"):
+            setattr(watch, name, getattr(watch, name) - 60)
+        with opened(tmp_path / "spool.sqlite", 10) as spool:
+            health = watch.report("0" * 16, spool, "synced", datetime.now(timezone.utc), lambda: 0, "none")
+        return health.latency_ms["track"].p95, health.frames_per_s, health.memory_mb % 1
+
+    first = minute([1.0] * 100, 600)
+    told = [minute([50.0 if number == 7 else 1.0] * 100, 600 if number != 7 else 300) for number in range(14)]
+    assert set(told) == {first}
+    assert minute([1.0] * 100, 600) != first

@@ -209,7 +209,8 @@ def done(debian, section):
 
 def test_the_broker_of_the_guide(debian):
     """Debian's Mosquitto with our configuration beside its own: the device logs in by TLS, the collector on the
-    loopback, and counts arrive. The device can say nothing in another's name, and hears nothing but its own status.
+    loopback, and counts arrive. The device can say nothing in another's name, and hears nothing but its own status and
+    receipts; the analyst hears all, and can say nothing.
     """
     name = debian.run("hostname")
     debian.run("sh", "-c", f"echo 127.0.1.1 {name} >>/etc/hosts")
@@ -224,7 +225,9 @@ def test_the_broker_of_the_guide(debian):
         debian.run("install", "-g", group, "-m", "640", f"/etc/mosquitto/{secret}", f"/etc/facetally/{there}")
     debian.write("/etc/facetally/collector.toml", f'{of_collector}[store]\nroot = "/var/lib/facetally-store"\n')
     debian.run("sh", "-c", "rm -rf /var/lib/facetally-store/*")
-    config = CONFIG.format(path="/srv/clips/long").replace('[publish]\nhost = "127.0.0.1"\n', of_device)
+    config = CONFIG.format(path="/srv/clips/long").replace(
+        '[publish]\nhost = "127.0.0.1"\nconfirm = "broker"\n', of_device
+    )
     debian.write("/etc/facetally/edge.toml", config.replace("broker.example", name))
     checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")
     assert f"{name}:8883" in checked
@@ -236,7 +239,14 @@ def test_the_broker_of_the_guide(debian):
     word = debian.run("cat", "/etc/facetally/password")
     login = ("-h", name, "-p", "8883", "--cafile", "/etc/facetally/facetally.pem", "-u", "shop-1/door", "-P", word)
     said = debian.run("mosquitto_sub", *login, "-t", "#", "-F", "%t", "-W", "8", check=False)
-    assert set(said.splitlines()) - {"Timed out"} == {"facetally/v1/shop-1/door/status"}
+    own = {"facetally/v1/shop-1/door/status", "facetally/v1/shop-1/door/stored/collector"}
+    assert set(said.splitlines()) - {"Timed out"} == own
+    heard = debian.run("cat", "/etc/mosquitto/analyst.password")
+    analyst = (*login[:6], "-u", "analyst", "-P", heard)
+    said = debian.run("mosquitto_sub", *analyst, "-t", "#", "-F", "%t", "-W", "8", check=False)
+    assert own | {"facetally/v1/shop-1/door/model"} <= set(said.splitlines())
+    forged = ("-t", "facetally/v1/shop-1/door/counts", "-m", "{}", "-V", "5", "-q", "1")
+    assert "Not authorized" in debian.run("mosquitto_pub", *analyst, *forged, check=False)
     other = ("-t", "facetally/v1/shop-1/till/status", "-m", "{}", "-V", "5", "-q", "1")
     assert "Not authorized" in debian.run("mosquitto_pub", *login, *other, check=False)
     for wrong in (("-u", "shop-1/door", "-P", "guessed"), ()):

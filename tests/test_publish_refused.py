@@ -57,8 +57,8 @@ def test_message_that_the_broker_refuses_stays(tmp_path):
         broker = stack.enter_context(mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"))
         said = stack.enter_context(lines_of("edge.publish"))
         sender = stack.enter_context(device(tmp_path, port, 3))
-        sender.until(lambda: sender.publisher._refused, "refused")
-        sender.until(lambda: not sender.publisher._in_flight, "all refused")
+        sender.until(lambda: sender.publisher._outbox.refused, "refused")
+        sender.until(lambda: not sender.publisher._outbox.in_flight, "all refused")
         assert sender.spool.depth() == 3
         assert [line.split()[0] for line in said] == ["event=broker_connected", "event=message_refused"]
         assert "Not authorized" in said[1]
@@ -99,14 +99,14 @@ def test_broker_that_was_put_back_to_an_older_one(tmp_path):
             return broker
 
         first = answers(b"\x20\x03\x00\x00\x00")  # CONNACK of MQTT 5: welcome
-        sender.until(lambda: len(sender.publisher._in_flight) == 3, "three are on the way")
+        sender.until(lambda: sender.publisher._outbox.in_flight == 3, "three are on the way")
         first.close()
         sender.until(lambda: not sender.publisher.connected, "lost")
         answers(b"\x20\x02\x00\x01").close()  # CONNACK of 3.1.1: unacceptable protocol version
         sender.until(lambda: sender.publisher._protocol == MQTTProtocolVersion.MQTTv311, "3.1.1 is tried")
         last = answers(b"\x20\x02\x00\x00")  # welcome
         sender.connects()
-        sender.until(lambda: len(sender.publisher._in_flight) == 3, "three are on the way again")
+        sender.until(lambda: sender.publisher._outbox.in_flight == 3, "three are on the way again")
         last.settimeout(5)
         received = b""
         while received.count(b'"merged":1') < 3:

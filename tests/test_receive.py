@@ -179,7 +179,7 @@ BAD = [
     (encode(window(0)).replace(b'"site":"shop-1"', b'"site":"shop-2"'), "says shop-2/door, came as shop-1/door"),
     (encode(window(0)).replace(b'"happiness"', b'"device"', 1), "name of a column"),
     (encode(window(0)).replace(b"faces@", b"faces\\n@"), "cannot be printed"),
-    (b"[" * 20_000, "at most"),
+    (b"[" * 18_000, "at most"),
 ]
 
 
@@ -202,7 +202,7 @@ def test_what_is_no_message_is_set_aside_and_disturbs_nothing(tmp_path: Path) ->
         assert letter["topic"] == at
         assert datetime.fromisoformat(letter["time"].replace("Z", "+00:00")).year >= 2026
     assert "site 'sh op'" in letters[-1]["reason"]
-    assert letters[-2]["bytes"] == 20_000
+    assert letters[-2]["bytes"] == 18_000
     assert len(letters[-2]["payload"]) < 5000
 
 

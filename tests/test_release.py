@@ -8,22 +8,68 @@ from fakes import BEGIN, counts
 from collector.rows import row
 from contract.message import Counts, Privacy, decode, encode
 from edge.release import join, may_leave
+from edge.spool import opened
 
 MINUTE = timedelta(minutes=1)
 
 
+QUARTER = 900.0
+
+
 @pytest.mark.parametrize(
-    ("happy", "k", "leaves"), [(0, 5, True), (1, 5, False), (4, 5, False), (5, 5, True), (9, 5, True), (1, 1, True)]
-)
-def test_none_or_k_visits_may_leave(happy, k, leaves):
-    """An empty window says nothing of anybody; one with fewer than k might."""
-    assert may_leave(counts(0, happy, privacy=Privacy(k=k))) is leaves
+    ("happy", "k", "minute", "leaves"),
+    [
+        (5, 5, 3, True), (9, 5, 3, True), (4, 5, 3, False), (0, 5, 3, False),  # in the midst of a quarter of an hour
+        (0, 5, 14, True), (5, 5, 14, True), (4, 5, 14, False), (1, 5, 14, False),  # its last minute
+        (0, 1, 3, True), (1, 1, 3, True),
+    ],
+)  # fmt: skip
+def test_none_or_k_visits_may_leave(happy, k, minute, leaves):
+    """An empty window waits as long as one with a few visits; k visits of one window do not wait."""
+    window = counts(minute, happy, privacy=Privacy(k=k))
+    assert may_leave(window, window, QUARTER) is leaves
+
+
+def test_k_visits_of_several_windows_leave_when_the_quarter_of_an_hour_ends():
+    """Not when the fifth comes: that would tell its minute."""
+    window = counts(3, 1)
+    joined = join(counts(2, 4), window)
+    assert not may_leave(joined, window, QUARTER)
+    assert may_leave(join(joined, counts(14, 0)), counts(14, 0), QUARTER)
+
+
+def test_a_window_longer_than_the_rhythm_always_ends_one():
+    """Windows of an hour leave as they end."""
+    hour = counts(3, 0, end=BEGIN + 63 * MINUTE)
+    assert may_leave(hour, hour, QUARTER)
 
 
 def test_visits_of_all_labels_count_towards_k():
     """The rule is on visits, not on one label; ``unknown`` is a visit."""
-    assert may_leave(counts(visits={"happiness": 2, "neutral": 2, "unknown": 1}))
-    assert not may_leave(counts(visits={"happiness": 2, "neutral": 2, "unknown": 0}))
+    enough = counts(visits={"happiness": 2, "neutral": 2, "unknown": 1})
+    assert may_leave(enough, enough, QUARTER)
+    few = counts(14, visits={"happiness": 2, "neutral": 2, "unknown": 0})
+    assert not may_leave(few, few, QUARTER)
+
+
+def test_when_messages_leave_does_not_depend_on_visits_within_a_quarter_of_an_hour(tmp_path):
+    """Four visits early, late, or spread out: the same messages leave at the same minutes, as far as an observer sees
+    until the counts are released."""
+
+    def seen(visits):
+        with opened(tmp_path / f"{hash(visits)}.sqlite", 1000) as spool:
+            pattern = []
+            for minute, happy in enumerate(visits):
+                spool.add(counts(minute, happy))
+                rows = [decode(payload, Counts) for _, payload in spool.waiting(0, 1000)]
+                pattern.append([(row.start, row.end, sum(row.visits.values())) for row in rows])
+            return pattern
+
+    quiet, last = (0,) * 15, (0,) * 14 + (5,)
+    few = ((1,) + (0,) * 14, (0,) * 14 + (1,), (0, 1, 1, 1) + (0,) * 11)
+    patterns = [seen(quiet + visits + last) for visits in few]
+    assert patterns[0][:44] == patterns[1][:44] == patterns[2][:44]
+    assert patterns[0][14] == [(BEGIN, BEGIN + 15 * MINUTE, 0)]
 
 
 def test_joined_window_spans_both():

@@ -156,7 +156,7 @@ def test_while_they_wait_only_the_oldest_is_looked_at(path):
 
 def test_few_visits_are_joined_after_the_time_is_known(path):
     """Below k early windows are carried over like others, and their times with them."""
-    with opened(path, 1000) as spool:
+    with opened(path, 1000, release_s=60.0) as spool:
         device = Device(spool)
         for _ in range(3):
             device.minute(happy=2)
@@ -164,3 +164,16 @@ def test_few_visits_are_joined_after_the_time_is_known(path):
         device.settler.settle(spool)
         (message,) = ready(spool)
         assert (message.visits["happiness"], message.merged, times(spool)[0][0]) == (6, 3, 0)
+
+
+def test_a_window_of_an_earlier_start_gets_no_number_twice(path):
+    """What waits for the clock from the start before leaves under this start's boot, which numbers it: under its own
+    the same number may have been used, and the collector would drop it as a repeat."""
+    with opened(path, 1000) as spool:
+        before = Device(spool)
+        before.minute(happy=6)
+    with opened(path, 1000) as spool:
+        after = Device(spool)
+        after.settler.boot, after.settler.kernel = "b" * 16, "another boot of the kernel"
+        after.settler.settle(spool)
+        assert [(message.boot, message.seq) for message in ready(spool)] == [("b" * 16, 0)]

@@ -59,8 +59,9 @@ def test_empty_spool_has_nothing(path):
 
 
 def test_fewer_than_k_wait_until_they_are_k(path):
-    """Two, one and two visits of three windows leave as five of one; the next windows stand for themselves."""
-    with opened(path, MANY) as spool:
+    """Two, one and two visits of three windows leave as five of one; the next windows stand for themselves, where the
+    rhythm is a minute."""
+    with opened(path, MANY, release_s=60.0) as spool:
         for minute, number in enumerate((2, 1, 2, 0, 6)):
             spool.add(counts(minute, number))
             assert all(sum(message.visits.values()) not in (1, 2, 3, 4) for message in ready(spool))
@@ -72,10 +73,22 @@ def test_fewer_than_k_wait_until_they_are_k(path):
 
 def test_empty_windows_are_sent_while_nothing_is_held(path):
     """Zero is not absence. While a visit is held, empty windows wait with it: alone they would tell its minute."""
-    with opened(path, MANY) as spool:
+    with opened(path, MANY, release_s=60.0) as spool:
         for minute, number in enumerate((0, 0, 1, 0, 0, 4)):
             spool.add(counts(minute, number))
         assert [(message.visits["happiness"], message.merged) for message in ready(spool)] == [(0, 1), (0, 1), (5, 4)]
+
+
+@pytest.mark.parametrize(("visits", "left"), [((2, 3), [5]), ((0, 0), [0]), ((2, 2), [])])
+def test_at_the_end_of_a_file_what_is_held_leaves_if_it_may(path, visits, left):
+    """No window follows, and none or k visits together are nobody's."""
+    with opened(path, MANY) as spool:
+        for minute, number in enumerate(visits):
+            spool.add(counts(minute, number))
+        assert ready(spool) == []
+        spool.release()
+        spool.release()
+        assert [message.visits["happiness"] for message in ready(spool)] == left
 
 
 def test_what_is_held_survives_a_restart(path):
@@ -86,13 +99,13 @@ def test_what_is_held_survives_a_restart(path):
         assert happy(spool) == [9]
     with opened(path, MANY) as spool:
         assert happy(spool) == [9]
-        spool.add(counts(7, 2, boot="b" * 16))
+        spool.add(counts(14, 2, boot="b" * 16))
         sent = ready(spool)
     assert [(message.boot, message.seq, message.visits["happiness"]) for message in sent] == [
         ("a" * 16, 0, 9),
         ("b" * 16, 0, 5),
     ]
-    assert (sent[1].start, sent[1].merged, sent[1].coverage) == (counts(1).start, 2, 0.2857)
+    assert (sent[1].start, sent[1].merged, sent[1].coverage) == (counts(1).start, 2, 0.1429)
 
 
 def test_seq_counts_from_zero_without_holes(path):

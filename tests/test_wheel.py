@@ -70,9 +70,11 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     assert install(tmp_path, "edge", wheel).returncode == 0
     assert config.read_text() == (ROOT / "systemd/edge.toml").read_text()
     config.write_text("# mine\n")
+    config.chmod(0o644)  # as it was installed before
     again = install(tmp_path, "edge", wheel)
     assert again.returncode == 0, again.stderr
     assert config.read_text() == "# mine\n"
+    assert config.stat().st_mode & 0o777 == 0o640, "it may hold a camera's password"
     daemon = tmp_path / "opt/facetally/bin/facetally-edge"
     assert subprocess.run([daemon, "--help"], capture_output=True, check=False).returncode == 0
     assert (tmp_path / "etc/systemd/system/facetally-edge.service").is_file()

@@ -23,7 +23,7 @@ OCCLUDED_PROFILE = 0.6
 def images(data: Path, broken: Broken, teacher: Look | None) -> Iterator[Scene]:
     """The folder with the three files -> its images; none if they are not there.
 
-    ``kind`` of a scene is ``background`` (no people), ``crowd`` (boxes by people) or ``everyday`` (boxes by the teacher).
+    ``kind`` of a scene is ``background`` (no people), ``crowd`` (boxes by people) or ``everyday`` (by the teacher).
     """
     if not (data / ARCHIVE).exists():
         return

@@ -18,7 +18,7 @@ Place = tuple[str, int, int, int]
 def grow(small: keras.Model, large: keras.Model, detail: Levels, larger: Levels = LEVELS) -> None:
     """Put the function of ``small``, a face detector with the levels ``detail``, into ``large``, one with ``larger``.
 
-    Every level of ``larger`` must have at least as many channels and blocks; landmarks, boxes and scores stay as they are.
+    Every level of ``larger`` must have at least as many channels and blocks. Boxes, landmarks and scores stay the same.
     """
     before = dict(zip(_places(detail), _convolutions(small), strict=True))
     for place, (layer, norm) in zip(_places(larger), _convolutions(large), strict=True):

@@ -101,8 +101,8 @@ def prepare(
 ) -> None:
     """The folder with scenes.zip, images.csv and faces.csv, and diverse.zip with its lists if there -> the cache.
 
-    The cache is a NumPy archive of WebP bytes and boxes. A ``teacher`` looks again at what is trained on, shelves apart,
-    and its faces stand for the teacher's of faces.csv. ``finish`` is called on each scene.
+    The cache is a NumPy archive of WebP bytes and boxes. A ``teacher`` looks again at what is trained on, except
+    shelves; its faces replace those of the teacher in faces.csv. ``finish`` is called on each scene.
     """
     from training import diverse  # noqa: PLC0415 (it takes names of this module)
 

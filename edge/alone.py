@@ -1,0 +1,50 @@
+"""A spool's path -> the right to be the only daemon that uses it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import SpoolError
+
+
+def _lock_of(spool: Path) -> Path:
+    return spool.with_name(spool.name + ".lock")
+
+
+@contextmanager
+def alone(spool: Path) -> Iterator[None]:
+    """Hold ``NAME.lock`` beside the spool until the end, however the process ends; SpoolError if another daemon has it,
+    which would send the same windows under other names.
+    """
+    if spool.name == ":memory:":
+        yield
+        return
+    try:
+        spool.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(_lock_of(spool), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SpoolError(f"spool: could not open {_lock_of(spool)}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise SpoolError(f"spool: another daemon uses {spool}; give this one its own spool.path") from error
+    finally:
+        os.close(descriptor)
+
+
+def in_use(spool: Path) -> bool:
+    """Whether a daemon uses the spool now; False where that cannot be told."""
+    try:
+        descriptor = os.open(_lock_of(spool), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
