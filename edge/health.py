@@ -78,7 +78,7 @@ class Watch:
     def report(
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
-        """The message of now. Frame rate, latencies and saved detections are those of the last `COARSE_S` that are over.
+        """The message of now. Rates and latencies are those of the last `COARSE_S` that are over.
 
         Unreachable objects are collected here, because Python alone does so only after hundreds of new ones, which
         takes this daemon hours.

@@ -93,7 +93,7 @@ def test_boxes_of_a_tile_lie_where_its_pixels_do():
     off = []
     for seed in range(400):
         empty = Collage(np.zeros((320, 320), np.uint8), box[:0], np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
-        made = _laid(np.random.default_rng(seed), empty, scene)
+        made = _laid(np.random.default_rng(seed), empty, scene, scene.boxes)
         left, top, width, height = made.boxes[0]
         if min(left, top, 320 - left - width, 320 - top - height) < 1 or width < 16:
             continue
