@@ -16,13 +16,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-SHIPPED = bundle.SHIPPED / "face.tflite"
+SHIPPED = bundle.SHIPPED / "face-416x320.tflite"
 
 
 def pictures(count):
-    """Drawn faces in the middle of pictures (count, 320, 320, 1)."""
+    """Drawn faces in the middle of images (count, 320, 416, 1)."""
     drawn, _ = draw_faces(count, 160, np.random.default_rng(1))
-    return np.pad(drawn, ((0, 0), (80, 80), (80, 80)), constant_values=90)[..., None]
+    return np.pad(drawn, ((0, 0), (80, 80), (128, 128)), constant_values=90)[..., None]
 
 
 def test_the_network_answers_as_the_file_and_keeps_to_it_in_training():
@@ -70,11 +70,11 @@ def test_a_bundle_that_is_broken_is_not_begun_from(tmp_path):
     from training.face import FaceTask
     from training.recipe import read
 
-    for name in ("face.json", "face.tflite"):
+    for name in ("face-416x320.json", "face-416x320.tflite"):
         shutil.copy(bundle.SHIPPED / name, tmp_path)
-    content = bytearray((tmp_path / "face.tflite").read_bytes())
+    content = bytearray((tmp_path / "face-416x320.tflite").read_bytes())
     content[len(content) // 2] ^= 1
-    (tmp_path / "face.tflite").write_bytes(content)
+    (tmp_path / "face-416x320.tflite").write_bytes(content)
     recipe = read(Path(ROOT / "training" / "face.toml"), (f"model.start={tmp_path / 'face.json'}",))
     with pytest.raises(BundleError, match="sha256"):
         FaceTask(recipe)._make(lambda step: (pictures(2), None))

@@ -11,7 +11,7 @@ from contract.card import ClassifierCard, DetectorCard, pack, unpack
 from contract.errors import BundleError
 from edge.bundle import CLASSIFIER, DETECTOR, SHIPPED, card_path, load
 
-KINDS = {"face": DetectorCard, "expression": ClassifierCard}
+KINDS = {"face-416x320": DetectorCard, "expression": ClassifierCard}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_missing_file(copy, suffix):
 
 def test_card_of_another_task(copy):
     """A detector's card where a classifier is asked for, and the other way round."""
-    assert "another task than the ClassifierCard" in refusal(copy("face"))
+    assert "another task than the ClassifierCard" in refusal(copy("face-416x320"))
     assert "another task than the DetectorCard" in refusal(copy("expression"), DetectorCard)
 
 
@@ -101,8 +101,11 @@ def test_bundle_is_named_or_a_path(copy):
     """What ships has a name, wherever it is installed; anything else is a path."""
     assert {card_path(path.stem) for path in SHIPPED.glob("*.json")} == set(SHIPPED.glob("*.json"))
     assert {DETECTOR, CLASSIFIER} <= set(SHIPPED.glob("*.json"))
-    assert card_path("face.json") == Path("face.json")
-    assert load(card_path(str(copy("face"))), KINDS["face"]).card == load(SHIPPED / "face.json", KINDS["face"]).card
+    assert card_path("face-416x320.json") == Path("face-416x320.json")
+    assert (
+        load(card_path(str(copy("face-416x320"))), KINDS["face-416x320"]).card
+        == load(SHIPPED / "face-416x320.json", KINDS["face-416x320"]).card
+    )
     with pytest.raises(BundleError, match=r"^face-1x1: no bundle of that name is shipped \(expression, face, face-"):
         card_path("face-1x1")
 
@@ -113,9 +116,9 @@ def test_bundle_is_named_or_a_path(copy):
         ("expression", "input", lambda given: given | {"width": 48}, "input is .* the card says"),
         ("expression", "input", lambda given: given | {"scale": 1.0}, "not the card's"),
         ("expression", "input", lambda given: given | {"zero_point": 3}, "not the card's"),
-        ("face", "strides", lambda given: [*given, 64], "outputs are"),
-        ("face", "landmarks", lambda given: given[:-1], "outputs are"),
-        ("face", "strides", lambda given: given[:-1], "outputs are"),
+        ("face-416x320", "strides", lambda given: [*given, 64], "outputs are"),
+        ("face-416x320", "landmarks", lambda given: given[:-1], "outputs are"),
+        ("face-416x320", "strides", lambda given: given[:-1], "outputs are"),
     ],
 )
 def test_card_that_does_not_fit_the_model(copy, name, key, change, says):

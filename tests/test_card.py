@@ -11,7 +11,7 @@ from contract.errors import BundleError
 from contract.labels import EXPRESSIONS
 
 MODELS = Path(__file__).parents[1] / "edge" / "models"
-FACE, EXPRESSION = (json.loads((MODELS / f"{name}.json").read_bytes()) for name in ("face", "expression"))
+FACE, EXPRESSION = (json.loads((MODELS / f"{name}.json").read_bytes()) for name in ("face-416x320", "expression"))
 
 
 def altered(card, **changes):

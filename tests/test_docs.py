@@ -94,7 +94,7 @@ def test_trainer_commands(tmp_path, model):
         if done.returncode and " quantise " in command and "is allowed" in done.stderr:
             refused = True
             (tmp_path / "runs/bundles").mkdir(exist_ok=True)
-            for part in (ROOT / "edge/models").glob(f"{model}.*"):
+            for part in (ROOT / "edge/models").glob(f"{model}*.*"):
                 shutil.copy(part, tmp_path / "runs/bundles")
         elif not (refused and " verify " in command):
             assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"

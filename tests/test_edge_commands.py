@@ -27,9 +27,9 @@ from edge.settings import PublishSettings
 def bundle_with_wrong_hash(folder):
     for suffix in (".json", ".tflite"):
         shutil.copy(SHIPPED / f"face{suffix}", folder)
-    with (folder / "face.tflite").open("ab") as model:
+    with (folder / "face-416x320.tflite").open("ab") as model:
         model.write(b"\x00")
-    return folder / "face.json"
+    return folder / "face-416x320.json"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def bundle_with_wrong_hash(folder):
         (["--clip", "@/people \U0001f600.mp4"], "@/people \U0001f600.mp4: no such file or folder"),
         (["--clip", "@/empty"], "@/empty: no pictures"),
         (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
-        (["--clip", "@/pictures", "--set", "detect.bundle=@/face.json"], "@/face.tflite: sha256 is "),
+        (["--clip", "@/pictures", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
         (["--clip", "@/pictures", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
         (["--clip", "@/pictures", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
         (["--set", 'admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "'Mars/Base' is no time zone"),

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def contents():
-    return {name: (SHIPPED / f"{name}.tflite").read_bytes() for name in ("face", "expression")}
+    return {name: (SHIPPED / f"{name}.tflite").read_bytes() for name in ("face-416x320", "expression")}
 
 
-@pytest.mark.parametrize("name", ["face", "expression"])
+@pytest.mark.parametrize("name", ["face-416x320", "expression"])
 def test_batch_is_as_many_single_runs_bit_for_bit(contents, name):
     """Faces of one frame do not influence each other, whatever the batch was before."""
     model = Interpreter(contents[name])
@@ -103,11 +103,11 @@ def test_runtimes_differ_by_a_few_steps_at_most(runtime):
 
 def test_the_first_runtime_that_works_is_taken(contents):
     """One that is not there, and one that imports but has no interpreter, are passed over."""
-    model = Interpreter(contents["face"], 1, ("no_such_runtime", "json", *RUNTIMES))
+    model = Interpreter(contents["face-416x320"], 1, ("no_such_runtime", "json", *RUNTIMES))
     assert model.runtime == "ai_edge_litert"
 
 
 def test_no_runtime_at_all_says_what_was_tried(contents):
     """The message names every runtime and why it did not do."""
     with pytest.raises(RuntimeMissing, match=r"install ai-edge-litert.*no_such_runtime.*json"):
-        Interpreter(contents["face"], 1, ("no_such_runtime", "json"))
+        Interpreter(contents["face-416x320"], 1, ("no_such_runtime", "json"))

@@ -30,7 +30,7 @@ def test_a_card_with_visits_is_of_version_2_and_reads_back() -> None:
     """Seven rows of eight; the device's model message then is of version 2 as well, and holds it."""
     told = card(schema=2, visits=VISITS)
     assert read_card(write_card(told), "x.json") == told
-    model = model_of(load(SHIPPED / "face.json", DetectorCard).card, told)
+    model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, told)
     assert model.schema == 2
     assert decode(encode(model), Model) == model
     assert model.expression.visits == tuple(map(tuple, VISITS))

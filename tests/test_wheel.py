@@ -28,7 +28,7 @@ def test_holds_the_product_and_nothing_else(wheel):
     """Three packages, the shipped bundles, the schemas and the licence; no tests, training or demonstration."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"contract", "edge", "collector"}
-    for bundle in ("face", "expression"):
+    for bundle in ("face-416x320", "expression"):
         assert {f"edge/models/{bundle}.json", f"edge/models/{bundle}.tflite"} <= set(names)
     assert "contract/schema/counts-1.json" in names
     assert any(name.endswith("LICENSE.md") for name in names)
