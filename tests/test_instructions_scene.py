@@ -15,7 +15,7 @@ def test_the_table_in_the_documentation_is_the_counted_one():
     assert table(ROWS) in (ROOT / "docs/accuracy.md").read_text()
 
 
-@pytest.mark.parametrize(("every", "motion"), zip(ROWS[::2], ROWS[1::2], strict=True))
+@pytest.mark.parametrize(("every", "motion"), list(zip(ROWS[::2], ROWS[1::2], strict=True)))
 def test_work_follows_motion_on_each_core(every, motion):
     """An empty scene costs a quarter at most of what it costs with a detection on every frame, a busy one no more."""
     assert (every.core, every.scene, every.path, motion.path) == (motion.core, motion.scene, "every", "motion")
