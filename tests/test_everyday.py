@@ -151,3 +151,32 @@ def test_the_list_of_columns_is_that_of_the_published_files(request):
     assert set(images.part) == {"train", "validation"}
     assert set(faces.kind) == {"face", "head"}
     assert set(faces.image) <= set(images.image)
+
+
+def test_a_report_tells_what_a_detector_finds_and_what_it_takes_for_faces():
+    """A detector that finds one of two faces, and something in one of four images without people."""
+    from benchmarks.bench_detect import Peer
+    from benchmarks.bench_everyday import Held, report
+    from training.scenes import Scene, nothing_found
+
+    box = np.array([[10, 10, 40, 40]], np.float32)
+    points, sure = np.full((1, 10), np.nan, np.float32), np.ones(1, np.float32)
+
+    def scene(kind, shade, labelled):
+        found = (box, points, sure) if labelled else nothing_found()
+        return Scene(str(shade), kind, "", np.full((64, 64), shade, np.uint8), *found, True)
+
+    def find(pixels):
+        score = {200: 0.9, 90: 0.6}.get(int(pixels[0, 0]))
+        return (Face((12, 12, 36, 36), score),) if score else ()
+
+    crowds = [scene("crowd", shade, True) for shade in (200, 10)]
+    background = [scene("background", shade, False) for shade in (90, 20, 30, 40)]
+    held = Held(crowds, crowds, background, background, [("group", np.full((448, 448), 200, np.uint8))])
+    made = report(Peer("ours", find, find, 1.0, 0.5, None), held, 0.5)
+    assert made["crowds recall"] == 0.5
+    assert made["background false an image"] == 0.25
+    assert made["threshold at 0.01 false"] == pytest.approx(0.6, abs=1e-6)
+    assert made["  crowds recall there"] == 0.5
+    assert made["5th percentile of faces"] == 0.0, "the face that is missed has the score 0"
+    assert made["people recall at 64 px"] == 1.0
