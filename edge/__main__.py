@@ -139,7 +139,7 @@ def _run(chosen: argparse.Namespace) -> int:
             wired.run()
         finally:
             notifier.stopping()
-            if isinstance(settings.capture, configuration.File) and not stop.is_set():
+            if isinstance(settings.capture, configuration.File):
                 with contextlib.suppress(SpoolError):
                     wired.spool.release()
             left = wired.drain(END_OF_FILE_S, stop)
