@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from collector.cells import HOUR_S, QUARTER_S, cell_s_for
-from collector.correct import Confusion, shares, shares_over
+from collector.correct import Matrices, shares, shares_over
+from collector.damage import Damage, Damages
+from collector.devices_file import damages as device_damages
 from collector.load import labels, load
 from collector.rollup import Rollups
 from collector.summarise import FIGURES, WEEKDAYS, Span, by_time
@@ -24,18 +26,24 @@ class Reader:
 
     def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
         self.root = root
-        self._rollups = {cell_s: Rollups(root, cell_s, now) for cell_s in (HOUR_S, QUARTER_S)}
+        self._damages = Damages()
+        self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
 
     def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:
         """The windows that began in ``[since, until)``, as `collector.load.load` gives them."""
-        return load(self.root, *span, site)
+        return load(self.root, *span, site, self._damages.note)
 
     def cells(self, span: Span, zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
         """The same as cells (`collector.cells`) that no hour or day of the zone begins within, from roll-ups."""
         return self._rollups[cell_s_for(zone, *span)].cells(*span, site)
 
+    def damages(self) -> tuple[Damage, ...]:
+        """What was left out of the answers so far, and files that were damaged."""
+        rollups = (damage for each in self._rollups.values() for damage in each.damages())
+        return (*self._damages.all(), *rollups, *device_damages(self.root))
 
-def share_steps(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: dict[str, Confusion]) -> pd.DataFrame:
+
+def share_steps(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: Matrices) -> pd.DataFrame:
     """Windows or cells -> corrected shares as `collector.correct.shares_over`: a row a day and label, and in a span of
     more than `DAYS_UP_TO` a row a month and label, for a point takes some milliseconds of work.
     """

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+from collector.clock import ClockHistory
 from collector.connection import V5, V311, Connection
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
@@ -49,7 +50,10 @@ class Receiver:
         self._failures = 0
         self._said = ""
         store = settings.store
-        self._retention = None if store.keep_days is None else Retention(store.path, store.keep_days, now)
+        self._retention = None
+        if store.keep_days is not None:
+            clock = ClockHistory(store.path / f"clock{store.suffix}.json", now)
+            self._retention = Retention(store.path, store.keep_days, now, clock)
 
     def until_stopped(self) -> None:
         """Receive until the stop; StoreRefused or SettingsError if that cannot begin."""
@@ -65,7 +69,7 @@ class Receiver:
         store = self._settings.store
         with Store(store.path, store.writer) as rows:
             letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
-            intake = Intake(rows, Devices(store.path, store.suffix), letters)
+            intake = Intake(rows, Devices(store.path, store.suffix), letters, self._settings.limits)
             try:
                 while not self._stop.is_set():
                     self._connect(intake)
@@ -109,7 +113,7 @@ class Receiver:
                 reported = moment
                 _report(intake)
                 if self._retention:
-                    self._retention.delete_oldest()
+                    self._retention.delete_oldest(intake.clock(self._now()))
 
     def _pause(self) -> None:
         """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""

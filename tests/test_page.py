@@ -226,20 +226,25 @@ def test_two_sites_are_compared(store: Path) -> None:
     assert "No clear change in any share between shop-2 and shop-1" in same.words
     sad = dict.fromkeys(SEVEN, 0) | {"sadness": 3}
     put(store, *(window(n, sad, site="shop-3") for n in range(1, 61)))
+    devices = Devices(store)
+    devices.note(Address("shop-3", "door", "model"), model(), False, NOW)
+    devices.save()
     other = view(store).compared(ASKED | {"site": "shop-3"}, "site", "shop-1")
     assert other.words == "In shop-3, beside shop-1: less happiness, more sadness; no clear change in the others."
     assert "no clear change" in text_of(other.table)
 
 
 def test_an_empty_or_broken_store_says_so(tmp_path: Path, store: Path) -> None:
-    """No window, or a file that is not ours: words in place of a figure."""
+    """Without a window there are words in place of a figure. A file that is not ours is left out and named."""
     (tmp_path / "none").mkdir()
     assert "No window of the last day" in live(tmp_path / "none").figure.layout.annotations[0].text
     assert "No data" in view(tmp_path / "none").overview(ASKED, "visits").trend.words
     assert "No data" in view(tmp_path / "none").compared(ASKED, "before", "*").words
     next(store.glob("date=2026-03-29/site=shop-1/*.csv")).write_text("a,b\n1,2\n")
-    assert "first columns" in live(store).figure.layout.annotations[0].text
-    assert "first columns" in view(store).overview(ASKED, "visits").trend.words
+    shown = view(store)
+    assert shown.overview(ASKED, "visits").trend.words.startswith("50 visits"), "those of the other shop"
+    assert "first columns" in text_of(shown.notices())
+    assert "shop-1/counts-" in text_of(shown.notices())
 
 
 def test_devices_are_listed_with_state_and_last_word(store: Path) -> None:
@@ -335,6 +340,6 @@ def test_the_command_serves_until_it_is_told_to_stop(store: Path) -> None:
 
 def test_two_units_of_one_name_are_said(store: Path) -> None:
     """The list says how many windows have not come, and that boots alternate."""
-    assert re.search(r"shop-2 door .* 10$", text_of(view(store).device_table(ASKED | {"site": "shop-2"})))
+    assert re.search(r"shop-2 door .* 10 $", text_of(view(store).device_table(ASKED | {"site": "shop-2"})))
     put(store, *(window(100 + n, start=window(n).start, site="shop-2", boot="f" * 16) for n in range(1, 20)))
     assert "two units have this name" in text_of(view(store).device_table(ASKED | {"site": "shop-2"}))

@@ -11,7 +11,6 @@ from dash import Dash, Input, Output, State, ctx, no_update
 from flask import Response, jsonify
 
 from collector.devices import read_devices
-from collector.errors import StoreRefused
 from collector.page.choice import NotAChoice
 from collector.page.files import KINDS
 from collector.page.layout import HTML, layout
@@ -136,7 +135,7 @@ def _answer(app: Dash, view: View) -> None:
     def download(_clicks: list[int | None], asked: dict[str, Any]) -> Any:
         try:
             name, content = view.download(asked, str(ctx.triggered_id).removeprefix("as-"))
-        except (NotAChoice, StoreRefused):
+        except NotAChoice:
             return no_update  # the charts say what is wrong
         return {"filename": name, "content": b64encode(content).decode(), "base64": True}
 

@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from collector import correct, load
-from collector.correct import Confusion, compare, confusions
-from collector.devices import Device, read_bundles, read_devices
-from collector.errors import StoreRefused
+from collector.correct import Matrices, compare, conflicts, confusions
+from collector.device import Device
+from collector.devices import read_devices
 from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import as_file
@@ -54,7 +54,7 @@ class View:
         try:
             choice = choose(asked, now)
             day = self.reader.windows((now - DAY, now), choice.site)  # held back for k, a window may be hours long
-        except (NotAChoice, StoreRefused) as error:
+        except NotAChoice as error:
             return _nothing(str(error)), ""
         clock = f"As of {now.astimezone(choice.zone):%H:%M:%S} {choice.zone}"
         frame = day[day["end"] > now - LIVE]
@@ -78,9 +78,9 @@ class View:
             choice = choose(asked, now)
             beside = choice.before() if against == "before" else choice.at(choose({"site": other}, now).site)
             one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (beside, choice))
-        except (NotAChoice, StoreRefused) as error:
+        except NotAChoice as error:
             return _nothing(str(error))
-        both = compare(one, two, confusions(read_bundles(self.reader.root)), chance())
+        both = compare(one, two, confusions(read_devices(self.reader.root)), chance())
         if both.empty:
             return _nothing("No data to compare.")
         if against == "before":
@@ -91,10 +91,10 @@ class View:
         return Shown(shares.compared(both, names), words, shares.comparison_table(both, names))
 
     def download(self, asked: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
-        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice, StoreRefused."""
+        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice."""
         choice = choose(asked, self.now())
         frame = self.reader.cells(choice.span, choice.zone, choice.site)
-        matrices = confusions(read_bundles(self.reader.root))
+        matrices = confusions(read_devices(self.reader.root))
         over = share_steps(frame, choice.zone, choice.span, matrices)
         since, until = (f"{moment.astimezone(choice.zone):%Y%m%d}" for moment in choice.span)
         name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
@@ -106,9 +106,9 @@ class View:
         try:
             choice = choose(asked, now)
             frame = self.reader.cells(choice.span, choice.zone, choice.site)
-            matrices = confusions(read_bundles(self.reader.root))
+            matrices = confusions(read_devices(self.reader.root))
             return overview(frame, choice, heat_of, matrices, self.site_table(frame, choice, now))
-        except (NotAChoice, StoreRefused) as error:
+        except NotAChoice as error:
             nothing = _nothing(str(error))
             return Overview(nothing, nothing, nothing, None, None, ())
 
@@ -126,9 +126,14 @@ class View:
         try:
             choice = choose(asked, now)
             day = self.reader.windows((now - DAY, now), choice.site)
-            return tables.devices(self.devices(choice), day, now)
-        except (NotAChoice, StoreRefused) as error:
+            odd = {(site, name) for site, name, _ in conflicts(confusions(read_devices(self.reader.root)))}
+            return [tables.devices(self.devices(choice), day, now, odd), *self.notices()]
+        except NotAChoice as error:
             return str(error)
+
+    def notices(self) -> list[Any]:
+        """What was left out of what is shown, and why; nothing if that is nothing."""
+        return tables.notices(self.reader.damages())
 
     def sites(self) -> list[dict[str, str]]:
         """What can be chosen: all, and each site that has rows or a device."""
@@ -148,9 +153,7 @@ class Overview:
     labels: tuple[str, ...]
 
 
-def overview(
-    frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: dict[str, Confusion], site_table: Any
-) -> Overview:
+def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: Matrices, site_table: Any) -> Overview:
     """Cells and a choice -> the range chosen."""
     table = by_time(frame, choice.step_s, choice.zone, choice.span)
     names = tuple(counted(table))
@@ -171,7 +174,7 @@ def overview(
     return Overview(trend, _shares(frame, choice, matrices), heat, totals, site_table, names)
 
 
-def _shares(frame: pd.DataFrame, choice: Choice, matrices: dict[str, Confusion]) -> Shown:
+def _shares(frame: pd.DataFrame, choice: Choice, matrices: Matrices) -> Shown:
     over = share_steps(frame, choice.zone, choice.span, matrices)
     there = set(over.index.get_level_values("label"))
     chosen = [label for label in choice.labels if label in there] or shares.often(over)
