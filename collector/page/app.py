@@ -14,6 +14,7 @@ from collector.devices import read_devices
 from collector.page.choice import NotAChoice
 from collector.page.files import KINDS
 from collector.page.layout import HTML, layout
+from collector.page.updates import check_updates
 from collector.page.views import Shown, View
 from collector.query import Reader
 from contract.labels import UNKNOWN
@@ -41,6 +42,7 @@ def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Da
     _keep_fresh(app, view)
     _draw(app, view)
     _answer(app, view)
+    check_updates(app)
     app.server.add_url_rule("/healthz", "healthz", lambda: _healthz(reader.root))
     return app
 
@@ -95,7 +97,7 @@ def _draw(app: Dash, view: View) -> None:
         },
         inputs={"_fresh": fresh, "asked": asked, "heat_of": Input("heat-of", "value")},
     )
-    def overview(_fresh: str | None, asked: dict[str, Any], heat_of: str) -> Any:
+    def overview(_fresh: str | None, asked: dict[str, Any], heat_of: Any) -> Any:
         shown = view.overview(asked, heat_of)
         names = [{"label": name, "value": name} for name in shown.labels]
         return {

@@ -1,9 +1,11 @@
 """The store and a choice -> what the page shows of it. From files only: it needs no broker and no receiver."""
 
+import hashlib
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,11 +16,13 @@ from collector.device import Device
 from collector.devices import read_devices
 from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
-from collector.page.files import as_file
+from collector.page.files import KINDS, as_file
 from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
+from collector.shared import Shared
 from collector.summarise import by_site, by_time, gaps, step_for, step_name
 from contract.labels import UNKNOWN
 
+V = TypeVar("V")
 LIVE = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -32,15 +36,33 @@ class Shown:
     table: Any
 
 
+FRESH_FOR_S = 5.0
+"""As often as the page asks what is new; until then all who ask for the same see the same."""
+VIEWS = 64
+"""Views that are kept for whoever asks for them next."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page shows of a store; ``now`` says the time."""
+    """What the page shows of a store; ``now`` says the time. Equal views that are asked for at the same time, and while
+    nothing new has come, are made once.
+    """
 
     reader: Reader
     now: Callable[[], datetime]
+    _shared: Shared[Any] = field(default_factory=lambda: Shared(VIEWS))
 
     def fresh(self) -> str:
         """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
+        return str(self._shared.get(("fresh", int(time.monotonic() // FRESH_FOR_S)), self._fresh))
+
+    def _once(self, name: str, asked: Mapping[str, Any], more: Any, make: Callable[[], V]) -> V:
+        """What a view makes of the controls' values, made once while nothing new has come."""
+        values = hashlib.sha256(repr((sorted(asked.items()), more)).encode("utf-8", "replace")).digest()
+        made: V = self._shared.get((name, self.fresh(), values), make)
+        return made
+
+    def _fresh(self) -> str:
         now = self.now()
         root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), timedelta(days=1))}
         patterns = ["devices*.json", *(f"date={day}/site=*/*.csv" for day in days)]
@@ -50,6 +72,9 @@ class View:
 
     def live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
         """The last hour, and the time it was made."""
+        return self._once("live", asked, None, lambda: self._live(asked))
+
+    def _live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
         now = self.now()
         try:
             choice = choose(asked, now)
@@ -73,6 +98,9 @@ class View:
 
     def compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
         """The range chosen beside the one before it, or beside another site."""
+        return self._once("compared", asked, (against, other), lambda: self._compared(asked, against, other))
+
+    def _compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
         now = self.now()
         try:
             choice = choose(asked, now)
@@ -92,6 +120,8 @@ class View:
 
     def download(self, asked: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
         """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice."""
+        if kind not in KINDS:
+            raise NotAChoice(f"a file of {', '.join(KINDS)}")
         choice = choose(asked, self.now())
         frame = self.reader.cells(choice.span, choice.zone, choice.site)
         matrices = confusions(read_devices(self.reader.root))
@@ -100,8 +130,11 @@ class View:
         name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
         return name, as_file(by_time(frame, choice.step_s, choice.zone, choice.span), over, kind)
 
-    def overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
-        """All that shows the range chosen."""
+    def overview(self, asked: Mapping[str, Any], heat_of: Any) -> "Overview":
+        """All that shows the range chosen; ``heat_of`` is a label, or all visits if it is none."""
+        return self._once("overview", asked, heat_of, lambda: self._overview(asked, str(heat_of)))
+
+    def _overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
         now = self.now()
         try:
             choice = choose(asked, now)
@@ -122,6 +155,9 @@ class View:
 
     def device_table(self, asked: Mapping[str, Any]) -> Any:
         """One row a device."""
+        return self._once("devices", asked, None, lambda: self._device_table(asked))
+
+    def _device_table(self, asked: Mapping[str, Any]) -> Any:
         now = self.now()
         try:
             choice = choose(asked, now)
