@@ -19,6 +19,9 @@ from contract.labels import UNKNOWN
 
 HOURS = tuple(range(24))
 DAYS_UP_TO = timedelta(days=62)
+MOST_DRAWN = 33
+"""Labels of one model and ``unknown``: of more, which no chart can tell apart, the page shows the most frequent. The
+downloads have all."""
 
 
 class Reader:
@@ -67,6 +70,15 @@ def chance() -> np.random.Generator:
 def counted(table: pd.DataFrame) -> list[str]:
     """The columns of a table of `collector.summarise` that are labels."""
     return labels(table.drop(columns=[name for name in FIGURES if name in table]))
+
+
+def drawn(table: pd.DataFrame) -> list[str]:
+    """The labels of a table of `collector.summarise` that are drawn: all, or the `MOST_DRAWN` counted most often."""
+    names = counted(table)
+    if len(names) <= MOST_DRAWN:
+        return names
+    most = set(table[names].sum().nlargest(MOST_DRAWN).index)
+    return [name for name in names if name in most]
 
 
 def hours_of_week(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from collector.load import load
 from collector.page.app import make_page
 from collector.page.figures import trend
 from collector.page.views import Shown, View
-from collector.query import Reader
+from collector.query import MOST_DRAWN, Reader
 from collector.state import shown_state
 from collector.summarise import by_time
 from contract.message import Bundle, Health, Model, Status
@@ -149,6 +149,20 @@ def test_a_year_in_which_the_labels_changed_is_shown(tmp_path: Path) -> None:
     table = text_of(shown.table)
     assert "happiness" in table and "young" in table
     assert line_of(shown.figure, "young")[:2] == [None, None]
+
+
+def test_of_many_labels_the_most_frequent_are_drawn(tmp_path: Path) -> None:
+    """Eight label sets of thirty: the chart has as many labels as one model may, among them those counted
+    most often; the file has all.
+    """
+    sets = [{f"l{number}_{at}": 1 for at in range(30)} | {"unknown": 0} for number in range(8)]
+    put(tmp_path, *(window(number, visits) for number, visits in enumerate(sets, 1)), window(9))
+    shown = view(tmp_path).overview(ASKED, "visits")
+    bars = [trace.name for trace in shown.trend.figure.data if trace.name not in ("watched well", "watched badly")]
+    assert len(bars) == MOST_DRAWN
+    assert "happiness" in bars
+    assert "243 visits" in shown.trend.words
+    assert len(view(tmp_path).download(ASKED, "csv")[1].splitlines()[0].split(b",")) > 240
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "parquet"])

@@ -1,8 +1,8 @@
 """Bits of roll-ups and of ``devices.json`` turn over -> equal totals or a notice, never a silent difference.
 
-``python -m benchmarks.faults.bits --flips 1000``. The store has days whose rows retention has deleted, so that some hours
-are in a roll-up alone, and a device with former models. One bit is turned over, anywhere in one of the files, with size
-and times as they were; then a new reader is asked, and the file put back.
+``python -m benchmarks.faults.bits --flips 1000``. The store has days whose rows retention has deleted, so that some
+hours are in a roll-up alone, and a device with former models. One bit is turned over, anywhere in one of the files. Its
+size and times stay. Then a new reader is asked, and the file is put back.
 """
 
 import argparse
@@ -81,10 +81,8 @@ def main() -> int:
         for number in range(options.flips):
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(whole, root)
-            if number % 2:
-                path = root / "devices.json"
-            else:
-                path = rng.choice(sorted((root / FOLDER).glob("3600/*.parquet*")))
+            rollups = sorted((root / FOLDER).glob("3600/*.parquet*"))
+            path = root / "devices.json" if number % 2 else rng.choice(rollups)
             flip(path, rng.randrange(path.stat().st_size * 8))
             *told, noticed = read(root)
             outcome = "noticed" if noticed else "equal" if told == expected else "SILENT"

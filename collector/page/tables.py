@@ -10,7 +10,7 @@ from dash import html
 
 from collector.damage import Damage
 from collector.device import Device
-from collector.query import HOURS, counted, of_label
+from collector.query import HOURS, drawn, of_label
 from collector.sequence import clones, gaps_in_seq
 from collector.state import State, shown_state
 from collector.summarise import WEEKDAYS
@@ -34,7 +34,7 @@ def row(name: Any, *cells: str) -> html.Tr:
 
 def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
     """A table of `collector.summarise.by_time`, the latest first: visits, and how much was watched."""
-    names = counted(counts)
+    names = drawn(counts)
     body = [
         row(
             f"{start:%Y-%m-%d %H:%M}",
