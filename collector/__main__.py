@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BY = ("hour", "day", "weekday", "site", "device")
+MOST_BUCKETS = {"hour": (timedelta(hours=1), 50_000), "day": (timedelta(days=1), 20_000)}
 FORMATS = ("csv", "parquet", "excel")
 
 _log = logging.getLogger("collector")
@@ -70,10 +71,15 @@ def _export(options: argparse.Namespace, settings: Settings) -> None:
 
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
     from collector import export, summarise  # noqa: PLC0415 - run needs no pandas
+    from collector.devices_file import damages  # noqa: PLC0415
+    from collector.rollup import damaged_files  # noqa: PLC0415
 
     zone = _zone(options.zone or settings.page.zone)
     frame = _load(options, settings, zone)
     span = _span(options, zone, frame)
+    _check_buckets(options.by, frame, span)
+    for damage in (*damaged_files(settings.store.path), *damages(settings.store.path)):
+        _log.warning(line("left_out", file=damage.file, rows="all", reason=damage.reason))
     table = summarise.summarise(frame, options.by, zone, span)
     unplaced = int((frame["clock"] == "unsynced").sum())
     if unplaced and options.by in ("hour", "day", "weekday"):
@@ -104,6 +110,21 @@ def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") ->
     if since is None and until is None:
         return None
     return since or frame["start"].min(), until or frame["end"].max()
+
+
+def _check_buckets(by: str, frame: "pd.DataFrame", span: tuple[datetime, datetime] | None) -> None:
+    """SettingsError if a table by hour or day would have more lines than anybody reads."""
+    timed = frame[frame["clock"] != "unsynced"]
+    if by not in MOST_BUCKETS or timed.empty:
+        return
+    since, until = span or (timed["start"].min(), timed["end"].max())
+    since, until = min(since, timed["start"].min()), max(until, timed["end"].max())
+    length, most = MOST_BUCKETS[by]
+    if (until - since) / length > most:
+        raise SettingsError(
+            f"--by {by}: at most {most:,} {by}s, from {since:%Y-%m-%d} to {until:%Y-%m-%d} there are"
+            f" {(until - since) // length:,}; choose with --since and --until"
+        )
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -52,11 +52,12 @@ def cells(frame: pd.DataFrame, cell_s: int = HOUR_S) -> pd.DataFrame:
     table["coverage"] = total(frame["coverage"].to_numpy()[rows] * seconds) / table["seconds"]
     table["degraded"] = total((frame["degraded"] != "").to_numpy()[rows] * seconds) / table["seconds"]
     share = seconds / ((ends - starts)[rows] / 1e6)
+    counted = {}
     for name in labels(frame):
         visits = frame[name].to_numpy(np.float64)[rows]
         known = ~np.isnan(visits)
-        table[name] = np.where(total(known) > 0, total(np.where(known, visits, 0.0) * share), np.nan)
-    return table
+        counted[name] = np.where(total(known) > 0, total(np.where(known, visits, 0.0) * share), np.nan)
+    return pd.concat([table, pd.DataFrame(counted, index=table.index)], axis=1)
 
 
 def cell_s_for(zone: ZoneInfo, since: datetime, until: datetime) -> int:

@@ -12,9 +12,13 @@ matrix: each is drawn again from a Dirichlet distribution of its counts. It is o
 the shop, of which those counted are a sample; of these alone it would be narrower. ``unknown`` is not a truth: a visit
 without a verdict is taken to be as likely as the matrix says for each label, up to a factor that all labels share, so
 that a camera that sees everybody badly biases nothing.
+
+What a device says of its model corrects the device's own counts and no others: whoever tells a false matrix falsifies
+nothing but their own shares.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -24,6 +28,7 @@ import numpy as np
 import pandas as pd
 from msgspec import UNSET
 
+from collector.device import Device
 from collector.load import labels
 from collector.summarise import by_time
 from contract.labels import UNKNOWN
@@ -43,10 +48,14 @@ PRIOR_ANSWERS = 0.3
 not answered never would be, and intervals of a hundred visits held the truth 81 times in 100 in place of 90."""
 HALF = 0.5
 """An interval that begins below half a visit begins at none."""
+TELLER = ("site", "device", "model_expression")
+"""Columns of windows and cells that say whose matrix corrects them."""
 SHARES = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 AT_ONCE = 64
 """Buckets whose draws are in memory together."""
+Key = tuple[str, bytes]
+"""A classifier's name, and a digest of it and its matrix."""
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Span = tuple[datetime, datetime]
 
@@ -62,32 +71,51 @@ class Confusion:
     of: Literal["visits", "faces"]
 
 
-def confusions(bundles: Iterable[Bundle]) -> dict[str, Confusion]:
-    """What devices said of their classifiers -> the matrix of each, by its name in the store, ``name@0123456789ab``.
+Teller = tuple[str, str, str]
+"""Site, device, and the name of a classifier in the store, ``name@0123456789ab``."""
+Matrices = Mapping[Teller, Confusion]
+"""What each device said of the classifiers that it runs and ran: it holds for the device's own counts alone."""
 
-    That of visits where there is one, else that of faces; a bundle without a matrix is left out.
+
+def confusions(devices: Iterable[Device]) -> dict[Teller, Confusion]:
+    """Devices -> the matrix that each has told of each of its classifiers.
+
+    That of visits where there is one, else that of faces; a classifier without a matrix is left out.
     """
     found = {}
-    for bundle in bundles:
-        if bundle.confusion:
-            matrix = Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
-            if bundle.visits is not UNSET:
-                matrix = Confusion(bundle.labels, np.asarray(bundle.visits, float), "visits")
-            found[f"{bundle.name}@{bundle.sha256[:12]}"] = matrix
+    for device in devices:
+        for bundle in (*device.bundles, *((device.model.expression,) if device.model else ())):
+            if bundle.confusion:
+                found[device.site, device.device, f"{bundle.name}@{bundle.sha256[:12]}"] = _confusion(bundle)
     return found
 
 
-def shares(
-    frame: pd.DataFrame, matrices: dict[str, Confusion], chance: np.random.Generator, draws: int = DRAWS
-) -> pd.DataFrame:
+def conflicts(matrices: Matrices) -> set[Teller]:
+    """The devices whose matrix of a classifier differs from that which most devices with this classifier tell.
+
+    One file has one matrix, so one of them is wrong. Where no matrix has the most devices, all of them are named.
+    """
+    told: dict[str, dict[bytes, list[Teller]]] = {}
+    for teller, matrix in matrices.items():
+        told.setdefault(teller[2], {}).setdefault(_digest(matrix), []).append(teller)
+    odd: set[Teller] = set()
+    for by_matrix in told.values():
+        *fewer, most = sorted(by_matrix.values(), key=len)
+        tie = bool(fewer) and len(fewer[-1]) == len(most)
+        odd |= {teller for tellers in (*fewer, *([most] if tie else [])) for teller in tellers}
+    return odd
+
+
+def shares(frame: pd.DataFrame, matrices: Matrices, chance: np.random.Generator, draws: int = DRAWS) -> pd.DataFrame:
     """Windows or cells -> one row a label, ``unknown`` left out, over all of the table.
 
     Columns: ``visits`` as counted; ``share`` of these among visits with a verdict; ``corrected``, ``low`` and ``high``,
     the share after correction and its 90 % interval, NaN where no bundle with that label has a known matrix. Shares are
     0 to 1, of the visits of bundles that have the label.
     """
-    answers = {name: _sums(frame, name) for name in _bundles(frame)}
-    return _tables(answers, matrices, chance, draws)[0]
+    groups = _groups(frame, matrices)
+    answers = {name: _sums(group.frame) for name, group in groups.items()}
+    return _tables(answers, _known(groups), chance, draws)[0]
 
 
 def shares_over(
@@ -95,29 +123,27 @@ def shares_over(
     step_s: int | None,
     zone: ZoneInfo,
     span: Span,
-    matrices: dict[str, Confusion],
+    matrices: Matrices,
     chance: np.random.Generator,
 ) -> pd.DataFrame:
     """As `shares`, for each bucket of `collector.summarise.by_time`: indexed by start and label, in order.
 
     Buckets with no visit have NaN shares; without any window there is no label, and so no row.
     """
-    answers = {}
-    for name in _bundles(frame):
-        of_bundle = frame[frame["model_expression"] == name]
-        answers[name] = by_time(of_bundle.dropna(axis=1, how="all"), step_s, zone, span)
+    groups = _groups(frame, matrices)
+    answers = {
+        name: by_time(group.frame.dropna(axis=1, how="all"), step_s, zone, span) for name, group in groups.items()
+    }
     starts = by_time(frame, step_s, zone, span).index
     if not answers:
         nobody = pd.MultiIndex.from_arrays([starts[:0], pd.Index([], dtype=object)], names=["start", "label"])
         return pd.DataFrame(columns=list(SHARES), index=nobody, dtype=np.float64)
     answers = {name: table.reindex(starts)[labels_of(table)].fillna(0.0) for name, table in answers.items()}
-    tables = _tables(answers, matrices, chance, DRAWS)
+    tables = _tables(answers, _known(groups), chance, DRAWS)
     return pd.concat(tables, keys=starts, names=["start", "label"])
 
 
-def compare(
-    one: pd.DataFrame, other: pd.DataFrame, matrices: dict[str, Confusion], chance: np.random.Generator
-) -> pd.DataFrame:
+def compare(one: pd.DataFrame, other: pd.DataFrame, matrices: Matrices, chance: np.random.Generator) -> pd.DataFrame:
     """Two tables of windows or cells, of two periods or two sites -> one row a label.
 
     Columns of `shares` with ``_one`` and ``_other``, then ``change``: ``more`` or ``less`` in the other, and ``no clear
@@ -130,10 +156,10 @@ def compare(
     return table
 
 
-def left_out(frame: pd.DataFrame, matrices: dict[str, Confusion]) -> float:
-    """Visits whose bundle has no known matrix, which no corrected share speaks of."""
-    unmatched = frame[~frame["model_expression"].isin(list(matrices))]
-    return float(np.nansum(unmatched[labels(frame)].to_numpy(np.float64)))
+def left_out(frame: pd.DataFrame, matrices: Matrices) -> float:
+    """Visits whose device has told no matrix of their classifier, which no corrected share speaks of."""
+    unmatched = [group.frame for group in _groups(frame, matrices).values() if group.matrix is None]
+    return float(sum(np.nansum(part[labels(part)].to_numpy(np.float64)) for part in unmatched))
 
 
 def estimate(answers: Floats, matrix: Floats) -> Floats:
@@ -161,28 +187,65 @@ def labels_of(table: pd.DataFrame) -> list[str]:
     return labels(table.drop(columns=["visits", "windows", "coverage", "degraded", "seconds"]))
 
 
-def _bundles(frame: pd.DataFrame) -> list[str]:
-    return sorted(str(name) for name in frame["model_expression"].unique())
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The rows that one matrix corrects: those of one classifier, of all devices that told the same of it."""
+
+    frame: pd.DataFrame
+    matrix: Confusion | None
 
 
-def _sums(frame: pd.DataFrame, bundle: str) -> pd.DataFrame:
-    """All visits of a bundle, one row; only labels that it has."""
-    of_bundle = frame[frame["model_expression"] == bundle]
-    return of_bundle[labels(frame)].dropna(axis=1, how="all").sum().to_frame().T
+def _groups(frame: pd.DataFrame, matrices: Matrices) -> dict[Key, _Group]:
+    """Windows or cells -> their groups, in the order of the classifiers' names."""
+    names = list(TELLER)
+    by_sender = frame.groupby(names, sort=False)
+    code = np.asarray(by_sender.ngroup(), np.int64)
+    members: dict[Key, list[int]] = {}
+    matrix_of: dict[Key, Confusion | None] = {}
+    for number, teller in enumerate(frame[names].drop_duplicates().itertuples(index=False, name=None)):
+        matrix = matrices.get(teller)
+        key = (teller[2], hashlib.sha256(teller[2].encode() + (b"" if matrix is None else _digest(matrix))).digest())
+        members.setdefault(key, []).append(number)
+        matrix_of[key] = matrix
+    return {key: _Group(frame[np.isin(code, members[key])], matrix_of[key]) for key in sorted(members)}
+
+
+def _known(groups: dict[Key, _Group]) -> dict[Key, Confusion]:
+    """The groups' matrices, where one is known."""
+    return {name: group.matrix for name, group in groups.items() if group.matrix is not None}
+
+
+def _confusion(bundle: Bundle) -> Confusion:
+    """What a device said of a classifier -> its matrix."""
+    if bundle.visits is not UNSET:
+        return Confusion(bundle.labels, np.asarray(bundle.visits, float), "visits")
+    return Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
+
+
+def _digest(matrix: Confusion) -> bytes:
+    """What two matrices have in common only if they are the same."""
+    return hashlib.sha256(f"{matrix.of} {' '.join(matrix.labels)} ".encode() + matrix.counts.tobytes()).digest()
+
+
+def _sums(frame: pd.DataFrame) -> pd.DataFrame:
+    """All visits of a group, one row; only labels that it has."""
+    return frame[labels(frame)].dropna(axis=1, how="all").sum().to_frame().T
 
 
 def _tables(
-    answers: dict[str, pd.DataFrame], matrices: dict[str, Confusion], chance: np.random.Generator, draws: int
+    answers: dict[Key, pd.DataFrame], matrices: dict[Key, Confusion], chance: np.random.Generator, draws: int
 ) -> list[pd.DataFrame]:
-    """Counted visits of each bundle, one row a bucket -> the table of `shares` for each bucket."""
+    """Counted visits of each group, one row a bucket -> the table of `shares` for each bucket."""
     names = list(dict.fromkeys(name for table in answers.values() for name in table.columns if name != UNKNOWN))
     size = max((len(table) for table in answers.values()), default=1)
     counted = np.zeros((size, len(names)))
     for table in answers.values():
         counted += table.reindex(columns=names, fill_value=0.0).to_numpy(np.float64)
     matched = {name: table for name, table in answers.items() if name in matrices and _fits(matrices[name], table)}
-    drawn = {name: _matrices(_ordered(matrices[name], names), chance, draws) for name in matched}
-    parts = [_corrected(names, matched, drawn, slice(at, at + AT_ONCE), chance) for at in range(0, size, AT_ONCE)]
+    seed = int(chance.integers(2**63))  # each group draws for itself: another's matrix moves no interval of this one
+    chances = {name: np.random.default_rng([seed, int.from_bytes(name[1], "big")]) for name in matched}
+    drawn = {name: _matrices(_ordered(matrices[name], names), chances[name], draws) for name in matched}
+    parts = [_corrected(names, matched, drawn, slice(at, at + AT_ONCE), chances) for at in range(0, size, AT_ONCE)]
     best, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
     with np.errstate(invalid="ignore"):
         share = counted / counted.sum(1, keepdims=True)
@@ -215,10 +278,10 @@ def _matrices(confusion: Confusion, chance: np.random.Generator, draws: int) -> 
 
 def _corrected(
     names: list[str],
-    answers: dict[str, pd.DataFrame],
-    drawn: dict[str, Floats],
+    answers: dict[Key, pd.DataFrame],
+    drawn: dict[Key, Floats],
     part: slice,
-    chance: np.random.Generator,
+    chances: dict[Key, np.random.Generator],
 ) -> tuple[Floats, Floats, Floats]:
     """Best, low and high of some buckets, (buckets, labels) each; visits of several bundles are added up."""
     visits: Any = 0.0
@@ -228,7 +291,7 @@ def _corrected(
         at = [names.index(name) for name in known]
         counts = table[known].to_numpy(np.float64)[part]
         weights = np.broadcast_to(counts + PRIOR_ANSWERS, (len(drawn[bundle]) - 1, *counts.shape))
-        again = chance.standard_gamma(weights)
+        again = chances[bundle].standard_gamma(weights)
         mixes = np.nan_to_num(estimate(np.concatenate([counts[None], again]), drawn[bundle]))
         weight = np.nansum(table.to_numpy(np.float64)[part], 1) * (counts.sum(1) > 0)
         added = np.zeros((*mixes.shape[:2], len(names)))

@@ -1,11 +1,26 @@
 """The errors of the collector, named for what is done about them.
 
 FacetallyError
+├── BadMessage
+│   └── OverLimit  set aside and count: a good message, but beyond the bounds of its device
 ├── StoreFailed    acknowledge nothing, open the store again after a pause
 └── StoreRefused   stop: the store cannot be used as it is, and says why (exit 1)
 """
 
-from contract.errors import FacetallyError
+from typing import Literal
+
+from contract.errors import BadMessage, FacetallyError
+
+Limit = Literal["messages", "bytes", "devices", "models", "dates"]
+"""The bound that a message went beyond; see `collector.settings.Limits`."""
+
+
+class OverLimit(BadMessage):
+    """A message beyond a bound of its device."""
+
+    def __init__(self, limit: Limit, reason: str) -> None:
+        super().__init__(reason)
+        self.limit: Limit = limit
 
 
 class StoreFailed(FacetallyError):
@@ -13,4 +28,4 @@ class StoreFailed(FacetallyError):
 
 
 class StoreRefused(FacetallyError):
-    """A folder that cannot be written, a writer's name in use, or a file that is not what its name says."""
+    """A folder that cannot be written, or a writer's name in use."""

@@ -1,4 +1,8 @@
-"""Tables -> files and text for other programs: CSV, Parquet, Excel, JSON."""
+"""Tables -> files and text for other programs: CSV, Parquet, Excel, JSON.
+
+Names in the tables come from devices, and a spreadsheet may run a cell that begins like a formula. In CSV such a cell
+gets an apostrophe before it, in Excel it is stored as text. Parquet and JSON are not changed.
+"""
 
 import os
 import sys
@@ -17,6 +21,8 @@ Form = Literal["text", "json", "csv"]
 Kind = Literal["csv", "parquet", "excel"]
 EXCEL_ROWS = 1_048_575
 """Rows of a sheet, but for the header."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that spreadsheets may take for a formula (OWASP, CSV injection)."""
 
 
 def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
@@ -29,6 +35,7 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
     if kind == "csv":
         for name in TIMES:
             table[name] = [moment.isoformat().replace("+00:00", "Z") for moment in table[name]]
+        table = without_formulas(table)
     if out is None:
         if kind != "csv":
             raise SettingsError(f"--format {kind}: needs --out FILE")
@@ -48,6 +55,18 @@ def export(frame: pd.DataFrame, kind: Kind, out: Path | None) -> None:
         raise SettingsError(f"--out {out}: {error.strerror or error}") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for CSV: text that begins like a formula begins with an apostrophe, in cells and in names of columns."""
+    safe = table.copy(deep=False)
+    for at, column in enumerate(table.dtypes):
+        if pd.api.types.is_string_dtype(column):
+            cells = table.iloc[:, at].astype("string")
+            formulas = cells.str.startswith(FORMULA).fillna(False)
+            if formulas.any():
+                safe.isetitem(at, cells.where(~formulas, "'" + cells).to_numpy(object))
+    return safe.rename(columns=lambda name: f"'{name}" if str(name).startswith(FORMULA) else name)
 
 
 def show(write: Callable[[TextIO], object]) -> None:
@@ -74,7 +93,7 @@ def _excel(table: pd.DataFrame, path: Path) -> None:
         plain.to_excel(book, sheet_name="windows", index=False)
         sheet = book.sheets["windows"]
         for name in TEXT:
-            for row in np.flatnonzero(plain[name].str.startswith("=")):
+            for row in np.flatnonzero(plain[name].str.startswith(FORMULA)):
                 sheet.cell(int(row) + 2, list(plain.columns).index(name) + 1).data_type = "s"
 
 
@@ -90,5 +109,5 @@ def text(table: pd.DataFrame, form: Form) -> str:
     if form == "json":
         return str(flat.to_json(orient="records", double_precision=6)) + "\n"
     if form == "csv":
-        return str(flat.round(6).to_csv(index=False))
+        return str(without_formulas(flat.round(6)).to_csv(index=False))
     return str(flat.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.6g}")) + "\n"

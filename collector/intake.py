@@ -1,20 +1,29 @@
 """A group of arrivals -> rows, device facts or dead letters, all on disk when it returns."""
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from collector.admission import Admission
+from collector.clock import Opinion, Witnesses
 from collector.dead_letters import DeadLetters
+from collector.device import Device
 from collector.devices import Devices
+from collector.errors import OverLimit
 from collector.receipts import Receipts
-from collector.settings import WRITER
+from collector.settings import WRITER, Limits
 from collector.store import Store
+from collector.throttle import Throttle
 from contract.errors import BadMessage, TopicError
 from contract.logs import line
-from contract.message import MESSAGES, Counts, Status, decode
-from contract.topics import address
+from contract.message import MESSAGES, Counts, Health, Message, Status, decode
+from contract.topics import Address, address
+
+MALFORMED = "malformed"
+"""Why a message was set aside that is none; the other reasons are those of `collector.errors.OverLimit`."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,23 +51,37 @@ class Intake:
     """Where messages become rows. Knows no broker: arrivals go in, and what it has returned from is kept."""
 
     def __init__(
-        self, store: Store, devices: Devices, dead_letters: DeadLetters, *, receipts: Receipts | None = None
+        self,
+        store: Store,
+        devices: Devices,
+        dead_letters: DeadLetters,
+        limits: Limits | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        receipts: Receipts | None = None,
     ) -> None:
         self.taken = Taken()
         self._receipts = receipts or Receipts(WRITER)
         self._store = store
         self._devices = devices
         self._dead_letters = dead_letters
+        self._admission = Admission(limits or Limits())
+        self._witnesses = Witnesses()
+        self._monotonic = monotonic
+        self._said = Throttle()
+        self._unsaid = 0
 
     def take(self, arrivals: Iterable[Arrival], now: datetime) -> None:
-        """Store a group; StoreFailed if it is not on disk. What is no message is set aside and disturbs nothing."""
+        """Store a group; StoreFailed if it is not on disk. What is no message, or beyond a bound of its device, is set
+        aside and disturbs nothing.
+        """
         for arrival in arrivals:
+            sender = None
             try:
-                self._take_one(arrival, now)
+                sender = address(arrival.topic)
+                self._take_one(sender, arrival, now)
             except (BadMessage, TopicError) as error:
-                self.taken.set_aside += 1
-                self._dead_letters.add(arrival.topic, arrival.payload, str(error), now)
-                _log.warning(line("set_aside", topic=arrival.topic, reason=error, bytes=len(arrival.payload)))
+                self._set_aside(sender, arrival, error, now)
         self._dead_letters.flush()
         self._store.flush()
 
@@ -66,19 +89,62 @@ class Intake:
         """Bring what is known of the devices to disk."""
         self._devices.save()
 
-    def _take_one(self, arrival: Arrival, now: datetime) -> None:
-        sender = address(arrival.topic)
+    def clock(self, now: datetime) -> Opinion:
+        """What the devices say of this machine's clock, which says ``now``."""
+        return self._witnesses.opinion(now, self._monotonic(), len(self._devices))
+
+    def _take_one(self, sender: Address, arrival: Arrival, now: datetime) -> None:
         if not arrival.payload:
             return  # a retained message that somebody has deleted, or `facetally-edge check`
+        site, name, moment = sender.site, sender.device, self._monotonic()
+        self._admission.charge(site, name, len(arrival.payload), moment)
+        device = self._devices.known(site, name)
+        if device is None:
+            self._admission.newcomer(self._devices.of_site(site))
+            device = self._devices.meet(sender)
         message = decode(arrival.payload, MESSAGES[sender.kind])
+        if not arrival.retained:
+            self._ask_time(sender, message, moment)
         if isinstance(message, Counts):
-            if (message.site, message.device) != (sender.site, sender.device):
-                raise BadMessage(f"counts: says {message.site}/{message.device}, came as {sender.site}/{sender.device}")
-            self._receipts.note(message)  # stored below or set aside: told after `take` has returned
-            if self._store.add(message):
-                self.taken.rows += 1
-            else:
-                self.taken.repeats += 1
+            device = self._store_one(sender, device, message, now)
         elif isinstance(message, Status) and message.state == "online":
-            self._receipts.greet(sender.site, sender.device)
-        self._devices.note(sender, message, arrival.retained, now)
+            self._receipts.greet(site, name)
+        self._devices.note(sender, message, arrival.retained, now, device)
+
+    def _store_one(self, sender: Address, device: Device, counts: Counts, now: datetime) -> Device:
+        """Put a window into the store -> its device, with what the window used of its bounds."""
+        if (counts.site, counts.device) != (sender.site, sender.device):
+            raise BadMessage(f"counts: says {counts.site}/{counts.device}, came as {sender.site}/{sender.device}")
+        try:
+            admitted = self._admission.counts(device, counts, now, lambda: self.clock(now) == "contradicted")
+        except OverLimit as error:
+            if error.limit != "dates" or self.clock(now) == "agreed":  # for good: it need not come again
+                self._receipts.note(counts)
+            raise
+        self._receipts.note(counts)  # stored below or set aside: told after `take` has returned
+        if self._store.add(counts):
+            self.taken.rows += 1
+        else:
+            self.taken.repeats += 1
+        return admitted
+
+    def _ask_time(self, sender: Address, message: Message, moment: float) -> None:
+        """Note what a live message says of the time, if its device believes its own clock."""
+        if isinstance(message, Counts) and message.clock == "synced":
+            self._witnesses.note((sender.site, sender.device), message.end, moment)
+        elif isinstance(message, Health) and message.clock == "synced":
+            self._witnesses.note((sender.site, sender.device), message.time, moment)
+
+    def _set_aside(self, sender: Address | None, arrival: Arrival, error: Exception, now: datetime) -> None:
+        """Keep a message as a dead letter and count it; the log has at most a line a minute."""
+        self.taken.set_aside += 1
+        self._unsaid += 1
+        why = error.limit if isinstance(error, OverLimit) else MALFORMED
+        self._devices.refuse(sender, why)
+        self._dead_letters.add(arrival.topic, arrival.payload, str(error), now)
+        if self._said.may("set_aside", now):
+            size = len(arrival.payload)
+            _log.warning(
+                line("set_aside", topic=arrival.topic[:200], reason=str(error)[:500], bytes=size, messages=self._unsaid)
+            )
+            self._unsaid = 0

@@ -1,4 +1,4 @@
-"""Rows of CSV in folders -> one DataFrame, each window once."""
+"""Rows of CSV in folders -> one DataFrame, each window once; what cannot be used is left out and reported."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timezone
@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import compute, csv
 
-from collector.errors import StoreRefused
-from collector.rows import FIXED
+from collector.damage import Noted, log_damage, of_file
+from collector.rows import (
+    BEGIN_OF_TIME,
+    CLOCKS,
+    END_OF_TIME,
+    FIXED,
+    LARGEST,
+    OPTIONAL,
+    fault_of_header,
+    fault_of_row,
+)
 from contract.labels import UNKNOWN
+from contract.message import LONGEST
 
 KEY = ["site", "device", "boot", "seq"]
 WHOLE = ("schema", "seq", "merged", "privacy_k")
@@ -26,29 +36,39 @@ KINDS = (
 )
 
 
+NO_LABELS = frozenset((*FIXED, *OPTIONAL, *OF_CELLS, UNKNOWN))
+FIRST, LAST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (BEGIN_OF_TIME, END_OF_TIME))
+
+
 def load(
-    root: Path, since: datetime | None = None, until: datetime | None = None, site: str | None = None
+    root: Path,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    site: str | None = None,
+    noted: Noted = log_damage,
 ) -> pd.DataFrame:
     """The windows of a store that start in ``[since, until)``, all if None; of one site if named.
 
     One row a window, ordered by start, site and device. ``start`` and ``end`` are datetimes in UTC, ``coverage`` is
     float64, `WHOLE` int64, `TEXT` str; then one float64 column a label, NaN where the window's bundle had no such
     label, which is not 0. Only folders of the days asked for are opened; a line that is being written is left out;
-    repeats, such as two writers may have stored, are dropped by `KEY`. StoreRefused if a file holds something else.
+    repeats, such as two writers may have stored, are dropped by `KEY`. Rows and files that hold something else are left
+    out, and ``noted`` is told of each file; by itself it logs them.
     """
-    frame = read(_files(root, since, until, site))
+    frame = read(_files(root, since, until, site), noted)
     if since is not None:
         frame = frame[frame["start"] >= since]
     if until is not None:
         frame = frame[frame["start"] < until]
     order = ["start", "site", "device", "boot", "seq"]
-    once: pd.DataFrame = frame.drop_duplicates(KEY).sort_values(order, ignore_index=True)[[*FIXED, *labels(frame)]]
+    columns = [name for name in (*FIXED, *OPTIONAL) if name in frame]
+    once: pd.DataFrame = frame.drop_duplicates(KEY).sort_values(order, ignore_index=True)[[*columns, *labels(frame)]]
     return once
 
 
-def read(paths: Iterable[Path]) -> pd.DataFrame:
+def read(paths: Iterable[Path], noted: Noted = log_damage) -> pd.DataFrame:
     """All rows of some files, typed as `load` says, in the files' order, repeats and all."""
-    tables = [table for path in paths if (table := _read(path)) is not None]
+    tables = [table for path in paths if (table := _read(path, noted)) is not None]
     whole = pa.concat_tables(tables, promote_options="default") if tables else _types(FIXED).empty_table()
     frame: pd.DataFrame = whole.to_pandas()
     return frame
@@ -56,7 +76,7 @@ def read(paths: Iterable[Path]) -> pd.DataFrame:
 
 def labels(frame: pd.DataFrame) -> list[str]:
     """The columns of a table of windows or cells that are labels: the bundles' in their order, ``unknown`` last."""
-    names = [str(name) for name in frame.columns if name not in (*FIXED, *OF_CELLS, UNKNOWN)]
+    names = [str(name) for name in frame.columns if name not in NO_LABELS]
     return names + [UNKNOWN] * (UNKNOWN in frame.columns)
 
 
@@ -81,19 +101,85 @@ def _utc_date(moment: datetime | None, otherwise: date) -> date:
     return otherwise if moment is None else moment.astimezone(timezone.utc).date()
 
 
-def _read(path: Path) -> pa.Table | None:
-    """One file up to its last line break; None while it has no row."""
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    if b"\n" not in whole:
-        return None
-    names = whole[: whole.index(b"\n")].decode(errors="replace").split(",")
-    if tuple(names[: len(FIXED)]) != FIXED:
-        raise StoreRefused(f"{path}: its first columns are not {', '.join(FIXED)}")
+def _read(path: Path, noted: Noted) -> pa.Table | None:
+    """One file up to its last line break, without what cannot be used; None if nothing is left."""
     try:
-        types = csv.ConvertOptions(column_types=_types(names), null_values=[])
-        return csv.read_csv(pa.py_buffer(whole), convert_options=types)
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
+    except FileNotFoundError:
+        return None  # retention was faster
+    except OSError as error:
+        noted(path, of_file(path, error.strerror))
+        return None
+    if b"\n" not in whole:
+        noted(path, None)
+        return None
+    head, _, body = whole.partition(b"\n")
+    names = head.decode("latin-1").split(",")
+    fault = fault_of_header(names)
+    if fault is not None:
+        noted(path, of_file(path, fault))
+        return None
+    try:
+        table = _parse(head, body, names)
+        if table.num_rows == body.count(b"\n") + 1 and _sound(table):
+            noted(path, None)
+            return table
+    except (pa.ArrowInvalid, pa.ArrowKeyError):
+        pass  # some row is not what it must be: look at each
+    return _without_faults(path, head, body, noted)
+
+
+def _parse(head: bytes, body: bytes, names: list[str]) -> pa.Table:
+    """A file's first line and its rows -> a table; ArrowInvalid if a cell is not of its column's type."""
+    types = csv.ConvertOptions(column_types=_types(names), null_values=[])
+    return csv.read_csv(pa.py_buffer(head + b"\n" + body + b"\n"), convert_options=types)
+
+
+def _sound(table: pa.Table) -> bool:
+    """Whether all values are such as `collector.rows` writes: what `collector.rows.fault_of_row` asks of each row."""
+    start, end = table["start"].cast(pa.int64()), table["end"].cast(pa.int64())
+    seconds = compute.min_max(compute.subtract(end, start)).as_py()
+    coverage = table["coverage"]
+    whole = [table[name] for name in table.column_names if name not in (*TEXT, *TIMES, "coverage")]
+    return bool(
+        0 < seconds["min"] <= seconds["max"] <= LONGEST.total_seconds() * 1e6
+        and compute.min(table["start"]).as_py() >= FIRST
+        and compute.max(table["end"]).as_py() < LAST
+        and compute.all(compute.is_finite(coverage)).as_py()
+        and _within(coverage, 1)
+        and all(_within(values, LARGEST) for values in whole)
+        and set(compute.unique(table["clock"]).to_pylist()) <= CLOCKS
+    )
+
+
+def _within(values: pa.ChunkedArray, most: int) -> bool:
+    """Whether all are from 0 to the most, and none is missing."""
+    if pa.types.is_floating(values.type) and not compute.all(compute.is_finite(values)).as_py():
+        return False
+    ends = compute.min_max(values).as_py()
+    return bool(values.null_count == 0 and ends["min"] >= 0 and ends["max"] <= most)
+
+
+def _without_faults(path: Path, head: bytes, body: bytes, noted: Noted) -> pa.Table | None:
+    """The rows of a file that are rows; the others are counted, and the first is said."""
+    names = head.decode("latin-1").split(",")
+    kept, bad, first = [], 0, ""
+    for number, row in enumerate(body.split(b"\n"), 2):
+        try:
+            fault = fault_of_row(row.decode(), len(names))
+        except UnicodeDecodeError:
+            fault = "not UTF-8"
+        if fault is None:
+            kept.append(row)
+            continue
+        bad, first = bad + 1, first or f"line {number}: {fault}"
+    try:
+        table = _parse(head, b"\n".join(kept), names) if kept else None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise StoreRefused(f"{path}: {error}") from error
+        noted(path, of_file(path, error))
+        return None
+    noted(path, of_file(path, first, bad) if bad else None)
+    return table
 
 
 def _types(names: Iterable[str]) -> pa.Schema:

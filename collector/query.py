@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from collector.cells import HOUR_S, QUARTER_S, cell_s_for
-from collector.correct import Confusion, shares, shares_over
+from collector.correct import Matrices, shares, shares_over
+from collector.damage import Damage, Damages
+from collector.devices_file import damages as device_damages
 from collector.load import labels, load
 from collector.rollup import Rollups
 from collector.summarise import FIGURES, WEEKDAYS, Span, by_time
@@ -17,6 +19,9 @@ from contract.labels import UNKNOWN
 
 HOURS = tuple(range(24))
 DAYS_UP_TO = timedelta(days=62)
+MOST_DRAWN = 33
+"""Labels of one model and ``unknown``: of more, which no chart can tell apart, the page shows the most frequent. The
+downloads have all."""
 
 
 class Reader:
@@ -24,18 +29,24 @@ class Reader:
 
     def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
         self.root = root
-        self._rollups = {cell_s: Rollups(root, cell_s, now) for cell_s in (HOUR_S, QUARTER_S)}
+        self._damages = Damages()
+        self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
 
     def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:
         """The windows that began in ``[since, until)``, as `collector.load.load` gives them."""
-        return load(self.root, *span, site)
+        return load(self.root, *span, site, self._damages.note)
 
     def cells(self, span: Span, zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
         """The same as cells (`collector.cells`) that no hour or day of the zone begins within, from roll-ups."""
         return self._rollups[cell_s_for(zone, *span)].cells(*span, site)
 
+    def damages(self) -> tuple[Damage, ...]:
+        """What was left out of the answers so far, and files that were damaged."""
+        rollups = (damage for each in self._rollups.values() for damage in each.damages())
+        return (*self._damages.all(), *rollups, *device_damages(self.root))
 
-def share_steps(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: dict[str, Confusion]) -> pd.DataFrame:
+
+def share_steps(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: Matrices) -> pd.DataFrame:
     """Windows or cells -> corrected shares as `collector.correct.shares_over`: a row a day and label, and in a span of
     more than `DAYS_UP_TO` a row a month and label, for a point takes some milliseconds of work.
     """
@@ -59,6 +70,15 @@ def chance() -> np.random.Generator:
 def counted(table: pd.DataFrame) -> list[str]:
     """The columns of a table of `collector.summarise` that are labels."""
     return labels(table.drop(columns=[name for name in FIGURES if name in table]))
+
+
+def drawn(table: pd.DataFrame) -> list[str]:
+    """The labels of a table of `collector.summarise` that are drawn: all, or the `MOST_DRAWN` counted most often."""
+    names = counted(table)
+    if len(names) <= MOST_DRAWN:
+        return names
+    most = set(table[names].sum().nlargest(MOST_DRAWN).index)
+    return [name for name in names if name in most]
 
 
 def hours_of_week(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+from collector.clock import ClockHistory
 from collector.connection import V5, V311, Connection
 from collector.dead_letters import DeadLetters
 from collector.devices import Devices
@@ -54,7 +55,10 @@ class Receiver:
         self._failures = 0
         self._said = ""
         store = settings.store
-        self._retention = None if store.keep_days is None else Retention(store.path, store.keep_days, now)
+        self._retention = None
+        if store.keep_days is not None:
+            clock = ClockHistory(store.path / f"clock{store.suffix}.json", now)
+            self._retention = Retention(store.path, store.keep_days, now, clock)
 
     def until_stopped(self) -> None:
         """Receive until the stop; StoreRefused or SettingsError if that cannot begin."""
@@ -71,7 +75,8 @@ class Receiver:
         with Store(store.path, store.writer) as rows:
             letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
             receipts = Receipts(store.writer)
-            intake = Intake(rows, Devices(store.path, store.suffix), letters, receipts=receipts)
+            devices, limits = Devices(store.path, store.suffix), self._settings.limits
+            intake = Intake(rows, devices, letters, limits, receipts=receipts)
             try:
                 while not self._stop.is_set():
                     self._connect(intake, receipts)
@@ -118,7 +123,7 @@ class Receiver:
                 reported = moment
                 _report(intake)
                 if self._retention:
-                    self._retention.delete_oldest()
+                    self._retention.delete_oldest(intake.clock(self._now()))
 
     def _pause(self) -> None:
         """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""

@@ -5,11 +5,11 @@ folder the names, sizes and times of the files that they were made of: one that 
 What was written to in the last quarter of an hour is kept in memory only, so that a card is not worn by today's counts.
 Readers of the store leave the folder alone for its underscore. It can be deleted at any time, except that of days that
 `retire` was told of nothing else is left.
+
+A file that is damaged (`collector.rollup_file`) is kept, with the ending ``.damaged``; its cells are made again from
+the rows, and `Rollups.damages` names it for as long as it is there, because cells of retired days cannot be made again.
 """
 
-import contextlib
-import fcntl
-import json
 import logging
 import os
 import threading
@@ -20,13 +20,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
 
+from collector import rollup_file
 from collector.cells import HOUR_S, cells
+from collector.damage import Damage, Noted, log_damage
 from collector.errors import StoreFailed
 from collector.load import KEY, read
-from collector.store import sync_folder
+from collector.rollup_file import Content, DamagedRollup, Part
 from contract.logs import line
 
 FOLDER = "_rollup"
@@ -39,30 +39,31 @@ JOINS = 4
 """Tables of several months that are kept in memory."""
 RETIRED = "retired\n"
 """Before a folder's files: it is about to go, and its cells stay as they are; alone, it is gone."""
-PRINTS = b"facetally-cells-1"
-"""Where a file says what its cells were made of; another version of them has another name, and they are made again."""
+DAMAGED = ".damaged"
+LOST = "hours are made again from the rows, but those of days that retention has deleted are missing"
 
 _log = logging.getLogger(__name__)
-Part = tuple[str, str]
-"""Date and site of a folder."""
 
 
 @dataclass(slots=True)
 class _Month:
-    """Cells of one month, with the column ``date`` in front, and what each folder's were made of."""
+    """Cells of one month, with the column ``date`` in front, what each folder's were made of and were made without."""
 
     frame: pd.DataFrame
     prints: dict[Part, str] = field(default_factory=dict)
+    damages: dict[Part, tuple[Damage, ...]] = field(default_factory=dict)
     stored: dict[Part, str] = field(default_factory=dict)
     file: str = ""
     checked: float = 0.0
+    damage: Damage | None = None
+    """What is wrong with the month's own file, which could not be put aside."""
 
 
 class Rollups:
     """The cells of a store, brought up to date whenever they are asked for. For any number of threads."""
 
-    def __init__(self, root: Path, cell_s: int, now: Callable[[], datetime]) -> None:
-        self._root, self._cell_s, self._now = root, cell_s, now
+    def __init__(self, root: Path, cell_s: int, now: Callable[[], datetime], noted: Noted = log_damage) -> None:
+        self._root, self._cell_s, self._now, self._noted = root, cell_s, now, noted
         self._months: dict[str, _Month] = {}
         self._joins: dict[tuple[int, ...], tuple[list[pd.DataFrame], pd.DataFrame]] = {}
         self._lock = threading.Lock()
@@ -71,7 +72,8 @@ class Rollups:
         self, since: datetime | None = None, until: datetime | None = None, site: str | None = None
     ) -> pd.DataFrame:
         """Cells of the windows that begin in ``[since, until)``, all if None, both rounded outwards to whole cells; of
-        one site if named. Columns as `collector.cells.cells` says; StoreRefused if a file holds something else.
+        one site if named. Columns as `collector.cells.cells` says; rows and files that hold something else are left
+        out, and ``noted`` is told of them.
         """
         with self._lock:
             frames = [self._fresh(month).frame for month in self._names(since, until)]
@@ -106,8 +108,10 @@ class Rollups:
             name = f"{day:%Y-%m}"
             month = self._fresh(name)
             for part, text in dict(self._look(day.isoformat())).items():
+                if found := month.damages.get(part):
+                    raise StoreFailed(f"{found[0]}; a day that cannot be read as a whole stays")
                 if month.prints.get(part) == RETIRED:
-                    month.frame = pd.concat([month.frame, self._made(part[0], [part[1]])], ignore_index=True)
+                    month.frame = pd.concat([month.frame, self._made(part[0], [part[1]], month)], ignore_index=True)
                 elif month.prints.get(part) not in (text, RETIRED + text):
                     raise StoreFailed(f"{self._folder}: windows of {part} came while it was retired; they stay")
                 month.prints[part] = RETIRED + text
@@ -122,6 +126,12 @@ class Rollups:
             month = self._fresh(name)
             month.prints |= {part: RETIRED for part in month.prints if part[0] == day.isoformat()}
             self._write(name, month)
+
+    def damages(self) -> tuple[Damage, ...]:
+        """The files of roll-ups that are or were damaged; the rows left out of cells are told to ``noted``."""
+        found = damaged_files(self._root, self._cell_s)
+        with self._lock:
+            return (*found, *(month.damage for month in self._months.values() if month.damage is not None))
 
     def _names(self, since: datetime | None, until: datetime | None) -> list[str]:
         """The months that may hold something of the range, in order."""
@@ -182,47 +192,70 @@ class Rollups:
             parts = pd.MultiIndex.from_frame(frame[["date", "site"]])
             frame = frame[~parts.isin([*new, *gone])]
         days = sorted({day for day, _ in new})
-        made = [self._made(day, [site for other, site in sorted(new) if other == day]) for day in days]
+        month.damages = {part: found for part, found in month.damages.items() if part not in gone and part not in new}
+        made = [self._made(day, [site for other, site in sorted(new) if other == day], month) for day in days]
         filled = [each for each in (frame, *made) if len(each)]
         month.frame = pd.concat(filled, ignore_index=True) if filled else _nothing(self._cell_s)
         month.prints = {part: text for part, text in month.prints.items() if part not in gone} | new
 
-    def _made(self, day: str, sites: list[str]) -> pd.DataFrame:
-        """The cells of a day's folders of some sites, each window once."""
+    def _made(self, day: str, sites: list[str], month: _Month) -> pd.DataFrame:
+        """The cells of a day's folders of some sites, each window once; what is left out is noted with the month."""
+
+        def noted(path: Path, damage: Damage | None) -> None:
+            if damage is not None:
+                part = (day, path.parent.name[5:])
+                month.damages[part] = (*month.damages.get(part, ()), damage)
+            self._noted(path, damage)
+
         folders = [self._root / f"date={day}" / f"site={site}" for site in sites]
         paths = [path for folder in folders for path in sorted(folder.glob("counts-*.csv"))]
-        table = cells(read(paths).drop_duplicates(KEY), self._cell_s)
+        table = cells(read(paths, noted).drop_duplicates(KEY), self._cell_s)
         table.insert(0, "date", day)
         return table
 
     def _reread(self, name: str, month: _Month) -> None:
         """Take in the month's file if it is another than this process has read or written."""
         path = self._folder / f"{name}.parquet"
-        file = _identity(path)
+        file = rollup_file.identity(path)
         if file == month.file:
             return
-        month.file, month.stored, month.prints = file, {}, {}
-        month.frame, month.checked = _nothing(self._cell_s), 0.0
+        month.file, month.stored, month.prints, month.damages = file, {}, {}, {}
+        month.frame, month.checked, month.damage = _nothing(self._cell_s), 0.0, None
         try:
-            table = parquet.read_table(path)
-            prints = json.loads(table.schema.metadata[PRINTS])
-            month.frame = table.replace_schema_metadata(None).to_pandas()
-            month.prints = {(day, site): text for day, site, text in prints}
+            content = rollup_file.read(path)
         except FileNotFoundError:
             return
         except OSError as error:
             month.file = "unreadable"  # and so never replaced by this process: what is retired may be in it
-            _log.warning(line("rollup_unreadable", file=path, reason=error))
-        except (pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
-            _log.warning(line("rollup_broken", file=path, reason=error))
-            self._set_aside(path, month)
-        month.stored = dict(month.prints)
+            self._report(path, month, f"cannot be read: {error.strerror or error}")
+            return
+        except DamagedRollup as error:
+            self._set_aside(path, month, str(error))
+            return
+        month.frame, month.prints, month.damages = content.frame, content.prints, content.damages
+        month.stored = dict(month.prints) if content.sealed else {}  # to be written again, with a checksum
+        for found in month.damages.values():
+            for damage in found:
+                self._noted(self._root / damage.file, damage)
 
-    def _set_aside(self, path: Path, month: _Month) -> None:
-        """Keep a file that cannot be understood, as ``.broken``, and begin anew."""
-        with contextlib.suppress(OSError):
-            path.replace(path.with_suffix(".broken"))
-        month.file = _identity(path)
+    def _set_aside(self, path: Path, month: _Month, reason: str) -> None:
+        """Keep a damaged file under a name of its own, and begin anew."""
+        _log.warning(line("rollup_damaged", file=path, reason=reason))
+        aside = path.with_name(path.name + DAMAGED)
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}{DAMAGED}-{number}")
+        try:
+            path.replace(aside)
+        except OSError:
+            self._report(path, month, reason)
+        month.file = rollup_file.identity(path)
+
+    def _report(self, path: Path, month: _Month, reason: str) -> None:
+        """Remember what is wrong with a month's file that stays where it is."""
+        month.damage = Damage("/".join(path.parts[-3:]), 0, f"{reason}; {LOST}")
+        _log.warning(line("rollup_unreadable", file=path, reason=reason))
 
     def _write(self, name: str, month: _Month, prints: dict[Part, str] | None = None) -> None:
         """Replace the month's file by the cells of these folders, all if None, on disk when this returns. Without leave
@@ -231,26 +264,21 @@ class Rollups:
         prints = month.prints if prints is None else prints
         path = self._folder / f"{name}.parquet"
         parts = pd.MultiIndex.from_frame(month.frame[["date", "site"]])
-        table = pa.Table.from_pandas(month.frame[parts.isin(list(prints))], preserve_index=False)
-        text = json.dumps([[*part, made_of] for part, made_of in prints.items()])
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        damages = {part: found for part, found in month.damages.items() if part in prints}
+        content = Content(month.frame[parts.isin(list(prints))], prints, damages)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            parquet.write_table(table.replace_schema_metadata({PRINTS: text}), draft, compression="zstd")
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            with (self._folder / ".lock").open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                if _identity(path) != month.file:
-                    draft.unlink()
-                    return
-                draft.replace(path)
-            for folder in (self._folder, self._folder.parent, self._root):
-                sync_folder(folder)
+            if not rollup_file.write(path, content, month.file):
+                return
         except OSError as error:
             _log.warning(line("rollup_not_kept", file=path, reason=error.strerror or error))
             return
-        month.stored, month.file = dict(prints), _identity(path)
+        month.stored, month.file = dict(prints), rollup_file.identity(path)
+
+
+def damaged_files(root: Path, cell_s: int | None = None) -> tuple[Damage, ...]:
+    """The damaged files of roll-ups that were put aside: of cells of one length, or of all."""
+    paths = sorted((root / FOLDER).glob(f"{cell_s or '*'}/*{DAMAGED}*"))
+    return tuple(Damage("/".join(path.parts[-3:]), 0, f"was damaged; {LOST}") for path in paths)
 
 
 @lru_cache
@@ -259,15 +287,6 @@ def _nothing(cell_s: int) -> pd.DataFrame:
     empty = cells(read([]), cell_s)
     empty.insert(0, "date", pd.Series(dtype="str"))
     return empty
-
-
-def _identity(path: Path) -> str:
-    """What changes when a file is replaced; empty if there is none."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return ""
-    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def _newest(made_of: str) -> float:

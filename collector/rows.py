@@ -1,10 +1,15 @@
-"""Counts -> one row of CSV, under a header that is the contract of the store."""
+"""Counts -> one row of CSV, under a header that is the contract of the store; and the checks of a file's lines."""
 
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
+from typing import get_args
 
 from contract.errors import BadMessage
-from contract.labels import labelset
-from contract.message import LONGEST, Counts
+from contract.labels import LABEL_PATTERN, labelset
+from contract.message import LONGEST, Clock, Counts
 
 FIXED = (
     "schema",
@@ -24,10 +29,15 @@ FIXED = (
 )
 """Columns that every file has, in the message's order; one column a label follows."""
 
+OPTIONAL: tuple[str, ...] = ()
+"""Columns of whole numbers that a file may have between `FIXED` and its labels, in this order. A later version of the
+message adds its columns here; files without them stay readable."""
+
 DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "weekday")
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
 
-TAKEN = frozenset((*FIXED, *DERIVED))
+TAKEN = frozenset((*FIXED, *OPTIONAL, *DERIVED))
+CLOCKS = frozenset(get_args(Clock))
 LARGEST = 2**53
 """A number beyond is not what a device counted, and no column of whole numbers would hold it."""
 BEGIN_OF_TIME, END_OF_TIME = 1970, 2200
@@ -37,9 +47,60 @@ OFFSET = len("+00:00")
 """Of what a message's times, which are UTC, end with; rows have ``Z`` instead."""
 
 
-def header(labels: tuple[str, ...]) -> str:
-    """Labels in the message's order -> the first line of their file."""
-    return ",".join(FIXED + labels) + "\n"
+LONGEST_NAME = 200
+"""Characters of a model's name: a longer one is a waste of each row."""
+WHOLE = re.compile(r"[0-9]{1,16}")
+RATIO = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
+
+
+def header(labels: tuple[str, ...], optional: tuple[str, ...] = ()) -> str:
+    """Labels in the message's order, and the optional columns that the file has -> the first line of the file."""
+    return ",".join(FIXED + optional + labels) + "\n"
+
+
+def fault_of_header(names: Sequence[str]) -> str | None:
+    """The first line's names -> why they are no header, or None if they are one."""
+    if tuple(names[: len(FIXED)]) != FIXED:
+        return f"its first columns are not {', '.join(FIXED)}"
+    labels = [name for name in names[len(FIXED) :] if name not in OPTIONAL]
+    if not labels or len(set(names)) != len(names):
+        return "its header has no label, or a name twice"
+    wrong = next((label for label in labels if not re.fullmatch(LABEL_PATTERN, label) or label in TAKEN), None)
+    return None if wrong is None else f"its header has {wrong!r}, which is no label"
+
+
+def fault_of_row(text: str, columns: int) -> str | None:
+    """A line without its line break, and how many columns its header has -> why it is no row, or None if it is one."""
+    try:
+        cells = next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        return str(error)
+    if len(cells) != columns:
+        return f"{len(cells)} columns, the header has {columns}"
+    of = dict(zip(FIXED, cells, strict=False))
+    whole = [of["schema"], of["seq"], of["merged"], of["privacy_k"], *cells[len(FIXED) :]]
+    wrong = next((cell for cell in whole if not WHOLE.fullmatch(cell) or int(cell) > LARGEST), None)
+    if wrong is not None:
+        return f"{wrong!r} is no whole number from 0 to {LARGEST}"
+    if of["clock"] not in CLOCKS:
+        return f"clock {of['clock']!r}"
+    if not RATIO.fullmatch(of["coverage"]) or not 0 <= float(of["coverage"]) <= 1:
+        return f"coverage {of['coverage']!r} is no number from 0 to 1"
+    return _fault_of_times(of["start"], of["end"])
+
+
+def _fault_of_times(start: str, end: str) -> str | None:
+    """Two cells -> why they are no window, or None if they are one."""
+    try:
+        if not MOMENT.fullmatch(start) or not MOMENT.fullmatch(end):
+            raise ValueError
+        begin, past = (datetime.fromisoformat(text[:-1]) for text in (start, end))
+    except ValueError:
+        return f"start {start!r}, end {end!r}: not times as 2026-03-29T00:00:00Z"
+    if not begin < past <= begin + LONGEST or begin.year < BEGIN_OF_TIME or past.year >= END_OF_TIME:
+        return f"start {start}, end {end}: no window of the years {BEGIN_OF_TIME} to {END_OF_TIME - 1}"
+    return None
 
 
 def row(counts: Counts) -> str:
@@ -68,12 +129,34 @@ def row(counts: Counts) -> str:
     )
 
 
-def file_name(counts: Counts, writer: str) -> str:
-    """A message and the collector's name -> the file within the store that the row belongs in."""
-    labels = _labelset(tuple(counts.visits))
-    return f"date={counts.start.date().isoformat()}/site={counts.site}/counts-{labels}-{writer}.csv"
+def folder(counts: Counts) -> str:
+    """A message -> the folder within the store that its row belongs in; the date is that of ``start`` in UTC."""
+    return f"date={counts.start.date().isoformat()}/site={counts.site}"
 
 
+def file_names(labels: tuple[str, ...], writer: str) -> Iterator[tuple[str, bool]]:
+    """Labels and the collector's name -> the names a file of theirs may have, the first that fits being the one, and
+    whether a file of that name may be begun.
+
+    The first name has 8 digits of the hash, as stores had until version 0.1; no new file gets it, for two label sets
+    with the same 32 bits are quickly found. The others have 32 digits, and a number where another file is in the way.
+    """
+    digits = _labelset(labels)
+    yield f"counts-{digits[:OLD_DIGITS]}-{writer}.csv", False
+    yield f"counts-{digits}-{writer}.csv", True
+    for number in range(2, 100):
+        yield f"counts-{digits}_{number}-{writer}.csv", True
+
+
+def is_file_of(name: str, writer: str) -> bool:
+    """Whether a file has a name that `file_names` gives to some labels for this writer."""
+    return (
+        re.fullmatch(rf"counts-[0-9a-f]{{8}}([0-9a-f]{{24}}(_[0-9]{{1,2}})?)?-{re.escape(writer)}\.csv", name)
+        is not None
+    )
+
+
+OLD_DIGITS = 8
 _labelset = lru_cache(1024)(labelset)
 """Of the few sets of labels that a fleet has, the hash is taken once."""
 
@@ -83,4 +166,6 @@ def _quoted(key: str, text: str) -> str:
     """Free text -> a cell of RFC 4180; it may hold anything printable, and so no line break."""
     if not text.isprintable():
         raise BadMessage(f"counts: a character in {key} cannot be printed")
+    if len(text) > LONGEST_NAME:
+        raise BadMessage(f"counts: {key} has {len(text)} characters, at most {LONGEST_NAME} are allowed")
     return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text

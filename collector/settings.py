@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from contract.errors import SettingsError
-from contract.settings import check_encrypted, read_toml
+from contract.settings import check_encrypted, is_loopback, read_toml
 from contract.topics import ID_PATTERN
 
 NO_FILE = Path("/dev/null")
@@ -83,12 +83,48 @@ class Store(Strict, frozen=True, kw_only=True):
         return "" if self.writer == WRITER else f"-{self.writer}"
 
 
+class Limits(Strict, frozen=True, kw_only=True):
+    """Bounds of one device. Messages beyond them are set aside as dead letters and counted in ``/metrics``.
+
+    They keep a broken or hostile device from filling the disk, the memory or the page; no device in order meets them.
+    """
+
+    past_days: Annotated[int, Meta(ge=1, le=36_500)] = 400
+    """Windows that begin longer ago are set aside."""
+    future_days: Annotated[int, Meta(ge=1, le=36_500)] = 2
+    """Windows that end later than so many days from now are set aside."""
+    models: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Classifiers and label sets that a device may count with; one it has not used for 90 days makes room."""
+    devices_per_site: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    messages_per_day: Annotated[int, Meta(ge=1000)] = 200_000
+    """A month of one-minute windows may come in one go, and as many again within hours."""
+    mb_per_day: Annotated[float, Meta(gt=0)] = 100.0
+    """Payload, 10^6 bytes."""
+
+
 class Page(Strict, frozen=True, kw_only=True):
     """Where the page is served. It has no login: beyond this machine, put a proxy that has one before it."""
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8050
     zone: str = "UTC"
+    hosts: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    """Names by which browsers may ask for the page, besides ``host`` and those of the loopback. A request that names
+    another host is answered 421: a foreign web site must not read the page through a visitor's browser."""
+    without_login: bool = False
+    """Serve to other machines although the page has no login."""
+    connections: Annotated[int, Meta(ge=10, le=20_000)] = 1000
+    """Open at the same time; more wait."""
+    timeout_s: Annotated[float, Meta(ge=1, le=3600)] = 20.0
+    """A connection that has not sent its whole request after so long, or does not take its answer, is closed."""
+
+    def __post_init__(self) -> None:
+        """Refuse to show the counts to other machines unless that was asked for."""
+        if not (is_loopback(self.host) or self.without_login):
+            raise ValueError(
+                f"{self.host} is reachable from other machines, and the page has no login: keep 127.0.0.1 and put a"
+                " proxy with a login before it (docs/installer.md), or set page.without_login = true"
+            )
 
 
 class Api(Strict, frozen=True, kw_only=True):
@@ -113,6 +149,7 @@ class Settings(Strict, frozen=True, kw_only=True):
 
     broker: Broker = Broker()
     store: Store = Store()
+    limits: Limits = Limits()
     page: Page = Page()
     api: Api = Api()
 

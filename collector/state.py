@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from collector.devices import Device
+from collector.device import Device
 
 SILENT_AFTER = timedelta(minutes=5)
 """A device says something each minute; one that is online and has said nothing for so long is called silent."""

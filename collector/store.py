@@ -3,26 +3,36 @@
 ``<root>/date=YYYY-MM-DD/site=<site>/counts-<labelset>-<writer>.csv``, the date being that of ``start`` in UTC. The same
 message always belongs in the same file, so a file's own rows are all that must be known to refuse a repeat, however old
 it is: they are read when a file is first written to, and kept as runs of ``seq``, a few bytes for each boot.
+
+A file's header decides which rows it takes, never its name alone: it is compared when the file is opened and before
+each append. A file with another header, or one that cannot be used, is left as it is and gets a neighbour.
 """
 
+import errno
 import fcntl
 import logging
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from collector.damage import Damages, of_file
 from collector.errors import StoreFailed, StoreRefused
-from collector.rows import file_name, header, row
+from collector.rows import file_names, folder, header, is_file_of, row
 from contract.logs import line
 from contract.message import Counts
 
 MAX_FILES = 4096
 """Files whose keys are kept in memory; of more, the longest unused is read again when its turn comes."""
+MAX_KEYS = 500_000
+"""Runs of numbers of all these files together, some 200 bytes each: a device that never repeats a boot cannot fill the
+memory."""
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO, errno.ELOOP, errno.ENXIO)
+"""Errors of one file; all others are of the disk, and nothing can be stored until they are over."""
 THREADS = 16
 """Files that are brought to disk at the same time."""
 
@@ -62,23 +72,35 @@ class Runs:
 
 @dataclass(slots=True)
 class _File:
-    """What is known of one file: its header, its keys, and the lines that are not in it yet."""
+    """What is known of one file: where it is, its header, its keys, and the lines that are not in it yet."""
 
+    path: Path
     header: str
     seen: dict[tuple[str, str], Runs] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    keys: int = 0
+    """Runs of numbers in ``seen``."""
 
     def add(self, device: str, boot: str, seq: int) -> bool:
-        return self.seen.setdefault((device, boot), Runs()).add(seq)
+        """Put a key in; False if it was there."""
+        runs = self.seen.setdefault((device, boot), Runs())
+        before = len(runs)
+        new = runs.add(seq)
+        self.keys += len(runs) - before
+        return new
 
 
 class Store:
-    """The files of one writer. A context manager: holds the writer's lock, and repairs what a power cut tore."""
+    """The files of one writer. A context manager: holds the writer's lock, and repairs what a power cut tore.
 
-    def __init__(self, root: Path, writer: str) -> None:
+    ``damages`` is told of files and rows that are left out.
+    """
+
+    def __init__(self, root: Path, writer: str, damages: Damages | None = None) -> None:
         self._root = root
         self._writer = writer
-        self._files: dict[str, _File] = {}
+        self._damages = damages or Damages()
+        self._files: dict[tuple[str, tuple[str, ...]], _File] = {}
         self._lock: IO[bytes] | None = None
         self._threads = ThreadPoolExecutor(THREADS)
 
@@ -86,8 +108,9 @@ class Store:
         try:
             make_folder(self._root)
             self._lock = self._take_lock()
-            for path in sorted(self._root.glob(f"date=*/site=*/counts-????????-{self._writer}.csv")):
-                mend(path)
+            for path in sorted(self._root.glob(f"date=*/site=*/counts-*-{self._writer}.csv")):
+                if is_file_of(path.name, self._writer):
+                    self._mend(path)
             os.sync()  # rows that a killed process wrote and did not sync are repeats now, and acknowledged as such
         except OSError as error:
             raise StoreRefused(f"store {self._root}: {error}") from error
@@ -106,9 +129,10 @@ class Store:
         `flush` brings it to disk; after StoreFailed the store is opened anew.
         """
         text = row(counts)
-        name = file_name(counts, self._writer)
-        file = self._files.pop(name, None) or _read_keys(self._root / name, header(tuple(counts.visits)))
-        self._files[name] = file
+        labels = tuple(counts.visits)
+        key = (folder(counts), labels)
+        file = self._files.pop(key, None) or self._opened(*key)
+        self._files[key] = file
         if not file.add(counts.device, counts.boot, counts.seq):
             return False
         file.lines.append(text)
@@ -119,18 +143,66 @@ class Store:
 
         Many files at once: a file system brings what is asked for at the same time to disk together.
         """
-        due = {self._root / name: file for name, file in self._files.items() if file.lines}
-        work = [self._threads.submit(_append, path, file.header, "".join(file.lines)) for path, file in due.items()]
+        due = [file for file in self._files.values() if file.lines]
+        work = [self._threads.submit(_append, file.path, file.header, "".join(file.lines)) for file in due]
         wait(work)
-        for path, done in zip(due, work, strict=True):
+        for file, done in zip(due, work, strict=True):
             try:
                 done.result()
             except OSError as error:
-                raise StoreFailed(f"{path}: {error.strerror}") from error
-        for file in due.values():
+                raise StoreFailed(f"{file.path}: {error.strerror}") from error
+        for file in due:
             file.lines.clear()
-        while len(self._files) > MAX_FILES:
-            del self._files[next(iter(self._files))]
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keep the files in memory that were used last, as many as the bounds allow, and one at least."""
+        keys = sum(file.keys for file in self._files.values())
+        while len(self._files) > MAX_FILES or (keys > MAX_KEYS and len(self._files) > 1):
+            keys -= self._files.pop(next(iter(self._files))).keys
+
+    def _opened(self, within: str, labels: tuple[str, ...]) -> _File:
+        """The file that rows of these labels belong in, with its keys; one that cannot be used is passed over."""
+        expected = header(labels)
+        for name, may_begin in file_names(labels, self._writer):
+            path = self._root / within / name
+            try:
+                with path.open(encoding="latin-1", newline="\n") as lines:
+                    first = next(lines, "")
+                    if first == expected or (first == "" and may_begin):
+                        return self._keys(_File(path, expected), lines)
+                    if may_begin:  # under a name of 8 digits another set is no surprise
+                        self._damages.note(path, of_file(path, "its header is of other labels than its name"))
+            except FileNotFoundError:
+                if may_begin:
+                    return _File(path, expected)
+            except OSError as error:
+                if error.errno not in UNUSABLE:
+                    raise StoreFailed(f"{path}: {error.strerror}") from error
+                self._damages.note(path, of_file(path, error.strerror))
+        raise StoreFailed(f"{self._root / within}: too many files that cannot be used; move them away")
+
+    def _keys(self, file: _File, lines: Iterable[str]) -> _File:
+        """Read the keys of a file's rows; lines that are no rows have none, and are reported."""
+        columns = file.header.count(",")
+        bad, first = 0, 0
+        for number, text in enumerate(lines, 2):
+            cells = text.split(",", 5)
+            if text.count(",") < columns or not cells[4].isascii() or not cells[4].isdigit():
+                bad, first = bad + 1, first or number
+            else:
+                file.add(cells[2], cells[3], int(cells[4]))
+        self._damages.note(file.path, of_file(file.path, f"line {first} is no row of counts", bad) if bad else None)
+        return file
+
+    def _mend(self, path: Path) -> None:
+        """Repair a file; one that cannot be opened is left alone."""
+        try:
+            mend(path)
+        except OSError as error:
+            if error.errno not in UNUSABLE:
+                raise
+            self._damages.note(path, of_file(path, error.strerror))
 
     def _take_lock(self) -> IO[bytes]:
         """Hold ``<root>/<writer>.lock`` until the process ends, however it ends."""
@@ -181,33 +253,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_keys(path: Path, expected: str) -> _File:
-    """A file, or the place where there is none yet -> its keys."""
-    known = _File(expected)
-    try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            first = next(file, expected)
-            if first != expected:
-                raise StoreRefused(f"{path}: its header is not {expected.rstrip()!r}; move the file away")
-            for number, text in enumerate(file, 2):
-                cells = text.split(",", 5)
-                if len(cells) != 6 or not cells[4].isascii() or not cells[4].isdigit():
-                    raise StoreRefused(f"{path}: line {number} is no row of counts; move the file away")
-                known.add(cells[2], cells[3], int(cells[4]))
-    except FileNotFoundError:
-        pass
-    except UnicodeDecodeError as error:
-        raise StoreRefused(f"{path}: {error}; move the file away") from error
-    except OSError as error:
-        raise StoreFailed(f"{path}: {error.strerror}") from error
-    return known
-
-
 def _append(path: Path, head: str, text: str) -> None:
-    """Append to a file, or begin it, and return when both are on disk."""
+    """Append to a file, or begin it, and return when both are on disk. StoreFailed if the file has another header."""
     make_folder(path.parent)
-    with path.open("ab") as file:
-        new = file.tell() == 0
+    with path.open("ab+") as file:
+        new = file.seek(0, os.SEEK_END) == 0
+        if not new and os.pread(file.fileno(), len(head), 0) != head.encode():
+            raise StoreFailed(f"{path}: its header has changed")
         file.write(((head if new else "") + text).encode())
         file.flush()
         os.fsync(file.fileno())

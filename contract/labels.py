@@ -1,4 +1,4 @@
-"""Names of expressions: what a label may look like, and the short hash of an ordered set of them."""
+"""Names of expressions: what a label may look like, and the hash of an ordered set of them."""
 
 import hashlib
 import re
@@ -33,5 +33,8 @@ def check_labels(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def labelset(columns: Iterable[str]) -> str:
-    """Ordered count columns (labels and ``unknown``) -> eight hex digits that name the set in a file name."""
-    return hashlib.sha256("\n".join(columns).encode()).hexdigest()[:8]
+    """Ordered count columns (labels and ``unknown``) -> 32 hex digits that name the set in a file name.
+
+    128 bits of SHA-256: a second set with the same name cannot be found by search, as it could with 32 bits.
+    """
+    return hashlib.sha256("\n".join(columns).encode()).hexdigest()[:32]

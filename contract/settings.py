@@ -48,12 +48,12 @@ def from_tree(tree: object, kind: type[S], where: str) -> S:
 
 def check_encrypted(host: str, encrypted: bool, plain_text: bool) -> None:
     """ValueError if counts and passwords would cross a network as plain text and nobody has said that they may."""
-    if not (encrypted or plain_text or _is_here(host)):
+    if not (encrypted or plain_text or is_loopback(host)):
         raise ValueError(f"{host} is another machine: set tls, or plain_text = true to send unencrypted")
 
 
-def _is_here(host: str) -> bool:
-    """Whether a host is this machine for certain: its name, or an address of the loopback."""
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine only: the name ``localhost``, or an address of the loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

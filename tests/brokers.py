@@ -69,8 +69,12 @@ def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) 
 
 
 def start_collector(root: Path, port: int, *told: str) -> subprocess.Popen[bytes]:
-    """The real command in a process of its own, with settings ``key=value``, from when it has subscribed."""
-    sets = [word for setting in (f"broker.port={port}", "broker.in_flight=50", *told) for word in ("--set", setting)]
+    """The real command in a process of its own, with settings ``key=value``, from when it has subscribed. It takes
+    windows of any year, because those of tests have fixed dates.
+    """
+    any_time = ("limits.past_days=36500", "limits.future_days=36500")
+    settings = (f"broker.port={port}", "broker.in_flight=50", *any_time)
+    sets = [word for setting in (*settings, *told) for word in ("--set", setting)]
     command = [sys.executable, "-m", "collector", "run", "--root", str(root), *sets]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert process.stderr is not None

@@ -66,12 +66,12 @@ def complaints(driver: Any) -> list[str]:
 
 
 @contextmanager
-def served(root: Path, port: int, zone: str, now: Callable[[], datetime]) -> Iterator[str]:
-    """The page of a store, as `facetally-collector serve` serves it; its address."""
+def served(root: Path, port: int, zone: str, now: Callable[[], datetime], **page: Any) -> Iterator[str]:
+    """The page of a store, as `facetally-collector serve` serves it, with settings of ``page``; its address."""
     from collector.serve import serve
 
     stop = threading.Event()
-    settings = Settings(store=Store(root=str(root)), page=Page(port=port))
+    settings = Settings(store=Store(root=str(root)), page=Page(port=port, **page))
     thread = threading.Thread(target=serve, args=(settings, ZoneInfo(zone), stop, now))
     thread.start()
     wait_until(lambda: listens(port), "the page is served", 20)

@@ -134,14 +134,28 @@ def test_a_wrong_parameter_is_a_problem_document(store: Path, query: str, says: 
 
 
 def test_other_refusals_are_problem_documents_too(store: Path) -> None:
-    """What is not there, what is not GET, and a store with a file that is not ours, of which no path is told."""
+    """What is not there and what is not GET."""
     for method, path, status in (("get", "/api/v1/faces", 404), ("post", "/api/v1/counts", 405)):
         answer = getattr(client(store), method)(path)
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
-    next(store.glob("date=2026-03-29/site=shop-1/*.csv")).write_text("a,b\n1,2\n")
-    answer = client(store).get("/api/v1/counts")
-    assert answer.status_code == 503
+
+
+def test_a_damaged_file_is_named_beside_the_others_counts(store: Path) -> None:
+    """A junk line and a file that is not ours: the other rows count; answers and figures say what is missing."""
+    own, other = sorted(store.glob("date=2026-03-29/site=*/*.csv"))
+    own.write_text(own.read_text().replace("\n1,", "\nx,", 1))
+    other.write_text("a,b\n1,2\n")
+    asking = client(store)
+    answer = asking.get("/api/v1/counts?bucket=site&since=2026-03-29T00:00:00Z")
+    told = json.loads(answer.data)
+    assert [(row["site"], row["visits"]) for row in told["rows"]] == [("shop-1", 147.0)]
+    assert [notice.split(": ")[1] for notice in told["notices"]] == ["1 row left out", "left out"]
+    assert answer.headers["Facetally-Notices"] == "2"
+    assert json.loads(asking.get("/api/v1/health").data)["notices"] == told["notices"]
     assert str(store) not in answer.text
+    text = asking.get("/metrics").text
+    assert "facetally_store_damaged_files 2.0" in text
+    assert "facetally_store_left_out_rows 1.0" in text
 
 
 def test_without_the_token_nothing_is_told(store: Path) -> None:

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
-from test_store import SEVEN, put, window
+from test_store import SEVEN, START, put, window
 
+from collector.load import load
 from collector.rows import FIXED
-from contract.message import encode
+from contract.message import Models, encode
 from contract.topics import topic
 
 REPOSITORY = Path(__file__).parents[1]
@@ -52,7 +54,7 @@ def test_every_command_explains_itself(command: str) -> None:
     ("arguments", "says"),
     [
         (["--config", "none.toml"], "none.toml"),
-        (["--set", "brokr.port=1"], "unknown key 'brokr'; allowed: broker, store, page"),
+        (["--set", "brokr.port=1"], "unknown key 'brokr'; allowed: broker, store, limits, page"),
         (["--set", "broker.prot=1"], "unknown key 'broker.prot'; allowed: host, port"),
         (["--set", "broker.port=0"], "key 'broker.port'"),
         (["--set", "store.writer=a/b"], "key 'store.writer'"),
@@ -122,18 +124,66 @@ def test_a_port_in_use_is_named(store: Path) -> None:
         port = taken.getsockname()[1]
         done = collector("serve", "--root", store, "--set", f"page.port={port}", status=2)
         assert f"page.host 127.0.0.1, page.port {port}: " in done.stderr
-    done = collector("serve", "--root", store, "--set", "page.host=no.such.host.invalid", status=2)
+    away = ("--set", "page.host=no.such.host.invalid")
+    done = collector("serve", "--root", store, *away, "--set", "page.without_login=true", status=2)
     assert "page.host no.such.host.invalid" in done.stderr
+    assert "the page has no login" in collector("serve", "--root", store, *away, status=2).stderr
 
 
 def test_other_failures_end_with_1(tmp_path: Path, store: Path) -> None:
-    """A root that is a file, and a store with a file that is not ours."""
+    """A root that is a file."""
     (tmp_path / "file").write_text("")
     assert "event=stopped" in collector("run", "--root", tmp_path / "file", status=1).stderr
+
+
+def test_a_summary_says_what_was_left_out(tmp_path: Path) -> None:
+    """A file that is not ours, and a roll-up that was damaged: the others add up, and each is named in the log."""
+    put(tmp_path, window(1))
     folder = tmp_path / "date=2026-03-29" / "site=a"
     folder.mkdir(parents=True)
     (folder / "counts-0-x.csv").write_text("a,b\n1,2\n")
-    assert "first columns" in collector("summary", "--root", tmp_path, status=1).stderr
+    aside = tmp_path / "_rollup" / "3600" / "2026-02.parquet.damaged"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"")
+    done = collector("summary", "--root", tmp_path, "--by", "site", "--csv")
+    assert done.stdout.splitlines()[1].startswith("shop-1,")
+    assert "event=left_out file=date=2026-03-29/site=a/counts-0-x.csv rows=all" in done.stderr.replace('"', "")
+    assert "_rollup/3600/2026-02.parquet.damaged" in done.stderr
+
+
+def test_hours_of_centuries_are_not_printed(tmp_path: Path) -> None:
+    """Two windows a century apart: by hour that is an error with what to do, within a range it is not."""
+    put(tmp_path, window(1), window(2, start=START.replace(year=2126)))
+    done = collector("summary", "--root", tmp_path, "--by", "hour", status=2)
+    assert "--by hour: at most 50,000 hours" in done.stderr and "--since" in done.stderr
+    lines = collector("summary", "--root", tmp_path, "--by", "hour", "--csv", "--until", "2027-01-01").stdout
+    assert len(lines.splitlines()) > 1000, "up to the end that was said"
+    collector("summary", "--root", tmp_path, "--by", "day", status=2)
+    collector("summary", "--root", tmp_path, "--by", "site")
+
+
+FORMULAS = ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1")
+
+
+def test_an_export_holds_no_formulas(tmp_path: Path) -> None:
+    """Names of models that a spreadsheet would run: text in CSV and Excel; Parquet and the store have them as they
+    are.
+    """
+    models = [Models(detector="f@0", expression=name) for name in FORMULAS]
+    put(tmp_path, *(window(number, model=model) for number, model in enumerate(models)))
+    assert list(load(tmp_path)["model_expression"]) == list(FORMULAS)
+    files = {kind: tmp_path / f"{kind}.xlsx" for kind in ("csv", "parquet", "excel")}
+    for kind, out in files.items():
+        collector("export", "--root", tmp_path, "--format", kind, "--out", out)
+    told = pd.read_csv(files["csv"], dtype=str, keep_default_na=False)
+    assert list(told["model_expression"]) == [f"'{name}" for name in FORMULAS]
+    assert list(told["site"]) == ["shop-1"] * 4
+    assert list(pd.read_parquet(files["parquet"])["model_expression"]) == list(FORMULAS)
+    sheet = openpyxl.load_workbook(files["excel"])["windows"]
+    column = [cell.value for cell in sheet[1]].index("model_expression")
+    assert [(row[column].value, row[column].data_type) for row in sheet.iter_rows(min_row=2)] == [
+        (name, "s") for name in FORMULAS
+    ]
 
 
 def test_the_summary_as_json_has_null_for_what_nobody_knows(store: Path) -> None:
@@ -214,6 +264,8 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
 
     def command(language: str, text: str) -> list[str]:
         text = text.replace("1883", str(port)).replace("serve ", f"serve --set page.port={page} ")
+        any_time = "--set limits.past_days=36500 --set limits.future_days=36500"  # the windows have fixed dates
+        text = text.replace("facetally-collector run", f"facetally-collector run {any_time}")
         return ["sh", "-ec", f"exec {text}"] if language == "sh" else [sys.executable, "-c", text]
 
     runnable = [(language, text) for language, text in BLOCKS if language in ("sh", "python")]

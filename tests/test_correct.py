@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from collector.cells import HOUR_S, cells
 from collector.correct import Confusion, compare, confusions, estimate, left_out, shares, shares_over
+from collector.device import Device
 from collector.rows import FIXED
 
 LABELS = ("anger", "happiness", "neutral")
@@ -18,6 +19,7 @@ ANSWERS = np.array([[0.70, 0.05, 0.20, 0.05], [0.02, 0.90, 0.06, 0.02], [0.10, 0
 """Chances of each answer, ``unknown`` last, by truth."""
 START = datetime(2026, 3, 2, 9, tzinfo=timezone.utc)
 UTC = ZoneInfo("UTC")
+TOLD = ("shop", "door", "e@1")
 
 
 def measured(chance: np.random.Generator, visits: tuple[int, ...] = (120, 400, 600)) -> Confusion:
@@ -45,7 +47,7 @@ def test_the_interval_holds_the_truth_in_85_to_95_percent(number: int) -> None:
     for _ in range(400):
         truth = chance.dirichlet(np.ones(3))
         frame = windows(chance.multinomial(number, truth @ ANSWERS))
-        table = shares(frame, {"e@1": measured(chance)}, chance, draws=200)
+        table = shares(frame, {TOLD: measured(chance)}, chance, draws=200)
         held += ((table["low"] <= truth) & (truth <= table["high"])).tolist()
         nearer.append(np.abs(table["share"] - truth).sum() - np.abs(table["corrected"] - truth).sum())
     assert 0.85 <= np.mean(held) <= 0.95
@@ -66,7 +68,7 @@ def test_no_visits_no_share() -> None:
     chance = np.random.default_rng(1)
     frame = windows([0, 0, 0, 0], [30, 50, 40, 5])
     span = (START, START + timedelta(hours=3))
-    table = shares_over(frame, HOUR_S, UTC, span, {"e@1": measured(chance)}, chance)
+    table = shares_over(frame, HOUR_S, UTC, span, {TOLD: measured(chance)}, chance)
     assert list(table.index.get_level_values("start").unique().hour) == [9, 10, 11]
     empty = table.loc[[START, START + timedelta(hours=2)], ["share", "corrected", "low", "high"]]
     assert empty.isna().all(axis=None)
@@ -75,8 +77,8 @@ def test_no_visits_no_share() -> None:
     assert ((full["low"] <= full["corrected"]) & (full["corrected"] <= full["high"])).all()
     assert list(full["visits"]) == [30, 50, 40]
     pd.testing.assert_series_equal(
-        shares(cells(frame), {"e@1": measured(chance)}, chance)["share"],
-        shares(frame, {"e@1": measured(chance)}, chance)["share"],
+        shares(cells(frame), {TOLD: measured(chance)}, chance)["share"],
+        shares(frame, {TOLD: measured(chance)}, chance)["share"],
     )
 
 
@@ -89,10 +91,10 @@ def test_bundles_are_corrected_each_by_its_own_matrix() -> None:
     frame = pd.concat(
         [windows([300, 100, 0, 9]), windows([100, 300, 0, 0], bundle="e@2"), windows([7, 0, 0, 0], bundle="e@3")]
     )
-    table = shares(frame, {"e@1": straight, "e@2": swapped}, chance)
+    table = shares(frame, {TOLD: straight, ("shop", "door", "e@2"): swapped}, chance)
     assert table["corrected"].round(2).tolist() == [0.75, 0.25, 0]
     assert table["visits"].tolist() == [407, 400, 0]
-    assert left_out(frame, {"e@1": straight, "e@2": swapped}) == 7
+    assert left_out(frame, {TOLD: straight, ("shop", "door", "e@2"): swapped}) == 7
     assert shares(frame, {}, chance)[["corrected", "low", "high"]].isna().all(axis=None)
 
 
@@ -103,10 +105,10 @@ def test_the_order_of_labels_is_each_bundles_own() -> None:
     chance = np.random.default_rng(2)
     swapped = np.hstack([np.eye(3)[[1, 0, 2]] * 1e5, np.zeros((3, 1))])  # the first two labels for each other
     backwards = Confusion(LABELS[::-1], swapped, "faces")
-    table = shares(windows([0, 300, 100, 0]), {"e@1": backwards}, chance)
+    table = shares(windows([0, 300, 100, 0]), {TOLD: backwards}, chance)
     assert table["corrected"].round(2).tolist() == [0, 0.25, 0.75]
     other = Confusion(("a", "b"), np.ones((2, 3)), "faces")
-    assert shares(windows([300, 100, 0, 0]), {"e@1": other}, chance)["corrected"].isna().all()
+    assert shares(windows([300, 100, 0, 0]), {TOLD: other}, chance)["corrected"].isna().all()
 
 
 def test_shares_are_of_visits_that_could_have_the_label() -> None:
@@ -114,7 +116,7 @@ def test_shares_are_of_visits_that_could_have_the_label() -> None:
     chance = np.random.default_rng(3)
     other = Confusion(("calm", "busy"), np.hstack([np.eye(2) * 1e5, np.zeros((2, 1))]), "faces")
     frame = pd.concat([windows([100, 100, 200, 0]), windows([30, 10, 0], bundle="o@1", names=("calm", "busy"))])
-    table = shares(frame, {"e@1": measured(chance), "o@1": other}, chance)
+    table = shares(frame, {TOLD: measured(chance), ("shop", "door", "o@1"): other}, chance)
     assert table.loc[list(LABELS), "corrected"].sum() == pytest.approx(1)
     assert table.loc["calm", "corrected"] == pytest.approx(0.75, abs=0.01)
 
@@ -122,7 +124,7 @@ def test_shares_are_of_visits_that_could_have_the_label() -> None:
 def test_two_samples_of_one_mix_have_no_clear_change() -> None:
     """Of 300 comparisons of the same mix hardly one is called a change; twice as many happy is called one."""
     chance = np.random.default_rng(4)
-    matrices = {"e@1": measured(chance)}
+    matrices = {TOLD: measured(chance)}
     truth = np.array([0.2, 0.3, 0.5]) @ ANSWERS
     called = []
     for _ in range(100):
@@ -137,9 +139,30 @@ def test_two_samples_of_one_mix_have_no_clear_change() -> None:
 
 
 def test_the_matrix_comes_from_the_model_message() -> None:
-    """Of each bundle that a device has told of, under the name that its rows have."""
-    found = confusions([MODEL.expression, replace(MODEL.expression, sha256="c" * 64, confusion=())])
-    assert list(found) == ["expression@bbbbbbbbbbbb"]
-    matrix = found["expression@bbbbbbbbbbbb"]
+    """Of each classifier that a device has told of, under the device's name and the name that its rows have."""
+    former = replace(MODEL.expression, sha256="c" * 64, confusion=())
+    found = confusions([Device(site="shop", device="door", model=MODEL, bundles=(former,))])
+    assert list(found) == [("shop", "door", "expression@bbbbbbbbbbbb")]
+    matrix = found["shop", "door", "expression@bbbbbbbbbbbb"]
     assert (matrix.of, matrix.labels) == ("faces", ("happiness", "neutral"))
     assert matrix.counts.tolist() == [[9, 1, 0], [2, 8, 0]]
+
+
+def test_a_false_matrix_of_another_device_moves_nothing() -> None:
+    """Another device tells of the same classifier that it swaps its labels: the shares of a shop and their intervals
+    stay as they are, to the last digit; only the counts of the device itself are corrected so.
+    """
+    chance = np.random.default_rng(5)
+    matrix = measured(chance)
+    swapped = Confusion(LABELS, matrix.counts[[1, 0, 2]], "visits")
+    own, liars = windows([120, 300, 500, 40]), windows([120, 300, 500, 40]).assign(device="liar")
+    both = {TOLD: matrix, ("shop", "liar", "e@1"): swapped}
+    before = shares(own, {TOLD: matrix}, np.random.default_rng(6))
+    pd.testing.assert_frame_equal(shares(own, both, np.random.default_rng(6)), before)
+    theirs = shares(liars, both, np.random.default_rng(6))
+    assert theirs.loc["anger", "corrected"] == pytest.approx(before.loc["happiness", "corrected"], abs=0.02)
+    span = (START, START + timedelta(hours=1))
+    one, other = (
+        shares_over(own, HOUR_S, UTC, span, told, np.random.default_rng(6)) for told in ({TOLD: matrix}, both)
+    )
+    pd.testing.assert_frame_equal(one, other)

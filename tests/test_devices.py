@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from msgspec.structs import replace
 from test_receive import BOOT, NEXT_BOOT, START, counts_messages, receiving, rows, settings_for, window
 
-from collector.correct import confusions
-from collector.devices import MOST_BUNDLES, Device, Devices, heard, read_bundles, read_devices
+from collector.correct import conflicts, confusions
+from collector.device import MOST_BUNDLES, Device, heard
+from collector.devices import Devices, read_devices
+from collector.devices_file import damages
 from contract.message import Bundle, Health, Model, Status, encode
 from contract.topics import Address, topic
 
@@ -33,20 +36,95 @@ def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> No
     assert state() == [("online", NEXT_BOOT)]
 
 
-def test_the_figures_of_former_bundles_are_kept(tmp_path: Path) -> None:
-    """A model update, by all devices and in a new process: what was counted before can still be corrected; of bundles
-    without end the last are kept.
+def bundle(number: int, right: int = 9) -> Bundle:
+    """A classifier of two labels whose file has this number, and that is right so often in ten."""
+    sha256, confusion = f"{number:012x}".ljust(64, "0"), ((right, 10 - right), (10 - right, right))
+    return Bundle(name="e", sha256=sha256, labels=("a", "b"), confusion=confusion)
+
+
+def tell(devices: Devices, device: str, expression: Bundle) -> None:
+    """A device of shop-1 says that it runs this classifier."""
+    message = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression)
+    devices.note(Address("shop-1", device, "model"), message, False, START)
+
+
+def test_the_matrices_of_former_classifiers_are_kept(tmp_path: Path) -> None:
+    """Model updates, each in a new process: what was counted before can still be corrected. Of many, the last are kept,
+    and those of another device stay, however many models this one tells of.
     """
-    at = Address("shop-1", "door", "model")
-    for number in range(MOST_BUNDLES + 2):
+    devices = Devices(tmp_path)
+    tell(devices, "other", bundle(1000))
+    tell(devices, "other", bundle(1001))
+    devices.save()
+    for number in range(100):
         devices = Devices(tmp_path)
-        bundle = Bundle(name="e", sha256=f"{number:012x}".ljust(64, "0"), labels=("a", "b"), confusion=((9, 1), (2, 8)))
-        devices.note(at, Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=bundle), False, START)
+        tell(devices, "door", bundle(number))
         devices.save()
         if number == 1:
-            assert list(confusions(read_bundles(tmp_path))) == ["e@000000000000", "e@000000000001"]
-    kept = [bundle.sha256 for bundle in read_bundles(tmp_path)]
-    assert kept == [f"{number:012x}".ljust(64, "0") for number in range(2, MOST_BUNDLES + 2)]
+            assert [name for _, device, name in confusions(read_devices(tmp_path)) if device == "door"] == [
+                "e@000000000000", "e@000000000001",
+            ]  # fmt: skip
+    told = list(confusions(read_devices(tmp_path)))
+    assert [name for _, device, name in told if device == "other"] == ["e@0000000003e8", "e@0000000003e9"]
+    kept = [int(name[2:], 16) for _, device, name in told if device == "door"]
+    assert kept == list(range(99 - MOST_BUNDLES, 100))
+
+
+def test_large_models_of_one_device_are_bounded(tmp_path: Path) -> None:
+    """A device that tells of classifiers as large as a message may be keeps 32 kB of them."""
+    devices = Devices(tmp_path)
+    for number in range(20):
+        large = tuple((10**15,) * 32 for _ in range(32))
+        names = tuple(f"label_{at}" for at in range(32))
+        tell(devices, "door", replace(bundle(number), labels=names, confusion=large))
+    devices.save()
+    assert len((tmp_path / "devices.json").read_bytes()) < 60_000
+
+
+def test_another_matrix_of_the_same_classifier_is_a_conflict(tmp_path: Path) -> None:
+    """Two devices tell the same of a file, one tells something else: that one is named; where all differ, all are."""
+    devices = Devices(tmp_path)
+    for device, right in (("door", 9), ("till", 9), ("liar", 2)):
+        tell(devices, device, bundle(1, right))
+    devices.save()
+    assert conflicts(confusions(read_devices(tmp_path))) == {("shop-1", "liar", "e@000000000001")}
+    tell(devices, "till", bundle(1, 7))
+    devices.save()
+    told = conflicts(confusions(read_devices(tmp_path)))
+    assert {device for _, device, _ in told} == {"door", "till", "liar"}
+
+
+def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
+    """Its one list of classifiers is each device's own from now on."""
+    device = Device(site="shop-1", device="door")
+    first = {"schema": 1, "devices": [device], "bundles": [bundle(1), bundle(2)]}
+    (tmp_path / "devices.json").write_bytes(msgspec.json.encode(first))
+    Devices(tmp_path)
+    (read,) = read_devices(tmp_path)
+    assert read.bundles == (bundle(1), bundle(2))
+    devices = Devices(tmp_path)
+    tell(devices, "door", bundle(3))
+    devices.save()
+    assert [name for _, _, name in confusions(read_devices(tmp_path))] == [f"e@{number:012x}" for number in (1, 2, 3)]
+
+
+def test_a_damaged_file_is_kept_and_the_one_before_it_is_read(tmp_path: Path) -> None:
+    """A truncated ``devices.json`` loses no former matrices, is put aside at the next start, and is reported."""
+    devices = Devices(tmp_path)
+    for number in range(3):
+        tell(devices, "door", bundle(number))
+        devices.save()
+    path = tmp_path / "devices.json"
+    path.write_bytes(path.read_bytes()[:-100])
+    told = list(confusions(read_devices(tmp_path)))
+    assert told == [("shop-1", "door", f"e@{number:012x}") for number in range(2)]
+    (damage,) = damages(tmp_path)
+    assert damage.file == "devices.json" and "devices.json.before is read" in damage.reason
+    devices = Devices(tmp_path)
+    tell(devices, "door", bundle(2))
+    devices.save()
+    assert len(confusions(read_devices(tmp_path))) == 3
+    assert [damage.file for damage in damages(tmp_path)] == ["devices.json.damaged"]
 
 
 def test_a_clock_that_was_never_set_says_nothing_of_the_last_window() -> None:

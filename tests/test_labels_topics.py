@@ -39,12 +39,15 @@ def test_bad_label_is_named(labels, says):
 
 
 def test_labelset_knows_labels_and_their_order():
-    """Eight hex digits that change with every label and with the order; the shipped set keeps its own:
-    files are named so."""
-    assert labelset((*EXPRESSIONS, UNKNOWN)) == "9e2476d9"
+    """32 hex digits that change with every label and with the order; the shipped set keeps its own: files are named so.
+    Two sets that have the first eight digits in common, by which files were named once, differ in the others.
+    """
+    assert labelset((*EXPRESSIONS, UNKNOWN)) == "9e2476d9d39d4dfb012e5db5c2401df0"
+    assert labelset(("l604d", "m", UNKNOWN))[:8] == labelset(("l6943", "m", UNKNOWN))[:8]
+    assert labelset(("l604d", "m", UNKNOWN)) != labelset(("l6943", "m", UNKNOWN))
     others = [("a", "b"), ("b", "a"), ("a", "b", "c"), ("ab",), ("a\nb",)]
     assert len({labelset(each) for each in others[:4]}) == 4
-    assert all(len(labelset(each)) == 8 and int(labelset(each), 16) >= 0 for each in others)
+    assert all(len(labelset(each)) == 32 and int(labelset(each), 16) >= 0 for each in others)
 
 
 @pytest.mark.parametrize("good", ["a", "A", "7", "shop-1", "shop.2_b", "x" * 64])

@@ -20,7 +20,7 @@ from collector.load import load
 from collector.page.app import make_page
 from collector.page.figures import trend
 from collector.page.views import Shown, View
-from collector.query import Reader
+from collector.query import MOST_DRAWN, Reader
 from collector.state import shown_state
 from collector.summarise import by_time
 from contract.message import Bundle, Health, Model, Status
@@ -151,6 +151,20 @@ def test_a_year_in_which_the_labels_changed_is_shown(tmp_path: Path) -> None:
     assert line_of(shown.figure, "young")[:2] == [None, None]
 
 
+def test_of_many_labels_the_most_frequent_are_drawn(tmp_path: Path) -> None:
+    """Eight label sets of thirty: the chart has as many labels as one model may, among them those counted
+    most often; the file has all.
+    """
+    sets = [{f"l{number}_{at}": 1 for at in range(30)} | {"unknown": 0} for number in range(8)]
+    put(tmp_path, *(window(number, visits) for number, visits in enumerate(sets, 1)), window(9))
+    shown = view(tmp_path).overview(ASKED, "visits")
+    bars = [trace.name for trace in shown.trend.figure.data if trace.name not in ("watched well", "watched badly")]
+    assert len(bars) == MOST_DRAWN
+    assert "happiness" in bars
+    assert "243 visits" in shown.trend.words
+    assert len(view(tmp_path).download(ASKED, "csv")[1].splitlines()[0].split(b",")) > 240
+
+
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "parquet"])
 @pytest.mark.parametrize("days", ["1", "365"])
 def test_a_range_without_windows_can_be_downloaded(tmp_path: Path, kind: str, days: str) -> None:
@@ -226,20 +240,25 @@ def test_two_sites_are_compared(store: Path) -> None:
     assert "No clear change in any share between shop-2 and shop-1" in same.words
     sad = dict.fromkeys(SEVEN, 0) | {"sadness": 3}
     put(store, *(window(n, sad, site="shop-3") for n in range(1, 61)))
+    devices = Devices(store)
+    devices.note(Address("shop-3", "door", "model"), model(), False, NOW)
+    devices.save()
     other = view(store).compared(ASKED | {"site": "shop-3"}, "site", "shop-1")
     assert other.words == "In shop-3, beside shop-1: less happiness, more sadness; no clear change in the others."
     assert "no clear change" in text_of(other.table)
 
 
 def test_an_empty_or_broken_store_says_so(tmp_path: Path, store: Path) -> None:
-    """No window, or a file that is not ours: words in place of a figure."""
+    """Without a window there are words in place of a figure. A file that is not ours is left out and named."""
     (tmp_path / "none").mkdir()
     assert "No window of the last day" in live(tmp_path / "none").figure.layout.annotations[0].text
     assert "No data" in view(tmp_path / "none").overview(ASKED, "visits").trend.words
     assert "No data" in view(tmp_path / "none").compared(ASKED, "before", "*").words
     next(store.glob("date=2026-03-29/site=shop-1/*.csv")).write_text("a,b\n1,2\n")
-    assert "first columns" in live(store).figure.layout.annotations[0].text
-    assert "first columns" in view(store).overview(ASKED, "visits").trend.words
+    shown = view(store)
+    assert shown.overview(ASKED, "visits").trend.words.startswith("50 visits"), "those of the other shop"
+    assert "first columns" in text_of(shown.notices())
+    assert "shop-1/counts-" in text_of(shown.notices())
 
 
 def test_devices_are_listed_with_state_and_last_word(store: Path) -> None:
@@ -335,6 +354,6 @@ def test_the_command_serves_until_it_is_told_to_stop(store: Path) -> None:
 
 def test_two_units_of_one_name_are_said(store: Path) -> None:
     """The list says how many windows have not come, and that boots alternate."""
-    assert re.search(r"shop-2 door .* 10$", text_of(view(store).device_table(ASKED | {"site": "shop-2"})))
+    assert re.search(r"shop-2 door .* 10 $", text_of(view(store).device_table(ASKED | {"site": "shop-2"})))
     put(store, *(window(100 + n, start=window(n).start, site="shop-2", boot="f" * 16) for n in range(1, 20)))
     assert "two units have this name" in text_of(view(store).device_table(ASKED | {"site": "shop-2"}))

@@ -18,7 +18,7 @@ from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collec
 
 from collector.load import load
 from collector.receive import run
-from collector.settings import Broker, Settings, Store
+from collector.settings import Broker, Limits, Settings, Store
 from contract.logs import line
 from contract.message import Counts, Models, Privacy, encode
 from contract.topics import topic
@@ -44,7 +44,8 @@ def counts_messages(numbers: range, **of: str) -> list[tuple[str, bytes]]:
 
 
 def settings_for(root: Path, port: int, **broker: object) -> Settings:
-    return Settings(broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root)))
+    any_time = Limits(past_days=36_500, future_days=36_500)  # the windows of tests have fixed dates
+    return Settings(broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root)), limits=any_time)
 
 
 class Heard(logging.Handler):

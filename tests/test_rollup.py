@@ -1,6 +1,7 @@
 """Cells say what windows say, are read again when a file has changed, and outlive the files that they were made of."""
 
 import os
+import random
 import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,12 +11,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 from test_store import START, put, window
 
 from collector.cells import HOUR_S, QUARTER_S, cell_s_for, cells
+from collector.damage import Damages
 from collector.errors import StoreFailed
 from collector.load import load
 from collector.rollup import FOLDER, Rollups
+from collector.rollup_file import FIRST_PRINTS, PRINTS, SEAL
 from collector.rows import FIXED
 from collector.summarise import by_device, by_site, by_time, by_weekday
 
@@ -168,3 +172,80 @@ def test_an_empty_store_has_no_cells(tmp_path: Path) -> None:
     frame = Rollups(tmp_path / "none", HOUR_S, lambda: LATER).cells()
     assert frame.empty
     assert by_time(frame, HOUR_S, ZoneInfo("UTC"), (START, LATER))["windows"].sum() == 0
+
+
+def flip(path: Path, bit: int) -> None:
+    """Turn one bit of a file over, and leave its size and times as they were, as a dying disk does."""
+    data, times = bytearray(path.read_bytes()), path.stat()
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_flipped_bit_in_a_roll_up_is_never_a_silent_difference(tmp_path: Path) -> None:
+    """60 bits anywhere in a month's file or its checksum: equal totals or a notice, the damaged file is kept, and what
+    is left of the rows is counted again.
+    """
+    put(tmp_path, *(window(number) for number in range(4)))
+    settled(tmp_path)
+    rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    rollups.retire(START.date())
+    shutil.rmtree(tmp_path / f"date={START.date()}")
+    rollups.deleted(START.date())
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    kept = tmp_path / "kept"
+    shutil.copytree(tmp_path / FOLDER, kept)
+    chance = random.Random(8)
+    noticed = 0
+    for number in range(60):
+        shutil.rmtree(tmp_path / FOLDER)
+        shutil.copytree(kept, tmp_path / FOLDER)
+        path = next((tmp_path / FOLDER).glob("3600/*.parquet" if number % 4 else "3600/*.sha256"))
+        flip(path, chance.randrange(path.stat().st_size * 8))
+        rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+        total, notices = rollups.cells()["happiness"].sum(), rollups.damages()
+        assert total == 12 or notices, f"flip {number}: {total}"
+        assert not notices or total == 9, "the rows that are still there"
+        again = Rollups(tmp_path, HOUR_S, lambda: LATER)
+        assert (again.cells()["happiness"].sum(), len(again.damages())) == (total, len(notices)), "the notice stays"
+        noticed += bool(notices)
+    assert noticed > 45
+
+
+def test_a_roll_up_without_checksum_is_read_and_given_one(tmp_path: Path) -> None:
+    """As versions before wrote it; one of this version without its checksum is damaged."""
+    put(tmp_path, window(0))
+    settled(tmp_path)
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    (path,) = (tmp_path / FOLDER).glob("3600/*.parquet")
+    seal = path.with_name(path.name + SEAL)
+    table = parquet.read_table(path)
+    metadata = {FIRST_PRINTS: table.schema.metadata[PRINTS]}
+    seal.unlink()
+    rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    assert rollups.cells()["windows"].sum() == 1
+    assert len(rollups.damages()) == 1
+    parquet.write_table(table.replace_schema_metadata(metadata), path)
+    shutil.rmtree(tmp_path / f"date={START.date()}")
+    put(tmp_path, window(0))
+    settled(tmp_path)
+    seal.unlink(missing_ok=True)
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    assert seal.exists()
+    assert PRINTS in parquet.read_schema(path).metadata
+
+
+def test_what_was_left_out_of_cells_is_said_by_later_processes_too(tmp_path: Path) -> None:
+    """The rows are not read again, but the notice is in the roll-up; when the file is put right, it is gone."""
+    put(tmp_path, window(0), window(1, start=START))
+    path = next(tmp_path.glob("date=*/site=*/*.csv"))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\n1,", b"\nx,", 1))
+    settled(tmp_path)
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    damages = Damages()
+    assert Rollups(tmp_path, HOUR_S, lambda: LATER, damages.note).cells()["windows"].sum() == 1
+    assert [damage.rows for damage in damages.all()] == [1]
+    path.write_bytes(whole)
+    assert Rollups(tmp_path, HOUR_S, lambda: LATER, damages.note).cells()["windows"].sum() == 2
+    assert damages.all() == ()

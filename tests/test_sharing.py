@@ -2,15 +2,18 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 from brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from fakes import lines_of
 from test_receive import counts_messages, rows
 from test_store import START, put, window
 
 from collector.cells import HOUR_S, QUARTER_S
+from collector.clock import ClockHistory
 from collector.devices import read_devices
 from collector.load import load
 from collector.retain import Retention, too_old
@@ -24,6 +27,13 @@ BOOT = "0" * 15 + "1"
 def start(root: Path, port: int, writer: str) -> subprocess.Popen[bytes]:
     """A collector that is one of a group."""
     return start_collector(root, port, "broker.share=all", f"store.writer={writer}")
+
+
+def steady(root: Path, now: Callable[[], datetime]) -> ClockHistory:
+    """A clock that has run without a jump for a day."""
+    kept = {"last": now(), "believed_from": now() - timedelta(days=1)}
+    (root / "clock.json").write_bytes(msgspec.json.encode(kept))
+    return ClockHistory(root / "clock.json", now)
 
 
 @needs_mosquitto
@@ -65,9 +75,9 @@ def test_old_days_are_deleted_and_their_hours_stay(tmp_path: Path) -> None:
     now = lambda: datetime(2026, 3, 30, 12, tzinfo=timezone.utc)  # noqa: E731
     whole = Rollups(tmp_path, HOUR_S, now).cells()
     with lines_of("collector.retain") as said:
-        retention = Retention(tmp_path, 1, now)
-        assert retention.delete_oldest() == date(2026, 3, 28)
-        assert retention.delete_oldest() is None
+        retention = Retention(tmp_path, 1, now, steady(tmp_path, now))
+        assert retention.delete_oldest("agreed") == date(2026, 3, 28)
+        assert retention.delete_oldest("agreed") is None
     assert sorted(path.name for path in tmp_path.glob("date=*")) == ["date=2026-03-29", "date=2026-03-30"]
     assert len(said) == 1
     assert "event=deleted date=2026-03-28 files=1" in said[0]
@@ -91,15 +101,15 @@ def test_a_day_whose_hours_cannot_be_kept_is_not_deleted(tmp_path: Path) -> None
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     text = path.read_text()
     path.write_text("a,b\n1,2\n")
-    retention = Retention(tmp_path, 1, late)
+    retention = Retention(tmp_path, 1, late, steady(tmp_path, late))
     with lines_of("collector.retain") as said:
-        assert retention.delete_oldest() is None
+        assert retention.delete_oldest("agreed") is None
         path.write_text(text)
         (tmp_path / "_rollup").write_text("in the way")
-        assert retention.delete_oldest() is None
+        assert retention.delete_oldest("agreed") is None
         assert path.exists()
         (tmp_path / "_rollup").unlink()
-        assert retention.delete_oldest() == START.date()
+        assert retention.delete_oldest("agreed") == START.date()
     assert [line.split()[0] for line in said] == ["event=not_deleted", "event=deleted"], "once, though tried twice"
 
 
@@ -109,15 +119,18 @@ def test_a_window_that_comes_for_a_deleted_day_is_rolled_up_and_deleted_too(tmp_
     """
     late = lambda: START + timedelta(days=40)  # noqa: E731
     put(tmp_path, window(0), window(1441))
-    retention = Retention(tmp_path, 1, late)
-    assert retention.delete_oldest() == date(2026, 3, 28)
+    retention = Retention(tmp_path, 1, late, steady(tmp_path, late))
+    assert retention.delete_oldest("agreed") == date(2026, 3, 28)
     put(tmp_path, window(0, device="was-away"))
     assert Rollups(tmp_path, HOUR_S, late).cells()["happiness"].sum() == 6, "not yet"
-    assert retention.delete_oldest() == date(2026, 3, 28)
-    assert retention.delete_oldest() == date(2026, 3, 30)
-    assert retention.delete_oldest() is None
+    assert retention.delete_oldest("agreed") == date(2026, 3, 28)
+    assert retention.delete_oldest("agreed") == date(2026, 3, 30)
+    assert retention.delete_oldest("agreed") is None
     put(tmp_path, window(1, device="was-away"))
-    assert Retention(tmp_path, 1, late).delete_oldest() == (START + timedelta(minutes=1)).date()
+    assert (
+        Retention(tmp_path, 1, late, steady(tmp_path, late)).delete_oldest("agreed")
+        == (START + timedelta(minutes=1)).date()
+    )
     for cell_s in (HOUR_S, QUARTER_S):
         assert Rollups(tmp_path, cell_s, late).cells()["happiness"].sum() == 12
     assert list(tmp_path.glob("date=*")) == []

@@ -57,7 +57,7 @@ def test_the_bytes_of_a_file(tmp_path: Path) -> None:
     put(tmp_path, window(1), window(2, start=START + timedelta(seconds=90.5), **told))
     path = tmp_path / f"date=2026-03-29/site=shop-1/counts-{labelset(SEVEN)}-w1.csv"
     assert path.read_bytes() == GOLDEN
-    assert path.name == "counts-9e2476d9-w1.csv"
+    assert path.name == "counts-9e2476d9d39d4dfb012e5db5c2401df0-w1.csv"
 
 
 def test_a_window_lies_in_the_day_of_its_start(tmp_path: Path) -> None:
@@ -148,14 +148,15 @@ def test_one_name_is_for_one_writer(tmp_path: Path) -> None:
     put(tmp_path, window(1), writer="w1")
 
 
-def test_a_file_that_is_not_ours_is_refused_and_kept(tmp_path: Path) -> None:
-    """Nothing is appended under a header that somebody has changed."""
+def test_a_file_with_another_header_is_kept_and_gets_a_neighbour(tmp_path: Path) -> None:
+    """Nothing is appended under a header that somebody has changed, and the rows are stored all the same."""
     put(tmp_path, window(1))
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     path.write_text("a;b\n1;2\n")
-    with pytest.raises(StoreRefused, match="move the file away"):
-        put(tmp_path, window(2))
+    assert put(tmp_path, window(2), window(2)) == [True, False]
+    assert put(tmp_path, window(2), window(3)) == [False, True]
     assert path.read_text() == "a;b\n1;2\n"
+    assert list(load(tmp_path)["seq"]) == [2, 3]
 
 
 def test_a_row_that_cannot_be_written_is_an_error_not_a_loss(tmp_path: Path) -> None:
@@ -235,14 +236,16 @@ def test_types_survive_names_that_look_like_numbers_and_nothing(tmp_path: Path) 
 
 
 def test_only_the_days_asked_for_are_opened(tmp_path: Path) -> None:
-    """A file of another day may hold anything; the bounds are since <= start < until."""
+    """Of other days nothing is read or said; the bounds are since <= start < until."""
     put(tmp_path, window(0), window(1), window(2), window(1500))
     (other,) = tmp_path.glob("date=2026-03-30/site=*/*.csv")
     other.write_text("not,ours\n1,2\n")
     since, until = START + timedelta(minutes=1), START + timedelta(minutes=2)
-    assert list(load(tmp_path, since, until)["seq"]) == [1]
-    with pytest.raises(StoreRefused, match="first columns"):
-        load(tmp_path)
+    noted: dict[Path, object] = {}
+    assert list(load(tmp_path, since, until, noted=noted.__setitem__)["seq"]) == [1]
+    assert set(noted.values()) == {None}
+    assert list(load(tmp_path, noted=noted.__setitem__)["seq"]) == [0, 1, 2]
+    assert "first columns" in str(noted[other])
 
 
 def test_an_empty_store_is_an_empty_table(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from collector.correct import confusions
+from collector.device import Device
 from contract.card import ClassifierCard, DetectorCard, bundle_of, model_of, read_card, write_card
 from contract.errors import BadMessage, BundleError
 from contract.message import Model, decode, encode
@@ -68,7 +69,7 @@ def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: s
 def test_the_matrix_of_visits_goes_before_that_of_faces() -> None:
     """What is counted are visits."""
     told = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
-    (matrix,) = confusions([told.expression]).values()
+    (matrix,) = confusions([Device(site="shop", device="door", model=told)]).values()
     assert (matrix.of, matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
     assert MODEL.expression.visits is UNSET
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.devices import Device
+from collector.device import Device
 from collector.state import State
 from contract.message import Health, Model, Share
 from contract.topics import ID_PATTERN
@@ -69,6 +69,8 @@ class DeviceAnswer(Struct, frozen=True, kw_only=True):
     counted: datetime | None
     model: Model | None
     health: Health | None
+    refused: dict[str, int]
+    """Messages of the device that were set aside, by the reason."""
 
     @classmethod
     def of(cls, device: Device, state: State) -> "DeviceAnswer":
@@ -107,6 +109,8 @@ class CountsAnswer(Struct, frozen=True, kw_only=True):
     bucket: Bucket
     labels: list[str]
     rows: list[Row]
+    notices: list[str]
+    """Files and rows of the store that were left out, or may be missing, and why."""
 
 
 class HealthAnswer(Struct, frozen=True, kw_only=True):
@@ -117,6 +121,8 @@ class HealthAnswer(Struct, frozen=True, kw_only=True):
     online: int
     last_heard: datetime | None
     last_window: datetime | None
+    notices: list[str]
+    """Files and rows of the store that were left out of answers so far, and why."""
 
 
 def to_json(told: Struct) -> bytes:

@@ -47,7 +47,10 @@ def counts(reader: Reader, asked: CountsQuery, zone: ZoneInfo, now: datetime) ->
         return file.getvalue()
     labels = counted(table)
     rows = [_row(asked.bucket, bucket, values, labels) for bucket, values in _rows(table)]
-    told = CountsAnswer(since=span[0], until=span[1], zone=str(zone), bucket=asked.bucket, labels=labels, rows=rows)
+    told = CountsAnswer(
+        since=span[0], until=span[1], zone=str(zone), bucket=asked.bucket, labels=labels, rows=rows,
+        notices=[str(damage) for damage in reader.damages()],
+    )  # fmt: skip
     return msgspec.json.encode(told)
 
 

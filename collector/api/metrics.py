@@ -1,14 +1,16 @@
-"""What is known of the devices -> figures for Prometheus."""
+"""What is known of the devices, and what is wrong with the store -> figures for Prometheus."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from collector.devices import Device, read_devices
+from collector.correct import conflicts, confusions
+from collector.device import Device
+from collector.devices import read_devices, read_refused
+from collector.query import Reader
 from collector.state import shown_state
 
 WHO = ("site", "device")
@@ -25,12 +27,12 @@ OF_HEALTH = {
 class OfDevices(Collector):
     """Read anew from the store each time that Prometheus asks."""
 
-    def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
-        self._root, self._now = root, now
+    def __init__(self, reader: Reader, now: Callable[[], datetime]) -> None:
+        self._reader, self._now = reader, now
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One family a figure, one sample a device."""
-        devices = read_devices(self._root)
+    def collect(self) -> Iterator[Metric]:
+        """One family a figure, one sample a device; then what is of the store as a whole."""
+        devices = read_devices(self._reader.root)
         now = self._now()
         states = [(device, 1.0 if shown_state(device, now) == "online" else 0.0) for device in devices]
         yield _family("up", "1 if the device is online", states)
@@ -40,12 +42,19 @@ class OfDevices(Collector):
         yield _family("last_window_timestamp_seconds", "When its latest window ended", counted)
         for field, (name, says) in OF_HEALTH.items():
             yield _family(name, says, ((device, getattr(device.health, field, None)) for device in devices))
+        odd = {(site, name) for site, name, _ in conflicts(confusions(devices))}
+        told = [(device, float((device.site, device.device) in odd)) for device in devices]
+        yield _family("model_conflict", "1 if it tells another confusion matrix than others with its model", told)
+        yield _refused(devices, read_refused(self._reader.root))
+        damages = self._reader.damages()
+        yield _store("damaged_files", "Files with something left out, or that were damaged", len(damages))
+        yield _store("left_out_rows", "Rows that are none", sum(damage.rows for damage in damages))
 
 
-def text(root: Path, now: Callable[[], datetime]) -> bytes:
+def text(reader: Reader, now: Callable[[], datetime]) -> bytes:
     """The figures of a store in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(OfDevices(root, now))
+    registry.register(OfDevices(reader, now))
     return generate_latest(registry)
 
 
@@ -55,6 +64,21 @@ def _family(name: str, says: str, samples: Iterable[tuple[Device, float | None]]
         if value is not None:
             family.add_metric((device.site, device.device), value)
     return family
+
+
+def _refused(devices: Iterable[Device], others: Mapping[str, int]) -> Metric:
+    """Messages set aside; those of no known device have empty names."""
+    family = CounterMetricFamily("facetally_refused_messages", "Messages set aside", labels=(*WHO, "reason"))
+    for device in devices:
+        for reason, number in device.refused.items():
+            family.add_metric((device.site, device.device, reason), number)
+    for reason, number in others.items():
+        family.add_metric(("", "", reason), number)
+    return family
+
+
+def _store(name: str, says: str, value: int) -> Metric:
+    return GaugeMetricFamily(f"facetally_store_{name}", says, value=float(value))
 
 
 def _seconds(moment: datetime | None) -> float | None:

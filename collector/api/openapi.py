@@ -22,7 +22,7 @@ REFUSALS = {
     "401": "The token is missing or wrong",
     "405": "Only GET, HEAD and OPTIONS are possible",
     "429": "Too many requests; Retry-After says when the next is welcome",
-    "503": "The store cannot be read",
+    "503": "There is no store",
 }
 
 

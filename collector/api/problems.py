@@ -1,14 +1,9 @@
 """What went wrong -> a problem document (RFC 9457), and nothing about the inside of the program."""
 
-import logging
-
 import msgspec
 from flask import Flask, Response, request
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException
-
-from collector.errors import StoreRefused
-from contract.logs import line
 
 JSON = "application/problem+json"
 OURS = ("/api/", "/metrics")
@@ -22,8 +17,6 @@ TITLES = {
     500: "The server has failed",
     503: "The store cannot be read",
 }
-
-_log = logging.getLogger(__name__)
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -55,11 +48,6 @@ def install(app: Flask) -> None:
     @app.errorhandler(Refused)
     def refused(error: Refused) -> Response:
         return answer(error.status, error.detail, error.headers)
-
-    @app.errorhandler(StoreRefused)
-    def unreadable(error: StoreRefused) -> Response:
-        _log.warning(line("store_unreadable", reason=error))
-        return answer(503, "a file of the store is not what its name says; the log of the server names it")
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | HTTPException:

@@ -14,7 +14,8 @@ from collector.api import answers, metrics, problems
 from collector.api.counts import counts
 from collector.api.guard import Guard
 from collector.api.openapi import CSV, JSON, PARQUET, PLACE, document
-from collector.devices import Device, read_devices
+from collector.device import Device
+from collector.devices import read_devices
 from collector.load import sites
 from collector.query import Reader
 from collector.state import shown_state
@@ -49,7 +50,8 @@ class Api:
         """Visits in buckets."""
         asked = _query(answers.CountsQuery)
         body = counts(self.reader, asked, self.zone, self.now())
-        return Response(body, content_type=TYPES[asked.format])
+        notices = {"Facetally-Notices": str(len(self.reader.damages()))}
+        return Response(body, headers=notices, content_type=TYPES[asked.format])
 
     def health(self) -> Response:
         """200 while the store is there, 503 otherwise."""
@@ -62,12 +64,13 @@ class Api:
             online=sum(shown_state(device, self.now()) == "online" for device in known),
             last_heard=max((device.seen for device in known if device.seen), default=None),
             last_window=max((device.counted for device in known if device.counted), default=None),
+            notices=[str(damage) for damage in self.reader.damages()],
         )
         return _answer(told, 200 if there else 503)
 
     def metrics(self) -> Response:
         """For Prometheus."""
-        return Response(metrics.text(self.reader.root, self.now), content_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(self.reader, self.now), content_type=CONTENT_TYPE_LATEST)
 
     def _devices(self) -> tuple[Device, ...]:
         return read_devices(self.reader.root)

@@ -11,10 +11,10 @@ from dash import Dash, Input, Output, State, ctx, no_update
 from flask import Response, jsonify
 
 from collector.devices import read_devices
-from collector.errors import StoreRefused
 from collector.page.choice import NotAChoice
 from collector.page.files import KINDS
 from collector.page.layout import HTML, layout
+from collector.page.updates import check_updates
 from collector.page.views import Shown, View
 from collector.query import Reader
 from contract.labels import UNKNOWN
@@ -42,6 +42,7 @@ def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Da
     _keep_fresh(app, view)
     _draw(app, view)
     _answer(app, view)
+    check_updates(app)
     app.server.add_url_rule("/healthz", "healthz", lambda: _healthz(reader.root))
     return app
 
@@ -96,7 +97,7 @@ def _draw(app: Dash, view: View) -> None:
         },
         inputs={"_fresh": fresh, "asked": asked, "heat_of": Input("heat-of", "value")},
     )
-    def overview(_fresh: str | None, asked: dict[str, Any], heat_of: str) -> Any:
+    def overview(_fresh: str | None, asked: dict[str, Any], heat_of: Any) -> Any:
         shown = view.overview(asked, heat_of)
         names = [{"label": name, "value": name} for name in shown.labels]
         return {
@@ -136,7 +137,7 @@ def _answer(app: Dash, view: View) -> None:
     def download(_clicks: list[int | None], asked: dict[str, Any]) -> Any:
         try:
             name, content = view.download(asked, str(ctx.triggered_id).removeprefix("as-"))
-        except (NotAChoice, StoreRefused):
+        except NotAChoice:
             return no_update  # the charts say what is wrong
         return {"filename": name, "content": b64encode(content).decode(), "base64": True}
 

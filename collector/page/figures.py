@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from collector.palette import colours
-from collector.query import HOURS, counted, of_label
+from collector.query import HOURS, drawn, of_label
 from collector.summarise import WEEKDAYS, gaps
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
@@ -23,7 +23,7 @@ MAX_GAPS = 200
 def live(table: pd.DataFrame, per: str) -> go.Figure:
     """A table of `collector.summarise.by_time` -> one line an expression, broken where nobody watched."""
     figure = _figure(f"visits per {per}")
-    for label, colour in colours(counted(table)).items():
+    for label, colour in colours(drawn(table)).items():
         figure.add_scatter(
             x=_walls(table)[:-1], y=table[label], name=label, mode="lines+markers", connectgaps=False,
             line={"color": colour, "width": 2}, marker={"size": 4}, row=1, col=1,
@@ -34,7 +34,7 @@ def live(table: pd.DataFrame, per: str) -> go.Figure:
 def trend(table: pd.DataFrame, per: str) -> go.Figure:
     """A table of `collector.summarise.by_time` -> stacked bars of expressions, grey where nobody watched."""
     figure = _figure(f"visits per {per}")
-    for label, colour in colours(counted(table)).items():
+    for label, colour in colours(drawn(table)).items():
         bars = {"color": colour, "line": {"width": 0}}
         figure.add_bar(**_from_start(table), y=table[label], name=label, marker=bars, row=1, col=1)
     return _with_coverage(figure, table)

@@ -11,6 +11,7 @@ from dash import html
 from collector.page.figures import GRID, faded, frame_of_all
 from collector.page.tables import MOST_ROWS, number, row, share, swatch, table
 from collector.palette import colours
+from collector.query import MOST_DRAWN
 
 WHISKER = "#8C8C8C"
 MOST_LINES = 3
@@ -123,7 +124,8 @@ def totals(all_of_it: pd.DataFrame, unknown: float | None) -> html.Table:
 
 def table_over_time(over: pd.DataFrame, caption: str) -> html.Table:
     """A table of `collector.correct.shares_over`, the latest first."""
-    names = list(dict.fromkeys(over.index.get_level_values("label")))
+    shown = set(often(over, MOST_DRAWN))
+    names = [name for name in dict.fromkeys(over.index.get_level_values("label")) if name in shown]
     starts = list(dict.fromkeys(over.index.get_level_values("start")))[::-1][:MOST_ROWS]
     body = [row(f"{start:%Y-%m-%d}", *(interval(over.loc[(start, name)]) for name in names)) for start in starts]
     return table(caption, ("from", *names), body, numbers=len(names))

@@ -1,14 +1,16 @@
 """Tables of counts and devices -> tables of the page: what the charts show, for eyes, keyboards and screen readers."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 from dash import html
 
-from collector.devices import Device
-from collector.query import HOURS, counted, of_label
+from collector.damage import Damage
+from collector.device import Device
+from collector.query import HOURS, drawn, of_label
 from collector.sequence import clones, gaps_in_seq
 from collector.state import State, shown_state
 from collector.summarise import WEEKDAYS
@@ -32,7 +34,7 @@ def row(name: Any, *cells: str) -> html.Tr:
 
 def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
     """A table of `collector.summarise.by_time`, the latest first: visits, and how much was watched."""
-    names = counted(counts)
+    names = drawn(counts)
     body = [
         row(
             f"{start:%Y-%m-%d %H:%M}",
@@ -87,9 +89,13 @@ def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> ht
     return table("Sites, in the range chosen", heads, body, numbers=4)
 
 
-def devices(known: Sequence[Device], day: pd.DataFrame, now: datetime) -> html.Table:
-    """One row a device: where, what, how; ``day`` are the windows of the last day."""
-    heads = ("site", "device", "state", "last heard", "last window", "frames/s", "°C", "unsent", "missing")
+def devices(
+    known: Sequence[Device], day: pd.DataFrame, now: datetime, conflicting: AbstractSet[tuple[str, str]] = frozenset()
+) -> html.Table:
+    """One row a device: where, what, how. ``day`` are the windows of the last day, ``conflicting`` the devices, by site
+    and name, that tell another confusion matrix than others with the same model.
+    """
+    heads = ("site", "device", "state", "last heard", "last window", "frames/s", "°C", "unsent", "missing", "refused")
     body = [
         html.Tr(
             [
@@ -100,13 +106,24 @@ def devices(known: Sequence[Device], day: pd.DataFrame, now: datetime) -> html.T
                 html.Td("" if device.counted is None else ago(device.counted, now)),
                 *(html.Td(text, className="number") for text in _health(device)),
                 html.Td(**_missing(device, day)),
+                html.Td(**_refused(device, (device.site, device.device) in conflicting)),
             ]
         )
         for device in known
     ]
     if not body:
         body = [html.Tr(html.Td("No device has been heard of.", colSpan=len(heads)))]
-    return table("Devices; unsent and missing are windows, missing those of a day", heads, body, numbers=4)
+    caption = "Devices; unsent and missing are windows, missing those of a day; refused are messages beyond a bound"
+    return table(caption, heads, body, numbers=5)
+
+
+def notices(damages: Sequence[Damage]) -> list[Any]:
+    """What was left out of the store's answers -> a list to read, nothing if there is nothing."""
+    if not damages:
+        return []
+    shown = [html.Li(str(damage)) for damage in damages[:MOST_ROWS]]
+    more = [html.Li(f"and {len(damages) - MOST_ROWS} more files")][: len(damages) > MOST_ROWS]
+    return [html.P("Left out of what is shown:", className="warn"), html.Ul([*shown, *more])]
 
 
 def swatch(label: str, colour: str) -> list[Any]:
@@ -143,6 +160,14 @@ def _missing(device: Device, day: pd.DataFrame) -> dict[str, Any]:
     if len(clones(own)):
         return {"children": "two units have this name", "className": "warn"}
     return {"children": str(gaps_in_seq(own)["missing"].sum()), "className": "number"}
+
+
+def _refused(device: Device, conflicting: bool) -> dict[str, Any]:
+    """How many messages of a device were set aside and why, or that its model message differs from others'."""
+    if conflicting:
+        return {"children": "tells another confusion matrix than others with this model", "className": "warn"}
+    why = ", ".join(f"{name} {number}" for name, number in sorted(device.refused.items()))
+    return {"children": why, "className": "number"}
 
 
 def _health(device: Device) -> tuple[str, str, str]:

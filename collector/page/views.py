@@ -1,24 +1,28 @@
 """The store and a choice -> what the page shows of it. From files only: it needs no broker and no receiver."""
 
+import hashlib
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from collector import correct, load
-from collector.correct import Confusion, compare, confusions
-from collector.devices import Device, read_bundles, read_devices
-from collector.errors import StoreRefused
+from collector.correct import Matrices, compare, conflicts, confusions
+from collector.device import Device
+from collector.devices import read_devices
 from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
-from collector.page.files import as_file
+from collector.page.files import KINDS, as_file
 from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
+from collector.shared import Shared
 from collector.summarise import by_site, by_time, gaps, step_for, step_name
 from contract.labels import UNKNOWN
 
+V = TypeVar("V")
 LIVE = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -32,15 +36,33 @@ class Shown:
     table: Any
 
 
+FRESH_FOR_S = 5.0
+"""As often as the page asks what is new; until then all who ask for the same see the same."""
+VIEWS = 64
+"""Views that are kept for whoever asks for them next."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page shows of a store; ``now`` says the time."""
+    """What the page shows of a store; ``now`` says the time. Equal views that are asked for at the same time, and while
+    nothing new has come, are made once.
+    """
 
     reader: Reader
     now: Callable[[], datetime]
+    _shared: Shared[Any] = field(default_factory=lambda: Shared(VIEWS))
 
     def fresh(self) -> str:
         """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
+        return str(self._shared.get(("fresh", int(time.monotonic() // FRESH_FOR_S)), self._fresh))
+
+    def _once(self, name: str, asked: Mapping[str, Any], more: Any, make: Callable[[], V]) -> V:
+        """What a view makes of the controls' values, made once while nothing new has come."""
+        values = hashlib.sha256(repr((sorted(asked.items()), more)).encode("utf-8", "replace")).digest()
+        made: V = self._shared.get((name, self.fresh(), values), make)
+        return made
+
+    def _fresh(self) -> str:
         now = self.now()
         root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), timedelta(days=1))}
         patterns = ["devices*.json", *(f"date={day}/site=*/*.csv" for day in days)]
@@ -50,11 +72,14 @@ class View:
 
     def live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
         """The last hour, and the time it was made."""
+        return self._once("live", asked, None, lambda: self._live(asked))
+
+    def _live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
         now = self.now()
         try:
             choice = choose(asked, now)
             day = self.reader.windows((now - DAY, now), choice.site)  # held back for k, a window may be hours long
-        except (NotAChoice, StoreRefused) as error:
+        except NotAChoice as error:
             return _nothing(str(error)), ""
         clock = f"As of {now.astimezone(choice.zone):%H:%M:%S} {choice.zone}"
         frame = day[day["end"] > now - LIVE]
@@ -73,14 +98,17 @@ class View:
 
     def compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
         """The range chosen beside the one before it, or beside another site."""
+        return self._once("compared", asked, (against, other), lambda: self._compared(asked, against, other))
+
+    def _compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
         now = self.now()
         try:
             choice = choose(asked, now)
             beside = choice.before() if against == "before" else choice.at(choose({"site": other}, now).site)
             one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (beside, choice))
-        except (NotAChoice, StoreRefused) as error:
+        except NotAChoice as error:
             return _nothing(str(error))
-        both = compare(one, two, confusions(read_bundles(self.reader.root)), chance())
+        both = compare(one, two, confusions(read_devices(self.reader.root)), chance())
         if both.empty:
             return _nothing("No data to compare.")
         if against == "before":
@@ -91,24 +119,29 @@ class View:
         return Shown(shares.compared(both, names), words, shares.comparison_table(both, names))
 
     def download(self, asked: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
-        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice, StoreRefused."""
+        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice."""
+        if kind not in KINDS:
+            raise NotAChoice(f"a file of {', '.join(KINDS)}")
         choice = choose(asked, self.now())
         frame = self.reader.cells(choice.span, choice.zone, choice.site)
-        matrices = confusions(read_bundles(self.reader.root))
+        matrices = confusions(read_devices(self.reader.root))
         over = share_steps(frame, choice.zone, choice.span, matrices)
         since, until = (f"{moment.astimezone(choice.zone):%Y%m%d}" for moment in choice.span)
         name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
         return name, as_file(by_time(frame, choice.step_s, choice.zone, choice.span), over, kind)
 
-    def overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
-        """All that shows the range chosen."""
+    def overview(self, asked: Mapping[str, Any], heat_of: Any) -> "Overview":
+        """All that shows the range chosen; ``heat_of`` is a label, or all visits if it is none."""
+        return self._once("overview", asked, heat_of, lambda: self._overview(asked, str(heat_of)))
+
+    def _overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
         now = self.now()
         try:
             choice = choose(asked, now)
             frame = self.reader.cells(choice.span, choice.zone, choice.site)
-            matrices = confusions(read_bundles(self.reader.root))
+            matrices = confusions(read_devices(self.reader.root))
             return overview(frame, choice, heat_of, matrices, self.site_table(frame, choice, now))
-        except (NotAChoice, StoreRefused) as error:
+        except NotAChoice as error:
             nothing = _nothing(str(error))
             return Overview(nothing, nothing, nothing, None, None, ())
 
@@ -122,13 +155,21 @@ class View:
 
     def device_table(self, asked: Mapping[str, Any]) -> Any:
         """One row a device."""
+        return self._once("devices", asked, None, lambda: self._device_table(asked))
+
+    def _device_table(self, asked: Mapping[str, Any]) -> Any:
         now = self.now()
         try:
             choice = choose(asked, now)
             day = self.reader.windows((now - DAY, now), choice.site)
-            return tables.devices(self.devices(choice), day, now)
-        except (NotAChoice, StoreRefused) as error:
+            odd = {(site, name) for site, name, _ in conflicts(confusions(read_devices(self.reader.root)))}
+            return [tables.devices(self.devices(choice), day, now, odd), *self.notices()]
+        except NotAChoice as error:
             return str(error)
+
+    def notices(self) -> list[Any]:
+        """What was left out of what is shown, and why; nothing if that is nothing."""
+        return tables.notices(self.reader.damages())
 
     def sites(self) -> list[dict[str, str]]:
         """What can be chosen: all, and each site that has rows or a device."""
@@ -148,9 +189,7 @@ class Overview:
     labels: tuple[str, ...]
 
 
-def overview(
-    frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: dict[str, Confusion], site_table: Any
-) -> Overview:
+def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: Matrices, site_table: Any) -> Overview:
     """Cells and a choice -> the range chosen."""
     table = by_time(frame, choice.step_s, choice.zone, choice.span)
     names = tuple(counted(table))
@@ -171,7 +210,7 @@ def overview(
     return Overview(trend, _shares(frame, choice, matrices), heat, totals, site_table, names)
 
 
-def _shares(frame: pd.DataFrame, choice: Choice, matrices: dict[str, Confusion]) -> Shown:
+def _shares(frame: pd.DataFrame, choice: Choice, matrices: Matrices) -> Shown:
     over = share_steps(frame, choice.zone, choice.span, matrices)
     there = set(over.index.get_level_values("label"))
     chosen = [label for label in choice.labels if label in there] or shares.often(over)

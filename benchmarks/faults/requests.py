@@ -1,0 +1,118 @@
+"""Odd HTTP requests -> an application; whatever is asked, it answers below 500.
+
+``python -m benchmarks.faults.requests --number 5000 --seed N``. Paths are made of the pieces of real ones and of what
+servers have tripped over; bodies are what the page's own scripts send, with keys missing, values of other types, or cut
+short. The same seed asks the same.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from dash import Dash
+
+from collector.api.guard import Guard
+from collector.api.routes import Api, mount
+from collector.page.app import make_page
+from collector.page.updates import UPDATE
+from collector.query import Reader
+
+METHODS = ("GET", "GET", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
+PIECES = (
+    "..", "%2e%2e", "%00", "%ff", "a" * 300, "_dash-component-suites", "assets", "dash", "plotly", "plotly.min.js",
+    "page.css", "_favicon.ico", "_reload-hash", "api", "v1", "counts", "metrics", "_dash-layout", "x.js.map", "é",
+    "%s", "{}", "<script>", "", "deps", "_dash-dependencies", "healthz", "static", "C:", "sites", "devices", "health",
+)  # fmt: skip
+QUERIES = (
+    "", "?m=1", "?a=%ff", "?since=x&until=", "?site=*&zone=../../x", "?bucket=hour", "?since=0001-01-01T00:00Z",
+    "?format=csv&zone=Asia/Kathmandu", "?device=%00", "?site=a&site=b", "?zone=" + "x" * 5000,
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, 1, -1, "x", "*", "", "2026-03-01", "9999-12-31", "0001-01-01", [], {}, [1], {"a": []}, True, 1e308, "7",
+    "own", "hour", "UTC", "../x", "\ud800", "a" * 1000, ["happiness"], [["x"]], "site", "before",
+)  # fmt: skip
+KINDS = ("application/json",) * 4 + ("text/plain", "x", "")
+SERVER_ERROR = 500
+
+
+class Odd(NamedTuple):
+    """One request."""
+
+    method: str
+    path: str
+    body: bytes
+    content_type: str
+
+
+def requests(app: Dash, number: int, rng: random.Random) -> Iterator[Odd]:
+    """So many odd requests to a page."""
+    for _ in range(number):
+        if rng.random() < 0.4:
+            yield Odd("POST", UPDATE, _update(app, rng), rng.choice(KINDS))
+        else:
+            path = "/" + "/".join(rng.choice(PIECES) for _ in range(rng.randint(1, 5)))
+            path = "/" + path.lstrip("/") + rng.choice(QUERIES)
+            yield Odd(rng.choice(METHODS), path, rng.choice((b"", b"{}", b"\xff" * 10)), rng.choice(KINDS))
+
+
+def _update(app: Dash, rng: random.Random) -> bytes:
+    """The body of an update of one of the page's callbacks, or of none, with something wrong in most cases."""
+    output = rng.choice([*app.callback_map, "x.y"])
+    callback = app.callback_map.get(output, {"inputs": [], "state": []})
+    names = [name.rpartition(".") for name in output.strip(".").split("...")]
+    parts = [{"id": name, "property": of} for name, _, of in names]
+    inputs = [f"{each['id']}.{each['property']}" for each in callback["inputs"]]
+    body: dict[str, Any] = {
+        "output": output,
+        "outputs": parts if output.startswith("..") else parts[0],
+        "inputs": [{**each, "value": rng.choice(VALUES)} for each in callback["inputs"]],
+        "state": [{**each, "value": rng.choice(VALUES)} for each in callback["state"]],
+        "changedPropIds": [rng.choice([*inputs, "x.y"])],
+    }
+    if rng.random() < 0.3:
+        key = rng.choice(list(body))
+        body[key] = rng.choice(VALUES)
+        if rng.random() < 0.5:
+            del body[key]
+    text = json.dumps(body).encode()
+    return text[: rng.randrange(len(text))] if rng.random() < 0.1 else text
+
+
+def answers(root: Path, now: datetime, number: int, seed: int) -> tuple[Counter[int], list[Odd]]:
+    """How often each status was answered by the page of a store, and the requests that failed the server."""
+    reader = Reader(root, lambda: now)
+    app = make_page(reader, ZoneInfo("UTC"), lambda: now)
+    mount(app.server, Api(reader, ZoneInfo("UTC"), lambda: now), Guard(None, 100_000))
+    app.server.config["PROPAGATE_EXCEPTIONS"] = False
+    client, counted, failed = app.server.test_client(), Counter[int](), []
+    for odd in requests(app, number, random.Random(seed)):  # noqa: S311 - nothing is secret here
+        with client.open(odd.path, method=odd.method, data=odd.body, content_type=odd.content_type) as answer:
+            counted[answer.status_code] += 1
+        if answer.status_code >= SERVER_ERROR:
+            failed.append(odd)
+    return counted, failed
+
+
+def main() -> int:
+    """Ask, print how often each status came; 1 if one was 500 or more."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.requests", description=__doc__)
+    parser.add_argument("--number", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        counted, failed = answers(Path(folder), datetime.now(timezone.utc), options.number, options.seed)
+    print(", ".join(f"{status}: {times}" for status, times in sorted(counted.items())))
+    for odd in failed[:20]:
+        print("FAILED", odd)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
