@@ -5,13 +5,19 @@ from dataclasses import dataclass
 
 from edge.words import Face
 
-STILL = 0.02
-"""A face whose centre varies by less than this many face sizes (standard deviation) does not move: nobody stands so
-still. People who stand and sit in the measured clips vary by 0.033 at least, faces on a screen by 0.004 at most."""
+STILL, STILL_LONG = 0.02, 0.04
+"""A face whose centre varies by less than this many face sizes (standard deviation) does not move; the second holds for
+tracks of ``LONG_S`` or more. Nobody stands so still: people who stand and sit in the measured clips vary by at least
+0.033 in tracks of a second and 0.08 in tracks of ten, faces on a screen by 0.004 at most."""
+JITTER = 0.05
+"""Nor is a face still whose centre varies by more than this in all, the detector's noise included: where frames are rare,
+swaying looks like noise."""
+SHORT_S, LONG_S = 0.8, 10.0
+"""A track shorter than the first, seconds, is never said to be still."""
 CONFIDENCE = 2.0
-"""A track is still, or moves, if it is so by this many standard errors."""
-STILL_S = 0.8
-"""A track that is shorter, seconds, is not said to be still."""
+"""A track is still if it is so by this many standard errors ..."""
+MOVED_CONFIDENCE, MOVED_OBSERVATIONS = 4.0, 10
+"""... and moves if it does by this many, which is asked again in each frame, and has so many observations."""
 MOST = 1 << 14
 """After so many observations the sums begin to forget, so that a poster that is moved is noticed."""
 
@@ -61,16 +67,19 @@ class Evidence:
 
     def is_still(self, seconds: float) -> bool:
         """Whether a track of so many seconds has not moved, beyond what the detector's noise explains."""
-        low, high = self._motion()
-        return seconds >= STILL_S and high < STILL**2
+        motion, error = self._motion()
+        limit = STILL_LONG if seconds >= LONG_S else STILL
+        if seconds < SHORT_S or self._squares > JITTER**2 * (self._count - 1):
+            return False
+        return motion + CONFIDENCE * error < limit**2
 
     def moves(self) -> bool:
         """Whether a track has moved, beyond what the detector's noise explains."""
-        low, high = self._motion()
-        return low > STILL**2
+        motion, error = self._motion()
+        return self._count >= MOVED_OBSERVATIONS and motion - MOVED_CONFIDENCE * error > STILL_LONG**2
 
     def _motion(self) -> tuple[float, float]:
-        """Interval for the variance of the true centre, squared face sizes.
+        """Variance of the true centre and its standard error, squared face sizes.
 
         The noise of a detector changes from frame to frame; people sway over seconds. So half the mean squared step
         from one observation to the next estimates the noise, and what the variance has beyond it is motion (von
@@ -80,8 +89,7 @@ class Evidence:
             return 0.0, math.inf
         noise = self._steps / (self._count - 1) / 2
         motion = self._squares / (self._count - 1) - noise
-        error = CONFIDENCE * noise * math.sqrt(2 / self._count)
-        return motion - error, motion + error
+        return motion, noise * math.sqrt(2 / self._count)
 
 
 def _squared(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from edge.associate import Motion, assign
-from edge.evidence import Evidence
+from edge.evidence import LONG_S, Evidence
 from edge.fixed import FixedFaces
 from edge.settings import TrackSettings
 from edge.words import Face, Track
@@ -20,8 +20,6 @@ LONGEST_GAP_S = 10.0
 """... but no gap longer than this: what comes less often cannot be followed."""
 RATE = 10.0
 """Frames a second at which ``min_sightings`` is meant as it stands."""
-FIXED_S = 10.0
-"""A track that has not moved for so long, seconds, is a fixed face while it still lasts."""
 DOUBT = 3.0
 """An association whose cost is at most this far from the limit might as well have gone the other way. Twice the
 logarithm of a ratio of likelihoods: 3 is a ratio of 4.5."""
@@ -174,7 +172,7 @@ class Tracker:
             else:
                 self.fixed.learn(course.track.face, time)
             return False
-        if course.seconds < FIXED_S or not course.evidence.is_still(course.seconds):
+        if course.seconds < LONG_S or not course.evidence.is_still(course.seconds):
             return False
         self.fixed.learn(course.track.face, time)
         course.fixed = True

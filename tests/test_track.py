@@ -1,10 +1,9 @@
 """Frame-by-frame stories of who is followed and when a visit is one."""
 
-import math
 import random
 
 import pytest
-from fakes import each_frame, face, walk
+from fakes import each_frame, face, swaying, walk
 
 from edge.settings import TrackSettings
 from edge.track import Tracker
@@ -14,10 +13,13 @@ RATES = [30, 15, 5]
 
 
 def standing(x=320.0, y=240.0, size=40.0):
-    """Somebody who stands, and sways by a few hundredths of their face's size."""
-    return lambda t: (x + 0.06 * size * math.sin(2 * math.pi * t / 1.7), y + 0.03 * size * math.sin(2 * math.pi * t / 1.1), size)
+    """Centre and size, at a second, of somebody who stands."""
 
+    def at(time):
+        there = swaying(x, y, time, size)
+        return *there.centre, size
 
+    return at
 
 
 def story(fps, end, *people, begin=0.0, settings=TrackSettings(), noise=0.0, missed=0.0):  # noqa: B008 (frozen)
