@@ -63,6 +63,8 @@ def pipeline(
     """
     faces = detector_bundle(settings.detect.bundle, settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    own = faces.card.threshold if settings.detect.threshold is None else settings.detect.threshold
+    tracker = Tracker(settings.track.for_detector(own))
     gate = Gate(settings.admit)
     camera = source(settings.capture, stop, settings.tally.window_s)
     begin = camera.clock.utc(camera.start)
@@ -83,8 +85,8 @@ def pipeline(
 
         yield Pipeline(
             camera,
-            Detector(faces, settings.detect.threshold),
-            Tracker(settings.track),
+            Detector(faces, tracker.settings.low),
+            tracker,
             gate,
             Classifier(expressions),
             Tally(expressions.card.labels, settings.tally.window_s, camera.start, first),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from contract.message import Share
 from contract.settings import check_encrypted, read_toml
@@ -97,6 +98,10 @@ class TrackSettings(Strict, frozen=True, kw_only=True):
     """A track lost for less than this, seconds, and found again nearby is the same visit."""
     max_visit_s: Seconds = 180.0
     """A visit that lasts so long, seconds, is counted then."""
+
+    def for_detector(self, threshold: float) -> "TrackSettings":
+        """These settings with the high score of a detector, 0 to 1, unless one is set."""
+        return self if self.high_score is not None else replace(self, high_score=threshold)
 
     @property
     def high(self) -> float:

@@ -54,11 +54,18 @@ class _Course:
     """Whether the last frame did not show it."""
     fixed: bool = False
     """Whether it is taken for a face that never moves; its number is not told to anybody."""
+    inside: Evidence = field(default_factory=Evidence)
+    """Evidence of the observations where a face is known that never moves."""
 
     @property
     def seconds(self) -> float:
         """From the first observation to the last."""
         return self.track.last - self.track.first
+
+    @property
+    def stays_at_fixed(self) -> bool:
+        """Whether most observations are of a face that never moves, as after somebody who walked past it."""
+        return 2 * self.inside.observations >= self.evidence.observations and not self.inside.moves()
 
 
 @dataclass(slots=True)
@@ -143,6 +150,8 @@ class Tracker:
         self._next += 1
         course = _Course(track, Motion.of(face), fixed=self.fixed.holds(face))
         course.evidence.add(face, is_high=True)
+        if course.fixed:
+            course.inside.add(face, is_high=True)
         return course
 
     def _follow(self, course: _Course, expected: Motion, face: Face, time: float, cost: float) -> None:
@@ -151,6 +160,8 @@ class Tracker:
         other = time - track.last >= DOUBT_GAP_S and cost > -DOUBT
         course.motion = expected.corrected(face)
         course.evidence.add(face, face.score >= self.settings.high)
+        if self.fixed.holds(face):
+            course.inside.add(face, face.score >= self.settings.high)
         course.track = replace(
             track,
             face=face,
@@ -167,7 +178,7 @@ class Tracker:
             if course.evidence.moves() or not self.fixed.holds(course.track.face):
                 course.fixed = False
                 course.track = replace(course.track, number=self._next, first=time, sightings=1, counted=False)
-                course.evidence = Evidence()
+                course.evidence, course.inside = Evidence(), Evidence()
                 self._next += 1
             else:
                 self.fixed.learn(course.track.face, time)
@@ -196,7 +207,7 @@ class Tracker:
         """Tracks that are over -> those that are visits; what did not move is learnt."""
         visits = []
         for course in courses:
-            if course.fixed or not self._is_visit(course):
+            if course.fixed or not self._is_visit(course) or course.stays_at_fixed:
                 continue
             if course.evidence.is_still(course.seconds):
                 self.fixed.learn(course.track.face, course.track.last)
