@@ -10,8 +10,8 @@ STILL, STILL_LONG = 0.02, 0.04
 tracks of ``LONG_S`` or more. Nobody stands so still: people who stand and sit in the measured clips vary by at least
 0.033 in tracks of a second and 0.08 in tracks of ten, faces on a screen by 0.004 at most."""
 JITTER = 0.05
-"""Nor is a face still whose centre varies by more than this in all, the detector's noise included: where frames are rare,
-swaying looks like noise."""
+"""Nor is a face still whose centre varies by more than this in all, the detector's noise included: where frames are
+rare, swaying looks like noise."""
 SHORT_S, LONG_S = 0.8, 10.0
 """A track shorter than the first, seconds, is never said to be still."""
 CONFIDENCE = 2.0

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from fakes import BEGIN, counts, each_frame, face, lines_of, swaying
+from fakes import BEGIN, counts, each_frame, lines_of, swaying
 
 from contract.message import Models, Privacy
 from edge.admit import Gate

@@ -86,8 +86,10 @@ Follow = Callable[[Recording], Followed]
 
 
 def read(path: Path) -> Recording:
-    """A file of the LTFT data set (first line: number of frames; then per line frame, n, and n times id, x, y, w, h, face,
-    confidence) -> the recording. ValueError if a line does not hold what it says.
+    """A file of the LTFT data set -> the recording. ValueError if a line does not hold what it says.
+
+    The first line is the number of frames; each other one is a frame's index, a number of boxes, and for each of these
+    id, x, y, w, h, face and confidence.
     """
     total, *lines = path.read_text().splitlines()
     frames: list[tuple[TruthBox, ...]] = [()] * int(total)
@@ -97,7 +99,9 @@ def read(path: Path) -> Recording:
             continue
         index, boxes = int(values[0]), int(values[1])
         if len(values) != 2 + 7 * boxes:
-            raise ValueError(f"{path}, line {row}: must hold 7 values for each of {boxes} boxes, holds {len(values) - 2}")
+            raise ValueError(
+                f"{path}, line {row}: must hold 7 values for each of {boxes} boxes, holds {len(values) - 2}"
+            )
         groups = [values[start : start + 7] for start in range(2, len(values), 7)]
         frames[index] = tuple(box for box in map(_box, groups) if min(box.box[2:]) >= SMALLEST_PX)
     shape = next((shape for prefix, shape in SHAPES.items() if path.stem.startswith(prefix)), (1080, 1920))
