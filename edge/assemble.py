@@ -67,6 +67,8 @@ def pipeline(
     choice = chosen(settings, None if stream else Path(settings.spool.path).parent)
     faces = detector_bundle(str(choice.card), settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    own = faces.card.threshold if settings.detect.threshold is None else settings.detect.threshold
+    tracker = Tracker(settings.track.for_detector(own))
     gate = Gate(settings.admit)
     camera = source(settings.capture, stop, settings.grid_s)
     begin = camera.clock.utc(camera.start)
@@ -91,8 +93,8 @@ def pipeline(
 
         yield Pipeline(
             camera,
-            Detector(faces, settings.detect.threshold),
-            Tracker(settings.track),
+            Detector(faces, tracker.settings.low),
+            tracker,
             gate,
             Classifier(expressions),
             Tally(expressions.card.labels, settings.tally.window_s, camera.start, first),

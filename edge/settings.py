@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from contract.message import Share
 from contract.settings import check_encrypted, read_toml
@@ -22,6 +23,10 @@ Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
 """At most a leap year, which also refuses ``inf`` and ``nan``."""
 Point = tuple[Share, Share]
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
+HIGH_SCORE = 0.75
+"""High score of a tracker whose detector is not known."""
+LOW_RATIO = 0.6
+"""Low score of the tracker, as a ratio of its high score."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -109,12 +114,37 @@ class DetectSettings(Strict, frozen=True, kw_only=True):
 
 
 class TrackSettings(Strict, frozen=True, kw_only=True):
-    """What a visit is. ``min_sightings`` is meant at 10 frames a second and scaled with the real rate."""
+    """What a visit is."""
 
+    high_score: Share | None = None
+    """A detection starts a track at this score or more. The detector's threshold (``detect.threshold`` or the card's)
+    unless set."""
+    low_score: Share | None = None
+    """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""
+    min_high_ratio: Share = 0.4
+    """Minimum ratio of a visit's detections that have a high score."""
     min_sightings: Annotated[int, Meta(ge=1, le=10_000)] = 3
+    """Minimum number of detections with a high score, at 10 frames a second; scaled with the frame rate."""
     min_visit_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.4
+    """Minimum duration of a visit, seconds, to the nearest frame."""
     gap_s: Seconds = 1.5
+    """A track lost for less than this, seconds, and found again nearby is the same visit."""
     max_visit_s: Seconds = 180.0
+    """A visit that lasts so long, seconds, is counted then."""
+
+    def for_detector(self, threshold: float) -> "TrackSettings":
+        """These settings with the high score of a detector, 0 to 1, unless one is set."""
+        return self if self.high_score is not None else replace(self, high_score=threshold)
+
+    @property
+    def high(self) -> float:
+        """The high score, 0 to 1."""
+        return HIGH_SCORE if self.high_score is None else self.high_score
+
+    @property
+    def low(self) -> float:
+        """The low score, 0 to 1; never above the high one."""
+        return min(LOW_RATIO * self.high if self.low_score is None else self.low_score, self.high)
 
 
 class Hours(Strict, frozen=True, kw_only=True):

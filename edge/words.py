@@ -57,16 +57,24 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One visitor as far as seen: number (never reused in a run), latest face, first and last second, sightings, and
-    whether the visit is counted already because it lasted so long.
-    """
+    """One visitor as far as seen."""
 
     number: int
+    """Never reused in a run."""
     face: Face
+    """The latest observation."""
     first: float
+    """Second of the first observation."""
     last: float
+    """Second of the latest observation."""
     sightings: int
+    """Number of observations."""
     counted: bool = False
+    """Whether the visit is counted already because it lasted so long."""
+    doubtful_low: int = 0
+    """1 if the track may be the continuation of another, and so no visit of its own."""
+    doubtful_high: int = 0
+    """How many more people it may hold: once for each gap after which somebody else may have gone on."""
 
 
 @dataclass(frozen=True, slots=True)

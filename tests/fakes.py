@@ -6,6 +6,7 @@ Nothing here is patched into the code; each is handed over where the code has a 
 
 import contextlib
 import logging
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -45,6 +46,11 @@ def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:
     left, top = x - size / 2, y - size / 2
     eyes = ((left + 0.3 * size, top + 0.4 * size), (left + 0.7 * size, top + 0.4 * size))
     return Face((left, top, size, size), score, eyes)
+
+
+def swaying(x: float, y: float, time: float, size: float = 40.0) -> Face:
+    """The face at a second of somebody who stands around a point: nobody stands quite still."""
+    return face(x + 0.1 * size * math.sin(2.1 * time), y + 0.05 * size * math.sin(3.3 * time), size)
 
 
 def track(number: int, x: float = 100.0, y: float = 100.0, size: float = 40.0, **of: Any) -> Track:

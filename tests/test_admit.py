@@ -5,7 +5,7 @@ import random
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from fakes import BEGIN, each_frame, face, track
+from fakes import BEGIN, each_frame, face, swaying, track
 
 from contract.errors import SettingsError
 from edge.admit import Gate, in_any, inside, is_open
@@ -180,14 +180,14 @@ def test_cashier_among_customers_is_told_apart():
     """Through the real tracker: who stands beside the till for half a minute is looked at, the cashier is not."""
     at, tracker, looked_at = gate(), Tracker(TrackSettings()), []
     for time in each_frame(5, 0, 1800):
-        faces = [face(320, 240, 60)] if time % 25 < 20 else []
-        faces += [face(520, 240, 60)] if time % 180 < 30 else []
+        faces = [swaying(320, 240, time, 60)] if time % 25 < 20 else []
+        faces += [swaying(520, 240, time, 60)] if time % 180 < 30 else []
         tracks = tracker.update(faces, time, SHAPE)
         looked_at += [
             (time, each.face.centre[0]) for each in at.admit(tracks.seen, SHAPE, time, BEGIN).admitted if time > 300
         ]
         at.release(tracks.visits, tracks.gone, time)
-    assert {x for _, x in looked_at} == {520}
+    assert all(abs(x - 520) < 10 for _, x in looked_at)
     assert len(looked_at) > 8 * 30 * 5 * 0.9
 
 
@@ -197,7 +197,7 @@ def test_who_is_lost_at_the_till_is_not_counted_because_the_source_ends(end):
     that ends while it waits."""
     at, tracker, visits, barred = gate(dwell_limit_s=20), Tracker(TrackSettings()), [], []
     for time in each_frame(10, 0, end):
-        faces = [face(300, 200, 60)] if time < 30 else []
+        faces = [swaying(300, 200, time, 60)] if time < 30 else []
         faces += [face(20 + (time - 40) * 70, 200, 60)] if 40 <= time < 44 else []
         tracks = tracker.update(faces, time, SHAPE)
         barred += at.admit(tracks.seen, SHAPE, time, BEGIN).barred

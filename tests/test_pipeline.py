@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from fakes import BEGIN, counts, each_frame, face, lines_of
+from fakes import BEGIN, counts, each_frame, lines_of, swaying
 
 from contract.message import Models, Privacy
 from edge.admit import Gate
@@ -86,7 +86,7 @@ def wired(faces, items, window_s=60.0, **admit):
 
 def stays(begin, end):
     """Somebody is in view between two seconds."""
-    return lambda time: [face(320, 240)] if begin <= time <= end else []
+    return lambda time: [swaying(320, 240, time)] if begin <= time <= end else []
 
 
 def happy(kept):
@@ -335,7 +335,7 @@ def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
 def test_heat_makes_it_look_at_fewer_frames_and_say_so():
     """At 80 degrees, one in two, four and then eight frames; the visit is still one, the window says ``hot``."""
     looked = []
-    faces = Faces(lambda time: looked.append(time) or ([face(320, 240)] if 200 <= time <= 230 else []))
+    faces = Faces(lambda time: looked.append(time) or ([swaying(320, 240, time)] if 200 <= time <= 230 else []))
     pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 300)), window_s=60.0)
     pipeline.governor = Governor(lambda: 80.0)
     pipeline.run()

@@ -75,10 +75,12 @@ def test_flicker_is_nobody(fps):
 
 @pytest.mark.parametrize(("fps", "missed"), [(15, 0.05), (5, 0.05), (5, 0.5)])
 def test_poster_in_view_for_an_hour(fps, missed):
-    """Lost in bouts and in up to half of the frames, it is at most one visit; the sixty who walk by are counted."""
+    """Lost in bouts and in up to half of the frames, it is at most one visit; the sixty who walk by are counted, and
+    few of them twice.
+    """
     score = run(scenes.poster(1, missed), fps, seed=1)
     assert score.wrong <= 1
-    assert abs(score.counted.total() - 60) <= 3
+    assert abs(score.counted.total() - 60) <= (3 if missed < 0.5 else 5)
 
 
 @pytest.mark.parametrize("fps", [15, 5])

@@ -3,14 +3,23 @@
 import random
 
 import pytest
-from fakes import each_frame, face, walk
+from fakes import each_frame, face, swaying, walk
 
 from edge.settings import TrackSettings
 from edge.track import Tracker
 
 SHAPE = (480, 640)
 RATES = [30, 15, 5]
-STILL = (320, 240)
+
+
+def standing(x=320.0, y=240.0, size=40.0):
+    """Centre and size, at a second, of somebody who stands."""
+
+    def at(time):
+        there = swaying(x, y, time, size)
+        return *there.centre, size
+
+    return at
 
 
 def story(fps, end, *people, begin=0.0, settings=TrackSettings(), noise=0.0, missed=0.0):  # noqa: B008 (frozen)
@@ -62,7 +71,7 @@ def test_two_who_cross_keep_their_numbers(fps):
 @pytest.mark.parametrize(("gap", "visits"), [(0.5, 1), (1.2, 1), (2.0, 2), (10.0, 2)])
 def test_gap_decides_whether_it_is_the_same_visit(fps, gap, visits):
     """Lost for less than ``gap_s`` (1.5 s) and found again near by is the same visit; for longer is another."""
-    first, again = walk(0, 3, lambda t: STILL), walk(3 + gap, 6 + gap, lambda t: (325, 244))
+    first, again = walk(0, 3, standing()), walk(3 + gap, 6 + gap, standing(325, 244))
     counted, seen = story(fps, 9 + gap, first, again)
     assert len(counted) == visits
     assert numbers(seen) == list(range(visits))
@@ -78,13 +87,13 @@ def test_walker_hidden_by_a_pillar_is_one_visit(fps):
 
 def test_gap_far_away_is_somebody_else():
     """Found again within the gap, but across the room: two."""
-    counted, _ = story(15, 9, walk(0, 3, lambda t: (100, 240)), walk(3.5, 6, lambda t: (500, 240)))
+    counted, _ = story(15, 9, walk(0, 3, standing(100)), walk(3.5, 6, standing(500)))
     assert len(counted) == 2
 
 
 def test_face_of_another_size_is_somebody_else():
     """Behind one who stands near somebody else is far away: the box does not jump to half its size."""
-    near, far = walk(0, 3, lambda t: (320, 240, 120)), walk(3.2, 6, lambda t: (320, 240, 50))
+    near, far = walk(0, 3, standing(size=120)), walk(3.2, 6, standing(size=50))
     counted, _ = story(15, 9, near, far)
     assert len(counted) == 2
 
@@ -93,21 +102,21 @@ def test_face_of_another_size_is_somebody_else():
 @pytest.mark.parametrize("lasts", [0, 0.2, 0.35])
 def test_flicker_is_nobody(fps, lasts):
     """What is seen for less than ``min_visit_s`` (0.4 s) is no visit, whatever the rate."""
-    counted, _ = story(fps, 6, walk(1, 1 + lasts, lambda t: STILL))
+    counted, _ = story(fps, 6, walk(1, 1 + lasts, standing()))
     assert counted == []
 
 
 @pytest.mark.parametrize("fps", RATES)
 def test_poster_glimpsed_now_and_then_is_nobody(fps):
     """A face found in one frame every three seconds for a minute never gathers to a visit."""
-    counted, _ = story(fps, 60, *(walk(at, at + 0.01, lambda t: STILL) for at in range(1, 60, 3)))
+    counted, _ = story(fps, 60, *(walk(at, at + 0.01, standing()) for at in range(1, 60, 3)))
     assert counted == []
 
 
 @pytest.mark.parametrize(("fps", "visits"), [(30, 0), (15, 0), (5, 1)])
 def test_sightings_needed_grow_with_the_rate(fps, visits):
     """Four sightings in a second: of five frames that is somebody, of fifteen or thirty it is a poster's reflection."""
-    glimpses = [walk(at - 0.01, at + 0.01, lambda t: STILL) for at in (1.0, 1.4, 1.6, 2.0)]
+    glimpses = [walk(at - 0.01, at + 0.01, standing()) for at in (1.0, 1.4, 1.6, 2.0)]
     counted, _ = story(fps, 6, *glimpses)
     assert len(counted) == visits
 
@@ -115,7 +124,7 @@ def test_sightings_needed_grow_with_the_rate(fps, visits):
 @pytest.mark.parametrize("fps", RATES)
 def test_second_of_somebody_is_a_visit(fps):
     """One second is enough, at any rate."""
-    counted, _ = story(fps, 6, walk(1, 2, lambda t: STILL))
+    counted, _ = story(fps, 6, walk(1, 2, standing()))
     assert len(counted) == 1
 
 
@@ -140,14 +149,14 @@ def test_one_leaves_where_another_enters(fps, speed, out):
 @pytest.mark.parametrize("fps", RATES)
 def test_one_who_looks_away_at_the_edge_is_one(fps):
     """Who stands at the border, half cut off, and is missed for a moment has not left."""
-    counted, _ = story(fps, 10, walk(0, 3, lambda t: (625, 240)), walk(3.4, 7, lambda t: (624, 240)))
+    counted, _ = story(fps, 10, walk(0, 3, standing(625)), walk(3.4, 7, standing(624)))
     assert len(counted) == 1
 
 
 @pytest.mark.parametrize("fps", [15, 5])
 def test_visitor_who_stays_is_counted_once(fps):
     """A visit closed by ``max_visit_s`` is counted then, and not again while it lasts, nor when it ends."""
-    counted, seen = story(fps, 300, walk(0, 280, lambda t: STILL))
+    counted, seen = story(fps, 300, walk(0, 280, standing()))
     ((when, track),) = counted
     assert 180 <= when <= 180.5
     assert track.number == 0
@@ -157,7 +166,7 @@ def test_visitor_who_stays_is_counted_once(fps):
 def test_counted_visitor_is_marked_as_such():
     """Later stages see that the visit is counted already, and need not look any more."""
     tracker = Tracker(TrackSettings(max_visit_s=10))
-    marks = [tracker.update([face(*STILL)], time, SHAPE).seen[0].counted for time in each_frame(5, 0, 20)]
+    marks = [tracker.update([face(*standing()(time))], time, SHAPE).seen[0].counted for time in each_frame(5, 0, 20)]
     assert marks == [False] * 51 + [True] * 50
 
 
@@ -166,7 +175,8 @@ def test_numbers_are_never_used_again():
     tracker, seen, gone = Tracker(TrackSettings()), set(), []
     for visit in range(1000):
         for index in range(6):
-            tracks = tracker.update([face(*STILL)], visit * 3 + index / 10, SHAPE)
+            time = visit * 3 + index / 10
+            tracks = tracker.update([face(*standing()(time))], time, SHAPE)
             seen |= {track.number for track in tracks.seen}
             gone += tracks.gone
     assert seen == set(range(1000))
@@ -177,7 +187,7 @@ def test_numbers_are_never_used_again():
 
 def test_visit_ends_when_the_gap_is_over():
     """The visit is counted in the first frame after ``gap_s``, with its first and last second."""
-    ((when, track),), _ = story(10, 6, walk(1, 3, lambda t: STILL))
+    ((when, track),), _ = story(10, 6, walk(1, 3, standing()))
     assert when == pytest.approx(4.6)
     assert (track.first, track.last, track.sightings) == (1, 3, 21)
 
@@ -185,14 +195,14 @@ def test_visit_ends_when_the_gap_is_over():
 @pytest.mark.parametrize("fps", [1, 0.5, 0.3])
 def test_a_slow_device_follows_who_stays(fps):
     """Where frames are further apart than ``gap_s`` somebody who stays is one visit, and who comes after is another."""
-    first, second = walk(4, 64, lambda t: STILL), walk(94, 154, lambda t: STILL)
+    first, second = walk(4, 64, standing()), walk(94, 154, standing())
     counted, seen = story(fps, 184, first, second, noise=1.0)
     assert [track.number for _, track in counted] == numbers(seen) == [0, 1]
 
 
 def test_what_comes_hardly_ever_is_not_followed():
     """Of a frame every twenty seconds nobody can say whether a face is the one before."""
-    counted, seen = story(0.05, 400, walk(0, 400, lambda t: STILL))
+    counted, seen = story(0.05, 400, walk(0, 400, standing()))
     assert counted == []
     assert len(numbers(seen)) == 21
 
@@ -201,7 +211,7 @@ def test_visit_ends_while_the_camera_is_away():
     """Without frames a visit ends after ``gap_s`` just the same."""
     tracker = Tracker(TrackSettings())
     for time in each_frame(10, 0, 2):
-        tracker.update([face(*STILL)], time, SHAPE)
+        tracker.update([face(*standing()(time))], time, SHAPE)
     assert tracker.miss(3.0).visits == ()
     ended = tracker.miss(4.0)
     assert [track.number for track in ended.visits] == [0]
