@@ -20,7 +20,8 @@ from contract.errors import SettingsError
 from contract.logs import line
 from contract.settings import is_loopback
 
-THREADS = 8
+THREADS = 64
+"""Requests at work. Most wait for a view that one of them makes, and `/healthz` must not wait behind them."""
 _log = logging.getLogger(__name__)
 
 

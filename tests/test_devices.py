@@ -1,5 +1,6 @@
 """What devices say of themselves, and which of it holds."""
 
+import random
 from pathlib import Path
 
 import msgspec
@@ -183,3 +184,19 @@ def test_retained_messages_are_no_sign_of_life() -> None:
     kept = heard(device, health, True, START)
     assert (kept.seen, kept.health) == (None, health)
     assert heard(device, health, False, START).seen == START
+
+
+def test_a_flipped_bit_is_never_a_silent_difference(tmp_path: Path) -> None:
+    """60 bits anywhere in ``devices.json``: the same devices and models, or a notice."""
+    devices = Devices(tmp_path)
+    for number in range(3):
+        tell(devices, "door", bundle(number))
+        devices.save()
+    path, expected = tmp_path / "devices.json", read_devices(tmp_path)
+    whole, rng = path.read_bytes(), random.Random(2)
+    for _ in range(60):
+        bit, data = rng.randrange(len(whole) * 8), bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        assert read_devices(tmp_path) == expected or damages(tmp_path)
+        assert len(confusions(read_devices(tmp_path))) >= 2, "those of the file before"

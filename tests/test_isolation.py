@@ -12,6 +12,7 @@ import pytest
 from test_devices import bundle
 from test_store import START, put, window
 
+from benchmarks.faults.hostile import play
 from collector.admission import STRAY_DATES
 from collector.dead_letters import LETTERS_PER_HOUR, DeadLetters
 from collector.devices import Devices, read_devices, read_refused
@@ -273,3 +274,12 @@ def test_false_model_messages_of_a_device_leave_others_models(tmp_path: Path) ->
     before = {each.device: each for each in read_devices(tmp_path)}["door"]
     assert before.model is not None and before.model.expression == bundle(1, 9)
     assert before.bundles == ()
+
+
+def test_good_devices_beside_a_hostile_one(tmp_path: Path) -> None:
+    """The short part of `benchmarks.faults.hostile`: 240 messages of all its kinds, with restarts; nothing of
+    the others is lost, and folders and files stay few.
+    """
+    outcome = play(tmp_path, messages=240, restarts=3)
+    assert (outcome.good, outcome.lost, outcome.matrices_kept) == (2160, 0, True)
+    assert outcome.folders < 40 and outcome.files < 50
