@@ -147,11 +147,11 @@ class Latency(Strict, frozen=True, kw_only=True):
 
 
 class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """How a device fares, once a minute. None where the platform does not say. Version 2 has the last two fields, each
-    absent where there is nothing to say.
+    """State of a device, sent once a minute. None where the platform does not say. Versions 2 and 3 add the optional
+    fields at the end, each absent where there is nothing to say.
     """
 
-    schema: Literal[1, 2]
+    schema: Literal[1, 2, 3]
     boot: Boot
     time: Time
     uptime_s: Seconds
@@ -170,11 +170,15 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     shared_with: (
         Annotated[Boot, Meta(description="of another unit that was alive under the same name since the start")] | None
     ) = None
+    fixed_faces: Annotated[Count, Meta(description="posters, portraits and the like, now ignored")] | None = None
+    """Since version 3."""
 
     def __post_init__(self) -> None:
-        """Version 1 had no more than its own fields."""
+        """Refuse fields that are newer than the version."""
         if self.schema == 1 and (self.written_mb is not None or self.shared_with is not None):
             raise ValueError("written_mb and shared_with need schema 2")
+        if self.schema < 3 and self.fixed_faces is not None:
+            raise ValueError("fixed_faces needs schema 3")
 
 
 Message = Counts | Status | Model | Health

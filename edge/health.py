@@ -34,6 +34,8 @@ class Watch:
     """Times stages and counts frames; bounded, whatever the frame rate."""
 
     started: float = field(default_factory=time.monotonic)
+    fixed_faces: int | None = None
+    """How many faces that never move are ignored now."""
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     _frames: int = 0
     _since: float = field(default_factory=time.monotonic)
@@ -70,7 +72,7 @@ class Watch:
         gc.collect()
         now, oldest = time.monotonic(), spool.oldest()
         health = Health(
-            schema=2,
+            schema=3,
             boot=boot,
             time=utc,
             uptime_s=round(now - self.started, 1),
@@ -86,6 +88,7 @@ class Watch:
             clock=clock,
             versions={"facetally": version(), "runtime": runtime},
             written_mb=written_mb(),
+            fixed_faces=self.fixed_faces,
         )
         self._frames, self._since = 0, now
         self._times.clear()

@@ -46,6 +46,7 @@ MESSAGES = {
     ),
 }
 MESSAGES["health-2"] = msgspec.structs.replace(MESSAGES["health-1"], schema=2, written_mb=3.2, shared_with="f" * 16)
+MESSAGES["health-3"] = msgspec.structs.replace(MESSAGES["health-2"], schema=3, fixed_faces=2)
 KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health}
 
 
@@ -188,6 +189,12 @@ def test_backward_window_cannot_be_made(end):
     start = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
     with pytest.raises(ValueError, match="end is after start"):
         counts(start=start, end=start + timedelta(seconds=end))
+
+
+def test_fixed_faces_need_version_3():
+    """A reader of an old version would refuse the message for its unknown key; so does the sender."""
+    with pytest.raises(ValueError, match="fixed_faces needs schema 3"):
+        msgspec.structs.replace(MESSAGES["health-2"], fixed_faces=2)
 
 
 def test_key_is_what_makes_a_window_countable_once():
