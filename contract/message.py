@@ -63,9 +63,11 @@ class Models(Strict, frozen=True, kw_only=True):
 
 
 class Counts(Strict, frozen=True, kw_only=True):
-    """Visits per expression that ended in one window of one device."""
+    """Visits per expression that ended in one window of one device. Version 2 adds the optional fields at the end: the
+    number of visits is doubtful by so many, down and up; absent where none is.
+    """
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     site: Id
     device: Id
     boot: Boot
@@ -82,6 +84,10 @@ class Counts(Strict, frozen=True, kw_only=True):
     merged: Annotated[int, Meta(ge=1, description="how many windows were joined into this one")]
     privacy: Privacy
     model: Models
+    doubtful_low: (
+        Annotated[Count, Meta(description="visits that may be a part of another one, or nobody's")] | UnsetType
+    ) = UNSET
+    doubtful_high: Annotated[Count, Meta(description="visits that may be those of two people")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse what types alone cannot: times off UTC, an empty or backward window, keys that are no labels."""
@@ -91,6 +97,13 @@ class Counts(Strict, frozen=True, kw_only=True):
             raise ValueError("end is after start")
         if (label := _misnamed(tuple(self.visits))) is not None:
             raise ValueError(f"label {label!r} does not match {LABEL_PATTERN} - at `$.visits`")
+        for name, doubtful in (("doubtful_low", self.doubtful_low), ("doubtful_high", self.doubtful_high)):
+            if doubtful is UNSET:
+                continue
+            if self.schema == 1:
+                raise ValueError(f"{name} needs schema 2")
+            if doubtful > sum(self.visits.values()):
+                raise ValueError(f"{name} must be at most the number of visits, is {doubtful}")
 
     @property
     def key(self) -> tuple[str, str, str, int]:
