@@ -13,7 +13,7 @@ from contract.message import MESSAGES
 from contract.receipt import Stored
 from contract.schemas import schema
 
-NEWEST = {"model": 2, "card": 2, "health": 3}
+NEWEST = {"counts": 2, "model": 2, "card": 2, "health": 3}
 """The version of each kind that has more than one; its schema takes those before it too."""
 
 

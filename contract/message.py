@@ -63,9 +63,11 @@ class Models(Strict, frozen=True, kw_only=True):
 
 
 class Counts(Strict, frozen=True, kw_only=True):
-    """Visits per expression that ended in one window of one device."""
+    """Visits per expression that ended in one window of one device. Version 2 adds the optional fields at the end: the
+    number of visits is doubtful by so many, down and up; absent where none is.
+    """
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     site: Id
     device: Id
     boot: Boot
@@ -82,6 +84,10 @@ class Counts(Strict, frozen=True, kw_only=True):
     merged: Annotated[int, Meta(ge=1, description="how many windows were joined into this one")]
     privacy: Privacy
     model: Models
+    doubtful_low: (
+        Annotated[Count, Meta(description="visits that may be a part of another one, or nobody's")] | UnsetType
+    ) = UNSET
+    doubtful_high: Annotated[Count, Meta(description="visits that may be those of two people")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse what types alone cannot: times off UTC, an empty or backward window, keys that are no labels."""
@@ -91,6 +97,13 @@ class Counts(Strict, frozen=True, kw_only=True):
             raise ValueError("end is after start")
         if (label := _misnamed(tuple(self.visits))) is not None:
             raise ValueError(f"label {label!r} does not match {LABEL_PATTERN} - at `$.visits`")
+        for name, doubtful in (("doubtful_low", self.doubtful_low), ("doubtful_high", self.doubtful_high)):
+            if doubtful is UNSET:
+                continue
+            if self.schema == 1:
+                raise ValueError(f"{name} needs schema 2")
+            if doubtful > sum(self.visits.values()):
+                raise ValueError(f"{name} must be at most the number of visits, is {doubtful}")
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -175,6 +188,8 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     ) = None
     """Since version 3, as ``detector_choice``."""
     detector_choice: Annotated[str, Meta(max_length=300, description="why the device runs this detector")] | None = None
+    fixed_faces: Annotated[Count, Meta(description="posters, portraits and the like, now ignored")] | None = None
+    """Since version 3."""
 
     def __post_init__(self) -> None:
         """Refuse fields that are newer than the version."""
@@ -182,6 +197,8 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError("written_mb and shared_with need schema 2")
         if self.schema < 3 and (self.detections_saved is not None or self.detector_choice is not None):
             raise ValueError("detections_saved and detector_choice need schema 3")
+        if self.schema < 3 and self.fixed_faces is not None:
+            raise ValueError("fixed_faces needs schema 3")
 
 
 Message = Counts | Status | Model | Health

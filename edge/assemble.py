@@ -89,6 +89,7 @@ def pipeline(
 
         def report(watch: Watch) -> None:
             runtime = faces.model.runtime
+            watch.fixed_faces = len(tracker.fixed)
             publisher.health(watch.report(identity.boot, waiting, camera.clock.state, now(), camera.dropped, runtime))
 
         yield Pipeline(

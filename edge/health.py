@@ -39,6 +39,8 @@ class Watch:
     started: float = field(default_factory=time.monotonic)
     detector_choice: str | None = None
     """Why the device runs this detector (`edge.choose`)."""
+    fixed_faces: int | None = None
+    """How many faces that never move are ignored now."""
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     _frames: int = 0
     _gated: int = 0
@@ -105,6 +107,7 @@ class Watch:
             written_mb=written_mb(),
             detections_saved=saved,
             detector_choice=self.detector_choice,
+            fixed_faces=self.fixed_faces,
         )
         self._since = now
         return health

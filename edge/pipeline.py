@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec import UNSET
+
 from contract.logs import line
 from contract.message import Counts, Models, Privacy
 from edge.admit import Gate
@@ -190,8 +192,9 @@ def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) ->
 
     def to_counts(window: Window) -> Counts:
         start = rounded(clock.utc(window.start))
+        doubtful = window.doubtful_low > 0 or window.doubtful_high > 0
         return Counts(
-            schema=1,
+            schema=2 if doubtful else 1,
             site=identity.site,
             device=identity.device,
             boot=identity.boot,
@@ -205,6 +208,8 @@ def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) ->
             merged=1,
             privacy=privacy,
             model=models,
+            doubtful_low=window.doubtful_low if doubtful else UNSET,
+            doubtful_high=window.doubtful_high if doubtful else UNSET,
         )
 
     return to_counts

@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from contract.labels import UNKNOWN
 from contract.message import LONGEST, Clock, Counts
@@ -64,4 +65,13 @@ def join(held: Counts, later: Counts) -> Counts:
         degraded=tuple(dict.fromkeys([*held.degraded, *later.degraded])),
         visits={label: visits[label] for label in later.visits},
         merged=held.merged + later.merged,
+        schema=max(held.schema, later.schema),
+        doubtful_low=_sum(held.doubtful_low, later.doubtful_low),
+        doubtful_high=_sum(held.doubtful_high, later.doubtful_high),
     )
+
+
+def _sum(held: int | UnsetType, later: int | UnsetType) -> int | UnsetType:
+    """The sum of an optional field of two messages; unset if neither has it."""
+    numbers = [number for number in (held, later) if number is not UNSET]
+    return sum(numbers) if numbers else UNSET

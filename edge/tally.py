@@ -28,6 +28,8 @@ class Tally:
     _sums: dict[int, Sums] = field(default_factory=dict)
     _barred: set[int] = field(default_factory=set)
     _visits: dict[str, int] = field(default_factory=dict)
+    _doubtful: tuple[int, int] = (0, 0)
+    """Visits of the open window that may be none, and that may be two."""
     _covered: float = 0.0
     _seen: float | None = None
     _reasons: dict[Reason, None] = field(default_factory=dict)
@@ -72,6 +74,8 @@ class Tally:
             if track.number not in self._barred:
                 label = self._verdict(track.number)
                 self._visits[label] = self._visits.get(label, 0) + 1
+                low, high = self._doubtful
+                self._doubtful = low + track.doubtful_low, high + track.doubtful_high
         for number in gone:
             self._sums.pop(number, None)
         self._barred.difference_update(gone)
@@ -103,7 +107,7 @@ class Tally:
         """Close the open window at ``end`` and open the next."""
         coverage = min(1.0, self._covered / (end - self.start))
         visits = {label: self._visits.get(label, 0) for label in (*self.labels, UNKNOWN)}
-        window = Window(self.start, end, visits, round(coverage, 4), tuple(self._reasons))
+        window = Window(self.start, end, visits, round(coverage, 4), tuple(self._reasons), *self._doubtful)
         self.start, self._end = end, end + self.window_s
-        self._covered, self._visits, self._reasons = 0.0, {}, {}
+        self._covered, self._visits, self._reasons, self._doubtful = 0.0, {}, {}, (0, 0)
         return window

@@ -20,14 +20,16 @@ LONGEST_GAP_S = 10.0
 """... but no gap longer than this: what comes less often cannot be followed."""
 RATE = 10.0
 """Frames a second at which ``min_sightings`` is meant as it stands."""
-DOUBT = 3.0
+DOUBT = 2.0
 """An association whose cost is at most this far from the limit might as well have gone the other way. Twice the
-logarithm of a ratio of likelihoods: 3 is a ratio of 4.5."""
+logarithm of a ratio of likelihoods: 2 is a ratio of e."""
 WALKED = 0.3
 """A track that ends at least this many face sizes from where it began is somebody who walks. It may be a frame shorter
 than a visit, as half of all visits are that last little longer; one that stays may be only half a frame shorter."""
 ROUNDING_S = 1e-6
 """Times are sums of floating-point numbers."""
+WEAK = 1.5
+"""A visit whose ratio of high scores is below this many times the minimum might as well be none."""
 DOUBT_GAP_S = 0.3
 """A gap that is shorter, seconds, is no reason for doubt."""
 
@@ -61,6 +63,11 @@ class _Course:
     def seconds(self) -> float:
         """From the first observation to the last."""
         return self.track.last - self.track.first
+
+    def visit(self, min_high_ratio: float) -> Track:
+        """The track as it is counted; in doubt if its evidence is weak, too."""
+        weak = self.evidence.high_ratio < WEAK * min_high_ratio
+        return replace(self.track, doubtful_low=max(self.track.doubtful_low, int(weak)))
 
     @property
     def stays_at_fixed(self) -> bool:
@@ -167,7 +174,7 @@ class Tracker:
             face=face,
             last=time,
             sightings=track.sightings + 1,
-            doubtful_high=track.doubtful_high + other,
+            doubtful_high=max(track.doubtful_high, int(other)),
         )
 
     def _turns_fixed(self, course: _Course, time: float) -> bool:
@@ -198,7 +205,7 @@ class Tracker:
         lasting = []
         for course in self._courses:
             if not course.track.counted and not course.fixed and course.seconds >= self.settings.max_visit_s:
-                lasting.append(course.track)
+                lasting.append(course.visit(self.settings.min_high_ratio))
                 course.track = replace(course.track, counted=True)
         gone = tuple(course.track.number for course in over if not course.fixed)
         return (*self._ended(over), *lasting), gone
@@ -212,7 +219,7 @@ class Tracker:
             if course.evidence.is_still(course.seconds):
                 self.fixed.learn(course.track.face, course.track.last)
             else:
-                visits.append(course.track)
+                visits.append(course.visit(self.settings.min_high_ratio))
         return tuple(visits)
 
     def _is_visit(self, course: _Course) -> bool:

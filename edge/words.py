@@ -72,9 +72,9 @@ class Track:
     counted: bool = False
     """Whether the visit is counted already because it lasted so long."""
     doubtful_low: int = 0
-    """1 if the track may be the continuation of another, and so no visit of its own."""
+    """1 if the track may be no visit of its own: the continuation of another, or no face; else 0."""
     doubtful_high: int = 0
-    """How many more people it may hold: once for each gap after which somebody else may have gone on."""
+    """1 if the track may hold two people: somebody else may have gone on after a gap; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +99,7 @@ class Window:
     visits: dict[str, int]
     coverage: float
     degraded: tuple[Reason, ...]
+    doubtful_low: int = 0
+    """Visits that may be part of another one, or nobody's."""
+    doubtful_high: int = 0
+    """Visits that may be those of two people."""

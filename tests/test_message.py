@@ -24,6 +24,7 @@ WITH_VISITS = replace(MODEL, schema=2, expression=replace(MODEL.expression, visi
 MESSAGES = {
     "counts-1": counts(1, 6, seq=41, coverage=0.9833, degraded=("no_camera", "hot"), merged=3, clock="restamped"),
     "counts-1-empty": counts(2, seq=42, coverage=0.0),
+    "counts-2": counts(1, 6, seq=43, schema=2, doubtful_low=2, doubtful_high=1),
     "status-1": Status(schema=1, state="offline", boot=BOOT),
     "model-1": MODEL,
     "model-2": WITH_VISITS,
@@ -47,7 +48,11 @@ MESSAGES = {
 }
 MESSAGES["health-2"] = msgspec.structs.replace(MESSAGES["health-1"], schema=2, written_mb=3.2, shared_with="f" * 16)
 MESSAGES["health-3"] = msgspec.structs.replace(
-    MESSAGES["health-2"], schema=3, detections_saved=0.93, detector_choice="the same for every file that is replayed"
+    MESSAGES["health-2"],
+    schema=3,
+    detections_saved=0.93,
+    detector_choice="the same for every file that is replayed",
+    fixed_faces=2,
 )
 KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health}
 
@@ -124,7 +129,7 @@ BAD_IN_SCHEMA_TOO = [
     ("two columns", altered(visits={"a": 1, "unknown": 0}), r"\$\.visits"),
     ("too many columns", altered(visits={f"l{n}": 0 for n in range(34)}), r"\$\.visits"),
     ("visits as a list", altered(visits=[1, 2]), r"\$\.visits"),
-    ("other schema", altered(schema=2), r"\$\.schema"),
+    ("other schema", altered(schema=3), r"\$\.schema"),
     ("no schema", altered(schema=...), "schema"),
     ("seq below 0", altered(seq=-1), r"\$\.seq"),
     ("seq as text", altered(seq="1"), r"\$\.seq"),
@@ -174,7 +179,7 @@ def test_bad_message_says_at_which_key(payload, says):
 @pytest.mark.parametrize("payload", [row[1] for row in BAD_IN_SCHEMA_TOO], ids=[row[0] for row in BAD_IN_SCHEMA_TOO])
 def test_schema_refuses_what_the_code_refuses(payload):
     """Types and ranges stand in the JSON Schema too; only times and bytes need the code."""
-    assert not validator("counts-1.json").is_valid(json.loads(payload))
+    assert not validator("counts-2.json").is_valid(json.loads(payload))
 
 
 def test_longest_allowed_message_is_read():
@@ -195,12 +200,34 @@ def test_backward_window_cannot_be_made(end):
 
 @pytest.mark.parametrize(
     ("schema", "field", "value"),
-    [(1, "written_mb", 3.2), (1, "detections_saved", 0.5), (2, "detections_saved", 0.5), (2, "detector_choice", "set")],
+    [
+        (1, "written_mb", 3.2),
+        (1, "detections_saved", 0.5),
+        (2, "detections_saved", 0.5),
+        (2, "detector_choice", "set"),
+        (2, "fixed_faces", 2),
+    ],
 )
 def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value):
     """A reader of an old version would refuse the message for its unknown key; so does the sender."""
-    with pytest.raises(ValueError, match=rf"{field}.* need schema {schema + 1 if field == 'written_mb' else 3}"):
+    with pytest.raises(ValueError, match=rf"{field}.* needs? schema {schema + 1 if field == 'written_mb' else 3}"):
         msgspec.structs.replace(MESSAGES["health-1"], schema=schema, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"doubtful_low": 1}, "doubtful_low needs schema 2"),
+        ({"doubtful_high": 1}, "doubtful_high needs schema 2"),
+        ({"schema": 2, "doubtful_low": 8}, "doubtful_low must be at most the number of visits, is 8"),
+        ({"schema": 2, "doubtful_high": 8}, "doubtful_high must be at most the number of visits, is 8"),
+        ({"schema": 2, "doubtful_low": -1}, r"\$\.doubtful_low"),
+    ],
+)
+def test_doubtful_visits_are_some_of_the_visits(changes, says):
+    """Since version 2, and never more than are counted."""
+    with pytest.raises(BadMessage, match=says):
+        decode(altered(**changes), Counts)
 
 
 def test_key_is_what_makes_a_window_countable_once():

@@ -146,3 +146,13 @@ def test_windows_too_far_apart_are_not_one_time():
 def test_overlapping_windows_are_covered_once_at_most():
     """A file that is replayed twice in one minute: coverage stays a share."""
     assert join(counts(0, 1, clock="replay"), counts(0, 2, clock="replay")).coverage == 1.0
+
+
+def test_doubtful_visits_wait_with_their_window():
+    """Joined windows add up their doubts; one without any adds none, and two without stay of version 1."""
+    held = counts(0, 3, schema=2, doubtful_low=2, doubtful_high=1)
+    assert not may_leave(held)
+    joined = join(held, counts(1, 2))
+    assert (joined.schema, joined.doubtful_low, joined.doubtful_high) == (2, 2, 1)
+    assert join(counts(0, 3), counts(1, 2)).schema == 1
+    assert decode(encode(joined), Counts) == joined

@@ -199,3 +199,14 @@ def test_all_labels_are_in_every_window_in_the_bundles_order():
     """Zero is said, not left out."""
     counting = tally()
     assert list(run(counting, 0, 61)[0].visits) == [*LABELS, "unknown"]
+
+
+def test_doubts_go_with_the_visits_that_count():
+    """A window says how many of its visits are doubtful; a barred one adds none, and the next window begins anew."""
+    counting = tally()
+    counting.bar([3])
+    doubtful = [track(1, doubtful_low=1), track(2, doubtful_low=1, doubtful_high=1), track(3, doubtful_low=1)]
+    counting.count(doubtful, [1, 2, 3])
+    first, second = run(counting, 0, 121)
+    assert (first.doubtful_low, first.doubtful_high) == (2, 1)
+    assert (second.doubtful_low, second.doubtful_high) == (0, 0)

@@ -244,3 +244,69 @@ def test_story_is_the_same_each_time():
     people = [walk(n, n + 4, lambda t, n=n: (640 - 90 * (t - n), 100 + 50 * n)) for n in range(6)]
     first, second = (story(15, 14, *people, noise=2.0, missed=0.2) for _ in range(2))
     assert first == second
+
+
+def scored(begin, end, low, high=0.9, every=1):
+    """Somebody who stands, whose score is high in every n-th frame only."""
+    return [
+        [face(*standing()(time), score=high if index % every == 0 else low)] if begin <= time <= end else []
+        for index, time in enumerate(each_frame(10, 0, end + 4))
+    ]
+
+
+def visits_of(frames, settings=TrackSettings()):  # noqa: B008 (frozen)
+    tracker = Tracker(settings)
+    return [each for index, faces in enumerate(frames) for each in tracker.update(faces, index / 10, SHAPE).visits]
+
+
+def test_a_low_score_continues_a_track():
+    """A face whose score is high in every second frame is one visit with all its observations."""
+    (visit,) = visits_of(scored(1, 4, low=0.5, every=2))
+    assert visit.sightings == 31
+
+
+def test_a_low_score_starts_no_track():
+    """A face that never has a high score is nobody, and neither is one below the low score."""
+    assert visits_of(scored(1, 8, low=0.7, every=1000)) == []
+    assert [each.sightings for each in visits_of(scored(1, 4, low=0.4, every=2))] == [16]
+
+
+def test_a_visit_needs_its_part_of_high_scores():
+    """One high score in four is a look-alike; with a lower limit it is a visit."""
+    assert visits_of(scored(1, 8, low=0.5, every=4)) == []
+    assert len(visits_of(scored(1, 8, low=0.5, every=4), TrackSettings(min_high_ratio=0.2))) == 1
+
+
+def test_a_track_without_a_near_one_is_not_in_doubt():
+    """Somebody who walks by is a visit for sure."""
+    ((_, visit),), _ = story(15, 10, walk(1, 6, lambda t: (20 + 100 * t, 240)))
+    assert (visit.doubtful_low, visit.doubtful_high) == (0, 0)
+
+
+def test_near_misses_are_doubtful():
+    """Found again at the limit of what is likely: joined or not, the visit says that it may be otherwise."""
+    doubts = []
+    for away in range(20, 260, 5):
+        again = walk(3.8, 6, standing(320 + away))
+        counted, _ = story(15, 9, walk(0, 3, standing()), again)
+        low, high = (sum(getattr(each, name) for _, each in counted) for name in ("doubtful_low", "doubtful_high"))
+        doubts.append((len(counted), low, high))
+    assert doubts[0] == (1, 0, 0)
+    assert doubts[-1] == (2, 0, 0)
+    assert (1, 0, 1) in doubts
+    assert (2, 1, 0) in doubts
+
+
+@pytest.mark.parametrize(
+    ("settings", "high", "low"),
+    [
+        (TrackSettings(), 0.6, 0.36),
+        (TrackSettings(high_score=0.8), 0.8, 0.48),
+        (TrackSettings(low_score=0.5), 0.6, 0.5),
+        (TrackSettings(low_score=0.7), 0.6, 0.6),
+    ],
+)
+def test_scores_are_the_detectors_unless_set(settings, high, low):
+    """The detector's threshold is the high score; the low one is a part of it, and never above it."""
+    own = settings.for_detector(0.6)
+    assert (own.high, own.low) == (pytest.approx(high), pytest.approx(low))

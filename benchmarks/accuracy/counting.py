@@ -148,7 +148,7 @@ def on_clips(data: Path, source: Source) -> list[ClipCount]:
 def track_table(rows: Sequence[TrackRow]) -> list[str]:
     """Visits, identity switches and mixed tracks of each recording and tracker, as lines of Markdown."""
     lines = [
-        "| recording | visits | tracker | full rate | 1/3 | 1/6 | with false detections: full | 1/3 | 1/6 | mean error |",
+        "| recording | visits | tracker | full rate | 1/3 | 1/6 | with false boxes: full | 1/3 | 1/6 | mean error |",
         "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     keys = dict.fromkeys((row.recording, row.tracker) for row in rows)

@@ -71,7 +71,7 @@ class TrackScore:
     truth: int
     visits: int
     switches: int
-    """How often a person is found under another number within one visit (CLEAR MOT, Bernardin and Stiefelhagen 2008)."""
+    """How often a person is found under another number within one visit (CLEAR MOT, Bernardin, Stiefelhagen 2008)."""
     mixed: int
     """Counted tracks that hold boxes of more than one person."""
 
