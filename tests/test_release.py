@@ -151,7 +151,7 @@ def test_overlapping_windows_are_covered_once_at_most():
 def test_doubtful_visits_wait_with_their_window():
     """Joined windows add up their doubts; one without any adds none, and two without stay of version 1."""
     held = counts(0, 3, schema=2, doubtful_low=2, doubtful_high=1)
-    assert not may_leave(held)
+    assert not may_leave(held, held, QUARTER)
     joined = join(held, counts(1, 2))
     assert (joined.schema, joined.doubtful_low, joined.doubtful_high) == (2, 2, 1)
     assert join(counts(0, 3), counts(1, 2)).schema == 1
