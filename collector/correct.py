@@ -197,16 +197,23 @@ class _Group:
 
 def _groups(frame: pd.DataFrame, matrices: Matrices) -> dict[Key, _Group]:
     """Windows or cells -> their groups, in the order of the classifiers' names."""
-    names = list(TELLER)
-    by_sender = frame.groupby(names, sort=False)
-    code = np.asarray(by_sender.ngroup(), np.int64)
+    code = np.zeros(len(frame), np.int64)
+    for name in TELLER:
+        of_column, values = pd.factorize(frame[name])
+        code = code * max(len(values), 1) + of_column
+    code, _ = pd.factorize(code)  # several times faster than groupby of text
+    first = np.flatnonzero(~pd.Series(code).duplicated())
+    tellers = frame[list(TELLER)].iloc[first].itertuples(index=False, name=None)
     members: dict[Key, list[int]] = {}
     matrix_of: dict[Key, Confusion | None] = {}
-    for number, teller in enumerate(frame[names].drop_duplicates().itertuples(index=False, name=None)):
+    for number, teller in enumerate(tellers):
         matrix = matrices.get(teller)
         key = (teller[2], hashlib.sha256(teller[2].encode() + (b"" if matrix is None else _digest(matrix))).digest())
         members.setdefault(key, []).append(number)
         matrix_of[key] = matrix
+    if len(members) == 1:
+        ((key, matrix),) = matrix_of.items()
+        return {key: _Group(frame, matrix)}
     return {key: _Group(frame[np.isin(code, members[key])], matrix_of[key]) for key in sorted(members)}
 
 

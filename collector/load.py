@@ -62,7 +62,8 @@ def load(
         frame = frame[frame["start"] < until]
     order = ["start", "site", "device", "boot", "seq"]
     columns = [name for name in (*FIXED, *OPTIONAL) if name in frame]
-    once: pd.DataFrame = frame.drop_duplicates(KEY).sort_values(order, ignore_index=True)[[*columns, *labels(frame)]]
+    keys = frame[order].drop_duplicates(KEY).sort_values(order)  # a store may have many labels: they are moved once
+    once: pd.DataFrame = frame.loc[keys.index, [*columns, *labels(frame)]].reset_index(drop=True)
     return once
 
 
