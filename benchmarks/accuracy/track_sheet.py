@@ -1,0 +1,78 @@
+"""The tracks that count in a clip -> one sheet to look at, a row a track: crops from its start to its end.
+
+``python -m benchmarks.accuracy.track_sheet CLIP [--card NAME_OR_PATH] --out sheet.png``
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.detections import of_card, of_clip
+from edge import replay
+from edge.bundle import DETECTOR
+from edge.settings import File, TrackSettings
+from edge.track import Tracker
+from edge.words import Track
+
+CROP, COLUMNS, CAPTION = 96, 8, 14
+MARGIN = 1.6
+"""Side of a crop, in face sizes."""
+
+
+def counted(path: Path, card: str) -> dict[int, list[Track]]:
+    """Number -> the track at each of its frames, for the tracks that count."""
+    source = of_card(card)
+    clip = of_clip(path, source)
+    tracker = Tracker(TrackSettings().for_detector(source.high_score))
+    seen: dict[int, list[Track]] = defaultdict(list)
+    visits = []
+    for time, faces in clip.frames:
+        tracks = tracker.update(faces, time, clip.shape)
+        visits += tracks.visits
+        for track in tracks.seen:
+            seen[track.number].append(track)
+    visits += tracker.finish().visits
+    return {visit.number: seen[visit.number] for visit in visits}
+
+
+def sheet(path: Path, tracks: dict[int, list[Track]]) -> NDArray[np.uint8]:
+    """Crops (rows * (CROP + CAPTION), COLUMNS * CROP) grey; under each its second and score."""
+    chosen = {
+        number: [own[at] for at in np.linspace(0, len(own) - 1, COLUMNS).astype(int)] for number, own in tracks.items()
+    }
+    wanted = {track.last for own in chosen.values() for track in own}
+    pixels = {frame.time: frame.pixels for frame in replay.clip(File(path=str(path))) if frame.time in wanted}
+    rows = [np.hstack([_tile(pixels[track.last], track) for track in own]) for own in chosen.values()]
+    return np.vstack(rows) if rows else np.zeros((CROP, CROP), np.uint8)
+
+
+def _tile(pixels: NDArray[np.uint8], track: Track) -> NDArray[np.uint8]:
+    side = max(8, round(MARGIN * track.face.size))
+    x, y = track.face.centre
+    crop = cv2.getRectSubPix(pixels, (side, side), (x, y))
+    tile = np.zeros((CROP + CAPTION, CROP), np.uint8)
+    tile[:CROP] = cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_AREA)
+    text = f"{track.number}: {track.last:.1f}s {track.face.score:.2f}"
+    cv2.putText(tile, text, (1, CROP + CAPTION - 3), 0, 0.33, 255, 1, cv2.LINE_AA)
+    return tile
+
+
+def main() -> None:
+    """Draw the sheet."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.track_sheet", description=__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--card", default=DETECTOR.stem, help="name or card of a detector")
+    parser.add_argument("--out", type=Path, default=Path("out/tracks.png"))
+    chosen = parser.parse_args()
+    drawn = sheet(chosen.clip, counted(chosen.clip, chosen.card))
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(chosen.out), drawn)
+    print(chosen.out)
+
+
+if __name__ == "__main__":
+    main()
