@@ -165,14 +165,14 @@ def _check(chosen: argparse.Namespace) -> int:
 
 def _try(chosen: argparse.Namespace) -> int:
     from edge import assemble  # noqa: PLC0415
-    from edge.bundle import REPLAYED  # noqa: PLC0415
+    from edge.bundle import FOR_STILLS  # noqa: PLC0415
     from edge.classify import Classifier  # noqa: PLC0415
     from edge.detect import Detector  # noqa: PLC0415
     from edge.tryout import Tryout  # noqa: PLC0415
 
     if chosen.crops and chosen.detect_only:
         raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
-    card = chosen.detector or str(REPLAYED)
+    card = chosen.detector or str(FOR_STILLS)
     detector = None if chosen.crops else Detector(assemble.detector_bundle(card), chosen.min_score)
     classifier = None if chosen.detect_only else Classifier(assemble.classifier_bundle(chosen.classifier))
     failed: list[int] = []

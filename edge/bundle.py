@@ -19,8 +19,8 @@ MOST_BYTES = 100_000_000
 """Of a card or a model."""
 DETECTOR, CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / "expression.json"
 """The cards of what runs where nothing else is configured."""
-REPLAYED = SHIPPED / "face-640x480.json"
-"""The detector for files and still images: the most accurate one, the same on every machine."""
+FOR_STILLS = SHIPPED / "face-640x480.json"
+"""The detector for still images (``facetally-edge try``): the most accurate one. Time does not matter there."""
 
 
 @dataclass(frozen=True, slots=True)

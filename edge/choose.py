@@ -20,7 +20,7 @@ import numpy as np
 from contract.card import DetectorCard, read_card
 from contract.errors import BundleError
 from contract.logs import line
-from edge.bundle import REPLAYED, SHIPPED, Bundle, card_path
+from edge.bundle import DETECTOR, SHIPPED, Bundle, card_path
 from edge.clock import kernel_boot
 from edge.detect import Detector
 from edge.interpreter import Interpreter
@@ -105,7 +105,7 @@ def chosen(settings: Settings, folder: Path | None, clocks: Clocks = Clocks()) -
     if settings.detect.bundle != AUTO:
         return Choice(card_path(settings.detect.bundle), "set by detect.bundle")
     if isinstance(settings.capture, File):
-        return Choice(REPLAYED, "the same for every file that is replayed")
+        return Choice(DETECTOR, "the same for every file that is replayed")
     detect, shape = settings.detect, _shape(settings)
     known = _read(folder, Costs(boot=kernel_boot(), threads=detect.threads, shape=shape))
     rate = _rate(settings)

@@ -9,7 +9,7 @@ import pytest
 
 from contract.errors import BundleError
 from edge import choose as module
-from edge.bundle import DETECTOR, REPLAYED, SHIPPED
+from edge.bundle import DETECTOR, FOR_STILLS, SHIPPED
 from edge.choose import CACHE, RUNS, Choice, Clocks, Cost, Costs, choose, chosen, costs_of, fastest, shipped
 from edge.settings import AdmitSettings, DetectSettings, File, Gstreamer, Settings, V4l2
 
@@ -124,7 +124,7 @@ def test_a_detector_without_a_chance_is_not_measured(monkeypatch):
 def test_every_shipped_detector_is_a_candidate():
     """By the cards, whatever their names; the default among them, the classifier not."""
     names = {candidate.path for candidate in shipped()}
-    assert {DETECTOR, REPLAYED} <= set(names)
+    assert {DETECTOR, FOR_STILLS} <= set(names)
     assert names == {path for path in SHIPPED.glob("*.json") if '"strides"' in path.read_text()}
 
 
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
 def test_a_file_is_always_replayed_with_the_default(tmp_path):
     """Whatever the device can afford, and nothing is measured."""
     choice = chosen(settings(File(path="clip.mp4"), max_core_fraction=1e-6), tmp_path)
-    assert choice == Choice(REPLAYED, "the same for every file that is replayed")
+    assert choice == Choice(DETECTOR, "the same for every file that is replayed")
     assert not list(tmp_path.iterdir())
 
 

@@ -26,7 +26,7 @@ from edge.settings import PublishSettings
 
 def bundle_with_wrong_hash(folder):
     for suffix in (".json", ".tflite"):
-        shutil.copy(SHIPPED / f"face{suffix}", folder)
+        shutil.copy(SHIPPED / f"face-416x320{suffix}", folder)
     with (folder / "face-416x320.tflite").open("ab") as model:
         model.write(b"\x00")
     return folder / "face-416x320.json"

@@ -75,6 +75,7 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     recipe = ("training/face.toml", "--run", folder, "--set", "model.steps=6", "--set", "model.batch=4")
     recipe += ("--set", "model.start=edge/models/face-416x320.json", "--set", "model.peak_rate=1e-5")
+    recipe += ("--set", "model.width=320", "--set", "model.height=320")
     run("training", "prepare", *recipe, "--data", data)
     run("training", "train", *recipe)
     return folder, recipe
@@ -101,7 +102,7 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
     run("convert", "quantise", folder, "--out", tmp_path)
     run("convert", "quantise", folder, "--out", tmp_path, "--size", "320x240", "--threshold", "0.995")
     run("convert", "verify", tmp_path / "face-320x240.json", "--run", folder)
-    square, wide = (bundle.load(tmp_path / name, DetectorCard) for name in ("face-416x320.json", "face-320x240.json"))
+    square, wide = (bundle.load(tmp_path / name, DetectorCard) for name in ("face.json", "face-320x240.json"))
     assert (wide.card.input.width, wide.card.input.height) == (320, 240)
     assert wide.card.threshold == 0.995  # more than any that shelves ask for
     assert "set higher by hand" in wide.card.notes

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.accuracy import walks
 from benchmarks.accuracy.detections import Clip, Source, of_card, of_clip, of_yunet
 from benchmarks.accuracy.tracks import STEPS, Followed, Recording, TrackScore, recordings, score, true_visits
-from edge.bundle import DETECTOR, REPLAYED
+from edge.bundle import DETECTOR, FOR_STILLS
 from edge.settings import TrackSettings
 from edge.track import Tracker
 from edge.words import Face
@@ -191,7 +191,9 @@ def main() -> None:
     """Measure and print, or write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.counting", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with counting/, clips/ and peers/")
-    parser.add_argument("--card", nargs="+", default=[DETECTOR.stem, REPLAYED.stem], help="names or cards of detectors")
+    parser.add_argument(
+        "--card", nargs="+", default=[DETECTOR.stem, FOR_STILLS.stem], help="names or cards of detectors"
+    )
     parser.add_argument("--yunet", action="store_true", help="YuNet as well (OpenCV 5)")
     parser.add_argument("--write", action="store_true", help="into docs/accuracy.md")
     chosen = parser.parse_args()
