@@ -45,7 +45,8 @@ class Content:
     damages: dict[Part, tuple[Damage, ...]] = field(default_factory=dict)
     """What was left out of a folder's cells."""
     current: bool = True
-    """Whether the file is of the newest version. In an older one, cells of days that still have rows are out of date."""
+    """Whether the file is of the newest version. In an older one, cells of days that still have rows are out of
+    date."""
 
 
 def identity(path: Path) -> str:

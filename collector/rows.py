@@ -61,7 +61,7 @@ MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0
 
 
 def columns_of(counts: Counts) -> tuple[str, ...]:
-    """Return the columns after `FIXED` that the message's row has: `OPTIONAL` if visits are doubtful, then the labels."""
+    """Return the columns after `FIXED` of the message's row: `OPTIONAL` if visits are doubtful, then the labels."""
     return (OPTIONAL if any(_doubtful(counts)) else ()) + tuple(counts.visits)
 
 
@@ -115,7 +115,7 @@ def _fault_of_times(start: str, end: str) -> str | None:
 
 
 def row(counts: Counts) -> str:
-    """Convert a message to its line in the file with the columns of `columns_of`; BadMessage if the store cannot hold it.
+    """Convert a message to its line, in the columns of `columns_of`; BadMessage if the store cannot hold it.
 
     Times are RFC 3339 in UTC with ``Z``. Reasons of degradation are joined with ``|``.
     """

@@ -12,8 +12,8 @@ the sum of coverage times duration, by the bucket's seconds and the number of de
 where windows of one device overlap, as after a clock was put back; a bucket that has not ended yet counts as whole.
 Windows whose clock was never synchronised have no place in time: only `by_site` and `by_device` count them.
 
-``doubtful_low`` and ``doubtful_high`` say how many visits may be none and how many there may be more; they are summed as
-visits are, 0 where no visit is doubtful and NaN in a gap.
+``doubtful_low`` and ``doubtful_high`` say how many visits may be none and how many there may be more. They are summed
+as visits are: 0 where no visit is doubtful, NaN in a gap.
 
 Each function takes windows (`collector.load.load`) or cells (`collector.cells.cells`, kept by `collector.rollup`), and
 says the same of both.

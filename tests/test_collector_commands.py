@@ -204,11 +204,22 @@ def test_the_summary_is_in_the_zone_asked_for(store: Path) -> None:
     arguments = ("--by", "hour", "--zone", "Europe/Berlin", "--csv", "--since", "2026-03-29")
     head, *rows = collector("summary", "--root", store, *arguments).stdout.splitlines()
     names = "hour,calm,busy,anger,disgust,fear,happiness,sadness,surprise,neutral,unknown"
-    assert head == f"{names},visits,windows,coverage,degraded,seconds"
+    assert head == f"{names},visits,windows,coverage,degraded,seconds,doubtful_low,doubtful_high"
     assert rows == [
-        "2026-03-29T00:00:00+01:00,,,,,,,,,,,,0,0.0,,3600.0",
-        "2026-03-29T01:00:00+01:00,,,0.0,0.0,0.0,6.0,0.0,0.0,0.0,0.0,6.0,2,0.032767,0.0,3600.0",
+        "2026-03-29T00:00:00+01:00,,,,,,,,,,,,0,0.0,,3600.0,,",
+        "2026-03-29T01:00:00+01:00,,,0.0,0.0,0.0,6.0,0.0,0.0,0.0,0.0,6.0,2,0.032767,0.0,3600.0,0.0,0.0",
     ]
+
+
+def test_the_summary_shows_doubtful_visits_as_a_range(tmp_path: Path) -> None:
+    """A table for people has the range; where no visit is doubtful the number alone, and JSON has both numbers."""
+    told = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
+    put(tmp_path, window(1), window(2, **told), window(3, site="shop-2"))
+    head, one, two = collector("summary", "--root", tmp_path, "--by", "site").stdout.splitlines()
+    assert "6 (4 to 7)" in one
+    assert "(" not in two and "doubtful" not in head
+    rows = json.loads(collector("summary", "--root", tmp_path, "--by", "site", "--json").stdout)
+    assert [(row["visits"], row["doubtful_low"], row["doubtful_high"]) for row in rows] == [(6, 2, 1), (3, 0, 0)]
 
 
 def test_export_is_one_table_with_whole_numbers(tmp_path: Path, store: Path) -> None:

@@ -20,12 +20,13 @@ ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sites of awkward names, two label sets, a window that two writers have stored, and times of which some have
+    """Two sites of awkward names, two label sets, doubtful visits, a window that two writers have stored, and times of which some have
     parts of a second, as those of a camera.
     """
     folder = tmp_path_factory.mktemp("readers")
     shared = [window(number) for number in range(4)]
     shared.append(window(4, start=START + timedelta(minutes=4, milliseconds=250)))
+    shared.append(window(5, schema=2, doubtful_low=2, doubtful_high=1))
     put(folder / "store", *shared, window(9, site="007", device="NA", boot="1e30000000000000"))
     put(folder / "store", *shared[:3], window(7, ODD), window(8, ODD, site="007"), writer="w2")
     return folder
@@ -53,7 +54,7 @@ def test_other_tools_give_the_same_totals(tool: str, frame: Any, root: Path, mon
     """By site: each window once, whoever has stored it, with the labels of all bundles."""
     summary = json.loads(collector("summary", "--root", root / "store", "--by", "site", "--json").stdout)
     expected = {row["site"]: [row["happiness"], row["unknown"]] for row in summary}
-    assert expected == {"007": [5, 1], "shop-1": [17, 1]}
+    assert expected == {"007": [5, 1], "shop-1": [20, 1]}
     found = frame(totals_of(tool, root, monkeypatch))
     assert {site: [float(cell) for cell in row] for site, row in zip(found.index, found.to_numpy(), strict=True)} == (
         expected

@@ -236,7 +236,8 @@ def in_words(table: pd.DataFrame, of: str) -> str:
     empty = len(gaps(table))
     without = "no gap" if not empty else f"{empty} gap{'s'[: empty > 1]} without data"
     leading = f", most often {most} ({tables.share(table[most].sum() / visits)})" if visits else ""
-    return f"{tables.number(visits)} visits{doubts}{leading}; watched {tables.share(watched)} of the time, {without}: {of}."
+    said = f"{tables.number(visits)} visits{doubts}{leading}"
+    return f"{said}; watched {tables.share(watched)} of the time, {without}: {of}."
 
 
 def heat_in_words(rates: pd.DataFrame, label: str, choice: Choice) -> str:
