@@ -20,8 +20,8 @@ ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sites of awkward names, two label sets, doubtful visits, a window that two writers have stored, and times of which some have
-    parts of a second, as those of a camera.
+    """Two sites of awkward names, two label sets, files with and without doubtful visits, a window that two writers have
+    stored, and times of which some have parts of a second, as those of a camera.
     """
     folder = tmp_path_factory.mktemp("readers")
     shared = [window(number) for number in range(4)]
@@ -67,7 +67,9 @@ def test_pandas_reads_one_file_and_all(root: Path) -> None:
     parts = [pd.read_csv(each, dtype={"site": str, "boot": str}, keep_default_na=False) for each in paths]
     whole = pd.concat(parts).drop_duplicates(["site", "device", "boot", "seq"])
     frame = load(root / "store")
-    assert whole[labels(frame)].sum().to_dict() == frame[labels(frame)].sum().to_dict()
+    sums = [*labels(frame), "doubtful_low", "doubtful_high"]
+    assert whole[sums].sum().to_dict() == frame[sums].sum().to_dict()
+    assert frame["doubtful_low"].sum() == 2
     put(root / "more", window(1), window(2, start=START + timedelta(minutes=2, milliseconds=470)))
     (path,) = (root / "more").glob("date=*/site=*/counts-*.csv")
     (reader,) = re.findall(r"pd\.read_csv\(\n    \"store/.*?\n\)", GUIDE, re.DOTALL)
