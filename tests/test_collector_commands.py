@@ -18,7 +18,7 @@ from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from test_store import SEVEN, START, put, window
 
 from collector.load import load
-from collector.rows import FIXED
+from collector.rows import FIXED, OPTIONAL
 from contract.message import Models, encode
 from contract.topics import topic
 
@@ -311,6 +311,7 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
 
 def test_the_guide_names_every_column() -> None:
     """The table of columns in docs/analyst.md and the header of the files are the same list."""
+    names = FIXED + OPTIONAL
     table = GUIDE.partition("| column | meaning |")[2].partition("| each label |")[0]
-    assert tuple(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row))) == FIXED
+    assert tuple(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row))) == names
     assert len(SEVEN) == 8

@@ -87,7 +87,7 @@ def test_each_kind_of_wrong_is_found(rows, wrong):
 def test_doubtful_visits_are_not_counted_as_visits():
     """The columns between the models and the labels say how sure the counts are; the counts are the script's."""
     doubtful = {
-        seq: {name: "" for name in list(row(seq))[:7]} | {"doubtful_low": "1", "doubtful_high": "2"} | row(seq)
+        seq: dict.fromkeys(list(row(seq))[:7], "") | {"doubtful_low": "1", "doubtful_high": "2"} | row(seq)
         for seq in range(5)
     }
     assert oracle.judge([Start(BOOT, 5 * PER_WINDOW + 5)], doubtful.values()).good

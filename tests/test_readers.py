@@ -20,8 +20,8 @@ ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sites of awkward names, two label sets, files with and without doubtful visits, a window that two writers have
-    stored, and times of which some have parts of a second, as those of a camera.
+    """Two sites of awkward names, two label sets, files with and without doubtful visits, a window that two writers
+    have stored, and times of which some have parts of a second, as those of a camera.
     """
     folder = tmp_path_factory.mktemp("readers")
     shared = [window(number) for number in range(4)]
