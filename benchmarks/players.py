@@ -72,13 +72,13 @@ class Player:
         for _ in range(sum(self.chance.random() < 0.1 for _ in range(BUSY[start.hour]))):
             visits[self.chance.choices(list(visits), MIX)[0]] += 1
         degraded: tuple[Reason, ...] = ("black",) if self.chance.random() < 0.01 else ()
-        doubtful = sum(visits.values()) > 1
+        doubtful = any(visits.values()) and number % 2 == 1
         counts = Counts(
             schema=2 if doubtful else 1, site=self.site, device=self.device, boot=self.boot, seq=self.seq, start=start,
             end=start + MINUTE, clock=clock, coverage=round(self.chance.uniform(0.9, 1), 4), degraded=degraded,
             visits=visits, merged=1, privacy=Privacy(k=1),
             model=Models(detector="face@0123456789ab", expression="expression@ba9876543210"),
-            doubtful_low=1 if doubtful else UNSET, doubtful_high=0 if doubtful else UNSET,
+            doubtful_low=1 if doubtful else UNSET, doubtful_high=number % 4 // 2 if doubtful else UNSET,
         )  # fmt: skip
         self.seq += 1
         return counts
