@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
+from msgspec import UNSET
+
 from contract.labels import EXPRESSIONS, UNKNOWN
 from contract.message import Clock, Counts, Models, Privacy, Reason, encode
 from contract.topics import topic
@@ -70,11 +72,13 @@ class Player:
         for _ in range(sum(self.chance.random() < 0.1 for _ in range(BUSY[start.hour]))):
             visits[self.chance.choices(list(visits), MIX)[0]] += 1
         degraded: tuple[Reason, ...] = ("black",) if self.chance.random() < 0.01 else ()
+        doubtful = any(visits.values()) and number % 2 == 1
         counts = Counts(
-            schema=1, site=self.site, device=self.device, boot=self.boot, seq=self.seq, start=start,
+            schema=2 if doubtful else 1, site=self.site, device=self.device, boot=self.boot, seq=self.seq, start=start,
             end=start + MINUTE, clock=clock, coverage=round(self.chance.uniform(0.9, 1), 4), degraded=degraded,
             visits=visits, merged=1, privacy=Privacy(k=1),
             model=Models(detector="face@0123456789ab", expression="expression@ba9876543210"),
+            doubtful_low=1 if doubtful else UNSET, doubtful_high=number % 4 // 2 if doubtful else UNSET,
         )  # fmt: skip
         self.seq += 1
         return counts
@@ -98,5 +102,7 @@ def expected(payload: bytes) -> str:
     told = json.loads(payload)
     told["degraded"], told["privacy"] = "|".join(told["degraded"]), told["privacy"]["k"]
     models, visits = told.pop("model"), told.pop("visits")
-    cells = [*told.values(), models["detector"], models["expression"], *visits.values()]
+    doubtful = [told.pop(name, 0) for name in ("doubtful_low", "doubtful_high")]
+    doubtful = doubtful if any(doubtful) else []
+    cells = [*told.values(), models["detector"], models["expression"], *doubtful, *visits.values()]
     return ",".join(map(str, cells)) + "\n"

@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 
 from collector.load import labels
+from collector.rows import OPTIONAL
 
 HOUR_S = 3600
 QUARTER_S = 900
 TWO_DAYS = pd.Timedelta(days=2)
 SENDER = ("site", "device", "model_expression", "clock")
-CELL = (*SENDER, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
+CELL = (*SENDER, "begin", "start", "end", "windows", "seconds", "coverage", "degraded", *OPTIONAL)
 """Columns before the labels: ``windows`` that touch the cell, their ``seconds`` in it, and of these the shares (0 to 1)
-that were watched and that were degraded."""
+that were watched and that were degraded; doubtful visits, float64, divided by time as visits are."""
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -53,6 +54,8 @@ def cells(frame: pd.DataFrame, cell_s: int = HOUR_S) -> pd.DataFrame:
     table["degraded"] = total((frame["degraded"] != "").to_numpy()[rows] * seconds) / table["seconds"]
     share = seconds / ((ends - starts)[rows] / 1e6)
     counted = {}
+    for name in OPTIONAL:
+        counted[name] = total(frame[name].to_numpy(np.float64)[rows] * share) if name in frame else np.zeros(len(table))
     for name in labels(frame):
         visits = frame[name].to_numpy(np.float64)[rows]
         known = ~np.isnan(visits)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from collector.load import TEXT, TIMES, labels
+from collector.rows import OPTIONAL
 from contract.errors import SettingsError
 from contract.logs import nobody_reads
 
@@ -101,7 +102,9 @@ WRITERS: dict[Kind, Callable[[pd.DataFrame, Path], None]] = {"csv": _csv, "parqu
 
 
 def text(table: pd.DataFrame, form: Form) -> str:
-    """A table of `collector.summarise` -> lines for a person, CSV, or JSON: a list of objects, null where unknown."""
+    """Write a table of `collector.summarise` as lines for a person, as CSV, or as JSON: a list of objects, null where
+    unknown. Lines for a person have doubtful visits as a range, such as ``41 (38 to 45)``, in place of two columns.
+    """
     flat = table.reset_index()
     for name in flat.columns:
         if isinstance(flat[name].dtype, pd.DatetimeTZDtype):
@@ -110,4 +113,24 @@ def text(table: pd.DataFrame, form: Form) -> str:
         return str(flat.to_json(orient="records", double_precision=6)) + "\n"
     if form == "csv":
         return str(without_formulas(flat.round(6)).to_csv(index=False))
-    return str(flat.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.6g}")) + "\n"
+    if flat[list(OPTIONAL)].gt(0).any(axis=None):
+        figures = flat[["visits", *OPTIONAL]].itertuples(index=False)
+        flat["visits"] = [
+            "-" if pd.isna(visits) else _brief(visits) + visits_range(visits, low, high, _brief)
+            for visits, low, high in figures
+        ]
+    flat = flat.drop(columns=list(OPTIONAL))
+    return str(flat.to_string(index=False, na_rep="-", float_format=_brief)) + "\n"
+
+
+def visits_range(visits: float, low: float, high: float, form: Callable[[float], str]) -> str:
+    """Return the range of visits of which ``low`` may be none and ``high`` may be two, such as ``" (38 to 45)"``; empty
+    where ``form``, which writes a number, writes both ends alike.
+    """
+    first, last = form(visits - low), form(visits + high)
+    return "" if first == last else f" ({first} to {last})"
+
+
+def _brief(value: float) -> str:
+    """``41.0`` -> ``"41"``: six digits at most."""
+    return f"{value:.6g}"

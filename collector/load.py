@@ -32,6 +32,7 @@ KINDS = (
     dict.fromkeys(WHOLE, pa.int64())
     | dict.fromkeys(TIMES, pa.timestamp("us", "UTC"))
     | dict.fromkeys(TEXT, pa.string())
+    | dict.fromkeys(OPTIONAL, pa.int64())
     | {"coverage": pa.float64()}
 )
 
@@ -50,7 +51,8 @@ def load(
     """The windows of a store that start in ``[since, until)``, all if None; of one site if named.
 
     One row a window, ordered by start, site and device. ``start`` and ``end`` are datetimes in UTC, ``coverage`` is
-    float64, `WHOLE` int64, `TEXT` str; then one float64 column a label, NaN where the window's bundle had no such
+    float64, `WHOLE` int64, `TEXT` str. `OPTIONAL` follow as int64 if a file has them, 0 for windows of files without
+    them; then one float64 column a label, NaN where the window's bundle had no such
     label, which is not 0. Only folders of the days asked for are opened; a line that is being written is left out;
     repeats, such as two writers may have stored, are dropped by `KEY`. Rows and files that hold something else are left
     out, and ``noted`` is told of each file; by itself it logs them.
@@ -71,6 +73,9 @@ def read(paths: Iterable[Path], noted: Noted = log_damage) -> pd.DataFrame:
     """All rows of some files, typed as `load` says, in the files' order, repeats and all."""
     tables = [table for path in paths if (table := _read(path, noted)) is not None]
     whole = pa.concat_tables(tables, promote_options="default") if tables else _types(FIXED).empty_table()
+    for name in OPTIONAL:
+        if name in whole.column_names:
+            whole = whole.set_column(whole.column_names.index(name), name, compute.fill_null(whole[name], 0))
     frame: pd.DataFrame = whole.to_pandas()
     return frame
 

@@ -17,11 +17,12 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from collector.damage import Damage
+from collector.rows import OPTIONAL
 from collector.store import sync_folder
 
-PRINTS, FIRST_PRINTS = b"facetally-cells-2", b"facetally-cells-1"
-"""Where a file says what its cells were made of. Version 1 had no checksum; of another version, cells are made
-again."""
+PRINTS, SECOND_PRINTS, FIRST_PRINTS = b"facetally-cells-3", b"facetally-cells-2", b"facetally-cells-1"
+"""Where a file says what its cells were made of, newest version first. Version 1 has no checksum, versions 1 and 2 have
+no doubtful visits."""
 DAMAGES = b"facetally-damages"
 SEAL = ".sha256"
 TRIES = 3
@@ -43,8 +44,9 @@ class Content:
     """What each folder's cells were made of."""
     damages: dict[Part, tuple[Damage, ...]] = field(default_factory=dict)
     """What was left out of a folder's cells."""
-    sealed: bool = True
-    """Whether the file has a checksum."""
+    current: bool = True
+    """Whether the file is of the newest version. In an older one, cells of days that still have rows are out of
+    date."""
 
 
 def identity(path: Path) -> str:
@@ -126,15 +128,17 @@ def _decode(data: bytes, sealed: bool) -> Content:
     try:
         table = parquet.read_table(pa.BufferReader(data))
         metadata = table.schema.metadata or {}
-        if not sealed and PRINTS in metadata:
+        version = next((each for each in (PRINTS, SECOND_PRINTS) if each in metadata), FIRST_PRINTS)
+        if not sealed and version != FIRST_PRINTS:
             raise DamagedRollup(f"its checksum, the file ending in {SEAL}, is missing")
-        prints = json.loads(metadata[PRINTS if PRINTS in metadata else FIRST_PRINTS])
+        prints = json.loads(metadata[version])
         found = msgspec.json.decode(metadata.get(DAMAGES, b"[]"), type=list[tuple[str, str, tuple[Damage, ...]]])
+        frame = table.replace_schema_metadata(None).to_pandas()
         return Content(
-            table.replace_schema_metadata(None).to_pandas(),
+            frame.assign(**{name: 0.0 for name in OPTIONAL if name not in frame}),
             {(day, site): text for day, site, text in prints},
             {(day, site): damages for day, site, damages in found},
-            sealed,
+            version == PRINTS,
         )
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
         raise DamagedRollup(str(error)) from error

@@ -1,4 +1,8 @@
-"""Counts -> one row of CSV, under a header that is the contract of the store; and the checks of a file's lines."""
+"""Convert counts messages to CSV rows under the store's header, and check the lines of a file.
+
+A window with doubtful visits has the columns `OPTIONAL` before its labels, a window without them does not. The message
+alone decides, so a message that arrives twice always belongs in the same file.
+"""
 
 import csv
 import re
@@ -6,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import get_args
+
+from msgspec import UNSET
 
 from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN, labelset
@@ -29,9 +35,9 @@ FIXED = (
 )
 """Columns that every file has, in the message's order; one column a label follows."""
 
-OPTIONAL: tuple[str, ...] = ()
-"""Columns of whole numbers that a file may have between `FIXED` and its labels, in this order. A later version of the
-message adds its columns here; files without them stay readable."""
+OPTIONAL = ("doubtful_low", "doubtful_high")
+"""Columns of whole numbers that a file may have between `FIXED` and its labels, in this order. They come from version 2
+of the message. In a file without them no visit is doubtful."""
 
 DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "weekday")
 """Names that folders and `collector.summarise` give: a label of the same name could not be told apart."""
@@ -54,9 +60,14 @@ RATIO = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
 
 
-def header(labels: tuple[str, ...], optional: tuple[str, ...] = ()) -> str:
-    """Labels in the message's order, and the optional columns that the file has -> the first line of the file."""
-    return ",".join(FIXED + optional + labels) + "\n"
+def columns_of(counts: Counts) -> tuple[str, ...]:
+    """Return the columns after `FIXED` of the message's row: `OPTIONAL` if visits are doubtful, then the labels."""
+    return (OPTIONAL if any(_doubtful(counts)) else ()) + tuple(counts.visits)
+
+
+def header(columns: tuple[str, ...]) -> str:
+    """Return the first line of the file whose columns after `FIXED` are these, as `columns_of` gives them."""
+    return ",".join(FIXED + columns) + "\n"
 
 
 def fault_of_header(names: Sequence[str]) -> str | None:
@@ -104,9 +115,9 @@ def _fault_of_times(start: str, end: str) -> str | None:
 
 
 def row(counts: Counts) -> str:
-    """A message -> its line; BadMessage for what the store cannot hold.
+    """Convert a message to its line, in the columns of `columns_of`; BadMessage if the store cannot hold it.
 
-    Times are RFC 3339 in UTC with ``Z``; reasons of degradation are joined with ``|``.
+    Times are RFC 3339 in UTC with ``Z``. Reasons of degradation are joined with ``|``.
     """
     if not TAKEN.isdisjoint(counts.visits):
         label = next(label for label in counts.visits if label in TAKEN)
@@ -119,14 +130,22 @@ def row(counts: Counts) -> str:
         raise BadMessage(f"counts: {(counts.end - counts.start).days} days in one window")
     if counts.end.year >= END_OF_TIME:
         raise BadMessage(f"counts: ends in the year {counts.end.year}")
+    doubtful = _doubtful(counts)
     # written out rather than joined by a loop: this is a sixth of what storing a message costs
     return (
         f"{counts.schema},{counts.site},{counts.device},{counts.boot},{counts.seq},"
         f"{counts.start.isoformat()[:-OFFSET]}Z,{counts.end.isoformat()[:-OFFSET]}Z,{counts.clock},{counts.coverage},"
         f"{'|'.join(counts.degraded)},{counts.merged},{counts.privacy.k},"
         f"{_quoted('model.detector', counts.model.detector)},{_quoted('model.expression', counts.model.expression)},"
+        f"{f'{doubtful[0]},{doubtful[1]},' if any(doubtful) else ''}"
         f"{','.join(map(str, counts.visits.values()))}\n"
     )
+
+
+def _doubtful(counts: Counts) -> tuple[int, int]:
+    """Return the doubtful visits of a message, down and up; 0 where it does not say."""
+    low, high = counts.doubtful_low, counts.doubtful_high
+    return 0 if low is UNSET else low, 0 if high is UNSET else high
 
 
 def folder(counts: Counts) -> str:
@@ -134,14 +153,14 @@ def folder(counts: Counts) -> str:
     return f"date={counts.start.date().isoformat()}/site={counts.site}"
 
 
-def file_names(labels: tuple[str, ...], writer: str) -> Iterator[tuple[str, bool]]:
-    """Labels and the collector's name -> the names a file of theirs may have, the first that fits being the one, and
-    whether a file of that name may be begun.
+def file_names(columns: tuple[str, ...], writer: str) -> Iterator[tuple[str, bool]]:
+    """Yield the names that a file with these columns after `FIXED` may have, and whether a file of that name may be
+    begun. The first name that fits is used.
 
     The first name has 8 digits of the hash, as stores had until version 0.1; no new file gets it, for two label sets
     with the same 32 bits are quickly found. The others have 32 digits, and a number where another file is in the way.
     """
-    digits = _labelset(labels)
+    digits = _labelset(columns)
     yield f"counts-{digits[:OLD_DIGITS]}-{writer}.csv", False
     yield f"counts-{digits}-{writer}.csv", True
     for number in range(2, 100):

@@ -5,7 +5,8 @@ message always belongs in the same file, so a file's own rows are all that must 
 it is: they are read when a file is first written to, and kept as runs of ``seq``, a few bytes for each boot.
 
 A file's header decides which rows it takes, never its name alone: it is compared when the file is opened and before
-each append. A file with another header, or one that cannot be used, is left as it is and gets a neighbour.
+each append. A file with another header, or one that cannot be used, is left as it is and gets a neighbour. Windows with
+doubtful visits have two columns more (`collector.rows.OPTIONAL`), and so a file of their own beside the others.
 """
 
 import errno
@@ -22,7 +23,7 @@ from typing import IO
 
 from collector.damage import Damages, of_file
 from collector.errors import StoreFailed, StoreRefused
-from collector.rows import file_names, folder, header, is_file_of, row
+from collector.rows import columns_of, file_names, folder, header, is_file_of, row
 from contract.logs import line
 from contract.message import Counts
 
@@ -129,8 +130,7 @@ class Store:
         `flush` brings it to disk; after StoreFailed the store is opened anew.
         """
         text = row(counts)
-        labels = tuple(counts.visits)
-        key = (folder(counts), labels)
+        key = (folder(counts), columns_of(counts))
         file = self._files.pop(key, None) or self._opened(*key)
         self._files[key] = file
         if not file.add(counts.device, counts.boot, counts.seq):
@@ -161,10 +161,12 @@ class Store:
         while len(self._files) > MAX_FILES or (keys > MAX_KEYS and len(self._files) > 1):
             keys -= self._files.pop(next(iter(self._files))).keys
 
-    def _opened(self, within: str, labels: tuple[str, ...]) -> _File:
-        """The file that rows of these labels belong in, with its keys; one that cannot be used is passed over."""
-        expected = header(labels)
-        for name, may_begin in file_names(labels, self._writer):
+    def _opened(self, within: str, columns: tuple[str, ...]) -> _File:
+        """Open the file for rows with these columns after the fixed ones, and read its keys. A file that cannot be used
+        is passed over.
+        """
+        expected = header(columns)
+        for name, may_begin in file_names(columns, self._writer):
             path = self._root / within / name
             try:
                 with path.open(encoding="latin-1", newline="\n") as lines:
@@ -172,7 +174,7 @@ class Store:
                     if first == expected or (first == "" and may_begin):
                         return self._keys(_File(path, expected), lines)
                     if may_begin:  # under a name of 8 digits another set is no surprise
-                        self._damages.note(path, of_file(path, "its header is of other labels than its name"))
+                        self._damages.note(path, of_file(path, "its header is of other columns than its name"))
             except FileNotFoundError:
                 if may_begin:
                     return _File(path, expected)

@@ -12,6 +12,9 @@ the sum of coverage times duration, by the bucket's seconds and the number of de
 where windows of one device overlap, as after a clock was put back; a bucket that has not ended yet counts as whole.
 Windows whose clock was never synchronised have no place in time: only `by_site` and `by_device` count them.
 
+``doubtful_low`` and ``doubtful_high`` say how many visits may be none and how many there may be more. They are summed
+as visits are: 0 where no visit is doubtful, NaN in a gap.
+
 Each function takes windows (`collector.load.load`) or cells (`collector.cells.cells`, kept by `collector.rollup`), and
 says the same of both.
 """
@@ -25,10 +28,12 @@ import numpy as np
 import pandas as pd
 
 from collector.load import labels
+from collector.rows import OPTIONAL
 
 By = Literal["hour", "day", "weekday", "site", "device"]
-FIGURES = ("visits", "windows", "coverage", "degraded", "seconds")
-"""Visits of all labels; windows that touch the bucket; two shares of 1, as said above; the bucket's length."""
+FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *OPTIONAL)
+"""Visits of all labels; windows that touch the bucket; two shares of 1, as said above; the bucket's length; doubtful
+visits, down and up."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 HOUR_S = 3600
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, HOUR_S, 3 * HOUR_S, 6 * HOUR_S)
@@ -244,6 +249,9 @@ def _total(frame: pd.DataFrame, pieces: _Pieces, lengths_s: Floats, devices: int
     table["coverage"] = _ratio(watched_s, lengths_s * devices)
     table["degraded"] = _ratio(degraded_s, any_s)
     table["seconds"] = lengths_s
+    for name in OPTIONAL:
+        doubtful = frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
+        table[name] = np.where(any_s > 0, _sums(bucket, doubtful[pieces.rows] * pieces.share, size), np.nan)
     return table
 
 

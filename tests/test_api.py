@@ -101,6 +101,16 @@ def test_csv_and_parquet_hold_the_same_as_json(store: Path) -> None:
     assert [list(frame["visits"]) for frame in sums] == [[150.0, 60.0]] * 2
 
 
+def test_doubtful_visits_are_told_where_there_are_some(store: Path) -> None:
+    """JSON has both numbers in rows with doubts only; CSV has the columns always."""
+    put(store, window(70, site="shop-2", schema=2, doubtful_low=2, doubtful_high=1), writer="w2")
+    one, two = ask(store, "/api/v1/counts?bucket=site")["rows"]
+    assert "doubtful_low" not in one and "doubtful_high" not in one
+    assert (two["visits"], two["doubtful_low"], two["doubtful_high"]) == (63, 2, 1)
+    frame = pd.read_csv(BytesIO(client(store).get("/api/v1/counts?bucket=site&format=csv").data))
+    assert frame[["visits", "doubtful_low", "doubtful_high"]].to_numpy().tolist() == [[150, 0, 0], [63, 2, 1]]
+
+
 def test_days_are_those_of_the_zone(store: Path) -> None:
     """In Berlin, 29 March 2026 has 23 hours."""
     told = ask(store, "/api/v1/counts?zone=Europe/Berlin&since=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z")

@@ -18,7 +18,7 @@ from brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from test_store import SEVEN, START, put, window
 
 from collector.load import load
-from collector.rows import FIXED
+from collector.rows import FIXED, OPTIONAL
 from contract.message import Models, encode
 from contract.topics import topic
 
@@ -204,11 +204,22 @@ def test_the_summary_is_in_the_zone_asked_for(store: Path) -> None:
     arguments = ("--by", "hour", "--zone", "Europe/Berlin", "--csv", "--since", "2026-03-29")
     head, *rows = collector("summary", "--root", store, *arguments).stdout.splitlines()
     names = "hour,calm,busy,anger,disgust,fear,happiness,sadness,surprise,neutral,unknown"
-    assert head == f"{names},visits,windows,coverage,degraded,seconds"
+    assert head == f"{names},visits,windows,coverage,degraded,seconds,doubtful_low,doubtful_high"
     assert rows == [
-        "2026-03-29T00:00:00+01:00,,,,,,,,,,,,0,0.0,,3600.0",
-        "2026-03-29T01:00:00+01:00,,,0.0,0.0,0.0,6.0,0.0,0.0,0.0,0.0,6.0,2,0.032767,0.0,3600.0",
+        "2026-03-29T00:00:00+01:00,,,,,,,,,,,,0,0.0,,3600.0,,",
+        "2026-03-29T01:00:00+01:00,,,0.0,0.0,0.0,6.0,0.0,0.0,0.0,0.0,6.0,2,0.032767,0.0,3600.0,0.0,0.0",
     ]
+
+
+def test_the_summary_shows_doubtful_visits_as_a_range(tmp_path: Path) -> None:
+    """A table for people has the range; where no visit is doubtful the number alone, and JSON has both numbers."""
+    told = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
+    put(tmp_path, window(1), window(2, **told), window(3, site="shop-2"))
+    head, one, two = collector("summary", "--root", tmp_path, "--by", "site").stdout.splitlines()
+    assert "6 (4 to 7)" in one
+    assert "(" not in two and "doubtful" not in head
+    rows = json.loads(collector("summary", "--root", tmp_path, "--by", "site", "--json").stdout)
+    assert [(row["visits"], row["doubtful_low"], row["doubtful_high"]) for row in rows] == [(6, 2, 1), (3, 0, 0)]
 
 
 def test_export_is_one_table_with_whole_numbers(tmp_path: Path, store: Path) -> None:
@@ -300,6 +311,7 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
 
 def test_the_guide_names_every_column() -> None:
     """The table of columns in docs/analyst.md and the header of the files are the same list."""
+    names = FIXED + OPTIONAL
     table = GUIDE.partition("| column | meaning |")[2].partition("| each label |")[0]
-    assert tuple(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row))) == FIXED
+    assert tuple(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row))) == names
     assert len(SEVEN) == 8

@@ -84,6 +84,15 @@ def test_each_kind_of_wrong_is_found(rows, wrong):
     assert [kind for kind in ("lost", "doubles", "wrong") if getattr(verdict, kind)] == [wrong]
 
 
+def test_doubtful_visits_are_not_counted_as_visits():
+    """The columns between the models and the labels say how sure the counts are; the counts are the script's."""
+    doubtful = {
+        seq: dict.fromkeys(list(row(seq))[:7], "") | {"doubtful_low": "1", "doubtful_high": "2"} | row(seq)
+        for seq in range(5)
+    }
+    assert oracle.judge([Start(BOOT, 5 * PER_WINDOW + 5)], doubtful.values()).good
+
+
 def test_windows_in_memory_when_killed_are_drops_that_were_said():
     """Two said and two missing is right; two said and none missing is a count that errs."""
     start = Start(BOOT, 5 * PER_WINDOW + 5, in_memory=2)

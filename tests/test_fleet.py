@@ -8,6 +8,7 @@ from brokers import needs_mosquitto
 from benchmarks.drain import drain
 from benchmarks.fleet import Pool, lines, play
 from benchmarks.players import expected, message, players
+from collector.load import load
 from collector.rows import row
 
 pytestmark = needs_mosquitto
@@ -22,6 +23,7 @@ def test_the_store_is_what_was_sent_whatever_happens(tmp_path: Path) -> None:
     assert outcome.sent > outcome.expected, "some were sent twice"
     days = {path.parts[-3] for path in tmp_path.glob("store/date=*/site=*/*.csv")}
     assert {"date=1970-01-01", "date=2026-03-28"} <= days, "some clocks were never set"
+    assert load(tmp_path / "store")["doubtful_low"].sum() > 0, "some visits were doubtful"
 
 
 def test_a_line_too_few_or_changed_is_noticed(tmp_path: Path) -> None:
@@ -37,10 +39,10 @@ def test_a_line_too_few_or_changed_is_noticed(tmp_path: Path) -> None:
 
 def test_the_oracle_writes_lines_as_the_store_does() -> None:
     """From JSON alone, the line that `collector.rows` makes of the message."""
-    for player in players(20, 3):
-        for minute in range(30):
-            for counts in player.minute(minute):
-                assert expected(message(counts)[1]) == row(counts)
+    sent = [counts for player in players(20, 3) for minute in range(30) for counts in player.minute(minute)]
+    for counts in sent:
+        assert expected(message(counts)[1]) == row(counts)
+    assert {counts.schema for counts in sent} == {1, 2}, "some have doubtful visits"
 
 
 def test_a_queue_is_drained_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

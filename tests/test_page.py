@@ -123,6 +123,19 @@ def test_trends_have_the_hours_of_the_zone_and_their_totals(store: Path) -> None
     assert "shop-1 1 of 1 150" in text_of(shown.sites)
 
 
+def test_doubtful_visits_are_shown_as_a_range(store: Path) -> None:
+    """In words, totals and tables, where there are doubts; elsewhere the number stands alone."""
+    shown = view(store).overview(ASKED, "visits")
+    assert shown.trend.words.startswith("200 visits, most often")
+    put(store, window(59, site="shop-1", boot="f" * 16, schema=2, doubtful_low=2, doubtful_high=1))
+    shown = view(store).overview(ASKED, "visits")
+    assert shown.trend.words.startswith("203 visits (201 to 204), most often happiness")
+    assert "all 203 (201 to 204)" in text_of(shown.totals)
+    assert "shop-1 1 of 1 153 (151 to 154)" in text_of(shown.sites)
+    assert "shop-2 1 of 1 50 " in text_of(shown.sites)
+    assert "203 (201 to 204)" in text_of(shown.trend.table)
+
+
 def test_totals_hold_windows_without_a_time_too(tmp_path: Path) -> None:
     """Their visits, those without a verdict among them, are in the totals as in the table of sites beside; where there
     are no others, nothing is drawn over time and the totals stay.

@@ -20,12 +20,13 @@ ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sites of awkward names, two label sets, a window that two writers have stored, and times of which some have
-    parts of a second, as those of a camera.
+    """Two sites of awkward names, two label sets, files with and without doubtful visits, a window that two writers
+    have stored, and times of which some have parts of a second, as those of a camera.
     """
     folder = tmp_path_factory.mktemp("readers")
     shared = [window(number) for number in range(4)]
     shared.append(window(4, start=START + timedelta(minutes=4, milliseconds=250)))
+    shared.append(window(5, schema=2, doubtful_low=2, doubtful_high=1))
     put(folder / "store", *shared, window(9, site="007", device="NA", boot="1e30000000000000"))
     put(folder / "store", *shared[:3], window(7, ODD), window(8, ODD, site="007"), writer="w2")
     return folder
@@ -53,7 +54,7 @@ def test_other_tools_give_the_same_totals(tool: str, frame: Any, root: Path, mon
     """By site: each window once, whoever has stored it, with the labels of all bundles."""
     summary = json.loads(collector("summary", "--root", root / "store", "--by", "site", "--json").stdout)
     expected = {row["site"]: [row["happiness"], row["unknown"]] for row in summary}
-    assert expected == {"007": [5, 1], "shop-1": [17, 1]}
+    assert expected == {"007": [5, 1], "shop-1": [20, 1]}
     found = frame(totals_of(tool, root, monkeypatch))
     assert {site: [float(cell) for cell in row] for site, row in zip(found.index, found.to_numpy(), strict=True)} == (
         expected
@@ -66,7 +67,9 @@ def test_pandas_reads_one_file_and_all(root: Path) -> None:
     parts = [pd.read_csv(each, dtype={"site": str, "boot": str}, keep_default_na=False) for each in paths]
     whole = pd.concat(parts).drop_duplicates(["site", "device", "boot", "seq"])
     frame = load(root / "store")
-    assert whole[labels(frame)].sum().to_dict() == frame[labels(frame)].sum().to_dict()
+    sums = [*labels(frame), "doubtful_low", "doubtful_high"]
+    assert whole[sums].sum().to_dict() == frame[sums].sum().to_dict()
+    assert frame["doubtful_low"].sum() == 2
     put(root / "more", window(1), window(2, start=START + timedelta(minutes=2, milliseconds=470)))
     (path,) = (root / "more").glob("date=*/site=*/counts-*.csv")
     (reader,) = re.findall(r"pd\.read_csv\(\n    \"store/.*?\n\)", GUIDE, re.DOTALL)

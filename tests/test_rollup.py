@@ -1,5 +1,6 @@
 """Cells say what windows say, are read again when a file has changed, and outlive the files that they were made of."""
 
+import hashlib
 import os
 import random
 import shutil
@@ -19,7 +20,7 @@ from collector.damage import Damages
 from collector.errors import StoreFailed
 from collector.load import load
 from collector.rollup import FOLDER, Rollups
-from collector.rollup_file import FIRST_PRINTS, PRINTS, SEAL
+from collector.rollup_file import FIRST_PRINTS, PRINTS, SEAL, SECOND_PRINTS
 from collector.rows import FIXED
 from collector.summarise import by_device, by_site, by_time, by_weekday
 
@@ -46,6 +47,9 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
             (1, site, device, "0" * 16, number, start, end, clock, coverage, degraded, 1, 1, "d", bundle, *visits)
         )
     frame = pd.DataFrame(rows, columns=[*FIXED, "happiness", "calm", "unknown"])
+    if draw(st.booleans()):
+        doubtful = st.lists(st.integers(0, 9), min_size=len(rows), max_size=len(rows))
+        frame = frame.assign(doubtful_low=draw(doubtful), doubtful_high=draw(doubtful))
     return frame.astype(dict.fromkeys(["happiness", "calm", "unknown"], "float64"))
 
 
@@ -233,6 +237,29 @@ def test_a_roll_up_without_checksum_is_read_and_given_one(tmp_path: Path) -> Non
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
     assert seal.exists()
     assert PRINTS in parquet.read_schema(path).metadata
+
+
+def test_roll_ups_of_the_version_before_get_doubtful_visits(tmp_path: Path) -> None:
+    """Days that have rows are made again from them; the hours of a retired day stay as they are, without doubts."""
+    put(tmp_path, window(0, schema=2, doubtful_low=2), window(1, schema=2, doubtful_low=1, doubtful_high=3))
+    settled(tmp_path)
+    rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+    rollups.retire(START.date())
+    shutil.rmtree(tmp_path / f"date={START.date()}")
+    rollups.deleted(START.date())
+    (path,) = (tmp_path / FOLDER).glob("3600/*.parquet")
+    table = parquet.read_table(path)
+    assert table["doubtful_low"].to_pylist() == [2, 1]
+    old = table.drop_columns(["doubtful_low", "doubtful_high"])
+    parquet.write_table(old.replace_schema_metadata({SECOND_PRINTS: table.schema.metadata[PRINTS]}), path)
+    path.with_name(path.name + SEAL).write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    for _ in range(2):
+        rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
+        rolled = rollups.cells().sort_values("start")
+        assert rollups.damages() == ()
+        assert rolled["happiness"].tolist() == [3, 3]
+        assert (rolled["doubtful_low"].tolist(), rolled["doubtful_high"].tolist()) == ([0, 1], [0, 3])
+        assert PRINTS in parquet.read_schema(path).metadata
 
 
 def test_what_was_left_out_of_cells_is_said_by_later_processes_too(tmp_path: Path) -> None:

@@ -60,6 +60,38 @@ def test_the_bytes_of_a_file(tmp_path: Path) -> None:
     assert path.name == "counts-9e2476d9d39d4dfb012e5db5c2401df0-w1.csv"
 
 
+DOUBTFUL = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
+
+
+def test_doubtful_visits_have_columns_of_their_own(tmp_path: Path) -> None:
+    """A window with doubts goes into a file beside that of windows without, which keeps its header and its bytes."""
+    told = {"schema": 2, "doubtful_low": 0, "doubtful_high": 0}
+    put(tmp_path, window(1), window(2), window(3, **told))
+    plain = tmp_path / f"date=2026-03-29/site=shop-1/counts-{labelset(SEVEN)}-w1.csv"
+    before = plain.read_bytes()
+    assert b"doubtful" not in before
+    assert put(tmp_path, window(4, **DOUBTFUL), window(5, schema=2, doubtful_high=1)) == [True, True]
+    assert put(tmp_path, window(4, **DOUBTFUL), window(2), window(3, **told)) == [False] * 3, "repeats"
+    assert plain.read_bytes() == before
+    name = f"counts-{labelset(('doubtful_low', 'doubtful_high', *SEVEN))}-w1.csv"
+    head, *rows = (plain.parent / name).read_text().splitlines()
+    assert head.split(",")[13:17] == ["model_expression", "doubtful_low", "doubtful_high", "anger"]
+    assert [row.split(",", 14)[14] for row in rows] == ["2,1,0,0,0,3,0,0,0,0", "0,1,0,0,0,3,0,0,0,0"]
+    frame = load(tmp_path)
+    assert frame["seq"].tolist() == [1, 2, 3, 4, 5]
+    assert (frame["doubtful_low"].tolist(), frame["doubtful_high"].tolist()) == ([0, 0, 0, 2, 0], [0, 0, 0, 1, 1])
+    assert frame["doubtful_low"].dtype == "int64"
+    assert labels(frame) == list(SEVEN)
+
+
+def test_a_row_with_a_wrong_doubt_is_left_out(tmp_path: Path) -> None:
+    """It must be a whole number, as counts must; the other rows stay."""
+    put(tmp_path, window(1, **DOUBTFUL), window(2, **DOUBTFUL))
+    (path,) = tmp_path.glob("date=*/site=*/*.csv")
+    path.write_text(path.read_text().replace(",2,1,0,", ",-2,1,0,", 1))
+    assert load(tmp_path)["seq"].tolist() == [2]
+
+
 def test_a_window_lies_in_the_day_of_its_start(tmp_path: Path) -> None:
     """One that begins at 23:59 UTC is of that day, though it ends in the next."""
     put(tmp_path, window(0), window(1))
@@ -167,7 +199,7 @@ def test_a_row_that_cannot_be_written_is_an_error_not_a_loss(tmp_path: Path) -> 
         store.flush()
 
 
-@pytest.mark.parametrize("label", ["site", "coverage", "visits", "hour", "seconds"])
+@pytest.mark.parametrize("label", ["site", "coverage", "visits", "hour", "seconds", "doubtful_low"])
 def test_a_label_cannot_be_a_columns_name(tmp_path: Path, label: str) -> None:
     with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="name of a column"):
         store.add(window(0, {label: 1, "other": 0, "unknown": 0}))

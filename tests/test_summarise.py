@@ -115,6 +115,18 @@ def test_a_span_shows_gaps_at_both_ends() -> None:
     assert by_time(table(), 3600, UTC).empty
 
 
+def test_doubtful_visits_are_summed_as_visits_are() -> None:
+    """Divided between two hours by time; nothing in a gap; 0 where no file has the columns."""
+    frame = table(("2026-03-02 09:40", 60, 6, 3), ("2026-03-02 10:50", 5, 1, 0), ("2026-03-02 12:00", 60, 1, 0))
+    doubtful = frame.assign(doubtful_low=[3, 1, 0], doubtful_high=[0, 2, 0])
+    hours = summarise(doubtful, "hour", UTC)
+    assert by(hours, "doubtful_low") == [1, 3, None, 0]
+    assert by(hours, "doubtful_high") == [0, 2, None, 0]
+    (day,) = summarise(doubtful, "day", UTC)[["visits", "doubtful_low", "doubtful_high"]].to_numpy().tolist()
+    assert day == [11, 4, 2]
+    assert by(summarise(frame, "site", UTC), "doubtful_high") == [0]
+
+
 def test_coverage_is_of_all_devices_of_the_table() -> None:
     """Two devices, one of which watched half an hour: three quarters."""
     frame = table(("2026-03-02 09:00", 60, 1, 0), ("2026-03-02 09:00", 30, 1, 0, 1.0, "", "shop-1", "till"))

@@ -73,8 +73,8 @@ def _judge_start(verdict: Verdict, start: Start, stored: dict[int, Count]) -> No
 
 
 def _count(row: Mapping[str, str]) -> Count:
-    """A row -> its visits: the columns after those that every file has."""
+    """Return the visits of a row: the columns after those that every file has, without doubtful visits."""
     names = list(row)
-    labels = names[names.index("model_expression") + 1 :]
+    labels = [name for name in names[names.index("model_expression") + 1 :] if not name.startswith("doubtful_")]
     visits = {label: int(row[label]) for label in labels}
     return Count(visits[HAPPY], sum(visits.values()) - visits[HAPPY])

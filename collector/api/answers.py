@@ -86,7 +86,9 @@ class DevicesAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A bucket: what it is of, then its figures. ``visits`` is null where no window came, which is not zero."""
+    """A bucket: what it is of, then its figures. ``visits`` is null where no window came, which is not zero. Of the
+    visits ``doubtful_low`` may be none, and ``doubtful_high`` may be two; both are absent where no visit is doubtful.
+    """
 
     start: datetime | UnsetType = UNSET
     weekday: str | UnsetType = UNSET
@@ -98,6 +100,8 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     coverage: float | None
     degraded: Share | None
     seconds: float
+    doubtful_low: float | UnsetType = UNSET
+    doubtful_high: float | UnsetType = UNSET
 
 
 class CountsAnswer(Struct, frozen=True, kw_only=True):

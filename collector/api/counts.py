@@ -12,6 +12,7 @@ from collector.api.answers import CountsAnswer, CountsQuery, Row
 from collector.api.problems import Refused
 from collector.export import text
 from collector.query import Reader, counted
+from collector.rows import OPTIONAL
 from collector.summarise import Span, summarise
 
 WEEK = timedelta(days=7)
@@ -88,6 +89,9 @@ def _row(by: str, bucket: Any, figures: dict[str, Any], labels: list[str]) -> Ro
     named = dict(zip(NAMES[by], parts, strict=True))
     if "start" in named:
         named["start"] = named["start"].to_pydatetime()
+    doubtful = {name: figures[name] for name in OPTIONAL}
+    if any(doubtful.values()):
+        named |= doubtful
     return Row(
         **named,
         visits=figures["visits"],

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from dash import html
 
 from collector.page.figures import GRID, faded, frame_of_all
-from collector.page.tables import MOST_ROWS, number, row, share, swatch, table
+from collector.page.tables import MOST_ROWS, number, row, share, swatch, table, visits
 from collector.palette import colours
 from collector.query import MOST_DRAWN
 
@@ -108,8 +108,10 @@ def comparison_table(both: pd.DataFrame, names: tuple[str, str]) -> html.Table:
     return table("Corrected shares, with 90 % intervals", heads, body, numbers=5)
 
 
-def totals(all_of_it: pd.DataFrame, unknown: float | None) -> html.Table:
-    """A table of `collector.correct.shares` -> visits as counted, and shares as corrected."""
+def totals(all_of_it: pd.DataFrame, unknown: float | None, doubtful: tuple[float, float]) -> html.Table:
+    """A table of `collector.correct.shares` -> visits as counted, and shares as corrected. Of all visits so many are
+    ``doubtful``, down and up.
+    """
     body = [
         row(swatch(str(label), colour), number(values["visits"]), interval(values))
         for (label, values), colour in zip(
@@ -118,7 +120,7 @@ def totals(all_of_it: pd.DataFrame, unknown: float | None) -> html.Table:
     ]
     if unknown is not None:
         body.append(row(swatch("unknown", colours(["unknown"])["unknown"]), number(unknown), ""))
-    body.append(row("all", number(float(all_of_it["visits"].sum()) + (unknown or 0.0)), ""))
+    body.append(row("all", visits(float(all_of_it["visits"].sum()) + (unknown or 0.0), *doubtful), ""))
     return table("Visits as counted, shares corrected", ("expression", "visits", "share (90 %)"), body, numbers=2)
 
 

@@ -10,7 +10,9 @@ from dash import html
 
 from collector.damage import Damage
 from collector.device import Device
+from collector.export import visits_range
 from collector.query import HOURS, drawn, of_label
+from collector.rows import OPTIONAL
 from collector.sequence import clones, gaps_in_seq
 from collector.state import State, shown_state
 from collector.summarise import WEEKDAYS
@@ -39,12 +41,14 @@ def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
         row(
             f"{start:%Y-%m-%d %H:%M}",
             *(number(value) for value in values),
+            visits(all_of_it, low, high),
             "no data" if windows == 0 else share(coverage),
             "" if windows == 0 else share(degraded),
         )
-        for start, values, windows, coverage, degraded in zip(
+        for start, values, (all_of_it, low, high), windows, coverage, degraded in zip(
             counts.index[::-1][:MOST_ROWS],
-            counts[[*names, "visits"]].to_numpy()[::-1],
+            counts[names].to_numpy()[::-1],
+            counts[["visits", *OPTIONAL]].to_numpy()[::-1],
             counts["windows"][::-1],
             counts["coverage"][::-1],
             counts["degraded"][::-1],
@@ -80,7 +84,7 @@ def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> ht
         counts = (
             ("no data", "", "")
             if figures is None
-            else (number(figures["visits"]), share(figures["coverage"]), share(figures["degraded"]))
+            else (visits(*figures[["visits", *OPTIONAL]]), share(figures["coverage"]), share(figures["degraded"]))
         )
         body.append(row(name, f"{known.count('online')} of {len(known)}", *counts))
     if not body:
@@ -134,6 +138,11 @@ def swatch(label: str, colour: str) -> list[Any]:
 def number(value: float, digits: int = 0) -> str:
     """``1234.4`` -> ``"1,234"``; nothing where nobody knows."""
     return "" if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def visits(value: float, low: float, high: float) -> str:
+    """``41, 3, 4`` -> ``"41 (38 to 45)"``: visits, and their range where some are doubtful."""
+    return number(value) + visits_range(value, low, high, number)
 
 
 def share(value: float) -> str:

@@ -14,10 +14,12 @@ from collector import correct, load
 from collector.correct import Matrices, compare, conflicts, confusions
 from collector.device import Device
 from collector.devices import read_devices
+from collector.export import visits_range
 from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import KINDS, as_file
 from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
+from collector.rows import OPTIONAL
 from collector.shared import Shared
 from collector.summarise import by_site, by_time, gaps, step_for, step_name
 from contract.labels import UNKNOWN
@@ -203,7 +205,8 @@ def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: Matric
     if not visits.sum() > 0:
         return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
     whole = correct.shares(frame, matrices, chance())
-    totals = shares.totals(whole, float(visits[UNKNOWN]) if UNKNOWN in visits else None)
+    low, high = frame[list(OPTIONAL)].sum()
+    totals = shares.totals(whole, float(visits[UNKNOWN]) if UNKNOWN in visits else None, (low, high))
     if not table["visits"].sum() > 0:
         nowhen = _nothing(f"No visit whose time is known: {choice}.")
         return Overview(trend, nowhen, heat, totals, site_table, names)
@@ -222,17 +225,19 @@ def _shares(frame: pd.DataFrame, choice: Choice, matrices: Matrices) -> Shown:
 
 
 def in_words(table: pd.DataFrame, of: str) -> str:
-    """A table of `collector.summarise.by_time` -> what a chart of it says."""
+    """Say in words what a chart of a table of `collector.summarise.by_time` shows."""
     if not (table["windows"] > 0).any():
         return f"No data: {of}."
-    visits = table["visits"].sum()
+    visits, low, high = table[["visits", *OPTIONAL]].sum()
+    doubts = visits_range(visits, low, high, tables.number)
     names = counted(table)
     most = str(table[names].sum().idxmax())
     watched = (table["coverage"] * table["seconds"]).sum() / table["seconds"].sum()
     empty = len(gaps(table))
     without = "no gap" if not empty else f"{empty} gap{'s'[: empty > 1]} without data"
     leading = f", most often {most} ({tables.share(table[most].sum() / visits)})" if visits else ""
-    return f"{tables.number(visits)} visits{leading}; watched {tables.share(watched)} of the time, {without}: {of}."
+    said = f"{tables.number(visits)} visits{doubts}{leading}"
+    return f"{said}; watched {tables.share(watched)} of the time, {without}: {of}."
 
 
 def heat_in_words(rates: pd.DataFrame, label: str, choice: Choice) -> str:
