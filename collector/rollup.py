@@ -232,8 +232,8 @@ class Rollups:
         except DamagedRollup as error:
             self._set_aside(path, month, str(error))
             return
-        if not content.current:
-            content = _retired(content)  # the other cells are made again from the rows
+        if not content.current:  # cells of days that have rows are made again from them
+            content = content.only({part: text for part, text in content.prints.items() if text.startswith(RETIRED)})
         month.frame, month.prints, month.damages = content.frame, content.prints, content.damages
         month.stored = dict(month.prints) if content.current else {}  # written again in the newest version
         for found in month.damages.values():
@@ -265,9 +265,7 @@ class Rollups:
         """
         prints = month.prints if prints is None else prints
         path = self._folder / f"{name}.parquet"
-        parts = pd.MultiIndex.from_frame(month.frame[["date", "site"]])
-        damages = {part: found for part, found in month.damages.items() if part in prints}
-        content = Content(month.frame[parts.isin(list(prints))], prints, damages)
+        content = Content(month.frame, month.prints, month.damages).only(prints)
         try:
             if not rollup_file.write(path, content, month.file):
                 return
@@ -281,14 +279,6 @@ def damaged_files(root: Path, cell_s: int | None = None) -> tuple[Damage, ...]:
     """The damaged files of roll-ups that were put aside: of cells of one length, or of all."""
     paths = sorted((root / FOLDER).glob(f"{cell_s or '*'}/*{DAMAGED}*"))
     return tuple(Damage("/".join(path.parts[-3:]), 0, f"was damaged; {LOST}") for path in paths)
-
-
-def _retired(content: Content) -> Content:
-    """Keep the cells of retired days only: their rows are gone."""
-    prints = {part: text for part, text in content.prints.items() if text.startswith(RETIRED)}
-    parts = pd.MultiIndex.from_frame(content.frame[["date", "site"]])
-    damages = {part: found for part, found in content.damages.items() if part in prints}
-    return Content(content.frame[parts.isin(list(prints))], prints, damages, content.current)
 
 
 @lru_cache

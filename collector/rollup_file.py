@@ -48,6 +48,12 @@ class Content:
     """Whether the file is of the newest version. In an older one, cells of days that still have rows are out of
     date."""
 
+    def only(self, prints: dict[Part, str]) -> "Content":
+        """Keep the cells of these folders, as made of these files."""
+        parts = pd.MultiIndex.from_frame(self.frame[["date", "site"]])
+        damages = {part: found for part, found in self.damages.items() if part in prints}
+        return Content(self.frame[parts.isin(list(prints))], prints, damages, self.current)
+
 
 def identity(path: Path) -> str:
     """What changes when a file is replaced; empty if there is none."""
