@@ -59,9 +59,9 @@ def test_a_file_of_another_network_is_named():
         return type(layer).from_config({**layer.get_config(), **fewer})
 
     other = keras.models.clone_model(model, clone_function=narrower)
-    with pytest.raises(BundleError, match=r"face\.tflite: conv2d\S* has the shape \(3, 3, 1, 16\), not \(3, 3, 1, 8\)"):
+    with pytest.raises(BundleError, match=r"face-416x320\.tflite: conv2d\S* has the shape \(3, 3, 1, 16\), not \(3, 3, 1, 8\)"):
         begin(other, SHIPPED, pictures(2))
-    with pytest.raises(BundleError, match=r"face\.tflite: \d+ layers with weights, the network has"):
+    with pytest.raises(BundleError, match=r"face-416x320\.tflite: \d+ layers with weights, the network has"):
         begin(plain(320, 3), SHIPPED, pictures(2))
 
 
@@ -75,7 +75,7 @@ def test_a_bundle_that_is_broken_is_not_begun_from(tmp_path):
     content = bytearray((tmp_path / "face-416x320.tflite").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "face-416x320.tflite").write_bytes(content)
-    recipe = read(Path(ROOT / "training" / "face.toml"), (f"model.start={tmp_path / 'face.json'}",))
+    recipe = read(Path(ROOT / "training" / "face.toml"), (f"model.start={tmp_path / 'face-416x320.json'}",))
     with pytest.raises(BundleError, match="sha256"):
         FaceTask(recipe)._make(lambda step: (pictures(2), None))
 
