@@ -111,7 +111,7 @@ def test_a_broken_picture_of_the_scenes_is_named_and_skipped_if_asked(tmp_path):
         "image,x,y,w,h," + ",".join(f"{name}_{axis}" for name in scenes.LANDMARKS for axis in "xy") + ",score,source\n"
     )
     for read in (photographs.read, lambda data, broken: scenes.prepare(data, data / "cache.npz", broken)):
-        with pytest.raises(SettingsError, match=r"scenes.zip: photos/b.jpg: not a picture"):
+        with pytest.raises(SettingsError, match=r"scenes.zip: photos/b.jpg: not an image"):
             read(tmp_path, "stop")
         read(tmp_path, "skip")
     assert [scene.name for scene in scenes.read(tmp_path / "cache.npz")] == names[:1]

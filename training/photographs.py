@@ -96,7 +96,7 @@ def _from_scenes(data: Path, broken: Broken) -> Iterator[Labelled]:
         for row in tqdm(photos.itertuples(), total=len(photos), desc="photographs"):
             _, pixels = scenes.picture_in(archive, row.image)
             if pixels is None:
-                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not a picture")
+                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
                 continue
             held = scenes.is_validation(row.image, frozenset())
             yield Labelled(row.image, pixels, row.expression, "test" if held else _part(row.image), whole=False)
@@ -114,7 +114,7 @@ def _from_table(data: Path, broken: Broken) -> Iterator[Labelled]:
         given = each.get("part", "train")
         pixels = cv2.imread(str(data / each["image"]), cv2.IMREAD_GRAYSCALE)
         if pixels is None or given not in ("train", "test"):
-            reason = "not a picture" if pixels is None else f"part {given!r}, not train or test"
+            reason = "not an image" if pixels is None else f"part {given!r}, not train or test"
             name_or_stop(broken, f"{path}, row {row + 2}: {each['image']}: {reason}")
             continue
         yield Labelled(each["image"], pixels, each["label"], "test" if given == "test" else _part(each["image"]), False)
@@ -127,7 +127,7 @@ def _from_folders(data: Path, broken: Broken) -> Iterator[Labelled]:
         name = str(path.relative_to(data))
         pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if pixels is None:
-            name_or_stop(broken, f"{path}: not a picture")
+            name_or_stop(broken, f"{path}: not an image")
             continue
         given = name.split("/", maxsplit=1)[0]
         yield Labelled(name, pixels, path.parent.name, "test" if given == "test" else _part(name), whole=True)
