@@ -59,7 +59,9 @@ def test_a_file_of_another_network_is_named():
         return type(layer).from_config({**layer.get_config(), **fewer})
 
     other = keras.models.clone_model(model, clone_function=narrower)
-    with pytest.raises(BundleError, match=r"face-416x320\.tflite: conv2d\S* has the shape \(3, 3, 1, 16\), not \(3, 3, 1, 8\)"):
+    with pytest.raises(
+        BundleError, match=r"face-416x320\.tflite: conv2d\S* has the shape \(3, 3, 1, 16\), not \(3, 3, 1, 8\)"
+    ):
         begin(other, SHIPPED, pictures(2))
     with pytest.raises(BundleError, match=r"face-416x320\.tflite: \d+ layers with weights, the network has"):
         begin(plain(320, 3), SHIPPED, pictures(2))

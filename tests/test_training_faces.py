@@ -20,20 +20,25 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 ROOT = Path(__file__).parent.parent
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
-MARKS = ((-0.35, -0.2), (0.35, -0.2), (0.0, 0.15), (-0.3, 0.5), (0.3, 0.5))
-"""Of a drawn face, in its radii."""
+FACE = (0.350, 0.122, 0.180, 0.223)
+MARKS = ((0.399, 0.203), (0.483, 0.203), (0.440, 0.251), (0.403, 0.285), (0.477, 0.285))
+"""Box and landmarks of the face in scikit-image's portrait, as fractions of its side."""
 
 
 def drawn(rng, size, count):
-    """A picture (h, w) with drawn faces, and their rows: box and five landmarks."""
-    from convert.golden import face
-
-    spots = [(rng.uniform(40, size[1] - 40), rng.uniform(40, size[0] - 40), rng.uniform(12, 36), 0.4)] * count
-    rows = [
-        [x - 0.8 * r, y - r, 1.6 * r, 2 * r, *(value for a, b in MARKS for value in (x + a * r, y + b * r))]
-        for x, y, r, _ in spots
-    ]
-    return face(size, spots), rows
+    """An image (h, w) with the portrait on a grey ground or without it, and the rows of its face: box, landmarks."""
+    portrait = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait").astronaut().mean(-1)
+    pixels, rows = np.full(size, 90, np.uint8), []
+    for _ in range(count):
+        side = int(rng.integers(150, 190))
+        left, top = int(rng.integers(0, size[1] - side)), int(rng.integers(0, size[0] - side // 2))
+        small = cv2.resize(portrait.astype(np.uint8), (side, side), interpolation=cv2.INTER_AREA)
+        pixels[top : top + side, left : left + side] = small[: size[0] - top]
+        x, y, w, h = (side * each for each in FACE)
+        rows.append(
+            [left + x, top + y, w, h, *(v for a, b in MARKS for v in (left + side * a, top + side * b))],
+        )
+    return pixels, rows
 
 
 @pytest.fixture(scope="module")
