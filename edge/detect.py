@@ -71,6 +71,8 @@ def letterbox(pixels: Pixels, size: tuple[int, int]) -> tuple[Pixels, float]:
 
     A point of the result divided by the scale is a point of the picture.
     """
+    if pixels.shape == size:
+        return np.ascontiguousarray(pixels), 1.0
     height, width = size
     scale = min(height / pixels.shape[0], width / pixels.shape[1])
     rows, columns = max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
@@ -122,6 +124,8 @@ def suppress(boxes: Floats, overlap: float) -> NDArray[np.intp]:
     sentence, applied to all boxes at once until nothing changes, ends at the greedy answer: each round settles at least
     the best box not yet settled.
     """
+    if len(boxes) < 2:
+        return np.arange(len(boxes))
     corner = boxes[:, :2] + boxes[:, 2:]
     width_height = np.minimum(corner[:, None], corner[None]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     shared = np.clip(width_height, 0, None).prod(-1)
