@@ -17,7 +17,7 @@ WALKS = (
     Walk("astronaut", 1.0, 3.7, 190, 1.0, True),
     Walk("officer", 5.0, 3.7, 170, 0.6, False),
     Walk("astronaut", 9.0, 3.7, 150, 0.7, False),
-    Walk("officer", 13.0, 3.7, 230, 0.62, True),
+    Walk("officer", 13.0, 3.7, 300, 0.45, True),
     Walk("astronaut", 15.0, 3.7, 120, 0.8, False),
 )
 """Each is out of the picture, and its visit over, in the middle of a window: at 4.7 s, 8.7 s and so on. A visit waits
