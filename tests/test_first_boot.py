@@ -35,6 +35,8 @@ IMAGER = {
 CONFIG = f"""{SMALLEST}
 [tally]
 window_s = 2
+[privacy]
+release_s = 2
 [publish]
 host = "127.0.0.1"
 confirm = "broker"
