@@ -20,7 +20,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
 bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.bench_stages
+	$(BIN)/python -m benchmarks.speed.stages
 
 faults: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.faults $(FAULTS)

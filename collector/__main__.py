@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from collector.receive import run, utc_now
+from base.errors import FacetallyError, SettingsError
+from base.logs import Lines, line
+from collector.receive.receiver import run, utc_now
 from collector.settings import Settings, read_settings
-from contract.errors import BundleError, FacetallyError, SettingsError, TopicError
-from contract.logs import Lines, line
+from contract.errors import BundleError, TopicError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,13 +56,13 @@ def _run(_options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.serve import serve  # noqa: PLC0415 - run needs no dash
+    from collector.web.serve import serve  # noqa: PLC0415 - run needs no dash
 
     serve(settings, _zone(options.zone or settings.page.zone), _stop_on_signals(), utc_now)
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.export import export  # noqa: PLC0415 - run needs no pandas
+    from collector.exports.tables import export  # noqa: PLC0415 - run needs no pandas
 
     frame = _load(options, settings, _zone("UTC"))
     export(frame, options.format, options.out)
@@ -70,9 +71,10 @@ def _export(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
-    from collector import export, summarise  # noqa: PLC0415 - run needs no pandas
-    from collector.devices_file import damages  # noqa: PLC0415
-    from collector.rollup import damaged_files  # noqa: PLC0415
+    from collector.analysis import summarise  # noqa: PLC0415 - run needs no pandas
+    from collector.devices.registry_file import damages  # noqa: PLC0415
+    from collector.exports import tables  # noqa: PLC0415 - run needs no pandas
+    from collector.store.rollup import damaged_files  # noqa: PLC0415
 
     zone = _zone(options.zone or settings.page.zone)
     frame = _load(options, settings, zone)
@@ -84,15 +86,15 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
     unplaced = int((frame["clock"] == "unsynced").sum())
     if unplaced and options.by in ("hour", "day", "weekday"):
         _log.warning(line("left_out", windows=unplaced, reason="their clock was never set"))
-    export.show(lambda out: out.write(export.text(table, options.form)))
+    tables.show(lambda out: out.write(tables.text(table, options.form)))
     if options.chart is not None:
-        from collector.chart import draw  # noqa: PLC0415 - only a chart needs matplotlib
+        from collector.exports.chart import draw  # noqa: PLC0415 - only a chart needs matplotlib
 
         draw(frame, options.chart, zone, span)
 
 
 def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "pd.DataFrame":
-    from collector.load import load  # noqa: PLC0415 - run needs no pandas
+    from collector.store.load import load  # noqa: PLC0415 - run needs no pandas
 
     if not settings.store.path.is_dir():
         raise SettingsError(f"store.root {settings.store.root}: there is no such folder")

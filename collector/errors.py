@@ -9,7 +9,8 @@ FacetallyError
 
 from typing import Literal
 
-from contract.errors import BadMessage, FacetallyError
+from base.errors import FacetallyError
+from contract.errors import BadMessage
 
 Limit = Literal["messages", "bytes", "devices", "models", "dates"]
 """The bound that a message went beyond; see `collector.settings.Limits`."""

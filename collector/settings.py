@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from contract.errors import SettingsError
-from contract.settings import check_encrypted, is_loopback, read_toml
+from base.errors import SettingsError
+from base.toml_settings import check_encrypted, is_loopback, read_toml
 from contract.topics import ID_PATTERN
 
 NO_FILE = Path("/dev/null")

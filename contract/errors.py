@@ -1,19 +1,14 @@
-"""The errors of the contract, named for what is done about them.
+"""Errors of the contract, named for what is done about them.
 
-FacetallyError
-├── SettingsError      stop: a configuration file or value is wrong (exit 2)
-├── BundleError        stop: a model bundle is not what its card says (exit 2)
-├── TopicError         stop: a site or device id cannot be part of a topic (exit 2)
-└── BadMessage         count it, set it aside, go on
+::
+
+    base.errors.FacetallyError
+    +-- BundleError      a model bundle is not what its card says: stop, exit code 2
+    +-- TopicError       a site or device id cannot be part of a topic: stop, exit code 2
+    +-- BadMessage       a message cannot be used: count it, set it aside, go on
 """
 
-
-class FacetallyError(Exception):
-    """The root of every error that facetally raises on purpose; its text says what is wrong and where."""
-
-
-class SettingsError(FacetallyError):
-    """A configuration file, key or value is wrong: names the file, the key and what is allowed."""
+from base.errors import FacetallyError
 
 
 class BundleError(FacetallyError):

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from contract.errors import FacetallyError
+from base.errors import FacetallyError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,14 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from convert import bundle  # noqa: PLC0415 (TensorFlow is slow to import)
         from convert import verify as verifying  # noqa: PLC0415
+        from convert import write_bundle  # noqa: PLC0415 (TensorFlow is slow to import)
 
         if chosen.command == "quantise":
-            run = bundle.open_run(chosen.run, chosen.size, chosen.threshold)
-            print(bundle.figures_table(bundle.make(run, chosen.out)))
+            run = write_bundle.open_run(chosen.run, chosen.size, chosen.threshold)
+            print(write_bundle.figures_table(write_bundle.make(run, chosen.out)))
         else:
-            print(verifying.verify(bundle.open_run(chosen.run), chosen.card))
+            print(verifying.verify(write_bundle.open_run(chosen.run), chosen.card))
     except FacetallyError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2

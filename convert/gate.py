@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contract.errors import BundleError
-from training.naming import Answers, drop_in_recall
+from training.evaluate.classifier_metrics import Answers, drop_in_recall
 
 PRECISION, ACCURACY, RECALL = 0.01, 0.005, 0.03
 """By how much average precision, accuracy, and the recall of one label may fall."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from convert.deploy import OUTPUTS, deployed, rescaling
+from convert.export_graph import OUTPUTS, deployed, rescaling
 
 
 def quantise(model: keras.Model, task: str, pictures: NDArray[np.uint8]) -> bytes:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from contract.card import ClassifierCard, DetectorCard
 from contract.errors import BundleError
-from convert.bundle import Run
-from edge import bundle
-from edge.classify import Classifier
-from edge.detect import Detector
-from training import finding, naming, scenes
-from training.faces import Faces
+from convert.write_bundle import Run
+from edge.vision import bundle
+from edge.vision.classify import Classifier
+from edge.vision.detect import Detector
+from training.data import labelled_images
+from training.data.face_cache import Faces
+from training.evaluate import classifier_metrics, detector_metrics
 from training.recipe import ClassifierRecipe
 
 CLOSE = 0.002
@@ -21,12 +22,12 @@ def verify(run: Run, card_path: Path) -> str:
     if isinstance(run.recipe, ClassifierRecipe):
         loaded = bundle.load(card_path, ClassifierCard)
         test = Faces.of(run.folder / "cache.npz", run.recipe, "test")
-        answers = naming.answers(Classifier(loaded).probabilities, test, run.recipe)
-        figures, promised = naming.figures(answers), loaded.card.figures
+        answers = classifier_metrics.answers(Classifier(loaded).probabilities, test, run.recipe)
+        figures, promised = classifier_metrics.figures(answers), loaded.card.figures
     else:
         found = bundle.load(card_path, DetectorCard)
-        _, held = scenes.split(list(scenes.read(run.folder / "cache.npz")))
-        figures = finding.figures(Detector(found, finding.LOWEST).detect, held, found.card.threshold)
+        _, held = labelled_images.split(list(labelled_images.read(run.folder / "cache.npz")))
+        figures = detector_metrics.figures(Detector(found, detector_metrics.LOWEST).detect, held, found.card.threshold)
         promised = found.card.figures
     if missing := [name for name in figures if f"{name}.int8" not in promised]:
         raise BundleError(f"{card_path}: the card says nothing of {', '.join(missing)}, which the run's data gives")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from collector.load import labels, load
+from collector.store.load import labels, load
 from demo.broker import broker, free_port, wait_for
 from demo.clip import compose
 

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from contract.errors import FacetallyError
-from contract.logs import Lines, hidden, line, nobody_reads
+from base.errors import FacetallyError
+from base.logs import Lines, hidden, line, nobody_reads
 from edge import settings as configuration
-from edge.native import captured
+from edge.camera.library_messages import captured
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
@@ -121,9 +121,9 @@ def _quoted(text: str) -> str:
 
 def _run(chosen: argparse.Namespace) -> int:
     """Count until the source ends or a signal comes; then send what is finished."""
-    from edge.assemble import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
+    from edge.build import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
     from edge.errors import SpoolError  # noqa: PLC0415
-    from edge.notify import Notifier  # noqa: PLC0415
+    from edge.system.notify import Notifier  # noqa: PLC0415
 
     settings = _settings(chosen)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a frame
@@ -154,7 +154,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    from edge.check import check  # noqa: PLC0415
+    from edge.commands.check import check  # noqa: PLC0415
 
     failed = 0
     for name, works, text in check(_settings(chosen)):
@@ -164,17 +164,17 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _try(chosen: argparse.Namespace) -> int:
-    from edge import assemble  # noqa: PLC0415
-    from edge.bundle import FOR_STILLS  # noqa: PLC0415
-    from edge.classify import Classifier  # noqa: PLC0415
-    from edge.detect import Detector  # noqa: PLC0415
-    from edge.tryout import Tryout  # noqa: PLC0415
+    from edge import build  # noqa: PLC0415
+    from edge.commands.try_images import Tryout  # noqa: PLC0415
+    from edge.vision.bundle import FOR_STILLS  # noqa: PLC0415
+    from edge.vision.classify import Classifier  # noqa: PLC0415
+    from edge.vision.detect import Detector  # noqa: PLC0415
 
     if chosen.crops and chosen.detect_only:
         raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
     card = chosen.detector or str(FOR_STILLS)
-    detector = None if chosen.crops else Detector(assemble.detector_bundle(card), chosen.min_score)
-    classifier = None if chosen.detect_only else Classifier(assemble.classifier_bundle(chosen.classifier))
+    detector = None if chosen.crops else Detector(build.detector_bundle(card), chosen.min_score)
+    classifier = None if chosen.detect_only else Classifier(build.classifier_bundle(chosen.classifier))
     failed: list[int] = []
     for row in Tryout(detector, classifier).rows(chosen.paths, lambda error: failed.append(_failed(error))):
         if chosen.json:
@@ -186,7 +186,7 @@ def _try(chosen: argparse.Namespace) -> int:
 
 
 def _audit(chosen: argparse.Namespace) -> int:
-    from edge.audit import audit  # noqa: PLC0415
+    from edge.audit.run import audit  # noqa: PLC0415
 
     report = audit(chosen.config, chosen.set, chosen.clip)
     print(report.text())
@@ -196,10 +196,11 @@ def _audit(chosen: argparse.Namespace) -> int:
 def _bench(chosen: argparse.Namespace) -> int:
     import cv2  # noqa: PLC0415
 
-    from edge import assemble, bench  # noqa: PLC0415
+    from edge import build  # noqa: PLC0415
+    from edge.commands import bench  # noqa: PLC0415
 
     cv2.setNumThreads(1)
-    faces, expressions = assemble.detector_bundle(chosen.detector), assemble.classifier_bundle(chosen.classifier)
+    faces, expressions = build.detector_bundle(chosen.detector), build.classifier_bundle(chosen.classifier)
     print(bench.table(bench.measure(chosen.path, faces, expressions)))
     return 0
 

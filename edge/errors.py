@@ -8,7 +8,7 @@ FacetallyError
 └── RuntimeMissing     stop: no TFLite runtime works here (exit 2)
 """
 
-from contract.errors import FacetallyError
+from base.errors import FacetallyError
 from contract.message import Reason
 
 

@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
-from contract.logs import line
+from base.logs import line
 from contract.message import Counts, Models, Privacy
-from edge.admit import Gate
-from edge.capture import Source
-from edge.classify import Classifier
-from edge.clock import GRAIN, Clock, rounded
-from edge.condition import BLIND, Condition
-from edge.detect import Detector
+from edge.camera.capture import Source
+from edge.camera.image_quality import BLIND, Condition
+from edge.counting.admit import Gate
+from edge.counting.tally import Tally
+from edge.counting.track import Tracker, Tracks
+from edge.delivery.printer import Printer
+from edge.delivery.publish import Identity, Publisher
+from edge.delivery.restamp import Settler
+from edge.delivery.spool import Spool
 from edge.errors import ClipError, SpoolError
-from edge.health import Watch
-from edge.heat import Governor
-from edge.motion import MotionGate
-from edge.printer import Printer
-from edge.publish import Identity, Publisher
-from edge.settle import Settler
-from edge.spool import Spool
-from edge.tally import Tally
-from edge.track import Tracker, Tracks
-from edge.words import Frame, Missing, Window
+from edge.system.clock import GRAIN, Clock, rounded
+from edge.system.health import Watch
+from edge.system.thermal import Governor
+from edge.values import Frame, Missing, Window
+from edge.vision.classify import Classifier
+from edge.vision.detect import Detector
+from edge.vision.motion_gate import MotionGate
 
 log = logging.getLogger("edge.pipeline")
 UNSPOOLED = 1440

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from base.toml_settings import check_encrypted, read_toml
 from contract.message import Share
-from contract.settings import check_encrypted, read_toml
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
@@ -99,7 +99,7 @@ class DetectSettings(Strict, frozen=True, kw_only=True):
     """Which face detector, at which score, and on which frames."""
 
     bundle: Text = "auto"
-    """``auto`` (`edge.choose`), the name of a shipped bundle, or the path of a card."""
+    """``auto`` (`edge.vision.choose_detector`), the name of a shipped bundle, or the path of a card."""
     max_core_fraction: Annotated[float, Meta(gt=0, le=64)] = 0.5
     """``auto`` takes the largest detector that needs at most this fraction of one core."""
     threshold: Share | None = None
@@ -107,7 +107,7 @@ class DetectSettings(Strict, frozen=True, kw_only=True):
     max_fps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
     """Detections a second at most, however many frames the camera gives."""
     follow_motion: bool = True
-    """Whether the detector runs less often while nothing moves (`edge.motion`)."""
+    """Whether the detector runs less often while nothing moves (`edge.vision.motion_gate`)."""
     every: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
     """Only every n-th frame is looked at, moving or not."""
     threads: Threads = 1
@@ -169,7 +169,7 @@ class AdmitSettings(Strict, frozen=True, kw_only=True):
 
 
 class ClassifySettings(Strict, frozen=True, kw_only=True):
-    """Which expression classifier (`edge.bundle.card_path`)."""
+    """Which expression classifier (`edge.vision.bundle.card_path`)."""
 
     bundle: Text | None = None
     threads: Threads = 1

@@ -26,6 +26,8 @@ JETSON=(
     "numpy>=1.26,<2"
 )
 
+# A file of this folder, which has units/ and zones/, or of a prepared card, where all lie side by side.
+source_file() { local path; for path in "$HERE/$1" "$HERE/units/$1" "$HERE/zones/$1"; do if [ -f "$path" ]; then echo "$path"; return; fi; done; fail "$1 is missing beside install.sh"; }
 fail() { echo "install.sh: $*" >&2; exit 2; }
 live() { [ -z "$ROOT" ]; }
 
@@ -52,14 +54,14 @@ environment() { # --system-site-packages: picamera2 and libcamera come from apt 
 
 configuration() { # FILE GROUP: never over one that is there; readable by root and the service only, as it may hold a camera's password
     install -d -m 0755 "$ETC"
-    if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0640 "$HERE/$1" "$ETC/$1"; fi
+    if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0640 "$(source_file "$1")" "$ETC/$1"; fi
     chmod o= "$ETC/$1"
     if [ "$(id -u)" = 0 ]; then chgrp "$2" "$ETC/$1"; fi
 }
 
 unit() {
     install -d "$UNITS"
-    install -m 0644 "$HERE/$1" "$UNITS/$1"
+    install -m 0644 "$(source_file "$1")" "$UNITS/$1"
     if live; then systemctl daemon-reload; fi
 }
 
@@ -106,7 +108,7 @@ edge() {
     configuration edge.toml video
     unit facetally-edge.service
     quiet_journal
-    install -m 0644 "$HERE/view.py" "$ENV" # no part of the daemon, which can write no picture
+    install -m 0644 "$(source_file view.py)" "$ENV" # no part of the daemon, which can write no picture
     settle "$1"
     echo "now edit $ETC/edge.toml (site, device, capture, staff_zones), then:"
     echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"

@@ -7,10 +7,10 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from commands import CONFIG
-from drawings import RECIPE, draw_cache, train
 
 from edge.__main__ import main
+from tests.support.commands import CONFIG
+from tests.support.drawings import RECIPE, draw_cache, train
 
 os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
 """Debian puts Mosquitto where only root looks."""

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from contract.errors import FacetallyError
+from base.errors import FacetallyError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("evaluate", "measure the trained model on data it was not trained on"),
     ):
         command = commands.add_parser(name, help=what, description=what)
-        command.add_argument("recipe", type=Path, help="TOML file of one model, such as training/face.toml")
+        command.add_argument("recipe", type=Path, help="TOML file of one model, such as training/recipes/face.toml")
         command.add_argument("--run", type=Path, required=True, help="folder of this model's cache, checkpoint, report")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. model.steps=100")
         if name == "prepare":
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         if chosen.command == "pool":
-            from training.pooled import pool  # noqa: PLC0415
+            from training.evaluate.cross_validation import pool  # noqa: PLC0415
 
             print(pool(chosen.runs))
             return 0

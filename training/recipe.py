@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from contract.errors import SettingsError
-from contract.settings import read_toml
+from base.errors import SettingsError
+from base.toml_settings import read_toml
 
 Positive = Annotated[int, Meta(gt=0)]
 ABOUT = ("version", "steps", "data", "licence")
@@ -107,7 +107,7 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """Faces of a batch are blended in pairs, targets too, by shares from a beta distribution with both parameters this
     (Zhang et al. 2018); 0: never."""
     margin: Annotated[float, Meta(gt=-0.5, le=0.3)]
-    """Of the crop; photographs are kept with no more around the box (`training.photographs.MARGIN`)."""
+    """Of the crop; photographs are kept with no more around the box (`training.data.photographs.MARGIN`)."""
     align: Literal["none"] = "none"
     """A device could turn the eyes level (the card's ``align``); nothing here trains on faces so turned."""
     photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from training.fer import Broken
+from training.data.fer2013 import Broken
 from training.recipe import DetectorRecipe, Recipe
 
 
@@ -24,9 +24,9 @@ class Task(Protocol):
 def of(recipe: Recipe) -> Task:
     """The task that a recipe is a recipe for."""
     if isinstance(recipe, DetectorRecipe):
-        from training.face import FaceTask  # noqa: PLC0415
+        from training.fit.face_task import FaceTask  # noqa: PLC0415
 
         return FaceTask(recipe)
-    from training.expression import ExpressionTask  # noqa: PLC0415
+    from training.fit.expression_task import ExpressionTask  # noqa: PLC0415
 
     return ExpressionTask(recipe)

@@ -14,10 +14,10 @@ from pathlib import Path
 from benchmarks.accuracy import walks
 from benchmarks.accuracy.detections import Clip, Source, of_card, of_clip, of_yunet
 from benchmarks.accuracy.tracks import STEPS, Followed, Recording, TrackScore, recordings, score, true_visits
-from edge.bundle import DETECTOR, FOR_STILLS
+from edge.counting.track import Tracker
 from edge.settings import TrackSettings
-from edge.track import Tracker
-from edge.words import Face
+from edge.values import Face
+from edge.vision.bundle import DETECTOR, FOR_STILLS
 
 ROOT = Path(__file__).parent.parent.parent
 REFERENCE = ROOT / "benchmarks" / "reference" / "trackers.csv"
@@ -130,7 +130,7 @@ def truths(data: Path) -> list[tuple[Path, int, int]]:
             (data / "counting" / "clips" / row["clip"], int(row["people_min"]), int(row["people_max"]))
             for row in csv.DictReader(file)
         ]
-    with (ROOT / "tests" / "truth.csv").open(newline="") as file:
+    with (ROOT / "tests" / "golden" / "clip_truth.csv").open(newline="") as file:
         found += [
             (data / "clips" / row["clip"], int(row["visits"]), int(row["visits"])) for row in csv.DictReader(file)
         ]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.card import DetectorCard
-from edge import bundle, replay
-from edge.detect import Detector
+from edge.camera import file_source
 from edge.settings import File
-from edge.words import Face, Pixels
+from edge.values import Face, Pixels
+from edge.vision import bundle
+from edge.vision.detect import Detector
 
 CACHE = Path("build") / "accuracy"
 LOWEST = 0.2
@@ -48,7 +49,7 @@ def of_card(name: str) -> Source:
 
 def of_yunet(model: Path, long_side: int, threshold: float) -> Source:
     """YuNet at a long side, pixels."""
-    from benchmarks.yunet import YuNet  # noqa: PLC0415 (needs the model's file and OpenCV 5)
+    from benchmarks.speed.yunet import YuNet  # noqa: PLC0415 (needs the model's file and OpenCV 5)
 
     digest = hashlib.sha256(model.read_bytes()).hexdigest()[:12]
     return Source(f"yunet{long_side}-{digest}", YuNet(model, LOWEST, long_side).detect, threshold)
@@ -67,7 +68,7 @@ def of_clip(path: Path, source: Source, cache: Path = CACHE) -> Clip:
 
 def _detected(path: Path, source: Source) -> dict[str, object]:
     shape, frames = [0, 0], []
-    for frame in replay.clip(File(path=str(path))):
+    for frame in file_source.clip(File(path=str(path))):
         shape = list(frame.pixels.shape)
         faces = [[face.box, face.score, face.landmarks] for face in source.detect(frame.pixels)]
         frames.append([frame.time, faces])

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.detections import of_card, of_clip
-from edge import replay
-from edge.bundle import DETECTOR
+from edge.camera import file_source
+from edge.counting.track import Tracker
 from edge.settings import File, TrackSettings
-from edge.track import Tracker
-from edge.words import Track
+from edge.values import Track
+from edge.vision.bundle import DETECTOR
 
 CROP, COLUMNS, CAPTION = 96, 8, 14
 MARGIN = 1.6
@@ -45,7 +45,7 @@ def sheet(path: Path, tracks: dict[int, list[Track]]) -> NDArray[np.uint8]:
         number: [own[at] for at in np.linspace(0, len(own) - 1, COLUMNS).astype(int)] for number, own in tracks.items()
     }
     wanted = {track.last for own in chosen.values() for track in own}
-    pixels = {frame.time: frame.pixels for frame in replay.clip(File(path=str(path))) if frame.time in wanted}
+    pixels = {frame.time: frame.pixels for frame in file_source.clip(File(path=str(path))) if frame.time in wanted}
     rows = [np.hstack([_tile(pixels[track.last], track) for track in own]) for own in chosen.values()]
     return np.vstack(rows) if rows else np.zeros((CROP, CROP), np.uint8)
 

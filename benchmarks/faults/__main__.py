@@ -1,6 +1,6 @@
 """``python -m benchmarks.faults --kills 200 --seed N``: break everything, and see that every window arrives, once.
 
-The real daemon counts pictures as fast as it can; the real Mosquitto, kept by `systemd/mosquitto.conf`, and the real
+The real daemon counts pictures as fast as it can; the real Mosquitto, kept by `systemd/broker/mosquitto.conf`, and the real
 collector take what it sends. At seeded random moments processes are killed (SIGKILL), the connection is cut in the
 middle of a message or slowed down, the spool's disk is filled to the last byte, and a second daemon's camera is lost.
 Then broker and camera stay away together for ``--away`` seconds, and a disk stays full for longer than memory lasts.

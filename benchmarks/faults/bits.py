@@ -15,13 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.faults.hostile import NOW, window
-from collector.cells import HOUR_S
-from collector.correct import confusions
-from collector.devices import Devices, read_devices
-from collector.devices_file import damages
-from collector.load import labels
-from collector.rollup import FOLDER, Rollups
-from collector.store import Store
+from collector.analysis.correction import confusions
+from collector.devices.registry import Devices, read_devices
+from collector.devices.registry_file import damages
+from collector.store.cells import HOUR_S
+from collector.store.load import labels
+from collector.store.rollup import FOLDER, Rollups
+from collector.store.writer import Store
 from contract.message import Bundle, Model
 from contract.topics import Address
 

@@ -24,12 +24,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tqdm import tqdm
 
+from base.errors import FacetallyError
 from contract.card import read_card, unpack
-from contract.errors import BundleError, FacetallyError
-from edge import bundle
-from edge.admit import Gate
+from contract.errors import BundleError
+from edge.counting.admit import Gate
 from edge.settings import read
-from edge.vet import vet
+from edge.vision import bundle
+from edge.vision.probe import vet
 
 SAMPLE = """
 site = "shop-1"

@@ -4,7 +4,7 @@
 label sets that collide in 32 bits, label sets and models without end, windows of 1970 and 2199, boots and numbers
 without order, false and large model messages, statuses that change, names like formulas, and what is no message. Nine
 good messages of other devices are between any ten. They go into the real intake and store, which is opened anew at each
-restart; the broker's part is `benchmarks.fleet`. Then the store is summed up, the page's views are made, and memory is
+restart; the broker's part is `benchmarks.simulation.fleet`. Then the store is summed up, the page's views are made, and memory is
 read from /proc.
 """
 
@@ -21,10 +21,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from collector.dead_letters import DeadLetters
-from collector.devices import Devices, read_devices
-from collector.intake import Arrival, Intake
-from collector.store import Store
+from collector.devices.registry import Devices, read_devices
+from collector.receive.dead_letters import DeadLetters
+from collector.receive.intake import Arrival, Intake
+from collector.store.writer import Store
 from contract.labels import EXPRESSIONS, UNKNOWN
 from contract.message import Bundle, Counts, Model, Models, Privacy, Status, encode
 from contract.topics import topic
@@ -146,7 +146,7 @@ import sys, time
 from datetime import datetime, timezone
 from pathlib import Path
 from collector.page.views import View
-from collector.query import Reader
+from collector.analysis.query import Reader
 root, now = Path(sys.argv[1]), datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
 view = View(Reader(root, lambda: now), lambda: now)
 asked = {"site": "*", "days": "7", "by": "hour", "zone": "UTC"}

@@ -15,7 +15,7 @@ from typing import Any
 from demo.broker import wait_for
 
 ROOT = Path(__file__).parent.parent.parent
-MOSQUITTO = ROOT / "systemd" / "mosquitto.conf"
+MOSQUITTO = ROOT / "systemd" / "broker" / "mosquitto.conf"
 SITE, DOOR, PANE = "bench", "door", "pane"
 PYTHON = (sys.executable, "-m")
 EDGE = """\

@@ -21,7 +21,7 @@ WALKS = (
     Walk("astronaut", 15.0, 3.7, 120, 0.8, False),
 )
 """Each is out of the picture, and its visit over, in the middle of a window: at 4.7 s, 8.7 s and so on. A visit waits
-where it vanished for three times as long as it was there (`edge.dwell`), longer for large faces: the officer is small
+where it vanished for three times as long as it was there (`edge.counting.dwell`), longer for large faces: the officer is small
 enough for it to be counted before the window ends.
 """
 SMILES = "astronaut"

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.device import Device
-from collector.state import State
+from collector.devices.device import Device
+from collector.devices.state import State
 from contract.message import Health, Model, Share
 from contract.topics import ID_PATTERN
 

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pandas as pd
 
+from collector.analysis.query import Reader, counted
+from collector.analysis.summarise import Span, summarise
 from collector.api.answers import CountsAnswer, CountsQuery, Row
 from collector.api.problems import Refused
-from collector.export import text
-from collector.query import Reader, counted
-from collector.rows import OPTIONAL
-from collector.summarise import Span, summarise
+from collector.exports.tables import text
+from collector.store.rows import OPTIONAL
 
 WEEK = timedelta(days=7)
 LONGEST = {"hour": timedelta(days=100)}

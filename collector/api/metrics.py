@@ -7,11 +7,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from collector.correct import conflicts, confusions
-from collector.device import Device
-from collector.devices import read_devices, read_refused
-from collector.query import Reader
-from collector.state import shown_state
+from collector.analysis.correction import conflicts, confusions
+from collector.analysis.query import Reader
+from collector.devices.device import Device
+from collector.devices.registry import read_devices, read_refused
+from collector.devices.state import shown_state
 
 WHO = ("site", "device")
 OF_HEALTH = {

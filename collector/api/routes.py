@@ -10,15 +10,15 @@ import msgspec
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
 from collector.api.counts import counts
 from collector.api.guard import Guard
 from collector.api.openapi import CSV, JSON, PARQUET, PLACE, document
-from collector.device import Device
-from collector.devices import read_devices
-from collector.load import sites
-from collector.query import Reader
-from collector.state import shown_state
+from collector.devices.device import Device
+from collector.devices.registry import read_devices
+from collector.devices.state import shown_state
+from collector.store.load import sites
 
 TYPES = {"json": JSON, "csv": CSV, "parquet": PARQUET}
 Q = TypeVar("Q", bound=answers.Query)

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from dash import Dash, Input, Output, State, ctx, no_update
 from flask import Response, jsonify
 
-from collector.devices import read_devices
+from collector.analysis.query import Reader
+from collector.devices.registry import read_devices
 from collector.page.choice import NotAChoice
 from collector.page.files import KINDS
 from collector.page.layout import HTML, layout
 from collector.page.updates import check_updates
 from collector.page.views import Shown, View
-from collector.query import Reader
 from contract.labels import UNKNOWN
 
 CONTROLS = {

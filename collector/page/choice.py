@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.summarise import HOUR_S, Span
+from collector.analysis.summarise import HOUR_S, Span
 from contract.labels import LABEL_PATTERN
 from contract.topics import ID_PATTERN
 

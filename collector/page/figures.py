@@ -8,9 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from collector.palette import colours
-from collector.query import HOURS, drawn, of_label
-from collector.summarise import WEEKDAYS, gaps
+from collector.analysis.query import HOURS, drawn, of_label
+from collector.analysis.summarise import WEEKDAYS, gaps
+from collector.exports.palette import colours
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
 WATCHED = "#7A8CA5"
@@ -21,7 +21,7 @@ MAX_GAPS = 200
 
 
 def live(table: pd.DataFrame, per: str) -> go.Figure:
-    """A table of `collector.summarise.by_time` -> one line an expression, broken where nobody watched."""
+    """A table of `collector.analysis.summarise.by_time` -> one line an expression, broken where nobody watched."""
     figure = _figure(f"visits per {per}")
     for label, colour in colours(drawn(table)).items():
         figure.add_scatter(
@@ -32,7 +32,7 @@ def live(table: pd.DataFrame, per: str) -> go.Figure:
 
 
 def trend(table: pd.DataFrame, per: str) -> go.Figure:
-    """A table of `collector.summarise.by_time` -> stacked bars of expressions, grey where nobody watched."""
+    """A table of `collector.analysis.summarise.by_time` -> stacked bars of expressions, grey where nobody watched."""
     figure = _figure(f"visits per {per}")
     for label, colour in colours(drawn(table)).items():
         bars = {"color": colour, "line": {"width": 0}}
@@ -41,7 +41,7 @@ def trend(table: pd.DataFrame, per: str) -> go.Figure:
 
 
 def heat(rates: pd.DataFrame, label: str) -> go.Figure:
-    """A table of `collector.query.hours_of_week` -> weekdays below one another, hours side by side.
+    """A table of `collector.analysis.query.hours_of_week` -> weekdays below one another, hours side by side.
 
     A cell without colour is one that nobody watched; the colours are those of Cividis, which any colour vision reads.
     """

@@ -4,13 +4,13 @@ from io import BytesIO
 
 import pandas as pd
 
-from collector.export import text
+from collector.exports.tables import text
 
 KINDS = {"csv": "CSV", "xlsx": "Excel", "parquet": "Parquet"}
 
 
 def as_file(table: pd.DataFrame, over: pd.DataFrame, kind: str) -> bytes:
-    """Visits of `collector.summarise.by_time` and shares of `collector.correct.shares_over` -> a file.
+    """Visits of `collector.analysis.summarise.by_time` and shares of `collector.analysis.correction.shares_over` -> a file.
 
     Excel has a sheet of each, times as those of the wall clock, for it knows no zones. CSV and Parquet have the visits.
     """

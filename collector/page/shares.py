@@ -8,10 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from dash import html
 
+from collector.analysis.query import MOST_DRAWN
+from collector.exports.palette import colours
 from collector.page.figures import GRID, faded, frame_of_all
 from collector.page.tables import MOST_ROWS, number, row, share, swatch, table, visits
-from collector.palette import colours
-from collector.query import MOST_DRAWN
 
 WHISKER = "#8C8C8C"
 MOST_LINES = 3
@@ -19,13 +19,13 @@ MOST_LINES = 3
 
 
 def often(over: pd.DataFrame, most: int = MOST_LINES) -> tuple[str, ...]:
-    """A table of `collector.correct.shares_over` -> the labels counted most often, the first of them first."""
+    """A table of `collector.analysis.correction.shares_over` -> the labels counted most often, the first of them first."""
     sums = over["visits"].groupby(level="label").sum().sort_values(ascending=False)
     return tuple(str(name) for name in sums.index[:most])
 
 
 def over_time(over: pd.DataFrame, chosen: Sequence[str], per: str) -> go.Figure:
-    """A table of `collector.correct.shares_over` -> a line an expression in its band, broken where nobody knows."""
+    """A table of `collector.analysis.correction.shares_over` -> a line an expression in its band, broken where nobody knows."""
     figure = go.Figure()
     palette = colours(list(dict.fromkeys(over.index.get_level_values("label"))))
     for label in chosen:
@@ -55,7 +55,7 @@ def over_time(over: pd.DataFrame, chosen: Sequence[str], per: str) -> go.Figure:
 
 
 def compared(both: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
-    """A table of `collector.correct.compare` -> two dots an expression with their intervals; full where it changed."""
+    """A table of `collector.analysis.correction.compare` -> two dots an expression with their intervals; full where it changed."""
     figure = go.Figure()
     palette = colours([str(name) for name in both.index])
     places = np.arange(len(both), dtype=float)
@@ -83,7 +83,7 @@ def compared(both: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
 
 
 def compared_in_words(both: pd.DataFrame, names: tuple[str, str]) -> str:
-    """A table of `collector.correct.compare` -> what changed, in a sentence."""
+    """A table of `collector.analysis.correction.compare` -> what changed, in a sentence."""
     changed = [f"{change} {label}" for label, change in both["change"].items() if change != "no clear change"]
     if not changed:
         return f"No clear change in any share between {names[0]} and {names[1]}."
@@ -92,7 +92,7 @@ def compared_in_words(both: pd.DataFrame, names: tuple[str, str]) -> str:
 
 
 def comparison_table(both: pd.DataFrame, names: tuple[str, str]) -> html.Table:
-    """A table of `collector.correct.compare` -> one row an expression."""
+    """A table of `collector.analysis.correction.compare` -> one row an expression."""
     heads = ("expression", f"{names[0]}: visits", "share", f"{names[1]}: visits", "share", "change")
     body = [
         row(
@@ -109,7 +109,7 @@ def comparison_table(both: pd.DataFrame, names: tuple[str, str]) -> html.Table:
 
 
 def totals(all_of_it: pd.DataFrame, unknown: float | None, doubtful: tuple[float, float]) -> html.Table:
-    """A table of `collector.correct.shares` -> visits as counted, and shares as corrected. Of all visits so many are
+    """A table of `collector.analysis.correction.shares` -> visits as counted, and shares as corrected. Of all visits so many are
     ``doubtful``, down and up.
     """
     body = [
@@ -125,7 +125,7 @@ def totals(all_of_it: pd.DataFrame, unknown: float | None, doubtful: tuple[float
 
 
 def table_over_time(over: pd.DataFrame, caption: str) -> html.Table:
-    """A table of `collector.correct.shares_over`, the latest first."""
+    """A table of `collector.analysis.correction.shares_over`, the latest first."""
     shown = set(often(over, MOST_DRAWN))
     names = [name for name in dict.fromkeys(over.index.get_level_values("label")) if name in shown]
     starts = list(dict.fromkeys(over.index.get_level_values("start")))[::-1][:MOST_ROWS]

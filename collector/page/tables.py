@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 from dash import html
 
-from collector.damage import Damage
-from collector.device import Device
-from collector.export import visits_range
-from collector.query import HOURS, drawn, of_label
-from collector.rows import OPTIONAL
-from collector.sequence import clones, gaps_in_seq
-from collector.state import State, shown_state
-from collector.summarise import WEEKDAYS
+from collector.analysis.query import HOURS, drawn, of_label
+from collector.analysis.sequence import clones, gaps_in_seq
+from collector.analysis.summarise import WEEKDAYS
+from collector.devices.device import Device
+from collector.devices.state import State, shown_state
+from collector.exports.tables import visits_range
+from collector.store.damage import Damage
+from collector.store.rows import OPTIONAL
 
 MOST_ROWS = 31
 """Of a longer table the page shows the last, for a browser needs a second for a thousand cells; the download has
@@ -35,7 +35,7 @@ def row(name: Any, *cells: str) -> html.Tr:
 
 
 def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
-    """A table of `collector.summarise.by_time`, the latest first: visits, and how much was watched."""
+    """A table of `collector.analysis.summarise.by_time`, the latest first: visits, and how much was watched."""
     names = drawn(counts)
     body = [
         row(
@@ -63,7 +63,7 @@ def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
 
 
 def hours(rates: pd.DataFrame, label: str, caption: str) -> html.Table:
-    """A table of `collector.query.hours_of_week` for one label."""
+    """A table of `collector.analysis.query.hours_of_week` for one label."""
     values = of_label(rates, label)
     body = [
         row(day, *(number(value, 1) for value in rates_of_day))
@@ -73,7 +73,7 @@ def hours(rates: pd.DataFrame, label: str, caption: str) -> html.Table:
 
 
 def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> html.Table:
-    """A table of `collector.summarise.by_site` and the devices -> one row a site."""
+    """A table of `collector.analysis.summarise.by_site` and the devices -> one row a site."""
     states: dict[str, list[State]] = {}
     for device in devices:
         states.setdefault(device.site, []).append(shown_state(device, now))

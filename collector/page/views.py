@@ -10,18 +10,19 @@ from typing import Any, TypeVar
 import pandas as pd
 import plotly.graph_objects as go
 
-from collector import correct, load
-from collector.correct import Matrices, compare, conflicts, confusions
-from collector.device import Device
-from collector.devices import read_devices
-from collector.export import visits_range
+from collector.analysis import correction
+from collector.analysis.correction import Matrices, compare, conflicts, confusions
+from collector.analysis.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
+from collector.analysis.summarise import by_site, by_time, gaps, step_for, step_name
+from collector.devices.device import Device
+from collector.devices.registry import read_devices
+from collector.exports.tables import visits_range
 from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import KINDS, as_file
-from collector.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
-from collector.rows import OPTIONAL
-from collector.shared import Shared
-from collector.summarise import by_site, by_time, gaps, step_for, step_name
+from collector.store import load
+from collector.store.rows import OPTIONAL
+from collector.web.shared_result import Shared
 from contract.labels import UNKNOWN
 
 V = TypeVar("V")
@@ -204,7 +205,7 @@ def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: Matric
     visits = frame[load.labels(frame)].sum()  # of windows without a place in time, too
     if not visits.sum() > 0:
         return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
-    whole = correct.shares(frame, matrices, chance())
+    whole = correction.shares(frame, matrices, chance())
     low, high = frame[list(OPTIONAL)].sum()
     totals = shares.totals(whole, float(visits[UNKNOWN]) if UNKNOWN in visits else None, (low, high))
     if not table["visits"].sum() > 0:
@@ -218,14 +219,14 @@ def _shares(frame: pd.DataFrame, choice: Choice, matrices: Matrices) -> Shown:
     there = set(over.index.get_level_values("label"))
     chosen = [label for label in choice.labels if label in there] or shares.often(over)
     per = "month" if choice.span[1] - choice.span[0] > DAYS_UP_TO else "day"
-    missing = correct.left_out(frame, matrices)
+    missing = correction.left_out(frame, matrices)
     not_corrected = f" {tables.number(missing)} visits are of models whose confusions are unknown." if missing else ""
     words = f"Shares of {', '.join(chosen)} among visits with a verdict, corrected, each {per}, with 90 % intervals."
     return Shown(shares.over_time(over, chosen, per), words + not_corrected, shares.table_over_time(over, words))
 
 
 def in_words(table: pd.DataFrame, of: str) -> str:
-    """Say in words what a chart of a table of `collector.summarise.by_time` shows."""
+    """Say in words what a chart of a table of `collector.analysis.summarise.by_time` shows."""
     if not (table["windows"] > 0).any():
         return f"No data: {of}."
     visits, low, high = table[["visits", *OPTIONAL]].sum()
@@ -241,7 +242,7 @@ def in_words(table: pd.DataFrame, of: str) -> str:
 
 
 def heat_in_words(rates: pd.DataFrame, label: str, choice: Choice) -> str:
-    """A table of `collector.query.hours_of_week` -> when most came."""
+    """A table of `collector.analysis.query.hours_of_week` -> when most came."""
     what = "visits" if label == "visits" else f"visits of {label}"
     cells = rates[label].stack()
     if cells.dropna().empty:

@@ -1,0 +1,1 @@
+"""Shared plumbing: strict TOML settings and the log format. No numpy, no MQTT."""

@@ -1,0 +1,1 @@
+"""Brokers, collectors and pages under load."""

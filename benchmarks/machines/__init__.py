@@ -1,0 +1,1 @@
+"""Emulated boards and virtual machines that benchmarks and tests run on."""

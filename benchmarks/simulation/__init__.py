@@ -1,0 +1,1 @@
+"""Simulated people, devices and fleets."""

@@ -1,0 +1,1 @@
+"""Time, instructions and memory, beside a peer in the same run."""

@@ -1,0 +1,1 @@
+"""Windows -> summaries, corrected expression shares and their intervals."""

@@ -1,0 +1,1 @@
+"""MQTT messages -> rows on disk, acknowledged afterwards."""

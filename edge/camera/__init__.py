@@ -1,0 +1,1 @@
+"""Cameras and files -> grey frames with capture times."""

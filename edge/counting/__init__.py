@@ -1,0 +1,1 @@
+"""Detections -> tracks, visits and windows."""

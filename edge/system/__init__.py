@@ -1,0 +1,1 @@
+"""The machine: clock, temperature, health, systemd."""

@@ -1,0 +1,1 @@
+"""Frames -> face detections and expression probabilities, by int8 TFLite models."""

@@ -1,0 +1,144 @@
+"""Damaged and hostile files end in one line and exit code 2; a short part of ``benchmarks.faults.fuzz``."""
+
+import base64
+import hashlib
+import shutil
+import signal
+import zlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from base.errors import SettingsError
+from benchmarks.faults import fuzz
+from contract.card import ClassifierCard, model_of, read_card, unpack
+from contract.errors import BundleError
+from edge.settings import read
+from edge.vision import bundle
+from edge.vision.probe import vet
+from tests.support.commands import CONFIG, one_line
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ("detect.threads=9223372036854775807", "key 'detect.threads': Expected `int` <= 16"),
+        ("detect.threads=2147483648", "key 'detect.threads': Expected `int` <= 16"),
+        ("classify.threads=0", "key 'classify.threads': Expected `int` >= 1"),
+        ("spool.max_days=inf", "key 'spool.max_days': Expected `float` <= 3660"),
+        ("spool.max_days=nan", "key 'spool.max_days': "),
+        ("spool.max_mb=inf", "key 'spool.max_mb': Expected `float` <= 1000000"),
+        ("spool.unsynced_hold_h=nan", "key 'spool.unsynced_hold_h': "),
+        ('spool.path="a\\u0000b"', "key 'spool.path': "),
+        ('detect.bundle="a\\u0000b"', "key 'detect.bundle': "),
+        ('publish.tls={ca="a\\u0000b"}', "key 'publish.tls.ca': "),
+        ("tally.window_s=1e-300", "key 'tally.window_s': Expected `float` >= 0.1"),
+        ("tally.window_s=nan", "key 'tally.window_s': "),
+        ("track.gap_s=inf", "key 'track.gap_s': Expected `float` <= 31622400"),
+        ("capture.width=2147483648", "key 'capture.width': Expected `int` <= 16384"),
+        ("privacy.k=9223372036854775808", "key 'privacy.k': Expected `int` <= 1000000"),
+        (
+            "admit.staff_zones=" + "[" * 2000 + "]" * 2000,
+            "--set admit.staff_zones: tables or lists are nested too deeply",
+        ),
+    ],
+)
+def test_a_value_beyond_reason_is_named_with_what_is_allowed(command, config, told, says):
+    """File, key and bound, in a line that is no longer than a page; nothing starts."""
+    status, out, errors = command("run", "--config", config, "--set", told)
+    assert (status, out) == (2, [])
+    assert says in one_line(errors)
+    assert len(errors[-1]) < 2000
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (CONFIG + "x = " + "[" * 2000 + "]" * 2000, "nested too deeply"),
+        (CONFIG + "[" + ".".join("a" * 3000) + "]", "unknown key|nested too deeply"),
+        ("x" * 1_000_001, "must be at most 1000000 bytes"),
+        ("\x00", "not TOML"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named(tmp_path, content, says):
+    """Nested 2,000 deep, endless, or not text: a SettingsError with the file's name."""
+    path = tmp_path / "edge.toml"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=says) as error:
+        read(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_path_with_a_nul_is_named():
+    """Not a ValueError of the operating system's."""
+    with pytest.raises(SettingsError, match="null"):
+        read(Path("a\x00b"))
+
+
+@pytest.mark.parametrize("kind", ["configurations", "cards"])
+def test_random_configurations_and_cards_are_read_or_refused(tmp_path, kind):
+    """Nothing else than settings, a card or an error of ours."""
+    found = fuzz.KINDS[kind](tmp_path, 300, 7)
+    assert found["fine"] > 0
+    assert found["refused"] > 0
+
+
+def test_damaged_models_with_a_hash_that_matches_are_run_or_refused(tmp_path):
+    """Whatever the runtime does to its process, this one gets a BundleError."""
+    found = [fuzz.vetted(*case) for case in fuzz.models(tmp_path, 12, 3)]
+    assert "refused" in found
+
+
+def test_damaged_media_are_counted_or_refused(tmp_path):
+    """The daemon ends with 0 or 2, and one line."""
+    found = [fuzz.counted(path) for path in fuzz.media(tmp_path, 6, 5)]
+    assert set(found) <= {"fine", "refused"}
+
+
+def own_bundle(folder, content=None):
+    """The classifier's bundle as one of somebody else's, with other content if given."""
+    card = folder / "own.json"
+    shutil.copy(bundle.CLASSIFIER, card)
+    shutil.copy(bundle.CLASSIFIER.with_suffix(".tflite"), folder / "own.tflite")
+    if content is not None:
+        tree = msgspec.json.decode(card.read_bytes()) | {"sha256": hashlib.sha256(content).hexdigest()}
+        card.write_bytes(msgspec.json.encode(tree))
+        (folder / "own.tflite").write_bytes(content)
+    return card
+
+
+def test_a_bundle_that_ends_its_process_does_not_end_the_daemon(tmp_path, monkeypatch):
+    """The child is killed by a signal: a BundleError that names it, and the card."""
+    card = own_bundle(tmp_path)
+    aborts = tmp_path / "python"
+    aborts.write_text("#!/bin/sh\necho 'free(): invalid pointer' >&2\nkill -ABRT $$\n")
+    aborts.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(aborts))  # the runtime's own aborts come and go with its versions
+    with pytest.raises(
+        BundleError, match=rf"own\.json: the model ends the process .*{signal.SIGABRT.name}.*invalid pointer"
+    ):
+        bundle.load(card, ClassifierCard)
+
+
+def test_a_good_bundle_of_somebody_else_is_loaded(tmp_path):
+    """Vetting refuses nothing that runs."""
+    card = own_bundle(tmp_path)
+    vet(card, "classify", 1)
+    assert bundle.load(card, ClassifierCard).card.sha256
+
+
+def test_a_sample_that_promises_gigabytes_is_refused():
+    """A few kilobytes of base64 that unpack to more than any input."""
+    bomb = base64.b64encode(zlib.compress(bytes(50_000_000), 9)).decode()
+    with pytest.raises(ValueError, match="more than 16000000 bytes"):
+        unpack(bomb)
+
+
+def test_a_card_whose_message_is_too_long_is_refused():
+    """A broker would hang up on it at each connection, and no window ever leave."""
+    detector = read_card(bundle.DETECTOR.read_bytes(), "detector")
+    expression = read_card(bundle.CLASSIFIER.read_bytes(), "expression")
+    long = msgspec.structs.replace(expression, figures={f"{number}.figure": 0.5 for number in range(2000)})
+    with pytest.raises(BundleError, match=r"must fit a message of 16384 bytes, are \d+"):
+        model_of(detector, long)

@@ -1,0 +1,262 @@
+"""MQTT messages become rows before they are acknowledged, through a real Mosquitto, kills and refusals."""
+
+import json
+import logging
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from base.logs import line
+from collector.receive.receiver import run
+from collector.settings import Broker, Limits, Settings, Store
+from collector.store.load import load
+from contract.message import Counts, Models, Privacy, encode
+from contract.topics import topic
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
+
+START = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
+BOOT, NEXT_BOOT = "0" * 15 + "1", "0" * 15 + "2"
+
+
+def window(seq: int, site: str = "shop-1", device: str = "door", boot: str = BOOT) -> Counts:
+    """The one-minute window of this number, with as many happy visits as its number's last digit."""
+    start = START + timedelta(minutes=seq)
+    return Counts(
+        schema=1, site=site, device=device, boot=boot, seq=seq, start=start, end=start + timedelta(minutes=1),
+        clock="synced", coverage=0.99, degraded=(), merged=1,
+        visits={"happiness": seq % 10, "neutral": 1, "unknown": 0},
+        privacy=Privacy(k=1), model=Models(detector="faces@0123456789ab", expression="seven@ba9876543210"),
+    )  # fmt: skip
+
+
+def counts_messages(numbers: range, **of: str) -> list[tuple[str, bytes]]:
+    windows = [window(number, **of) for number in numbers]
+    return [(topic(each.site, each.device, "counts"), encode(each)) for each in windows]
+
+
+def settings_for(root: Path, port: int, **broker: object) -> Settings:
+    any_time = Limits(past_days=36_500, future_days=36_500)  # the windows of tests have fixed dates
+    return Settings(broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root)), limits=any_time)
+
+
+class Heard(logging.Handler):
+    """Knows when the receiver's log has said a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word, self.said = word, threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.word in record.getMessage():
+            self.said.set()
+
+
+@contextmanager
+def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/health") -> Iterator[None]:
+    """A receiver in a thread of this process, from when its log has said so, which is when it has subscribed to all."""
+    stop, log, listener = threading.Event(), logging.getLogger("collector"), Heard(until or "")
+    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"jitter": random.Random(1)})
+    log.addHandler(listener)
+    log.setLevel(logging.INFO)
+    thread.start()
+    try:
+        assert until is None or listener.said.wait(60)
+        yield
+    finally:
+        stop.set()
+        thread.join(15)
+        log.removeHandler(listener)
+    assert not thread.is_alive()
+
+
+def rows(root: Path) -> int:
+    return len(load(root)) if root.is_dir() else 0
+
+
+def numbers(root: Path) -> list[int]:
+    """The sequence numbers in the files as they are, repeats and all."""
+    lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()[1:]]
+    return sorted(int(line.split(",")[4]) for line in lines)
+
+
+@needs_mosquitto
+def test_messages_sent_are_rows_in_the_store(tmp_path: Path) -> None:
+    """What goes into the broker is in the CSV, field by field, and a repeat is there once."""
+    port, root = free_port(), tmp_path / "store"
+    with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
+        publish(port, counts_messages(range(30)) + counts_messages(range(10)) + counts_messages(range(5), site="b"))
+        wait_until(lambda: rows(root) == 35, "all rows are there", 120)
+    frame = load(root)
+    assert frame["happiness"].sum() == sum(n % 10 for n in range(30)) + sum(range(5))
+    assert list(frame[frame["site"] == "b"]["seq"]) == list(range(5))
+    assert numbers(root) == sorted([*range(30), *range(5)])
+
+
+@needs_mosquitto
+def test_a_receiver_starts_before_its_broker_and_outlives_it(tmp_path: Path) -> None:
+    """With the broker down the receiver waits; when the broker restarts without memory, it subscribes anew."""
+    port, root = free_port(), tmp_path / "store"
+    with receiving(settings_for(root, port), until="event=not_connected"):
+        for first in (0, 10):
+            with mosquitto(tmp_path, port):
+
+                def arrived(first: int = first) -> bool:
+                    publish(port, counts_messages(range(first, first + 10)))
+                    return rows(root) == first + 10
+
+                wait_until(arrived, "rows after the broker came", 20)
+    assert numbers(root) == list(range(20))
+
+
+@needs_mosquitto
+def test_what_is_sent_while_the_receiver_is_away_comes_later(tmp_path: Path) -> None:
+    """The session outlives the receiver, in MQTT 5 by its expiry."""
+    port, root = free_port(), tmp_path / "store"
+    with mosquitto(tmp_path, port):
+        with receiving(settings_for(root, port)):
+            pass
+        publish(port, counts_messages(range(500)))
+        assert rows(root) == 0
+        with receiving(settings_for(root, port)):
+            wait_until(lambda: rows(root) == 500, "queued messages are stored")
+
+
+@needs_mosquitto
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
+    """SIGKILL in the midst of 6,000 messages, five times: the files hold each number once. SIGTERM ends it cleanly."""
+    port, root, chance = free_port(), tmp_path / "store", random.Random(7)
+    midway = 0
+    with mosquitto(tmp_path, port):
+        collector = start_collector(root, port)
+        sender = threading.Thread(target=publish, args=(port, counts_messages(range(6000))))
+        sender.start()
+        try:
+            for _ in range(5):
+                time.sleep(chance.uniform(0.02, 0.2))
+                collector.kill()
+                collector.communicate()
+                midway += 0 < rows(root) < 6000
+                collector = start_collector(root, port)
+            sender.join()
+            wait_until(lambda: rows(root) == 6000, "all rows are there")
+        finally:
+            collector.terminate()
+            log = collector.communicate(timeout=10)[1]
+    assert numbers(root) == list(range(6000))
+    assert midway >= 2, "the kills came too late to prove anything"
+    assert collector.returncode == 0
+    assert b"event=taken" in log
+
+
+@needs_mosquitto
+def test_nothing_is_acknowledged_before_it_is_on_disk(tmp_path: Path) -> None:
+    """While the folder of a day cannot be made, the broker keeps the message, and it is stored when it can."""
+    port, root = free_port(), tmp_path / "store"
+    root.mkdir()
+    day = root / f"date={START.date()}"
+    day.write_text("in the way")
+    with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
+        publish(port, counts_messages(range(3)))
+        time.sleep(0.5)
+        day.unlink()
+        wait_until(lambda: rows(root) == 3, "stored in the end", 20)
+    assert numbers(root) == [0, 1, 2]
+
+
+BAD = [
+    (b"nonsense", "malformed"),
+    (encode(window(0)).replace(b'"merged"', b'"who":"Ann","merged"'), "unknown field `who`"),
+    (encode(window(3)).replace(b'"happiness":3', b'"happiness":-3'), ">= 0"),
+    (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "end is after start"),
+    (encode(window(0)).replace(b'"site":"shop-1"', b'"site":"shop-2"'), "says shop-2/door, came as shop-1/door"),
+    (encode(window(0)).replace(b'"happiness"', b'"device"', 1), "name of a column"),
+    (encode(window(0)).replace(b"faces@", b"faces\\n@"), "cannot be printed"),
+    (b"[" * 18_000, "at most"),
+]
+
+
+@needs_mosquitto
+def test_what_is_no_message_is_set_aside_and_disturbs_nothing(tmp_path: Path) -> None:
+    """Each is a line in dead-letters.jsonl with reason and time; good ones in their midst are stored; none returns."""
+    port, root = free_port(), tmp_path / "store"
+    at = topic("shop-1", "door", "counts")
+    bad = [(at, payload) for payload, _ in BAD] + [("facetally/v1/sh op/door/counts", b"{}")]
+    with mosquitto(tmp_path, port):
+        with receiving(settings_for(root, port)):
+            publish(port, bad[:4] + counts_messages(range(1)) + bad[4:] + counts_messages(range(1, 2)))
+            wait_until(lambda: rows(root) == 2, "the good ones are stored")
+        with receiving(settings_for(root, port)):  # acknowledged: nothing comes again
+            time.sleep(0.5)
+    letters = [json.loads(text) for text in (root / "dead-letters.jsonl").read_text().splitlines()]
+    assert len(letters) == len(bad)
+    for letter, (_, reason) in zip(letters, BAD, strict=False):
+        assert reason in letter["reason"]
+        assert letter["topic"] == at
+        assert datetime.fromisoformat(letter["time"].replace("Z", "+00:00")).year >= 2026
+    assert "site 'sh op'" in letters[-1]["reason"]
+    assert letters[-2]["bytes"] == 18_000
+    assert len(letters[-2]["payload"]) < 5000
+
+
+@needs_mosquitto
+def test_a_wrong_password_is_a_refusal_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason stands in one line however often it is tried; the right password connects."""
+    port, root = free_port(), tmp_path / "store"
+    users, secret = tmp_path / "users", tmp_path / "secret"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", users, "reader", "right"], check=True, capture_output=True)
+    with mosquitto(tmp_path, port, "allow_anonymous false", f"password_file {users}"):
+        settings = settings_for(root, port, username="reader", password_file=str(secret))
+        secret.write_text("wrong\n")
+        with caplog.at_level("INFO"), receiving(settings, until="refused"):
+            time.sleep(1.2)  # several attempts
+            refusals = [text for text in caplog.messages if "refused" in text]
+            assert len(refusals) == 1
+            assert "authorized" in refusals[0].lower()
+            assert not any("event=connected" in text for text in caplog.messages)
+            secret.write_text("right\n")
+            wait_until(lambda: any("event=connected" in text for text in caplog.messages), "connected", 30)
+
+
+@pytest.mark.parametrize("answer", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "says so"])
+def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path, answer: bytes) -> None:
+    """The first CONNECT says protocol level 5; when that is refused, the next says 4 and asks to keep the session."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        receiving(settings_for(tmp_path / "store", listener.getsockname()[1]), until=None),
+    ):
+        listener.settimeout(10)
+        first, _ = listener.accept()
+        with first:
+            assert first.recv(1024)[8] == 5
+            first.sendall(answer)
+        second, _ = listener.accept()
+        with second:
+            connect = second.recv(1024)
+            assert connect[8] == 4
+            assert not connect[9] & 0b10, "clean session"
+            second.sendall(bytes([0x20, 2, 0, 0]))  # CONNACK, accepted
+            assert second.recv(1024)[0] == 0x82, "subscribes"
+
+
+def test_a_line_of_the_log_stays_one_line() -> None:
+    """Text from outside is quoted, so that it cannot pretend to be a line of its own."""
+    assert line("set_aside", topic="a/b", reason="x\ntime=now") == 'event=set_aside topic=a/b reason="x\\ntime=now"'
+
+
+def test_receiving_imports_neither_page_nor_pandas() -> None:
+    """The receiver on a small machine loads nothing heavy."""
+    code = (
+        "import sys, collector.receive.receiver, collector.store.writer, collector.__main__;"
+        "heavy = ('dash', 'plotly', 'matplotlib', 'pandas', 'numpy', 'tensorflow', 'cv2');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

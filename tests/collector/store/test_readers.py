@@ -1,0 +1,107 @@
+"""DuckDB, pyarrow, Dask and pandas give the totals that the command gives, by the programs of docs/analyst.md."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from base.errors import SettingsError
+from collector.exports.tables import export
+from collector.store.load import labels, load
+from tests.collector.store.test_writer import START, put, window
+from tests.collector.test_commands import BLOCKS, GUIDE, collector
+
+ODD = {"calm": 4, "happiness": 2, "unknown": 1}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sites of awkward names, two label sets, files with and without doubtful visits, a window that two writers
+    have stored, and times of which some have parts of a second, as those of a camera.
+    """
+    folder = tmp_path_factory.mktemp("readers")
+    shared = [window(number) for number in range(4)]
+    shared.append(window(4, start=START + timedelta(minutes=4, milliseconds=250)))
+    shared.append(window(5, schema=2, doubtful_low=2, doubtful_high=1))
+    put(folder / "store", *shared, window(9, site="007", device="NA", boot="1e30000000000000"))
+    put(folder / "store", *shared[:3], window(7, ODD), window(8, ODD, site="007"), writer="w2")
+    return folder
+
+
+def totals_of(tool: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the guide's program that imports this tool calls ``totals``."""
+    (program,) = [text for language, text in BLOCKS if language == "python" and f"import {tool}" in text]
+    monkeypatch.chdir(root)
+    names: dict[str, Any] = {}
+    exec(compile(program, tool, "exec"), names)
+    return names["totals"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "frame"),
+    [
+        ("duckdb", lambda totals: totals.df().set_index("site")),
+        ("pyarrow as pa", lambda totals: totals.to_pandas().set_index("site")),
+        ("dask.dataframe as dd", lambda totals: totals),
+    ],
+    ids=["duckdb", "pyarrow", "dask"],
+)
+def test_other_tools_give_the_same_totals(tool: str, frame: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By site: each window once, whoever has stored it, with the labels of all bundles."""
+    summary = json.loads(collector("summary", "--root", root / "store", "--by", "site", "--json").stdout)
+    expected = {row["site"]: [row["happiness"], row["unknown"]] for row in summary}
+    assert expected == {"007": [5, 1], "shop-1": [20, 1]}
+    found = frame(totals_of(tool, root, monkeypatch))
+    assert {site: [float(cell) for cell in row] for site, row in zip(found.index, found.to_numpy(), strict=True)} == (
+        expected
+    )
+
+
+def test_pandas_reads_one_file_and_all(root: Path) -> None:
+    """One file by `read_csv` alone; all files, repeats dropped, have the sums that `load` has."""
+    paths = sorted((root / "store").glob("date=*/site=*/counts-*.csv"))
+    parts = [pd.read_csv(each, dtype={"site": str, "boot": str}, keep_default_na=False) for each in paths]
+    whole = pd.concat(parts).drop_duplicates(["site", "device", "boot", "seq"])
+    frame = load(root / "store")
+    sums = [*labels(frame), "doubtful_low", "doubtful_high"]
+    assert whole[sums].sum().to_dict() == frame[sums].sum().to_dict()
+    assert frame["doubtful_low"].sum() == 2
+    put(root / "more", window(1), window(2, start=START + timedelta(minutes=2, milliseconds=470)))
+    (path,) = (root / "more").glob("date=*/site=*/counts-*.csv")
+    (reader,) = re.findall(r"pd\.read_csv\(\n    \"store/.*?\n\)", GUIDE, re.DOTALL)
+    names = {"pd": pd, "names": {"site": str, "device": str, "boot": str, "degraded": str}}
+    guided = eval(re.sub(r'"store/.*?"', repr(str(path)), reader), names)
+    assert guided["end"].dt.microsecond.tolist() == [0, 470_000]
+    one = pd.read_csv(paths[0])
+    assert one["happiness"].sum() == frame[frame["start"].dt.date == START.date()]["happiness"].sum() == 3
+
+
+def test_excel_holds_what_csv_holds(tmp_path: Path) -> None:
+    """Numbers are numbers, times are UTC without a zone, text that looks like a number or a formula is text."""
+    models = {"model": window().model.__class__(detector="=1+1", expression="e@1")}
+    put(tmp_path / "store", window(0), window(1, ODD, site="007", **models))
+    frame, out = load(tmp_path / "store"), tmp_path / "counts.xlsx"
+    export(frame, "excel", out)
+    read = pd.read_excel(out, dtype={"site": str})
+    assert list(read["site"]) == ["shop-1", "007"]
+    assert read["happiness"].tolist() == [3, 2]
+    assert pd.isna(read["calm"][0])
+    assert read["calm"][1] == 4
+    assert read["start"][1] == pd.Timestamp(START + timedelta(minutes=1)).tz_localize(None)
+    assert read["model_detector"][1] == "=1+1"
+    assert list(read.columns) == list(frame.columns)
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_what_no_sheet_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how many there are, how many fit, and what holds all."""
+    monkeypatch.setattr("collector.exports.tables.EXCEL_ROWS", 1)
+    put(tmp_path / "store", window(0), window(1))
+    with pytest.raises(SettingsError, match="2 windows, a sheet holds 1; csv and parquet"):
+        export(load(tmp_path / "store"), "excel", tmp_path / "x.xlsx")
+    with pytest.raises(SettingsError, match="needs --out"):
+        export(load(tmp_path / "store"), "excel", None)

@@ -1,0 +1,317 @@
+"""The commands say what is wrong and exit with 0, 1 or 2; every command and program in docs/analyst.md runs."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from collector.store.load import load
+from collector.store.rows import FIXED, OPTIONAL
+from contract.message import Models, encode
+from contract.topics import topic
+from tests.collector.store.test_writer import SEVEN, START, put, window
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+
+REPOSITORY = Path(__file__).parents[2]
+GUIDE = (REPOSITORY / "docs" / "analyst.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+ENDLESS = ("mosquitto_sub", "facetally-collector run", "facetally-collector serve", "import json\n")
+
+
+def collector(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "collector", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=False)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three windows of a night of 29 March: 3, 3 and 4 visits, of which one of an unsynchronised clock."""
+    root = tmp_path_factory.mktemp("store")
+    odd = {"calm": 4, "busy": 0, "unknown": 0}
+    put(root, window(1), window(2), window(3, odd, device="till", clock="unsynced"))
+    return root
+
+
+@pytest.mark.parametrize("command", ["run", "serve", "export", "summary"])
+def test_every_command_explains_itself(command: str) -> None:
+    assert "--config" in collector(command, "--help").stdout
+    assert command in collector("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--config", "none.toml"], "none.toml"),
+        (["--set", "brokr.port=1"], "unknown key 'brokr'; allowed: broker, store, limits, page"),
+        (["--set", "broker.prot=1"], "unknown key 'broker.prot'; allowed: host, port"),
+        (["--set", "broker.port=0"], "key 'broker.port'"),
+        (["--set", "store.writer=a/b"], "key 'store.writer'"),
+        (["--set", "broker.username=a", "--set", "broker.password_file=none"], "broker.password_file none"),
+        (["--set", 'broker.tls.ca="none.pem"'], "broker.tls"),
+    ],
+)
+def test_wrong_settings_end_run_with_2(tmp_path: Path, arguments: list[str], says: str) -> None:
+    """One line that names the file or the key, and what is allowed."""
+    done = collector("run", "--root", tmp_path / "store", *arguments, status=2)
+    assert says in done.stderr.replace('\\"', '"')
+    assert "Traceback" not in done.stderr
+
+
+def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
+    """The example of the guide is good; a typo in it names the file."""
+    example = next(text for language, text in BLOCKS if language == "toml")
+    config = tmp_path / "collector.toml"
+    config.write_text(example)
+    put(tmp_path / "store", window(1))
+    collector("summary", "--config", config, "--root", tmp_path / "store")
+    config.write_text(example.replace("writer =", "writter ="))
+    done = collector("run", "--config", config, status=2)
+    assert f"{config}: unknown key 'store.writter'; allowed: root, writer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--zone", "Mars/Base"], "zone 'Mars/Base'"),
+        (["--zone", "../etc/passwd"], "zone '../etc/passwd'"),
+        (["--since", "yesterday"], "time 'yesterday'"),
+        (["--since", "0001-01-01", "--zone", "Europe/Berlin"], "time '0001-01-01'"),
+        (["--since", "2026-03-30", "--until", "2026-03-29"], "--until 2026-03-29: not after --since 2026-03-30"),
+        (["--chart", "/nowhere/x.png"], "--chart /nowhere/x.png: No such file or directory"),
+        (["--root", "/nowhere"], "there is no such folder"),
+        (["--by", "month"], "invalid choice"),
+    ],
+)
+def test_wrong_arguments_end_summary_with_2(store: Path, arguments: list[str], says: str) -> None:
+    assert says in collector("summary", "--root", store, *arguments, status=2).stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_that_cannot_be_written_is_named(store: Path, kind: str) -> None:
+    done = collector("export", "--root", store, "--format", kind, "--out", "/nowhere/x", status=2)
+    assert "--out /nowhere/x: " in done.stderr and "None" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "reader", "read"), [("export", "head -n 1", "schema,site"), ("summary", "true", "")]
+)
+def test_whoever_reads_may_stop(tmp_path: Path, command: str, reader: str, read: str) -> None:
+    """``export | head``: no complaint."""
+    put(tmp_path, *(window(number) for number in range(3000)))
+    piped = f"{sys.executable} -m collector {command} --root {tmp_path} | {reader}"
+    shell = ["bash", "-o", "pipefail", "-c", piped]
+    done = subprocess.run(shell, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert (done.returncode, done.stdout[:11], done.stderr) == (0, read, "")
+
+
+def test_a_port_in_use_is_named(store: Path) -> None:
+    """And a host that is none."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = collector("serve", "--root", store, "--set", f"page.port={port}", status=2)
+        assert f"page.host 127.0.0.1, page.port {port}: " in done.stderr
+    away = ("--set", "page.host=no.such.host.invalid")
+    done = collector("serve", "--root", store, *away, "--set", "page.without_login=true", status=2)
+    assert "page.host no.such.host.invalid" in done.stderr
+    assert "the page has no login" in collector("serve", "--root", store, *away, status=2).stderr
+
+
+def test_other_failures_end_with_1(tmp_path: Path, store: Path) -> None:
+    """A root that is a file."""
+    (tmp_path / "file").write_text("")
+    assert "event=stopped" in collector("run", "--root", tmp_path / "file", status=1).stderr
+
+
+def test_a_summary_says_what_was_left_out(tmp_path: Path) -> None:
+    """A file that is not ours, and a roll-up that was damaged: the others add up, and each is named in the log."""
+    put(tmp_path, window(1))
+    folder = tmp_path / "date=2026-03-29" / "site=a"
+    folder.mkdir(parents=True)
+    (folder / "counts-0-x.csv").write_text("a,b\n1,2\n")
+    aside = tmp_path / "_rollup" / "3600" / "2026-02.parquet.damaged"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"")
+    done = collector("summary", "--root", tmp_path, "--by", "site", "--csv")
+    assert done.stdout.splitlines()[1].startswith("shop-1,")
+    assert "event=left_out file=date=2026-03-29/site=a/counts-0-x.csv rows=all" in done.stderr.replace('"', "")
+    assert "_rollup/3600/2026-02.parquet.damaged" in done.stderr
+
+
+def test_hours_of_centuries_are_not_printed(tmp_path: Path) -> None:
+    """Two windows a century apart: by hour that is an error with what to do, within a range it is not."""
+    put(tmp_path, window(1), window(2, start=START.replace(year=2126)))
+    done = collector("summary", "--root", tmp_path, "--by", "hour", status=2)
+    assert "--by hour: at most 50,000 hours" in done.stderr and "--since" in done.stderr
+    lines = collector("summary", "--root", tmp_path, "--by", "hour", "--csv", "--until", "2027-01-01").stdout
+    assert len(lines.splitlines()) > 1000, "up to the end that was said"
+    collector("summary", "--root", tmp_path, "--by", "day", status=2)
+    collector("summary", "--root", tmp_path, "--by", "site")
+
+
+FORMULAS = ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1")
+
+
+def test_an_export_holds_no_formulas(tmp_path: Path) -> None:
+    """Names of models that a spreadsheet would run: text in CSV and Excel; Parquet and the store have them as they
+    are.
+    """
+    models = [Models(detector="f@0", expression=name) for name in FORMULAS]
+    put(tmp_path, *(window(number, model=model) for number, model in enumerate(models)))
+    assert list(load(tmp_path)["model_expression"]) == list(FORMULAS)
+    files = {kind: tmp_path / f"{kind}.xlsx" for kind in ("csv", "parquet", "excel")}
+    for kind, out in files.items():
+        collector("export", "--root", tmp_path, "--format", kind, "--out", out)
+    told = pd.read_csv(files["csv"], dtype=str, keep_default_na=False)
+    assert list(told["model_expression"]) == [f"'{name}" for name in FORMULAS]
+    assert list(told["site"]) == ["shop-1"] * 4
+    assert list(pd.read_parquet(files["parquet"])["model_expression"]) == list(FORMULAS)
+    sheet = openpyxl.load_workbook(files["excel"])["windows"]
+    column = [cell.value for cell in sheet[1]].index("model_expression")
+    assert [(row[column].value, row[column].data_type) for row in sheet.iter_rows(min_row=2)] == [
+        (name, "s") for name in FORMULAS
+    ]
+
+
+def test_the_summary_as_json_has_null_for_what_nobody_knows(store: Path) -> None:
+    """By site all is counted; by hour the unsynchronised window is left out, and that is said."""
+    (site,) = json.loads(collector("summary", "--root", store, "--by", "site", "--json").stdout)
+    assert (site["site"], site["visits"], site["windows"]) == ("shop-1", 10, 3)
+    done = collector("summary", "--root", store, "--by", "hour", "--json", "--since", "2026-03-28T23:30Z")
+    hours = json.loads(done.stdout)
+    assert [(hour["hour"], hour["visits"], hour["calm"]) for hour in hours] == [
+        ("2026-03-28T23:00:00+00:00", None, None),
+        ("2026-03-29T00:00:00+00:00", 6, None),
+    ]
+    assert "event=left_out windows=1" in done.stderr
+
+
+def test_the_summary_is_in_the_zone_asked_for(store: Path) -> None:
+    """00:00 UTC is 01:00 in Berlin, and a date without a time is midnight there."""
+    arguments = ("--by", "hour", "--zone", "Europe/Berlin", "--csv", "--since", "2026-03-29")
+    head, *rows = collector("summary", "--root", store, *arguments).stdout.splitlines()
+    names = "hour,calm,busy,anger,disgust,fear,happiness,sadness,surprise,neutral,unknown"
+    assert head == f"{names},visits,windows,coverage,degraded,seconds,doubtful_low,doubtful_high"
+    assert rows == [
+        "2026-03-29T00:00:00+01:00,,,,,,,,,,,,0,0.0,,3600.0,,",
+        "2026-03-29T01:00:00+01:00,,,0.0,0.0,0.0,6.0,0.0,0.0,0.0,0.0,6.0,2,0.032767,0.0,3600.0,0.0,0.0",
+    ]
+
+
+def test_the_summary_shows_doubtful_visits_as_a_range(tmp_path: Path) -> None:
+    """A table for people has the range; where no visit is doubtful the number alone, and JSON has both numbers."""
+    told = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
+    put(tmp_path, window(1), window(2, **told), window(3, site="shop-2"))
+    head, one, two = collector("summary", "--root", tmp_path, "--by", "site").stdout.splitlines()
+    assert "6 (4 to 7)" in one
+    assert "(" not in two and "doubtful" not in head
+    rows = json.loads(collector("summary", "--root", tmp_path, "--by", "site", "--json").stdout)
+    assert [(row["visits"], row["doubtful_low"], row["doubtful_high"]) for row in rows] == [(6, 2, 1), (3, 0, 0)]
+
+
+def test_export_is_one_table_with_whole_numbers(tmp_path: Path, store: Path) -> None:
+    """All label sets in one file, empty where a bundle has no such label; the same on standard output."""
+    out = tmp_path / "counts.csv"
+    collector("export", "--root", store, "--out", out)
+    assert out.read_text() == collector("export", "--root", store).stdout
+    frame = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert list(frame["happiness"]) == ["3", "3", ""]
+    assert list(frame["calm"]) == ["", "", "4"]
+    assert list(frame["start"]) == [f"2026-03-29T00:0{minute}:00Z" for minute in range(3)]
+    assert tuple(frame.columns[: len(FIXED)]) == FIXED
+    assert list(tmp_path.glob(".*")) == [], "no draft is left"
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, store: Path) -> None:
+    """With pyarrow it is written; without, exit 2 and the name of the package."""
+    out = tmp_path / "counts.parquet"
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        assert "pyarrow" in collector("export", "--root", store, "--format", "parquet", "--out", out, status=2).stderr
+    else:
+        collector("export", "--root", store, "--format", "parquet", "--out", out)
+        assert len(pd.read_parquet(out)) == 3
+    assert "--out" in collector("export", "--root", store, "--format", "parquet", status=2).stderr
+
+
+@contextmanager
+def endless(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
+    """A program that runs until it is stopped; what it has said so far is in the file given."""
+    said = folder / f"said-{time.monotonic_ns()}"
+    with said.open("wb") as file:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        yield said
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@needs_mosquitto
+def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
+    """Those that listen hear windows from a real broker, and those that read find them in the store afterwards."""
+    port, page = free_port(), free_port()
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    script = binaries / "facetally-collector"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m collector "$@"\n')
+    script.chmod(0o755)
+    path = os.pathsep.join([str(binaries), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
+
+    def command(language: str, text: str) -> list[str]:
+        text = text.replace("1883", str(port)).replace("serve ", f"serve --set page.port={page} ")
+        any_time = "--set limits.past_days=36500 --set limits.future_days=36500"  # the windows have fixed dates
+        text = text.replace("facetally-collector run", f"facetally-collector run {any_time}")
+        return ["sh", "-ec", f"exec {text}"] if language == "sh" else [sys.executable, "-c", text]
+
+    runnable = [(language, text) for language, text in BLOCKS if language in ("sh", "python")]
+    listeners = [block for block in runnable if block[1].startswith(ENDLESS)]
+    readers = [block for block in runnable if not block[1].startswith(ENDLESS)]
+    assert (len(listeners), len(readers)) == (4, 11), "a block was added: see that it is run"
+
+    windows = [window(number) for number in range(1, 4)]
+    with mosquitto(tmp_path, port), ExitStack() as stack:
+        said = [stack.enter_context(endless(command(*block), tmp_path, environment)) for block in listeners]
+
+        def each_has_said(*words: str) -> Callable[[], bool]:
+            return lambda: all(word in file.read_text() for file, word in zip(said, words, strict=True))
+
+        # a subscriber says nothing when it has subscribed, so the windows are sent until all have heard one
+        def heard() -> bool:
+            publish(port, [(topic(each.site, each.device, "counts"), encode(each)) for each in windows])
+            return each_has_said('"happiness":3', "'happiness': 3", "+/counts", "event=serving")()
+
+        wait_until(heard, "every listener has heard", 90)
+        wait_until(lambda: len(list(tmp_path.glob("store/date=*/site=*/*.csv"))) == 1, "the rows are stored")
+
+    for block in readers:
+        done = subprocess.run(
+            command(*block), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "counts.csv").read_text().splitlines()) == 1 + len(windows)
+
+
+def test_the_guide_names_every_column() -> None:
+    """The table of columns in docs/analyst.md and the header of the files are the same list."""
+    names = FIXED + OPTIONAL
+    table = GUIDE.partition("| column | meaning |")[2].partition("| each label |")[0]
+    assert tuple(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row))) == names
+    assert len(SEVEN) == 8

@@ -1,0 +1,77 @@
+"""The AsyncAPI document says what is on the broker, and no more."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from contract.__main__ import topics
+from contract.message import MESSAGES
+from contract.receipt import stored_topic
+from contract.topics import KINDS, topic
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "contract" / "asyncapi.json"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def document() -> dict[str, Any]:
+    text: dict[str, Any] = json.loads(KEPT.read_bytes())
+    return text
+
+
+def test_it_is_current() -> None:
+    """`python -m contract contract/schema` would write what is there."""
+    assert topics() == KEPT.read_bytes()
+
+
+def test_it_is_asyncapi() -> None:
+    """It satisfies the schema of AsyncAPI 3.0.0 (asyncapi/spec-json-schemas, Apache-2.0); without a title not."""
+    schema = json.loads(gzip.decompress((GOLDEN / "asyncapi-3.0.0.json.gz").read_bytes()))
+    check = jsonschema.Draft7Validator(schema)
+    assert list(check.iter_errors(document())) == []
+    broken = document()
+    del broken["info"]["title"]
+    assert list(check.iter_errors(broken))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """Each ``$ref`` is the place of something in the document."""
+    references: list[str] = []
+
+    def collect(part: Any) -> None:
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+            if key == "$ref":
+                references.append(value)
+            elif isinstance(value, (dict, list)):
+                collect(value)
+
+    collect(document())
+    assert len(references) > len(MESSAGES)
+    for reference in references:
+        part = document()
+        for name in reference.removeprefix("#/").split("/"):
+            part = part[name]
+
+
+def test_every_topic_is_there() -> None:
+    """A channel for each kind, with the address that devices publish on, and one for the receipts of collectors."""
+    addresses = {kind: channel["address"] for kind, channel in document()["channels"].items()}
+    told = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
+    assert told.pop("stored") == stored_topic("shop-1", "door", "one")
+    assert told == {kind: topic("shop-1", "door", kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", ["counts", "status", "health", "stored"])
+def test_golden_messages_satisfy_their_schema(kind: str) -> None:
+    """What a device sends is what the document says of it; with a field more it is not."""
+    whole = document()
+    name = whole["components"]["messages"][kind]["payload"]["schema"]["$ref"]
+    check = jsonschema.Draft202012Validator({"$ref": name, "components": whole["components"]})
+    message = json.loads((GOLDEN / f"{kind}-1.json").read_bytes())
+    assert list(check.iter_errors(message)) == []
+    if kind == "counts":
+        assert list(check.iter_errors(message | {"coverage": 2}))

@@ -1,0 +1,96 @@
+"""Cards of models: what they must say, and what a device says of a bad one."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contract.card import ClassifierCard, DetectorCard, bundle_of, pack, read_card, unpack, write_card
+from contract.errors import BundleError
+from contract.labels import EXPRESSIONS
+
+MODELS = Path(__file__).parents[2] / "edge" / "models"
+FACE, EXPRESSION = (json.loads((MODELS / f"{name}.json").read_bytes()) for name in ("face-416x320", "expression"))
+
+
+def altered(card, **changes):
+    """A shipped card with keys put in, or taken out where the value is ``...``."""
+    return json.dumps({key: value for key, value in (card | changes).items() if value is not ...}).encode()
+
+
+@pytest.mark.parametrize(("card", "kind"), [(FACE, DetectorCard), (EXPRESSION, ClassifierCard)])
+def test_card_reads_back_as_itself(card, kind):
+    """Reading and writing lose nothing, and the task decides which card it is."""
+    read = read_card(altered(card), "x.json")
+    assert isinstance(read, kind)
+    assert read_card(write_card(read), "x.json") == read
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"{", "truncated"),
+        (b"[]", "object"),
+        (altered(EXPRESSION, task="segment"), r"segment.*\$\.task"),
+        (altered(EXPRESSION, task=...), "task"),
+        (altered(EXPRESSION, schema=3), r"\$\.schema"),
+        (altered(EXPRESSION, author="me"), "author"),
+        (altered(EXPRESSION, temperature=...), "temperature"),
+        (altered(EXPRESSION, temperature=0), r"\$\.temperature"),
+        (altered(EXPRESSION, unknown_below=1.5), r"\$\.unknown_below"),
+        (altered(EXPRESSION, min_face_px=0), r"\$\.min_face_px"),
+        (altered(EXPRESSION, sha256="x" * 64), r"\$\.sha256"),
+        (altered(EXPRESSION, sha256="a" * 64 + "\n"), r"\$\.sha256"),
+        (altered(EXPRESSION, golden=[]), r"\$\.golden"),
+        (altered(EXPRESSION, crop={"margin": -0.5, "align": "none"}), r"\$\.crop\.margin"),
+        (altered(EXPRESSION, crop={"margin": 0.1, "align": "nose"}), r"\$\.crop\.align"),
+        (altered(EXPRESSION, input=EXPRESSION["input"] | {"channels": 3}), r"\$\.input\.channels"),
+        (altered(EXPRESSION, input=EXPRESSION["input"] | {"dtype": "float32"}), r"\$\.input\.dtype"),
+        (altered(EXPRESSION, input=EXPRESSION["input"] | {"width": 0}), r"\$\.input\.width"),
+        (altered(EXPRESSION, labels=EXPRESSION["labels"][:-1]), "confusion matrix is 6 x 6"),
+        (altered(EXPRESSION, labels=[*EXPRESSION["labels"][:-1], "unknown"]), "'unknown' is reserved"),
+        (altered(EXPRESSION, labels=["Joy", *EXPRESSION["labels"][1:]]), "'Joy'"),
+        (altered(EXPRESSION, confusion=EXPRESSION["confusion"][:-1]), "7 x 7"),
+        (altered(EXPRESSION, confusion=[[-1] * 7] * 7), r"\$\.confusion"),
+        (altered(FACE, strides=[]), r"\$\.strides"),
+        (altered(FACE, strides=[0]), r"\$\.strides"),
+        (altered(FACE, threshold=-0.1), r"\$\.threshold"),
+        (altered(FACE, landmarks=["ear"]), r"\$\.landmarks"),
+        (altered(FACE, labels=list(EXPRESSIONS)), "labels"),
+    ],
+)
+def test_bad_card_names_file_and_key(text, says):
+    """A card that is none stops the device with the file and the key in the message."""
+    with pytest.raises(BundleError, match=says) as error:
+        read_card(text, "models/x.json")
+    assert str(error.value).startswith("models/x.json: ")
+
+
+def test_identity_is_name_and_twelve_digits_of_the_hash():
+    """As window messages carry it."""
+    card = read_card(altered(EXPRESSION, name="seven", sha256="0123456789ab" + "c" * 52), "x")
+    assert card.identity == "seven@0123456789ab"
+
+
+def test_what_goes_out_of_a_card():
+    """The model message has labels, figures and confusion; golden pictures stay on the device."""
+    faces, expressions = (bundle_of(read_card(altered(card), "x")) for card in (FACE, EXPRESSION))
+    assert expressions.labels == EXPRESSIONS
+    assert len(expressions.confusion) == 7
+    assert (faces.labels, faces.confusion) == ((), ())
+    assert faces.figures == FACE["figures"]
+    assert set(msgspec.structs.asdict(faces)) == {"name", "sha256", "labels", "figures", "confusion", "visits"}
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00", bytes(range(256)) * 40])
+def test_golden_bytes_come_back(raw):
+    """What is packed for a card is unpacked as it was."""
+    assert unpack(pack(raw)) == raw
+
+
+@pytest.mark.parametrize("text", ["not base64!", "QUJD", ""])
+def test_golden_text_that_is_none_is_a_value_error(text):
+    """A golden sample that was damaged is told from one that differs."""
+    with pytest.raises(ValueError, match=r".+"):
+        unpack(text)

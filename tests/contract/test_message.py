@@ -1,0 +1,251 @@
+"""Messages as bytes: the exact keys, golden JSON, schemas, and everything that is no message."""
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from contract.__main__ import schemas
+from contract.card import read_card
+from contract.errors import BadMessage
+from contract.message import MAX_BYTES, Counts, Health, Latency, Model, Privacy, Status, decode, encode
+from tests.support.fakes import MODEL, counts
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SCHEMA = Path(__file__).parents[2] / "contract" / "schema"
+MODELS = Path(__file__).parents[2] / "edge" / "models"
+BOOT = "0123456789abcdef"
+WITH_VISITS = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
+
+MESSAGES = {
+    "counts-1": counts(1, 6, seq=41, coverage=0.9833, degraded=("no_camera", "hot"), merged=3, clock="restamped"),
+    "counts-1-empty": counts(2, seq=42, coverage=0.0),
+    "counts-2": counts(1, 6, seq=43, schema=2, doubtful_low=2, doubtful_high=1),
+    "status-1": Status(schema=1, state="offline", boot=BOOT),
+    "model-1": MODEL,
+    "model-2": WITH_VISITS,
+    "health-1": Health(
+        schema=1,
+        boot=BOOT,
+        time=datetime(2026, 3, 28, 9, 1, 0, 500_000, timezone.utc),
+        uptime_s=61.5,
+        frames_per_s=14.9,
+        latency_ms={"detect": Latency(p50=31.2, p95=40.0)},
+        frames_dropped=3,
+        spool_depth=2,
+        spool_dropped=0,
+        oldest_unsent=datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc),
+        memory_mb=96.4,
+        temperature_c=61.5,
+        throttled=None,
+        clock="synced",
+        versions={"facetally": "0.1.0", "runtime": "ai_edge_litert"},
+    ),
+}
+MESSAGES["health-2"] = msgspec.structs.replace(MESSAGES["health-1"], schema=2, written_mb=3.2, shared_with="f" * 16)
+MESSAGES["health-3"] = msgspec.structs.replace(
+    MESSAGES["health-2"],
+    schema=3,
+    detections_saved=0.93,
+    detector_choice="the same for every file that is replayed",
+    fixed_faces=2,
+)
+KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health}
+
+
+def kind_of(name):
+    return KINDS[name.partition("-")[0]]
+
+
+def altered(**changes):
+    """A good window message as JSON, with keys put in, or taken out where the value is ``...``."""
+    tree = json.loads(encode(MESSAGES["counts-1"])) | changes
+    return json.dumps({key: value for key, value in tree.items() if value is not ...}).encode()
+
+
+def test_window_message_has_exactly_these_keys_in_this_order():
+    """The keys are the contract: nothing per person can be in any of them."""
+    tree = json.loads(encode(MESSAGES["counts-1"]))
+    assert list(tree) == [
+        "schema", "site", "device", "boot", "seq", "start", "end", "clock", "coverage", "degraded", "visits",
+        "merged", "privacy", "model",
+    ]  # fmt: skip
+    assert list(tree["privacy"]) == ["k"]
+    assert list(tree["model"]) == ["detector", "expression"]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_bytes_are_those_of_the_golden_file(name):
+    """A message is byte for byte what it was in the first release, and reads back as itself."""
+    golden = (GOLDEN / f"{name}.json").read_bytes()
+    assert encode(MESSAGES[name]) + b"\n" == golden
+    assert decode(golden, kind_of(name)) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", schemas())
+def test_checked_in_schema_is_the_generated_one(name):
+    """``python -m contract contract/schema`` would change nothing."""
+    assert (SCHEMA / name).read_bytes() == schemas()[name]
+    jsonschema.Draft202012Validator.check_schema(json.loads(schemas()[name]))
+
+
+def test_no_schema_is_left_over():
+    """Every file in the folder is one that is generated."""
+    assert {path.name for path in SCHEMA.iterdir()} == set(schemas())
+
+
+def validator(name):
+    return jsonschema.Draft202012Validator(json.loads(schemas()[name]))
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_golden_message_is_valid_by_its_schema(name):
+    """Somebody who knows only the JSON Schema takes our messages."""
+    (schema,) = [newest for newest in schemas() if newest.startswith(name.partition("-")[0])]
+    validator(schema).validate(json.loads((GOLDEN / f"{name}.json").read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["face-416x320", "expression"])
+def test_shipped_card_is_valid_by_its_schema(name):
+    """The schema of cards fits those that are shipped."""
+    text = (MODELS / f"{name}.json").read_bytes()
+    validator("card-2.json").validate(json.loads(text))
+    assert read_card(text, name).schema in (1, 2)
+
+
+BAD_IN_SCHEMA_TOO = [
+    ("extra key", altered(face_id=7), "face_id"),
+    ("missing key", altered(coverage=...), "coverage"),
+    ("negative count", altered(visits={"a": -1, "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("bool count", altered(visits={"a": True, "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("half a visit", altered(visits={"a": 1.5, "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("text count", altered(visits={"a": "1", "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("label in capitals", altered(visits={"Anna": 1, "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("label with a newline", altered(visits={"a\n": 1, "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("two columns", altered(visits={"a": 1, "unknown": 0}), r"\$\.visits"),
+    ("too many columns", altered(visits={f"l{n}": 0 for n in range(34)}), r"\$\.visits"),
+    ("visits as a list", altered(visits=[1, 2]), r"\$\.visits"),
+    ("other schema", altered(schema=3), r"\$\.schema"),
+    ("no schema", altered(schema=...), "schema"),
+    ("seq below 0", altered(seq=-1), r"\$\.seq"),
+    ("seq as text", altered(seq="1"), r"\$\.seq"),
+    ("coverage above 1", altered(coverage=1.01), r"\$\.coverage"),
+    ("coverage below 0", altered(coverage=-0.01), r"\$\.coverage"),
+    ("merged 0", altered(merged=0), r"\$\.merged"),
+    ("k 0", altered(privacy={"k": 0}), r"\$\.privacy\.k"),
+    ("extra key within", altered(privacy={"k": 5, "names": []}), r"names.*\$\.privacy"),
+    ("unknown clock", altered(clock="sundial"), r"\$\.clock"),
+    ("unknown reason", altered(degraded=["bored"]), r"\$\.degraded"),
+    ("nine reasons", altered(degraded=["hot"] * 9), r"\$\.degraded"),
+    ("site a/b", altered(site="a/b"), r"\$\.site"),
+    ("site with a newline", altered(site="a\n"), r"\$\.site"),
+    ("empty device", altered(device=""), r"\$\.device"),
+    ("boot in capitals", altered(boot="0123456789ABCDEF"), r"\$\.boot"),
+    ("boot with a newline", altered(boot="0123456789abcdef\n"), r"\$\.boot"),
+    ("not an object", b"[1]", "object"),
+    ("null", b"null", "object"),
+]
+BAD = [
+    *BAD_IN_SCHEMA_TOO,
+    ("float count", altered(visits={"a": 1.0, "b": 0, "unknown": 0}), r"\$\.visits"),
+    ("start without zone", altered(start="2026-03-28T09:01:00"), r"\$\.start"),
+    ("start is no time", altered(start="today"), r"\$\.start"),
+    ("end is start", altered(end="2026-03-28T09:01:00Z"), "end is after start"),
+    ("end before start", altered(end="2026-03-28T09:00:59Z"), "end is after start"),
+    ("offset of Berlin", altered(start="2026-03-28T10:01:00+01:00"), "start and end are UTC"),
+    ("end off UTC", altered(end="2026-03-28T10:02:00+01:00"), "start and end are UTC"),
+    ("not JSON", b"visits=3", "malformed"),
+    ("nothing", b"", "truncated"),
+    ("cut off", altered()[:-5], "truncated"),
+    ("two messages", altered() + altered(), "malformed"),
+    ("not UTF-8", altered(site="x").replace(b'"x"', b'"\xff"'), "utf-8|UTF-8"),
+    ("nested for ever", b"[" * 15_000, "counts"),
+    ("too long", altered(site="a" * MAX_BYTES), f"at most {MAX_BYTES}"),
+]
+
+
+@pytest.mark.parametrize(("payload", "says"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_message_says_at_which_key(payload, says):
+    """Whatever is not a message of the contract is a BadMessage, and its text names the key."""
+    with pytest.raises(BadMessage, match=says) as error:
+        decode(payload, Counts)
+    assert str(error.value).startswith("counts: ")
+
+
+@pytest.mark.parametrize("payload", [row[1] for row in BAD_IN_SCHEMA_TOO], ids=[row[0] for row in BAD_IN_SCHEMA_TOO])
+def test_schema_refuses_what_the_code_refuses(payload):
+    """Types and ranges stand in the JSON Schema too; only times and bytes need the code."""
+    assert not validator("counts-2.json").is_valid(json.loads(payload))
+
+
+def test_longest_allowed_message_is_read():
+    """Thirty-two labels with the longest names and counts are still a message."""
+    visits = {f"l{n:031d}": 2**53 for n in range(32)} | {"unknown": 2**53}
+    longest = counts(visits=visits, site="s" * 64, device="d" * 64, degraded=("hot",) * 8)
+    assert decode(encode(longest), Counts) == longest
+    assert len(encode(longest)) < MAX_BYTES
+
+
+@pytest.mark.parametrize("end", [0, -60])
+def test_backward_window_cannot_be_made(end):
+    """Not even in code can a window end when it starts, or before."""
+    start = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
+    with pytest.raises(ValueError, match="end is after start"):
+        counts(start=start, end=start + timedelta(seconds=end))
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "value"),
+    [
+        (1, "written_mb", 3.2),
+        (1, "detections_saved", 0.5),
+        (2, "detections_saved", 0.5),
+        (2, "detector_choice", "set"),
+        (2, "fixed_faces", 2),
+    ],
+)
+def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value):
+    """A reader of an old version would refuse the message for its unknown key; so does the sender."""
+    with pytest.raises(ValueError, match=rf"{field}.* needs? schema {schema + 1 if field == 'written_mb' else 3}"):
+        msgspec.structs.replace(MESSAGES["health-1"], schema=schema, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"doubtful_low": 1}, "doubtful_low needs schema 2"),
+        ({"doubtful_high": 1}, "doubtful_high needs schema 2"),
+        ({"schema": 2, "doubtful_low": 8}, "doubtful_low must be at most the number of visits, is 8"),
+        ({"schema": 2, "doubtful_high": 8}, "doubtful_high must be at most the number of visits, is 8"),
+        ({"schema": 2, "doubtful_low": -1}, r"\$\.doubtful_low"),
+    ],
+)
+def test_doubtful_visits_are_some_of_the_visits(changes, says):
+    """Since version 2, and never more than are counted."""
+    with pytest.raises(BadMessage, match=says):
+        decode(altered(**changes), Counts)
+
+
+def test_key_is_what_makes_a_window_countable_once():
+    """Site, device, boot and seq, and nothing that restamping may change."""
+    one = counts(1, 6, seq=4)
+    assert one.key == ("shop-1", "door", BOOT, 4)
+    assert msgspec.structs.replace(one, start=one.start - timedelta(hours=1), clock="restamped").key == one.key
+
+
+def test_message_of_another_kind_is_bad():
+    """A status on the topic of counts is not taken for an empty window."""
+    with pytest.raises(BadMessage, match=r"^counts: "):
+        decode(encode(MESSAGES["status-1"]), Counts)
+    with pytest.raises(BadMessage, match=r"^status: .*\$\.state"):
+        decode(b'{"schema":1,"state":"asleep","boot":"0123456789abcdef"}', Status)
+
+
+def test_message_cannot_be_changed():
+    """Values are frozen: a stage cannot write into another's message."""
+    with pytest.raises(AttributeError):
+        counts().privacy = Privacy(k=1)

@@ -1,0 +1,95 @@
+"""The matrix of visits: on the card, in the model message, made by the device's own classifier and tally."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from collector.analysis.correction import confusions
+from collector.devices.device import Device
+from contract.card import ClassifierCard, DetectorCard, bundle_of, model_of, read_card, write_card
+from contract.errors import BadMessage, BundleError
+from contract.message import Model, decode, encode
+from edge.vision.bundle import SHIPPED, load
+from tests.support.fakes import MODEL
+
+SHIPPED_CARD = json.loads((SHIPPED / "expression.json").read_bytes())
+VISITS = [[5] * 8] * 7
+
+
+def card(**changes: object) -> ClassifierCard:
+    """The shipped card with keys put in."""
+    read = read_card(json.dumps(SHIPPED_CARD | changes).encode(), "x.json")
+    assert isinstance(read, ClassifierCard)
+    return read
+
+
+def test_a_card_with_visits_is_of_version_2_and_reads_back() -> None:
+    """Seven rows of eight; the device's model message then is of version 2 as well, and holds it."""
+    told = card(schema=2, visits=VISITS)
+    assert read_card(write_card(told), "x.json") == told
+    model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, told)
+    assert model.schema == 2
+    assert decode(encode(model), Model) == model
+    assert model.expression.visits == tuple(map(tuple, VISITS))
+
+
+def test_without_visits_all_is_as_in_version_1() -> None:
+    """A card of version 1 stays what it was, and a collector of the first release can read its device's message."""
+    old = {key: value for key, value in SHIPPED_CARD.items() if key != "visits"} | {"schema": 1}
+    read = read_card(json.dumps(old).encode(), "x.json")
+    assert b'"visits"' not in write_card(read)
+    assert b'"visits"' not in encode(Model(schema=1, detector=MODEL.detector, expression=bundle_of(read)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"schema": 1, "visits": VISITS}, "since version 2"),
+        ({"schema": 2, "visits": VISITS[:-1]}, "7 x 8"),
+        ({"schema": 2, "visits": [[5] * 7] * 7}, "7 x 8"),
+        ({"schema": 2, "visits": [[-1] * 8] * 7}, r"\$\.visits"),
+        ({"schema": 3}, r"\$\.schema"),
+    ],
+)
+def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: str) -> None:
+    """On a card, and but for its own schema in a message."""
+    with pytest.raises(BundleError, match=says):
+        card(**changes)
+    expression = replace(MODEL.expression, labels=SHIPPED_CARD["labels"], confusion=SHIPPED_CARD["confusion"])
+    tree = msgspec.to_builtins(replace(MODEL, expression=expression))
+    tree["expression"] |= {key: value for key, value in changes.items() if key == "visits"}
+    with pytest.raises(BadMessage):
+        decode(json.dumps(tree | {"schema": changes["schema"]}).encode(), Model)
+
+
+def test_the_matrix_of_visits_goes_before_that_of_faces() -> None:
+    """What is counted are visits."""
+    told = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
+    (matrix,) = confusions([Device(site="shop", device="door", model=told)]).values()
+    assert (matrix.of, matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
+    assert MODEL.expression.visits is UNSET
+
+
+def test_faces_are_answered_as_visits_by_the_device_itself() -> None:
+    """Flat grey is nobody's expression for sure, or somebody's: each visit has one answer, the same every time, and the
+    matrix holds all of them."""
+    pytest.importorskip("sklearn", reason="training's packages are not installed (make train-setup)")
+    from convert.visit_confusion import agreed, answers, matrix
+    from edge.vision.classify import Classifier
+
+    classifier = Classifier(load(SHIPPED / "expression.json", ClassifierCard))
+    faces = np.random.default_rng(1).integers(0, 256, (12, 48, 48)).astype(np.uint8)
+    first, again = (answers(classifier, faces, np.random.default_rng(2)) for _ in range(2))
+    assert first.tolist() == again.tolist()
+    truth = np.arange(12) % 7
+    counts = matrix(truth, first, 7)
+    assert counts.shape == (7, 8)
+    assert counts.sum(1).tolist() == np.bincount(truth, minlength=7).tolist()
+    votes = np.zeros((2, 10), np.uint8)
+    votes[0, 1], votes[1, :5] = 9, 2
+    label, sure = agreed(votes, {label: {label: 1.0} for label in classifier.card.labels})
+    assert (classifier.card.labels[label[0]], sure.tolist()) == ("happiness", [True, False])

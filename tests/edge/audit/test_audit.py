@@ -1,0 +1,174 @@
+"""What leaves the daemon, call by call: nothing but counts; and a leak that is planted is seen."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+import edge.audit.run
+from base.errors import FacetallyError
+from edge.audit.mqtt_packets import CONNECT, PUBLISH, Reader
+from edge.audit.strace import calls
+from edge.vision.bundle import CLASSIFIER
+from tests.support.brokers import wait_until
+from tests.support.commands import SMALLEST
+
+ROOT = Path(__file__).parents[3]
+needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+PLANT = """\
+import edge.vision.detect
+detect = edge.vision.detect.Detector.detect
+def leaking(self, pixels):
+    face = pixels[:40, :40]
+    {leak}
+    return detect(self, pixels)
+edge.vision.detect.Detector.detect = leaking
+"""
+LEAKS = {
+    "a file": ('open("{folder}/face.raw", "wb").write(face.tobytes())', "opened for writing: {folder}/face.raw"),
+    "a connection": (
+        'import socket; s = socket.socket(); s.connect_ex(("192.0.2.1", 80)); s.close()',
+        "connected to",
+    ),
+    "a datagram": (
+        'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(face.tobytes(), ("127.0.0.1", 9))',
+        "sent 1600 bytes to UDP",
+    ),
+    "the log": (
+        'import sys; print("face=" + face.tobytes().hex(), file=sys.stderr)',
+        "said what is no line of the log",
+    ),
+    "a program": ('import subprocess; subprocess.run(["true"])', "started "),
+    "a listener": (
+        "import socket; l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname());"
+        " l.accept()[0].sendall(face.tobytes())",
+        "sent 1600 bytes to TCP",
+    ),
+    "memory that looks like a file": ('import os; os.close(os.memfd_create("face"))', "memfd_create("),
+    "a renamed file": (
+        'import os; os.rename("{folder}/a", "{folder}/b") if os.path.exists("{folder}/a") else 0',
+        "rename",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def clip(astronaut, tmp_path_factory):
+    """Six frames with a face in each."""
+    folder = tmp_path_factory.mktemp("clip")
+    for at in range(6):
+        cv2.imwrite(str(folder / f"{at}.png"), astronaut)
+    return folder
+
+
+def audit(folder, clip, config=SMALLEST, **environment):
+    (folder / "edge.toml").write_text(config)
+    command = [sys.executable, "-m", "edge", "audit", "--config", str(folder / "edge.toml"), str(clip)]
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@needs_strace
+def test_nothing_but_counts_leaves(tmp_path, clip):
+    """Exit code 0: the spool's files, counts, status, model and health to the broker, lines of the log."""
+    done = audit(tmp_path, clip)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "facetally/v1/shop-1/door/counts: 1 messages" in done.stdout
+    assert "facetally/v1/shop-1/door/health: 1 messages" in done.stdout
+    assert "CONNECT 1" in done.stdout
+    written = [line.split(":")[0].strip() for line in done.stdout.splitlines() if line.startswith("  /")]
+    assert written
+    assert all(Path(name).name.startswith("spool.sqlite") for name in written)
+    assert done.stdout.splitlines()[-1] == "nothing but counts, status, model, health and log lines left"
+
+
+@needs_strace
+def test_a_device_that_speaks_tls_is_audited_like_any(tmp_path, clip):
+    """Certificate and password are for its broker: the listener takes the place of all that."""
+    broker = '[publish]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
+    done = audit(tmp_path, clip, SMALLEST + broker)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CONNECT 1" in done.stdout
+
+
+@needs_strace
+def test_a_bundle_of_somebody_else_is_audited_as_it_is_vetted(tmp_path, clip):
+    """The process that tries it is watched like the daemon, and is no violation by itself."""
+    for suffix in (".json", ".tflite"):
+        shutil.copy(CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
+    done = audit(tmp_path, clip, SMALLEST + f'[classify]\nbundle = "{tmp_path}/own.json"\n')
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def running():
+    """The command lines of all processes."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_text(errors="replace")
+
+
+@needs_strace
+def test_a_clip_that_takes_too_long_is_said_and_nothing_runs_on(tmp_path, clip):
+    """Exit code 2 and one line, as for all that cannot be run; the daemon is not left behind."""
+    (tmp_path / "edge.toml").write_text(SMALLEST)
+    long = tmp_path / "long"
+    long.mkdir()
+    for at in range(20_000):
+        (long / f"{at:05}.png").symlink_to(clip / "0.png")
+    with pytest.raises(FacetallyError, match="did not end within 3 s"):
+        edge.audit.run.audit(tmp_path / "edge.toml", (), str(long), 3.0)
+    wait_until(lambda: not any(str(long) in command for command in running()), "the daemon is gone", 5.0)
+
+
+@needs_strace
+@pytest.mark.parametrize("kind", list(LEAKS))
+def test_a_planted_leak_is_seen(tmp_path, clip, kind):
+    """A detector that also puts pixels elsewhere: exit code 1, and where they went."""
+    leak, said = (text.format(folder=tmp_path) for text in LEAKS[kind])
+    (tmp_path / "a").write_text("")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nif 'run' in sys.orig_argv and 'edge' in sys.orig_argv:\n"
+        + "".join(f"    {line}\n" for line in PLANT.format(leak=leak).splitlines())
+    )
+    done = audit(tmp_path, clip, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"VIOLATION: {said}" in done.stdout
+
+
+def packet(kind, body):
+    return bytes([kind, len(body)]) + body
+
+
+def test_packets_are_read_however_they_are_cut():
+    """A CONNECT with a will and a PUBLISH, byte by byte, MQTT 3.1.1 and 5."""
+    for version, none in ((4, b""), (5, b"\0")):
+        connect = packet(16, b"\0\4MQTT" + bytes([version, 4, 0, 60]) + none + b"\0\1d" + none + b"\0\2st\0\3off")
+        publish = packet(0x32, b"\0\3a/b" + b"\0\7" + none + b"payload")
+        reader, seen = Reader(), []
+        for at in range(len(connect + publish)):
+            seen += reader.feed((connect + publish)[at : at + 1])
+        assert [(each.kind, each.topic, each.payload) for each in seen] == [
+            (CONNECT, "st", b"off"),
+            (PUBLISH, "a/b", b"payload"),
+        ]
+        assert seen[1].number == 7
+
+
+def test_calls_are_read_from_straces_lines():
+    """Descriptors, bytes, what failed, what is only begun; a string that was cut off spoils the record."""
+    lines = [
+        r'12 write(3<\x2f\x74\x6d\x70>, "\x68\x69", 2) = 2',
+        r'12 openat(AT_FDCWD</>, "\x2f\x78", O_RDWR|O_CREAT, 0644) = -1 EACCES (Permission denied)',
+        r"13 connect(5<TCP:[1]>, {sa_family=AF_INET, sin_port=htons(80)}, 16) = -1 EINPROGRESS (Now)",
+        "12 +++ exited with 0 +++",
+    ]
+    write, connect = calls(lines)
+    assert (write.name, write.descriptor, write.target, write.content) == ("write", 3, "/tmp", b"hi")
+    assert (connect.name, connect.descriptor) == ("connect", 5)
+    with pytest.raises(ValueError, match="cut off"):
+        list(calls([r'12 write(3<\x2f>, "\x68"..., 999) = 999']))

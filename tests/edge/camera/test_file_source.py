@@ -1,0 +1,163 @@
+"""Videos, animations and folders give their frames with their own time, and say when they are cut off."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.camera.file_source import clip, grey, read_picture
+from edge.errors import ClipError
+from edge.settings import File
+from tests.support.fakes import lines_of
+
+HEIGHT, WIDTH = 48, 64
+
+
+def picture(level):
+    """Grey all over, in colour."""
+    return np.full((HEIGHT, WIDTH, 3), level, np.uint8)
+
+
+def frames_of(path, **of):
+    return list(clip(File(path=str(path), **of)))
+
+
+def write_video(path, count=40, fps=10.0, code="mp4v"):
+    """A video that grows brighter by 3 a frame."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, (WIDTH, HEIGHT))
+    if not writer.isOpened():
+        pytest.skip(f"this OpenCV writes no {path.suffix}")
+    for index in range(count):
+        writer.write(picture(20 + 3 * index))
+    writer.release()
+    return path
+
+
+def write_gif(path, durations):
+    """An animation whose pictures last so many milliseconds."""
+    if not hasattr(cv2, "imwriteanimation"):
+        pytest.skip("this OpenCV writes no animations")
+    animation = cv2.Animation()
+    animation.frames = [picture(20 + 30 * index) for index in range(len(durations))]
+    animation.durations = np.array(durations, np.int32)
+    assert cv2.imwriteanimation(str(path), animation)
+    return path
+
+
+def levels(frames):
+    return [round(float(frame.pixels.mean())) for frame in frames]
+
+
+@pytest.mark.parametrize(("name", "code"), [("clip.mp4", "mp4v"), ("clip.avi", "MJPG")])
+def test_video_gives_all_frames_in_order(tmp_path, name, code):
+    """Forty frames at ten a second: grey, in order, a tenth of a second apart from zero on."""
+    frames = frames_of(write_video(tmp_path / name, code=code))
+    assert [frame.pixels.shape for frame in frames] == [(HEIGHT, WIDTH)] * 40
+    assert [frame.time for frame in frames] == pytest.approx([index / 10 for index in range(40)], abs=2e-3)
+    assert levels(frames) == pytest.approx([20 + 3 * index for index in range(40)], abs=4)
+
+
+def test_animation_gives_its_own_times(tmp_path):
+    """Pictures of a GIF last as long as the file says, not a fixed time each."""
+    frames = frames_of(write_gif(tmp_path / "clip.gif", [100, 300, 200, 100, 100]))
+    assert levels(frames) == pytest.approx([20, 50, 80, 110, 140], abs=3)
+    times = [frame.time - frames[0].time for frame in frames]
+    assert times == pytest.approx([0, 0.1, 0.4, 0.6, 0.7], abs=0.02)
+
+
+def test_time_always_goes_on(tmp_path):
+    """No frame has the time of the one before, or an earlier one."""
+    for path in (write_video(tmp_path / "a.mp4", fps=29.97), write_gif(tmp_path / "a.gif", [20] * 8)):
+        times = [frame.time for frame in frames_of(path)]
+        assert all(later > earlier for earlier, later in pairwise(times))
+
+
+def test_replay_is_the_same_each_time(tmp_path):
+    """Two readings of one file give equal pixels and times."""
+    path = write_video(tmp_path / "clip.mp4")
+    first, second = frames_of(path), frames_of(path)
+    assert [frame.time for frame in first] == [frame.time for frame in second]
+    assert all((one.pixels == other.pixels).all() for one, other in zip(first, second, strict=True))
+
+
+def test_folder_gives_pictures_by_name_at_its_rate(tmp_path):
+    """At four a second, sorted by name; what is no picture by its name is not looked at."""
+    for index, name in enumerate(["b.png", "a.jpg", "c.BMP", "d.webp"]):
+        cv2.imwrite(str(tmp_path / name), picture(20 + 40 * index))
+    (tmp_path / "notes.txt").write_text("not a picture")
+    frames = frames_of(tmp_path, fps=4.0)
+    assert [frame.time for frame in frames] == [0, 0.25, 0.5, 0.75]
+    assert levels(frames) == pytest.approx([60, 20, 100, 140], abs=2)
+
+
+def test_picture_that_does_not_open_is_passed_over(tmp_path):
+    """It is said, and its time passes: the others keep theirs."""
+    for name in ("a.png", "c.png"):
+        cv2.imwrite(str(tmp_path / name), picture(50))
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    with lines_of("edge.camera.file_source") as said:
+        assert [frame.time for frame in frames_of(tmp_path, fps=1.0)] == [0, 2]
+    assert len(said) == 1
+    assert "b.png" in said[0]
+
+
+def test_truncated_video_gives_what_it_has_and_then_says_so(tmp_path):
+    """Half a video: its frames first, then an error with how many of how many there were."""
+    path = write_video(tmp_path / "clip.avi", count=60, code="MJPG")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    frames = []
+    with pytest.raises(ClipError, match=r"clip\.avi: cut off: \d+ of 60 frames"):
+        for frame in clip(File(path=str(path))):
+            frames.append(frame.time)
+    assert 10 <= len(frames) <= 40
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video" * 100, b"\x00" * 5000, b"GIF89a"])
+def test_file_that_is_no_video_is_named(tmp_path, content):
+    """Said when it is opened, or at the latest when it gave no frame."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(ClipError, match=r"clip\.mp4: "):
+        frames_of(path)
+
+
+def test_nothing_to_replay_is_named(tmp_path):
+    """A path that is not there, a folder without pictures, a folder in which none opens."""
+    with pytest.raises(ClipError, match=r"none: no such file or folder"):
+        clip(File(path=str(tmp_path / "none")))
+    with pytest.raises(ClipError, match=r"no pictures \(\.bmp, "):
+        clip(File(path=str(tmp_path)))
+    (tmp_path / "a.png").write_bytes(b"not a picture")
+    with pytest.raises(ClipError, match="none of 1 pictures opens"):
+        frames_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"\x89PNG\r\n\x1a\n", b"P5\n100000 100000\n255\n" + b"\x00" * 100, b"text" * 50],
+    ids=["missing", "empty", "cut off", "far too large", "text"],
+)
+def test_unreadable_picture_is_none(tmp_path, content):
+    """Whatever is wrong with a file, reading it gives None and no error of OpenCV's."""
+    path = tmp_path / "a.png"
+    if content is not None:
+        path.write_bytes(content)
+    assert read_picture(path) is None
+    assert read_picture(tmp_path) is None
+
+
+def test_picture_in_colour_becomes_grey(tmp_path):
+    """By the weights of ITU-R BT.601: blue counts least, green most."""
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
+    assert grey(colours).tolist() == [[29, 150, 76, 255]]
+    assert cv2.imwrite(str(tmp_path / "a.png"), colours)
+    assert np.abs(read_picture(tmp_path / "a.png").astype(int) - [[29, 150, 76, 255]]).max() <= 1
+
+
+def test_grey_picture_stays_as_it_is():
+    """Two dimensions, or a third of one, lose nothing."""
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert (grey(pixels) == pixels).all()
+    assert (grey(pixels[..., None]) == pixels).all()

@@ -1,0 +1,85 @@
+"""A connection that is slow, or is cut in the middle of a message, loses nothing and holds nobody up."""
+
+import random
+import socket
+import time
+from contextlib import ExitStack, contextmanager
+
+from benchmarks.faults.wire import wire
+from edge.delivery.publish import GIVEN_UP_MS, LONGEST_WAIT_S, Identity, Publisher
+from edge.delivery.spool import opened
+from edge.settings import PublishSettings
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.fakes import MODEL, counts
+from tests.support.publishing import listening, minutes
+
+pytestmark = needs_mosquitto
+ME = Identity("shop-1", "door", "1" * 16)
+
+
+@contextmanager
+def sending(folder, port, windows):
+    """A publisher with so many windows to send; spool, publisher, and a function that pumps until something is so."""
+    with opened(folder / "spool.sqlite", 1000) as spool:
+        for minute in range(windows):
+            spool.add(counts(minute, 6))
+        publisher = Publisher(
+            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+        )
+
+        def until(fact, what):
+            wait_until(lambda: (publisher.pump(spool), fact())[1], what, 60.0)
+
+        try:
+            yield spool, publisher, until
+        finally:
+            publisher.close()
+
+
+def test_cut_in_the_middle_of_messages_every_window_arrives(tmp_path):
+    """The connection is cut six times while a backlog is sent, each time inside a message: all hundred are heard."""
+    port, chance = free_port(), random.Random(5)
+    with ExitStack() as stack:
+        stack.enter_context(mosquitto(tmp_path, port))
+        heard = stack.enter_context(listening(port, "+/+/counts"))
+        carried = stack.enter_context(wire(port, chance))
+        spool, publisher, until = stack.enter_context(sending(tmp_path, carried.port, 100))
+        for _ in range(6):
+            until(lambda: publisher.connected, "connected")
+            before = len(heard)
+            until(lambda before=before: len(heard) > before or spool.depth() == 0, "something is sent")
+            carried.cut()
+            until(lambda: not publisher.connected, "lost")
+            carried.mend()
+        until(lambda: spool.depth() == 0, "all sent")
+        wait_until(lambda: set(minutes(heard)) == set(range(100)), "all heard")
+
+
+def test_a_slow_broker_holds_nobody_up(tmp_path):
+    """Each piece takes 0.3 s each way: windows arrive in the end, and no call of the daemon's loop waits for them."""
+    port = free_port()
+    with ExitStack() as stack:
+        stack.enter_context(mosquitto(tmp_path, port))
+        heard = stack.enter_context(listening(port, "+/+/counts"))
+        carried = stack.enter_context(wire(port, random.Random(5)))
+        carried.slow_s = 0.3
+        spool, publisher, _ = stack.enter_context(sending(tmp_path, carried.port, 60))
+        calls, begin = 0, time.monotonic()
+        while spool.depth():
+            publisher.pump(spool)
+            calls += 1
+            time.sleep(0.01)
+            assert calls < 10_000, "nothing arrives"
+        assert calls > (time.monotonic() - begin) / 0.3  # a loop that waited for answers would turn at most so often
+        wait_until(lambda: set(minutes(heard)) == set(range(60)), "all heard")
+
+
+def test_a_connection_into_the_void_is_given_up(tmp_path):
+    """The kernel is told to end a connection on which nothing is acknowledged, so that with the longest pause before
+    the next attempt a broker that is back is noticed within half a minute."""
+    port = free_port()
+    with mosquitto(tmp_path, port), sending(tmp_path, port, 0) as (_, publisher, until):
+        until(lambda: publisher.connected, "connected")
+        set_to = publisher._client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert set_to == GIVEN_UP_MS
+    assert LONGEST_WAIT_S <= 20

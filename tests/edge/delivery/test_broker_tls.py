@@ -1,0 +1,202 @@
+"""Daemon and collector speak TLS with a real Mosquitto, or not at all."""
+
+import random
+import socket
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from base.errors import FacetallyError, SettingsError
+from collector.receive.receiver import run
+from collector.settings import Broker, Store
+from collector.settings import Settings as CollectorSettings
+from collector.settings import Tls as CollectorTls
+from collector.store.load import load
+from edge.delivery.broker_login import answered
+from edge.delivery.publish import Identity, Publisher
+from edge.delivery.spool import opened
+from edge.settings import PublishSettings, Tls, read
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.fakes import MODEL, counts, lines_of
+
+trustme = pytest.importorskip("trustme", reason="trustme makes the certificates")
+pytestmark = [
+    needs_mosquitto,
+    # paho 2.2 leaves it to the garbage collector to close the socket of a handshake that has failed
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+ME = Identity("shop-1", "door", "1" * 16)
+EDGE = Path(__file__).parents[3] / "systemd" / "edge.toml"
+
+
+class Authority:
+    """A certificate authority, and the files of those whom it vouches for."""
+
+    def __init__(self, folder, name):
+        self._folder, self._made = folder, trustme.CA()
+        self.ca = str(folder / f"{name}-ca.pem")
+        self._made.cert_pem.write_to_path(self.ca)
+
+    def vouch(self, name):
+        """Certificate and key of a host or a client."""
+        issued = self._made.issue_cert(name)
+        certificate, key = (str(self._folder / f"{name}.{kind}") for kind in ("pem", "key"))
+        Path(certificate).write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(key)
+        return {"certificate": certificate, "key": key}
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path, "ours")
+
+
+def encrypted(folder, port, authority, host="127.0.0.1"):
+    """A broker that speaks TLS only, and only with whom the authority vouches for."""
+    files = authority.vouch(host)
+    lines = (f"cafile {authority.ca}", f"certfile {files['certificate']}", f"keyfile {files['key']}")
+    return mosquitto(folder, port, *lines, "require_certificate true")
+
+
+@contextmanager
+def device(folder, port, tls, **settings):
+    """A publisher with three windows to send; a function that pumps it until something is so."""
+    with opened(folder / "spool.sqlite", 100) as spool:
+        for minute in range(3):
+            spool.add(counts(minute, 6))
+        chosen = PublishSettings(host="127.0.0.1", port=port, tls=Tls(**tls), **settings)
+        publisher = Publisher(chosen, ME, MODEL, random.Random(1))
+
+        def until(fact, what):
+            wait_until(lambda: (publisher.pump(spool), fact(publisher, spool))[1], what)
+
+        try:
+            yield until
+        finally:
+            publisher.close()
+
+
+@contextmanager
+def collecting(root, port, tls):
+    """A collector in a thread of its own."""
+    stop = threading.Event()
+    broker = Broker(host="127.0.0.1", port=port, tls=CollectorTls(**tls))
+    settings = CollectorSettings(broker=broker, store=Store(root=str(root)))
+    thread = threading.Thread(target=run, args=(settings, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def test_windows_go_from_device_to_store_with_certificates_on_all_sides(tmp_path, authority):
+    """The broker asks both for a certificate, both ask the broker for its own: three windows are three rows."""
+    port = free_port()
+    with ExitStack() as stack:
+        stack.enter_context(encrypted(tmp_path, port, authority))
+        said = stack.enter_context(lines_of("collector.receive.connection"))
+        tls = {"ca": authority.ca, **authority.vouch("collector.example")}
+        stack.enter_context(collecting(tmp_path / "store", port, tls))
+        wait_until(lambda: any("event=subscribed" in line for line in said), "the collector has subscribed")
+        until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca, **authority.vouch("door.example")}))
+        until(lambda _, spool: spool.depth() == 0, "all sent")
+        wait_until(lambda: any((tmp_path / "store").glob("date=*")) and len(load(tmp_path / "store")) == 3, "stored")
+
+
+@pytest.mark.parametrize(("host", "says"), [("127.0.0.1", "certificate verify failed"), ("10.9.9.9", "mismatch")])
+def test_a_broker_that_is_not_the_one_is_refused(tmp_path, authority, host, says):
+    """Another authority's certificate, or that of another host: said once with the reason, and nothing is sent."""
+    port, broker_s = free_port(), Authority(tmp_path, "theirs") if host == "127.0.0.1" else authority
+    tls = {"ca": authority.ca, **authority.vouch("door.example")}
+    with ExitStack() as stack:
+        stack.enter_context(encrypted(tmp_path, port, broker_s, host))
+        said = stack.enter_context(lines_of("edge.delivery.publish"))
+        heard = stack.enter_context(lines_of("collector.receive.receiver"))
+        until = stack.enter_context(device(tmp_path, port, tls))
+        stack.enter_context(collecting(tmp_path / "store", port, tls))
+        until(lambda publisher, _: publisher._failures >= 3, "refused three times")
+        until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
+        wait_until(lambda: bool(heard), "the collector says it too")
+    assert len(said) == 1
+    assert "event=broker_unreachable" in said[0]
+    assert says in said[0]
+    assert "event=not_connected" in heard[0]
+    assert says in heard[0]
+
+
+def test_a_device_without_certificate_is_told_what_may_be_missing(tmp_path, authority):
+    """In TLS 1.3 the broker hangs up without a word; the log says why that may be, and nothing is lost."""
+    port = free_port()
+    with ExitStack() as stack:
+        stack.enter_context(encrypted(tmp_path, port, authority))
+        said = stack.enter_context(lines_of("edge.delivery.publish"))
+        until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca}))
+        until(lambda *_: any("event=broker_hangs_up" in line for line in said), "said")
+        until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
+    assert any("wants a client certificate" in line for line in said)
+
+
+def test_check_shows_the_brokers_certificate_and_its_own(tmp_path, authority):
+    """`check` is let in as the daemon is, and fails where that would: the wrong authority, no certificate, no TLS."""
+    port, own = free_port(), authority.vouch("door.example")
+    theirs = Authority(tmp_path, "theirs").ca
+    with encrypted(tmp_path, port, authority):
+        for tls, says in (
+            (Tls(ca=authority.ca, **own), None),
+            (Tls(ca=theirs, **own), "certificate verify failed"),
+            (Tls(ca=authority.ca), "a certificate of ours"),
+            (None, "may want tls"),
+        ):
+            settings = PublishSettings(host="127.0.0.1", port=port, tls=tls)
+            if says is None:
+                assert answered(settings, "check", 3.0) == "5"
+            else:
+                with pytest.raises((FacetallyError, OSError), match=says):
+                    answered(settings, "check", 3.0)
+
+
+def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):
+    """A broker that does not answer TLS gets attempts with both versions of MQTT; each is a TLS greeting, and neither a
+    name nor the password is in it."""
+    secret = tmp_path / "secret"
+    secret.write_text("hush-hush\n")
+    got = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client:
+                    got.append(client.recv(65536))
+                    client.sendall(b"\x20\x03\x00\x00\x00")  # a plain CONNACK: go on, speak freely
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        with device(tmp_path, port, {"ca": authority.ca}, username="door", password_file=str(secret)) as until:
+            until(lambda *_: len(got) >= 4, "four attempts")
+            until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    assert all(each.startswith(b"\x16\x03") for each in got)  # a TLS handshake record
+    assert not any(word in each for each in got for word in (b"MQTT", b"hush-hush", b"facetally"))
+
+
+def test_another_machine_is_spoken_to_unencrypted_only_if_that_is_allowed():
+    """Without ``tls`` a broker elsewhere stops the start, named, for both commands; ``plain_text`` allows it."""
+    with pytest.raises(
+        SettingsError, match=r"'publish': 10\.0\.0\.1 is another machine: set tls, or plain_text = true"
+    ):
+        read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1"))
+    assert read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1", "publish.plain_text=true")).publish.plain_text
+    assert read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1", "publish.tls={}")).publish.tls == Tls()
+    with pytest.raises(ValueError, match="another machine"):
+        Broker(host="broker.example")
+    assert Broker(host="broker.example", plain_text=True).host == "broker.example"

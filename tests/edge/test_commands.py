@@ -1,0 +1,308 @@
+"""``facetally-edge``: what it prints, and exit code 2 with one line for whatever is wrong."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from base.errors import FacetallyError
+from edge.__main__ import main
+from edge.delivery.broker_login import answered
+from edge.settings import PublishSettings
+from edge.vision.bundle import SHIPPED
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto
+from tests.support.commands import CONFIG, ROOT, one_line, windows
+from tests.support.fakes import lines_of, only_mqtt_311
+from tests.support.publishing import device
+
+
+def bundle_with_wrong_hash(folder):
+    for suffix in (".json", ".tflite"):
+        shutil.copy(SHIPPED / f"face-416x320{suffix}", folder)
+    with (folder / "face-416x320.tflite").open("ab") as model:
+        model.write(b"\x00")
+    return folder / "face-416x320.json"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["--set", "privcy.k=1"], "@/edge.toml: unknown key 'privcy'; allowed: site, device"),
+        (["--set", "site=a/b"], "@/edge.toml: key 'site': "),
+        (["--set", "privacy"], "--set privacy: expected key=value"),
+        (["--clip", "none.mp4"], "none.mp4: no such file or folder"),
+        (["--clip", "@/people \U0001f600.mp4"], "@/people \U0001f600.mp4: no such file or folder"),
+        (["--clip", "@/empty"], "@/empty: no pictures"),
+        (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
+        (["--clip", "@/pictures", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
+        (["--clip", "@/pictures", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
+        (["--clip", "@/pictures", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
+        (["--set", 'admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "'Mars/Base' is no time zone"),
+        (["--set", "publish.username=a", "--set", "publish.password_file=@/none"], "publish.password_file': @/none: "),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_2(command, config, tmp_path, overrides, says):
+    """Before anything is counted: file, key or value is named, and there is no traceback."""
+    for folder in ("empty", "pictures"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / "pictures" / "1.png"), np.zeros((9, 9), np.uint8))
+    bundle_with_wrong_hash(tmp_path)
+    here = [each.replace("@", str(tmp_path)) for each in ("--set", "spool.path=@/spool.sqlite", *overrides)]
+    status, out, errors = command("run", "--config", config, *here)
+    assert (status, out, len(errors)) == (2, [], 1)
+    assert says.replace("@", str(tmp_path)) in one_line(errors)
+
+
+def test_missing_configuration_is_named(command, tmp_path):
+    """The file that was looked for is in the message; so is the one with a typo in it."""
+    assert command("run", "--config", tmp_path / "none.toml") == (
+        2,
+        [],
+        [f"facetally-edge: {tmp_path / 'none.toml'}: No such file or directory"],
+    )
+    (tmp_path / "edge.toml").write_text(CONFIG.replace("staff_zones", "staf_zones"))
+    _, _, errors = command("check", "--config", tmp_path / "edge.toml")
+    assert one_line(errors).startswith(
+        f"{tmp_path / 'edge.toml'}: unknown key 'admit.staf_zones'; allowed: staff_zones"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["run", "--clp", "x"], ["fly"], ["try"], ["try", "x", "--min-score", "2"]])
+def test_bad_arguments_are_exit_2(arguments):
+    """The parser says what is allowed."""
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+
+
+def test_exit_code_reaches_the_shell(config, tmp_path):
+    """As a program: exit code 2 and the one line on stderr, nothing on stdout."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "edge", "run", "--config", config, "--clip", tmp_path / "none.mp4"],
+        capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    said = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]  # the runtime's own greeting
+    assert said == [f"facetally-edge: {tmp_path / 'none.mp4'}: no such file or folder"]
+
+
+@pytest.mark.parametrize("name", ["run", "check", "try"])
+def test_every_command_explains_itself(name, capsys):
+    """``--help`` everywhere."""
+    for arguments in (["--help"], [name, "--help"]):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 0
+        assert name in capsys.readouterr().out
+
+
+def test_run_counts_the_clip_the_same_each_time(command, config, clip):
+    """Three times: one visit, happy, in windows of two seconds that meet, under a new boot id each time."""
+    runs = [windows(command("run", "--config", config, "--clip", clip, "--stdout")[1]) for _ in range(3)]
+    counted = [[(each.visits, each.coverage, each.degraded, each.seq) for each in run] for run in runs]
+    assert counted[0] == counted[1] == counted[2]
+    first = runs[0]
+    assert sum(each.visits["happiness"] for each in first) == 1
+    assert sum(sum(each.visits.values()) for each in first) == 1
+    assert [each.seq for each in first] == list(range(len(first)))
+    assert [each.start for each in first[1:]] == [each.end for each in first[:-1]]
+    assert [(each.end - each.start).total_seconds() for each in first] == [2, 2, 0.9]
+    assert all((each.clock, each.coverage, each.degraded) == ("replay", 1.0, ()) for each in first)
+    assert all((each.site, each.device, each.privacy.k) == ("shop-1", "door", 1) for each in first)
+    assert len({run[0].boot for run in runs}) == 3
+
+
+def test_run_holds_fewer_than_k_back(command, config, clip):
+    """With k = 5 the one visit of the clip does not leave, and no window after it."""
+    status, out, _ = command("run", "--config", config, "--clip", clip, "--stdout", "--set", "privacy.k=5")
+    assert status == 0
+    assert all(sum(each.visits.values()) == 0 for each in windows(out))
+
+
+def test_run_bars_who_is_in_a_staff_zone(command, config, clip):
+    """The whole picture is a staff zone: nobody is counted."""
+    zone = "admit.staff_zones=[[[0, 0], [1, 0], [1, 1], [0, 1]]]"
+    _, out, _ = command("run", "--config", config, "--clip", clip, "--stdout", "--set", zone)
+    assert [sum(each.visits.values()) for each in windows(out)] == [0, 0, 0]
+
+
+def test_run_counts_a_truncated_clip_as_far_as_it_goes(command, config, clip, tmp_path):
+    """What was seen is printed, the last window says truncated, and the exit code is 2."""
+    cut = tmp_path / "cut.avi"
+    whole = clip.read_bytes()
+    cut.write_bytes(whole[: len(whole) * 6 // 10])
+    status, out, errors = command("run", "--config", config, "--clip", cut, "--stdout")
+    assert status == 2
+    assert "cut.avi: cut off: " in one_line(errors)
+    assert [each.degraded for each in windows(out)][-1] == ("truncated",)
+    assert all(each.degraded == () for each in windows(out)[:-1])
+
+
+def test_run_without_camera_lives_until_told_to_stop(config):
+    """No camera is no end: the daemon says so, sends windows that say so, and stops in order on SIGTERM."""
+    arguments = ["-m", "edge", "run", "--config", config, "--camera", "63", "--stdout", "--set", "tally.window_s=1"]
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        out = [process.stdout.readline(), process.stdout.readline()]
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        process.terminate()
+        rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert re.search(r"Max core file size +0 +0 ", limits), "a core dump would hold a frame"
+    assert errors.count("event=camera_lost") == 1
+    assert "/dev/video63" in errors
+    assert errors.splitlines()[-1].endswith("event=stopped unsent=0")
+    seen = windows([*out, *rest.splitlines()])
+    assert all((each.coverage, each.degraded) == (0, ("no_camera",)) for each in seen)
+    assert all(each.start == before.end for before, each in pairwise(seen))
+    assert all(each.start.microsecond == 0 for each in seen[1:])
+
+
+@needs_mosquitto
+def test_check_says_what_works(command, config, clip, tmp_path):
+    """A line for each part; exit code 0 only if all of them work."""
+    port = free_port()
+    arguments = ["check", "--config", config, "--clip", clip, "--set", f"publish.port={port}"]
+    arguments += ["--set", f"spool.path={tmp_path}/spool.sqlite"]
+    with mosquitto(tmp_path, port):
+        status, out, _ = command(*arguments)
+    assert (status, [line.split()[0] for line in out]) == (0, ["ok"] * 7)
+    assert "640 x 480" in out[3]
+    status, out, _ = command(*arguments)
+    assert status == 2
+    assert [line.split(":")[0] for line in out if line.startswith("FAILED")] == ["FAILED  broker"]
+
+
+@needs_mosquitto
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (['admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "staff: key 'admit.hours.timezone'"),
+        (["publish.username=a", "publish.password_file=@/none"], "broker: key 'publish.password_file': @/none: "),
+        (['publish.tls={ca="@/none"}'], "broker: key 'publish.tls': "),
+        (['publish.tls={ca="@/edge.toml"}'], "broker: key 'publish.tls': "),
+        (["publish.username=a"], "refuses: Not authorized"),
+    ],
+)
+def test_check_finds_what_run_would_stumble_over(command, config, clip, tmp_path, overrides, says):
+    """Time zone, password and certificates are read as `run` reads them; and the broker is asked to let the device in,
+    which one that only listens, or knows another password, does not do."""
+    port = free_port()
+    arguments = [f"publish.port={port}", "spool.path=@/spool.sqlite", *overrides]
+    sets = [word for each in arguments for word in ("--set", each.replace("@", str(tmp_path)))]
+    with mosquitto(tmp_path, port, "allow_anonymous false"):
+        status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
+    failed = [line for line in out if line.startswith("FAILED")]
+    assert (status, len(failed)) == (2, 1 + ("staff" in says))  # without a name nobody is let in
+    assert any(says.replace("@", str(tmp_path)) in line for line in failed)
+
+
+def test_check_is_not_content_with_a_port_that_listens(tmp_path):
+    """Who takes the connection and says nothing, or hangs up, is no broker."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings = PublishSettings(host="127.0.0.1", port=listener.getsockname()[1])
+        with pytest.raises(FacetallyError, match="gives no answer in MQTT"):
+            answered(settings, "check", 0.3)
+
+
+@needs_mosquitto
+def test_check_does_not_throw_out_the_daemon(tmp_path):
+    """It has a name of its own at the broker, and falls back to MQTT 3.1.1 as the daemon does."""
+    port = free_port()
+    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.publish") as said:
+        sender.connects()
+        settings = PublishSettings(host="127.0.0.1", port=port)
+        assert answered(settings, "facetally-check:shop-1:door", 3.0) == "5"
+        with only_mqtt_311(port, b"\x20\x02\x00\x01") as before:
+            older = PublishSettings(host="127.0.0.1", port=before)
+            assert answered(older, "facetally-check:shop-1:door", 3.0) == "3.1.1"
+        for _ in range(20):
+            sender.publisher.pump(sender.spool)
+            time.sleep(0.02)
+        assert sender.publisher.connected
+    assert not any("broker_lost" in line for line in said)
+
+
+def test_check_of_a_bad_bundle_goes_on(command, config, tmp_path):
+    """One thing that fails does not hide the others."""
+    bad = bundle_with_wrong_hash(tmp_path)
+    status, out, errors = command(
+        "check", "--config", config, "--clip", tmp_path / "none", "--set", f"detect.bundle={bad}",
+        "--set", f"spool.path={tmp_path}/spool.sqlite", "--set", f"publish.port={free_port()}",
+    )  # fmt: skip
+    assert (status, errors) == (2, [])
+    failed = [line.removeprefix("FAILED  ") for line in out if line.startswith("FAILED")]
+    assert [line.split(": ")[0] for line in failed] == ["detector", "camera", "broker"]
+    assert "sha256" in failed[0]
+
+
+def test_bench_times_every_stage(tmp_path):
+    """A row for each stage and each network, and the sum of a frame is that of its stages."""
+    from edge import build
+    from edge.commands import bench
+
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    for at in range(6):
+        cv2.imwrite(str(tmp_path / f"{at}.png"), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY))
+    times = bench.measure(str(tmp_path), build.detector_bundle(), build.classifier_bundle())
+    assert set(times.values) == {*bench.NETWORKS, *bench.STAGES}
+    assert {len(each) for each in times.values.values()} == {3}
+    assert times.glue_ms() < times.frame_ms()
+    total = sum(sum(times.values[name]) for name in bench.STAGES)
+    assert times.frame_ms() == pytest.approx(total / 3)
+    assert bench.table(times).splitlines()[-1].startswith("resident memory: ")
+
+
+@needs_mosquitto
+def test_check_says_what_the_device_may_not_do(command, config, clip, tmp_path):
+    """A user who is let in and may not publish would never get rid of a window.
+
+    Mosquitto 2.0 does not say that one may not read; the daemon's ``no_receipts`` does.
+    """
+    port, acl = free_port(), tmp_path / "acl"
+    acl.write_text("topic read facetally/v1/shop-1/door/#\n")
+    sets = ["--set", f"publish.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]
+    with mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"):
+        status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
+    failed = [line for line in out if line.startswith("FAILED")]
+    assert (status, len(failed)) == (2, 1)
+    assert "lets us in, but does not let us publish facetally/v1/shop-1/door/counts: Not authorized" in failed[0]
+
+
+@needs_mosquitto
+def test_check_leaves_a_running_daemon_its_name(command, config, clip, tmp_path):
+    """Where the broker names clients by their users, `check` does not log in while the daemon runs; two daemons on one
+    spool are one too many."""
+    port, users, secret = free_port(), tmp_path / "users", tmp_path / "secret"
+    users.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", users, "shop-1/door", "word"], check=True, capture_output=True)
+    secret.write_text("word\n")
+    told = {"publish.port": port, "publish.username": "shop-1/door", "publish.password_file": secret}
+    told |= {"spool.path": tmp_path / "spool.sqlite"}
+    sets = [word for key, value in told.items() for word in ("--set", f"{key}={value}")]
+    lines = ("allow_anonymous false", f"password_file {users}", "use_username_as_clientid true")
+    arguments = [sys.executable, "-m", "edge", "run", "--config", config, "--camera", "63", *sets]
+    with mosquitto(tmp_path, port, *lines):
+        assert "lets us in, MQTT 5" in command("check", "--config", config, "--clip", clip, *sets)[1][5]
+        with subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as daemon:
+            while "broker_connected" not in (line := daemon.stderr.readline()):
+                assert line
+            status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
+            assert status == 0
+            assert "the daemon runs and is logged in under our name" in out[5]
+            second, _, errors = command("run", "--config", config, "--clip", clip, *sets)
+            assert second == 2
+            assert "another daemon uses" in one_line(errors)
+            time.sleep(0.5)
+            daemon.terminate()
+            assert "broker_lost" not in daemon.stderr.read()

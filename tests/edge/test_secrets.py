@@ -1,0 +1,117 @@
+"""A password in a configuration is in no log, no error and no list of processes."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from base.logs import hidden
+from tests.support.brokers import free_port
+from tests.support.commands import CONFIG, ROOT
+
+WORD = "hunter2-Pa55"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"rtspsrc location=rtsp://admin:{WORD}@10.0.0.9/1 ! x", "rtspsrc location=rtsp://***@10.0.0.9/1 ! x"),
+        (f"rtspsrc user-id=admin user-pw={WORD} ! x", "rtspsrc user-id=*** user-pw=*** ! x"),
+        (f'location=\\"http://h/?password={WORD}&x=1\\"', 'location=\\"http://h/?password=***&x=1\\"'),
+        ("publish.password_file: /etc/facetally/password: no such file", None),
+        ("event=boot id=0123456789abcdef", None),
+    ],
+)
+def test_what_looks_like_a_secret_is_left_out(text: str, shown: str | None) -> None:
+    """The name and password of a URL, and what follows a word for a secret; nothing else."""
+    assert hidden(text) == (shown or text)
+
+
+def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
+    """A camera's password in a pipeline, the broker's in a file, a URL as a clip: neither in log nor error nor in what
+    `ps` shows."""
+    secret = tmp_path / "password"
+    secret.write_text(WORD + "\n")
+    pipeline = f"rtspsrc location=rtsp://admin:{WORD}@127.0.0.1:9/1 user-pw={WORD} ! nonsense ! appsink"
+    config = tmp_path / "edge.toml"
+    old = 'source = "v4l2"\ndevice = "door"'
+    config.write_text(
+        CONFIG.replace('source = "v4l2"', f'source = "gstreamer"\npipeline = "{pipeline}"')
+        + f'[publish]\nport = {free_port()}\nusername = "shop-1/door"\npassword_file = "{secret}"\n'
+        + f'[spool]\npath = "{tmp_path}/spool.sqlite"\n'
+    )
+    assert old not in config.read_text()
+    command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
+        time.sleep(3.0)
+        shown = Path(f"/proc/{daemon.pid}/cmdline").read_text()
+        daemon.terminate()
+        out, said = daemon.communicate(timeout=20)
+    assert "event=started" in said
+    assert "event=camera_lost" in said
+    checked = subprocess.run(
+        [sys.executable, "-m", "edge", "check", "--config", str(config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    clip = subprocess.run(
+        [*command, "--stdout", "--clip", f"rtsp://admin:{WORD}@127.0.0.1:9/1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert clip.returncode == 2
+    for text in (out, said, shown, checked.stdout, checked.stderr, clip.stdout, clip.stderr):
+        assert WORD not in text
+    assert all(line.startswith("time=") for line in said.splitlines()), said
+
+
+def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
+    """OpenCV, FFmpeg and the TFLite runtime print to standard error by themselves: one form, few lines."""
+    code = (
+        "import logging, os, sys; from base.logs import Lines; from edge.camera.library_messages import captured\n"
+        "with captured():\n"
+        "    handler = logging.StreamHandler(); handler.setFormatter(Lines())\n"
+        "    logging.basicConfig(level=logging.INFO, handlers=[handler])\n"
+        "    os.write(2, b'Corrupt \\xff JPEG \"data\" rtsp://a:b@h\\n' * 5000)\n"
+        "    print('python itself', file=sys.stderr)\n"
+        "os.write(2, b'afterwards\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = done.stderr.splitlines()
+    assert "python itself" in lines
+    assert lines[-1] == "afterwards"
+    assert len(lines) == 12
+    assert all(
+        r'event=library message="Corrupt \\xff JPEG \"data\" rtsp://***@h"' in line
+        for line in lines
+        if "Corrupt" in line
+    )
+
+
+def test_a_cards_files_are_overwritten_and_not_only_deleted(tmp_path: Path) -> None:
+    """What ``first-boot.sh`` does with a password on the boot partition; another name of the same file shows it."""
+    text = (ROOT / "systemd/card/first-boot.sh").read_text()
+    wipe = text[text.index("wipe() {") : text.index("\n}\n", text.index("wipe() {")) + 3]
+    secret, other = tmp_path / "password", tmp_path / "other-name"
+    secret.write_text(WORD)
+    other.hardlink_to(secret)
+    subprocess.run(["sh", "-eu", "-c", f'{wipe}wipe "$@"', "sh", secret, tmp_path / "none"], check=True)
+    assert not secret.exists()
+    assert WORD.encode() not in other.read_bytes()
+
+
+def test_no_guide_puts_a_password_into_the_list_of_processes() -> None:
+    """Arguments of a program are seen by every user of a machine."""
+    for guide in sorted((ROOT / "docs").glob("*.md")):
+        assert not re.search(r"mosquitto_passwd.* -b|openssl passwd(?!.*-stdin)|-P [\"$]", guide.read_text()), (
+            guide.name
+        )

@@ -1,0 +1,163 @@
+"""``facetally-edge try``: pictures and clips in, one object a picture out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from contract.labels import EXPRESSIONS, UNKNOWN
+from edge.vision.bundle import SHIPPED
+from tests.support.commands import ROOT, one_line
+
+
+def rows(out):
+    return [json.loads(line) for line in out]
+
+
+def test_try_prints_one_object_a_picture(command, portrait):
+    """Exactly the keys of the design; the smile is found and named."""
+    status, out, _ = command("try", "--json", portrait)
+    (row,) = rows(out)
+    assert status == 0
+    assert list(row) == ["image", "width", "height", "faces"]
+    assert (row["image"], row["width"], row["height"]) == (str(portrait), 512, 512)
+    (face,) = row["faces"]
+    assert list(face) == ["box", "score", "expression", "probabilities"]
+    left, top, width, height = face["box"]
+    assert left < 224 < left + width
+    assert top < 115 < top + height
+    assert 0 < face["score"] <= 1
+    assert face["expression"] == "happiness"
+    assert tuple(face["probabilities"]) == EXPRESSIONS
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_try_keeps_the_order_of_its_input(command, portrait, tmp_path):
+    """Pictures as they are given, a folder's by name, a clip's frames by number."""
+    for name in ("b.png", "a.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((20, 30), np.uint8))
+    status, out, _ = command("try", "--json", "--detect-only", tmp_path / "b.png", portrait, tmp_path)
+    assert status == 0
+    assert [row["image"] for row in rows(out)] == [
+        str(tmp_path / "b.png"), str(portrait), str(tmp_path / "a.png"), str(tmp_path / "b.png"),
+    ]  # fmt: skip
+    assert [(row["width"], row["height"], row["faces"]) for row in rows(out)[2:]] == [(30, 20, [])] * 2
+
+
+def test_try_on_a_clip_numbers_its_frames(command, clip):
+    """Every frame is a picture, named ``PATH#index``."""
+    _, out, _ = command("try", "--json", "--detect-only", clip)
+    assert [row["image"] for row in rows(out)] == [f"{clip}#{index}" for index in range(50)]
+    assert any(row["faces"] for row in rows(out))
+
+
+def test_try_detect_only_leaves_the_expression_out(command, portrait):
+    """Box and score, and nothing of the face."""
+    _, out, _ = command("try", "--json", "--detect-only", portrait)
+    (face,) = rows(out)[0]["faces"]
+    assert list(face) == ["box", "score"]
+
+
+def test_try_min_score_lowers_and_raises(command, portrait):
+    """The detector's threshold, 0 to 1."""
+    counted = {}
+    for score in ("0", "0.4", "1"):
+        _, out, _ = command("try", "--json", "--detect-only", "--min-score", score, portrait)
+        scores = [face["score"] for face in rows(out)[0]["faces"]]
+        assert all(each >= float(score) - 1e-3 for each in scores)
+        counted[score] = len(scores)
+    assert counted["0"] > counted["0.4"] >= 1
+    assert counted["1"] == 0
+
+
+def test_try_crops_takes_each_picture_as_a_face(command, portrait, tmp_path):
+    """One face without a box, probabilities over all labels, and always a label: never ``unknown``."""
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.imread(str(portrait))[60:171, 170:281])
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((10, 12), 128, np.uint8))
+    status, out, _ = command("try", "--json", "--crops", tmp_path)
+    assert status == 0
+    faces = [face for row in rows(out) for face in row["faces"]]
+    assert len(faces) == len(rows(out)) == 2
+    assert [face["box"] for face in faces] == [None, None]
+    assert faces[0]["expression"] == "happiness"
+    assert faces[1]["expression"] in EXPRESSIONS
+    assert all(tuple(face["probabilities"]) == EXPRESSIONS for face in faces)
+
+
+def test_try_calls_a_face_without_a_verdict_unknown(command, portrait, tmp_path):
+    """A face too small for a verdict has probabilities all the same."""
+    card = json.loads((SHIPPED / "expression.json").read_bytes()) | {"min_face_px": 400}
+    (tmp_path / "strict.json").write_text(json.dumps(card))
+    shutil.copy(SHIPPED / "expression.tflite", tmp_path / "strict.tflite")
+    _, out, _ = command("try", "--json", "--classifier", tmp_path / "strict.json", portrait)
+    (face,) = rows(out)[0]["faces"]
+    assert face["expression"] == UNKNOWN
+    assert tuple(face["probabilities"]) == EXPRESSIONS
+
+
+def test_try_in_words(command, portrait, tmp_path):
+    """Without ``--json``, a line that a person reads."""
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((20, 30), np.uint8))
+    _, out, _ = command("try", portrait, tmp_path / "empty.png")
+    assert "512x512  happiness " in out[0]
+    assert out[1] == f"{tmp_path / 'empty.png'}  30x20  no face"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.png", None, "none.png: no such file"),
+        ("bad.png", b"not a picture", "bad.png: not a picture"),
+        ("bad.mp4", b"not a video", "bad.mp4: "),
+        ("none.mp4", None, "none.mp4: no such file"),
+        ("folder", "folder", "folder: no pictures"),
+    ],
+)
+def test_unreadable_picture_in_try(command, portrait, tmp_path, name, content, says):
+    """The file is named, with what is wrong; the others are seen all the same, and the exit code is 2."""
+    if content == "folder":
+        (tmp_path / name).mkdir()
+    elif content is not None:
+        (tmp_path / name).write_bytes(content)
+    status, out, errors = command("try", "--json", "--detect-only", portrait, tmp_path / name, portrait)
+    assert (status, [row["image"] for row in rows(out)]) == (2, [str(portrait)] * 2)
+    assert says in one_line(errors)
+
+
+def test_one_broken_picture_of_a_folder(command, portrait, tmp_path):
+    """The folder's others are seen; each broken one is named on a line of its own."""
+    for name in ("a.png", "c.tif"):
+        cv2.imwrite(str(tmp_path / name), cv2.imread(str(portrait)))
+    for name in ("b.png", "d.jpg"):
+        (tmp_path / name).write_bytes(portrait.read_bytes()[:40])
+    status, out, errors = command("try", "--json", tmp_path)
+    assert (status, [row["image"] for row in rows(out)]) == (2, [str(tmp_path / name) for name in ("a.png", "c.tif")])
+    assert [len(row["faces"]) for row in rows(out)] == [1, 1]
+    reason = "not a picture that OpenCV can read"
+    said = [line for line in errors if line.startswith("facetally-edge: ")]
+    assert said == [f"facetally-edge: {tmp_path / name}: {reason}" for name in ("b.png", "d.jpg")]
+
+
+def test_try_cannot_do_both(command, portrait):
+    """Crops have faces already."""
+    status, _, errors = command("try", "--crops", "--detect-only", portrait)
+    assert (status, len(errors)) == (2, 1)
+    assert "choose one" in one_line(errors)
+
+
+def test_reader_that_goes_away_is_no_crash(portrait, tmp_path):
+    """``facetally-edge try --json FOLDER | head -1`` ends quietly."""
+    for index in range(400):
+        os.link(portrait, tmp_path / f"{index}.png")
+    arguments = [sys.executable, "-m", "edge", "try", "--json", "--detect-only", tmp_path]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith('{"image"')
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 141
+    assert "Error" not in errors

@@ -1,0 +1,83 @@
+"""A real Chromium without a screen, driven by Selenium; what it asks the network for and complains of is kept."""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from collector.settings import Page, Settings, Store
+from tests.support.brokers import listens, wait_until
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_chromium = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not on PATH (apt-get install chromium-driver)"
+)
+HERE = ("127.0.0.1", "localhost")
+
+
+@contextmanager
+def chromium(folder: Path, width: int = 1280, height: int = 1000, dark: bool = False) -> Iterator[Any]:
+    """A browser window of so many CSS pixels; downloads go into the folder."""
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for argument in (
+        "headless=new",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "hide-scrollbars",
+        "force-color-profile=srgb",
+    ):
+        options.add_argument(f"--{argument}")
+    if os.getuid() == 0:
+        options.add_argument("--no-sandbox")  # Chromium's own condition for root, as in CI
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        yield driver
+
+
+def hosts_asked(driver: Any) -> set[str]:
+    """Every host that the browser's page has sent a request to so far, other than this machine."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    asked = {urlsplit(url).hostname for url in urls if url.startswith(("http", "ws"))}
+    assert asked, "nothing was asked for at all: the log is not kept"
+    return {host for host in asked if host and host not in HERE}
+
+
+def complaints(driver: Any) -> list[str]:
+    """What the page has written to the console as warnings and errors."""
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
+
+
+@contextmanager
+def served(root: Path, port: int, zone: str, now: Callable[[], datetime], **page: Any) -> Iterator[str]:
+    """The page of a store, as `facetally-collector serve` serves it, with settings of ``page``; its address."""
+    from collector.web.serve import serve
+
+    stop = threading.Event()
+    settings = Settings(store=Store(root=str(root)), page=Page(port=port, **page))
+    thread = threading.Thread(target=serve, args=(settings, ZoneInfo(zone), stop, now))
+    thread.start()
+    wait_until(lambda: listens(port), "the page is served", 20)
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive(), "the server ends when it is told to"

@@ -1,0 +1,111 @@
+"""A Debian that has booted its own systemd, with our units installed on it by the real installer."""
+
+import os
+import platform
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.machines import nspawn
+from benchmarks.machines.debian import BUILD, Target, downloaded, root, wheel
+
+ROOT = Path(__file__).parents[2]
+DEBIAN = Target("bookworm", "3.11", platform.machine())
+UNIT = "facetally-edge"
+FRAMES = 50_000
+"""Links to a few pictures: more than can be looked at while a test lasts."""
+WATCHDOG_S = 10
+DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
+CONFIG = """\
+site = "shop-1"
+device = "door"
+[capture]
+source = "file"
+path = "{path}"
+[admit]
+staff_zones = []
+[tally]
+window_s = 5
+[privacy]
+k = 1
+[publish]
+host = "127.0.0.1"
+confirm = "broker"
+[spool]
+path = "/var/lib/facetally/spool.sqlite"
+"""
+
+
+def clips(folder):
+    """``long``, more frames than can be seen; ``stuck``, whose last picture is a pipe that nobody writes to."""
+    cv2 = pytest.importorskip("cv2")
+    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    folder.chmod(0o755)  # the daemon is a user of its own
+    portrait = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    for name, frames in (("long", FRAMES), ("stuck", 20)):
+        (folder / name).mkdir()
+        for shift in range(10):
+            cv2.imwrite(str(folder / f"{shift}.png"), np.roll(portrait, 8 * shift, 1))
+        for index in range(frames):
+            (folder / name / f"{index:06}.png").symlink_to(f"../{index % 10}.png")
+    os.mkfifo(folder / "stuck" / "999999.png")
+    return folder
+
+
+@contextmanager
+def installed(folder, films):
+    """The machine, which sees the folder ``films``, with all three units installed from wheels and the broker running;
+    nothing of ours is started.
+    """
+    ours = wheel()
+    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
+    binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", films: "/srv/clips"}
+    try:
+        with nspawn.booted(root(DEBIAN, "minbase", nspawn.SERVER), folder / "boot.log", binds) as booted:
+            for part in ("edge", "collector"):
+                booted.run(*nspawn.INSTALL, part, f"/srv/ours/{ours.name}")
+            booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
+            booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
+            booted.run("systemctl", "daemon-reload")
+            yield booted
+    except nspawn.NotBooted as error:
+        pytest.skip(f"systemd-nspawn does not boot here: {error}")
+
+
+def stopped(debian):
+    """Nothing of an earlier test runs on, or is remembered."""
+    debian.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)
+    debian.run("systemctl", "stop", UNIT, check=False)
+    debian.run("systemctl", "reset-failed", UNIT, check=False)
+
+
+def started(debian, clip):
+    """The unit on a clip, from its beginning; `systemctl start` returns once the daemon has said that it is ready."""
+    debian.write("/etc/facetally/edge.toml", CONFIG.format(path=f"/srv/clips/{clip}"))
+    stopped(debian)
+    debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
+
+
+def shown(debian, key):
+    return debian.run("systemctl", "show", "--property", key, "--value", UNIT)
+
+
+def journal(debian):
+    return debian.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}")
+
+
+def in_the_sandbox(debian, code):
+    """The unit with another program than the daemon, a line of Python; what it prints."""
+    drop_in = f"/etc/systemd/system/{UNIT}.service.d/zz-other.conf"
+    program = f'ExecStart=\nExecStart=/opt/facetally/bin/python -c "{code}"\nStandardOutput=truncate:/run/printed\n'
+    stopped(debian)
+    debian.write(drop_in, f"[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\n{program}")
+    debian.run("systemctl", "daemon-reload")
+    try:
+        debian.run("systemctl", "start", UNIT)
+        return debian.run("cat", "/run/printed")
+    finally:
+        debian.run("rm", drop_in)
+        debian.run("systemctl", "daemon-reload")

@@ -1,0 +1,129 @@
+"""The page that staff zones are drawn in, in a real Chromium."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.counting.admit import in_any
+from edge.settings import read
+from tests.support.browser import chromium, complaints, needs_chromium
+from tests.support.commands import CONFIG
+
+pytestmark = needs_chromium
+PAGE = (Path(__file__).parents[2] / "systemd/zones/zones.html").as_uri()
+DESK = [(0.1, 0.25), (0.4, 0.3), (0.35, 0.75), (0.1, 0.8)]
+TILL = [(0.7, 0.5), (0.95, 0.5), (0.95, 0.9)]
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The page with a camera's picture open."""
+    picture = np.full((480, 640), 90, np.uint8)
+    cv2.rectangle(picture, (64, 120), (256, 384), 200, 3)
+    cv2.imwrite(str(tmp_path / "view.png"), picture)
+    with chromium(tmp_path) as driver:
+        driver.get(PAGE)
+        opened(driver, tmp_path / "view.png")
+        assert driver.find_element("id", "stage").is_displayed()
+        yield driver
+
+
+def opened(driver, picture):
+    """Choose a picture, and return when it was shown or refused."""
+    driver.find_element("id", "file").send_keys(str(picture))
+    ready = "const p = arguments[0], d = arguments[1]; p.decode().then(d, d)"
+    driver.execute_async_script(ready, driver.find_element("id", "picture"))
+
+
+def click(driver, *corners):
+    """Corners as shares of the picture."""
+    from selenium.webdriver import ActionChains
+
+    drawing = driver.find_element("id", "drawing")
+    size = drawing.size
+    for x, y in corners:
+        move = (round((x - 0.5) * size["width"]), round((y - 0.5) * size["height"]))
+        ActionChains(driver).move_to_element_with_offset(drawing, *move).click().perform()
+
+
+def line(driver):
+    return driver.find_element("id", "line").get_property("value")
+
+
+def word(driver):
+    return driver.find_element("id", "word").text
+
+
+def configured(folder, written):
+    """What the daemon reads of a line for its configuration."""
+    (folder / "edge.toml").write_text(CONFIG.replace("staff_zones = []", written))
+    return read(folder / "edge.toml").admit.staff_zones
+
+
+def test_what_is_clicked_is_what_the_daemon_bars(page, tmp_path):
+    """Two zones; a corner too many is taken back; the line is the daemon's, its corners where they were clicked."""
+    assert (line(page), word(page)) == ("staff_zones = []", "0 zones.")
+    click(page, *DESK)
+    page.find_element("id", "next").click()
+    click(page, *TILL[:2], (0.5, 0.1))
+    page.find_element("id", "undo").click()
+    assert word(page) == "A zone has three corners or more."
+    click(page, TILL[2])
+    assert word(page) == "2 zones."
+    zones = configured(tmp_path, line(page))
+    for drawn, wanted in zip(zones, (DESK, TILL), strict=True):
+        assert np.abs(np.array(drawn) - wanted).max() < 0.004
+    assert in_any((0.2, 0.5), zones)
+    assert in_any((0.9, 0.6), zones)
+    assert not in_any((0.55, 0.5), zones)
+    assert len(page.find_elements("css selector", "#drawing polygon")) == 2
+
+
+def test_a_line_of_before_is_drawn(page, tmp_path):
+    """As it stands in a configuration, with a comment and a comma too many; what is no such line is said."""
+    area = page.find_element("id", "line")
+    area.clear()
+    area.send_keys("staff_zones = [[[0.0, 0.3], [0.4, 0.3], [0.4, 1.0],], ]  # the desk")
+    assert word(page) == "1 zone."
+    assert len(page.find_elements("css selector", "#drawing polygon")) == 1
+    click(page, *TILL)
+    assert configured(tmp_path, line(page))[0] == ((0.0, 0.3), (0.4, 0.3), (0.4, 1.0))
+    assert len(configured(tmp_path, line(page))) == 2
+    for wrong in ("staff_zones = [[[0.0, 0.3], [1.4, 0.3], [0.4, 1.0]]]", "staff_zones = [[[0.0, 0.3]]]", "zones"):
+        area.clear()
+        area.send_keys(wrong)
+        assert "no line of zones" in word(page)
+
+
+def test_no_picture_leaves_the_page(page, tmp_path):
+    """Its rules forbid it the network: not even a script in it could send what is open. What is no picture is said."""
+    asked = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+
+    assert complaints(page) == []
+    with HTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sends = "const done = arguments[1]; fetch(arguments[0]).then(() => done('sent'), e => done(String(e)))"
+        said = page.execute_async_script(sends, f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+    assert ("Failed to fetch" in said, asked) == (True, [])
+    (tmp_path / "notes.png").write_text("no picture")
+    opened(page, tmp_path / "notes.png")
+    assert word(page) == "notes.png: not a picture."
+
+
+def test_screen_readers_get_along(page):
+    import selenium_axe_python
+
+    page.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())
+    click(page, *DESK)
+    run_axe = "const done = arguments[0]; axe.run().then(done, e => done(String(e)))"
+    found = page.execute_async_script(run_axe)
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []

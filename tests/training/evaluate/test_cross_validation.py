@@ -1,0 +1,75 @@
+"""Photographs scored by runs that did not see them, all together."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.support.drawings import RECIPE, ROOT, draw_cache, train
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
+
+
+def pooled(*runs):
+    command = [sys.executable, "-m", "training", "pool", *map(str, runs)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_every_photograph_is_scored_once(tmp_path):
+    """Two runs, two fifths of sixty photographs; the float model, and the int8 one where both have a bundle. The same
+    fold twice, and a folder that is no run, are refused by name.
+    """
+    (tmp_path / "mood.toml").write_text(RECIPE)
+    runs = [tmp_path / f"fold-{fold}" for fold in (0, 4)]
+    for run in runs:
+        run.mkdir()
+        draw_cache(run / "cache.npz")
+        train(run, tmp_path / "mood.toml", "--set", f"model.photo_fold={run.name[-1]}", "--set", "model.steps=2")
+    done = pooled(*runs)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "24 photographs of 2 folds"
+    assert lines[1].split() == ["float"]
+    rows = {line[:32].strip(): line[32:].split() for line in lines[2:]}
+    assert 0 <= float(rows["accuracy"][0]) <= 23 / 24  # in one of them no face was found
+    assert float(rows["accuracy"][1].strip("(")) <= float(rows["accuracy"][0]) <= float(rows["accuracy"][3].strip(")"))
+    assert {"macro recall", "accuracy, `unknown` wrong", "crop left", "crop wider"} <= set(rows)
+    for refused, why in ((pooled(runs[0], runs[0]), "the folds [0, 0]"), (pooled(tmp_path), "recipe.json")):
+        assert refused.returncode == 2
+        assert why in refused.stderr
+
+
+def test_figures_and_intervals_by_hand():
+    """Of label 0 nine of ten are right, of label 1 one of two; label 2 does not occur and counts for nothing."""
+    from training.evaluate.classifier_metrics import Answers
+    from training.evaluate.cross_validation import estimates
+
+    truth = np.repeat([0, 1], [10, 2])
+    chosen = np.array([0] * 9 + [1, 1, 0])
+    found = estimates(Answers(truth, np.eye(3, dtype=np.float32)[chosen]))
+    value, low, high = found["accuracy"]
+    assert value == pytest.approx(10 / 12)
+    assert low == pytest.approx(10 / 12 - 1.96 * (10 / 12 * 2 / 12 / 12) ** 0.5, abs=0.06)
+    assert high <= 1
+    assert found["macro recall"][0] == pytest.approx((0.9 + 0.5) / 2)
+    assert found["macro recall"][1] < found["macro recall"][0] < found["macro recall"][2]
+
+
+def test_what_was_not_found_or_is_unsure_is_wrong():
+    """A face that was not found has a row of zeros; the device gives no verdict on small and uncertain ones."""
+    from types import SimpleNamespace
+
+    from training.evaluate.classifier_metrics import Answers
+    from training.evaluate.cross_validation import _with_verdict
+
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0, 0]], np.float32)
+    part = SimpleNamespace(photo_side=np.array([50, 50, 20, 0]), photo_targets=np.eye(2)[[0, 0, 0, 0]])
+    held = SimpleNamespace(part=part, recipe=SimpleNamespace(min_face_px=24))
+    model = SimpleNamespace(card=SimpleNamespace(unknown_below=0.7))
+    answers = Answers(np.zeros(4, np.intp), probabilities)
+    assert answers.right.tolist() == [True, True, True, False]
+    assert _with_verdict(answers, held, model).right.tolist() == [True, False, False, False]

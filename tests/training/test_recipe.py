@@ -1,0 +1,63 @@
+"""A recipe that is wrong, or does not fit the run it meets, is named before anything is trained."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.drawings import RECIPE, ROOT, draw_cache
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
+
+
+def test_a_wrong_recipe_is_named(tmp_path):
+    """A typo in a recipe ends with exit code 2, the file, the key and what is allowed."""
+    (tmp_path / "bad.toml").write_text(RECIPE.replace("steps", "stepps"))
+    command = [sys.executable, "-m", "training", "train", str(tmp_path / "bad.toml"), "--run", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "bad.toml: unknown key 'model.stepps'; allowed: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (("model.start=nowhere",), "nowhere/recipe.json: "),
+        (("model.start={run}", "model.network=plain"), "model.start: {run} has model.network cnn, not plain"),
+        (("model.start={run}", "model.precision=mixed_bfloat16"), "has model.precision float32, not mixed_bfloat16"),
+        (
+            ("model.start={run}", "model.labels={{good={{happiness=1}}, bad={{anger=1}}, so={{neutral=1}}}}"),
+            "model.labels",
+        ),
+        (("model.teachers=['nowhere']",), "nowhere/recipe.json: "),
+        (("model.align=eyes",), "model.align"),
+        (("model.margin=0.4",), "model.margin"),
+    ],
+    ids=["no run", "network", "precision", "labels", "no teacher", "align", "margin"],
+)
+def test_what_does_not_fit_the_recipe_is_named(trained, tmp_path, changes, says):
+    """Exit code 2 and a line, before anything is trained: never another model than the recipe says."""
+    draw_cache(tmp_path / "cache.npz")
+    command = [sys.executable, "-m", "training", "train", str(trained / "mood.toml"), "--run", str(tmp_path)]
+    for change in changes:
+        command += ["--set", change.format(run=trained)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert says.format(run=trained) in done.stderr
+
+
+def test_a_folder_goes_on_with_its_own_recipe_only(trained):
+    """Another one would find the old checkpoint, and train that; more steps are welcome, a card's words, too."""
+    import msgspec
+
+    from base.errors import SettingsError
+    from training import recipe
+
+    kept, text = recipe.kept(trained), (trained / "recipe.json").read_bytes()
+    msgspec.structs.replace(kept, steps=kept.steps, data="Mine.").keep(trained)
+    with pytest.raises(SettingsError, match=r"begun with another recipe \(model.seed was \d+\)"):
+        msgspec.structs.replace(kept, seed=99).keep(trained)
+    (trained / "recipe.json").write_bytes(text)

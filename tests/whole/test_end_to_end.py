@@ -1,0 +1,164 @@
+"""The daemon, a real Mosquitto and the collector: what was sent is what is stored."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from collector.store.load import labels, load
+from contract.message import Counts, decode
+from contract.topics import subscription
+from demo.broker import broker
+from tests.support.brokers import start_collector, wait_until
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    not shutil.which("mosquitto", path="/usr/sbin:/usr/bin"), reason="Mosquitto is not installed"
+)
+CONFIG = """\
+site = "shop"
+device = "door"
+[capture]
+source = "file"
+path = {clip}
+[admit]
+staff_zones = []
+[tally]
+window_s = {window_s}
+[privacy]
+k = {k}
+[publish]
+port = {port}
+confirm = "{confirm}"
+[spool]
+path = {spool}
+"""
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    pytest.importorskip("skimage", reason="the clip is made of scikit-image's portrait")
+    from demo.clip import compose
+
+    path = tmp_path_factory.mktemp("clip") / "walk-by.mp4"
+    compose(path)
+    return path
+
+
+class Listener:
+    """A third party at the broker that keeps every window message as it came."""
+
+    def __init__(self, port):
+        self.payloads = []
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda _client, _data, message: self.payloads.append(message.payload)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe(subscription("counts"), qos=1)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def count(folder, clip, port, k, window_s, confirm="collector"):
+    """One run of the daemon to its end."""
+    config = folder / "edge.toml"
+    spool = json.dumps(str(folder / "spool.sqlite"))
+    words = {
+        "clip": json.dumps(str(clip)),
+        "k": k,
+        "window_s": window_s,
+        "port": port,
+        "spool": spool,
+        "confirm": confirm,
+    }
+    config.write_text(CONFIG.format(**words))
+    subprocess.run([sys.executable, "-m", "edge", "run", "--config", str(config)], cwd=ROOT, check=True, timeout=120)
+
+
+def waiting(spool):
+    """How many windows wait in a spool; none while there is none yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{spool}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT count(*) FROM ready").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+def stored(root, rows):
+    """The store, once it holds so many rows."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if root.is_dir() and len(frame := load(root)) >= rows:
+            return frame
+        time.sleep(0.1)
+    raise AssertionError(f"fewer than {rows} rows after 20 s")
+
+
+def test_the_store_holds_what_was_sent(clip, tmp_path):
+    """Two runs of the daemon, the second with windows held back for k: every message seen at the broker is one row of
+    the CSV, value by value, and no other row is there."""
+    with broker(tmp_path, "mosquitto") as (_, port):
+        listener = Listener(port)
+        root = tmp_path / "store"
+        collector = start_collector(root, port)
+        try:
+            for k, window_s in ((1, 2.0), (3, 3.0)):
+                count(tmp_path, clip, port, k, window_s)
+            frame = stored(root, len(listener.payloads))
+        finally:
+            listener.close()
+            collector.terminate()
+            collector.communicate(timeout=20)
+    assert collector.returncode == 0
+    sent = {message.key: message for message in (decode(payload, Counts) for payload in listener.payloads)}
+    assert len(sent) == len(listener.payloads) == len(frame)
+    for row in frame.itertuples():
+        message = sent[row.site, row.device, row.boot, row.seq]
+        assert (row.start, row.end, row.clock) == (message.start, message.end, message.clock)
+        assert (row.coverage, row.merged, row.privacy_k) == (message.coverage, message.merged, message.privacy.k)
+        assert {label: getattr(row, label) for label in labels(frame)} == message.visits
+    first, second = (frame[frame.privacy_k == k] for k in (1, 3))
+    assert first[labels(frame)].to_numpy().sum() == 5
+    totals = second[labels(frame)].sum(axis=1)
+    assert ((totals == 0) | (totals >= 3)).all()
+    assert second.merged.max() > 1
+
+
+def test_counts_made_while_the_broker_is_away_arrive(clip, tmp_path):
+    """A clip counted with no broker leaves its windows in the spool; the next run with a broker sends them all."""
+    with broker(tmp_path, "mosquitto") as (_, port):
+        pass  # now nobody listens there
+    config = tmp_path / "edge.toml"
+    spool = json.dumps(str(tmp_path / "spool.sqlite"))
+    words = {"clip": json.dumps(str(clip)), "k": 1, "window_s": 2.0, "port": port, "spool": spool, "confirm": "broker"}
+    config.write_text(CONFIG.format(**words))
+    command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
+    away = subprocess.Popen(command, cwd=ROOT)
+    wait_until(lambda: waiting(tmp_path / "spool.sqlite") == 15, "the clip is counted", 60)
+    away.terminate()
+    assert away.wait(20) == 0
+    with broker(tmp_path, "mosquitto") as (_, again):
+        listener = Listener(again)
+        count(tmp_path, clip, again, 1, 2.0, "broker")
+        end = time.monotonic() + 10
+        while len(listener.payloads) < 30 and time.monotonic() < end:
+            time.sleep(0.05)
+        listener.close()
+    messages = [decode(payload, Counts) for payload in listener.payloads]
+    by_boot = {boot: [each for each in messages if each.boot == boot] for boot in {each.boot for each in messages}}
+    assert sorted(len(each) for each in by_boot.values()) == [15, 15]
+    assert all([each.seq for each in some] == list(range(15)) for some in by_boot.values())
+    assert sum(sum(each.visits.values()) for each in messages) == 10

@@ -1,0 +1,52 @@
+"""Each part loads what it needs, and nothing heavier: looked up in ``sys.modules`` of a fresh process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = "import contract.card, contract.labels, base.logs, contract.message, base.toml_settings, contract.topics"
+HELP = """
+from edge.__main__ import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+"""
+NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        (CONTRACT, (*NEVER, "numpy", "cv2", "paho", "sqlite3", "edge", "collector")),
+        (HELP, (*NEVER, "numpy", "cv2", "paho", "ai_edge_litert")),
+        ("import edge.build", (*NEVER, "picamera2", "dash", "collector", "training", "convert")),
+        (
+            "import edge.delivery.publish",
+            (*NEVER, "numpy", "cv2", "edge.vision.detect", "edge.camera.capture", "edge.values"),
+        ),
+        (
+            "import edge.counting.track, edge.counting.admit, edge.counting.tally",
+            (*NEVER, "cv2", "paho", "ai_edge_litert"),
+        ),
+        ("import collector.receive.receiver", (*NEVER, "cv2", "dash", "edge", "training", "convert")),
+        ("import collector.web.serve", ("cv2", "tensorflow", "keras", "edge", "training", "convert")),
+    ],
+    ids=[
+        "contract",
+        "edge --help",
+        "edge.build",
+        "edge.delivery.publish",
+        "pure stages",
+        "collector.receive.receiver",
+        "collector.web.serve",
+    ],
+)
+def test_heavy_modules_are_not_loaded(code, absent):
+    """A device needs no pandas, a receiver no OpenCV, ``--help`` no second."""
+    program = f"{code}\nimport sys\nprint(*(name for name in {absent!r} if name in sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr.split() == []

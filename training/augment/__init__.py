@@ -1,0 +1,1 @@
+"""Synthetic training images: collages, crowds, occlusion, lighting."""

@@ -1,0 +1,1 @@
+"""Published data sets -> caches of labelled images and faces."""

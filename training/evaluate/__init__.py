@@ -1,0 +1,1 @@
+"""Trained models -> metrics, reports and contact sheets."""

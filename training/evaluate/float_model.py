@@ -1,0 +1,88 @@
+"""A Keras model in place of the device's interpreter: float and int8 go through the same code, the device's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.card import ClassifierCard, Crop, DetectorCard, Input
+from edge.vision.bundle import Bundle
+from edge.vision.classify import Classifier
+from edge.vision.detect import Detector
+from training.evaluate.detector_metrics import LOWEST
+from training.fit.detector_targets import STRIDES
+from training.networks.architectures import exact, restored
+from training.recipe import ClassifierRecipe
+
+OVERLAP = 0.3
+"""Of two boxes that overlap by more than this the lower-scored is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class FloatModel:
+    """A Keras model in place of the device's int8 interpreter: same calls, nothing quantised. ``parts`` names slices of
+    the last axis of its output."""
+
+    model: keras.Model
+    parts: dict[str, slice]
+
+    def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """As `edge.vision.interpreter.Interpreter.run`."""
+        given = np.asarray(self.model.predict_on_batch(pixels.astype(np.float32)))
+        return {name: given[..., part] for name, part in self.parts.items()}
+
+    def values(self, raw: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+        """As `edge.vision.interpreter.Interpreter.values`."""
+        return np.asarray(raw[name], np.float32)
+
+
+def draft(name: str, width: int, height: int) -> dict[str, Any]:
+    """What a card says before anything is measured: enough for the device's code to run a model."""
+    taken = Input(width=width, height=height, channels=1, dtype="uint8", scale=1.0, zero_point=0)
+    blank = {"version": "", "sha256": "", "figures": {}, "data": "", "licence": "", "golden": ()}
+    return {"schema": 1, "name": name, "input": taken, **blank}
+
+
+def draft_detector(width: int, height: int) -> DetectorCard:
+    """A card for a detector that tells all it finds."""
+    names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    return DetectorCard(
+        **draft("draft", width, height), strides=STRIDES, threshold=LOWEST, overlap=OVERLAP, landmarks=names
+    )
+
+
+def draft_classifier(labels: Sequence[str], width: int, height: int, crop: Crop) -> ClassifierCard:
+    """A card for a classifier that is never unsure."""
+    return ClassifierCard(
+        **draft("draft", width, height),
+        labels=tuple(labels),
+        crop=crop,
+        temperature=1.0,
+        unknown_below=0.0,
+        min_face_px=1,
+        confusion=tuple((0,) * len(labels) for _ in labels),
+    )
+
+
+def float_detector(model: keras.Model, width: int, height: int) -> Detector:
+    """A trained detector behind the device's code."""
+    parts = {"scores": slice(0, 1), "boxes": slice(1, 5), "landmarks": slice(5, 15)}
+    floating: Any = FloatModel(model, parts)
+    return Detector(Bundle(draft_detector(width, height), floating))
+
+
+def float_classifier(model: keras.Model, card: ClassifierCard) -> Classifier:
+    """A trained classifier behind the device's code."""
+    floating: Any = FloatModel(model, {"logits": slice(0, len(card.labels))})
+    return Classifier(Bundle(card, floating))
+
+
+def of_run(recipe: ClassifierRecipe, run: Path) -> Classifier:
+    """The float model of a classifier's run behind the device's code."""
+    crop = Crop(margin=recipe.margin, align=recipe.align)
+    card = draft_classifier(list(recipe.labels), recipe.width, recipe.height, crop)
+    return float_classifier(exact(restored(run / "model.keras")), card)

@@ -1,0 +1,1 @@
+"""The float networks and their layers, in Keras 3."""
