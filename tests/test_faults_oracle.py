@@ -128,6 +128,16 @@ def test_a_live_window_must_say_that_its_camera_was_away():
     assert ["says coverage 1.0" in text for text in live.judge(full, seen, (), BEGIN).wrong] == [True]
 
 
+def test_a_window_without_frames_must_say_so_unless_it_is_too_short():
+    """The first window ends at a round time, perhaps before the first frame. One of five seconds has no excuse."""
+    short = quiet(0, 0) | {"end": "2026-03-28T09:00:00.010Z", "coverage": "0.0"}
+    first = quiet(1, 0.01) | {"end": "2026-03-28T09:00:05Z"}
+    assert live.judge([short, first], frames((0.2, 5)), (), BEGIN).wrong == []
+    blind = [quiet(0, 0), quiet(1, 5, coverage="0.0"), quiet(2, 10)]
+    wrong = live.judge(blind, frames((0, 4.8), (11.2, 15)), (), BEGIN).wrong
+    assert ["does not say no_camera" in text for text in wrong] == [True]
+
+
 def test_a_camera_that_was_given_up_may_refuse_late():
     """The thread that waited for it ends when the next camera has given frames already."""
     seen = frames((0, 5.2), (7.2, 15), refused=(7.4,))

@@ -20,6 +20,8 @@ GAP_S = 0.4
 """Two frames further apart may split a visit in two: `track.gap_s` of the live daemon is 0.5."""
 VOUCH_S, GRACE_S = 1.0, 1.0
 """A frame covers the second before it. The daemon dates a frame a moment after the camera has noted it."""
+NOTICE_S = 3.0
+"""The daemon gives up a camera that gives no frame for 2 s. A shorter window need not know."""
 EDGE_S = 0.1
 """A refusal so close to the end of a window may belong to its neighbour."""
 
@@ -121,7 +123,9 @@ def _misjudged(row: Mapping[str, str], start: float, end: float, seen: Frames) -
     """What a window says wrongly of its camera."""
     refused = seen.refused_within(start, end)
     covered = seen.covered_s(start, end)
-    if (refused or not covered) and "no_camera" not in row["degraded"]:
+    opened = bool(seen.taken) and start > seen.taken[0]  # it may take the daemon longer to open the camera
+    unseen = opened and end - start > NOTICE_S and not covered
+    if (refused or unseen) and "no_camera" not in row["degraded"]:
         yield f"{refused} frames refused, {covered:.1f} s covered, and does not say no_camera"
     if float(row["coverage"]) * (end - start) > covered + GRACE_S:
         yield f"says coverage {row['coverage']}; its frames cover {covered:.1f} of {end - start:.1f} s"
