@@ -24,7 +24,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class Detection:
     """Where a face is: box and landmarks (right eye, left eye, nose, right and left corner of the mouth; x, y in pixels
     of the frame; left and right are the person's own), and the detector's score, 0 to 1.
     """
@@ -61,13 +61,13 @@ class Track:
 
     number: int
     """Never reused in a run."""
-    face: Face
+    face: Detection
     """The latest observation."""
     first: float
     """Second of the first observation."""
     last: float
     """Second of the latest observation."""
-    sightings: int
+    observations: int
     """Number of observations."""
     counted: bool = False
     """Whether the visit is counted already because it lasted so long."""
@@ -78,14 +78,14 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """No frame, at a second of the source's clock, and why; the window says so. ``tried``: an attempt to get one has
+class MissingFrame:
+    """No frame, at a second of the source's clock, and why; the window says so. ``attempt_returned``: an attempt to get one has
     just come back, which a driver that hangs does not.
     """
 
     time: float
     reason: Reason
-    tried: bool = False
+    attempt_returned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from base.logs import line
-from edge.camera.drivers import Open, camera_of
-from edge.camera.file_source import clip
+from edge.camera.drivers import Open, driver_for
+from edge.camera.file_source import read_frames
 from edge.errors import CameraLost
 from edge.settings import Capture, File
 from edge.system.clock import Clock, MonotonicClock, ReplayClock, floor, now
-from edge.values import Frame, Missing
+from edge.values import Frame, MissingFrame
 
 log = logging.getLogger("edge.camera.capture")
 TICK_S = 1.0
@@ -34,7 +34,7 @@ MOST_STUCK = 4
 class Source:
     """Where frames come from: the stream, its clock, and the second it starts at."""
 
-    frames: Iterator[Frame | Missing]
+    frames: Iterator[Frame | MissingFrame]
     clock: Clock
     start: float
     dropped: Callable[[], int]
@@ -48,15 +48,15 @@ def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     windows in the same way.
     """
     if isinstance(settings, File):
-        frames = itertools.takewhile(lambda _: not stop.is_set(), clip(settings))
+        frames = itertools.takewhile(lambda _: not stop.is_set(), read_frames(settings))
         return Source(frames, ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
-    camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
+    camera = Camera(driver_for(settings), settings.open_limit_s, settings.read_limit_s)
     newest = live(camera, stop, random.Random())  # noqa: S311
     clock = MonotonicClock(time.monotonic, now)
     return Source(newest, clock, time.monotonic(), lambda: camera.dropped, camera.reopen)
 
 
-def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iterator[Frame | Missing]:
+def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iterator[Frame | MissingFrame]:
     """Frames of a camera, newest first and none twice; while it is away a `Missing` each second, and a new attempt to
     open it after a random, growing wait.
     """
@@ -75,9 +75,9 @@ def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iter
                 log.warning(line("camera_lost", reason=error))
             failures += 1
             again = time.monotonic() + jitter.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)))
-            yield Missing(time.monotonic(), error.reason, tried=not error.hung)
+            yield MissingFrame(time.monotonic(), error.reason, attempt_returned=not error.hung)
             while time.monotonic() < again and not stop.wait(TICK_S):
-                yield Missing(time.monotonic(), error.reason)
+                yield MissingFrame(time.monotonic(), error.reason)
 
 
 class Camera:

@@ -18,7 +18,7 @@ Read: TypeAlias = Callable[[], Pixels]
 Open: TypeAlias = Callable[[], AbstractContextManager[Read]]
 
 
-def camera_of(settings: Live) -> Open:
+def driver_for(settings: Live) -> Open:
     """Settings of a camera -> what opens it."""
     if isinstance(settings, Picamera2):
         return lambda: picamera2(settings, lambda: importlib.import_module("picamera2").Picamera2)

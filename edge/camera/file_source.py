@@ -14,12 +14,12 @@ from edge.settings import File
 from edge.values import Frame, Pixels
 
 log = logging.getLogger("edge.camera.file_source")
-PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"}
 SHORTEST = 0.97
 """A file that gives less than this share of the frames its header promises is cut off; headers err a little."""
 
 
-def clip(settings: File) -> Iterator[Frame]:
+def read_frames(settings: File) -> Iterator[Frame]:
     """All frames of a video, an animation or a folder of pictures, in order, with their own time stamps, seconds."""
     path = Path(settings.path)
     if path.is_dir():
@@ -54,16 +54,16 @@ def _video(capture: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
 
 def _folder(path: Path, fps: float) -> Iterator[Frame]:
     """Pictures of a folder by name; one that does not open is said and passed over, none at all is a ClipError."""
-    names = sorted(name for name in path.iterdir() if name.suffix.lower() in PICTURES)
+    names = sorted(name for name in path.iterdir() if name.suffix.lower() in IMAGE_SUFFIXES)
     if not names:
-        raise ClipError(f"{path}: no pictures ({', '.join(sorted(PICTURES))})")
+        raise ClipError(f"{path}: no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return _pictures(path, names, fps)
 
 
 def _pictures(path: Path, names: list[Path], fps: float) -> Iterator[Frame]:
     read = 0
     for index, name in enumerate(names):
-        picture = read_picture(name)
+        picture = read_image(name)
         if picture is None:
             log.warning(line("picture_skipped", file=name, reason="not a picture that OpenCV can read"))
         else:
@@ -73,7 +73,7 @@ def _pictures(path: Path, names: list[Path], fps: float) -> Iterator[Frame]:
         raise ClipError(f"{path}: none of {len(names)} pictures opens")
 
 
-def read_picture(path: Path) -> Pixels | None:
+def read_image(path: Path) -> Pixels | None:
     """A picture file -> grey pixels (h, w), or None if it is none."""
     try:
         content = np.fromfile(path, np.uint8)

@@ -40,7 +40,7 @@ Small = NDArray[np.float32]
 
 
 @dataclass(slots=True)
-class Condition:
+class ImageQuality:
     """What is wrong with a camera's pictures, by what they were like before. Of a ``live`` camera two pictures are
     never quite the same; in a file they may be.
     """

@@ -23,7 +23,7 @@ LONGEST = 300
 
 
 @contextmanager
-def captured() -> Iterator[None]:
+def stderr_to_log() -> Iterator[None]:
     """Meanwhile what is printed to descriptor 2 becomes lines of the log; Python's own standard error stays where it
     was. Nothing is done where that is not descriptor 2, as in a test that captures it.
     """

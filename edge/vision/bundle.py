@@ -11,15 +11,15 @@ import numpy as np
 from contract.card import Card, ClassifierCard, DetectorCard, Golden, read_card, unpack
 from contract.errors import BundleError
 from edge.vision.interpreter import Interpreter
-from edge.vision.probe import vet
+from edge.vision.probe import check_in_subprocess
 
 C = TypeVar("C", DetectorCard, ClassifierCard)
 SHIPPED = Path(__file__).parents[1] / "models"
 MOST_BYTES = 100_000_000
 """Of a card or a model."""
-DETECTOR, CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / "expression.json"
+DEFAULT_DETECTOR, DEFAULT_CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / "expression.json"
 """The cards of what runs where nothing else is configured."""
-FOR_STILLS = SHIPPED / "face-640x480.json"
+STILL_IMAGE_DETECTOR = SHIPPED / "face-640x480.json"
 """The detector for still images (``facetally-edge try``): the most accurate one. Time does not matter there."""
 
 
@@ -59,7 +59,7 @@ def load(card_path: Path, kind: type[C], threads: int = 1, *, vetted: bool = Fal
     if digest != card.sha256:
         raise BundleError(f"{model_path}: sha256 is {digest[:12]}..., the card says {card.sha256[:12]}...")
     if not vetted and card_path.resolve().parent != SHIPPED.resolve():
-        vet(card_path, "detect" if kind is DetectorCard else "classify", threads)
+        check_in_subprocess(card_path, "detect" if kind is DetectorCard else "classify", threads)
     try:
         model = Interpreter(content, threads)
         _check_shapes(card, model)

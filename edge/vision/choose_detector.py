@@ -22,7 +22,7 @@ from contract.card import DetectorCard, read_card
 from contract.errors import BundleError
 from edge.settings import DetectSettings, File, Gstreamer, Settings
 from edge.system.clock import kernel_boot
-from edge.vision.bundle import DETECTOR, SHIPPED, Bundle, card_path
+from edge.vision.bundle import DEFAULT_DETECTOR, SHIPPED, Bundle, card_path
 from edge.vision.detect import Detector
 from edge.vision.interpreter import Interpreter
 
@@ -98,14 +98,14 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """Sha256 of a model file -> `Cost.seconds`."""
 
 
-def chosen(settings: Settings, folder: Path | None, clocks: Clocks = Clocks()) -> Choice:
+def choose_detector(settings: Settings, folder: Path | None, clocks: Clocks = Clocks()) -> Choice:
     """Settings, the folder that the cache is kept in (None: nowhere) -> the detector to run. BundleError if a
     configured name is not shipped, or if no shipped detector can be run.
     """
     if settings.detect.bundle != AUTO:
         return Choice(card_path(settings.detect.bundle), "set by detect.bundle")
     if isinstance(settings.capture, File):
-        return Choice(DETECTOR, "the same for every file that is replayed")
+        return Choice(DEFAULT_DETECTOR, "the same for every file that is replayed")
     detect, shape = settings.detect, _shape(settings)
     known = _read(folder, Costs(boot=kernel_boot(), threads=detect.threads, shape=shape))
     rate = _rate(settings)

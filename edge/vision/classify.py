@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import ClassifierCard
-from edge.values import Expression, Face, Pixels
+from edge.values import Expression, Detection, Pixels
 from edge.vision.bundle import Bundle
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 
 
 class Classifier:
@@ -19,11 +19,11 @@ class Classifier:
         self.card, self._model = bundle.card, bundle.model
         self._size = (bundle.card.input.height, bundle.card.input.width)
 
-    def classify(self, pixels: Pixels, faces: Sequence[Face]) -> tuple[Expression, ...]:
+    def classify(self, pixels: Pixels, faces: Sequence[Detection]) -> tuple[Expression, ...]:
         """Grey frame (height, width), n faces -> n expressions, in the faces' order."""
         if not faces:
             return ()
-        crops = np.stack([cut(pixels, face, self.card.crop, self._size) for face in faces])
+        crops = np.stack([crop_face(pixels, face, self.card.crop, self._size) for face in faces])
         sizes = [face.size for face in faces]
         return tuple(
             Expression(tuple(row), self._good(crop, size, max(row)))

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from contract.card import Crop
-from edge.values import Face, Pixels
+from edge.values import Detection, Pixels
 
 
-def cut(pixels: Pixels, face: Face, rule: Crop, size: tuple[int, int]) -> Pixels:
+def crop_face(pixels: Pixels, face: Detection, rule: Crop, size: tuple[int, int]) -> Pixels:
     """Grey frame (h, w), face, crop rule, (height, width) wanted -> the face in that size, grey.
 
     The square around the box's centre, its side the box's longer side plus ``margin`` of it on every side; turned so
@@ -15,10 +15,12 @@ def cut(pixels: Pixels, face: Face, rule: Crop, size: tuple[int, int]) -> Pixels
     border.
     """
     side = face.size * (1 + 2 * rule.margin)
-    return cut_square(pixels, face.centre, side, roll(face) if rule.align == "eyes" else 0.0, size)
+    return crop_square(pixels, face.centre, side, roll(face) if rule.align == "eyes" else 0.0, size)
 
 
-def cut_square(pixels: Pixels, centre: tuple[float, float], side: float, angle: float, size: tuple[int, int]) -> Pixels:
+def crop_square(
+    pixels: Pixels, centre: tuple[float, float], side: float, angle: float, size: tuple[int, int]
+) -> Pixels:
     """The square of ``side`` pixels around ``centre``, turned by ``angle`` radians, in the size wanted.
 
     A large square is first cut out and shrunk by area, so that fine structure does not alias; then one affine step
@@ -48,7 +50,7 @@ def cut_square(pixels: Pixels, centre: tuple[float, float], side: float, angle: 
     return np.asarray(cut_out, np.uint8)
 
 
-def roll(face: Face) -> float:
+def roll(face: Detection) -> float:
     """Angle of the line through the eyes against the horizontal, radians; 0 where the eyes are not known."""
     if len(face.landmarks) < 2:
         return 0.0

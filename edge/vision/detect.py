@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import DetectorCard
-from edge.values import Box, Face, Pixels
+from edge.values import Box, Detection, Pixels
 from edge.vision.bundle import Bundle
 
 MOST_CANDIDATES = 400
@@ -34,10 +34,10 @@ class Detector:
     def __init__(self, bundle: Bundle[DetectorCard], threshold: float | None = None) -> None:
         self._card, self._model = bundle.card, bundle.model
         self._size = (bundle.card.input.height, bundle.card.input.width)
-        self._cells = cells(self._size, bundle.card.strides)
+        self._cells = grid_cells(self._size, bundle.card.strides)
         self.threshold = bundle.card.threshold if threshold is None else threshold
 
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         """Grey pixels (height, width) -> faces, best first, in pixels of this picture.
 
         Boxes may reach over the border by the part of a face that is cut off.
@@ -48,7 +48,7 @@ class Detector:
         kept = suppress(candidates.boxes, self._card.overlap)
         boxes, landmarks = candidates.boxes[kept] / scale, candidates.landmarks[kept] / scale
         return tuple(
-            Face((x, y, w, h), score, tuple((px, py) for px, py in points))
+            Detection((x, y, w, h), score, tuple((px, py) for px, py in points))
             for (x, y, w, h), score, points in zip(
                 boxes.tolist(), candidates.scores[kept].tolist(), landmarks.tolist(), strict=True
             )
@@ -94,7 +94,7 @@ def _halved(pixels: Pixels, scale: float) -> Pixels:
     return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def cells(size: tuple[int, int], strides: tuple[int, ...]) -> Floats:
+def grid_cells(size: tuple[int, int], strides: tuple[int, ...]) -> Floats:
     """(height, width) of the input, strides -> centre x, centre y and stride of every cell, (n, 3), in output order."""
     grids = []
     for stride in strides:

@@ -46,7 +46,7 @@ Cells = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a frame differs from the references of a `Scene`: whether something has ``moved`` since the last detection,
+    """How a frame differs from the references of a `BackgroundModel`: whether something has ``moved`` since the last detection,
     and whether something is ``present`` that is not background.
     """
 
@@ -55,7 +55,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Scene:
+class BackgroundModel:
     """What a still camera sees when nothing moves: background, noise, and the frame of the last detection, as cells of
     grey levels, float32 (rows, columns).
     """
@@ -82,7 +82,7 @@ class Scene:
         self._noise += NOISE_PER_S * step * np.sign(since - self._noise)
         return Difference(bool((since > threshold).any()), self._is_present(threshold, step))
 
-    def detected(self) -> None:
+    def mark_detected(self) -> None:
         """The detector has run on the frame that was compared last."""
         self._detected = self._cells
 
@@ -107,14 +107,14 @@ class MotionGate:
     max_fps: float
     settle_s: float
     follow_motion: bool = True
-    _scene: Scene = field(default_factory=Scene)
+    _scene: BackgroundModel = field(default_factory=BackgroundModel)
     _last: float | None = None
     _looked: float = 0.0
     _due: float = 0.0
     _tracks: frozenset[int] = frozenset()
     _settled: float = 0.0
 
-    def wants(self, pixels: Pixels, time: float) -> bool:
+    def should_detect(self, pixels: Pixels, time: float) -> bool:
         """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds that never go back."""
         period = 1 / self.max_fps
         is_due = time >= self._due - EARLY * period
@@ -124,13 +124,13 @@ class MotionGate:
             difference = self._scene.compare(pixels, elapsed)
             if not is_due or not self._is_wanted(difference, time, elapsed):
                 return False
-            self._scene.detected()
+            self._scene.mark_detected()
         elif not is_due:
             return False
         self._looked, self._due = time, max(self._due + period, time)
         return True
 
-    def saw(self, tracks: Collection[int], time: float) -> None:
+    def update_tracks(self, tracks: Collection[int], time: float) -> None:
         """Numbers of the tracks that were seen by the detection at ``time``, seconds."""
         seen = frozenset(tracks)
         if seen != self._tracks:

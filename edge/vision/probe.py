@@ -25,7 +25,7 @@ BATCHES = (2, 3, 1)
 REFUSED = 2
 
 
-def vet(card: Path, task: str, threads: int) -> None:
+def check_in_subprocess(card: Path, task: str, threads: int) -> None:
     """The path of a card, its task (``detect`` or ``classify``) -> nothing; BundleError if the bundle does not load,
     or ends, fills or stops the process that tries.
     """

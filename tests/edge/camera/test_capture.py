@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edge.camera.capture import MOST_STUCK, Camera, live, source
-from edge.camera.drivers import camera_of, gstreamer, has_gstreamer
+from edge.camera.drivers import driver_for, gstreamer, has_gstreamer
 from edge.errors import CameraLost, ClipError
 from edge.settings import File, Gstreamer, V4l2
 from edge.system.clock import ReplayClock, floor
-from edge.values import Frame, Missing
+from edge.values import Frame, MissingFrame
 from tests.support import fakes
 
 GREY = np.zeros((4, 6), np.uint8)
@@ -30,7 +30,7 @@ class AtOnce(random.Random):
 @pytest.mark.parametrize(("device", "names"), [(63, "/dev/video63"), ("/dev/none", "is /dev/none there")])
 def test_usb_camera_that_is_not_there_is_named(device, names):
     """The number or path that was configured is in the message."""
-    with pytest.raises(CameraLost, match=names), camera_of(V4l2(device=device))():
+    with pytest.raises(CameraLost, match=names), driver_for(V4l2(device=device))():
         pass
 
 
@@ -170,7 +170,7 @@ def test_camera_that_comes_back():
                 stop.set()
     frames = [tuple(each.pixels[0]) for each in given if isinstance(each, Frame)]
     assert frames == [(opening, number) for opening in (2, 3, 4) for number in range(3)]
-    assert [each.reason for each in given if isinstance(each, Missing)][:1] == ["no_camera"]
+    assert [each.reason for each in given if isinstance(each, MissingFrame)][:1] == ["no_camera"]
     assert [isinstance(each, Frame) for each in given] == [False, *[True] * 3, False, *[True] * 3, False, *[True] * 3]
     times = [each.time for each in given]
     assert times == sorted(times)
@@ -198,7 +198,7 @@ def test_stop_ends_a_source_without_camera():
         yield
 
     frames = live(Camera(opens, 1, 1), stop, Slow())
-    assert isinstance(next(frames), Missing)
+    assert isinstance(next(frames), MissingFrame)
     stop.set()
     begin = time.monotonic()
     assert list(frames) == []
@@ -239,11 +239,11 @@ def test_a_driver_that_hangs_does_not_feed_the_watchdog():
         raise CameraLost("too late")
         yield
 
-    for opens, limit_s, tried in ((refuses, 20, True), (hangs, 0.05, False)):
+    for opens, limit_s, attempt_returned in ((refuses, 20, True), (hangs, 0.05, False)):
         frames = live(Camera(opens, limit_s, limit_s), stop, AtOnce())
         first = next(frames)
-        assert isinstance(first, Missing)
-        assert first.tried is tried
+        assert isinstance(first, MissingFrame)
+        assert first.attempt_returned is attempt_returned
         frames.close()
     release.set()
 
@@ -266,4 +266,4 @@ def test_a_frozen_camera_is_opened_again_now_and_then():
         if len(given) == 8:
             stop.set()
     assert len(opened) == 2
-    assert [each.reason for each in given if isinstance(each, Missing)] == ["frozen"]
+    assert [each.reason for each in given if isinstance(each, MissingFrame)] == ["frozen"]

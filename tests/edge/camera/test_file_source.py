@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera.file_source import clip, grey, read_picture
+from edge.camera.file_source import read_frames, grey, read_image
 from edge.errors import ClipError
 from edge.settings import File
 from tests.support.fakes import lines_of
@@ -20,7 +20,7 @@ def picture(level):
 
 
 def frames_of(path, **of):
-    return list(clip(File(path=str(path), **of)))
+    return list(read_frames(File(path=str(path), **of)))
 
 
 def write_video(path, count=40, fps=10.0, code="mp4v"):
@@ -109,7 +109,7 @@ def test_truncated_video_gives_what_it_has_and_then_says_so(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     frames = []
     with pytest.raises(ClipError, match=r"clip\.avi: cut off: \d+ of 60 frames"):
-        for frame in clip(File(path=str(path))):
+        for frame in read_frames(File(path=str(path))):
             frames.append(frame.time)
     assert 10 <= len(frames) <= 40
 
@@ -126,9 +126,9 @@ def test_file_that_is_no_video_is_named(tmp_path, content):
 def test_nothing_to_replay_is_named(tmp_path):
     """A path that is not there, a folder without pictures, a folder in which none opens."""
     with pytest.raises(ClipError, match=r"none: no such file or folder"):
-        clip(File(path=str(tmp_path / "none")))
+        read_frames(File(path=str(tmp_path / "none")))
     with pytest.raises(ClipError, match=r"no pictures \(\.bmp, "):
-        clip(File(path=str(tmp_path)))
+        read_frames(File(path=str(tmp_path)))
     (tmp_path / "a.png").write_bytes(b"not a picture")
     with pytest.raises(ClipError, match="none of 1 pictures opens"):
         frames_of(tmp_path)
@@ -144,8 +144,8 @@ def test_unreadable_picture_is_none(tmp_path, content):
     path = tmp_path / "a.png"
     if content is not None:
         path.write_bytes(content)
-    assert read_picture(path) is None
-    assert read_picture(tmp_path) is None
+    assert read_image(path) is None
+    assert read_image(tmp_path) is None
 
 
 def test_picture_in_colour_becomes_grey(tmp_path):
@@ -153,7 +153,7 @@ def test_picture_in_colour_becomes_grey(tmp_path):
     colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
     assert grey(colours).tolist() == [[29, 150, 76, 255]]
     assert cv2.imwrite(str(tmp_path / "a.png"), colours)
-    assert np.abs(read_picture(tmp_path / "a.png").astype(int) - [[29, 150, 76, 255]]).max() <= 1
+    assert np.abs(read_image(tmp_path / "a.png").astype(int) - [[29, 150, 76, 255]]).max() <= 1
 
 
 def test_grey_picture_stays_as_it_is():

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera.image_quality import LEARN_S, PATIENCE_S, Condition
+from edge.camera.image_quality import LEARN_S, PATIENCE_S, ImageQuality
 
 FPS = 2
 
@@ -24,7 +24,7 @@ class Camera:
     """Plays seconds of pictures to a condition; every picture has its own noise."""
 
     def __init__(self, live=True):
-        self.condition, self.time, self.rng = Condition(live=live), 0.0, np.random.default_rng(1)
+        self.condition, self.time, self.rng = ImageQuality(live=live), 0.0, np.random.default_rng(1)
 
     def show(self, picture, seconds, noise=2.0):
         """The verdicts while a picture is shown, and the seconds after which each first came."""

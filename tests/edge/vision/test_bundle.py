@@ -9,7 +9,7 @@ import pytest
 
 from contract.card import ClassifierCard, DetectorCard, pack, unpack
 from contract.errors import BundleError
-from edge.vision.bundle import CLASSIFIER, DETECTOR, SHIPPED, card_path, load
+from edge.vision.bundle import DEFAULT_CLASSIFIER, DEFAULT_DETECTOR, SHIPPED, card_path, load
 
 KINDS = {"face-416x320": DetectorCard, "expression": ClassifierCard}
 
@@ -100,7 +100,7 @@ def test_wrong_label_count(copy):
 def test_bundle_is_named_or_a_path(copy):
     """What ships has a name, wherever it is installed; anything else is a path."""
     assert {card_path(path.stem) for path in SHIPPED.glob("*.json")} == set(SHIPPED.glob("*.json"))
-    assert {DETECTOR, CLASSIFIER} <= set(SHIPPED.glob("*.json"))
+    assert {DEFAULT_DETECTOR, DEFAULT_CLASSIFIER} <= set(SHIPPED.glob("*.json"))
     assert card_path("face-416x320.json") == Path("face-416x320.json")
     assert (
         load(card_path(str(copy("face-416x320"))), KINDS["face-416x320"]).card

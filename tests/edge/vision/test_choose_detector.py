@@ -10,7 +10,7 @@ import pytest
 from contract.errors import BundleError
 from edge.settings import AdmitSettings, DetectSettings, File, Gstreamer, Settings, V4l2
 from edge.vision import choose_detector as module
-from edge.vision.bundle import DETECTOR, FOR_STILLS, SHIPPED
+from edge.vision.bundle import DEFAULT_DETECTOR, STILL_IMAGE_DETECTOR, SHIPPED
 from edge.vision.choose_detector import (
     CACHE,
     RUNS,
@@ -19,7 +19,7 @@ from edge.vision.choose_detector import (
     Cost,
     Costs,
     choose,
-    chosen,
+    choose_detector,
     costs_of,
     fastest,
     shipped,
@@ -136,20 +136,20 @@ def test_a_detector_without_a_chance_is_not_measured(monkeypatch):
 def test_every_shipped_detector_is_a_candidate():
     """By the cards, whatever their names; the default among them, the classifier not."""
     names = {candidate.path for candidate in shipped()}
-    assert {DETECTOR, FOR_STILLS} <= set(names)
+    assert {DEFAULT_DETECTOR, STILL_IMAGE_DETECTOR} <= set(names)
     assert names == {path for path in SHIPPED.glob("*.json") if '"strides"' in path.read_text()}
 
 
 def test_the_real_detectors_are_measured_once_for_each_boot(tmp_path):
     """The second start reads the file: its clocks do not go on, and no model is run."""
-    first = chosen(settings(max_core_fraction=1000.0), tmp_path)
+    first = choose_detector(settings(max_core_fraction=1000.0), tmp_path)
     assert first.card == shipped()[-1].path
     kept = json.loads((tmp_path / CACHE).read_bytes())
     assert set(kept["seconds"]) == {candidate.digest for candidate in shipped()}
     assert all(0 < seconds < 1 for seconds in kept["seconds"].values())
     frozen = Clocks(lambda: 0.0, lambda: 0.0)
-    assert chosen(settings(max_core_fraction=1000.0), tmp_path, frozen) == first
-    tiny = chosen(settings(max_core_fraction=1e-6), tmp_path, frozen)
+    assert choose_detector(settings(max_core_fraction=1000.0), tmp_path, frozen) == first
+    tiny = choose_detector(settings(max_core_fraction=1e-6), tmp_path, frozen)
     assert tiny.card == shipped()[0].path
     assert "no smaller one" in tiny.reason
 
@@ -162,7 +162,7 @@ def test_the_real_detectors_are_measured_once_for_each_boot(tmp_path):
 def test_a_cache_that_does_not_fit_is_measured_again(tmp_path, spoilt):
     """A power cut, another boot, other settings: measured costs take the place of what stood there."""
     path = tmp_path / CACHE
-    chosen(settings(max_core_fraction=1000.0), tmp_path)
+    choose_detector(settings(max_core_fraction=1000.0), tmp_path)
     good = msgspec.json.decode(path.read_bytes(), type=Costs)
     wrong = dict.fromkeys(good.seconds, 1e9)
     others = {
@@ -174,7 +174,7 @@ def test_a_cache_that_does_not_fit_is_measured_again(tmp_path, spoilt):
         path.write_bytes(spoilt)
     else:
         path.write_bytes(msgspec.json.encode(msgspec.structs.replace(good, seconds=wrong, **others[spoilt])))
-    assert chosen(settings(max_core_fraction=1000.0), tmp_path).card == shipped()[-1].path
+    assert choose_detector(settings(max_core_fraction=1000.0), tmp_path).card == shipped()[-1].path
     again = msgspec.json.decode(path.read_bytes(), type=Costs)
     assert msgspec.structs.replace(again, seconds={}) == msgspec.structs.replace(good, seconds={})
     assert all(seconds < 1 for seconds in again.seconds.values())
@@ -182,23 +182,23 @@ def test_a_cache_that_does_not_fit_is_measured_again(tmp_path, spoilt):
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     """The choice is made all the same, and made again at the next start."""
-    assert chosen(settings(max_core_fraction=1000.0), tmp_path / "none").card == shipped()[-1].path
+    assert choose_detector(settings(max_core_fraction=1000.0), tmp_path / "none").card == shipped()[-1].path
 
 
 def test_a_file_is_always_replayed_with_the_default(tmp_path):
     """Whatever the device can afford, and nothing is measured."""
-    choice = chosen(settings(File(path="clip.mp4"), max_core_fraction=1e-6), tmp_path)
-    assert choice == Choice(DETECTOR, "the same for every file that is replayed")
+    choice = choose_detector(settings(File(path="clip.mp4"), max_core_fraction=1e-6), tmp_path)
+    assert choice == Choice(DEFAULT_DETECTOR, "the same for every file that is replayed")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_configured_detector_is_not_questioned(tmp_path):
     """By name or by path; a name that is not shipped is an error."""
     name = shipped()[0].path.stem
-    assert chosen(settings(bundle=name, max_core_fraction=1e-6), tmp_path).card == shipped()[0].path
-    assert chosen(settings(bundle="my/face.json"), tmp_path).card == Path("my/face.json")
+    assert choose_detector(settings(bundle=name, max_core_fraction=1e-6), tmp_path).card == shipped()[0].path
+    assert choose_detector(settings(bundle="my/face.json"), tmp_path).card == Path("my/face.json")
     with pytest.raises(BundleError, match="no-such: no bundle of that name is shipped"):
-        chosen(settings(bundle="no-such"), tmp_path)
+        choose_detector(settings(bundle="no-such"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -214,7 +214,7 @@ def test_a_configured_detector_is_not_questioned(tmp_path):
 )
 def test_cost_is_that_of_the_rate_at_which_it_will_run(tmp_path, capture, detect, rate):
     """The camera's or ``detect.max_fps``; a GStreamer pipeline's own rate is not known."""
-    assert f"of a core at {rate} a second" in chosen(settings(capture, **detect), tmp_path).reason
+    assert f"of a core at {rate} a second" in choose_detector(settings(capture, **detect), tmp_path).reason
 
 
 def test_a_damaged_detector_is_left_out(tmp_path, monkeypatch):
@@ -223,8 +223,8 @@ def test_a_damaged_detector_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHIPPED", tmp_path / "models")
     largest, *others = reversed(shipped())
     largest.path.with_suffix(".tflite").write_bytes(b"no model")
-    assert chosen(settings(max_core_fraction=1000.0), None).card == others[0].path
+    assert choose_detector(settings(max_core_fraction=1000.0), None).card == others[0].path
     for each in others:
         each.path.with_suffix(".tflite").unlink()
     with pytest.raises(BundleError, match="none of the shipped detectors runs here"):
-        chosen(settings(), None)
+        choose_detector(settings(), None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.build import detector_bundle
-from edge.vision.detect import Detector, cells, clip, decode, letterbox, suppress
+from edge.vision.detect import Detector, grid_cells, clip, decode, letterbox, suppress
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def test_frame_of_twice_the_size_or_more_does_not_alias(width):
 
 def test_cells_are_the_middles_in_output_order():
     """Row by row, the finest stride first; a side that is no multiple of a stride has a cell more."""
-    assert cells((4, 6), (2,)).tolist() == [[1, 1, 2], [3, 1, 2], [5, 1, 2], [1, 3, 2], [3, 3, 2], [5, 3, 2]]
-    assert cells((3, 3), (2, 4)).tolist() == [[1, 1, 2], [3, 1, 2], [1, 3, 2], [3, 3, 2], [2, 2, 4]]
+    assert grid_cells((4, 6), (2,)).tolist() == [[1, 1, 2], [3, 1, 2], [5, 1, 2], [1, 3, 2], [3, 3, 2], [5, 3, 2]]
+    assert grid_cells((3, 3), (2, 4)).tolist() == [[1, 1, 2], [3, 1, 2], [1, 3, 2], [3, 3, 2], [2, 2, 4]]
 
 
 def test_decode_is_the_encoding_in_strides():

@@ -33,7 +33,11 @@ def detections(at, seconds, *, fps=FPS, noise=4.0, begin=0.0, gate=None):
     """The times at which the detector runs; ``at`` gives the picture that is filmed at a second."""
     gate = gate or MotionGate(MAX_FPS, SETTLE_S)
     rng = np.random.default_rng(1)
-    return [time for time in each_frame(fps, begin, begin + seconds) if gate.wants(filmed(at(time), rng, noise), time)]
+    return [
+        time
+        for time in each_frame(fps, begin, begin + seconds)
+        if gate.should_detect(filmed(at(time), rng, noise), time)
+    ]
 
 
 def between(times, begin, end):
@@ -101,7 +105,7 @@ def test_time_stamps_that_shake_do_not_halve_the_rate():
     rng = np.random.default_rng(2)
     gate = MotionGate(MAX_FPS, SETTLE_S)
     frames = [rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8) for _ in range(100)]
-    taken = [gate.wants(frame, index / 10 + rng.uniform(-0.005, 0.005)) for index, frame in enumerate(frames)]
+    taken = [gate.should_detect(frame, index / 10 + rng.uniform(-0.005, 0.005)) for index, frame in enumerate(frames)]
     assert sum(taken) >= 97
 
 
@@ -138,9 +142,9 @@ def test_somebody_who_is_tracked_and_stands_still_is_looked_at_every_three_tenth
     gate = MotionGate(MAX_FPS, SETTLE_S)
     rng, times = np.random.default_rng(3), []
     for time in each_frame(FPS, 0, 120):
-        if gate.wants(filmed(empty, rng), time):
+        if gate.should_detect(filmed(empty, rng), time):
             times.append(time)
-            gate.saw([7], time)
+            gate.update_tracks([7], time)
     assert max(np.diff(times)) <= PRESENT_S + 1e-6
     assert between(times, 100, 110) <= 40
 
@@ -151,11 +155,11 @@ def test_while_tracks_change_nothing_is_saved():
     gate = MotionGate(MAX_FPS, SETTLE_S)
     rng, times, lost = np.random.default_rng(4), [], None
     for time in each_frame(10, 0, 30):
-        if gate.wants(filmed(empty, rng), time):
+        if gate.should_detect(filmed(empty, rng), time):
             times.append(time)
             if lost is None and time >= 20:
                 lost = time
-            gate.saw([] if time < 10 or time == lost else [1], time)
+            gate.update_tracks([] if time < 10 or time == lost else [1], time)
     assert between(times, 5, 9) <= 5
     assert between(times, 10.05, 11.5) >= 14
     assert between(times, 15, 18) <= 15
@@ -173,8 +177,8 @@ def test_frames_of_any_size_are_compared():
     """Narrower than the grid, a single row, odd sizes, large: a frame of another size is looked at."""
     gate = MotionGate(1000, SETTLE_S)
     for time, shape in enumerate([(1, 1), (3, 200), (200, 3), (33, 47), (478, 848), (1080, 1920), (480, 640)]):
-        assert gate.wants(np.zeros(shape, np.uint8), float(time))
-        assert not gate.wants(np.zeros(shape, np.uint8), time + 0.1)
+        assert gate.should_detect(np.zeros(shape, np.uint8), float(time))
+        assert not gate.should_detect(np.zeros(shape, np.uint8), time + 0.1)
 
 
 def test_a_frame_of_another_size_that_comes_too_early_is_looked_at_next():
@@ -182,7 +186,7 @@ def test_a_frame_of_another_size_that_comes_too_early_is_looked_at_next():
     gate = MotionGate(MAX_FPS, SETTLE_S)
     small, large = np.zeros((480, 640), np.uint8), np.zeros((720, 1280), np.uint8)
     frames = [(small, 0.0), (small, 0.5), (small, 1.0), (large, 1.04), (small, 1.06), (small, 1.08), (small, 1.12)]
-    assert [gate.wants(*frame) for frame in frames] == [True, False, True, True, False, False, True]
+    assert [gate.should_detect(*frame) for frame in frames] == [True, False, True, True, False, False, True]
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (720, 1280), (450, 800)])
