@@ -102,7 +102,7 @@ class Pipeline:
 
     def _see(self, frame: Frame) -> list[Window]:
         """One frame through all stages; the windows that are over."""
-        wrong = self.condition.look(frame.pixels, frame.time)
+        wrong = self.condition.assess(frame.pixels, frame.time)
         if wrong in BLIND:
             if wrong == "frozen":
                 self.source.reopen()

@@ -42,17 +42,17 @@ class Box(NamedTuple):
 
     @property
     def right(self) -> float:
-        """x of the right edge."""
+        """The right edge (x)."""
         return self.left + self.width
 
     @property
     def bottom(self) -> float:
-        """y of the bottom edge."""
+        """The bottom edge (y)."""
         return self.top + self.height
 
     @property
     def centre(self) -> Point:
-        """x and y of the centre."""
+        """The centre (x, y)."""
         return self.left + self.width / 2, self.top + self.height / 2
 
     @property
@@ -103,7 +103,7 @@ class Detection:
     score: float
     """The detector's confidence, 0 to 1."""
     landmarks: tuple[Point, ...] = ()
-    """Right eye, left eye, nose, right and left corner of the mouth, or nothing. Left and right are the person's own."""
+    """Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left), or none."""
 
     def __post_init__(self) -> None:
         """Convert a plain tuple to a `Box`."""
@@ -111,7 +111,7 @@ class Detection:
 
     @property
     def centre(self) -> Point:
-        """x and y of the centre of the box, pixels."""
+        """The centre of the box (x, y), pixels."""
         return self.box.centre
 
     @property

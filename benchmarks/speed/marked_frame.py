@@ -83,7 +83,7 @@ class Stages:
         fitted = letterbox(pixels, (faces.card.input.height, faces.card.input.width))[0][None, :, :, None]
         run("nothing", lambda: None)
         run("detect network", lambda: faces.model.run(fitted))
-        run("condition", lambda: self.condition.look(pixels, now))
+        run("condition", lambda: self.condition.assess(pixels, now))
         run("motion", lambda: self._compare(pixels))
         found = run("detect", lambda: detector.detect(pixels))
         tracks = run("track and admit", lambda: self._follow(found, now, shape))

@@ -82,7 +82,7 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
         with times.of("detect network"):
             faces.model.run(fitted)
         with times.of("condition"):
-            condition.look(pixels, now)
+            condition.assess(pixels, now)
         with times.of("motion"):
             scene.compare(pixels, 1 / FPS)
         scene.mark_detected()

@@ -44,9 +44,9 @@ def non_maximum_suppression(boxes: Floats, max_iou: float) -> NDArray[np.intp]:
     area = areas(boxes)
     union = area[:, None] + area - shared
     suppresses = np.tril(shared > max_iou * union, -1)
-    kept = np.ones(len(boxes), bool)
+    kept: NDArray[np.bool_] = np.ones(len(boxes), bool)
     while True:
-        now = ~(suppresses & kept).any(1)
+        now = ~np.any(suppresses & kept, axis=1)
         if (now == kept).all():
             return np.flatnonzero(now)
         kept = now

@@ -64,7 +64,7 @@ def load(card_path: Path, kind: type[C], threads: int = 1, *, trusted: bool = Fa
     content = _read(model_path, bytes)
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.sha256:
-        raise BundleError(f"{model_path}: sha256 must be {card.sha256[:12]}... as in the card, is {digest[:12]}...")
+        raise BundleError(f"{model_path}: sha256 is {digest[:12]}..., must be {card.sha256[:12]}... as in the card")
     if not trusted and card_path.resolve().parent != SHIPPED.resolve():
         check_in_subprocess(card_path, "detect" if kind is DetectorCard else "classify", threads)
     try:

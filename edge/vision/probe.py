@@ -76,10 +76,10 @@ def _try(card: Path, task: str, threads: int) -> None:
         with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it, or have set a lower limit
             resource.setrlimit(limit, (value, value))
     if task == "detect":
-        model, batch_sizes = load(card, DetectorCard, threads, trusted=True).model, (1,)
+        model = load(card, DetectorCard, threads, trusted=True).model
     else:
-        model, batch_sizes = load(card, ClassifierCard, threads, trusted=True).model, BATCH_SIZES
-    for size in batch_sizes:
+        model = load(card, ClassifierCard, threads, trusted=True).model
+    for size in (1,) if task == "detect" else BATCH_SIZES:
         for level in GREY_LEVELS:
             model.run(np.full((size, *model.input.shape[1:]), level, np.uint8))
 
