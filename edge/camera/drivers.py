@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.camera.file_source import to_grey
 from edge.errors import CameraLost
@@ -76,7 +77,7 @@ def gstreamer(settings: Gstreamer) -> Iterator[ReadFrame]:
         capture.release()
 
 
-def gstreamer_grey(image: Any, size: tuple[int, int]) -> Pixels:
+def gstreamer_grey(image: NDArray[Any], size: tuple[int, int]) -> Pixels:
     """Convert a frame of a GStreamer pipeline of ``size`` (width, height) to grey (h, w).
 
     OpenCV delivers GRAY8 as (h, w), BGR as (h, w, 3), BGRx and BGRA as (h, w, 4). NV12, NV21, I420 and YV12 come as
@@ -104,7 +105,7 @@ def has_gstreamer() -> bool:
     return bool(lines) and "YES" in lines[0]
 
 
-def _read(capture: cv2.VideoCapture) -> Any:
+def _read(capture: cv2.VideoCapture) -> NDArray[Any]:
     """Read a frame as OpenCV delivers it; raises `CameraLost` if there is none."""
     ok, image = capture.read()
     if not ok:

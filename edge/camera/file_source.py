@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from base.logs import line
 from edge.errors import ClipError
@@ -48,7 +49,7 @@ def read_image(path: Path) -> Pixels | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def to_grey(image: Any) -> Pixels:
+def to_grey(image: NDArray[Any]) -> Pixels:
     """Convert an OpenCV image, (h, w), (h, w, 1) or (h, w, 3) BGR uint8, to grey (h, w)."""
     if image.ndim == 3 and image.shape[2] == 3:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)

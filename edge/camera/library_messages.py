@@ -43,7 +43,7 @@ def stderr_to_log() -> Iterator[None]:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(original, 2)  # closes the pipe, unless a child process still holds it
+        os.dup2(original, 2)  # closes the pipe, unless a child process holds it too
         thread.join(1.0)
         sys.stderr = before
 

@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[1] / "models"
 DEFAULT_DETECTOR, DEFAULT_CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / "expression.json"
 """Cards of the bundles that run unless the configuration names others."""
 STILL_IMAGE_DETECTOR = SHIPPED / "face-640x480.json"
-"""Card of the most accurate detector, for still images (``facetally-edge try``), where speed does not matter."""
+"""Card of the most accurate detector, for single images (``facetally-edge try``), where speed does not matter."""
 MAX_BYTES = 100_000_000
 """Largest accepted size of a card or a model file."""
 

@@ -8,7 +8,7 @@ from contract.card import Crop
 from edge.values import Detection, Pixels, Point
 
 OVERSAMPLING = 1.2
-"""A large square is first shrunk to this many times the crop's size, so that the affine step still has detail."""
+"""A large square is first shrunk to this many times the crop's size, which keeps detail for the affine step."""
 
 
 def crop_face(pixels: Pixels, face: Detection, rule: Crop, size: tuple[int, int]) -> Pixels:
