@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contract.labels import UNKNOWN
 from edge.counting.tally import Tally
-from edge.values import Face, Track
+from edge.values import Detection, Track
 from edge.vision.classify import Classifier
 from training.augment.lighting import spoil
 from training.data.face_cache import moved
@@ -38,7 +38,7 @@ def answers(classifier: Classifier, faces: Grey, chance: np.random.Generator) ->
     """Faces (n, h, h), one visit each -> the number of each visit's label, (n,); that of ``unknown`` is the last."""
     labels = classifier.card.labels
     tallies = [Tally(labels, 60.0, 0.0, 60.0) for _ in faces]
-    tracks = [Track(number, Face((0.0, 0.0, 1.0, 1.0), 1.0), 0.0, 0.0, 0) for number in range(len(faces))]
+    tracks = [Track(number, Detection((0.0, 0.0, 1.0, 1.0), 1.0), 0.0, 0.0, 0) for number in range(len(faces))]
     looks = chance.integers(*LOOKS, len(faces))
     for look in range(LOOKS[1] - 1):
         looking = np.flatnonzero(looks > look)

@@ -1,1 +1,1 @@
-"""The daemon: camera frames in, counts of expressions out; no picture leaves this process."""
+"""The edge daemon: counts facial expressions in camera frames; no image leaves its process."""

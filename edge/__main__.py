@@ -15,7 +15,7 @@ from pathlib import Path
 from base.errors import FacetallyError
 from base.logs import Lines, hidden, line, nobody_reads
 from edge import settings as configuration
-from edge.camera.library_messages import captured
+from edge.camera.library_messages import stderr_to_log
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
@@ -26,7 +26,7 @@ END_OF_FILE_S, ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: failed; 2: a file, key or value is wrong, and which."""
     chosen = _parser().parse_args(arguments)
-    with captured():
+    with stderr_to_log():
         return _logged(chosen)
 
 
@@ -166,13 +166,13 @@ def _check(chosen: argparse.Namespace) -> int:
 def _try(chosen: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415
     from edge.commands.try_images import Tryout  # noqa: PLC0415
-    from edge.vision.bundle import FOR_STILLS  # noqa: PLC0415
+    from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
     from edge.vision.classify import Classifier  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
 
     if chosen.crops and chosen.detect_only:
         raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
-    card = chosen.detector or str(FOR_STILLS)
+    card = chosen.detector or str(STILL_IMAGE_DETECTOR)
     detector = None if chosen.crops else Detector(build.detector_bundle(card), chosen.min_score)
     classifier = None if chosen.detect_only else Classifier(build.classifier_bundle(chosen.classifier))
     failed: list[int] = []

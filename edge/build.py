@@ -13,7 +13,7 @@ from base.logs import line
 from contract.card import ClassifierCard, DetectorCard, model_of
 from contract.message import Models, Privacy
 from edge.camera.capture import source
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
@@ -28,7 +28,7 @@ from edge.system.health import Watch, temperature_c
 from edge.system.thermal import Governor
 from edge.vision import bundle
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import chosen
+from edge.vision.choose_detector import choose_detector
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
@@ -40,12 +40,12 @@ SHORTEST_SHARE = 0.01
 
 def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[DetectorCard]:
     """The detector's bundle at a path, or a shipped one by its name, or the default."""
-    return bundle.load(bundle.card_path(path) if path else bundle.DETECTOR, DetectorCard, threads)
+    return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_DETECTOR, DetectorCard, threads)
 
 
 def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[ClassifierCard]:
     """The classifier's bundle at a path, or a shipped one by its name, or the default."""
-    return bundle.load(bundle.card_path(path) if path else bundle.CLASSIFIER, ClassifierCard, threads)
+    return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_CLASSIFIER, ClassifierCard, threads)
 
 
 def first_window_s(begin: datetime, window_s: float) -> float:
@@ -65,7 +65,7 @@ def pipeline(
     """A pipeline ready to run; ``alive`` is called for every frame that has gone through. With a ``stream`` messages
     are printed there, nothing goes to a broker, and the spool is one of its own that ends with the process.
     """
-    choice = chosen(settings, None if stream else Path(settings.spool.path).parent)
+    choice = choose_detector(settings, None if stream else Path(settings.spool.path).parent)
     faces = detector_bundle(str(choice.card), settings.detect.threads)
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     own = faces.card.threshold if settings.detect.threshold is None else settings.detect.threshold
@@ -114,7 +114,7 @@ def pipeline(
             alive,
             settings.detect.every,
             watch=Watch(detector_choice=choice.reason),
-            condition=Condition(live=not isinstance(settings.capture, File)),
+            condition=ImageQuality(live=not isinstance(settings.capture, File)),
             governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
             motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
         )

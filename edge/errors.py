@@ -1,11 +1,13 @@
-"""The daemon's own errors, named for what is done about them.
+"""Errors of the edge daemon, named for what the caller does about them.
 
-FacetallyError
-├── CameraLost         try again, with back-off
-├── ClipError          stop: a file does not open or ends too early (exit 2)
-├── SpoolError         keep windows in memory, try again; at start: stop (exit 2)
-│   └── SpoolCorrupt   set the file aside, start a new one
-└── RuntimeMissing     stop: no TFLite runtime works here (exit 2)
+::
+
+    base.errors.FacetallyError
+    +-- CameraLost         retry, with back-off
+    +-- ClipError          stop: a file cannot be opened or ends too early (exit code 2)
+    +-- SpoolError         keep windows in memory and retry; at start: stop (exit code 2)
+    |   +-- SpoolCorrupt   set the file aside and start a new one
+    +-- RuntimeMissing     stop: no TFLite runtime works on this machine (exit code 2)
 """
 
 from base.errors import FacetallyError
@@ -13,10 +15,10 @@ from contract.message import Reason
 
 
 class CameraLost(FacetallyError):
-    """A live source does not open, or gave no frame within its limit.
+    """A live source cannot be opened, or delivered no frame within its time limit.
 
-    ``hung``: the driver did not come back at all, so that trying again in this process may not help; ``reason``: what
-    the window says.
+    ``hung`` means that the driver never returned, so that a retry in this process may not help. ``reason`` is what the
+    counts message reports for the window.
     """
 
     def __init__(self, message: str, *, hung: bool = False, reason: Reason = "no_camera") -> None:
@@ -25,16 +27,16 @@ class CameraLost(FacetallyError):
 
 
 class ClipError(FacetallyError):
-    """A video, animation or folder of pictures that does not open, holds no picture, or is cut off."""
+    """A video, animation or folder of images that cannot be opened, holds no image, or is cut off."""
 
 
 class SpoolError(FacetallyError):
-    """The spool cannot be opened, read or written now: no room, no right, locked."""
+    """The spool cannot be opened, read or written now: the disk is full, access is denied, or the file is locked."""
 
 
 class SpoolCorrupt(SpoolError):
-    """The spool's file is not a database, or is damaged."""
+    """The spool file is damaged or is not a database."""
 
 
 class RuntimeMissing(FacetallyError):
-    """None of the TFLite runtimes could make an interpreter."""
+    """None of the TFLite runtimes can create an interpreter."""

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from base.logs import line
 from contract.message import Counts, Models, Privacy
 from edge.camera.capture import Source
-from edge.camera.image_quality import BLIND, Condition
+from edge.camera.image_quality import BLIND, ImageQuality
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
@@ -26,7 +26,7 @@ from edge.errors import ClipError, SpoolError
 from edge.system.clock import GRAIN, Clock, rounded
 from edge.system.health import Watch
 from edge.system.thermal import Governor
-from edge.values import Frame, Missing, Window
+from edge.values import Frame, MissingFrame, Window
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
@@ -53,7 +53,7 @@ class Pipeline:
     alive: Callable[[], None]
     every: int = 1
     watch: Watch = field(default_factory=Watch)
-    condition: Condition = field(default_factory=Condition)
+    condition: ImageQuality = field(default_factory=ImageQuality)
     governor: Governor = field(default_factory=lambda: Governor(lambda: None))
     motion: MotionGate | None = None
     """Decides on which frames the detector runs; on all without one."""
@@ -68,7 +68,7 @@ class Pipeline:
         try:
             for item in self.source.frames:
                 self._deliver(self._see(item) if isinstance(item, Frame) else self._miss(item))
-                if isinstance(item, Frame) or item.tried:
+                if isinstance(item, Frame) or item.attempt_returned:
                     self.alive()
         except ClipError as cut_off:
             self.tally.note("truncated")
@@ -102,11 +102,11 @@ class Pipeline:
 
     def _see(self, frame: Frame) -> list[Window]:
         """One frame through all stages; the windows that are over."""
-        wrong = self.condition.look(frame.pixels, frame.time)
+        wrong = self.condition.assess(frame.pixels, frame.time)
         if wrong in BLIND:
             if wrong == "frozen":
                 self.source.reopen()
-            return self._miss(Missing(frame.time, wrong))
+            return self._miss(MissingFrame(frame.time, wrong))
         windows = self.tally.look(frame.time)
         if wrong:
             self.tally.note(wrong)
@@ -125,7 +125,7 @@ class Pipeline:
             height, width = frame.pixels.shape
             tracks = self.tracker.update(faces, frame.time, (height, width))
             if self.motion:
-                self.motion.saw([track.number for track in tracks.seen], frame.time)
+                self.motion.update_tracks([track.number for track in tracks.seen], frame.time)
             self._end(tracks, frame.time)  # first: a new track may go on where one has vanished
             admission = self.gate.admit(tracks.seen, (height, width), frame.time, self.source.clock.utc(frame.time))
         with self.watch.stage("classify"):
@@ -139,11 +139,11 @@ class Pipeline:
         if self.motion is None:
             return True
         with self.watch.stage("motion"):
-            wanted = self.motion.wants(frame.pixels, frame.time)
+            wanted = self.motion.should_detect(frame.pixels, frame.time)
         self.watch.gate(wanted)
         return wanted
 
-    def _miss(self, missing: Missing) -> list[Window]:
+    def _miss(self, missing: MissingFrame) -> list[Window]:
         """No frame: time goes on, and visits end; the windows that are over."""
         windows = self.tally.miss(missing.time, missing.reason)
         self._end(self.tracker.miss(missing.time), missing.time)

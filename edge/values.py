@@ -1,7 +1,7 @@
-"""The words of the design as values: frame, face, expression, sighting, track."""
+"""Value types that the pipeline stages exchange: frame, box, detection, expression, track, window."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,97 +9,176 @@ from numpy.typing import NDArray
 from contract.message import Reason
 
 Pixels: TypeAlias = NDArray[np.uint8]
-"""Grey levels, (height, width), 0 black to 255 white."""
+"""Grey image, (height, width), 0 black to 255 white."""
 
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, width, height in pixels of the frame; may reach over its border."""
+Point: TypeAlias = tuple[float, float]
+"""x and y in pixels of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture and when it was taken, in seconds of a clock that never goes back."""
+    """An image with its capture time."""
 
     pixels: Pixels
     time: float
+    """Seconds of the source's clock, which never goes back."""
+
+
+class Box(NamedTuple):
+    """An axis-aligned rectangle in pixels of the image; it may extend past the image border.
+
+    A box is a tuple, so it unpacks as ``x, y, w, h = box``. For arrays of boxes see `edge.vision.boxes`.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @classmethod
+    def from_corners(cls, left: float, top: float, right: float, bottom: float) -> "Box":
+        """The box between two opposite corners."""
+        return cls(left, top, right - left, bottom - top)
+
+    @property
+    def right(self) -> float:
+        """The right edge (x)."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        """The bottom edge (y)."""
+        return self.top + self.height
+
+    @property
+    def centre(self) -> Point:
+        """The centre (x, y)."""
+        return self.left + self.width / 2, self.top + self.height / 2
+
+    @property
+    def size(self) -> float:
+        """The longer side, pixels."""
+        return max(self.width, self.height)
+
+    @property
+    def area(self) -> float:
+        """Width times height, square pixels; 0 for a box with a negative side."""
+        return max(0.0, self.width) * max(0.0, self.height)
+
+    def intersection(self, other: "Box") -> float:
+        """The area shared with another box, square pixels."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(0.0, width) * max(0.0, height)
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union with another box, 0 to 1; 0 if both are empty."""
+        shared = self.intersection(other)
+        union = self.area + other.area - shared
+        return shared / union if union > 0 else 0.0
+
+    def scale(self, factor: float) -> "Box":
+        """The same box in an image that is ``factor`` times as large."""
+        return Box(self.left * factor, self.top * factor, self.width * factor, self.height * factor)
+
+    def clip(self, width: float, height: float) -> "Box":
+        """The part of the box inside an image of ``width`` x ``height``; zero width or height if there is none."""
+        left, top = min(max(self.left, 0.0), width), min(max(self.top, 0.0), height)
+        right, bottom = min(max(self.right, left), width), min(max(self.bottom, top), height)
+        return Box.from_corners(left, top, right, bottom)
+
+    def pixel_bounds(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom, clipped to an image and rounded to whole pixels, to slice or draw with."""
+        left, right = (min(max(round(edge), 0), width) for edge in (self.left, self.right))
+        top, bottom = (min(max(round(edge), 0), height) for edge in (self.top, self.bottom))
+        return left, top, max(left, right), max(top, bottom)
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """Where a face is: box and landmarks (right eye, left eye, nose, right and left corner of the mouth; x, y in pixels
-    of the frame; left and right are the person's own), and the detector's score, 0 to 1.
-    """
+class Detection:
+    """The detector's output for one face in one frame."""
 
     box: Box
+    """The face, in pixels of the frame. A plain ``(left, top, width, height)`` is converted."""
     score: float
-    landmarks: tuple[tuple[float, float], ...] = ()
+    """The detector's confidence, 0 to 1."""
+    landmarks: tuple[Point, ...] = ()
+    """Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left), or none."""
+
+    def __post_init__(self) -> None:
+        """Convert a plain tuple to a `Box`."""
+        object.__setattr__(self, "box", Box(*self.box))
 
     @property
-    def centre(self) -> tuple[float, float]:
-        """The middle of the box, pixels."""
-        x, y, w, h = self.box
-        return x + w / 2, y + h / 2
+    def centre(self) -> Point:
+        """The centre of the box (x, y), pixels."""
+        return self.box.centre
 
     @property
     def size(self) -> float:
         """The longer side of the box, pixels."""
-        return max(self.box[2], self.box[3])
+        return self.box.size
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What the classifier says of one face in one frame: probabilities in the order of the bundle's labels, and whether
-    the sighting is good enough for a verdict (size, sharpness, certainty).
-    """
+    """The classifier's output for one face in one frame."""
 
     probabilities: tuple[float, ...]
+    """One per label, in the order of the bundle's labels; they sum to 1."""
     good: bool
+    """Whether the observation is large, sharp and certain enough to count towards the prediction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One visitor as far as seen."""
+    """The observations of one person so far, joined over time."""
 
     number: int
-    """Never reused in a run."""
-    face: Face
-    """The latest observation."""
+    """Identifies the track; never reused in a run."""
+    face: Detection
+    """The latest detection."""
     first: float
-    """Second of the first observation."""
+    """Time of the first observation, seconds."""
     last: float
-    """Second of the latest observation."""
-    sightings: int
+    """Time of the latest observation, seconds."""
+    observations: int
     """Number of observations."""
     counted: bool = False
-    """Whether the visit is counted already because it lasted so long."""
+    """Whether the visit is already counted because it has lasted the longest time allowed."""
     doubtful_low: int = 0
-    """1 if the track may be no visit of its own: the continuation of another, or no face; else 0."""
+    """1 if the track may be no visit of its own (the continuation of another track, or no face), else 0."""
     doubtful_high: int = 0
-    """1 if the track may hold two people: somebody else may have gone on after a gap; else 0."""
+    """1 if the track may hold two people (another person may have taken over after a gap), else 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """No frame, at a second of the source's clock, and why; the window says so. ``tried``: an attempt to get one has
-    just come back, which a driver that hangs does not.
-    """
+class MissingFrame:
+    """Stands in the stream where the source has no frame."""
 
     time: float
+    """Seconds of the source's clock."""
     reason: Reason
-    tried: bool = False
+    """Why there is no frame, as the counts message reports it."""
+    attempt_returned: bool = False
+    """Whether an attempt to read a frame has just returned. False while a driver hangs and between attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was counted in a span of the source's clock, seconds: visits per label, the share of the span that was
-    really looked at, and what kept it from being all of it.
-    """
+    """The counts of one interval of the source's clock."""
 
     start: float
+    """Seconds of the source's clock."""
     end: float
+    """Seconds of the source's clock."""
     visits: dict[str, int]
+    """Number of visits per label."""
     coverage: float
+    """Fraction of the interval in which the camera was watched, 0 to 1."""
     degraded: tuple[Reason, ...]
+    """What reduced the coverage or the quality of the counts."""
     doubtful_low: int = 0
-    """Visits that may be part of another one, or nobody's."""
+    """Visits that may be part of another visit, or no person's."""
     doubtful_high: int = 0
     """Visits that may be those of two people."""

@@ -16,8 +16,8 @@ from benchmarks.accuracy.detections import Clip, Source, of_card, of_clip, of_yu
 from benchmarks.accuracy.tracks import STEPS, Followed, Recording, TrackScore, recordings, score, true_visits
 from edge.counting.track import Tracker
 from edge.settings import TrackSettings
-from edge.values import Face
-from edge.vision.bundle import DETECTOR, FOR_STILLS
+from edge.values import Detection
+from edge.vision.bundle import DEFAULT_DETECTOR, STILL_IMAGE_DETECTOR
 
 ROOT = Path(__file__).parent.parent.parent
 REFERENCE = ROOT / "benchmarks" / "reference" / "trackers.csv"
@@ -61,7 +61,7 @@ def follow(recording: Recording, settings: TrackSettings = TRACKS) -> Followed:
     """A recording through the device's tracker."""
     tracker, numbers, counted = Tracker(settings), [], set()
     for index, boxes in enumerate(recording.frames):
-        faces = [Face(box.box, box.score) for box in boxes]
+        faces = [Detection(box.box, box.score) for box in boxes]
         tracks = tracker.update(faces, index / recording.fps, recording.shape)
         own = {id(track.face): track.number for track in tracks.seen}
         numbers.append(tuple(own.get(id(face)) for face in faces))
@@ -192,7 +192,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.counting", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with counting/, clips/ and peers/")
     parser.add_argument(
-        "--card", nargs="+", default=[DETECTOR.stem, FOR_STILLS.stem], help="names or cards of detectors"
+        "--card",
+        nargs="+",
+        default=[DEFAULT_DETECTOR.stem, STILL_IMAGE_DETECTOR.stem],
+        help="names or cards of detectors",
     )
     parser.add_argument("--yunet", action="store_true", help="YuNet as well (OpenCV 5)")
     parser.add_argument("--write", action="store_true", help="into docs/accuracy.md")

@@ -24,7 +24,7 @@ import numpy as np
 from base.errors import SettingsError
 from benchmarks.speed.detector import Peer, shipped, yunet
 from benchmarks.speed.yunet import scaled
-from edge.camera.file_source import read_picture
+from edge.camera.file_source import read_image
 from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
@@ -66,7 +66,7 @@ def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
 
     made = []
     for row in pd.read_csv(folder / "people.csv", keep_default_na=False).itertuples():
-        pixels = read_picture(folder / row.image)
+        pixels = read_image(folder / row.image)
         if pixels is None:
             raise SettingsError(f"{folder / row.image}: not an image")
         made.append((row.ethnicity or f"{row.source.split(',')[0].split()[0]} {row.gender} {row.age}", pixels))

@@ -30,7 +30,7 @@ from contract.errors import BundleError
 from edge.counting.admit import Gate
 from edge.settings import read
 from edge.vision import bundle
-from edge.vision.probe import vet
+from edge.vision.probe import check_in_subprocess
 
 SAMPLE = """
 site = "shop-1"
@@ -171,7 +171,7 @@ def models(folder: Path, cases: int, seed: int) -> Iterator[tuple[Path, str]]:
 def vetted(card: Path, task: str) -> str:
     """What vetting says of a bundle: ``fine`` or why not, in a word or two."""
     try:
-        vet(card, task, 1)
+        check_in_subprocess(card, task, 1)
         return "fine"
     except BundleError as error:
         ended = str(error).partition("that runs it (")[2].partition(")")[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
-from edge.values import Face
+from edge.values import Detection
 
 SHAPE = (480, 640)
 """Height and width of the frames, pixels."""
@@ -83,7 +83,7 @@ class Shot:
 
     time: float
     there: tuple[Person, ...]
-    faces: tuple[tuple[Face, Person | None], ...]
+    faces: tuple[tuple[Detection, Person | None], ...]
 
 
 def shots(scene: Scene, fps: float, seed: int) -> Iterator[Shot]:
@@ -91,14 +91,14 @@ def shots(scene: Scene, fps: float, seed: int) -> Iterator[Shot]:
     chance = Random(seed)
     coming = sorted(scene.people, key=lambda person: person.route[0][0], reverse=True)
     present: list[Person] = []
-    false: tuple[float, Face] | None = None
+    false: tuple[float, Detection] | None = None
     for index in range(round(scene.seconds * fps) + 1):
         time = index / fps
         while coming and coming[-1].route[0][0] <= time:
             present.append(coming.pop())
         present = [person for person in present if person.route[-1][0] >= time]
         there = _visible([(person, place) for person in present if (place := person.at(time))])
-        faces: list[tuple[Face, Person | None]] = [
+        faces: list[tuple[Detection, Person | None]] = [
             (_found(place, scene.noise, chance), person)
             for person, place in there
             if chance.random() >= scene.noise.missed
@@ -129,15 +129,15 @@ def _visible(placed: list[Placed]) -> list[Placed]:
     ]
 
 
-def _found(place: tuple[float, float, float], noise: Noise, chance: Random) -> Face:
+def _found(place: tuple[float, float, float], noise: Noise, chance: Random) -> Detection:
     """What the detector says of a face that is there."""
     x, y, size = place
     size *= math.exp(chance.gauss(0, noise.shake))
     x, y = x + chance.gauss(0, noise.shake) * size, y + chance.gauss(0, noise.shake) * size
     score = min(1.0, max(0.0, 0.85 + chance.gauss(0, noise.score)))
-    return Face((x - size / 2, y - size / 2, size, size), score)
+    return Detection((x - size / 2, y - size / 2, size, size), score)
 
 
-def _anywhere(noise: Noise, chance: Random) -> Face:
+def _anywhere(noise: Noise, chance: Random) -> Detection:
     """A face where there is none."""
     return _found((chance.uniform(0, SHAPE[1]), chance.uniform(0, SHAPE[0]), chance.uniform(20, 90)), noise, chance)

@@ -17,7 +17,7 @@ from benchmarks.simulation.people import SHAPE, Person, Scene, Shot, shots
 from contract.labels import UNKNOWN
 from contract.message import Models, Privacy
 from edge.camera.capture import Source
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
@@ -26,7 +26,7 @@ from edge.delivery.restamp import Settler
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import ReplayClock
-from edge.values import Expression, Face, Frame, Pixels, Track
+from edge.values import Expression, Detection, Frame, Pixels, Track
 
 LABELS = ("anger", "happiness", "neutral", "sadness", "surprise")
 BEGIN = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
@@ -67,7 +67,7 @@ class _Stage:
     fps: float
     chance: Random
     score: Score
-    who: dict[Face, Person | None] = field(default_factory=dict)
+    who: dict[Detection, Person | None] = field(default_factory=dict)
     in_view_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def frames(self) -> Iterator[Frame]:
@@ -80,10 +80,10 @@ class _Stage:
             before = shot.there
             yield Frame(pixels, shot.time)
 
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         return tuple(self.who)
 
-    def classify(self, pixels: Pixels, faces: Sequence[Face]) -> tuple[Expression, ...]:
+    def classify(self, pixels: Pixels, faces: Sequence[Detection]) -> tuple[Expression, ...]:
         return tuple(self._look(self.who[face]) for face in faces)
 
     def _look(self, person: Person | None) -> Expression:
@@ -108,7 +108,7 @@ class _Watched:
     numbers: dict[str, int] = field(default_factory=dict)
     owners: dict[int, Counter[Person | None]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
+    def update(self, faces: Sequence[Detection], time: float, shape: tuple[int, int]) -> Tracks:
         tracks = self.tracker.update(faces, time, shape)
         for track in tracks.seen:
             person = self.stage.who[track.face]
@@ -186,6 +186,6 @@ def run(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None)
         Settler(to_counts, clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
-        condition=Condition(live=False),
+        condition=ImageQuality(live=False),
     ).run()
     return score

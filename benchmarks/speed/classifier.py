@@ -71,7 +71,9 @@ def main() -> None:
         "--recipe", type=Path, default=Path("training/recipes/expression.toml"), help="recipe of the bundle"
     )
     parser.add_argument("--peer", type=Path, required=True, help="the peer's TFLite file")
-    parser.add_argument("--card", type=Path, default=bundle.CLASSIFIER, help="our card (default: the shipped one)")
+    parser.add_argument(
+        "--card", type=Path, default=bundle.DEFAULT_CLASSIFIER, help="our card (default: the shipped one)"
+    )
     parser.add_argument("--out", type=Path, help="folder for classify.json")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.speed.yunet import LONG_SIDE, YuNet, scaled, timed
 from contract.card import DetectorCard
-from edge.values import Face, Pixels
+from edge.values import Detection, Pixels
 from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
@@ -49,9 +49,9 @@ class Peer:
 def given(find: detector_metrics.Find, long_side: int) -> detector_metrics.Find:
     """A detector that is given pictures of that long side alone."""
 
-    def found(pixels: Pixels) -> tuple[Face, ...]:
+    def found(pixels: Pixels) -> tuple[Detection, ...]:
         picture, scale = scaled(pixels, long_side)
-        return tuple(Face(tuple(value / scale for value in face.box), face.score) for face in find(picture))
+        return tuple(Detection(tuple(value / scale for value in face.box), face.score) for face in find(picture))
 
     return found
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from edge import build
 from edge.settings import AdmitSettings, File, Settings
-from edge.values import Face, Frame, Pixels
+from edge.values import Detection, Frame, Pixels
 from edge.vision.detect import Detector
 
 
@@ -27,7 +27,7 @@ class Counted(Detector):
 
     calls = 0
 
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         """As `Detector.detect`."""
         self.calls += 1
         return Detector.detect(self, pixels)

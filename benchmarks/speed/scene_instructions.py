@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.machines import arm64
 from benchmarks.machines.debian import lacking
 from benchmarks.speed.instructions import HERE, PROGRAMS, SYSTEM, run
-from edge.camera.file_source import clip
+from edge.camera.file_source import read_frames
 from edge.settings import File
 from edge.values import Pixels
 
@@ -46,7 +46,7 @@ class Row:
 
 def empty(folder: Path) -> Sequence[Pixels]:
     """Frames of a real place in which nobody is, with a sensor's noise."""
-    frames = [frame.pixels for frame in clip(File(path=str(folder / EMPTY)))][::20]
+    frames = [frame.pixels for frame in read_frames(File(path=str(folder / EMPTY)))][::20]
     still = cv2.resize(np.median(np.stack(frames), axis=0).astype(np.uint8), SIZE, interpolation=cv2.INTER_AREA)
     rng = np.random.default_rng(0)
     noisy = (still + rng.normal(0, NOISE, still.shape) for _ in range(SECONDS * FPS))
@@ -55,7 +55,7 @@ def empty(folder: Path) -> Sequence[Pixels]:
 
 def busy(path: Path) -> Sequence[Pixels]:
     """Frames of a clip, one after the other at the scene's rate; a clip that is too short runs to and fro."""
-    frames = [np.asarray(cv2.resize(frame.pixels, SIZE), np.uint8) for frame in clip(File(path=str(path)))]
+    frames = [np.asarray(cv2.resize(frame.pixels, SIZE), np.uint8) for frame in read_frames(File(path=str(path)))]
     there_and_back = [*frames, *frames[-2:0:-1]]
     return [there_and_back[index % len(there_and_back)] for index in range(SECONDS * FPS)]
 

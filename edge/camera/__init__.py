@@ -1,1 +1,1 @@
-"""Cameras and files -> grey frames with capture times."""
+"""Cameras and files as streams of grey frames with capture times."""

@@ -1,4 +1,4 @@
-"""A camera or a file -> frames. Live sources drop what nobody waited for, files drop nothing."""
+"""Open the configured source and stream its frames: a file in full, a camera with reconnects and newest frame only."""
 
 import itertools
 import logging
@@ -10,62 +10,69 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from base.logs import line
-from edge.camera.drivers import Open, camera_of
-from edge.camera.file_source import clip
+from edge.camera.drivers import OpenCamera, driver_for
+from edge.camera.file_source import read_frames
 from edge.errors import CameraLost
 from edge.settings import Capture, File
 from edge.system.clock import Clock, MonotonicClock, ReplayClock, floor, now
-from edge.values import Frame, Missing
+from edge.values import Frame, MissingFrame
 
 log = logging.getLogger("edge.camera.capture")
-TICK_S = 1.0
-"""While there is no camera the rest of the daemon goes on this often."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 20.0
-"""A camera that is back has to be noticed within half a minute, however long it was away."""
-CLOSE_S = 1.0
-"""How long to wait for a driver to let go: a process that ends while a thread is inside OpenCV may abort."""
-REOPEN_S = 120.0
-"""A camera is opened again because of what it shows at most so often."""
-MOST_STUCK = 4
-"""So many threads may hang in a driver; more attempts would only fill memory."""
+MISSING_FRAME_INTERVAL_S = 1.0
+"""Interval of `MissingFrame` in the stream while there is no camera, so that the pipeline goes on."""
+FIRST_RETRY_S, MAX_RETRY_S = 1.0, 20.0
+"""Upper bound of the random wait before the first retry, and of any wait. A camera that is back must be noticed within
+half a minute, however long it was away."""
+CLOSE_LIMIT_S = 1.0
+"""How long to wait for a driver to return after closing: a process that ends while a thread is inside OpenCV can
+abort."""
+REOPEN_INTERVAL_S = 120.0
+"""Shortest time between two reopenings of a camera whose image is frozen."""
+MAX_STUCK_THREADS = 4
+"""Maximum number of threads that hang in a driver; further attempts would only fill memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where frames come from: the stream, its clock, and the second it starts at."""
+    """A stream of frames with its clock."""
 
-    frames: Iterator[Frame | Missing]
+    frames: Iterator[Frame | MissingFrame]
     clock: Clock
     start: float
+    """Time at which the stream starts, seconds of the clock."""
     dropped: Callable[[], int]
+    """Number of frames that a live source has dropped so far because the pipeline was busy."""
     reopen: Callable[[], None]
-    """Open the camera again, because it shows the same picture for ever; nothing for a file."""
+    """Reopen a camera whose image is frozen; does nothing for a file."""
 
 
 def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
-    """Settings -> the source they name. A file that does not open is a ClipError now; a camera that does not is tried
-    again for ever. ``stop`` ends the stream. The time of a file begins with a window, so that every replay falls into
-    windows in the same way.
+    """Open the source that the settings describe; ``stop`` ends the stream.
+
+    A file that cannot be opened raises `ClipError` at once, while a camera is retried for ever. The clock of a file
+    starts at a multiple of ``window_s``, so that every replay divides into the same windows.
     """
     if isinstance(settings, File):
-        frames = itertools.takewhile(lambda _: not stop.is_set(), clip(settings))
+        frames = itertools.takewhile(lambda _: not stop.is_set(), read_frames(settings))
         return Source(frames, ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
-    camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
-    newest = live(camera, stop, random.Random())  # noqa: S311
+    camera = Camera(driver_for(settings), settings.open_limit_s, settings.read_limit_s)
+    newest = live_frames(camera, stop, random.Random())  # noqa: S311
     clock = MonotonicClock(time.monotonic, now)
     return Source(newest, clock, time.monotonic(), lambda: camera.dropped, camera.reopen)
 
 
-def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iterator[Frame | Missing]:
-    """Frames of a camera, newest first and none twice; while it is away a `Missing` each second, and a new attempt to
-    open it after a random, growing wait.
+def live_frames(camera: "Camera", stop: threading.Event, rng: random.Random) -> Iterator[Frame | MissingFrame]:
+    """Stream the newest frame of a camera, none twice, until ``stop`` is set.
+
+    While the camera is lost, yields a `MissingFrame` every second and retries after a random, growing wait
+    (exponential back-off with full jitter).
     """
     failures = 0
     while not stop.is_set():
         try:
-            with camera.opened() as newest:
+            with camera.opened() as next_frame:
                 while not stop.is_set():
-                    frame = newest()
+                    frame = next_frame()
                     if failures:
                         log.info(line("camera_back"))
                         failures = 0
@@ -74,68 +81,69 @@ def live(camera: "Camera", stop: threading.Event, jitter: random.Random) -> Iter
             if not failures:
                 log.warning(line("camera_lost", reason=error))
             failures += 1
-            again = time.monotonic() + jitter.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10)))
-            yield Missing(time.monotonic(), error.reason, tried=not error.hung)
-            while time.monotonic() < again and not stop.wait(TICK_S):
-                yield Missing(time.monotonic(), error.reason)
+            retry = time.monotonic() + rng.uniform(0, min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** min(failures, 10)))
+            yield MissingFrame(time.monotonic(), error.reason, attempt_returned=not error.hung)
+            while time.monotonic() < retry and not stop.wait(MISSING_FRAME_INTERVAL_S):
+                yield MissingFrame(time.monotonic(), error.reason)
 
 
 class Camera:
-    """A camera read by a thread of its own, because a driver may hang for ever; keeps the newest frame."""
+    """A camera that is read by a thread of its own, because a driver may hang for ever; keeps only the newest frame."""
 
-    def __init__(self, opens: Open, open_limit_s: float, read_limit_s: float) -> None:
-        self._open, self._open_limit_s, self._read_limit_s = opens, open_limit_s, read_limit_s
+    def __init__(self, open_camera: OpenCamera, open_limit_s: float, read_limit_s: float) -> None:
+        """Time limits, in seconds, for opening the camera up to its first frame, and for each later frame."""
+        self._open, self._open_limit_s, self._read_limit_s = open_camera, open_limit_s, read_limit_s
         self._threads: list[threading.Thread] = []
-        self._reopened = -REOPEN_S
+        self._reopened = -REOPEN_INTERVAL_S
         self._reopen = False
         self.dropped = 0
 
     def reopen(self) -> None:
-        """Have the next frame raise CameraLost, so that the camera is opened again; not too often."""
-        if time.monotonic() - self._reopened >= REOPEN_S:
+        """Make the next frame raise `CameraLost`, so that the camera is reopened; at most every `REOPEN_INTERVAL_S`."""
+        if time.monotonic() - self._reopened >= REOPEN_INTERVAL_S:
             self._reopen, self._reopened = True, time.monotonic()
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[], Frame]]:
-        """Inside, a call waits for a frame that was not given before; CameraLost if it takes too long."""
+        """Open the camera; yields a function that waits for the next frame and raises `CameraLost` after its limit."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        if len(self._threads) >= MOST_STUCK:
-            raise CameraLost(f"the driver hangs: {MOST_STUCK} attempts have not come back", hung=True)
-        slot = _Slot()
-        thread = threading.Thread(target=self._fill, args=(slot,), daemon=True, name="camera")
+        if len(self._threads) >= MAX_STUCK_THREADS:
+            raise CameraLost(f"the driver hangs: {MAX_STUCK_THREADS} attempts have not returned", hung=True)
+        latest = _LatestFrame()
+        thread = threading.Thread(target=self._fill, args=(latest,), daemon=True, name="camera")
         self._threads.append(thread)
         thread.start()
         limit = self._open_limit_s
 
-        def newest() -> Frame:
+        def next_frame() -> Frame:
             nonlocal limit
             if self._reopen:
                 self._reopen = False
-                raise CameraLost("the same picture for too long", reason="frozen")
-            frame = slot.take(limit)
+                raise CameraLost("the camera gives the same image for too long", reason="frozen")
+            frame = latest.take(limit)
             limit = self._read_limit_s
             return frame
 
         try:
-            yield newest
+            yield next_frame
         finally:
-            slot.close()
-            thread.join(CLOSE_S)
+            latest.close()
+            thread.join(CLOSE_LIMIT_S)
 
-    def _fill(self, slot: "_Slot") -> None:
-        """The thread: open, read until told to end, and say what went wrong."""
+    def _fill(self, latest: "_LatestFrame") -> None:
+        """Run in the thread: open the camera and read frames until closed; an error is handed to the reader."""
         try:
             with self._open() as read:
-                while not slot.closed:
-                    self.dropped += slot.put(Frame(read(), time.monotonic()))
+                while not latest.closed:
+                    self.dropped += latest.put(Frame(read(), time.monotonic()))
         except CameraLost as error:
-            slot.fail(error)
-        except Exception as error:  # noqa: BLE001 (a driver may raise anything; here it means that the camera is lost)
-            slot.fail(CameraLost(f"{type(error).__name__}: {error}"))
+            latest.fail(error)
+        except Exception as error:  # noqa: BLE001 (a driver may raise anything, which means that the camera is lost)
+            latest.fail(CameraLost(f"{type(error).__name__}: {error}"))
 
 
-class _Slot:
-    """Room for one frame between two threads; a new frame replaces one that nobody took."""
+class _LatestFrame:
+    """Hands frames from one thread to another; a new frame replaces one that was not taken."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -144,7 +152,7 @@ class _Slot:
         self.closed = False
 
     def put(self, frame: Frame) -> int:
-        """Leave a frame; how many were dropped for it."""
+        """Leave a frame; returns the number of frames dropped for it, 0 or 1."""
         with self._changed:
             dropped = int(self._frame is not None)
             self._frame = frame
@@ -152,18 +160,18 @@ class _Slot:
             return dropped
 
     def fail(self, error: CameraLost) -> None:
-        """There will be no more frames."""
+        """Announce that there are no more frames, and why."""
         with self._changed:
             self._error = error
             self._changed.notify()
 
     def close(self) -> None:
-        """Nobody takes frames any more."""
+        """Announce that no more frames are taken."""
         with self._changed:
             self.closed = True
 
     def take(self, limit_s: float) -> Frame:
-        """Wait for a frame and take it."""
+        """Wait for a frame for at most ``limit_s`` seconds and take it; raises `CameraLost` if there is none."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._frame or self._error, limit_s):
                 raise CameraLost(f"no frame within {limit_s:g} s", hung=True)

@@ -1,4 +1,7 @@
-"""Settings of a camera -> what opens it; inside, each call reads a frame, in grey."""
+"""Camera drivers: V4L2, GStreamer and picamera2. To add a camera source, add its settings, a driver and a case here.
+
+A driver is a context manager that opens the camera and yields a function that reads one grey frame.
+"""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -7,19 +10,31 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from edge.camera.file_source import grey
+from edge.camera.file_source import to_grey
 from edge.errors import CameraLost
 from edge.settings import Gstreamer, Live, Picamera2, V4l2
 from edge.values import Pixels
 
-Read: TypeAlias = Callable[[], Pixels]
-"""One frame, grey; CameraLost if there is none."""
-Open: TypeAlias = Callable[[], AbstractContextManager[Read]]
+ReadFrame: TypeAlias = Callable[[], Pixels]
+"""Reads one grey frame; raises `CameraLost` if there is none."""
+OpenCamera: TypeAlias = Callable[[], AbstractContextManager[ReadFrame]]
+"""Opens a camera; entering the context raises `CameraLost` if that fails."""
+
+PICAMERA2_READ_LIMIT_S = 2.0
+"""Without a limit picamera2 waits for ever when the camera dies."""
+PICAMERA2_TO_GREY = {
+    "RGB888": cv2.COLOR_BGR2GRAY,  # libcamera names the channels in the reverse of their order in memory
+    "BGR888": cv2.COLOR_RGB2GRAY,
+    "XRGB8888": cv2.COLOR_BGRA2GRAY,
+    "XBGR8888": cv2.COLOR_RGBA2GRAY,
+}
+"""Conversions of picamera2's packed formats."""
 
 
-def camera_of(settings: Live) -> Open:
-    """Settings of a camera -> what opens it."""
+def driver_for(settings: Live) -> OpenCamera:
+    """The driver for a camera with these settings."""
     if isinstance(settings, Picamera2):
         return lambda: picamera2(settings, lambda: importlib.import_module("picamera2").Picamera2)
     if isinstance(settings, V4l2):
@@ -29,8 +44,8 @@ def camera_of(settings: Live) -> Open:
 
 
 @contextmanager
-def v4l2(settings: V4l2) -> Iterator[Read]:
-    """A USB camera by OpenCV's V4L2 backend."""
+def v4l2(settings: V4l2) -> Iterator[ReadFrame]:
+    """Open a USB camera through OpenCV's V4L2 backend."""
     capture = cv2.VideoCapture(settings.device, cv2.CAP_V4L2)
     try:
         if not capture.isOpened():
@@ -42,106 +57,101 @@ def v4l2(settings: V4l2) -> Iterator[Read]:
             (cv2.CAP_PROP_FPS, settings.fps),
         ):
             capture.set(key, value)
-        yield lambda: grey(_next(capture))
+        yield lambda: to_grey(_read(capture))
     finally:
         capture.release()
 
 
 @contextmanager
-def gstreamer(settings: Gstreamer) -> Iterator[Read]:
-    """A GStreamer pipeline by OpenCV, which must be built with it."""
+def gstreamer(settings: Gstreamer) -> Iterator[ReadFrame]:
+    """Open a GStreamer pipeline through an OpenCV that is built with GStreamer."""
     if not has_gstreamer():
         raise CameraLost("this OpenCV is built without GStreamer; use the one of JetPack or of Debian (python3-opencv)")
     capture = cv2.VideoCapture(settings.pipeline, cv2.CAP_GSTREAMER)
     try:
         if not capture.isOpened():
-            raise CameraLost("capture.pipeline does not open (GST_DEBUG=3 in the environment says why)")
+            raise CameraLost("capture.pipeline does not open (set GST_DEBUG=3 in the environment to see why)")
         size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        yield lambda: gstreamer_grey(_next(capture), size)
+        yield lambda: gstreamer_grey(_read(capture), size)
     finally:
         capture.release()
 
 
-def gstreamer_grey(picture: Any, size: tuple[int, int]) -> Pixels:
-    """A frame as OpenCV takes it out of a pipeline of (width, height) -> grey (h, w); CameraLost if that is not known.
+def gstreamer_grey(image: NDArray[Any], size: tuple[int, int]) -> Pixels:
+    """Convert a frame of a GStreamer pipeline of ``size`` (width, height) to grey (h, w).
 
-    It may be GRAY8 (h, w), BGR (h, w, 3), BGRx or BGRA (h, w, 4), or NV12, NV21, I420 or YV12 (h * 3 / 2, w), in which
-    the grey picture is above its colours. A JPEG is a single row of bytes.
+    OpenCV delivers GRAY8 as (h, w), BGR as (h, w, 3), BGRx and BGRA as (h, w, 4). NV12, NV21, I420 and YV12 come as
+    (h * 3 / 2, w), with the grey image above the colour planes. JPEG comes as a single row of bytes. Raises
+    `CameraLost` for any other layout.
     """
     width, height = size
-    if picture.dtype == np.uint8:
-        shape = picture.shape[:2] if picture.ndim == 3 and picture.shape[2] == 1 else picture.shape
+    if image.dtype == np.uint8:
+        shape = image.shape[:2] if image.ndim == 3 and image.shape[2] == 1 else image.shape
         if shape == (height, width, 4):
-            return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2GRAY), np.uint8)
+            return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2GRAY), np.uint8)
         if shape in {(height, width), (height, width, 3)}:
-            return grey(picture)
+            return to_grey(image)
         if shape == (height * 3 // 2, width):
-            return grey(picture)[:height]
+            return to_grey(image)[:height]
     raise CameraLost(
-        f"pipeline gives {picture.dtype} {picture.shape} for {width} x {height}; before its appsink put "
-        "videoconvert ! video/x-raw,format=GRAY8"
+        f"pipeline gives {image.dtype} {image.shape} for {width} x {height}, which is no known format; put"
+        " videoconvert ! video/x-raw,format=GRAY8 before its appsink"
     )
 
 
 def has_gstreamer() -> bool:
-    """Whether this build of OpenCV has GStreamer; its list of backends names it even where it has not."""
+    """Whether this build of OpenCV has GStreamer; its list of backends names it in any case."""
     lines = [row for row in cv2.getBuildInformation().splitlines() if "GStreamer:" in row]
     return bool(lines) and "YES" in lines[0]
 
 
-def _next(capture: cv2.VideoCapture) -> Any:
-    """A frame as OpenCV gives it; CameraLost if there is none."""
-    ok, picture = capture.read()
+def _read(capture: cv2.VideoCapture) -> NDArray[Any]:
+    """Read a frame as OpenCV delivers it; raises `CameraLost` if there is none."""
+    ok, image = capture.read()
     if not ok:
         raise CameraLost("the camera gives no more frames")
-    return picture
+    return image
 
 
 @contextmanager
-def picamera2(settings: Picamera2, load: Callable[[], Any]) -> Iterator[Read]:
-    """A Raspberry Pi camera. ``load`` gives the class Picamera2; it is called only here, as most devices have none."""
+def picamera2(settings: Picamera2, load: Callable[[], Any]) -> Iterator[ReadFrame]:
+    """Open a Raspberry Pi camera; ``load`` imports the class Picamera2, which most devices do not have."""
     try:
         camera = load()(settings.camera)
     except ImportError as error:
-        raise CameraLost(f"picamera2 does not import (apt install python3-picamera2): {error}") from error
+        raise CameraLost(f"picamera2 cannot be imported (apt install python3-picamera2): {error}") from error
     except (RuntimeError, IndexError) as error:
         raise CameraLost(f"camera {settings.camera}: {error}") from error
     try:
         wanted = {"format": "YUV420", "size": (settings.width // 2 * 2, settings.height // 2 * 2)}
         camera.configure(camera.create_video_configuration(main=wanted, buffer_count=4))
-        given = camera.camera_configuration()["main"]  # configure() may change what was asked for, silently
+        actual = camera.camera_configuration()["main"]  # configure() may silently change what was asked for
         camera.set_controls({"FrameRate": float(settings.fps)})
         camera.start()
-        yield lambda: _picamera2_frame(camera, given)
+        yield lambda: _picamera2_frame(camera, actual)
     finally:
         camera.close()
 
 
-def _picamera2_frame(camera: Any, given: dict[str, Any]) -> Pixels:
+def _picamera2_frame(camera: Any, stream: dict[str, Any]) -> Pixels:
+    """Read a grey frame of a stream with this configuration."""
     try:
-        array = camera.capture_array("main", wait=2.0)  # without a limit it waits for ever when the camera dies
+        array = camera.capture_array("main", wait=PICAMERA2_READ_LIMIT_S)
     except TimeoutError as error:
         camera.cancel_all_and_flush()
-        raise CameraLost("no frame within 2 s") from error
-    return picamera2_grey(array, given["format"], given["size"])
+        raise CameraLost(f"no frame within {PICAMERA2_READ_LIMIT_S:g} s") from error
+    return picamera2_grey(array, stream["format"], stream["size"])
 
 
-TO_GREY = {
-    "RGB888": cv2.COLOR_BGR2GRAY,  # libcamera names the bytes from the other end
-    "BGR888": cv2.COLOR_RGB2GRAY,
-    "XRGB8888": cv2.COLOR_BGRA2GRAY,
-    "XBGR8888": cv2.COLOR_RGBA2GRAY,
-}
+def picamera2_grey(array: Any, pixel_format: str, size: tuple[int, int]) -> Pixels:
+    """Convert an array of picamera2, in the format and size (width, height) it really has, to grey (h, w).
 
-
-def picamera2_grey(array: Any, form: str, size: tuple[int, int]) -> Pixels:
-    """An array of picamera2 in the format and (width, height) it really has -> grey (h, w).
-
-    The upper rows of planar formats are the grey picture already; YUV420's keep the padding of the stride.
+    The upper rows of planar formats are the grey image; those of YUV420 are padded to the stride.
     """
     width, height = size
-    if form in ("YUV420", "YVU420", "NV12", "NV21"):
+    if pixel_format in ("YUV420", "YVU420", "NV12", "NV21"):
         return np.ascontiguousarray(array[:height, :width])
-    if form not in TO_GREY:
-        raise CameraLost(f"camera gives {form}; expected YUV420, NV12 or one of {', '.join(TO_GREY)}")
-    return np.asarray(cv2.cvtColor(array, TO_GREY[form]), np.uint8)[:height, :width]
+    if pixel_format not in PICAMERA2_TO_GREY:
+        allowed = ", ".join(PICAMERA2_TO_GREY)
+        raise CameraLost(f"camera gives {pixel_format}; must be YUV420, YVU420, NV12, NV21 or one of {allowed}")
+    return np.asarray(cv2.cvtColor(array, PICAMERA2_TO_GREY[pixel_format]), np.uint8)[:height, :width]

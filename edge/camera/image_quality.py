@@ -1,5 +1,7 @@
-"""Frames of one camera -> what keeps it from seeing: frozen, black, covered, blurred, moved. Pure; nothing is kept but
-pictures of 64 x 48 grey levels, in memory."""
+"""Tell from its frames what keeps a camera from seeing: frozen, black, covered, blurred or moved.
+
+Keeps only every eighth row and column of the last frame, and thumbnails of 64 x 48 grey levels, in memory.
+"""
 
 from dataclasses import dataclass, field
 
@@ -10,115 +12,126 @@ from numpy.typing import NDArray
 from contract.message import Reason
 from edge.values import Pixels
 
-EVERY_S = 1.0
-"""One frame in so many seconds is looked at; the others take the verdict of the last one."""
-SMALL = (64, 48)
-"""Width and height of what is looked at."""
-DARK, DIM_SPREAD = 16.0, 6.0
-"""A picture is black if its mean is below the one and its levels hardly spread more than the other."""
-FLAT = 7.0
-"""A lens is covered if the levels of a picture spread less than this; on those clips they spread by 37 and more."""
-FINE_WIDTH = 240
-SOFT = 0.4
-"""A picture is blurred if it has less than this share of the fine structure, at 240 pixels across, that the place used
-to have; out of focus by 5 pixels in 480 leaves 0.08 to 0.38 of it on the seven clips of docs/accuracy.md."""
-ALIKE = 0.5
-"""The camera was moved if the outlines of what it sees agree less than this with those of before. On those
-clips people walking through leave 0.78 and more between halves of a clip; turned by a tenth of the
-picture it is -0.1 to 0.5."""
+INTERVAL_S = 1.0
+"""Interval at which a frame is assessed; the result holds for the frames in between."""
+MAX_ELAPSED_S = 60.0
+"""A longer gap between two frames counts as this much time."""
+THUMBNAIL_SIZE = (64, 48)
+"""Width and height, pixels."""
+BLACK_MAX_MEAN, BLACK_MAX_STD = 16.0, 6.0
+"""An image is black if the mean and the standard deviation of its thumbnail are below these grey levels."""
+COVERED_MAX_STD = 7.0
+"""The lens is covered if the standard deviation of the thumbnail is below this. It is 37 or more on the seven clips of
+docs/accuracy.md."""
+DETAIL_WIDTH = 240
+"""Width at which the amount of detail is measured, pixels."""
+BLURRED_MAX_RATIO = 0.4
+"""An image is blurred if it has less than this ratio of the detail that the scene used to have. On the clips, a blur of
+5 pixels in 480 leaves a ratio of 0.08 to 0.38."""
+MOVED_MAX_CORRELATION = 0.5
+"""The camera was moved if the edges in its image correlate less than this with those of the known scene. With people
+walking through, halves of the clips correlate by 0.78 or more; turned by a tenth of the image, by -0.1 to 0.5."""
 PATIENCE_S: dict[Reason, float] = {"frozen": 60.0, "black": 10.0, "covered": 20.0, "blurred": 60.0, "moved": 90.0}
-"""How long a thing must last before it is said. All are well within the five minutes that are promised."""
+"""How long a fault must last before it is reported, seconds. The documentation promises five minutes."""
 BLIND: frozenset[Reason] = frozenset(("frozen", "black", "covered"))
-"""In these nothing can be seen: the time does not count as looked at."""
+"""Faults in which nothing can be seen; the time does not count towards the coverage."""
 LEARN_S = 60.0
-"""After so many seconds of good pictures the place is known."""
-RECENT_S, PLACE_S = 30.0, 86_400.0
-"""What is seen now is a mean over the one; the place follows it, as shelves are moved and seasons change, over the
-other."""
+"""The scene is known after this many seconds of images without a fault."""
+RECENT_S, SCENE_S = 30.0, 86_400.0
+"""Time constants of two running means: of the recent image, and of the known scene, which follows it as furniture is
+moved and seasons change."""
 
-Small = NDArray[np.float32]
+Thumbnail = NDArray[np.float32]
 
 
 @dataclass(slots=True)
-class Condition:
-    """What is wrong with a camera's pictures, by what they were like before. Of a ``live`` camera two pictures are
-    never quite the same; in a file they may be.
-    """
+class ImageQuality:
+    """Finds faults in the images of one camera by comparison with its earlier images."""
 
     live: bool = True
-    _verdict: Reason | None = None
+    """Whether frames come from a camera, which never gives exactly the same image twice; a file may."""
+    _fault: Reason | None = None
     _last: float | None = None
-    _fingerprint: bytes = b""
+    _sample: bytes = b""
     _begun: dict[Reason, float] = field(default_factory=dict)
-    _recent: Small | None = None
-    _place: Small | None = None
-    _fine: float = 0.0
+    _recent: Thumbnail | None = None
+    _scene: Thumbnail | None = None
+    _scene_detail: float = 0.0
     _good_s: float = 0.0
 
-    def look(self, pixels: Pixels, time: float) -> Reason | None:
-        """A grey frame (h, w) and its second -> what is wrong, the worst first; None if nothing is."""
-        if self._last is not None and time - self._last < EVERY_S:
-            return self._verdict
-        elapsed = 0.0 if self._last is None else min(time - self._last, 60.0)
+    def assess(self, pixels: Pixels, time: float) -> Reason | None:
+        """The worst lasting fault as of a grey frame (h, w) taken at ``time`` (seconds); None if there is none."""
+        if self._last is not None and time - self._last < INTERVAL_S:
+            return self._fault
+        elapsed = 0.0 if self._last is None else min(time - self._last, MAX_ELAPSED_S)
         self._last = time
-        seen = self._suspects(pixels, elapsed)
-        self._begun = {reason: self._begun.get(reason, time) for reason in seen}
-        lasting = [reason for reason in seen if time - self._begun[reason] >= PATIENCE_S[reason]]
-        self._verdict = lasting[0] if lasting else None
-        return self._verdict
+        suspected = self._suspected(pixels, elapsed)
+        self._begun = {reason: self._begun.get(reason, time) for reason in suspected}
+        lasting = [reason for reason in suspected if time - self._begun[reason] >= PATIENCE_S[reason]]
+        self._fault = lasting[0] if lasting else None
+        return self._fault
 
-    def _suspects(self, pixels: Pixels, elapsed: float) -> list[Reason]:
-        """What this one frame looks like, the worst first; learns the place from frames that look good."""
-        fingerprint = pixels[::8, ::8].tobytes()
-        still, self._fingerprint = fingerprint == self._fingerprint, fingerprint
-        small = np.asarray(cv2.resize(pixels, SMALL, interpolation=cv2.INTER_AREA), np.float32)
-        mean, spread = float(small.mean()), float(small.std())
-        found: list[Reason] = ["frozen"] if still and self.live else []
-        if mean < DARK and spread < DIM_SPREAD:
-            return [*found, "black"]
-        if spread < FLAT:
-            return [*found, "covered"]
-        self._recent = small if self._recent is None else _towards(self._recent, small, elapsed / RECENT_S)
-        fine = _structure(pixels)
-        known = self._good_s >= LEARN_S
-        if known and fine < SOFT * self._fine:
-            found.append("blurred")
-        elif known and self._place is not None and _agreement(_outlines(self._recent), _outlines(self._place)) < ALIKE:
-            found.append("moved")
-        elif not found:
-            self._learn(fine, elapsed)
-        return found
+    def _suspected(self, pixels: Pixels, elapsed: float) -> list[Reason]:
+        """The faults that this frame alone shows, the worst first; the scene is learnt from frames without any."""
+        sample = pixels[::8, ::8].tobytes()
+        unchanged, self._sample = sample == self._sample, sample
+        faults: list[Reason] = ["frozen"] if unchanged and self.live else []
+        thumbnail = np.asarray(cv2.resize(pixels, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), np.float32)
+        mean, deviation = float(thumbnail.mean()), float(thumbnail.std())
+        if mean < BLACK_MAX_MEAN and deviation < BLACK_MAX_STD:
+            return [*faults, "black"]
+        if deviation < COVERED_MAX_STD:
+            return [*faults, "covered"]
+        self._recent = thumbnail if self._recent is None else _mixed(self._recent, thumbnail, elapsed / RECENT_S)
+        detail = _detail(pixels)
+        if self._is_blurred(detail):
+            faults.append("blurred")
+        elif self._has_moved(self._recent):
+            faults.append("moved")
+        elif not faults:
+            self._learn(self._recent, detail, elapsed)
+        return faults
 
-    def _learn(self, fine: float, elapsed: float) -> None:
-        """The place and how sharp it is, quickly at first, then slowly."""
+    def _is_blurred(self, detail: float) -> bool:
+        return self._good_s >= LEARN_S and detail < BLURRED_MAX_RATIO * self._scene_detail
+
+    def _has_moved(self, recent: Thumbnail) -> bool:
+        if self._good_s < LEARN_S or self._scene is None:
+            return False
+        return _correlation(_edges(recent), _edges(self._scene)) < MOVED_MAX_CORRELATION
+
+    def _learn(self, recent: Thumbnail, detail: float, elapsed: float) -> None:
+        """Learn the scene and its amount of detail, fast at first, then slowly."""
         self._good_s += elapsed
-        share = elapsed / (PLACE_S if self._good_s > LEARN_S else RECENT_S)
-        assert self._recent is not None
-        if self._place is None:
-            self._place, self._fine = self._recent, fine
-        self._place = _towards(self._place, self._recent, share)
-        self._fine += min(1.0, share) * (fine - self._fine)
+        weight = elapsed / (SCENE_S if self._good_s > LEARN_S else RECENT_S)
+        if self._scene is None:
+            self._scene, self._scene_detail = recent, detail
+        self._scene = _mixed(self._scene, recent, weight)
+        self._scene_detail += min(1.0, weight) * (detail - self._scene_detail)
 
 
-def _towards(old: Small, new: Small, share: float) -> Small:
-    """A running mean."""
-    return np.asarray(old + min(1.0, share) * (new - old), np.float32)
+def _mixed(old: Thumbnail, new: Thumbnail, weight: float) -> Thumbnail:
+    """One step of a running mean; ``weight`` is that of the new image."""
+    return np.asarray(old + min(1.0, weight) * (new - old), np.float32)
 
 
-def _structure(pixels: Pixels) -> float:
-    """How much fine structure a picture has, whatever its light and noise: the mean Laplacian, at 240 pixels across,
-    over the spread of the levels (Pertuz et al. 2013 compare such measures)."""
-    rows = max(2, round(pixels.shape[0] * FINE_WIDTH / pixels.shape[1]))
-    small = cv2.resize(pixels, (FINE_WIDTH, rows), interpolation=cv2.INTER_AREA)
+def _detail(pixels: Pixels) -> float:
+    """Amount of fine structure, independent of brightness and contrast.
+
+    The mean absolute Laplacian at `DETAIL_WIDTH` pixels, over the standard deviation. Pertuz et al. 2013 compare such
+    focus measures.
+    """
+    rows = max(2, round(pixels.shape[0] * DETAIL_WIDTH / pixels.shape[1]))
+    small = cv2.resize(pixels, (DETAIL_WIDTH, rows), interpolation=cv2.INTER_AREA)
     return float(np.abs(cv2.Laplacian(small, cv2.CV_16S)).mean() / max(float(small.std()), 1.0))
 
 
-def _outlines(small: Small) -> Small:
-    """Where the levels change, which stays where it is when the light changes."""
-    return np.asarray(np.hypot(cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)), np.float32)
+def _edges(image: Thumbnail) -> Thumbnail:
+    """Gradient magnitude, whose pattern stays the same when the light changes."""
+    return np.asarray(np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)), np.float32)
 
 
-def _agreement(one: Small, other: Small) -> float:
-    """Correlation of two pictures, -1 to 1."""
+def _correlation(one: Thumbnail, other: Thumbnail) -> float:
+    """Pearson correlation of two images, -1 to 1."""
     a, b = one - one.mean(), other - other.mean()
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6))

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from contract.card import ClassifierCard, DetectorCard
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.commands.try_images import files, pictures
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
@@ -19,9 +19,9 @@ from edge.settings import AdmitSettings, TallySettings, TrackSettings
 from edge.system.health import resident_mb
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
-from edge.vision.motion_gate import Scene
+from edge.vision.motion_gate import BackgroundModel
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 FPS = 10.0
@@ -69,8 +69,8 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
     """A picture, clip or folder, and the two bundles -> the times of all its frames, one after the other."""
     detector, classifier, times = Detector(faces), Classifier(expressions), Times()
     tracker, gate = Tracker(TrackSettings()), Gate(AdmitSettings(staff_zones=()))
-    scene = Scene()
-    tally, condition = Tally(expressions.card.labels, TallySettings().window_s, 0.0, 60.0), Condition(live=False)
+    scene = BackgroundModel()
+    tally, condition = Tally(expressions.card.labels, TallySettings().window_s, 0.0, 60.0), ImageQuality(live=False)
     seen = (pixels for file in files([path]) for _, pixels in pictures(file))
     size = (faces.card.input.height, faces.card.input.width)
     crop_size = (expressions.card.input.height, expressions.card.input.width)
@@ -82,10 +82,10 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
         with times.of("detect network"):
             faces.model.run(fitted)
         with times.of("condition"):
-            condition.look(pixels, now)
+            condition.assess(pixels, now)
         with times.of("motion"):
             scene.compare(pixels, 1 / FPS)
-        scene.detected()
+        scene.mark_detected()
         with times.of("detect"):
             found = detector.detect(pixels)
         with times.of("track and admit"):
@@ -93,7 +93,7 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
             over = gate.release(tracks.visits, tracks.gone, now)
             admitted = gate.admit(tracks.seen, shape, now, NOON).admitted
         if admitted:
-            crops = np.stack([cut(pixels, each.face, expressions.card.crop, crop_size) for each in admitted])
+            crops = np.stack([crop_face(pixels, each.face, expressions.card.crop, crop_size) for each in admitted])
             with times.of("classify network"):
                 expressions.model.run(crops[..., None])
             with times.of("classify"):

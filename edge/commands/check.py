@@ -9,8 +9,8 @@ from contract.receipt import stored_filter
 from contract.topics import topic
 from edge.build import classifier_bundle, detector_bundle
 from edge.camera.capture import Camera
-from edge.camera.drivers import camera_of
-from edge.camera.file_source import clip
+from edge.camera.drivers import driver_for
+from edge.camera.file_source import read_frames
 from edge.counting.admit import Gate
 from edge.delivery import spool
 from edge.delivery.broker_login import Rights, answered, reached
@@ -19,7 +19,7 @@ from edge.settings import File, Settings
 from edge.system.clock import is_synchronised
 from edge.values import Frame
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import chosen
+from edge.vision.choose_detector import choose_detector
 
 BROKER_LIMIT_S = 3.0
 
@@ -50,7 +50,7 @@ def _bundle(loaded: Bundle[Any]) -> str:
 
 
 def _detector(settings: Settings) -> str:
-    choice = chosen(settings, Path(settings.spool.path).parent)
+    choice = choose_detector(settings, Path(settings.spool.path).parent)
     return f"{_bundle(detector_bundle(str(choice.card), settings.detect.threads))}; {choice.reason}"
 
 
@@ -62,9 +62,9 @@ def _rules(gate: Gate) -> str:
 
 def _first_frame(settings: Settings) -> Frame:
     if isinstance(settings.capture, File):
-        return next(clip(settings.capture))
+        return next(read_frames(settings.capture))
     capture = settings.capture
-    with Camera(camera_of(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
+    with Camera(driver_for(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
         return newest()
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from contract.labels import UNKNOWN
-from edge.camera.file_source import PICTURES, clip, read_picture
+from edge.camera.file_source import IMAGE_SUFFIXES, read_frames, read_image
 from edge.errors import ClipError
 from edge.settings import File
-from edge.values import Expression, Face, Pixels
+from edge.values import Expression, Detection, Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 
@@ -46,7 +46,7 @@ class Tryout:
         looks = self.classifier.classify(pixels, faces)
         return [self._face(face, look) for face, look in zip(faces, looks, strict=True)]
 
-    def _face(self, face: Face | None, look: Expression | None, unknown: bool = True) -> dict[str, Any]:
+    def _face(self, face: Detection | None, look: Expression | None, unknown: bool = True) -> dict[str, Any]:
         row: dict[str, Any] = {
             "box": [round(value, 1) for value in face.box] if face else None,
             "score": round(face.score, 4) if face else None,
@@ -66,18 +66,18 @@ def files(paths: Sequence[str]) -> Iterator[str]:
     """Paths, a folder's pictures by name in the place of the folder; one without any stays as it is."""
     for path in paths:
         inside = Path(path).iterdir() if Path(path).is_dir() else ()
-        names = sorted(str(each) for each in inside if each.suffix.lower() in PICTURES)
+        names = sorted(str(each) for each in inside if each.suffix.lower() in IMAGE_SUFFIXES)
         yield from names or [path]
 
 
 def pictures(file: str) -> Iterator[tuple[str, Pixels]]:
     """A file -> name and grey pixels of the picture, or of all frames of a clip. ClipError if it is neither."""
     path = Path(file)
-    if path.suffix.lower() in PICTURES and path.is_file():
-        pixels = read_picture(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        pixels = read_image(path)
         if pixels is None:
             raise ClipError(f"{file}: not a picture that OpenCV can read")
         yield file, pixels
     else:
-        for index, frame in enumerate(clip(File(path=file))):
+        for index, frame in enumerate(read_frames(File(path=file))):
             yield f"{file}#{index}", frame.pixels

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.values import Face
+from edge.values import Detection
 
 SPEED = 4.0
 """Standard deviation of the speed of a visitor, face sizes a second."""
@@ -51,7 +51,7 @@ class Motion:
     """Variance of ``log_size``."""
 
     @classmethod
-    def of(cls, face: Face) -> "Motion":
+    def of(cls, face: Detection) -> "Motion":
         """A face seen for the first time."""
         x, y = face.centre
         shake, speed = SHAKE * face.size, SPEED * face.size
@@ -84,14 +84,14 @@ class Motion:
             self.size_variance + GROWTH**2 * elapsed,
         )
 
-    def distance(self, face: Face) -> float:
+    def distance(self, face: Detection) -> float:
         """Squared Mahalanobis distance of a face (three degrees of freedom)."""
         x, y = face.centre
         place = self.place_variance + (SHAKE * face.size) ** 2
         away = (x - self.x) ** 2 + (y - self.y) ** 2
         return away / place + (math.log(face.size) - self.log_size) ** 2 / (self.size_variance + SHAKE**2)
 
-    def cost(self, face: Face) -> float:
+    def cost(self, face: Detection) -> float:
         """How much less likely the face is this track's than a new one: negative if it is the track's, and infinite if
         the size rules it out. The log density of Student's t, times -2, minus ``NEW``.
         """
@@ -103,7 +103,7 @@ class Motion:
         spread = 2 * math.log(place) + math.log(self.size_variance + SHAKE**2)
         return (TAIL + 3) * math.log1p(self.distance(face) / TAIL) + spread - NEW
 
-    def corrected(self, face: Face) -> "Motion":
+    def corrected(self, face: Detection) -> "Motion":
         """The estimate after an observation; one that is far off counts less (the weights of Student's t)."""
         x, y = face.centre
         doubt = max(1.0, (TAIL + self.distance(face)) / (TAIL + 3))

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from edge.values import Face, Track
+from edge.values import Detection, Track
 
 NEAR = 1.5
 """Who is at most so many face sizes from the middle of a place is still in it: a step to the side. Two people side by
@@ -50,7 +50,7 @@ class _Place:
         away = ((self.centre[0] - centre[0]) ** 2 + (self.centre[1] - centre[1]) ** 2) ** 0.5
         return away <= NEAR * larger and larger <= RATIO * smaller
 
-    def stand(self, face: Face, time: float) -> None:
+    def stand(self, face: Detection, time: float) -> None:
         """The face is there now, and was since last seen."""
         elapsed = time - self.seen
         share = min(1.0, elapsed / DRIFT_S)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from edge.values import Face
+from edge.values import Detection
 
 STILL, STILL_LONG = 0.02, 0.04
 """A face whose centre varies by less than this many face sizes (standard deviation) does not move; the second holds for
@@ -37,7 +37,7 @@ class Evidence:
     _last: tuple[float, float] = (0.0, 0.0)
     _steps: float = 0.0
 
-    def add(self, face: Face, is_high: bool) -> None:
+    def add(self, face: Detection, is_high: bool) -> None:
         """One more observation."""
         self.high += is_high
         self.observations += 1

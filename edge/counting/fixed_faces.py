@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edge.values import Face
+from edge.values import Detection
 
 NEAR = 0.3
 """A face is in a known place if it is at most this many face sizes from it ..."""
@@ -16,7 +16,7 @@ MOST = 64
 
 @dataclass(slots=True)
 class _Place:
-    face: Face
+    face: Detection
     seen: float
 
 
@@ -30,7 +30,7 @@ class FixedFaces:
         """How many are known now."""
         return len(self._places)
 
-    def learn(self, face: Face, time: float) -> None:
+    def learn(self, face: Detection, time: float) -> None:
         """A track at this face did not move, as seen until ``time``, seconds."""
         place = self._at(face)
         if place is None:
@@ -38,7 +38,7 @@ class FixedFaces:
         else:
             place.seen = max(place.seen, time)
 
-    def holds(self, face: Face) -> bool:
+    def holds(self, face: Detection) -> bool:
         """Whether a face is where one that never moves is known."""
         return self._at(face) is not None
 
@@ -46,11 +46,11 @@ class FixedFaces:
         """Drop what was not seen for ``FORGET_S`` by ``time``, seconds."""
         self._places = [place for place in self._places if time - place.seen <= FORGET_S]
 
-    def _at(self, face: Face) -> _Place | None:
+    def _at(self, face: Detection) -> _Place | None:
         return next((place for place in self._places if _same(place.face, face)), None)
 
 
-def _same(a: Face, b: Face) -> bool:
+def _same(a: Detection, b: Detection) -> bool:
     larger, smaller = max(a.size, b.size), min(a.size, b.size)
     away = ((a.centre[0] - b.centre[0]) ** 2 + (a.centre[1] - b.centre[1]) ** 2) ** 0.5
     return away <= NEAR * larger and larger <= RATIO * smaller

@@ -8,7 +8,7 @@ from edge.counting.association import Motion, assign
 from edge.counting.evidence import LONG_S, Evidence
 from edge.counting.fixed_faces import FixedFaces
 from edge.settings import TrackSettings
-from edge.values import Face, Track
+from edge.values import Detection, Track
 
 OUTWARD = 0.5
 """A face at the border that moves out by more face sizes a second than this is leaving."""
@@ -92,7 +92,7 @@ class Tracker:
     _intervals: list[float] = field(default_factory=list)
     _last: float | None = None
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
+    def update(self, faces: Sequence[Detection], time: float, shape: tuple[int, int]) -> Tracks:
         """Faces of the frame of ``shape`` (height, width) taken at ``time`` (seconds, never going back) -> the tracks
         after it. Faces below the low score are ignored.
         """
@@ -118,8 +118,8 @@ class Tracker:
         return Tracks((), self._ended(courses), tuple(course.track.number for course in courses if not course.fixed))
 
     def _match(
-        self, faces: Sequence[Face], time: float, shape: tuple[int, int]
-    ) -> tuple[list[_Course], list[tuple[Face, bool]]]:
+        self, faces: Sequence[Detection], time: float, shape: tuple[int, int]
+    ) -> tuple[list[_Course], list[tuple[Detection, bool]]]:
         """Continue tracks -> those continued, and the faces with a high score that start tracks, each with whether it
         might be a track that is lost.
         """
@@ -129,7 +129,7 @@ class Tracker:
             if not _has_left(course, time, shape)
         ]
         followed: list[_Course] = []
-        left: list[tuple[Face, bool]] = []
+        left: list[tuple[Detection, bool]] = []
         for is_high in (True, False):
             found = [face for face in faces if self._is_in_round(face, is_high)]
             costs = [[motion.cost(face) for face in found] for _, motion in expected]
@@ -148,10 +148,10 @@ class Tracker:
             expected = [each for row, each in enumerate(expected) if row not in rows]
         return followed, left
 
-    def _is_in_round(self, face: Face, is_high: bool) -> bool:
+    def _is_in_round(self, face: Detection, is_high: bool) -> bool:
         return face.score >= self.settings.high if is_high else self.settings.low <= face.score < self.settings.high
 
-    def _begin(self, face: Face, time: float, again: bool) -> _Course:
+    def _begin(self, face: Detection, time: float, again: bool) -> _Course:
         """A new track; ``again``: it might be one that is lost."""
         track = Track(self._next, face, time, time, 1, doubtful_low=int(again))
         self._next += 1
@@ -161,7 +161,7 @@ class Tracker:
             course.inside.add(face, is_high=True)
         return course
 
-    def _follow(self, course: _Course, expected: Motion, face: Face, time: float, cost: float) -> None:
+    def _follow(self, course: _Course, expected: Motion, face: Detection, time: float, cost: float) -> None:
         """A track meets its face again; where it was expected, and at what cost."""
         track = course.track
         other = time - track.last >= DOUBT_GAP_S and cost > -DOUBT
@@ -173,7 +173,7 @@ class Tracker:
             track,
             face=face,
             last=time,
-            sightings=track.sightings + 1,
+            observations=track.observations + 1,
             doubtful_high=max(track.doubtful_high, int(other)),
         )
 
@@ -184,7 +184,7 @@ class Tracker:
         if course.fixed:
             if course.evidence.moves() or not self.fixed.holds(course.track.face):
                 course.fixed = False
-                course.track = replace(course.track, number=self._next, first=time, sightings=1, counted=False)
+                course.track = replace(course.track, number=self._next, first=time, observations=1, counted=False)
                 course.evidence, course.inside = Evidence(), Evidence()
                 self._next += 1
             else:
@@ -229,7 +229,7 @@ class Tracker:
         needed = round(self.settings.min_sightings / (RATE * frame_s))
         return (
             not track.counted
-            and track.sightings >= max(2, needed)
+            and track.observations >= max(2, needed)
             and course.evidence.high >= max(1, needed)
             and course.evidence.high_ratio >= self.settings.min_high_ratio
             and course.seconds >= self.settings.min_visit_s - slack - ROUNDING_S
@@ -249,7 +249,7 @@ def _has_left(course: _Course, time: float, shape: tuple[int, int]) -> bool:
     """Whether a visitor was on the way out when last seen: the box cut off by a border, which makes its centre seem to
     slow down, or the centre beyond it by now. A face inside the frame is then somebody who comes in.
     """
-    if not course.missed or course.track.sightings < KNOWN:
+    if not course.missed or course.track.observations < KNOWN:
         return False
     motion, elapsed = course.motion, min(time - course.track.last, 1.0)
     x, y, width, height = course.track.face.box

@@ -1,1 +1,1 @@
-"""Frames -> face detections and expression probabilities, by int8 TFLite models."""
+"""Vision: int8 TFLite models that detect faces in frames and classify their expressions."""

@@ -1,4 +1,4 @@
-"""Bytes of a TFLite file and uint8 pixels -> output tensors, by whichever runtime works here."""
+"""Run an int8 TFLite model on the first runtime that works: ai_edge_litert, tflite_runtime or tensorflow.lite."""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -12,24 +12,32 @@ from contract.errors import BundleError
 from edge.errors import RuntimeMissing
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
+"""Modules with a class ``Interpreter``, in the order in which they are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Of one tensor: where it is in the interpreter, its shape (the first is the batch), dtype and quantisation."""
+    """Description of an input or output tensor."""
 
     index: int
+    """The interpreter's number for it."""
     shape: tuple[int, ...]
+    """The first dimension is the batch."""
     dtype: type[Any]
     scale: float
+    """Quantisation: value = scale * (integer - zero_point)."""
     zero_point: int
 
 
 class Interpreter:
-    """One int8 model, ready to run; takes uint8 (n, height, width, 1), gives raw int8 or uint8 tensors by name."""
+    """An int8 model that is ready to run: uint8 images in, raw int8 or uint8 tensors out."""
 
     def __init__(self, content: bytes, threads: int = 1, runtimes: Sequence[str] = RUNTIMES) -> None:
-        self.runtime, self._interpreter = _make(content, threads, runtimes)
+        """``content`` is that of a .tflite file.
+
+        Raises `BundleError` if it is not a model with one uint8 input, `RuntimeMissing` if no runtime works.
+        """
+        self.runtime, self._interpreter = _create(content, threads, runtimes)
         try:
             (taken,) = self._interpreter.get_input_details()
             self.input = _tensor(taken)
@@ -37,12 +45,13 @@ class Interpreter:
         except (ValueError, TypeError, KeyError) as error:
             raise BundleError(f"not a model with one input: {error}") from error
         if self.input.dtype is not np.uint8:
-            raise BundleError(f"the model takes {self.input.dtype.__name__} pixels, not uint8")
+            raise BundleError(f"the dtype of the model's input must be uint8, is {self.input.dtype.__name__}")
         self._batch = self.input.shape[0]
 
     def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """Pixels uint8 (n, height, width, 1), n >= 1 -> raw output tensors (n, ...) by name; BundleError if the runtime
-        refuses to run the model.
+        """Run the model on images (n, height, width, 1) uint8, n >= 1; returns raw output tensors (n, ...) by name.
+
+        Raises `BundleError` if the runtime cannot run the model.
         """
         try:
             if len(pixels) != self._batch:
@@ -56,12 +65,15 @@ class Interpreter:
         return {name: self._interpreter.get_tensor(tensor.index) for name, tensor in self.outputs.items()}
 
     def values(self, raw: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
-        """One raw tensor of `run` -> its real values, float32, same shape."""
+        """Dequantise the output ``name`` of `run`; float32 of the same shape."""
         return dequantise(raw[name], self.outputs[name].scale, self.outputs[name].zero_point)
 
 
 def dequantise(raw: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
-    """Quantised integers -> real values ``scale * (raw - zero_point)``, float32; widened before the subtraction."""
+    """Convert quantised integers to real values, ``scale * (raw - zero_point)``, float32.
+
+    Integers are widened before the subtraction, which int8 would overflow.
+    """
     return np.asarray((raw.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale))
 
 
@@ -72,10 +84,13 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
     )
 
 
-def _make(content: bytes, threads: int, runtimes: Sequence[str]) -> tuple[str, Any]:
-    """The first runtime that really makes an interpreter; an import alone can pass where numpy does not fit."""
+def _create(content: bytes, threads: int, runtimes: Sequence[str]) -> tuple[str, Any]:
+    """The name of the first runtime that can create an interpreter, and the interpreter.
+
+    An import alone proves nothing: it can succeed where the runtime does not fit the installed NumPy.
+    """
     failures: list[str] = []
-    for name, module in _runtimes(runtimes, failures):
+    for name, module in _importable(runtimes, failures):
         try:
             interpreter = module.Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
@@ -88,7 +103,8 @@ def _make(content: bytes, threads: int, runtimes: Sequence[str]) -> tuple[str, A
     raise RuntimeMissing("no TFLite runtime works here; install ai-edge-litert. Tried " + "; ".join(failures))
 
 
-def _runtimes(names: Sequence[str], failures: list[str]) -> Iterator[tuple[str, Any]]:
+def _importable(names: Sequence[str], failures: list[str]) -> Iterator[tuple[str, Any]]:
+    """Import runtimes one after the other; an import error is appended to ``failures``."""
     for name in names:
         try:
             yield name, importlib.import_module(name)

@@ -1,14 +1,13 @@
-"""Frames -> when the detector runs: at once where something moves, at a low rate where nothing does.
+"""Decide on which frames the detector runs: at once where something moves, at a low rate where nothing does.
 
-Every frame is shrunk to about 64 x 48 cells, which costs 1 to 2 % of a detection, and compared with two
-references:
+Every frame is shrunk to about 64 x 48 cells, which costs 1 to 2 % of a detection, and compared with two references:
 
-* the frame of the last detection: a difference means that something has moved since, and the detector runs now;
-* a slowly adapting background: a difference means that something is there that was not, and the detector runs at least
-  every `PRESENT_S`, moving or not.
+* The frame of the last detection. A difference means that something has moved since, and the detector runs now.
+* A slowly adapting background. A difference means that something is present that is not background, and the detector
+  runs at least every `PRESENT_INTERVAL_S`, whether it moves or not.
 
 Background and noise are running medians that move by fixed steps (sigma-delta estimation, Manzanera and Richefeu
-2007). Everything follows from pixels and time stamps, so that a replayed file gives the same detections each time.
+2007). Decisions depend only on pixels and time stamps, so a replayed file gives the same detections each time.
 """
 
 from collections.abc import Collection
@@ -21,43 +20,44 @@ from numpy.typing import NDArray
 from edge.values import Pixels
 
 COLUMNS = 64
-"""About so many cells lie across a frame. A cell is a square of whole pixels; its level is the mean of its pixels."""
-SMALLEST_CHANGE, LARGEST_CHANGE = 3.0, 15.0
-"""A cell has changed if its level differs by more than a threshold between these, grey levels ..."""
+"""Approximate number of cells across a frame. A cell is a square of whole pixels; its level is their mean."""
+MIN_THRESHOLD, MAX_THRESHOLD = 3.0, 15.0
+"""Bounds of the threshold from which on a cell has changed, grey levels."""
 NOISE_FACTOR = 8.5
-"""... which is this many times the median difference that the cell shows anyway: 8.5 times the median of a normal
-distribution's absolute values is 5.7 standard deviations, and there are 3,072 cells."""
-BACKGROUND_PER_S, NOISE_PER_S = 0.5, 0.1
-"""Grey levels a second by which the background follows what is seen, and the noise what differs."""
-LONGEST_STEP_S = 1.0
-"""Two frames further apart than this move background and noise no further than frames this far apart."""
-NEW_SCENE = 0.5
-"""If more than this fraction of the cells differ from the background, the light or the camera has changed, and the
-background begins anew."""
-PRESENT_S = 0.3
-"""Longest time between detections while somebody is tracked or something differs from the background, seconds."""
-EMPTY_S = 1.0
-"""Longest time between detections while nothing does, seconds."""
+"""Threshold of a cell over the median absolute difference that its noise causes. With normal noise, 8.5 medians are 5.7
+standard deviations; a frame has 3,072 cells."""
+BACKGROUND_STEP_PER_S, NOISE_STEP_PER_S = 0.5, 0.1
+"""Speed at which background and noise adapt, grey levels per second."""
+MAX_STEP_S = 1.0
+"""After a longer gap between two frames, background and noise adapt only by as much as in this time."""
+NEW_SCENE_FRACTION = 0.5
+"""If a larger fraction of the cells differ from the background, the light or the camera has changed, and the background
+starts anew."""
+PRESENT_INTERVAL_S = 0.3
+"""Longest time between detections while a person is tracked or something differs from the background, seconds."""
+EMPTY_INTERVAL_S = 1.0
+"""Longest time between detections otherwise, seconds."""
 EARLY = 0.1
-"""A frame this fraction of the shortest interval too early is taken: time stamps of cameras are not exact."""
+"""A frame may come this fraction of the shortest interval too early, because cameras' time stamps are not exact."""
 
 Cells = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a frame differs from the references of a `Scene`: whether something has ``moved`` since the last detection,
-    and whether something is ``present`` that is not background.
-    """
+    """How a frame differs from the references of a `BackgroundModel`."""
 
     moved: bool
+    """Whether something has moved since the last detection."""
     present: bool
+    """Whether something is present that is not background."""
 
 
 @dataclass(slots=True)
-class Scene:
-    """What a still camera sees when nothing moves: background, noise, and the frame of the last detection, as cells of
-    grey levels, float32 (rows, columns).
+class BackgroundModel:
+    """The references that frames of a fixed camera are compared with: background, noise, frame of the last detection.
+
+    All are cells of grey levels, float32 (rows, columns).
     """
 
     _shape: tuple[int, ...] = ()
@@ -67,101 +67,106 @@ class Scene:
     _detected: Cells | None = None
 
     def compare(self, pixels: Pixels, elapsed: float) -> Difference:
-        """A grey frame (height, width), ``elapsed`` seconds after the one before -> how it differs. Until a detection
-        on a frame of its size has run, it differs from everything.
+        """Compare a grey frame (height, width), taken ``elapsed`` seconds after the previous one, with the references.
+
+        A frame of a new size differs from everything until a detection has run on one.
         """
-        self._cells = cells(pixels)
+        self._cells = cell_means(pixels)
         if pixels.shape != self._shape:
             self._shape, self._background = pixels.shape, self._cells
             self._noise, self._detected = np.zeros_like(self._cells), None
         if self._detected is None:
             return Difference(moved=True, present=True)
-        step = min(elapsed, LONGEST_STEP_S)
-        threshold = np.clip(NOISE_FACTOR * self._noise, SMALLEST_CHANGE, LARGEST_CHANGE)
+        step = min(elapsed, MAX_STEP_S)
+        threshold = np.clip(NOISE_FACTOR * self._noise, MIN_THRESHOLD, MAX_THRESHOLD)
         since = _difference(self._cells, self._detected)
-        self._noise += NOISE_PER_S * step * np.sign(since - self._noise)
+        self._noise += NOISE_STEP_PER_S * step * np.sign(since - self._noise)
         return Difference(bool((since > threshold).any()), self._is_present(threshold, step))
 
-    def detected(self) -> None:
-        """The detector has run on the frame that was compared last."""
+    def mark_detected(self) -> None:
+        """Make the frame that was compared last the frame of the last detection."""
         self._detected = self._cells
 
     def _is_present(self, threshold: Cells, step: float) -> bool:
-        """Whether something differs from the background, which follows the frame by ``step`` seconds."""
-        differs = int(np.count_nonzero(_difference(self._cells, self._background) > threshold))
-        if differs > NEW_SCENE * self._cells.size:
+        """Whether the frame differs from the background, which then adapts to it by ``step`` seconds."""
+        differing = int(np.count_nonzero(_difference(self._cells, self._background) > threshold))
+        if differing > NEW_SCENE_FRACTION * self._cells.size:
             self._background = self._cells
             return True
-        most = BACKGROUND_PER_S * step
-        self._background = self._background + np.clip(self._cells - self._background, -most, most)
-        return differs > 0
+        limit = BACKGROUND_STEP_PER_S * step
+        self._background = self._background + np.clip(self._cells - self._background, -limit, limit)
+        return differing > 0
 
 
 @dataclass(slots=True)
 class MotionGate:
-    """Decides on which frames the detector runs: at most ``max_fps`` times a second. While the tracks change, and for
-    ``settle_s`` seconds after, it runs as often as that, moving or not, so that a track is not taken for lost, and a
-    false detection not for a visitor, because of frames without a detection.
+    """Decides on which frames the detector runs.
+
+    Each time the set of tracks changes, the detector runs at ``max_fps`` for a while, whether anything moves or not.
+    Otherwise frames without a detection could make a track seem lost, or a false detection seem a visitor.
     """
 
     max_fps: float
-    settle_s: float
+    """Maximum number of detections per second."""
+    full_rate_s: float
+    """How long the detector runs at the full rate after the tracks have changed, seconds."""
     follow_motion: bool = True
-    _scene: Scene = field(default_factory=Scene)
-    _last: float | None = None
-    _looked: float = 0.0
+    """Without it the detector always runs at ``max_fps``."""
+    _background: BackgroundModel = field(default_factory=BackgroundModel)
+    _last_frame: float | None = None
+    _last_detection: float = 0.0
     _due: float = 0.0
     _tracks: frozenset[int] = frozenset()
-    _settled: float = 0.0
+    _full_rate_until: float = 0.0
 
-    def wants(self, pixels: Pixels, time: float) -> bool:
+    def should_detect(self, pixels: Pixels, time: float) -> bool:
         """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds that never go back."""
         period = 1 / self.max_fps
         is_due = time >= self._due - EARLY * period
         if self.follow_motion:
-            elapsed = 0.0 if self._last is None else time - self._last
-            self._last = time
-            difference = self._scene.compare(pixels, elapsed)
-            if not is_due or not self._is_wanted(difference, time, elapsed):
+            elapsed = 0.0 if self._last_frame is None else time - self._last_frame
+            self._last_frame = time
+            difference = self._background.compare(pixels, elapsed)
+            if not is_due or not self._is_needed(difference, time, elapsed):
                 return False
-            self._scene.detected()
+            self._background.mark_detected()
         elif not is_due:
             return False
-        self._looked, self._due = time, max(self._due + period, time)
+        self._last_detection, self._due = time, max(self._due + period, time)
         return True
 
-    def saw(self, tracks: Collection[int], time: float) -> None:
-        """Numbers of the tracks that were seen by the detection at ``time``, seconds."""
-        seen = frozenset(tracks)
-        if seen != self._tracks:
-            self._tracks, self._settled = seen, time + self.settle_s
+    def update_tracks(self, tracks: Collection[int], time: float) -> None:
+        """Report the numbers of the tracks that the detection at ``time`` (seconds) observed."""
+        observed = frozenset(tracks)
+        if observed != self._tracks:
+            self._tracks, self._full_rate_until = observed, time + self.full_rate_s
 
-    def _is_wanted(self, difference: Difference, time: float, elapsed: float) -> bool:
-        """Whether anything calls for a detection. The next frame is expected after another ``elapsed`` seconds: the
-        longest time must not be over by then.
-        """
-        if difference.moved or time < self._settled:
+    def _is_needed(self, difference: Difference, time: float, elapsed: float) -> bool:
+        """Whether a detection is needed now rather than on the next frame, expected ``elapsed`` seconds later."""
+        if difference.moved or time < self._full_rate_until:
             return True
-        longest = PRESENT_S if difference.present or self._tracks else EMPTY_S
-        return time + elapsed - self._looked > longest + 1e-6
+        interval = PRESENT_INTERVAL_S if difference.present or self._tracks else EMPTY_INTERVAL_S
+        return time + elapsed - self._last_detection > interval + 1e-6
 
 
-def cells(pixels: Pixels) -> Cells:
-    """A grey frame (height, width) -> the mean levels of its cells, float32 (rows, columns). What is left over at the
-    right and at the bottom, less than a cell, is not looked at.
+def cell_means(pixels: Pixels) -> Cells:
+    """Mean grey levels of the cells of a grey frame (height, width), float32 (rows, columns).
+
+    Pixels at the right and bottom that do not fill a cell are ignored.
     """
     height, width = pixels.shape
     side = max(1, min(2 * round(width / COLUMNS / 2), height))
     rows, columns = height // side, width // side
     part = pixels[: rows * side, : columns * side]
-    while side % 2 == 0:  # OpenCV halves a frame many times faster than it shrinks it by another whole number
+    while side % 2 == 0:  # OpenCV halves a frame many times faster than it shrinks it by another whole factor
         side //= 2
         part = np.asarray(cv2.resize(part, (columns * side, rows * side), interpolation=cv2.INTER_AREA), np.uint8)
     return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _difference(one: Cells, other: Cells) -> Cells:
-    """Absolute difference of two frames' cells, each averaged with its neighbours to the right and below: a small face
-    may lie across several cells, and noise is halved.
+    """Absolute difference of two frames' cells, each averaged with its neighbours to the right and below.
+
+    The averaging halves the noise, and it keeps a small face that lies across several cells.
     """
     return np.asarray(np.abs(cv2.blur(one - other, (2, 2))), np.float32)

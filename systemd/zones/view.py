@@ -14,8 +14,8 @@ import cv2
 
 from base.errors import FacetallyError
 from edge.camera.capture import Camera
-from edge.camera.drivers import camera_of
-from edge.camera.file_source import clip
+from edge.camera.drivers import driver_for
+from edge.camera.file_source import read_frames
 from edge.settings import Capture, File, read
 from edge.values import Pixels
 
@@ -49,8 +49,8 @@ def main() -> int:
 def _seen(capture: Capture) -> Pixels:
     """The first picture of a file; of a camera the one after it has settled."""
     if isinstance(capture, File):
-        return next(clip(capture)).pixels
-    with Camera(camera_of(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
+        return next(read_frames(capture)).pixels
+    with Camera(driver_for(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
         frame, end = newest(), time.monotonic() + SETTLES_S
         while time.monotonic() < end:
             frame = newest()

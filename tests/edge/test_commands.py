@@ -40,7 +40,7 @@ def bundle_with_wrong_hash(folder):
         (["--set", "privacy"], "--set privacy: expected key=value"),
         (["--clip", "none.mp4"], "none.mp4: no such file or folder"),
         (["--clip", "@/people \U0001f600.mp4"], "@/people \U0001f600.mp4: no such file or folder"),
-        (["--clip", "@/empty"], "@/empty: no pictures"),
+        (["--clip", "@/empty"], "@/empty: no images"),
         (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
         (["--clip", "@/pictures", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
         (["--clip", "@/pictures", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),

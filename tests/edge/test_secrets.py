@@ -75,8 +75,8 @@ def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
 def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
     """OpenCV, FFmpeg and the TFLite runtime print to standard error by themselves: one form, few lines."""
     code = (
-        "import logging, os, sys; from base.logs import Lines; from edge.camera.library_messages import captured\n"
-        "with captured():\n"
+        "import logging, os, sys; from base.logs import Lines; from edge.camera.library_messages import stderr_to_log\n"
+        "with stderr_to_log():\n"
         "    handler = logging.StreamHandler(); handler.setFormatter(Lines())\n"
         "    logging.basicConfig(level=logging.INFO, handlers=[handler])\n"
         "    os.write(2, b'Corrupt \\xff JPEG \"data\" rtsp://a:b@h\\n' * 5000)\n"

@@ -115,7 +115,7 @@ def test_try_in_words(command, portrait, tmp_path):
         ("bad.png", b"not a picture", "bad.png: not a picture"),
         ("bad.mp4", b"not a video", "bad.mp4: "),
         ("none.mp4", None, "none.mp4: no such file"),
-        ("folder", "folder", "folder: no pictures"),
+        ("folder", "folder", "folder: no images"),
     ],
 )
 def test_unreadable_picture_in_try(command, portrait, tmp_path, name, content, says):

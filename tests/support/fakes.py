@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from contract.message import Bundle, Counts, Model, Models, Privacy
-from edge.values import Face, Track
+from edge.values import Detection, Track
 
 BEGIN = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 MODEL = Model(
@@ -41,14 +41,14 @@ def counts(minute: int = 0, happy: int = 0, **of: Any) -> Counts:
     return Counts(**(fields | of))
 
 
-def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:
+def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Detection:
     """A square face around a point, its eyes level."""
     left, top = x - size / 2, y - size / 2
     eyes = ((left + 0.3 * size, top + 0.4 * size), (left + 0.7 * size, top + 0.4 * size))
-    return Face((left, top, size, size), score, eyes)
+    return Detection((left, top, size, size), score, eyes)
 
 
-def swaying(x: float, y: float, time: float, size: float = 40.0) -> Face:
+def swaying(x: float, y: float, time: float, size: float = 40.0) -> Detection:
     """The face at a second of somebody who stands around a point: nobody stands quite still."""
     return face(x + 0.1 * size * math.sin(2.1 * time), y + 0.05 * size * math.sin(3.3 * time), size)
 
@@ -237,7 +237,7 @@ def each_frame(fps: float, begin: float, end: float) -> list[float]:
     return [begin + index / fps for index in range(round((end - begin) * fps) + 1)]
 
 
-def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Face]]:
+def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Detection]]:
     """Somebody who is in view from ``begin`` to ``end``, at ``path`` of the second -> their face at a second, if
     any."""
     return lambda time: [face(*path(time))] if begin <= time <= end else []

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from edge.vision.crop import cut_square
+from edge.vision.crop import crop_square
 from training.data import label_targets, photographs
 from training.data.fer2013 import FerFaces
 from training.data.packed_images import FINE, LOSSLESS, pack, unpack
@@ -119,7 +119,7 @@ def moved(faces: Grey, side: int, share: float, shift: tuple[float, float]) -> G
     height = faces.shape[1]
     middle, part = height / 2, height * share
     centre = (middle + shift[0] * part, middle + shift[1] * part)
-    made = [cut_square(face, centre, part, 0.0, (side, side)) for face in faces]
+    made = [crop_square(face, centre, part, 0.0, (side, side)) for face in faces]
     return np.array(made, np.uint8).reshape(-1, side, side)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge.values import Face
+from edge.values import Detection
 from training.data.labelled_images import Floats, Scene, overlap
 from training.evaluate.detector_metrics import Find
 
@@ -30,7 +30,7 @@ def mine(finds: Sequence[Find], scene: Scene) -> Scene:
     return replace(scene, mined=_wrong([face for find in finds for face in find(scene.pixels)], scene))
 
 
-def _wrong(faces: Sequence[Face], scene: Scene) -> Floats:
+def _wrong(faces: Sequence[Detection], scene: Scene) -> Floats:
     """Boxes (n, 4) of the detections that no box of the scene explains, each place once, best first."""
     kept: list[Floats] = []
     for face in sorted(faces, key=lambda each: -each.score):

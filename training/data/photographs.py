@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from base.errors import SettingsError
 from contract.card import Crop, DetectorCard
-from edge.values import Face
+from edge.values import Detection
 from edge.vision import bundle
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector
 from training.data import labelled_images
 from training.data.fer2013 import TUNE, Broken, name_or_stop
@@ -57,11 +57,11 @@ class Labelled:
 
 def read(data: Path, broken: Broken) -> Photographs:
     """All pictures with labels in a data folder -> their faces; none at all are no error."""
-    detector = Detector(bundle.load(bundle.DETECTOR, DetectorCard))
+    detector = Detector(bundle.load(bundle.DEFAULT_DETECTOR, DetectorCard))
     crops, labels, part, side = [], [], [], []
     for each in (*_from_scenes(data, broken), *_from_table(data, broken), *_from_folders(data, broken)):
         face = _all_of(each.pixels) if each.whole else _largest(detector, each.pixels)
-        crops.append(cut(each.pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE)) if face else _NONE)
+        crops.append(crop_face(each.pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE)) if face else _NONE)
         side.append(face.size if face else 0.0)
         labels.append(each.label)
         part.append(each.part)
@@ -76,14 +76,14 @@ def read(data: Path, broken: Broken) -> Photographs:
 _NONE = np.zeros((SIDE, SIDE), np.uint8)
 
 
-def _largest(detector: Detector, pixels: Grey) -> Face | None:
+def _largest(detector: Detector, pixels: Grey) -> Detection | None:
     """The largest face that the device would find: the one a picture with one label is of."""
     return max(detector.detect(pixels), key=lambda face: face.size, default=None)
 
 
-def _all_of(pixels: Grey) -> Face:
+def _all_of(pixels: Grey) -> Detection:
     height, width = pixels.shape
-    return Face((0.0, 0.0, float(width), float(height)), 1.0)
+    return Detection((0.0, 0.0, float(width), float(height)), 1.0)
 
 
 def _from_scenes(data: Path, broken: Broken) -> Iterator[Labelled]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Face
+from edge.values import Detection
 from training.augment.occlusion import cover
 from training.data.labelled_images import Floats, Scene, chooses_threshold, turned
 from training.evaluate import scores
 
-Find = Callable[[NDArray[np.uint8]], Sequence[Face]]
+Find = Callable[[NDArray[np.uint8]], Sequence[Detection]]
 LOWEST = 0.02
 """Curves are drawn of faces found with at least this score."""
 SMALLEST = 20.0
@@ -31,7 +31,7 @@ class Shown:
     """A picture with its labels, and what a detector found in it."""
 
     scene: Scene
-    found: Sequence[Face]
+    found: Sequence[Detection]
 
     def scored(self, smallest: float = SMALLEST, only_turned: bool = False) -> scores.Picture:
         """The labels of this size or more count; of all or of those that are turned."""

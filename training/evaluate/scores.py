@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Face
+from edge.values import Detection
 
 SMALLEST_RATIO, LARGEST_RATIO = 0.1, 1.8
 """A face found belongs to a label if its centre lies in the label and its area is this much of the label's: people draw
@@ -20,7 +20,7 @@ class Picture:
     not, as may what lies on them).
     """
 
-    found: Sequence[Face]
+    found: Sequence[Detection]
     boxes: NDArray[np.float32]
     counts: NDArray[np.bool_]
 
@@ -135,7 +135,7 @@ def match(picture: Picture) -> list[tuple[float, bool]]:
     return rows
 
 
-def _fits(face: Face, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _fits(face: Detection, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which labels (n, 4) a face may be."""
     centre, (_, _, width, height) = np.array(face.centre), face.box
     inside = ((centre >= boxes[:, :2]) & (centre <= boxes[:, :2] + boxes[:, 2:])).all(1)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.detect import cells, decode, letterbox
+from edge.vision.detect import grid_cells, decode, letterbox
 from training.data.labelled_images import Floats, Scene, overlap
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import sized
@@ -41,7 +41,7 @@ def fit(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> d
 
 def too_large(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
     """By stride, the median of what is found over what is labelled, both the root of the area."""
-    seen, at = sized(model, *size), cells(size, STRIDES)
+    seen, at = sized(model, *size), grid_cells(size, STRIDES)
     ratios: dict[int, list[float]] = defaultdict(list)
     for scene in scenes:
         picture, scale = letterbox(scene.pixels, size)

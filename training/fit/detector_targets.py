@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from edge.vision.detect import cells
+from edge.vision.detect import grid_cells
 from training.augment.collage import Collage, Collages
 from training.data.labelled_images import Floats, Scene
 
@@ -33,7 +33,7 @@ class Batches:
     def __init__(self, scenes: Sequence[Scene], size: tuple[int, int], batch: int, seed: int) -> None:
         self._collages, self._batch, self._seed = Collages(scenes), batch, seed
         self._sizes = [(_down(size[0] * part), _down(size[1] * part)) for part in PARTS]
-        self._cells = [cells(each, STRIDES) for each in self._sizes]
+        self._cells = [grid_cells(each, STRIDES) for each in self._sizes]
 
     def __call__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
         """The batch of a step, by random numbers of seed and step alone."""

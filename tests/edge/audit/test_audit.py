@@ -14,7 +14,7 @@ import edge.audit.run
 from base.errors import FacetallyError
 from edge.audit.mqtt_packets import CONNECT, PUBLISH, Reader
 from edge.audit.strace import calls
-from edge.vision.bundle import CLASSIFIER
+from edge.vision.bundle import DEFAULT_CLASSIFIER
 from tests.support.brokers import wait_until
 from tests.support.commands import SMALLEST
 
@@ -100,7 +100,7 @@ def test_a_device_that_speaks_tls_is_audited_like_any(tmp_path, clip):
 def test_a_bundle_of_somebody_else_is_audited_as_it_is_vetted(tmp_path, clip):
     """The process that tries it is watched like the daemon, and is no violation by itself."""
     for suffix in (".json", ".tflite"):
-        shutil.copy(CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
+        shutil.copy(DEFAULT_CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
     done = audit(tmp_path, clip, SMALLEST + f'[classify]\nbundle = "{tmp_path}/own.json"\n')
     assert done.returncode == 0, done.stdout + done.stderr
 

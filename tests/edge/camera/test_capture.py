@@ -1,4 +1,4 @@
-"""Cameras that pad, substitute, hang, die and come back; the frames that are left are right."""
+"""Cameras that are missing, slow, hanging, lost and back; each frame is delivered at most once and in order."""
 
 import random
 import threading
@@ -9,34 +9,34 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera.capture import MOST_STUCK, Camera, live, source
-from edge.camera.drivers import camera_of, gstreamer, has_gstreamer
+from edge.camera.capture import MAX_STUCK_THREADS, Camera, live_frames, source
+from edge.camera.drivers import driver_for, gstreamer, has_gstreamer
 from edge.errors import CameraLost, ClipError
 from edge.settings import File, Gstreamer, V4l2
 from edge.system.clock import ReplayClock, floor
-from edge.values import Frame, Missing
+from edge.values import Frame, MissingFrame
 from tests.support import fakes
 
 GREY = np.zeros((4, 6), np.uint8)
 
 
-class AtOnce(random.Random):
-    """Chance that never waits."""
+class NoWait(random.Random):
+    """A generator whose random waits are all zero."""
 
     def uniform(self, a: float, b: float) -> float:
         return a
 
 
 @pytest.mark.parametrize(("device", "names"), [(63, "/dev/video63"), ("/dev/none", "is /dev/none there")])
-def test_usb_camera_that_is_not_there_is_named(device, names):
-    """The number or path that was configured is in the message."""
-    with pytest.raises(CameraLost, match=names), camera_of(V4l2(device=device))():
+def test_missing_usb_camera_is_named(device, names):
+    """The message gives the configured number or path."""
+    with pytest.raises(CameraLost, match=names), driver_for(V4l2(device=device))():
         pass
 
 
 @pytest.mark.skipif(has_gstreamer(), reason="this OpenCV has GStreamer")
-def test_gstreamer_that_is_not_built_in_is_said():
-    """PyPI's OpenCV lists the backend and has it not; the message says which build has."""
+def test_opencv_without_gstreamer_is_reported():
+    """PyPI's OpenCV lists the backend but does not have it; the message names builds that do."""
     with (
         pytest.raises(CameraLost, match="JetPack or of Debian"),
         gstreamer(Gstreamer(pipeline="videotestsrc ! appsink")),
@@ -45,7 +45,7 @@ def test_gstreamer_that_is_not_built_in_is_said():
 
 
 def opening(read, before=lambda: None):
-    """What opens a camera that is read by ``read``."""
+    """A driver whose frames come from ``read``; ``before`` is called on opening."""
 
     @contextmanager
     def opens():
@@ -55,8 +55,8 @@ def opening(read, before=lambda: None):
     return opens
 
 
-def test_slow_daemon_gets_the_newest_frame():
-    """Frames that came while the daemon was busy are dropped and counted; none comes twice."""
+def test_slow_pipeline_gets_the_newest_frame():
+    """Frames that arrive while the pipeline is busy are dropped and counted; none is delivered twice."""
     step, number = threading.Semaphore(0), iter(range(1, 100))
 
     def read():
@@ -64,19 +64,20 @@ def test_slow_daemon_gets_the_newest_frame():
         return np.full((2, 2), next(number), np.uint8)
 
     camera = Camera(opening(read), 5, 5)
-    with camera.opened() as newest:
+    with camera.opened() as next_frame:
         step.release()
-        assert newest().pixels[0, 0] == 1
+        assert next_frame().pixels[0, 0] == 1
         step.release(5)
         until(lambda: camera.dropped == 4)
-        assert newest().pixels[0, 0] == 6
+        assert next_frame().pixels[0, 0] == 6
         step.release()
-        assert newest().pixels[0, 0] == 7
+        assert next_frame().pixels[0, 0] == 7
     assert camera.dropped == 4
     step.release()
 
 
 def until(fact):
+    """Wait until ``fact()`` is true, for at most five seconds."""
     end = time.monotonic() + 5
     while not fact():
         assert time.monotonic() < end
@@ -85,23 +86,23 @@ def until(fact):
 
 @pytest.fixture
 def hang():
-    """Something that hangs until the test is over."""
+    """A function that hangs until the test is over."""
     over = threading.Event()
     yield lambda: over.wait(30)
     over.set()
 
 
 def test_camera_that_hangs_in_open_is_lost_within_its_limit(hang):
-    """A pipeline without its plugin hangs for ever in open."""
+    """A GStreamer pipeline without its plugin hangs for ever in open."""
     begin = time.monotonic()
     camera = Camera(opening(lambda: GREY, before=hang), 0.2, 9)
-    with pytest.raises(CameraLost, match=r"no frame within 0\.2 s"), camera.opened() as newest:
-        newest()
+    with pytest.raises(CameraLost, match=r"no frame within 0\.2 s"), camera.opened() as next_frame:
+        next_frame()
     assert 0.2 <= time.monotonic() - begin < 15
 
 
 def test_camera_that_hangs_in_read_is_lost_within_its_limit(hang):
-    """After the first frame the limit is the one of reading."""
+    """After the first frame the limit for reading applies."""
     given = []
 
     def read():
@@ -111,16 +112,16 @@ def test_camera_that_hangs_in_read_is_lost_within_its_limit(hang):
         return GREY
 
     camera = Camera(opening(read), 9, 0.2)
-    with camera.opened() as newest:
-        assert newest().pixels is GREY
+    with camera.opened() as next_frame:
+        assert next_frame().pixels is GREY
         begin = time.monotonic()
         with pytest.raises(CameraLost, match=r"no frame within 0\.2 s"):
-            newest()
+            next_frame()
     assert 0.2 <= time.monotonic() - begin < 15
 
 
 def test_driver_that_hangs_for_ever_does_not_fill_memory(hang):
-    """Attempts that never come back are threads that stay; after a few no more are begun."""
+    """Each attempt that never returns keeps a thread; after a few, no more are started."""
     attempts = []
 
     def before():
@@ -128,23 +129,23 @@ def test_driver_that_hangs_for_ever_does_not_fill_memory(hang):
         hang()
 
     camera = Camera(opening(lambda: GREY, before), 0.02, 9)
-    for _ in range(3 * MOST_STUCK):
-        with suppress(CameraLost), camera.opened() as newest:
-            newest()
-    assert len(attempts) == MOST_STUCK
+    for _ in range(3 * MAX_STUCK_THREADS):
+        with suppress(CameraLost), camera.opened() as next_frame:
+            next_frame()
+    assert len(attempts) == MAX_STUCK_THREADS
     with pytest.raises(CameraLost, match="driver hangs"), camera.opened():
         pass
 
 
-def test_anything_a_driver_raises_means_lost():
-    """The kind of the error is in the message."""
+def test_any_exception_of_a_driver_means_that_the_camera_is_lost():
+    """The message gives the type of the exception."""
     camera = Camera(opening(lambda: 1 / 0), 5, 5)
-    with pytest.raises(CameraLost, match="ZeroDivisionError: division by zero"), camera.opened() as newest:
-        newest()
+    with pytest.raises(CameraLost, match="ZeroDivisionError: division by zero"), camera.opened() as next_frame:
+        next_frame()
 
 
-def test_camera_that_comes_back():
-    """Lost at start and after every third frame: misses in between, all frames, one line for each change."""
+def test_lost_camera_comes_back():
+    """Lost at the start and after every third frame: all frames are delivered, and each change is logged once."""
     stop, opened, given = threading.Event(), [], []
 
     @contextmanager
@@ -163,18 +164,18 @@ def test_camera_that_comes_back():
 
         yield read
 
-    with fakes.lines_of("edge.camera.capture") as said:
-        for item in live(Camera(opens, 5, 5), stop, AtOnce()):
+    with fakes.lines_of("edge.camera.capture") as lines:
+        for item in live_frames(Camera(opens, 5, 5), stop, NoWait()):
             given.append(item)
             if sum(isinstance(each, Frame) for each in given) == 9:
                 stop.set()
     frames = [tuple(each.pixels[0]) for each in given if isinstance(each, Frame)]
     assert frames == [(opening, number) for opening in (2, 3, 4) for number in range(3)]
-    assert [each.reason for each in given if isinstance(each, Missing)][:1] == ["no_camera"]
+    assert [each.reason for each in given if isinstance(each, MissingFrame)][:1] == ["no_camera"]
     assert [isinstance(each, Frame) for each in given] == [False, *[True] * 3, False, *[True] * 3, False, *[True] * 3]
     times = [each.time for each in given]
     assert times == sorted(times)
-    assert [line.split()[0].removeprefix("event=camera_") for line in said] == [
+    assert [line.split()[0].removeprefix("event=camera_") for line in lines] == [
         "lost",
         "back",
         "lost",
@@ -184,8 +185,8 @@ def test_camera_that_comes_back():
     ]
 
 
-def test_stop_ends_a_source_without_camera():
-    """Told to stop while there is no camera, the source ends at once and not after the back-off."""
+def test_stop_ends_the_stream_of_a_lost_camera():
+    """The stream ends at once and not after the back-off."""
     stop = threading.Event()
 
     class Slow(random.Random):
@@ -197,16 +198,16 @@ def test_stop_ends_a_source_without_camera():
         raise CameraLost("no such camera")
         yield
 
-    frames = live(Camera(opens, 1, 1), stop, Slow())
-    assert isinstance(next(frames), Missing)
+    frames = live_frames(Camera(opens, 1, 1), stop, Slow())
+    assert isinstance(next(frames), MissingFrame)
     stop.set()
     begin = time.monotonic()
     assert list(frames) == []
     assert time.monotonic() - begin < 60
 
 
-def test_file_source_has_the_files_own_time(tmp_path):
-    """Replay begins at zero, its clock at a full window, so that each run falls into windows alike."""
+def test_replay_uses_the_time_of_the_file(tmp_path):
+    """Time starts at zero and the clock at a full window, so that each replay has the same windows."""
     cv2.imwrite(str(tmp_path / "1.png"), GREY)
     replayed = source(File(path=str(tmp_path)), threading.Event(), 60.0)
     assert isinstance(replayed.clock, ReplayClock)
@@ -217,15 +218,15 @@ def test_file_source_has_the_files_own_time(tmp_path):
     assert replayed.dropped() == 0
 
 
-def test_file_that_is_missing_is_said_at_once(tmp_path):
-    """A clip is opened before anything else is; a camera may come later."""
+def test_missing_file_is_reported_at_once(tmp_path):
+    """A file must be there at the start, while a camera may come later."""
     with pytest.raises(ClipError, match=r"none\.mp4"):
         source(File(path=str(tmp_path / "none.mp4")), threading.Event(), 60.0)
     assert source(V4l2(device=63), threading.Event(), 60.0).clock.state in ("synced", "unsynced")
 
 
-def test_a_driver_that_hangs_does_not_feed_the_watchdog():
-    """An attempt that came back with an error was made; one that did not come back was not, nor is waiting."""
+def test_hanging_driver_does_not_feed_the_watchdog():
+    """An attempt that fails has returned; one that hangs has not."""
     stop, release = threading.Event(), threading.Event()
 
     @contextmanager
@@ -239,17 +240,17 @@ def test_a_driver_that_hangs_does_not_feed_the_watchdog():
         raise CameraLost("too late")
         yield
 
-    for opens, limit_s, tried in ((refuses, 20, True), (hangs, 0.05, False)):
-        frames = live(Camera(opens, limit_s, limit_s), stop, AtOnce())
+    for opens, limit_s, returned in ((refuses, 20, True), (hangs, 0.05, False)):
+        frames = live_frames(Camera(opens, limit_s, limit_s), stop, NoWait())
         first = next(frames)
-        assert isinstance(first, Missing)
-        assert first.tried is tried
+        assert isinstance(first, MissingFrame)
+        assert first.attempt_returned is returned
         frames.close()
     release.set()
 
 
-def test_a_frozen_camera_is_opened_again_now_and_then():
-    """Asked twice in a moment it is opened once; the window is told why."""
+def test_frozen_camera_is_reopened_once_per_interval():
+    """Two requests within the interval reopen it once; the stream gives the reason."""
     stop, opened = threading.Event(), []
 
     @contextmanager
@@ -259,11 +260,11 @@ def test_a_frozen_camera_is_opened_again_now_and_then():
 
     camera = Camera(opens, 5, 5)
     given = []
-    for item in live(camera, stop, AtOnce()):
+    for item in live_frames(camera, stop, NoWait()):
         given.append(item)
         if len(given) in (2, 5):
             camera.reopen()
         if len(given) == 8:
             stop.set()
     assert len(opened) == 2
-    assert [each.reason for each in given if isinstance(each, Missing)] == ["frozen"]
+    assert [each.reason for each in given if isinstance(each, MissingFrame)] == ["frozen"]

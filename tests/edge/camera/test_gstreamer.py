@@ -1,4 +1,4 @@
-"""A camera by GStreamer: what frames come out of it, and the daemon on a machine whose OpenCV has it, as a Jetson's."""
+"""The GStreamer driver: its frame layouts, and the daemon on a machine whose OpenCV has GStreamer, like a Jetson's."""
 
 import json
 import platform
@@ -31,7 +31,7 @@ unsynced_hold_h = 0
 """
 SIZED = "video/x-raw,format={form},width=642,height=480 ! appsink"
 (OF_A_JETSON,) = re.findall(r'^# pipeline = "(.*)"', (ROOT / "systemd/edge.toml").read_text(), re.MULTILINE)
-"""The installer's example: without NVIDIA's plugins OpenCV does not come back from it."""
+"""The installer's example; without NVIDIA's plugins OpenCV hangs in it."""
 READS = f"""
 import json, sys
 from edge.camera.drivers import gstreamer
@@ -44,12 +44,12 @@ for form in sys.argv[1:]:
     read[form] = [frame.shape, str(frame.dtype), frame[::60, ::40].tolist()]
 print(json.dumps(read))
 """
-"""Frames of a test picture in each format, thinned out."""
+"""Prints every 60th row and 40th column of a test image in each format."""
 SHOWN = np.arange(12, dtype=np.uint8).reshape(2, 6) * 20
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         SHOWN,
         SHOWN[..., None],
@@ -60,28 +60,28 @@ SHOWN = np.arange(12, dtype=np.uint8).reshape(2, 6) * 20
     ],
     ids=["GRAY8", "GRAY8, one channel", "BGR", "BGRx", "NV12", "NV12, one channel"],
 )
-def test_frame_of_a_pipeline_is_grey(picture):
-    """Colours that lie below the grey picture are no part of it: zones, in shares of its height, would move with it."""
-    assert (gstreamer_grey(picture, (6, 2)) == SHOWN).all()
+def test_frame_of_a_pipeline_is_grey(image):
+    """Colour planes below the grey image are removed; otherwise zones, in fractions of the height, would shift."""
+    assert (gstreamer_grey(image, (6, 2)) == SHOWN).all()
 
 
 @pytest.mark.parametrize(
-    ("picture", "says"),
+    ("image", "message"),
     [
         (np.zeros((2, 6, 2), np.uint8), "uint8 (2, 6, 2) for 6 x 2"),  # YUY2
         (np.zeros((2, 6), np.uint16), "uint16 (2, 6) for 6 x 2"),  # GRAY16_LE
         (np.zeros((1, 9000), np.uint8), "uint8 (1, 9000) for 6 x 2"),  # image/jpeg
     ],
 )
-def test_frame_that_is_no_picture_of_its_size_is_said(picture, says):
-    """What it is, and what to write in place of it; never a guess."""
-    with pytest.raises(CameraLost, match=re.escape(says) + r".*format=GRAY8"):
-        gstreamer_grey(picture, (6, 2))
+def test_frame_of_an_unknown_layout_is_reported(image, message):
+    """The error gives the layout and what to write in the pipeline; nothing is guessed."""
+    with pytest.raises(CameraLost, match=re.escape(message) + r".*format=GRAY8"):
+        gstreamer_grey(image, (6, 2))
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """The demonstration's clip, five visits, as JPEG pictures, which GStreamer reads without more packages."""
+    """The demonstration's clip, five visits, as motion JPEG, which GStreamer reads without more packages."""
     pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
     from demo.clip import FPS, HEIGHT, WIDTH, compose
 
@@ -92,13 +92,13 @@ def clip(tmp_path_factory):
     while (read := film.read())[0]:
         copy.write(read[1])
     copy.release()
-    folder.chmod(0o755)  # the daemon is a user of its own
+    folder.chmod(0o755)  # the daemon runs as a user of its own
     return folder
 
 
 @pytest.fixture(scope="module")
 def jetson(tmp_path_factory, clip):
-    """A machine with an OpenCV of its system, taken for a Jetson by the installer, and the broker running."""
+    """A machine with the OpenCV of its distribution, which the installer takes for a Jetson, and a running broker."""
     if LACKING:
         pytest.skip(f"no machine can be booted: {LACKING}")
     ours = wheel()
@@ -120,8 +120,8 @@ def configured(jetson, pipeline):
 
 
 @pytest.mark.timeout(900)
-def test_opencv_of_the_system_stays(jetson):
-    """The installer brings no other, and a NumPy for which that one is built; with both `check` finds nothing wrong."""
+def test_opencv_of_the_distribution_is_used(jetson):
+    """The installer adds no other OpenCV, and a NumPy that fits it; `check` succeeds with both."""
     names = "import cv2, numpy; print(cv2.__file__, numpy.__version__)"
     file, version = jetson.run("/opt/facetally/bin/python", "-c", names).split()
     assert file.startswith("/usr/lib/python3/dist-packages/")
@@ -133,8 +133,8 @@ def test_opencv_of_the_system_stays(jetson):
 
 
 @pytest.mark.timeout(900)
-def test_each_format_is_the_same_picture(jetson):
-    """642 pixels wide, so that rows are padded inside GStreamer; colours have 0 and 255 where grey has 16 and 235."""
+def test_each_format_gives_the_same_image(jetson):
+    """With 642 pixels GStreamer pads the rows. Colour has levels of 0 and 255 where grey has 16 and 235."""
     forms = ("GRAY8", "BGR", "BGRx", "BGRA", "NV12", "NV21", "I420", "YV12")
     printed = jetson.run("/opt/facetally/bin/python", "-c", READS, *forms)
     read = json.loads(printed.splitlines()[-1])
@@ -147,7 +147,7 @@ def test_each_format_is_the_same_picture(jetson):
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "says"),
+    ("pipeline", "message"),
     [
         (f"videotestsrc ! {SIZED.format(form='YUY2')}", "pipeline gives uint8 (480, 642, 2) for 642 x 480"),
         (f"{FILM.partition(' ! jpegdec')[0]} ! appsink", "pipeline gives uint8 (1, "),
@@ -157,20 +157,22 @@ def test_each_format_is_the_same_picture(jetson):
     ],
 )
 @pytest.mark.timeout(900)
-def test_pipeline_without_frames_is_said(jetson, pipeline, says):
-    """`check` fails by the camera alone, and comes to an end where GStreamer does not, as without NVIDIA's plugins."""
+def test_pipeline_without_frames_is_reported(jetson, pipeline, message):
+    """`check` fails for the camera alone, and returns even where GStreamer hangs, as without NVIDIA's plugins."""
     configured(jetson, pipeline)
     done = subprocess.run(jetson.command(EDGE, *CHECK), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     (failed,) = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
     assert failed.startswith("FAILED  camera: ")
-    assert says in failed
+    assert message in failed
 
 
 @pytest.mark.timeout(900)
-def test_visits_through_a_pipeline_are_those_of_the_clip(jetson):
-    """The unit as it is installed, at the clip's own pace: each visit once, under the expression that the file itself
-    gives; when the pipeline ends the camera is lost, and opened again."""
+def test_pipeline_gives_the_same_counts_as_the_file(jetson):
+    """The installed unit counts each visit once, with the label that replaying the file gives.
+
+    When the pipeline ends the camera is lost, and reopened.
+    """
     configured(jetson, f"{FILM} ! video/x-raw,format=NV12 ! appsink drop=true max-buffers=1")
     listens = ("mosquitto_sub", "-h", "127.0.0.1", "-q", "1", "-W", "90", "-t", "facetally/v1/shop-1/door/counts")
     visits = {}

@@ -1,4 +1,4 @@
-"""Picamera2 as it pads, substitutes and dies (by a fake with its rules): what comes out is right, or lost."""
+"""The picamera2 driver, by a fake that pads, substitutes formats and dies: frames are right, or the camera is lost."""
 
 from contextlib import contextmanager
 
@@ -13,7 +13,7 @@ from tests.support import fakes
 
 
 def pi(**of):
-    """A loader of the fake class that keeps the cameras it made."""
+    """A loader of the fake class, and the list of the cameras that it made."""
     made = []
 
     def load():
@@ -27,8 +27,8 @@ def pi(**of):
 
 
 @pytest.mark.parametrize("gives", [None, "NV12", "RGB888", "BGR888", "XBGR8888", "XRGB8888", "YUV420"])
-def test_picamera2_frame_is_grey_whatever_format_comes(gives):
-    """Asked for YUV420: padded rows are cut off, and another format put in its place is read as what it is."""
+def test_frame_is_grey_in_whatever_format_it_comes(gives):
+    """Padding of YUV420 rows is removed, and a format that replaces it is converted as what it is."""
     load, made = pi(gives=gives)
     with picamera2(Picamera2(width=642, height=480), load) as read:
         frames = [read() for _ in range(12)]
@@ -43,28 +43,30 @@ def test_picamera2_frame_is_grey_whatever_format_comes(gives):
 
 
 def test_odd_size_is_made_even():
-    """The camera takes even sizes only, as a tuple."""
+    """The camera accepts only even sizes."""
     load, _ = pi()
     with picamera2(Picamera2(width=641, height=481), load) as read:
         assert read().shape == (480, 640)
 
 
 @pytest.mark.parametrize(
-    ("form", "pixel", "grey"),
+    ("pixel_format", "pixel", "grey"),
     [
-        ("RGB888", (255, 0, 0), 29),  # blue comes first in memory
+        ("RGB888", (255, 0, 0), 29),  # blue is first in memory
         ("BGR888", (255, 0, 0), 76),  # red
         ("XRGB8888", (255, 0, 0, 0), 29),
         ("XBGR8888", (255, 0, 0, 0), 76),
     ],
 )
-def test_order_of_colours_is_the_one_in_memory(form, pixel, grey):
-    """The camera's names tell the bytes from the other end."""
-    assert picamera2_grey(np.full((2, 2, len(pixel)), pixel, np.uint8), form, (2, 2)).tolist() == [[grey] * 2] * 2
+def test_channels_are_read_in_their_order_in_memory(pixel_format, pixel, grey):
+    """The names of the formats list the channels in reverse."""
+    assert (
+        picamera2_grey(np.full((2, 2, len(pixel)), pixel, np.uint8), pixel_format, (2, 2)).tolist() == [[grey] * 2] * 2
+    )
 
 
 def test_unknown_format_is_named():
-    """A format nobody reckoned with is no crash: the camera is lost, and the log names the format."""
+    """An unexpected format does not crash: the camera is lost, and the error names the format."""
     load, made = pi(gives="SRGGB10")
     with pytest.raises(CameraLost, match=r"SRGGB10.*YUV420"), picamera2(Picamera2(), load) as read:
         read()
@@ -72,7 +74,7 @@ def test_unknown_format_is_named():
 
 
 def test_dead_camera_is_lost_after_its_limit():
-    """capture_array is never called without a limit; when it is over, requests are flushed and the camera closed."""
+    """capture_array is called with a time limit, after which requests are flushed and the camera is closed."""
     load, made = pi(frames=3)
     with pytest.raises(CameraLost, match="no frame within 2 s"), picamera2(Picamera2(), load) as read:
         for _ in range(4):
@@ -81,8 +83,8 @@ def test_dead_camera_is_lost_after_its_limit():
     assert not made[0].is_open
 
 
-def test_no_buffer_is_kept():
-    """Every frame gives its request back; else the camera stops after four."""
+def test_no_buffer_is_held():
+    """Every request is released; otherwise the camera would stop after four frames."""
     load, made = pi()
     with picamera2(Picamera2(), load) as read:
         for _ in range(50):
@@ -91,7 +93,7 @@ def test_no_buffer_is_kept():
 
 
 def test_closed_camera_is_lost():
-    """What picamera2 raises when somebody has closed the camera means that it is lost."""
+    """The exception that picamera2 raises for a closed camera means that the camera is lost."""
     load, made = pi()
 
     @contextmanager
@@ -104,8 +106,8 @@ def test_closed_camera_is_lost():
         newest()
 
 
-def test_camera_that_is_not_there():
-    """No such camera, and no picamera2 at all: lost, with what to do."""
+def test_missing_camera_or_library_is_reported():
+    """Without the camera, or without picamera2, the camera is lost and the error says what to do."""
     load, _ = pi(cameras=0)
     with pytest.raises(CameraLost, match="camera 0: Camera __init__ sequence"), picamera2(Picamera2(), load):
         pass
@@ -117,8 +119,8 @@ def test_camera_that_is_not_there():
         pass
 
 
-def test_fake_holds_requests_as_the_real_one_does():
-    """The fake starves when four requests are held, and minds releases: it is no kinder than the real class."""
+def test_fake_holds_requests_as_the_real_class_does():
+    """The fake gives no frame while four requests are held, and refuses wrong releases, like the real class."""
     camera = fakes.Picamera2()
     camera.configure(camera.create_video_configuration(main={"format": "YUV420", "size": (640, 480)}, buffer_count=4))
     held = [camera.capture_request(wait=2.0) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""A USB camera by OpenCV's own V4L2 code, on machines without one: the kernel's side of it is `video.c`."""
+"""The V4L2 driver with OpenCV's own code, on machines without a camera: `video.c` plays the kernel's part."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not inst
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """The environment in which `DEVICE` shows the demonstration's clip, over and over."""
+    """The environment in which `DEVICE` repeats the demonstration's clip."""
     pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
     from demo.clip import FPS, compose
 
@@ -40,9 +40,9 @@ def shown(tmp_path_factory):
     return os.environ | {key: str(value) for key, value in values.items()}
 
 
-def yuyv(picture):
-    """BGR (h, w, 3) -> (h, w, 2): brightness beside one of the two colours, in turns."""
-    planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV)
+def yuyv(image):
+    """Convert BGR (h, w, 3) to YUYV (h, w, 2): luma, and U and V in turns."""
+    planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV)
     packed = np.ascontiguousarray(planes[..., :2])
     packed[:, 1::2, 1] = planes[:, ::2, 2]
     return packed
@@ -50,7 +50,7 @@ def yuyv(picture):
 
 @pytest.fixture
 def plugged(shown, tmp_path):
-    """The same, and a file: while it is there, the camera is not."""
+    """The same environment, and the path of a file; while that exists, the camera is unplugged."""
     return shown | {"VIDEO_GONE": str(tmp_path / "gone")}, tmp_path / "gone"
 
 
@@ -60,20 +60,19 @@ def configured(folder):
     return folder / "edge.toml"
 
 
-def test_check_takes_a_picture(plugged, tmp_path):
-    """And says so where there is none."""
+def test_check_reads_a_frame(plugged, tmp_path):
+    """`check` reports the size of a frame, or that there is no camera."""
     environment, gone = plugged
     command = [sys.executable, "-m", "edge", "check", "--config", configured(tmp_path)]
-    for missing, says in ((False, "ok      camera: a frame of 640 x 480"), (True, f"is {DEVICE} there?")):
+    for missing, message in ((False, "ok      camera: a frame of 640 x 480"), (True, f"is {DEVICE} there?")):
         if missing:
             gone.touch()
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert says in done.stdout
+        assert message in done.stdout
 
 
-def test_a_picture_to_draw_zones_in(plugged, tmp_path):
-    """`systemd/zones/view.py` writes what the camera shows once it has settled, without zones in the configuration; and says
-    where there is no camera, or no such folder."""
+def test_image_to_draw_zones_in_is_written(plugged, tmp_path):
+    """`systemd/zones/view.py` writes an image, with no zones configured yet; a missing camera or folder is reported."""
     environment, gone = plugged
     config = configured(tmp_path)
     config.write_text(config.read_text().replace("staff_zones = []\n", ""))
@@ -94,9 +93,8 @@ def test_a_picture_to_draw_zones_in(plugged, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_visits_before_a_camera_that_is_pulled_out(plugged, tmp_path):
-    """Five visits in half a minute, counted once each; then the camera is gone for a while and comes back; `SIGTERM`
-    while it shows pictures is a clean end."""
+def test_visits_are_counted_and_an_unplugged_camera_comes_back(plugged, tmp_path):
+    """Five visits are counted once each, the camera is unplugged and comes back, and `SIGTERM` ends the daemon."""
     environment, gone = plugged
     command = [sys.executable, "-m", "edge", "run", "--config", configured(tmp_path), "--stdout"]
     with (
@@ -118,7 +116,7 @@ def test_visits_before_a_camera_that_is_pulled_out(plugged, tmp_path):
             daemon.send_signal(signal.SIGTERM)
             left = [json.loads(line) for line in daemon.stdout]
         except BaseException:
-            daemon.kill()  # or it would be waited for, and what is wrong not said
+            daemon.kill()  # otherwise the test would wait for it instead of reporting the error
             raise
     assert daemon.returncode == 0, (tmp_path / "log").read_text()
     assert any("no_camera" in window["degraded"] for window in left)
@@ -126,8 +124,8 @@ def test_visits_before_a_camera_that_is_pulled_out(plugged, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_the_demonstration_by_a_live_camera(plugged, tmp_path):
-    """`make run CAMERA=...`: the page knows of visits while the camera is watched; a signal ends it all."""
+def test_demonstration_with_a_live_camera(plugged, tmp_path):
+    """`make run CAMERA=...` shows visits on the page while the camera runs; a signal ends all processes."""
     environment, _ = plugged
     command = [sys.executable, "-m", "demo", "--out", tmp_path / "out", "--camera", DEVICE]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
@@ -135,11 +133,11 @@ def test_the_demonstration_by_a_live_camera(plugged, tmp_path):
             page = next(line.split()[1] for line in demo.stdout if line.startswith("page: "))
             until(lambda: visits(page), 90, "visits on the page")
         finally:
-            demo.terminate()  # as Ctrl-C does, which a test started in the background would not hear
+            demo.terminate()  # like Ctrl-C, which a test started in the background does not receive
     assert demo.returncode == 0
 
 
 def visits(page):
-    time.sleep(1)  # who asks more often than twice a second is refused
+    time.sleep(1)  # more than two requests per second are refused
     with urllib.request.urlopen(f"{page}api/v1/counts?bucket=site") as answer:
         return sum(row["visits"] for row in json.load(answer)["rows"])

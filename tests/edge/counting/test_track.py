@@ -189,7 +189,7 @@ def test_visit_ends_when_the_gap_is_over():
     """The visit is counted in the first frame after ``gap_s``, with its first and last second."""
     ((when, track),), _ = story(10, 6, walk(1, 3, standing()))
     assert when == pytest.approx(4.6)
-    assert (track.first, track.last, track.sightings) == (1, 3, 21)
+    assert (track.first, track.last, track.observations) == (1, 3, 21)
 
 
 @pytest.mark.parametrize("fps", [1, 0.5, 0.3])
@@ -262,13 +262,13 @@ def visits_of(frames, settings=TrackSettings()):  # noqa: B008 (frozen)
 def test_a_low_score_continues_a_track():
     """A face whose score is high in every second frame is one visit with all its observations."""
     (visit,) = visits_of(scored(1, 4, low=0.5, every=2))
-    assert visit.sightings == 31
+    assert visit.observations == 31
 
 
 def test_a_low_score_starts_no_track():
     """A face that never has a high score is nobody, and neither is one below the low score."""
     assert visits_of(scored(1, 8, low=0.7, every=1000)) == []
-    assert [each.sightings for each in visits_of(scored(1, 4, low=0.4, every=2))] == [16]
+    assert [each.observations for each in visits_of(scored(1, 4, low=0.4, every=2))] == [16]
 
 
 def test_a_visit_needs_its_part_of_high_scores():

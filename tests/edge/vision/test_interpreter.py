@@ -1,4 +1,4 @@
-"""Raw tensors of a real TFLite model."""
+"""The interpreter runs real TFLite models, and reports files and runtimes that do not work."""
 
 import importlib.util
 import subprocess
@@ -22,8 +22,8 @@ def contents():
 
 
 @pytest.mark.parametrize("name", ["face-416x320", "expression"])
-def test_batch_is_as_many_single_runs_bit_for_bit(contents, name):
-    """Faces of one frame do not influence each other, whatever the batch was before."""
+def test_batch_equals_single_runs_bit_for_bit(contents, name):
+    """Faces of one frame do not influence each other, whatever the previous batch size was."""
     model = Interpreter(contents[name])
     pixels = np.random.default_rng(3).integers(0, 256, (5, *model.input.shape[1:]), np.uint8)
     alone = [model.run(pixels[index : index + 1]) for index in range(5)]
@@ -33,8 +33,8 @@ def test_batch_is_as_many_single_runs_bit_for_bit(contents, name):
             assert (together[output] == np.concatenate([each[output] for each in alone[:size]])).all()
 
 
-def test_results_are_the_callers_own(contents):
-    """A later run does not change what an earlier one gave."""
+def test_results_belong_to_the_caller(contents):
+    """A later run does not change the arrays of an earlier one."""
     model = Interpreter(contents["expression"])
     black, white = (np.full((1, *model.input.shape[1:]), level, np.uint8) for level in (0, 255))
     first = model.run(black)["logits"]
@@ -45,7 +45,7 @@ def test_results_are_the_callers_own(contents):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_model_is_int8_end_to_end(contents, threads):
-    """uint8 pixels in, integers out, by whichever runtime works here; threads change no bit."""
+    """Pixels go in as uint8 and integers come out; the number of threads changes no bit."""
     model, single = Interpreter(contents["expression"], threads), Interpreter(contents["expression"])
     assert model.input.dtype is np.uint8
     assert {tensor.dtype for tensor in model.outputs.values()} <= {np.int8, np.uint8}
@@ -54,8 +54,8 @@ def test_model_is_int8_end_to_end(contents, threads):
     assert (model.run(pixels)["logits"] == single.run(pixels)["logits"]).all()
 
 
-def test_values_are_dequantised_by_the_tensors_own_scale(contents):
-    """Steps of the file's scale around its zero point."""
+def test_values_are_dequantised_with_the_tensors_scale(contents):
+    """Values are steps of the tensor's scale around its zero point."""
     model = Interpreter(contents["expression"])
     raw = model.run(np.zeros((1, *model.input.shape[1:]), np.uint8))
     tensor = model.outputs["logits"]
@@ -68,31 +68,33 @@ def test_values_are_dequantised_by_the_tensors_own_scale(contents):
     [(np.int8, (-128, -1, 0, 127), 127), (np.int8, (-128, 127), -128), (np.uint8, (0, 255), 255), (np.uint8, (0,), 1)],
 )
 def test_dequantise_widens_before_it_subtracts(dtype, raw, zero_point):
-    """-128 minus 127 is -255 and not 1."""
+    """As int8, -128 minus 127 would be 1 instead of -255."""
     given = dequantise(np.array(raw, dtype), 0.5, zero_point)
     assert given.dtype == np.float32
     assert given.tolist() == [0.5 * (value - zero_point) for value in raw]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 4096, b"\x1c\x00\x00\x00TFL3" + b"\xff" * 64])
-def test_bytes_that_are_no_model(content):
-    """What no runtime can run is a BundleError, not a crash."""
+def test_bytes_that_are_not_a_model_are_refused(content):
+    """A file that no runtime can run raises BundleError and does not crash."""
     with pytest.raises(BundleError, match="not a TFLite model"):
         Interpreter(content)
 
 
 @pytest.mark.parametrize("runtime", [RUNTIMES[0], RUNTIMES[2]])
-def test_runtimes_differ_by_a_few_steps_at_most(runtime):
-    """LiteRT and TensorFlow's own replay the golden samples of the shipped bundles (tflite-runtime has no wheel that
-    works beside numpy 2: see test_arm64.py)."""
+def test_runtimes_agree_within_the_tolerance(runtime):
+    """LiteRT and TensorFlow Lite replay the golden samples of the shipped bundles.
+
+    tflite-runtime has no wheel that works with NumPy 2; test_arm64.py covers it.
+    """
     package = runtime.partition(".")[0]
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     script = (
         "import sys; from edge.vision.interpreter import Interpreter\n"
         "Interpreter.__init__.__defaults__ = (1, (sys.argv[1],))\n"
-        "from edge import assemble\n"
-        "print(assemble.detector_bundle().model.runtime, assemble.classifier_bundle().model.runtime)"
+        "from edge.build import classifier_bundle, detector_bundle\n"
+        "print(detector_bundle().model.runtime, classifier_bundle().model.runtime)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, runtime], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
@@ -101,13 +103,13 @@ def test_runtimes_differ_by_a_few_steps_at_most(runtime):
     assert done.stdout.split() == [package, package]
 
 
-def test_the_first_runtime_that_works_is_taken(contents):
-    """One that is not there, and one that imports but has no interpreter, are passed over."""
+def test_first_runtime_that_works_is_used(contents):
+    """A module that is missing, and one that has no interpreter, are skipped."""
     model = Interpreter(contents["face-416x320"], 1, ("no_such_runtime", "json", *RUNTIMES))
     assert model.runtime == "ai_edge_litert"
 
 
-def test_no_runtime_at_all_says_what_was_tried(contents):
-    """The message names every runtime and why it did not do."""
+def test_error_without_a_runtime_lists_what_was_tried(contents):
+    """The message names every runtime and the reason for which it does not work."""
     with pytest.raises(RuntimeMissing, match=r"install ai-edge-litert.*no_such_runtime.*json"):
         Interpreter(contents["face-416x320"], 1, ("no_such_runtime", "json"))

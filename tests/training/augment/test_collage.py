@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 def test_targets_decode_to_the_boxes_they_came_from():
     """What the trainer encodes the device decodes: boxes, landmarks, and no cell for a place that only may be a
     face."""
-    from edge.vision.detect import cells, decode
+    from edge.vision.detect import grid_cells, decode
     from training.augment.collage import Collage
     from training.fit.detector_targets import STRIDES, targets
 
@@ -22,7 +22,7 @@ def test_targets_decode_to_the_boxes_they_came_from():
     0.8))]
                        for x, y, w, h in boxes], np.float32)  # fmt: skip
     collage = Collage(np.zeros((320, 320), np.uint8), boxes, points.reshape(3, 10), np.array([1, 1, 0], np.float32))
-    at = cells((320, 320), STRIDES)
+    at = grid_cells((320, 320), STRIDES)
     rows = targets(collage, at)
     peaks = rows[:, 0] > 0.999
     found, landmarks = decode(rows[peaks, 1:5], rows[peaks, 5:15], at[peaks])
@@ -38,7 +38,7 @@ def test_what_may_be_a_face_is_taught_as_likely_as_it_is():
     """Its peak is its chance and its surroundings weigh as those of faces do; where it lies over a face it is nothing,
     however small. Of one at the border nothing is known.
     """
-    from edge.vision.detect import cells
+    from edge.vision.detect import grid_cells
     from training.augment.collage import Collage, _finished
     from training.fit.detector_targets import STRIDES, targets
 
@@ -47,7 +47,7 @@ def test_what_may_be_a_face_is_taught_as_likely_as_it_is():
     made = Collage(np.zeros((320, 320), np.uint8), boxes, np.full((4, 10), np.nan, np.float32), likely)
     made = _finished(np.random.default_rng(1), made)
     assert made.likely.tolist() == [0.25, 1, 0.25, 0]
-    at = cells((320, 320), STRIDES)
+    at = grid_cells((320, 320), STRIDES)
     rows = targets(made, at)
     for (x, y, w, h), peak in zip(boxes, (0.25, 1, 1, 0), strict=True):
         inside = (at[:, 0] > x) & (at[:, 0] < x + w) & (at[:, 1] > y) & (at[:, 1] < y + h)
@@ -67,9 +67,9 @@ def test_a_crowd_does_not_outweigh_all_other_pictures():
     wanted[0, faces, 0] = wanted[1, 0, 0] = 1
     right = np.where(wanted[..., :1] > 0, np.float32(20), np.float32(-20)) * np.eye(1, 15, dtype=np.float32)
 
-    def cost(picture: int, cells: np.ndarray) -> float:
+    def cost(picture: int, grid_cells: np.ndarray) -> float:
         given = right.copy()
-        given[picture, cells, 0] = -3
+        given[picture, grid_cells, 0] = -3
         return float(loss(wanted, given)) - float(loss(wanted, right))
 
     assert cost(0, faces[:1]) == pytest.approx(cost(1, faces[:1]) / 16, rel=1e-3)

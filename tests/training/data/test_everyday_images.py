@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edge.values import Face
+from edge.values import Detection
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -81,13 +81,13 @@ def test_what_no_box_explains_is_mined_once(folder, tmp_path):
     from training.data.hard_negatives import FOUND, mine
 
     def find(pixels):
-        on_label, on_doubt = Face((24, 26, 26, 28), 0.9), Face((71, 71, 18, 18), 0.9)
+        on_label, on_doubt = Detection((24, 26, 26, 28), 0.9), Detection((71, 71, 18, 18), 0.9)
         return (
             on_label,
             on_doubt,
-            Face((5, 70, 20, 20), 0.5),
-            Face((6, 71, 20, 20), 0.6),
-            Face((50, 60, 9, 9), FOUND / 2),
+            Detection((5, 70, 20, 20), 0.5),
+            Detection((6, 71, 20, 20), 0.6),
+            Detection((50, 60, 9, 9), FOUND / 2),
         )
 
     made = [mine([find], scene) for scene in everyday_images.images(folder, "stop", teacher)]
@@ -132,7 +132,7 @@ def test_a_threshold_keeps_both_shelves_and_everyday_scenes_free():
     ]
 
     def find(pixels):
-        return [Face((0, 0, 4, 4), 0.8 if pixels[0, 0] else 0.5)]
+        return [Detection((0, 0, 4, 4), 0.8 if pixels[0, 0] else 0.5)]
 
     assert detector_metrics.threshold(find, empty) == pytest.approx(0.81)
 
@@ -168,7 +168,7 @@ def test_a_report_tells_what_a_detector_finds_and_what_it_takes_for_faces():
 
     def find(pixels):
         score = {200: 0.9, 90: 0.6}.get(int(pixels[0, 0]))
-        return (Face((12, 12, 36, 36), score),) if score else ()
+        return (Detection((12, 12, 36, 36), score),) if score else ()
 
     crowds = [scene("crowd", shade, True) for shade in (200, 10)]
     background = [scene("background", shade, False) for shade in (90, 20, 30, 40)]

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from edge.values import Face
+from edge.values import Detection
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -17,7 +17,7 @@ def test_average_precision_by_hand():
     from training.evaluate.scores import Picture, curve
 
     boxes = np.array([[0, 0, 10, 10], [50, 50, 10, 10]], np.float32)
-    found = [Face((0, 0, 10, 10), 0.9), Face((100, 100, 10, 10), 0.8), Face((51, 50, 10, 10), 0.7)]
+    found = [Detection((0, 0, 10, 10), 0.9), Detection((100, 100, 10, 10), 0.8), Detection((51, 50, 10, 10), 0.7)]
     made = curve([Picture(found, boxes, np.array([True, True]))])
     assert made.average_precision() == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert made.recall_at(0.0) == 0.5
@@ -28,7 +28,7 @@ def test_aface_on_a_label_that_does_not_count_is_neither_right_nor_wrong():
     """Small or unsure labels may be found or not."""
     from training.evaluate.scores import Picture, match
 
-    picture = Picture([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
+    picture = Picture([Detection((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
     assert match(picture) == []
 
 
@@ -47,8 +47,8 @@ def test_the_difference_of_two_detectors_is_paired():
     from training.evaluate.scores import Picture, difference
 
     box = np.array([[0, 0, 10, 10]], np.float32)
-    one = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
-    two = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
+    one = [Picture([Detection((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
+    two = [Picture([Detection((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
     gap = difference(one, two)
     assert gap.value == pytest.approx(0.25)
     assert 0 < gap.low < 0.25 < gap.high
