@@ -4,47 +4,21 @@ import json
 import os
 import signal
 import subprocess
-import threading
-from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
-from collector.receive.receiver import run
-from collector.settings import Broker, Settings, Store
 from contract.receipt import Stored, encode_receipt
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
-from tests.support.fakes import counts, lines_of
+from tests.support.fakes import counts
 from tests.support.publishing import ABOUT, device, listening
+from tests.support.receiver import collecting, stored
 
 ROOT = Path(__file__).parents[2]
 pytestmark = needs_mosquitto
 WINDOWS = int(os.environ.get("FACETALLY_WINDOWS", "1000"))
 """More by hand: 10,000 take a minute."""
-
-
-@contextmanager
-def collecting(root, port, writer="collector", **broker):
-    """A collector, from when it has subscribed to all."""
-    stop = threading.Event()
-    chosen = Broker(host="127.0.0.1", port=port, **broker)
-    settings = Settings(broker=chosen, store=Store(root=str(root), writer=writer))
-    thread = threading.Thread(target=run, args=(settings, stop))
-    with lines_of("collector.receive.connection") as said:
-        thread.start()
-        try:
-            wait_until(lambda: any("+/health" in line for line in said), "subscribed")
-            yield
-        finally:
-            stop.set()
-            thread.join(20)
-
-
-def stored(root):
-    """How often each window is in the files."""
-    lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()[1:]]
-    return Counter(int(line.split(",")[4]) for line in lines)
 
 
 def test_a_window_leaves_the_spool_when_the_collector_has_it(tmp_path):
