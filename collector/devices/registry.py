@@ -23,7 +23,7 @@ MAX_DEVICES = 10_000
 _log = logging.getLogger(__name__)
 
 
-class Devices:
+class DeviceRegistry:
     """The devices heard of, in memory and in ``<root>/devices.json``.
 
     The file may be some seconds behind: all it holds comes again, retained by the broker, at the next connection.

@@ -21,7 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from base.errors import SettingsError
 from base.logs import line
-from collector.receive.intake import Arrival
+from collector.receive.intake import ReceivedMessage
 from collector.receive.mqtt_client import MOST_BYTES, GroupClient, Taker
 from collector.settings import Broker
 from contract.topics import KINDS, subscription
@@ -49,7 +49,7 @@ class Connection:
         self.wrong_protocol = False
         self._broker = broker
         self._protocol = protocol
-        self._arrived: list[Arrival] = []
+        self._arrived: list[ReceivedMessage] = []
         self._client = _client(broker, client_id, protocol, self._take)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
@@ -77,7 +77,7 @@ class Connection:
         self._client.on_disconnect = None
         self._client.disconnect()
 
-    def group(self, within_s: float) -> list[Arrival]:
+    def group(self, within_s: float) -> list[ReceivedMessage]:
         """The next messages, ``in_flight`` at most: until none comes for `QUIET_S` or the first waited ``within_s``."""
         self._turn(IDLE_S)
         due = time.monotonic() + within_s
@@ -88,7 +88,7 @@ class Connection:
         group, self._arrived = self._arrived, []
         return group
 
-    def acknowledge(self, group: list[Arrival]) -> None:
+    def acknowledge(self, group: list[ReceivedMessage]) -> None:
         """Tell the broker that these are on disk. What does not reach it comes again."""
         self._client.acknowledge([arrival.mid for arrival in group if arrival.qos == 1])
 
@@ -139,11 +139,11 @@ class Connection:
         client.subscribe([(filter_, 1) for filter_ in self._filters()])
 
     def _take(self, topic: str, payload: bytes, retained: bool, number: int) -> None:
-        self._arrived.append(Arrival(topic, payload, retained, number))
+        self._arrived.append(ReceivedMessage(topic, payload, retained, number))
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._arrived.append(
-            Arrival(message.topic, bytes(message.payload), message.retain, message.mid, message.qos),
+            ReceivedMessage(message.topic, bytes(message.payload), message.retain, message.mid, message.qos),
         )
 
     def _on_subscribe(

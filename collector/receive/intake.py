@@ -10,14 +10,14 @@ from typing import NamedTuple
 from base.logs import line
 from collector.devices.clock_check import Opinion, Witnesses
 from collector.devices.device import Device
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.errors import OverLimit
 from collector.receive.admission import Admission
 from collector.receive.dead_letters import DeadLetters
 from collector.receive.log_throttle import Throttle
 from collector.receive.receipts import Receipts
 from collector.settings import WRITER, Limits
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from contract.errors import BadMessage, TopicError
 from contract.message import MESSAGES, Counts, Health, Message, Status, decode
 from contract.topics import Address, address
@@ -28,7 +28,7 @@ MALFORMED = "malformed"
 _log = logging.getLogger(__name__)
 
 
-class Arrival(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """What came on a topic; ``retained`` if the broker had kept it from earlier; ``mid`` and ``qos`` acknowledge it."""
 
     topic: str
@@ -52,8 +52,8 @@ class Intake:
 
     def __init__(
         self,
-        store: Store,
-        devices: Devices,
+        store: StoreWriter,
+        devices: DeviceRegistry,
         dead_letters: DeadLetters,
         limits: Limits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -71,7 +71,7 @@ class Intake:
         self._said = Throttle()
         self._unsaid = 0
 
-    def take(self, arrivals: Iterable[Arrival], now: datetime) -> None:
+    def take(self, arrivals: Iterable[ReceivedMessage], now: datetime) -> None:
         """Store a group; StoreFailed if it is not on disk. What is no message, or beyond a bound of its device, is set
         aside and disturbs nothing.
         """
@@ -93,7 +93,7 @@ class Intake:
         """What the devices say of this machine's clock, which says ``now``."""
         return self._witnesses.opinion(now, self._monotonic(), len(self._devices))
 
-    def _take_one(self, sender: Address, arrival: Arrival, now: datetime) -> None:
+    def _take_one(self, sender: Address, arrival: ReceivedMessage, now: datetime) -> None:
         if not arrival.payload:
             return  # a retained message that somebody has deleted, or `facetally-edge check`
         site, name, moment = sender.site, sender.device, self._monotonic()
@@ -135,7 +135,7 @@ class Intake:
         elif isinstance(message, Health) and message.clock == "synced":
             self._witnesses.note((sender.site, sender.device), message.time, moment)
 
-    def _set_aside(self, sender: Address | None, arrival: Arrival, error: Exception, now: datetime) -> None:
+    def _set_aside(self, sender: Address | None, arrival: ReceivedMessage, error: Exception, now: datetime) -> None:
         """Keep a message as a dead letter and count it; the log has at most a line a minute."""
         self.taken.set_aside += 1
         self._unsaid += 1

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 
 from base.logs import line
 from collector.devices.clock_check import ClockHistory
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.errors import StoreFailed
 from collector.receive.connection import V5, V311, Connection
 from collector.receive.dead_letters import DeadLetters
@@ -21,7 +21,7 @@ from collector.receive.intake import Intake
 from collector.receive.receipts import Receipts
 from collector.settings import Settings
 from collector.store.retention import Retention
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 
 LONGEST_PAUSE_S = 20.0
 """A broker that is back has to be noticed within half a minute, however long it was away."""
@@ -72,10 +72,10 @@ class Receiver:
     def _with_store(self) -> None:
         """Open the store, and connect until the stop or until the store fails."""
         store = self._settings.store
-        with Store(store.path, store.writer) as rows:
+        with StoreWriter(store.path, store.writer) as rows:
             letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
             receipts = Receipts(store.writer)
-            devices, limits = Devices(store.path, store.suffix), self._settings.limits
+            devices, limits = DeviceRegistry(store.path, store.suffix), self._settings.limits
             intake = Intake(rows, devices, letters, limits, receipts=receipts)
             try:
                 while not self._stop.is_set():

@@ -1,7 +1,7 @@
 """Files and rows of a store that cannot be used: left out by every reader, and reported.
 
 A damaged row or file never stops the others. Whoever reads says for each file what is wrong with it, or that nothing
-is; `Damages` keeps the last word on each file and logs each change once.
+is; `DamageLog` keeps the last word on each file and logs each change once.
 """
 
 import logging
@@ -50,7 +50,7 @@ def log_damage(_path: Path, damage: Damage | None) -> None:
         _log.warning(line("left_out", file=damage.file, rows=damage.rows or "all", reason=damage.reason))
 
 
-class Damages:
+class DamageLog:
     """The last word on each damaged file. For any number of threads."""
 
     def __init__(self) -> None:

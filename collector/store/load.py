@@ -24,14 +24,14 @@ from contract.message import LONGEST
 
 KEY = ["site", "device", "boot", "seq"]
 WHOLE = ("schema", "seq", "merged", "privacy_k")
-TIMES = ("start", "end")
-TEXT = tuple(name for name in FIXED if name not in (*WHOLE, *TIMES, "coverage"))
+TIME_COLUMNS = ("start", "end")
+TEXT_COLUMNS = tuple(name for name in FIXED if name not in (*WHOLE, *TIME_COLUMNS, "coverage"))
 OF_CELLS = ("begin", "windows", "seconds")
 """Columns that a table of `collector.store.cells.cells` has besides, and that are no labels."""
 KINDS = (
     dict.fromkeys(WHOLE, pa.int64())
-    | dict.fromkeys(TIMES, pa.timestamp("us", "UTC"))
-    | dict.fromkeys(TEXT, pa.string())
+    | dict.fromkeys(TIME_COLUMNS, pa.timestamp("us", "UTC"))
+    | dict.fromkeys(TEXT_COLUMNS, pa.string())
     | dict.fromkeys(OPTIONAL, pa.int64())
     | {"coverage": pa.float64()}
 )
@@ -51,7 +51,7 @@ def load(
     """The windows of a store that start in ``[since, until)``, all if None; of one site if named.
 
     One row a window, ordered by start, site and device. ``start`` and ``end`` are datetimes in UTC, ``coverage`` is
-    float64, `WHOLE` int64, `TEXT` str. `OPTIONAL` follow as int64 if a file has them, 0 for windows of files without
+    float64, `WHOLE` int64, `TEXT_COLUMNS` str. `OPTIONAL` follow as int64 if a file has them, 0 for windows of files without
     them; then one float64 column a label, NaN where the window's bundle had no such
     label, which is not 0. Only folders of the days asked for are opened; a line that is being written is left out;
     repeats, such as two writers may have stored, are dropped by `KEY`. Rows and files that hold something else are left
@@ -146,7 +146,7 @@ def _sound(table: pa.Table) -> bool:
     start, end = table["start"].cast(pa.int64()), table["end"].cast(pa.int64())
     seconds = compute.min_max(compute.subtract(end, start)).as_py()
     coverage = table["coverage"]
-    whole = [table[name] for name in table.column_names if name not in (*TEXT, *TIMES, "coverage")]
+    whole = [table[name] for name in table.column_names if name not in (*TEXT_COLUMNS, *TIME_COLUMNS, "coverage")]
     return bool(
         0 < seconds["min"] <= seconds["max"] <= LONGEST.total_seconds() * 1e6
         and compute.min(table["start"]).as_py() >= FIRST

@@ -23,7 +23,7 @@ from typing import IO
 
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
-from collector.store.damage import Damages, of_file
+from collector.store.damage import DamageLog, of_file
 from collector.store.rows import columns_of, file_names, folder, header, is_file_of, row
 from contract.message import Counts
 
@@ -91,16 +91,16 @@ class _File:
         return new
 
 
-class Store:
+class StoreWriter:
     """The files of one writer. A context manager: holds the writer's lock, and repairs what a power cut tore.
 
     ``damages`` is told of files and rows that are left out.
     """
 
-    def __init__(self, root: Path, writer: str, damages: Damages | None = None) -> None:
+    def __init__(self, root: Path, writer: str, damages: DamageLog | None = None) -> None:
         self._root = root
         self._writer = writer
-        self._damages = damages or Damages()
+        self._damages = damages or DamageLog()
         self._files: dict[tuple[str, tuple[str, ...]], _File] = {}
         self._lock: IO[bytes] | None = None
         self._threads = ThreadPoolExecutor(THREADS)

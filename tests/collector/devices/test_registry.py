@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from collector.analysis.correction import conflicts, confusions
 from collector.devices.device import MOST_BUNDLES, Device, heard
-from collector.devices.registry import Devices, read_devices
+from collector.devices.registry import DeviceRegistry, read_devices
 from collector.devices.registry_file import damages
 from contract.message import Bundle, Health, Model, Status, encode
 from contract.topics import Address, topic
@@ -38,7 +38,7 @@ def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> No
     assert state() == [("online", NEXT_BOOT)]
 
 
-def tell(devices: Devices, device: str, expression: Bundle) -> None:
+def tell(devices: DeviceRegistry, device: str, expression: Bundle) -> None:
     """A device of shop-1 says that it runs this classifier."""
     message = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression)
     devices.note(Address("shop-1", device, "model"), message, False, START)
@@ -48,12 +48,12 @@ def test_the_matrices_of_former_classifiers_are_kept(tmp_path: Path) -> None:
     """Model updates, each in a new process: what was counted before can still be corrected. Of many, the last are kept,
     and those of another device stay, however many models this one tells of.
     """
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     tell(devices, "other", bundle(1000))
     tell(devices, "other", bundle(1001))
     devices.save()
     for number in range(100):
-        devices = Devices(tmp_path)
+        devices = DeviceRegistry(tmp_path)
         tell(devices, "door", bundle(number))
         devices.save()
         if number == 1:
@@ -68,7 +68,7 @@ def test_the_matrices_of_former_classifiers_are_kept(tmp_path: Path) -> None:
 
 def test_large_models_of_one_device_are_bounded(tmp_path: Path) -> None:
     """A device that tells of classifiers as large as a message may be keeps 32 kB of them."""
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     for number in range(20):
         large = tuple((10**15,) * 32 for _ in range(32))
         names = tuple(f"label_{at}" for at in range(32))
@@ -79,7 +79,7 @@ def test_large_models_of_one_device_are_bounded(tmp_path: Path) -> None:
 
 def test_another_matrix_of_the_same_classifier_is_a_conflict(tmp_path: Path) -> None:
     """Two devices tell the same of a file, one tells something else: that one is named; where all differ, all are."""
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     for device, right in (("door", 9), ("till", 9), ("liar", 2)):
         tell(devices, device, bundle(1, right))
     devices.save()
@@ -95,10 +95,10 @@ def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
     device = Device(site="shop-1", device="door")
     first = {"schema": 1, "devices": [device], "bundles": [bundle(1), bundle(2)]}
     (tmp_path / "devices.json").write_bytes(msgspec.json.encode(first))
-    Devices(tmp_path)
+    DeviceRegistry(tmp_path)
     (read,) = read_devices(tmp_path)
     assert read.bundles == (bundle(1), bundle(2))
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     tell(devices, "door", bundle(3))
     devices.save()
     assert [name for _, _, name in confusions(read_devices(tmp_path))] == [f"e@{number:012x}" for number in (1, 2, 3)]
@@ -106,7 +106,7 @@ def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_kept_and_the_one_before_it_is_read(tmp_path: Path) -> None:
     """A truncated ``devices.json`` loses no former matrices, is put aside at the next start, and is reported."""
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     for number in range(3):
         tell(devices, "door", bundle(number))
         devices.save()
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_kept_and_the_one_before_it_is_read(tmp_path: Path) ->
     assert told == [("shop-1", "door", f"e@{number:012x}") for number in range(2)]
     (damage,) = damages(tmp_path)
     assert damage.file == "devices.json" and "devices.json.before is read" in damage.reason
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     tell(devices, "door", bundle(2))
     devices.save()
     assert len(confusions(read_devices(tmp_path))) == 3
@@ -183,7 +183,7 @@ def test_retained_messages_are_no_sign_of_life() -> None:
 
 def test_a_flipped_bit_is_never_a_silent_difference(tmp_path: Path) -> None:
     """60 bits anywhere in ``devices.json``: the same devices and models, or a notice."""
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     for number in range(3):
         tell(devices, "door", bundle(number))
         devices.save()

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from benchmarks.faults.hostile import play
-from collector.devices.registry import Devices, read_devices, read_refused
+from collector.devices.registry import DeviceRegistry, read_devices, read_refused
 from collector.receive.admission import STRAY_DATES
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters
-from collector.receive.intake import Arrival, Intake
+from collector.receive.intake import ReceivedMessage, Intake
 from collector.settings import Limits
 from collector.store.load import labels, load
 from collector.store.rows import header
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.labels import labelset
 from contract.message import Bundle, Counts, Model, Models, Status, encode
@@ -31,8 +31,8 @@ PAIRS = [(("l604d", "m"), ("l6943", "m")), (("a", "bedfz"), ("a", "c", "d2c7f0z"
 """Label sets whose hashes begin with the same 32 bits; found by search."""
 
 
-def arrival(message: Counts) -> Arrival:
-    return Arrival(topic(message.site, message.device, "counts"), encode(message))
+def arrival(message: Counts) -> ReceivedMessage:
+    return ReceivedMessage(topic(message.site, message.device, "counts"), encode(message))
 
 
 class Collector:
@@ -42,11 +42,11 @@ class Collector:
         self.root, self.now, self.limits = root, now, Limits(**limits)
         self.monotonic_s = 0.0
 
-    def take(self, *arrivals: Arrival) -> tuple[int, int]:
+    def take(self, *arrivals: ReceivedMessage) -> tuple[int, int]:
         """Rows stored, and messages set aside."""
-        with Store(self.root, "w") as store:
+        with StoreWriter(self.root, "w") as store:
             intake = Intake(
-                store, Devices(self.root), DeadLetters(self.root, 2**20), self.limits, lambda: self.monotonic_s
+                store, DeviceRegistry(self.root), DeadLetters(self.root, 2**20), self.limits, lambda: self.monotonic_s
             )
             intake.take(arrivals, self.now)
             intake.save_devices()
@@ -216,9 +216,9 @@ def test_a_site_has_so_many_devices_and_others_are_free(tmp_path: Path) -> None:
 def test_one_device_has_so_many_messages_and_bytes_a_day(tmp_path: Path) -> None:
     """Beyond a day's worth they are set aside until some of it has come back; another device notices nothing."""
     collector = Collector(tmp_path, messages_per_day=1000)
-    with Store(tmp_path, "w") as store:
+    with StoreWriter(tmp_path, "w") as store:
         moment = [0.0]
-        intake = Intake(store, Devices(tmp_path), DeadLetters(tmp_path, 2**20), collector.limits, lambda: moment[0])
+        intake = Intake(store, DeviceRegistry(tmp_path), DeadLetters(tmp_path, 2**20), collector.limits, lambda: moment[0])
         intake.take([arrival(window(at)) for at in range(1100)], NOW)
         assert (intake.taken.rows, intake.taken.set_aside) == (1000, 100)
         intake.take([arrival(window(1, device="till"))], NOW)
@@ -240,13 +240,13 @@ def test_dead_letters_of_a_flood_leave_room_and_the_log_is_short(
     caplog.set_level(logging.INFO)
     at = topic("shop-1", "door", "counts")
     collector = Collector(tmp_path)
-    with Store(tmp_path, "w") as store:
-        intake = Intake(store, Devices(tmp_path), DeadLetters(tmp_path, 2**20))
+    with StoreWriter(tmp_path, "w") as store:
+        intake = Intake(store, DeviceRegistry(tmp_path), DeadLetters(tmp_path, 2**20))
         for _ in range(50):
-            intake.take([Arrival(at, b"{}")] * 100, NOW)
-        intake.take([Arrival(topic("shop-2", "till", "counts"), b"{}")], NOW)
+            intake.take([ReceivedMessage(at, b"{}")] * 100, NOW)
+        intake.take([ReceivedMessage(topic("shop-2", "till", "counts"), b"{}")], NOW)
         told = [encode(Status(schema=1, state=state, boot="0" * 16)) for state in ("online", "offline")]  # type: ignore[arg-type]
-        intake.take([Arrival(topic("shop-1", "door", "status"), each) for each in told * 500], NOW)
+        intake.take([ReceivedMessage(topic("shop-1", "door", "status"), each) for each in told * 500], NOW)
         intake.save_devices()
     letters = (tmp_path / "dead-letters.jsonl").read_text().splitlines()
     assert len(letters) == LETTERS_PER_HOUR + 1
@@ -258,7 +258,7 @@ def test_dead_letters_of_a_flood_leave_room_and_the_log_is_short(
 
 
 def test_a_long_name_of_a_model_is_set_aside(tmp_path: Path) -> None:
-    with Store(tmp_path, "w") as store, pytest.raises(BadMessage, match="at most 200"):
+    with StoreWriter(tmp_path, "w") as store, pytest.raises(BadMessage, match="at most 200"):
         store.add(window(1, model=Models(detector="f", expression="x" * 201)))
 
 
@@ -266,9 +266,9 @@ def test_false_model_messages_of_a_device_leave_others_models(tmp_path: Path) ->
     """A hundred of them, each naming the same file as another device's: its matrix is as it was."""
     collector = Collector(tmp_path)
 
-    def says(device: str, right: int, number: int) -> Arrival:
+    def says(device: str, right: int, number: int) -> ReceivedMessage:
         told = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=bundle(number, right))
-        return Arrival(topic("shop-1", device, "model"), encode(told))
+        return ReceivedMessage(topic("shop-1", device, "model"), encode(told))
 
     collector.take(says("door", 9, 1), *(says("liar", at % 9, at) for at in range(100)), says("liar", 1, 1))
     before = {each.device: each for each in read_devices(tmp_path)}["door"]

@@ -12,10 +12,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import Phase, given, seed, settings
 
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters
-from collector.receive.intake import Arrival, Intake
-from collector.store.writer import Store
+from collector.receive.intake import ReceivedMessage, Intake
+from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.message import Counts, decode, encode
 from contract.topics import topic
@@ -111,15 +111,15 @@ def test_memory_stays_flat(tmp_path: Path, bad: list[bytes], caplog: pytest.LogC
     """The second five thousand leave nothing in memory that the first did not, on any topic they come by."""
     caplog.set_level("ERROR", "collector.receive.intake")  # pytest keeps every line
 
-    def arrivals(part: list[bytes]) -> Iterator[list[Arrival]]:
+    def arrivals(part: list[bytes]) -> Iterator[list[ReceivedMessage]]:
         for at in range(0, len(part), 100):
             yield [
-                Arrival(AT if number % 2 else f"facetally/v1/site-{at + number}/d/{'x' * (number % 9)}", payload)
+                ReceivedMessage(AT if number % 2 else f"facetally/v1/site-{at + number}/d/{'x' * (number % 9)}", payload)
                 for number, payload in enumerate(part[at : at + 100])
             ]
 
-    with Store(tmp_path, "w") as store:
-        intake = Intake(store, Devices(tmp_path), DeadLetters(tmp_path, 64 * 1024))
+    with StoreWriter(tmp_path, "w") as store:
+        intake = Intake(store, DeviceRegistry(tmp_path), DeadLetters(tmp_path, 64 * 1024))
         now = START + timedelta(days=1)
         tracemalloc.start()
         for group in arrivals(bad[:5000]):

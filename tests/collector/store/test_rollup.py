@@ -17,11 +17,11 @@ from pyarrow import parquet
 from collector.analysis.summarise import by_device, by_site, by_time, by_weekday
 from collector.errors import StoreFailed
 from collector.store.cells import HOUR_S, QUARTER_S, cell_s_for, cells
-from collector.store.damage import Damages
+from collector.store.damage import DamageLog
 from collector.store.load import load
 from collector.store.rollup import FOLDER, Rollups
 from collector.store.rollup_file import FIRST_PRINTS, PRINTS, SEAL, SECOND_PRINTS
-from collector.store.rows import FIXED
+from collector.store.columns import FIXED_COLUMNS
 from tests.support.store import START, put, window
 
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]
@@ -46,7 +46,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
         rows.append(
             (1, site, device, "0" * 16, number, start, end, clock, coverage, degraded, 1, 1, "d", bundle, *visits)
         )
-    frame = pd.DataFrame(rows, columns=[*FIXED, "happiness", "calm", "unknown"])
+    frame = pd.DataFrame(rows, columns=[*FIXED_COLUMNS, "happiness", "calm", "unknown"])
     if draw(st.booleans()):
         doubtful = st.lists(st.integers(0, 9), min_size=len(rows), max_size=len(rows))
         frame = frame.assign(doubtful_low=draw(doubtful), doubtful_high=draw(doubtful))
@@ -72,7 +72,7 @@ def test_cells_refuse_buckets_that_begin_within_them() -> None:
     kolkata = ZoneInfo("Asia/Kolkata")
     assert cell_s_for(kolkata, START, LATER) == QUARTER_S
     assert cell_s_for(ZoneInfo("Europe/Berlin"), START, LATER) == HOUR_S
-    rolled = cells(pd.DataFrame([dict.fromkeys(FIXED, "x") | {
+    rolled = cells(pd.DataFrame([dict.fromkeys(FIXED_COLUMNS, "x") | {
         "start": pd.Timestamp(START), "end": pd.Timestamp(START) + pd.Timedelta(minutes=1), "coverage": 1.0, "a": 1.0,
     }]))  # fmt: skip
     with pytest.raises(ValueError, match="within a cell"):
@@ -270,7 +270,7 @@ def test_what_was_left_out_of_cells_is_said_by_later_processes_too(tmp_path: Pat
     path.write_bytes(whole.replace(b"\n1,", b"\nx,", 1))
     settled(tmp_path)
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
-    damages = Damages()
+    damages = DamageLog()
     assert Rollups(tmp_path, HOUR_S, lambda: LATER, damages.note).cells()["windows"].sum() == 1
     assert [damage.rows for damage in damages.all()] == [1]
     path.write_bytes(whole)

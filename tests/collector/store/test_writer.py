@@ -12,7 +12,7 @@ import pytest
 from collector.errors import StoreFailed, StoreRefused
 from collector.receive.dead_letters import DeadLetters
 from collector.store.load import labels, load, sites
-from collector.store.writer import Runs, Store
+from collector.store.writer import Runs, StoreWriter
 from contract.errors import BadMessage
 from contract.labels import labelset
 from contract.message import Models, Privacy
@@ -154,8 +154,8 @@ def test_two_writers_share_no_file_and_readers_drop_what_both_have(tmp_path: Pat
 
 def test_one_name_is_for_one_writer(tmp_path: Path) -> None:
     """A second collector with the same name is refused while the first runs, and says what to do."""
-    with Store(tmp_path, "w1"), pytest.raises(StoreRefused, match=r"another collector .* store\.writer"):
-        Store(tmp_path, "w1").__enter__()
+    with StoreWriter(tmp_path, "w1"), pytest.raises(StoreRefused, match=r"another collector .* store\.writer"):
+        StoreWriter(tmp_path, "w1").__enter__()
     put(tmp_path, window(1), writer="w1")
 
 
@@ -173,27 +173,27 @@ def test_a_file_with_another_header_is_kept_and_gets_a_neighbour(tmp_path: Path)
 def test_a_row_that_cannot_be_written_is_an_error_not_a_loss(tmp_path: Path) -> None:
     """`flush` says StoreFailed, so that nothing is acknowledged."""
     (tmp_path / "date=2026-03-28").write_text("in the way")
-    with Store(tmp_path, "w1") as store, pytest.raises(StoreFailed):
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(StoreFailed):
         store.add(window(0))
         store.flush()
 
 
 @pytest.mark.parametrize("label", ["site", "coverage", "visits", "hour", "seconds", "doubtful_low"])
 def test_a_label_cannot_be_a_columns_name(tmp_path: Path, label: str) -> None:
-    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="name of a column"):
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(BadMessage, match="name of a column"):
         store.add(window(0, {label: 1, "other": 0, "unknown": 0}))
 
 
 @pytest.mark.parametrize("of", [{"merged": 10**25}, {"privacy": Privacy(k=10**25)}], ids=["merged", "k"])
 def test_a_number_that_no_column_holds_is_refused(tmp_path: Path, of: dict[str, object]) -> None:
     """One such message, stored, would make all of the store unreadable."""
-    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="more than 9007199254740992"):
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(BadMessage, match="more than 9007199254740992"):
         store.add(window(1, **of))
 
 
 def test_a_time_that_pandas_cannot_hold_is_refused(tmp_path: Path) -> None:
     """One window of the year 9000 would make the whole folder unreadable with pandas 2."""
-    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="year 9000"):
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(BadMessage, match="year 9000"):
         store.add(window(0, start=datetime(9000, 1, 1, tzinfo=timezone.utc)))
 
 
@@ -204,7 +204,7 @@ def test_a_window_of_a_clock_gone_wild_is_refused(tmp_path: Path, begin: int, da
     """One row of centuries would be millions of hours in every summary."""
     start = datetime(begin, 3, 28, tzinfo=timezone.utc)
     wild = window(0, start=start, end=start + timedelta(days=days))
-    with Store(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
+    with StoreWriter(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
         store.add(wild)
 
 
