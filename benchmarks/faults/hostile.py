@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from collector.devices.registry import DeviceRegistry, read_devices
 from collector.receive.dead_letters import DeadLetters
-from collector.receive.intake import ReceivedMessage, Intake
+from collector.receive.intake import Intake, ReceivedMessage
 from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
 from contract.message import Bundle, Counts, Model, Models, Privacy, Status, encode

@@ -27,8 +27,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from collector.store.load import labels
 from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.store.load import labels
 
 By = Literal["hour", "day", "weekday", "site", "device"]
 FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *DOUBTFUL_COLUMNS)

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from base.logs import line
 from collector.devices.device import Device, apply_message
-from collector.devices.registry_file import RegistryContent, read, read_own, write
 from collector.devices.log_throttle import LogThrottle
+from collector.devices.registry_file import RegistryContent, read, read_own, write
 from contract.message import Message, Status
 from contract.topics import Address
 

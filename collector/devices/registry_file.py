@@ -94,7 +94,10 @@ def damages(root: Path) -> tuple[Damage, ...]:
     """Return what is wrong with the device files of a store, and the damaged files that were renamed."""
     found = [damage for path in sorted(root.glob("devices*.json")) if (damage := read(path)[1]) is not None]
     renamed = sorted(root.glob(f"devices*.json{DAMAGED_SUFFIX}"))
-    return (*found, *(Damage(path.name, 0, "was damaged; the devices come from the file before it") for path in renamed))
+    return (
+        *found,
+        *(Damage(path.name, 0, "was damaged; the devices come from the file before it") for path in renamed),
+    )
 
 
 def _decode(data: bytes) -> RegistryContent:

@@ -15,8 +15,8 @@ import pandas as pd
 
 from base.errors import SettingsError
 from base.logs import nobody_reads
-from collector.store.load import TEXT_COLUMNS, TIME_COLUMNS, labels
 from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.store.load import TEXT_COLUMNS, TIME_COLUMNS, labels
 
 Form = Literal["text", "json", "csv"]
 Kind = Literal["csv", "parquet", "excel"]

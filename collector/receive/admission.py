@@ -78,9 +78,7 @@ class Admission:
         if site_size >= most:
             raise OverLimit("devices", f"a site must have at most limits.devices_per_site = {most} devices")
 
-    def admit(
-        self, device: Device, counts: Counts, now: datetime, clock_is_contradicted: Callable[[], bool]
-    ) -> Device:
+    def admit(self, device: Device, counts: Counts, now: datetime, clock_is_contradicted: Callable[[], bool]) -> Device:
         """Return the device after it has used what the window needs. Raises OverLimit.
 
         ``clock_is_contradicted``: whether most devices report another time than the clock of this machine.

@@ -127,9 +127,7 @@ class Intake:
                 f" are {counts.site}/{counts.device}"
             )
         try:
-            admitted = self._admission.admit(
-                device, counts, now, lambda: self.clock_agreement(now) == "contradicted"
-            )
+            admitted = self._admission.admit(device, counts, now, lambda: self.clock_agreement(now) == "contradicted")
         except OverLimit as error:
             # a window outside the limits is confirmed only if the clock is known to be right, so that it is not lost
             if error.limit != "dates" or self.clock_agreement(now) == "agreed":

@@ -53,9 +53,7 @@ CELL_COLUMNS = (*SENDER_COLUMNS, "begin", "start", "end", "windows", "seconds", 
 VISITS = "visits"
 """First column after the labels of a summary."""
 
-RESERVED_NAMES = frozenset(
-    (*FIXED_COLUMNS, *DOUBTFUL_COLUMNS, *CELL_COLUMNS, VISITS, "date", "hour", "day", "weekday")
-)
+RESERVED_NAMES = frozenset((*FIXED_COLUMNS, *DOUBTFUL_COLUMNS, *CELL_COLUMNS, VISITS, "date", "hour", "day", "weekday"))
 """Names that no label may have: a column is either a label or something else."""
 
 

@@ -66,7 +66,10 @@ class Rollups:
             self._month(f"{day:%Y-%m}").retire(day.isoformat())
 
     def mark_deleted(self, day: date) -> None:
-        """Record that the folder of a retired day is gone: windows that come for it from now on are not in its cells."""
+        """Record that the folder of a retired day is gone.
+
+        Windows that come for it from now on are not in its cells.
+        """
         with self._lock:
             self._month(f"{day:%Y-%m}").mark_deleted(day.isoformat())
 

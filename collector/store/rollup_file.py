@@ -83,7 +83,7 @@ def read(path: Path) -> MonthCells:
 
 
 def write(path: Path, month: MonthCells, expected: FileIdentity | None) -> bool:
-    """Replace a file, on disk when this returns; False if the file is no longer the ``expected`` one. Raises OSError."""
+    """Replace a file, on disk when this returns; False if it is no longer the ``expected`` one. Raises OSError."""
     data = _encode(month)
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,9 +143,7 @@ def _decode(data: bytes, has_checksum: bool) -> MonthCells:
         if not has_checksum and version > 1:
             raise DamagedRollup(f"the checksum file, which ends in {CHECKSUM_SUFFIX}, is missing")
         sources = json.loads(metadata[SOURCES_KEYS[version]])
-        damages = msgspec.json.decode(
-            metadata.get(DAMAGES_KEY, b"[]"), type=list[tuple[str, str, tuple[Damage, ...]]]
-        )
+        damages = msgspec.json.decode(metadata.get(DAMAGES_KEY, b"[]"), type=list[tuple[str, str, tuple[Damage, ...]]])
         frame = table.replace_schema_metadata(None).to_pandas()
         return MonthCells(
             frame.assign(**{name: 0.0 for name in DOUBTFUL_COLUMNS if name not in frame}),

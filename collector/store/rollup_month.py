@@ -113,7 +113,10 @@ class MonthRollup:
             raise StoreFailed(f"{self._path}: the cells of {date} cannot be saved")
 
     def mark_deleted(self, date: str) -> None:
-        """Record that the folder of a retired day is gone: windows that come for it from now on are not in its cells."""
+        """Record that the folder of a retired day is gone.
+
+        Windows that come for it from now on are not in its cells.
+        """
         self.refresh()
         self._month.sources |= {folder: DELETED for folder in self._month.sources if folder.date == date}
         self.save(self._month.sources)

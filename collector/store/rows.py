@@ -118,11 +118,12 @@ def _check(counts: Counts) -> None:
         label = next(label for label in counts.visits if label in RESERVED_NAMES)
         raise BadMessage(f"counts: a label must not be the name of a column, is {label!r}")
     if max(counts.merged, counts.privacy.k) > MAX_INTEGER:
-        raise BadMessage(
-            f"counts: `merged` and `privacy.k` must be at most {MAX_INTEGER}, are {counts.merged} and {counts.privacy.k}"
-        )
+        merged, k = counts.merged, counts.privacy.k
+        raise BadMessage(f"counts: `merged` and `privacy.k` must be at most {MAX_INTEGER}, are {merged} and {k}")
     if counts.start.year < FIRST_YEAR:
-        raise BadMessage(f"counts: `start` must be in the year {FIRST_YEAR} or later, is in the year {counts.start.year}")
+        raise BadMessage(
+            f"counts: `start` must be in the year {FIRST_YEAR} or later, is in the year {counts.start.year}"
+        )
     if counts.end - counts.start > LONGEST:
         days = (counts.end - counts.start).days
         raise BadMessage(f"counts: a window must be at most {LONGEST.days} days long, is {days} days")

@@ -136,7 +136,7 @@ class StoreWriter:
             runs -= self._files.pop(next(iter(self._files))).run_count
 
     def _open(self, folder: str, columns: tuple[str, ...]) -> _File:
-        """Find or begin the file for rows with these columns, and read its keys; files that cannot be used are skipped."""
+        """Find the file for rows with these columns and read its keys; skip files that cannot be used."""
         expected = header(columns)
         for name, may_create in file_names(columns, self._writer):
             path = self._root / folder / name

@@ -15,8 +15,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS
 from collector.store.load import load
-from collector.store.columns import FIXED_COLUMNS, DOUBTFUL_COLUMNS
 from contract.message import Models, encode
 from contract.topics import topic
 from tests.support.analyst_guide import BLOCKS, GUIDE, collector

@@ -58,7 +58,7 @@ class Heard(logging.Handler):
 def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/health") -> Iterator[None]:
     """A receiver in a thread of this process, from when its log has said so, which is when it has subscribed to all."""
     stop, log, listener = threading.Event(), logging.getLogger("collector"), Heard(until or "")
-    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"jitter": random.Random(1)})
+    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"rng": random.Random(1)})
     log.addHandler(listener)
     log.setLevel(logging.INFO)
     thread.start()

@@ -35,7 +35,9 @@ def windows(*visits: "np.ndarray | list[int]", bundle: str = "e@1", names: tuple
         start = pd.Timestamp(START) + pd.Timedelta(hours=hour)
         end = start + pd.Timedelta(minutes=1)
         rows.append((1, "shop", "door", "0" * 16, hour, start, end, "synced", 1.0, "", 1, 1, "d", bundle, *counted))
-    return pd.DataFrame(rows, columns=[*FIXED_COLUMNS, *names, "unknown"]).astype(dict.fromkeys([*names, "unknown"], float))
+    return pd.DataFrame(rows, columns=[*FIXED_COLUMNS, *names, "unknown"]).astype(
+        dict.fromkeys([*names, "unknown"], float)
+    )
 
 
 @pytest.mark.parametrize("number", [100, 1000, 20_000])

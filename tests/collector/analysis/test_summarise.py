@@ -19,8 +19,8 @@ from collector.analysis.summarise import (
     summarise,
 )
 from collector.exports.chart import draw
-from collector.store.load import labels
 from collector.store.columns import FIXED_COLUMNS
+from collector.store.load import labels
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 

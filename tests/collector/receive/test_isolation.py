@@ -14,7 +14,7 @@ from benchmarks.faults.hostile import play
 from collector.devices.registry import DeviceRegistry, read_devices, read_refused
 from collector.receive.admission import STRAY_DATES
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters
-from collector.receive.intake import ReceivedMessage, Intake
+from collector.receive.intake import Intake, ReceivedMessage
 from collector.settings import Limits
 from collector.store.load import labels, load
 from collector.store.rows import header
@@ -218,7 +218,9 @@ def test_one_device_has_so_many_messages_and_bytes_a_day(tmp_path: Path) -> None
     collector = Collector(tmp_path, messages_per_day=1000)
     with StoreWriter(tmp_path, "w") as store:
         moment = [0.0]
-        intake = Intake(store, DeviceRegistry(tmp_path), DeadLetters(tmp_path, 2**20), collector.limits, lambda: moment[0])
+        intake = Intake(
+            store, DeviceRegistry(tmp_path), DeadLetters(tmp_path, 2**20), collector.limits, lambda: moment[0]
+        )
         intake.take([arrival(window(at)) for at in range(1100)], NOW)
         assert (intake.taken.rows, intake.taken.set_aside) == (1000, 100)
         intake.take([arrival(window(1, device="till"))], NOW)

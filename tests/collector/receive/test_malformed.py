@@ -14,7 +14,7 @@ from hypothesis import Phase, given, seed, settings
 
 from collector.devices.registry import DeviceRegistry
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters
-from collector.receive.intake import ReceivedMessage, Intake
+from collector.receive.intake import Intake, ReceivedMessage
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.message import Counts, decode, encode
@@ -114,7 +114,9 @@ def test_memory_stays_flat(tmp_path: Path, bad: list[bytes], caplog: pytest.LogC
     def arrivals(part: list[bytes]) -> Iterator[list[ReceivedMessage]]:
         for at in range(0, len(part), 100):
             yield [
-                ReceivedMessage(AT if number % 2 else f"facetally/v1/site-{at + number}/d/{'x' * (number % 9)}", payload)
+                ReceivedMessage(
+                    AT if number % 2 else f"facetally/v1/site-{at + number}/d/{'x' * (number % 9)}", payload
+                )
                 for number, payload in enumerate(part[at : at + 100])
             ]
 

@@ -17,11 +17,11 @@ from pyarrow import parquet
 from collector.analysis.summarise import by_device, by_site, by_time, by_weekday
 from collector.errors import StoreFailed
 from collector.store.cells import HOUR_S, QUARTER_S, cell_s_for, cells
+from collector.store.columns import FIXED_COLUMNS
 from collector.store.damage import DamageLog
 from collector.store.load import load
 from collector.store.rollup import FOLDER, Rollups
 from collector.store.rollup_file import FIRST_PRINTS, PRINTS, SEAL, SECOND_PRINTS
-from collector.store.columns import FIXED_COLUMNS
 from tests.support.store import START, put, window
 
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]
