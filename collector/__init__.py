@@ -1,1 +1,4 @@
-"""MQTT -> CSV -> pandas -> page: receives the counts of devices, keeps them and shows them. No opencv or tensorflow."""
+"""The collector: receive counts over MQTT, store them as CSV, and serve them as tables, an HTTP API and a page.
+
+It imports neither OpenCV nor TensorFlow.
+"""

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from collector.analysis.correction import Confusion, shares
-from collector.store.rows import FIXED
+from collector.store.columns import FIXED_COLUMNS
 from contract.card import ClassifierCard, write_card
 from contract.labels import UNKNOWN
 from convert.visit_confusion import agreed, answers, matrix
@@ -55,7 +55,7 @@ def shop(
 
 def corrected(counted: Ints, confusion: Confusion, chance: np.random.Generator) -> pd.DataFrame:
     """Visits of each answer, ``unknown`` last -> the table of `collector.analysis.correction.shares`."""
-    frame = pd.DataFrame([[""] * len(FIXED)], columns=list(FIXED)).assign(model_expression="e")
+    frame = pd.DataFrame([[""] * len(FIXED_COLUMNS)], columns=list(FIXED_COLUMNS)).assign(model_expression="e")
     visits = dict(zip((*confusion.labels, UNKNOWN), counted.astype(float), strict=True))
     return shares(frame.assign(**visits), {"e": confusion}, chance)
 

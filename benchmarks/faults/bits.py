@@ -16,12 +16,12 @@ from pathlib import Path
 
 from benchmarks.faults.hostile import NOW, window
 from collector.analysis.correction import confusions
-from collector.devices.registry import Devices, read_devices
+from collector.devices.registry import DeviceRegistry, read_devices
 from collector.devices.registry_file import damages
 from collector.store.cells import HOUR_S
 from collector.store.load import labels
 from collector.store.rollup import FOLDER, Rollups
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from contract.message import Bundle, Model
 from contract.topics import Address
 
@@ -30,22 +30,22 @@ LATER = NOW + timedelta(days=30)
 
 def build(root: Path) -> None:
     """Two days of a device, the first of them in roll-ups alone, and three models of it."""
-    with Store(root, "collector") as store:
+    with StoreWriter(root, "collector") as store:
         for number in range(0, 2880, 10):
             store.add(window("door", number))
         store.flush()
-    devices = Devices(root)
+    devices = DeviceRegistry(root)
     for number in range(3):
         told = Bundle(name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8)))
         model = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=told)
-        devices.note(Address("shop-1", "door", "model"), model, False, NOW)
+        devices.record(Address("shop-1", "door", "model"), model, False, NOW)
         devices.save()
     for path in root.glob("date=*/site=*/*.csv"):
         os.utime(path, (NOW.timestamp(), NOW.timestamp()))
     rollups, first = Rollups(root, HOUR_S, lambda: LATER), (NOW - timedelta(days=2)).date()
     rollups.retire(first)
     shutil.rmtree(root / f"date={first}")
-    rollups.deleted(first)
+    rollups.mark_deleted(first)
     Rollups(root, HOUR_S, lambda: LATER).cells()
 
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from collector.devices.registry import Devices, read_devices
+from collector.devices.registry import DeviceRegistry, read_devices
 from collector.receive.dead_letters import DeadLetters
-from collector.receive.intake import Arrival, Intake
-from collector.store.writer import Store
+from collector.receive.intake import Intake, ReceivedMessage
+from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
 from contract.message import Bundle, Counts, Model, Models, Privacy, Status, encode
 from contract.topics import topic
@@ -45,13 +45,13 @@ def window(device: str, seq: int, labels: tuple[str, ...] = EXPRESSIONS) -> Coun
     )  # fmt: skip
 
 
-def hostile(number: int, rng: random.Random) -> Arrival:
+def hostile(number: int, rng: random.Random) -> ReceivedMessage:
     """A message of the hostile device, of one kind after another."""
     kinds = (_window, _window, _window, _window, _window, _window, _window, _model, _model, _status, _junk, _junk)
     return kinds[number % len(kinds)](number, rng)
 
 
-def _window(number: int, rng: random.Random) -> Arrival:
+def _window(number: int, rng: random.Random) -> ReceivedMessage:
     """A window of a label set, a time, a boot or a model that no device in order sends."""
     base, kind = window("hostile", number % 1000), number % 12
     year = NOW.replace(year=1970 if kind == 2 else 2199) + timedelta(days=number)
@@ -69,7 +69,7 @@ def _window(number: int, rng: random.Random) -> Arrival:
     )
 
 
-def _model(number: int, rng: random.Random) -> Arrival:
+def _model(number: int, rng: random.Random) -> ReceivedMessage:
     """A large model message, or a false one of the others' classifier."""
     labels = tuple(f"l{at}" for at in range(30))
     large = Bundle(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
@@ -79,22 +79,22 @@ def _model(number: int, rng: random.Random) -> Arrival:
     return _said("model", Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=told))
 
 
-def _status(number: int, rng: random.Random) -> Arrival:
+def _status(number: int, rng: random.Random) -> ReceivedMessage:
     """A device that comes and goes all the time."""
     return _said("status", Status(schema=1, state=rng.choice(("online", "offline")), boot=f"{number:016x}"))
 
 
-def _junk(_number: int, rng: random.Random) -> Arrival:
+def _junk(_number: int, rng: random.Random) -> ReceivedMessage:
     """No message at all."""
-    return Arrival(topic("shop-1", "hostile", "counts"), rng.randbytes(rng.randrange(20_000)))
+    return ReceivedMessage(topic("shop-1", "hostile", "counts"), rng.randbytes(rng.randrange(20_000)))
 
 
-def _counts(counts: Counts) -> Arrival:
-    return Arrival(topic(counts.site, counts.device, "counts"), encode(counts))
+def _counts(counts: Counts) -> ReceivedMessage:
+    return ReceivedMessage(topic(counts.site, counts.device, "counts"), encode(counts))
 
 
-def _said(kind: str, message: Model | Status) -> Arrival:
-    return Arrival(f"facetally/v1/shop-1/hostile/{kind}", encode(message))
+def _said(kind: str, message: Model | Status) -> ReceivedMessage:
+    return ReceivedMessage(f"facetally/v1/shop-1/hostile/{kind}", encode(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Outcome:
     matrices_kept: bool
 
 
-def groups(messages: int, rng: random.Random) -> Iterator[list[Arrival]]:
+def groups(messages: int, rng: random.Random) -> Iterator[list[ReceivedMessage]]:
     """Groups of arrivals as a connection hands them over, ten messages each."""
     for number in range(messages):
         good = [window(f"d{at}", number) for at in range(GOOD_DEVICES)]
@@ -121,14 +121,14 @@ def play(root: Path, messages: int, restarts: int, seed: int = 1) -> Outcome:
     rng, every, took = random.Random(seed), max(messages // (restarts + 1), 1), 0.0  # noqa: S311
     own = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=((9,) * 7,) * 7)
     told = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=own)
-    waiting = [[Arrival(topic("shop-1", "d0", "model"), encode(told))], *groups(messages, rng)]
+    waiting = [[ReceivedMessage(topic("shop-1", "d0", "model"), encode(told))], *groups(messages, rng)]
     for begin in range(0, len(waiting), every):
         began = time.perf_counter()
-        with Store(root, "collector") as store:
-            intake = Intake(store, Devices(root), DeadLetters(root, 8 * 2**20))
+        with StoreWriter(root, "collector") as store:
+            intake = Intake(store, DeviceRegistry(root), DeadLetters(root, 8 * 2**20))
             part = waiting[begin : begin + every]
             for at in range(0, len(part), 50):
-                intake.take([arrival for group in part[at : at + 50] for arrival in group], NOW)
+                intake.process([arrival for group in part[at : at + 50] for arrival in group], NOW)
                 intake.save_devices()
         took += time.perf_counter() - began
     lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()]

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from PIL import Image
 
-from collector.devices.registry import Devices
-from collector.store.writer import Store
+from collector.devices.registry import DeviceRegistry
+from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
 from contract.message import Bundle, Counts, Health, Model, Models, Privacy, Status
 from contract.topics import Address
@@ -52,8 +52,8 @@ def fill(root: Path, chance: np.random.Generator) -> None:
     card = json.loads((ROOT / "edge/models/expression.json").read_bytes())
     seven = Bundle(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
     models = Models(detector="face@0123456789ab", expression=f"expression@{card['sha256'][:12]}")
-    devices = Devices(root)
-    with Store(root, "simulated") as store:
+    devices = DeviceRegistry(root)
+    with StoreWriter(root, "simulated") as store:
         for shop, device in ((shop, device) for shop, (_, names) in SHOPS.items() for device in names):
             for seq in range(35 * 288):
                 start = NOW - timedelta(days=35) + seq * STEP
@@ -80,7 +80,7 @@ def fill(root: Path, chance: np.random.Generator) -> None:
             model = Model(schema=1, detector=Bundle(name="face", sha256="0" * 64), expression=seven)
             told = {"status": Status(schema=1, state=state, boot=BOOT), "model": model, "health": health}
             for kind, message in told.items():
-                devices.note(Address(shop, device, kind), message, False, NOW)  # type: ignore[arg-type]
+                devices.record(Address(shop, device, kind), message, False, NOW)  # type: ignore[arg-type]
     devices.save()
 
 

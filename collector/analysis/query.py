@@ -12,7 +12,7 @@ from collector.analysis.correction import Matrices, shares, shares_over
 from collector.analysis.summarise import FIGURES, WEEKDAYS, Span, by_time
 from collector.devices.registry_file import damages as device_damages
 from collector.store.cells import HOUR_S, QUARTER_S, cell_s_for
-from collector.store.damage import Damage, Damages
+from collector.store.damage import Damage, DamageLog
 from collector.store.load import labels, load
 from collector.store.rollup import Rollups
 from contract.labels import UNKNOWN
@@ -29,7 +29,7 @@ class Reader:
 
     def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
         self.root = root
-        self._damages = Damages()
+        self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
 
     def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:

@@ -27,11 +27,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.load import labels
-from collector.store.rows import OPTIONAL
 
 By = Literal["hour", "day", "weekday", "site", "device"]
-FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *OPTIONAL)
+FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *DOUBTFUL_COLUMNS)
 """Visits of all labels; windows that touch the bucket; two shares of 1, as said above; the bucket's length; doubtful
 visits, down and up."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -249,7 +249,7 @@ def _total(frame: pd.DataFrame, pieces: _Pieces, lengths_s: Floats, devices: int
     table["coverage"] = _ratio(watched_s, lengths_s * devices)
     table["degraded"] = _ratio(degraded_s, any_s)
     table["seconds"] = lengths_s
-    for name in OPTIONAL:
+    for name in DOUBTFUL_COLUMNS:
         doubtful = frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
         table[name] = np.where(any_s > 0, _sums(bucket, doubtful[pieces.rows] * pieces.share, size), np.nan)
     return table

@@ -13,7 +13,7 @@ from collector.analysis.summarise import Span, summarise
 from collector.api.answers import CountsAnswer, CountsQuery, Row
 from collector.api.problems import Refused
 from collector.exports.tables import text
-from collector.store.rows import OPTIONAL
+from collector.store.columns import DOUBTFUL_COLUMNS
 
 WEEK = timedelta(days=7)
 LONGEST = {"hour": timedelta(days=100)}
@@ -89,7 +89,7 @@ def _row(by: str, bucket: Any, figures: dict[str, Any], labels: list[str]) -> Ro
     named = dict(zip(NAMES[by], parts, strict=True))
     if "start" in named:
         named["start"] = named["start"].to_pydatetime()
-    doubtful = {name: figures[name] for name in OPTIONAL}
+    doubtful = {name: figures[name] for name in DOUBTFUL_COLUMNS}
     if any(doubtful.values()):
         named |= doubtful
     return Row(

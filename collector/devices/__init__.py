@@ -1,1 +1,1 @@
-"""What is known of each device."""
+"""The state of each device, as its messages report it."""

@@ -1,11 +1,10 @@
-"""What devices say of the time, and how the clock of this machine has run -> whether it can be believed.
+"""Check the clock of this machine against the devices' clocks and against its own history.
 
-No clock decides alone: a collector whose clock is a year ahead would delete what is a day old, and one whose clock is
-a month behind would refuse what is good. Each device has one vote, its latest word on the time that came live.
+No single clock decides. A collector whose clock is a year ahead would delete yesterday's rows, and one whose clock is a
+month behind would refuse good windows. Each device has one vote: the latest time that it has reported live.
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
@@ -16,118 +15,134 @@ import msgspec
 from msgspec import Struct
 
 from base.logs import line
+from collector.store.durable_file import replace_file
 
-HEARD_WITHIN_S = 86_400.0
-"""Older votes do not count; a shop that is closed for a night still votes."""
-LATEST_OF_S = 120.0
-APART = timedelta(days=1)
-"""A vote agrees with a clock that it differs from by less."""
-ENOUGH = 2
-"""Devices that must say the same; one is enough where no other was ever heard of."""
-MOST = 10_000
+READING_LIFETIME_S = 86_400.0
+"""Age up to which a device's reading counts: a shop that is closed for a night still votes."""
+BACKLOG_S = 120.0
+"""Within so many seconds a device's latest time replaces an earlier one only if it is ahead of it."""
+MAX_DIFFERENCE = timedelta(days=1)
+"""Largest difference at which a device agrees with the clock of this machine."""
+QUORUM = 2
+"""Devices that must report the same. One is enough if no other device is known."""
+MAX_DEVICES = 10_000
 
-STEADY = timedelta(hours=24)
-"""A clock that jumped is believed again after so long without another jump."""
+STEADY_FOR = timedelta(hours=24)
+"""A clock that has jumped is trusted again after so long without another jump."""
 JUMP = timedelta(minutes=10)
-AWAY = timedelta(days=1)
-"""After a longer stop nobody knows whether the clock has jumped meanwhile, so it is taken to have."""
-SAVE_EVERY = timedelta(minutes=10)
+"""Smallest difference from the monotonic clock that counts as a jump."""
+LONGEST_STOP = timedelta(days=1)
+"""After a longer stop of the collector the clock may have jumped meanwhile, so it counts as a jump."""
+SAVE_INTERVAL = timedelta(minutes=10)
 
 _log = logging.getLogger(__name__)
-Opinion = Literal["agreed", "contradicted", "unknown"]
+ClockAgreement = Literal["agreed", "contradicted", "unknown"]
+"""What most devices report about the clock of this machine."""
 
 
-class Vote(NamedTuple):
-    """A device's word on the time."""
+class ClockReading(NamedTuple):
+    """A time that a device has reported."""
 
-    said: datetime
+    reported: datetime
     """UTC, by the device's clock."""
-    came_s: float
-    """When it came, by the monotonic clock of this machine."""
+    received_s: float
+    """Seconds on the monotonic clock of this machine."""
 
     def at(self, monotonic_s: float) -> datetime:
-        """What the device's clock says at another moment."""
-        return self.said + timedelta(seconds=monotonic_s - self.came_s)
+        """Return the time on the device's clock at another moment."""
+        return self.reported + timedelta(seconds=monotonic_s - self.received_s)
 
 
-class Witnesses:
-    """The devices' votes on the clock of this machine, in memory only."""
+class DeviceClocks:
+    """The latest clock reading of each device, in memory only."""
 
     def __init__(self) -> None:
-        self._votes: dict[Hashable, Vote] = {}
+        self._readings: dict[Hashable, ClockReading] = {}
 
-    def note(self, device: Hashable, said: datetime, monotonic_s: float) -> None:
-        """A device has said, live, that it is ``said``.
+    def add(self, device: Hashable, reported: datetime, monotonic_s: float) -> None:
+        """Take a time that a device has reported live.
 
-        The latest time of some minutes counts: what waited in a spool is older than the present.
+        Windows from a spool are older than the present, so of readings within `BACKLOG_S` the latest time counts.
         """
-        vote = Vote(said, monotonic_s)
-        before = self._votes.pop(device, None)
-        if before is not None and monotonic_s - before.came_s < LATEST_OF_S:
-            vote = max(vote, before, key=lambda each: each.at(monotonic_s))
-        self._votes[device] = vote
-        if len(self._votes) > MOST:
-            del self._votes[next(iter(self._votes))]
+        reading = ClockReading(reported, monotonic_s)
+        before = self._readings.pop(device, None)
+        if before is not None and monotonic_s - before.received_s < BACKLOG_S:
+            reading = max(reading, before, key=lambda each: each.at(monotonic_s))
+        self._readings[device] = reading
+        if len(self._readings) > MAX_DEVICES:
+            del self._readings[next(iter(self._readings))]
 
-    def opinion(self, now: datetime, monotonic_s: float, devices: int) -> Opinion:
-        """What most devices say of this machine's clock, which says ``now``; ``devices`` are known at all."""
-        votes = [vote for vote in self._votes.values() if monotonic_s - vote.came_s <= HEARD_WITHIN_S]
-        agree = sum(abs(vote.at(monotonic_s) - now) <= APART for vote in votes)
-        if agree >= min(ENOUGH, max(devices, 1)) and 2 * agree > len(votes):
+    def agreement(self, now: datetime, monotonic_s: float, known_devices: int) -> ClockAgreement:
+        """Compare the devices' clocks with ``now``, the time of this machine.
+
+        ``known_devices`` is the number of devices in the registry.
+        """
+        readings = [each for each in self._readings.values() if monotonic_s - each.received_s <= READING_LIFETIME_S]
+        agreeing = sum(abs(each.at(monotonic_s) - now) <= MAX_DIFFERENCE for each in readings)
+        if agreeing >= min(QUORUM, max(known_devices, 1)) and 2 * agreeing > len(readings):
             return "agreed"
-        against = len(votes) - agree
-        return "contradicted" if against >= ENOUGH and 2 * against > len(votes) else "unknown"
+        contradicting = len(readings) - agreeing
+        return "contradicted" if contradicting >= QUORUM and 2 * contradicting > len(readings) else "unknown"
 
 
-class _Kept(Struct, frozen=True, kw_only=True):
-    """What outlives the process: the last time seen, and from when on the clock is believed."""
+class _SavedHistory(Struct, frozen=True, kw_only=True):
+    """The content of the history's file."""
 
     last: datetime
+    """Time of the last check."""
     believed_from: datetime
+    """Time from which the clock is trusted."""
+
+
+class _ClockSample(NamedTuple):
+    """Both clocks of this machine at one moment."""
+
+    now: datetime
+    monotonic_s: float
 
 
 class ClockHistory:
-    """How this machine's clock has run, beside its monotonic clock, and over restarts by a file of its own."""
+    """Whether the clock of this machine has jumped, by its monotonic clock and, over restarts, by a file."""
 
     def __init__(
         self, path: Path, now: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._path, self._now, self._monotonic = path, now, monotonic
-        self._before: tuple[datetime, float] | None = None
-        self._believed_from = now()
+        self._before: _ClockSample | None = None
+        self._trusted_from = now()
         self._saved: datetime | None = None
 
     def is_steady(self) -> bool:
-        """Whether the clock has not jumped for `STEADY`. To be asked once a minute."""
-        now, moment = self._now(), self._monotonic()
-        steady_from = now + STEADY
+        """Whether the clock has not jumped for `STEADY_FOR`. To be called about once a minute."""
+        sample = _ClockSample(self._now(), self._monotonic())
+        steady_from = sample.now + STEADY_FOR
         if self._before is None:
-            self._believed_from = self._of_the_process_before(now) or steady_from
+            self._trusted_from = self._read_trusted_from(sample.now) or steady_from
         else:
-            jumped = (now - self._before[0]) - timedelta(seconds=moment - self._before[1])
-            if abs(jumped) > JUMP:
-                _log.warning(line("clock_jumped", seconds=round(jumped.total_seconds()), believed_from=steady_from))
-                self._believed_from, self._saved = steady_from, None
-        self._before = (now, moment)
-        if self._saved is None or abs(now - self._saved) >= SAVE_EVERY:
-            self._save(now)
-        return now >= self._believed_from
+            passed = timedelta(seconds=sample.monotonic_s - self._before.monotonic_s)
+            jump = sample.now - self._before.now - passed
+            if abs(jump) > JUMP:
+                _log.warning(line("clock_jumped", seconds=round(jump.total_seconds()), trusted_from=steady_from))
+                self._trusted_from, self._saved = steady_from, None
+        self._before = sample
+        if self._saved is None or abs(sample.now - self._saved) >= SAVE_INTERVAL:
+            self._save(sample.now)
+        return sample.now >= self._trusted_from
 
-    def _of_the_process_before(self, now: datetime) -> datetime | None:
-        """From when on the clock is believed, as an earlier process knew; None if it may have jumped since."""
+    def _read_trusted_from(self, now: datetime) -> datetime | None:
+        """Return the time from which an earlier process trusted the clock; None if it may have jumped since."""
         try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            saved = msgspec.json.decode(self._path.read_bytes(), type=_SavedHistory)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
-        in_order = timedelta(0) <= now - kept.last <= AWAY and kept.believed_from <= now + STEADY
-        return kept.believed_from if in_order else None
+        is_plausible = timedelta(0) <= now - saved.last <= LONGEST_STOP and saved.believed_from <= now + STEADY_FOR
+        return saved.believed_from if is_plausible else None
 
     def _save(self, now: datetime) -> None:
-        """Without leave to write, a restart begins anew."""
-        draft = self._path.with_suffix(f".{os.getpid()}.tmp")
+        """Save the history. If the file cannot be written, the check begins anew after a restart."""
+        saved = _SavedHistory(last=now, believed_from=self._trusted_from)
         try:
-            draft.write_bytes(msgspec.json.encode(_Kept(last=now, believed_from=self._believed_from)))
-            draft.replace(self._path)
+            replace_file(self._path, msgspec.json.encode(saved))
         except OSError as error:
-            _log.warning(line("clock_not_kept", file=self._path, reason=error.strerror))
+            _log.warning(line("clock_history_not_saved", file=self._path, reason=error.strerror))
         self._saved = now

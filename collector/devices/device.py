@@ -1,124 +1,126 @@
-"""One device as it was last heard of, and what each of its messages changes."""
+"""The last known state of a device, and how each of its messages changes it."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from contract.message import Bundle, Health, Message, Model, Status
 
-FORMER = 16
-"""Boots before the present one that are remembered."""
-MOST_BUNDLES = 8
-"""Former classifiers of one device that are remembered, the last ones."""
-MOST_BYTES = 32_768
-"""Of their JSON together: a classifier of seven labels has some 600."""
+MAX_FORMER_BOOTS = 16
+MAX_FORMER_BUNDLES = 8
+MAX_FORMER_BUNDLE_BYTES = 32_768
+"""JSON of all former classifiers of a device together. A classifier of seven labels has some 600 bytes."""
 
 
-class Used(Struct, frozen=True, kw_only=True):
-    """A classifier with its labels, and the day of its last window, by the collector's clock."""
+class ClassifierUse(Struct, frozen=True, kw_only=True):
+    """The last use of a classifier with one label set."""
 
-    sha256: str
-    last: date
+    digest: str = field(name="sha256")
+    """Hash of the classifier's name and its labels, see `collector.receive.admission`."""
+    last_used: date = field(name="last")
+    """Day of its last window, by the collector's clock."""
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """One device as it was last heard of. Times are UTC; None where nothing has been heard."""
+    """The last known state of a device. Times are UTC; None where nothing has been received."""
 
     site: str
     device: str
     state: Literal["unknown", "online", "stopping", "offline"] = "unknown"
     boot: str | None = None
-    former: tuple[str, ...] = ()
+    former_boots: tuple[str, ...] = field(default=(), name="former")
+    """Earlier boots, the latest last."""
     seen: datetime | None = None
-    """When the last message came that the broker had not kept from earlier."""
+    """Time of the last message that was not retained."""
     counted: datetime | None = None
-    """The latest ``end`` of its windows, as far as their clock can be believed."""
+    """Latest ``end`` of its windows, except those of a clock that was never set."""
     model: Model | None = None
     health: Health | None = None
     bundles: tuple[Bundle, ...] = ()
-    """Classifiers that it ran before the present one, the last at the end: what they counted stays in the store, and
-    can be corrected by their matrices only."""
-    used: tuple[Used, ...] = ()
-    """Classifiers with their labels that it has counted with."""
-    stray: tuple[date, ...] = ()
-    """Dates outside the bounds that its windows have, see `collector.receive.admission`."""
+    """Former classifiers, the latest last. Their confusion matrices are needed to correct what they have counted."""
+    classifier_uses: tuple[ClassifierUse, ...] = field(default=(), name="used")
+    """Classifiers and label sets that the device has counted with."""
+    out_of_range_dates: tuple[date, ...] = field(default=(), name="stray")
+    """Dates of windows outside the limits, see `collector.receive.admission`."""
     refused: dict[str, int] = {}
-    """Messages set aside, by reason: a `collector.errors.Limit`, or ``malformed``."""
+    """Number of dead letters by reason: a `collector.errors.Limit`, or ``malformed``."""
 
 
-def heard(device: Device, message: Message, retained: bool, now: datetime) -> Device:
-    """A device and a message of it -> the device afterwards. ``retained``: the broker had kept it from earlier."""
+def apply_message(device: Device, message: Message, retained: bool, now: datetime) -> Device:
+    """Return the device after a message. ``retained``: the broker had kept the message from earlier."""
     if not retained and device.seen != now:
         device = replace(device, seen=now)
     if isinstance(message, Status):
-        return _told(device, message, retained)
+        return _apply_status(device, message, retained)
     if isinstance(message, Model):
-        return _runs(device, message)
+        return _apply_model(device, message)
     if isinstance(message, Health):
-        if message.boot in device.former:
+        if message.boot in device.former_boots:
             return device
-        return _alive(replace(device, health=message), message.boot, retained)
+        return _apply_sign_of_life(replace(device, health=message), message.boot, retained)
     if message.clock != "unsynced":
         if device.counted and message.end <= device.counted:
             return device
         device = replace(device, counted=message.end)
-    return _alive(device, message.boot, retained)
+    return _apply_sign_of_life(device, message.boot, retained)
 
 
-def _runs(device: Device, model: Model) -> Device:
-    """The device with the model it has told of; the classifier before it is remembered, for its counts are stored."""
+def latest_bundles(bundles: Iterable[Bundle]) -> tuple[Bundle, ...]:
+    """Return the last of some classifiers, up to `MAX_FORMER_BUNDLES` and `MAX_FORMER_BUNDLE_BYTES` of JSON."""
+    kept: list[Bundle] = []
+    size = 0
+    for bundle in reversed(tuple(bundles)):
+        size += len(msgspec.json.encode(bundle))
+        if len(kept) == MAX_FORMER_BUNDLES or size > MAX_FORMER_BUNDLE_BYTES:
+            break
+        kept.append(bundle)
+    return tuple(reversed(kept))
+
+
+def _apply_model(device: Device, model: Model) -> Device:
+    """Set the device's model, and keep the classifier before it, because its counts are stored."""
     if device.model is None or device.model.expression == model.expression:
         return replace(device, model=model)
     former = replace(device.model.expression, figures={})
     kept = [bundle for bundle in device.bundles if bundle.sha256 not in (former.sha256, model.expression.sha256)]
     if former.sha256 != model.expression.sha256:
         kept.append(former)
-    return replace(device, model=model, bundles=bounded(kept))
+    return replace(device, model=model, bundles=latest_bundles(kept))
 
 
-def bounded(bundles: Iterable[Bundle]) -> tuple[Bundle, ...]:
-    """The last of some classifiers, as many as one device may have: `MOST_BUNDLES`, and `MOST_BYTES` of JSON."""
-    kept: list[Bundle] = []
-    size = 0
-    for bundle in reversed(tuple(bundles)):
-        size += len(msgspec.json.encode(bundle))
-        if len(kept) == MOST_BUNDLES or size > MOST_BYTES:
-            break
-        kept.append(bundle)
-    return tuple(reversed(kept))
+def _apply_status(device: Device, status: Status, retained: bool) -> Device:
+    """Apply a status of the present boot or of a new one; ignore the late last will of a former boot.
 
-
-def _told(device: Device, status: Status, retained: bool) -> Device:
-    """``online`` always counts. An end counts for the present boot only, or it is the late will of a former one.
-
-    A boot never heard of may end only in a retained message, sent while nobody listened here: live, its ``online``
-    would have come first.
+    ``online`` always applies. An end of an unknown boot applies only if it is retained: it was sent while this
+    collector was away. Live, its ``online`` would have come first.
     """
     if status.state == "online" or device.boot in (None, status.boot):
-        return replace(_booted(device, status.boot), state=status.state)
-    if retained and status.boot not in device.former:
-        return replace(_booted(device, status.boot), state=status.state)
+        return replace(_with_boot(device, status.boot), state=status.state)
+    if retained and status.boot not in device.former_boots:
+        return replace(_with_boot(device, status.boot), state=status.state)
     return device
 
 
-def _alive(device: Device, boot: str, retained: bool) -> Device:
-    """Counts or health of a boot not heard of before, while the status speaks of an end: a will came after ``online``.
+def _apply_sign_of_life(device: Device, boot: str, retained: bool) -> Device:
+    """Apply counts or health: a device that is not online is online again if they are of an unknown boot.
 
-    Counts that waited in a device's spool may be of a former boot, so nothing is concluded while a boot is online.
+    The last will of the former boot then came after the ``online`` of the new one. While a boot is online nothing
+    changes, because counts from a spool may be of a former boot.
     """
     if device.boot is None:
-        return _booted(device, boot)
-    if retained or device.state in ("online", "unknown") or boot == device.boot or boot in device.former:
+        return _with_boot(device, boot)
+    if retained or device.state in ("online", "unknown") or boot == device.boot or boot in device.former_boots:
         return device
-    return replace(_booted(device, boot), state="online")
+    return replace(_with_boot(device, boot), state="online")
 
 
-def _booted(device: Device, boot: str) -> Device:
+def _with_boot(device: Device, boot: str) -> Device:
+    """Set the present boot, and keep the one before it among the former boots."""
     if device.boot in (None, boot):
         return replace(device, boot=boot)
-    former = tuple(old for old in (*device.former, device.boot) if old not in (None, boot))
-    return replace(device, boot=boot, former=former[-FORMER:])
+    former = tuple(old for old in (*device.former_boots, device.boot) if old not in (None, boot))
+    return replace(device, boot=boot, former_boots=former[-MAX_FORMER_BOOTS:])

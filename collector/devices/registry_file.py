@@ -1,12 +1,11 @@
-"""``devices.json`` -> devices, and back. A damaged file is noticed, kept, and replaced by the one before it.
+"""Read and write ``devices.json``. A damaged file is detected, kept, and replaced by the one before it.
 
-The file is one JSON object: ``schema``, ``content``, and ``sha256`` of the bytes of ``content``. The file before the
-last stays beside it as ``devices.json.before``. Version 1 had no checksum, and one list of classifiers for all devices.
+The file is one JSON object: ``schema``, ``content``, and ``sha256`` of the bytes of ``content``. The file before it is
+kept as ``devices.json.before``. Version 1 has no checksum, and one list of former classifiers for all devices.
 """
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,128 +14,116 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from base.logs import line
-from collector.devices.device import Device, bounded
+from collector.devices.device import Device, latest_bundles
 from collector.errors import StoreFailed
 from collector.store.damage import Damage
-from collector.store.writer import sync_folder
+from collector.store.durable_file import replace_file
 from contract.message import Bundle
 
-BEFORE = ".before"
-DAMAGED = ".damaged"
-"""Endings of the file before the last, and of a file that was found damaged and is kept for whoever wants to look."""
+PREVIOUS_SUFFIX = ".before"
+DAMAGED_SUFFIX = ".damaged"
 
 _log = logging.getLogger(__name__)
 
 
-class Kept(Struct, frozen=True, kw_only=True):
-    """What one writer knows of the devices."""
+class RegistryContent(Struct, frozen=True, kw_only=True):
+    """What one writer knows about the devices."""
 
     devices: tuple[Device, ...] = ()
     refused: dict[str, int] = {}
-    """Messages set aside that are of no known device, by reason."""
+    """Number of dead letters of unknown devices, by reason."""
 
 
-class _Sealed(Struct, frozen=True, kw_only=True):
-    """The file, version 2."""
-
+class _FileV2(Struct, frozen=True, kw_only=True):
     schema: Literal[2]
     sha256: str
     content: msgspec.Raw
 
 
-class _First(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file, version 1."""
-
+class _FileV1(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: Literal[1]
     devices: tuple[Device, ...] = ()
     bundles: tuple[Bundle, ...] = ()
 
 
-class _Broken(Exception):
-    """A file whose content is not what was written."""
+class _CorruptFile(Exception):
+    """The content of a file is not what was written."""
 
 
-def write(path: Path, kept: Kept) -> None:
-    """Replace the file, on disk when this returns; StoreFailed if that cannot be done."""
-    content = msgspec.json.encode(kept)
-    sealed = _Sealed(schema=2, sha256=hashlib.sha256(content).hexdigest(), content=msgspec.Raw(content))
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
+def write(path: Path, content: RegistryContent) -> None:
+    """Replace the file, on disk when this returns; StoreFailed if that is not possible."""
+    encoded = msgspec.json.encode(content)
+    file = _FileV2(schema=2, sha256=hashlib.sha256(encoded).hexdigest(), content=msgspec.Raw(encoded))
     try:
-        with draft.open("wb") as file:
-            file.write(msgspec.json.encode(sealed))
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            link = path.with_suffix(f".{os.getpid()}.link")
-            link.unlink(missing_ok=True)
-            link.hardlink_to(path)
-            link.replace(path.with_name(path.name + BEFORE))
-        draft.replace(path)
-        sync_folder(path.parent)
+        replace_file(path, msgspec.json.encode(file), previous=path.with_name(path.name + PREVIOUS_SUFFIX))
     except OSError as error:
         raise StoreFailed(f"{path}: {error.strerror}") from error
 
 
-def read(path: Path) -> tuple[Kept, Damage | None]:
-    """A file of devices -> what it says; if it is damaged, what the one before it says, and the damage.
+def read(path: Path) -> tuple[RegistryContent, Damage | None]:
+    """Read a file; if it is damaged, read the one before it and return the damage too.
 
-    Nothing if there is no such file.
+    The content is empty if there is no such file.
     """
     try:
         return _decode(path.read_bytes()), None
     except FileNotFoundError:
-        return Kept(), None
-    except (OSError, _Broken) as error:
-        damage = Damage(path.name, 0, f"{error}; {path.name}{BEFORE} is read in its place")
+        return RegistryContent(), None
+    except (OSError, _CorruptFile) as error:
+        damage = Damage(path.name, 0, f"{error}; {path.name}{PREVIOUS_SUFFIX} is read instead")
     try:
-        return _decode(path.with_name(path.name + BEFORE).read_bytes()), damage
-    except (OSError, _Broken) as error:
-        return Kept(), replace(damage, reason=f"{damage.reason}, and it cannot be read either ({error})")
+        return _decode(path.with_name(path.name + PREVIOUS_SUFFIX).read_bytes()), damage
+    except (OSError, _CorruptFile) as error:
+        return RegistryContent(), replace(damage, reason=f"{damage.reason}, which cannot be read either ({error})")
 
 
-def open_own(path: Path) -> Kept:
-    """As `read`, for the writer of the file: a damaged one is put aside, ending in `DAMAGED`, and said in the log."""
-    kept, damage = read(path)
+def read_own(path: Path) -> RegistryContent:
+    """Read a file as its writer: as `read`, but a damaged file is renamed to end in `DAMAGED_SUFFIX` and logged."""
+    content, damage = read(path)
     if damage is not None:
-        _log.warning(line("devices_damaged", file=path, reason=damage.reason, kept_as=path.name + DAMAGED))
+        renamed = path.with_name(path.name + DAMAGED_SUFFIX)
+        _log.warning(line("devices_damaged", file=path, reason=damage.reason, kept_as=renamed))
         try:
-            path.replace(path.with_name(path.name + DAMAGED))
+            path.replace(renamed)
         except OSError as error:
             raise StoreFailed(f"{path}: {error.strerror}") from error
-    return kept
+    return content
 
 
 def damages(root: Path) -> tuple[Damage, ...]:
-    """What is or was wrong with the files of devices of a store; a damaged one that is kept stays in the list."""
+    """Return what is wrong with the device files of a store, and the damaged files that were renamed."""
     found = [damage for path in sorted(root.glob("devices*.json")) if (damage := read(path)[1]) is not None]
-    aside = sorted(root.glob(f"devices*.json{DAMAGED}"))
-    return (*found, *(Damage(path.name, 0, "was damaged; what is shown is from the file before it") for path in aside))
+    renamed = sorted(root.glob(f"devices*.json{DAMAGED_SUFFIX}"))
+    return (
+        *found,
+        *(Damage(path.name, 0, "was damaged; the devices come from the file before it") for path in renamed),
+    )
 
 
-def _decode(data: bytes) -> Kept:
-    """Bytes of a file of either version -> what it says; _Broken if they are not what was written."""
+def _decode(data: bytes) -> RegistryContent:
+    """Decode a file of either version. Raises _CorruptFile."""
     try:
-        sealed = msgspec.json.decode(data, type=_Sealed)
+        file = msgspec.json.decode(data, type=_FileV2)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _decode_first(data, str(error))
-    if hashlib.sha256(bytes(sealed.content)).hexdigest() != sealed.sha256:
-        raise _Broken("its checksum does not fit")
+        return _decode_v1(data, str(error))
+    if hashlib.sha256(bytes(file.content)).hexdigest() != file.sha256:
+        raise _CorruptFile("the checksum does not match")
     try:
-        return msgspec.json.decode(sealed.content, type=Kept)
+        return msgspec.json.decode(file.content, type=RegistryContent)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _Broken(str(error)) from error
+        raise _CorruptFile(str(error)) from error
 
 
-def _decode_first(data: bytes, otherwise: str) -> Kept:
-    """Version 1 -> the same; each device takes the list of classifiers, for nobody knows which ones were its own."""
+def _decode_v1(data: bytes, v2_error: str) -> RegistryContent:
+    """Decode a file of version 1. Every device gets all classifiers, because the file does not say whose they were."""
     try:
-        first = msgspec.json.decode(data, type=_First)
+        file = msgspec.json.decode(data, type=_FileV1)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _Broken(otherwise) from error
-    return Kept(devices=tuple(_with(device, first.bundles) for device in first.devices))
+        raise _CorruptFile(v2_error) from error
+    return RegistryContent(devices=tuple(_with_former_bundles(device, file.bundles) for device in file.devices))
 
 
-def _with(device: Device, bundles: tuple[Bundle, ...]) -> Device:
-    """A device with former classifiers, without its present one."""
-    own = device.model.expression.sha256 if device.model else None
-    return replace(device, bundles=bounded(bundle for bundle in bundles if bundle.sha256 != own))
+def _with_former_bundles(device: Device, bundles: tuple[Bundle, ...]) -> Device:
+    """Set the former classifiers of a device to all but its present one."""
+    present = device.model.expression.sha256 if device.model else None
+    return replace(device, bundles=latest_bundles(bundle for bundle in bundles if bundle.sha256 != present))

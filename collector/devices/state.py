@@ -1,4 +1,4 @@
-"""A device and the time -> the state that is shown of it."""
+"""Decide which state of a device the page and the HTTP API show."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 from collector.devices.device import Device
 
 SILENT_AFTER = timedelta(minutes=5)
-"""A device says something each minute; one that is online and has said nothing for so long is called silent."""
+"""An online device that has sent nothing for so long is shown as silent. Devices send something every minute."""
 State = Literal["unknown", "online", "stopping", "offline", "silent"]
 
 
 def shown_state(device: Device, now: datetime) -> State:
-    """What the device said, unless it says nothing any more."""
+    """Return the state that the device has reported, or ``silent``."""
     if device.state == "online" and device.seen and now - device.seen > SILENT_AFTER:
         return "silent"
     return device.state

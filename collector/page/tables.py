@@ -14,8 +14,8 @@ from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import State, shown_state
 from collector.exports.tables import visits_range
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
-from collector.store.rows import OPTIONAL
 
 MOST_ROWS = 31
 """Of a longer table the page shows the last, for a browser needs a second for a thousand cells; the download has
@@ -48,7 +48,7 @@ def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
         for start, values, (all_of_it, low, high), windows, coverage, degraded in zip(
             counts.index[::-1][:MOST_ROWS],
             counts[names].to_numpy()[::-1],
-            counts[["visits", *OPTIONAL]].to_numpy()[::-1],
+            counts[["visits", *DOUBTFUL_COLUMNS]].to_numpy()[::-1],
             counts["windows"][::-1],
             counts["coverage"][::-1],
             counts["degraded"][::-1],
@@ -84,7 +84,11 @@ def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> ht
         counts = (
             ("no data", "", "")
             if figures is None
-            else (visits(*figures[["visits", *OPTIONAL]]), share(figures["coverage"]), share(figures["degraded"]))
+            else (
+                visits(*figures[["visits", *DOUBTFUL_COLUMNS]]),
+                share(figures["coverage"]),
+                share(figures["degraded"]),
+            )
         )
         body.append(row(name, f"{known.count('online')} of {len(known)}", *counts))
     if not body:

@@ -21,7 +21,7 @@ from collector.page import figures, shares, tables
 from collector.page.choice import ALL, Choice, NotAChoice, choose
 from collector.page.files import KINDS, as_file
 from collector.store import load
-from collector.store.rows import OPTIONAL
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.web.shared_result import Shared
 from contract.labels import UNKNOWN
 
@@ -206,7 +206,7 @@ def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: Matric
     if not visits.sum() > 0:
         return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
     whole = correction.shares(frame, matrices, chance())
-    low, high = frame[list(OPTIONAL)].sum()
+    low, high = frame[list(DOUBTFUL_COLUMNS)].sum()
     totals = shares.totals(whole, float(visits[UNKNOWN]) if UNKNOWN in visits else None, (low, high))
     if not table["visits"].sum() > 0:
         nowhen = _nothing(f"No visit whose time is known: {choice}.")
@@ -229,7 +229,7 @@ def in_words(table: pd.DataFrame, of: str) -> str:
     """Say in words what a chart of a table of `collector.analysis.summarise.by_time` shows."""
     if not (table["windows"] > 0).any():
         return f"No data: {of}."
-    visits, low, high = table[["visits", *OPTIONAL]].sum()
+    visits, low, high = table[["visits", *DOUBTFUL_COLUMNS]].sum()
     doubts = visits_range(visits, low, high, tables.number)
     names = counted(table)
     most = str(table[names].sum().idxmax())

@@ -1,1 +1,1 @@
-"""MQTT messages -> rows on disk, acknowledged afterwards."""
+"""Receive MQTT messages, store them, and acknowledge them once they are on disk."""

@@ -1,8 +1,8 @@
-"""A message and what its device has sent before -> let in, or beyond a bound of `collector.settings.Limits`.
+"""Admit or refuse messages by the limits of their device, `collector.settings.Limits`.
 
-The broker lets a device speak in its own name only, so each bound is one of an identity, and what one device does
-costs the others nothing. The bounds are of what grows with what a device says: messages, bytes, folders (dates), files
-and columns (label sets), rows of every summary (classifiers).
+The broker lets a device send under its own identity only. So each limit belongs to one identity, and what one device
+sends takes nothing from the others. The limits bound what grows with the messages of a device: messages, bytes, folders
+(dates), files and columns (label sets), and rows of every summary (classifiers).
 """
 
 import hashlib
@@ -13,96 +13,117 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from collector.devices.device import Device, Used
+from collector.devices.device import ClassifierUse, Device
 from collector.errors import OverLimit
 from collector.settings import Limits
 from contract.message import Counts
 
-STRAY_DATES = 32
-"""Dates outside the bounds that a device may use while its clock was never set, or while most devices contradict the
-clock of this machine: windows are not lost to a clock, and folders are still bounded."""
+MAX_OUT_OF_RANGE_DATES = 32
+"""Dates outside the limits that a device may use if its clock was never set, or while most devices contradict the clock
+of this machine. No window is lost to a wrong clock, and the number of folders stays bounded."""
 UNUSED_AFTER = timedelta(days=90)
+"""A classifier that was not used for so long makes room for another one."""
 DAY_S = 86_400.0
-MOST_BUCKETS = 20_000
+BYTES_PER_MB = 1e6
+MAX_BUCKETS = 20_000
 
 
-class _Bucket(NamedTuple):
-    """What a device may still send (a token bucket, as in RFC 2697), and when that was worked out."""
+class _TokenBucket(NamedTuple):
+    """What a device may still send (token bucket, RFC 2697)."""
 
     messages: float
     size: float
-    at_s: float
+    """Bytes."""
+    updated_s: float
+    """Seconds on the monotonic clock."""
+
+    def refilled(self, full: "_TokenBucket") -> "_TokenBucket":
+        """Return the bucket at the time of ``full``, refilled at the rate of one full bucket a day."""
+        days = (full.updated_s - self.updated_s) / DAY_S
+        return _TokenBucket(
+            min(full.messages, self.messages + days * full.messages),
+            min(full.size, self.size + days * full.size),
+            full.updated_s,
+        )
 
 
 class Admission:
-    """The bounds of all devices. What was sent today is in memory only, the rest in `collector.devices.registry.Device`."""
+    """The limits of all devices. Token buckets are in memory only; the rest is in `collector.devices.device.Device`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._buckets: dict[tuple[str, str], _TokenBucket] = {}
 
     def charge(self, site: str, device: str, size: int, monotonic_s: float) -> None:
-        """A device has sent so many bytes; OverLimit if it has used up a day's worth, which is refilled steadily."""
-        most, most_size = float(self._limits.messages_per_day), self._limits.mb_per_day * 1e6
-        before = self._buckets.pop((site, device), None) or _Bucket(most, most_size, monotonic_s)
-        share = (monotonic_s - before.at_s) / DAY_S
-        messages = min(most, before.messages + share * most)
-        left = min(most_size, before.size + share * most_size)
-        enough = messages >= 1, left >= size
-        self._buckets[site, device] = _Bucket(
-            messages - 1 if all(enough) else messages, left - size if all(enough) else left, monotonic_s
-        )
-        if len(self._buckets) > MOST_BUCKETS:
+        """Charge a device for a message of ``size`` bytes; OverLimit if it has used up a day's worth."""
+        limits = self._limits
+        full = _TokenBucket(float(limits.messages_per_day), limits.mb_per_day * BYTES_PER_MB, monotonic_s)
+        bucket = self._buckets.pop((site, device), full).refilled(full)
+        has_messages, has_bytes = bucket.messages >= 1, bucket.size >= size
+        if has_messages and has_bytes:
+            bucket = bucket._replace(messages=bucket.messages - 1, size=bucket.size - size)
+        self._buckets[site, device] = bucket
+        if len(self._buckets) > MAX_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
-        if not enough[0]:
-            raise OverLimit("messages", f"more than limits.messages_per_day {self._limits.messages_per_day}")
-        if not enough[1]:
-            raise OverLimit("bytes", f"more than limits.mb_per_day {self._limits.mb_per_day:g}")
+        if not has_messages:
+            raise OverLimit(
+                "messages", f"a device must send at most limits.messages_per_day = {limits.messages_per_day} messages"
+            )
+        if not has_bytes:
+            raise OverLimit("bytes", f"a device must send at most limits.mb_per_day = {limits.mb_per_day:g} MB")
 
-    def newcomer(self, of_site: int) -> None:
-        """A device that was never heard of, of a site that has so many; OverLimit if these are enough."""
-        if of_site >= self._limits.devices_per_site:
-            raise OverLimit("devices", f"its site has limits.devices_per_site {self._limits.devices_per_site} already")
+    def check_new_device(self, site_size: int) -> None:
+        """Check that a site of ``site_size`` known devices may have another one. Raises OverLimit."""
+        most = self._limits.devices_per_site
+        if site_size >= most:
+            raise OverLimit("devices", f"a site must have at most limits.devices_per_site = {most} devices")
 
-    def counts(self, device: Device, counts: Counts, now: datetime, doubtful: Callable[[], bool]) -> Device:
-        """A window -> its device, with what the window used; OverLimit if it may not use that.
+    def admit(self, device: Device, counts: Counts, now: datetime, clock_is_contradicted: Callable[[], bool]) -> Device:
+        """Return the device after it has used what the window needs. Raises OverLimit.
 
-        ``doubtful``: whether most devices say that the clock of this machine is wrong.
+        ``clock_is_contradicted``: whether most devices report another time than the clock of this machine.
         """
-        return self._date(self._model(device, counts, now.date()), counts, now, doubtful)
+        device = self._use_classifier(device, counts, now.date())
+        return self._use_date(device, counts, now, clock_is_contradicted)
 
-    def _date(self, device: Device, counts: Counts, now: datetime, doubtful: Callable[[], bool]) -> Device:
-        """Refuse windows of another time."""
+    def _use_date(
+        self, device: Device, counts: Counts, now: datetime, clock_is_contradicted: Callable[[], bool]
+    ) -> Device:
+        """Check the window's time. Outside the limits, only a few dates of a doubtful clock are admitted."""
         limits, day = self._limits, counts.start.date()
         first, last = now - timedelta(days=limits.past_days), now + timedelta(days=limits.future_days)
         if first <= counts.start and counts.end <= last:
             return device
-        if counts.clock == "unsynced" or doubtful():
-            if day in device.stray:
+        if counts.clock == "unsynced" or clock_is_contradicted():
+            if day in device.out_of_range_dates:
                 return device
-            if len(device.stray) < STRAY_DATES:
-                return replace(device, stray=(*device.stray, day))
-        reason = f"counts: from {counts.start:%Y-%m-%d} to {counts.end:%Y-%m-%d}"
-        allowed = f"limits allow {limits.past_days} days back and {limits.future_days} ahead"
-        raise OverLimit("dates", f"{reason}; {allowed}")
+            if len(device.out_of_range_dates) < MAX_OUT_OF_RANGE_DATES:
+                return replace(device, out_of_range_dates=(*device.out_of_range_dates, day))
+        raise OverLimit(
+            "dates",
+            f"counts: a window must be from {first:%Y-%m-%d} to {last:%Y-%m-%d}, is from {counts.start:%Y-%m-%d} to"
+            f" {counts.end:%Y-%m-%d}; limits allow {limits.past_days} days back and {limits.future_days} ahead",
+        )
 
-    def _model(self, device: Device, counts: Counts, today: date) -> Device:
-        """Refuse one classifier or label set too many."""
+    def _use_classifier(self, device: Device, counts: Counts, today: date) -> Device:
+        """Check that the device may count with the window's classifier and label set, and record the use."""
         digest = _digest(counts.model.expression, tuple(counts.visits))
-        used = {each.sha256: each.last for each in device.used}
-        if used.get(digest) == today:
+        last_used = {use.digest: use.last_used for use in device.classifier_uses}
+        if last_used.get(digest) == today:
             return device
-        if digest not in used and len(used) >= self._limits.models:
-            used = {each: last for each, last in used.items() if today - last <= UNUSED_AFTER}
-            if len(used) >= self._limits.models:
+        if digest not in last_used and len(last_used) >= self._limits.models:
+            last_used = {each: last for each, last in last_used.items() if today - last <= UNUSED_AFTER}
+            if len(last_used) >= self._limits.models:
+                most = self._limits.models
                 raise OverLimit(
-                    "models", f"counts: more than limits.models {self._limits.models} label sets and models"
+                    "models", f"counts: a device must use at most limits.models = {most} classifiers and label sets"
                 )
-        used[digest] = today
-        return replace(device, used=tuple(Used(sha256=each, last=last) for each, last in used.items()))
+        last_used[digest] = today
+        uses = tuple(ClassifierUse(digest=each, last_used=last) for each, last in last_used.items())
+        return replace(device, classifier_uses=uses)
 
 
 @lru_cache(4096)
 def _digest(expression: str, labels: tuple[str, ...]) -> str:
-    """What names a classifier with its labels, 32 hex digits."""
+    """Return a hash of a classifier's name and labels, 32 hex digits."""
     return hashlib.sha256("\n".join((expression, *labels)).encode()).hexdigest()[:32]

@@ -1,77 +1,84 @@
-"""Messages set aside -> a bounded file of JSON lines, with the reason and the time.
+"""Keep messages that were refused in a bounded file of JSON lines, with the reason and the time.
 
-Each sender has a share of the file, so that one that floods it leaves room for the letters of others.
+The number of dead letters of one sender is limited, so that a flood of one leaves room for those of others.
 """
 
 import json
+import logging
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from base.logs import line
 from collector.errors import StoreFailed
-from collector.store.writer import mend
+from collector.store.durable_file import cut_torn_line
 
-KEEP = 4096
-"""Characters of a payload that are kept; its length is always told."""
+MAX_CHARACTERS = 4096
+"""Characters of a topic or payload that are kept. The payload's length in bytes is always kept."""
+MAX_BYTES_PER_CHARACTER = 4
 LETTERS_PER_HOUR = 200
-"""Of one sender; more are counted, not kept."""
-SENDERS = 10_000
+"""Letters of one sender that are kept; more are only counted."""
+MAX_SENDERS = 10_000
 HOUR = timedelta(hours=1)
+
+_log = logging.getLogger(__name__)
 
 
 class DeadLetters:
-    """``<root>/dead-letters.jsonl`` of at most ``max_bytes``; when full it takes the place of ``dead-letters.1.jsonl``.
+    """``<root>/dead-letters.jsonl`` of at most ``max_bytes``. A full file replaces ``dead-letters.1.jsonl``.
 
-    ``suffix`` goes before the dot, for a writer that is not alone.
+    ``suffix`` is the part of the names before the dot that belongs to the writer.
     """
 
     def __init__(self, root: Path, max_bytes: int, suffix: str = "") -> None:
         self._path = root / f"dead-letters{suffix}.jsonl"
-        self._older = root / f"dead-letters{suffix}.1.jsonl"
+        self._previous = root / f"dead-letters{suffix}.1.jsonl"
         self._max_bytes = max_bytes
-        self._lines: list[bytes] = []
+        self._pending: list[bytes] = []
         self._hours: dict[str, tuple[datetime, int]] = {}
-        if self._path.exists():
-            mend(self._path)
+        if self._path.exists() and (removed := cut_torn_line(self._path)):
+            _log.warning(line("torn_line_removed", file=self._path, bytes=removed))
 
     def add(self, topic: str, payload: bytes, reason: str, now: datetime) -> None:
-        """Prepare one line; `flush` brings it to disk. Nothing if the sender has used up its share of this hour."""
-        if not self._has_room(topic.rpartition("/")[0][:KEEP], now):
+        """Prepare a line for `flush`, unless the sender has used up its letters of this hour."""
+        sender = topic.rpartition("/")[0][:MAX_CHARACTERS]
+        if not self._count_letter(sender, now):
             return
+        text = payload[: MAX_BYTES_PER_CHARACTER * MAX_CHARACTERS].decode("utf-8", "backslashreplace")
         letter = {
             "time": now.isoformat().replace("+00:00", "Z"),
-            "topic": topic[:KEEP],
+            "topic": topic[:MAX_CHARACTERS],
             "reason": reason,
             "bytes": len(payload),
-            "payload": payload[: 4 * KEEP].decode("utf-8", "backslashreplace")[:KEEP],
+            "payload": text[:MAX_CHARACTERS],
         }
-        self._lines.append(json.dumps(letter).encode() + b"\n")
+        self._pending.append(json.dumps(letter).encode() + b"\n")
 
-    def _has_room(self, sender: str, now: datetime) -> bool:
-        """Count a letter of a sender, which is its topic without the last level."""
+    def _count_letter(self, sender: str, now: datetime) -> bool:
+        """Count a letter of a sender; False if it has too many in this hour."""
         since, letters = self._hours.pop(sender, (now, 0))
         if abs(now - since) >= HOUR:
             since, letters = now, 0
         self._hours[sender] = (since, letters + 1)
-        if len(self._hours) > SENDERS:
+        if len(self._hours) > MAX_SENDERS:
             del self._hours[next(iter(self._hours))]
         return letters < LETTERS_PER_HOUR
 
     def flush(self) -> None:
-        """Bring the prepared lines to disk; StoreFailed if that cannot be done."""
+        """Bring the prepared lines to disk; StoreFailed if that is not possible."""
         try:
-            while self._lines:
+            while self._pending:
                 self._append()
         except OSError as error:
             raise StoreFailed(f"{self._path}: {error.strerror}") from error
 
     def _append(self) -> None:
-        """Write as many lines as fit, at least one into an empty file."""
+        """Append as many lines as fit into the file, at least one to an empty file."""
         with self._path.open("ab") as file:
             size = file.tell()
-            while self._lines and (size == 0 or size + len(self._lines[0]) <= self._max_bytes):
-                size += file.write(self._lines.pop(0))
+            while self._pending and (size == 0 or size + len(self._pending[0]) <= self._max_bytes):
+                size += file.write(self._pending.pop(0))
             file.flush()
             os.fsync(file.fileno())
-        if self._lines:
-            self._path.replace(self._older)
+        if self._pending:
+            self._path.replace(self._previous)

@@ -1,4 +1,4 @@
-"""A group of arrivals -> rows, device facts or dead letters, all on disk when it returns."""
+"""Process groups of received messages: store rows, update devices, and set aside what is refused."""
 
 import logging
 import time
@@ -8,143 +8,159 @@ from datetime import datetime
 from typing import NamedTuple
 
 from base.logs import line
-from collector.devices.clock_check import Opinion, Witnesses
+from collector.devices.clock_check import ClockAgreement, DeviceClocks
 from collector.devices.device import Device
-from collector.devices.registry import Devices
+from collector.devices.log_throttle import LogThrottle
+from collector.devices.registry import DeviceRegistry
 from collector.errors import OverLimit
 from collector.receive.admission import Admission
 from collector.receive.dead_letters import DeadLetters
-from collector.receive.log_throttle import Throttle
 from collector.receive.receipts import Receipts
 from collector.settings import WRITER, Limits
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from contract.errors import BadMessage, TopicError
 from contract.message import MESSAGES, Counts, Health, Message, Status, decode
 from contract.topics import Address, address
 
 MALFORMED = "malformed"
-"""Why a message was set aside that is none; the other reasons are those of `collector.errors.OverLimit`."""
+"""Reason of a dead letter that is no valid message. The other reasons are those of `collector.errors.OverLimit`."""
+MAX_LOGGED_TOPIC, MAX_LOGGED_REASON = 200, 500
+"""Characters."""
 
 _log = logging.getLogger(__name__)
 
 
-class Arrival(NamedTuple):
-    """What came on a topic; ``retained`` if the broker had kept it from earlier; ``mid`` and ``qos`` acknowledge it."""
+class ReceivedMessage(NamedTuple):
+    """A message as the broker has delivered it."""
 
     topic: str
     payload: bytes
     retained: bool = False
-    mid: int = 0
+    """Whether the broker had kept it from earlier."""
+    packet_id: int = 0
+    """MQTT packet identifier, which acknowledges it."""
     qos: int = 1
 
 
 @dataclass(slots=True)
-class Taken:
-    """How many counts were stored, had been stored before, and how many messages were set aside."""
+class IntakeTotals:
+    """Messages since the start."""
 
     rows: int = 0
+    """Windows that were stored."""
     repeats: int = 0
+    """Windows that had been stored before."""
     set_aside: int = 0
+    """Messages that were refused."""
 
 
 class Intake:
-    """Where messages become rows. Knows no broker: arrivals go in, and what it has returned from is kept."""
+    """Processes received messages, independent of the broker. What `process` has returned from is on disk."""
 
     def __init__(
         self,
-        store: Store,
-        devices: Devices,
+        store: StoreWriter,
+        devices: DeviceRegistry,
         dead_letters: DeadLetters,
         limits: Limits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         *,
         receipts: Receipts | None = None,
     ) -> None:
-        self.taken = Taken()
+        self.totals = IntakeTotals()
         self._receipts = receipts or Receipts(WRITER)
         self._store = store
         self._devices = devices
         self._dead_letters = dead_letters
         self._admission = Admission(limits or Limits())
-        self._witnesses = Witnesses()
+        self._device_clocks = DeviceClocks()
         self._monotonic = monotonic
-        self._said = Throttle()
-        self._unsaid = 0
+        self._throttle = LogThrottle()
+        self._unlogged = 0
 
-    def take(self, arrivals: Iterable[Arrival], now: datetime) -> None:
-        """Store a group; StoreFailed if it is not on disk. What is no message, or beyond a bound of its device, is set
-        aside and disturbs nothing.
+    def process(self, messages: Iterable[ReceivedMessage], now: datetime) -> None:
+        """Store a group of messages, on disk when this returns; StoreFailed if that is not possible.
+
+        A message that is malformed or over a limit becomes a dead letter and does not affect the others.
         """
-        for arrival in arrivals:
+        for message in messages:
             sender = None
             try:
-                sender = address(arrival.topic)
-                self._take_one(sender, arrival, now)
+                sender = address(message.topic)
+                self._process_one(sender, message, now)
             except (BadMessage, TopicError) as error:
-                self._set_aside(sender, arrival, error, now)
+                self._set_aside(sender, message, error, now)
         self._dead_letters.flush()
         self._store.flush()
 
     def save_devices(self) -> None:
-        """Bring what is known of the devices to disk."""
+        """Save the device registry."""
         self._devices.save()
 
-    def clock(self, now: datetime) -> Opinion:
-        """What the devices say of this machine's clock, which says ``now``."""
-        return self._witnesses.opinion(now, self._monotonic(), len(self._devices))
+    def clock_agreement(self, now: datetime) -> ClockAgreement:
+        """Compare the devices' clocks with ``now``, the time of this machine."""
+        return self._device_clocks.agreement(now, self._monotonic(), len(self._devices))
 
-    def _take_one(self, sender: Address, arrival: Arrival, now: datetime) -> None:
-        if not arrival.payload:
-            return  # a retained message that somebody has deleted, or `facetally-edge check`
-        site, name, moment = sender.site, sender.device, self._monotonic()
-        self._admission.charge(site, name, len(arrival.payload), moment)
-        device = self._devices.known(site, name)
+    def _process_one(self, sender: Address, received: ReceivedMessage, now: datetime) -> None:
+        if not received.payload:
+            return  # a deleted retained message, or `facetally-edge check`
+        site, name, monotonic_s = sender.site, sender.device, self._monotonic()
+        self._admission.charge(site, name, len(received.payload), monotonic_s)
+        device = self._devices.get(site, name)
         if device is None:
-            self._admission.newcomer(self._devices.of_site(site))
-            device = self._devices.meet(sender)
-        message = decode(arrival.payload, MESSAGES[sender.kind])
-        if not arrival.retained:
-            self._ask_time(sender, message, moment)
+            self._admission.check_new_device(self._devices.site_size(site))
+            device = self._devices.add(sender)
+        message = decode(received.payload, MESSAGES[sender.kind])
+        if not received.retained:
+            self._read_clock(sender, message, monotonic_s)
         if isinstance(message, Counts):
-            device = self._store_one(sender, device, message, now)
+            device = self._store_counts(sender, device, message, now)
         elif isinstance(message, Status) and message.state == "online":
-            self._receipts.greet(site, name)
-        self._devices.note(sender, message, arrival.retained, now, device)
+            self._receipts.schedule(site, name)
+        self._devices.record(sender, message, received.retained, now, device)
 
-    def _store_one(self, sender: Address, device: Device, counts: Counts, now: datetime) -> Device:
-        """Put a window into the store -> its device, with what the window used of its bounds."""
+    def _store_counts(self, sender: Address, device: Device, counts: Counts, now: datetime) -> Device:
+        """Store a window; return its device after admission."""
         if (counts.site, counts.device) != (sender.site, sender.device):
-            raise BadMessage(f"counts: says {counts.site}/{counts.device}, came as {sender.site}/{sender.device}")
+            raise BadMessage(
+                f"counts: `site` and `device` must be those of the topic, {sender.site}/{sender.device},"
+                f" are {counts.site}/{counts.device}"
+            )
         try:
-            admitted = self._admission.counts(device, counts, now, lambda: self.clock(now) == "contradicted")
+            admitted = self._admission.admit(device, counts, now, lambda: self.clock_agreement(now) == "contradicted")
         except OverLimit as error:
-            if error.limit != "dates" or self.clock(now) == "agreed":  # for good: it need not come again
-                self._receipts.note(counts)
+            # a window outside the limits is confirmed only if the clock is known to be right, so that it is not lost
+            if error.limit != "dates" or self.clock_agreement(now) == "agreed":
+                self._receipts.add(counts)
             raise
-        self._receipts.note(counts)  # stored below or set aside: told after `take` has returned
+        self._receipts.add(counts)  # published after `process` has returned
         if self._store.add(counts):
-            self.taken.rows += 1
+            self.totals.rows += 1
         else:
-            self.taken.repeats += 1
+            self.totals.repeats += 1
         return admitted
 
-    def _ask_time(self, sender: Address, message: Message, moment: float) -> None:
-        """Note what a live message says of the time, if its device believes its own clock."""
+    def _read_clock(self, sender: Address, message: Message, monotonic_s: float) -> None:
+        """Take the time of a live message whose device has a synchronised clock."""
         if isinstance(message, Counts) and message.clock == "synced":
-            self._witnesses.note((sender.site, sender.device), message.end, moment)
+            self._device_clocks.add((sender.site, sender.device), message.end, monotonic_s)
         elif isinstance(message, Health) and message.clock == "synced":
-            self._witnesses.note((sender.site, sender.device), message.time, moment)
+            self._device_clocks.add((sender.site, sender.device), message.time, monotonic_s)
 
-    def _set_aside(self, sender: Address | None, arrival: Arrival, error: Exception, now: datetime) -> None:
-        """Keep a message as a dead letter and count it; the log has at most a line a minute."""
-        self.taken.set_aside += 1
-        self._unsaid += 1
-        why = error.limit if isinstance(error, OverLimit) else MALFORMED
-        self._devices.refuse(sender, why)
-        self._dead_letters.add(arrival.topic, arrival.payload, str(error), now)
-        if self._said.may("set_aside", now):
-            size = len(arrival.payload)
+    def _set_aside(self, sender: Address | None, message: ReceivedMessage, error: Exception, now: datetime) -> None:
+        """Keep a refused message as a dead letter and count it; log at most one line a minute."""
+        self.totals.set_aside += 1
+        self._unlogged += 1
+        self._devices.count_refused(sender, error.limit if isinstance(error, OverLimit) else MALFORMED)
+        self._dead_letters.add(message.topic, message.payload, str(error), now)
+        if self._throttle.allows("set_aside", now):
             _log.warning(
-                line("set_aside", topic=arrival.topic[:200], reason=str(error)[:500], bytes=size, messages=self._unsaid)
+                line(
+                    "set_aside",
+                    topic=message.topic[:MAX_LOGGED_TOPIC],
+                    reason=str(error)[:MAX_LOGGED_REASON],
+                    bytes=len(message.payload),
+                    messages=self._unlogged,
+                )
             )
-            self._unsaid = 0
+            self._unlogged = 0

@@ -1,91 +1,96 @@
-"""Windows that were dealt with -> receipts, by which devices delete them from their spools.
+"""Collect receipts of processed windows, by which devices delete windows from their spools.
 
-Kept in memory only and bounded. A receipt that is lost costs a repeat: the device sends the window again, the store
-drops it by its key, and it is confirmed again.
+Receipts are kept in memory only and bounded. A lost receipt costs a repeat: the device sends the window again, the
+store detects the repeat by its key, and it is confirmed again.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from collector.store.writer import Runs
+from collector.store.sequence_set import SequenceSet
 from contract.message import Counts
 from contract.receipt import MOST_BOOTS, MOST_RUNS, Run, Stored, encode_receipt, stored_topic
 
 MAX_DEVICES = 10_000
-"""Devices that are remembered; of more, the one that was not heard of for longest is forgotten."""
+"""Devices that are remembered. Beyond it the least recently heard device is forgotten."""
 
-Device = tuple[str, str]
+DeviceKey = tuple[str, str]
+"""Site and device."""
 
 
 @dataclass(slots=True)
-class _Boots:
-    """Of one device: the numbers dealt with by boot, the last heard of last, and the boots that are not told yet."""
+class _DeviceReceipts:
+    """The processed windows of one device."""
 
-    runs: dict[str, Runs] = field(default_factory=dict)
+    sequences: dict[str, SequenceSet] = field(default_factory=dict)
+    """Sequence numbers by boot, the most recently heard boot last."""
     due: dict[str, None] = field(default_factory=dict)
+    """Boots with numbers that are not confirmed yet, in order."""
 
 
 class Receipts:
-    """What one collector has dealt with. Nothing may be taken from it before it is on disk."""
+    """What one collector has processed. Receipts must not be taken from it before the windows are on disk."""
 
     def __init__(self, writer: str) -> None:
         self._writer = writer
-        self._devices: dict[Device, _Boots] = {}
-        self._due: dict[Device, None] = {}
+        self._devices: dict[DeviceKey, _DeviceReceipts] = {}
+        self._due: dict[DeviceKey, None] = {}
 
-    def note(self, counts: Counts) -> None:
-        """A window is stored, was stored before, or is set aside for good: it need not come again."""
-        boots = self._of((counts.site, counts.device))
-        runs = boots.runs.pop(counts.boot, None) or Runs()
-        boots.runs[counts.boot] = runs
-        runs.add(counts.seq)
-        boots.due[counts.boot] = None
+    def add(self, counts: Counts) -> None:
+        """Add a window that need not be sent again: it is stored, was stored before, or is refused for good."""
+        device = self._schedule((counts.site, counts.device))
+        sequence = device.sequences.pop(counts.boot, None) or SequenceSet()
+        device.sequences[counts.boot] = sequence
+        sequence.add(counts.seq)
+        device.due[counts.boot] = None
 
-    def greet(self, site: str, device: str) -> None:
-        """A device is there, or this collector is back: tell it so, if only by an empty receipt."""
-        self._of((site, device))
+    def schedule(self, site: str, device: str) -> None:
+        """Send a device a receipt, even an empty one: it tells a device that has come online of this collector."""
+        self._schedule((site, device))
 
-    def _of(self, device: Device) -> _Boots:
-        boots = self._devices.pop(device, None) or _Boots()
-        self._devices[device] = boots
-        self._due[device] = None
+    def take_due(self, most: int) -> Iterator[tuple[str, bytes]]:
+        """Yield topic and payload of the receipts of up to ``most`` devices; usually one receipt per device."""
+        for key in list(self._due)[:most]:
+            del self._due[key]
+            device = self._devices[key]
+            for boots in _receipts(device):
+                yield stored_topic(*key, self._writer), encode_receipt(Stored(schema=1, boots=boots))
+            device.due.clear()
+            for boot in list(device.sequences)[:-MOST_BOOTS]:
+                del device.sequences[boot]
+            for sequence in device.sequences.values():
+                sequence.keep_last_runs(MOST_RUNS)
+
+    def _schedule(self, key: DeviceKey) -> _DeviceReceipts:
+        device = self._devices.pop(key, None) or _DeviceReceipts()
+        self._devices[key] = device
+        self._due[key] = None
         while len(self._devices) > MAX_DEVICES:
             forgotten = next(iter(self._devices))
             del self._devices[forgotten]
             self._due.pop(forgotten, None)
-        return boots
-
-    def take(self, most: int) -> Iterator[tuple[str, bytes]]:
-        """Topic and payload of what at most so many devices are to be told now; usually one receipt a device."""
-        for device in list(self._due)[:most]:
-            del self._due[device]
-            boots = self._devices[device]
-            for told in _receipts(boots):
-                yield stored_topic(*device, self._writer), encode_receipt(Stored(schema=1, boots=told))
-            boots.due.clear()
-            for boot in list(boots.runs)[:-MOST_BOOTS]:
-                del boots.runs[boot]
-            for runs in boots.runs.values():
-                runs.keep_last(MOST_RUNS)
+        return device
 
 
-def _receipts(boots: _Boots) -> Iterator[dict[str, tuple[Run, ...]]]:
-    """All runs of the boots that are due, in pieces that a receipt has room for; the last one, which the broker keeps,
-    names the boots heard of last, too."""
-    pieces = [(boot, piece) for boot in boots.due for piece in _pieces(list(boots.runs[boot]))]
-    while len(pieces) > MOST_BOOTS or len({boot for boot, _ in pieces}) < len(pieces):
-        told: dict[str, tuple[Run, ...]] = {}
-        while pieces and len(told) < MOST_BOOTS and pieces[0][0] not in told:
-            boot, piece = pieces.pop(0)
-            told[boot] = piece
-        yield told
-    last = dict(pieces)
-    for boot in reversed(boots.runs):
+def _receipts(device: _DeviceReceipts) -> Iterator[dict[str, tuple[Run, ...]]]:
+    """Yield the runs of all due boots, in parts that fit into a receipt.
+
+    The broker retains the last receipt, so that one also names the most recently heard boots as far as they fit.
+    """
+    parts = [(boot, part) for boot in device.due for part in _parts(list(device.sequences[boot]))]
+    while len(parts) > MOST_BOOTS or len({boot for boot, _ in parts}) < len(parts):
+        boots: dict[str, tuple[Run, ...]] = {}
+        while parts and len(boots) < MOST_BOOTS and parts[0][0] not in boots:
+            boot, runs = parts.pop(0)
+            boots[boot] = runs
+        yield boots
+    last = dict(parts)
+    for boot in reversed(device.sequences):
         if len(last) < MOST_BOOTS:
-            last.setdefault(boot, tuple(boots.runs[boot])[-MOST_RUNS:])
+            last.setdefault(boot, tuple(device.sequences[boot])[-MOST_RUNS:])
     yield last
 
 
-def _pieces(runs: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
+def _parts(runs: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
     for begin in range(0, len(runs), MOST_RUNS):
         yield tuple(runs[begin : begin + MOST_RUNS])

@@ -1,7 +1,7 @@
-"""MQTT messages -> rows on disk, acknowledged and confirmed afterwards.
+"""Run the collector: receive counts over MQTT, store them, and confirm them to the broker and the devices.
 
-One thread does all: it reads a group of messages, has it stored, and only then acknowledges it to the broker and
-confirms it to the devices. What comes again, the store knows by its key, and it is confirmed again.
+One thread reads a group of messages, stores it, then acknowledges it to the broker and publishes receipts for the
+devices. The store detects repeats by their key; they are confirmed again.
 """
 
 import logging
@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 
 from base.logs import line
 from collector.devices.clock_check import ClockHistory
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.errors import StoreFailed
 from collector.receive.connection import V5, V311, Connection
 from collector.receive.dead_letters import DeadLetters
@@ -21,62 +21,67 @@ from collector.receive.intake import Intake
 from collector.receive.receipts import Receipts
 from collector.settings import Settings
 from collector.store.retention import Retention
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 
-LONGEST_PAUSE_S = 20.0
-"""A broker that is back has to be noticed within half a minute, however long it was away."""
+MAX_PAUSE_S = 20.0
+"""Longest pause between attempts: a broker that is back must be noticed within half a minute."""
 STABLE_S = 30.0
-"""A connection that lasted so long begins the pauses anew; two clients of one name that evict each other do not."""
-DEVICES_EVERY_S = 2.0
-REPORT_EVERY_S = 60.0
-RECEIPTS_EVERY_S = 0.5
-"""A device with a backlog may have 100 windows unconfirmed, so it sends some 150 a second."""
-MOST_RECEIPTS = 1000
-"""Devices that are told at once; the others wait for the next time."""
+"""A connection that lasted so long resets the pauses. Two clients of one name, which evict each other, do not."""
+SAVE_DEVICES_INTERVAL_S = 2.0
+REPORT_INTERVAL_S = 60.0
+RECEIPTS_INTERVAL_S = 0.5
+"""A device with a backlog may have 100 unconfirmed windows, so it sends up to 150 a second."""
+MAX_RECEIPTS = 1000
+"""Devices that get a receipt at one time. The others wait for the next time."""
+MAX_BACKOFF_EXPONENT = 10
 
 _log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
-    """The time, aware of being UTC."""
+    """Return the present time as an aware datetime in UTC."""
     return datetime.now(timezone.utc)
 
 
 class Receiver:
-    """Connects again and again until told to stop; says each change of state once."""
+    """Connects to the broker again and again until it is stopped, and logs each change of state once."""
 
-    def __init__(self, settings: Settings, stop: threading.Event, now: Callable[[], datetime], jitter: random.Random):
+    def __init__(self, settings: Settings, stop: threading.Event, now: Callable[[], datetime], rng: random.Random):
         self._settings = settings
         self._stop = stop
         self._now = now
-        self._jitter = jitter
+        self._rng = rng
         self._protocol = V5
-        self._spoke_v5 = False
+        self._broker_speaks_v5 = False
         self._failures = 0
-        self._said = ""
+        self._logged_reason: str | None = None
         store = settings.store
         self._retention = None
         if store.keep_days is not None:
             clock = ClockHistory(store.path / f"clock{store.suffix}.json", now)
             self._retention = Retention(store.path, store.keep_days, now, clock)
 
-    def until_stopped(self) -> None:
-        """Receive until the stop; StoreRefused or SettingsError if that cannot begin."""
+    def run(self) -> None:
+        """Receive until stopped. Raises StoreRefused or SettingsError if that cannot begin."""
         while not self._stop.is_set():
             try:
-                self._with_store()
+                self._run_with_store()
             except StoreFailed as error:
-                self._say(logging.ERROR, "store_failed", str(error))
+                self._log_once(logging.ERROR, "store_failed", str(error))
                 self._pause()
 
-    def _with_store(self) -> None:
-        """Open the store, and connect until the stop or until the store fails."""
+    def _run_with_store(self) -> None:
+        """Open the store, and connect until stopped or until the store fails."""
         store = self._settings.store
-        with Store(store.path, store.writer) as rows:
-            letters = DeadLetters(store.path, store.dead_letter_bytes, store.suffix)
+        with StoreWriter(store.path, store.writer) as writer:
             receipts = Receipts(store.writer)
-            devices, limits = Devices(store.path, store.suffix), self._settings.limits
-            intake = Intake(rows, devices, letters, limits, receipts=receipts)
+            intake = Intake(
+                writer,
+                DeviceRegistry(store.path, store.suffix),
+                DeadLetters(store.path, store.dead_letter_bytes, store.suffix),
+                self._settings.limits,
+                receipts=receipts,
+            )
             try:
                 while not self._stop.is_set():
                     self._connect(intake, receipts)
@@ -84,69 +89,73 @@ class Receiver:
                 _report(intake)
 
     def _connect(self, intake: Intake, receipts: Receipts) -> None:
-        """One connection, from beginning to end, and the pause after it."""
+        """Run one connection until it ends, then pause."""
         broker = self._settings.broker
-        began = time.monotonic()
+        began_s = time.monotonic()
         with Connection(broker, f"facetally-collector-{self._settings.store.writer}", self._protocol) as connection:
-            self._listen(connection, intake, receipts)
+            self._receive(connection, intake, receipts)
         intake.save_devices()
         if self._stop.is_set():
             return
-        if connection.accepted and time.monotonic() - began > STABLE_S:
+        if connection.accepted and time.monotonic() - began_s > STABLE_S:
             self._failures = 0
-        self._say(logging.WARNING, "not_connected", connection.ended or "")
-        if connection.wrong_protocol and not self._spoke_v5:
+        self._log_once(logging.WARNING, "not_connected", connection.ended or "")
+        if connection.wrong_protocol and not self._broker_speaks_v5:
             self._protocol = V311 if self._protocol == V5 else V5
             if self._protocol == V311:
-                return  # at once: brokers that know no MQTT 5 say so, close the connection, or say nothing
+                return  # at once: a broker without MQTT 5 refuses, closes the connection, or does not answer
         self._pause()
 
-    def _listen(self, connection: Connection, intake: Intake, receipts: Receipts) -> None:
-        """Group after group, stored, then acknowledged and confirmed."""
-        saved = reported = confirmed = time.monotonic()
+    def _receive(self, connection: Connection, intake: Intake, receipts: Receipts) -> None:
+        """Process groups of messages until the connection ends or the receiver is stopped."""
+        saved_s = reported_s = confirmed_s = time.monotonic()
         while connection.ended is None and not self._stop.is_set():
-            group = connection.group(self._settings.store.group_s)
+            group = connection.receive(self._settings.store.group_s)
             if connection.accepted:
-                self._said = ""
-                self._spoke_v5 = self._spoke_v5 or self._protocol == V5
+                self._logged_reason = None
+                self._broker_speaks_v5 = self._broker_speaks_v5 or self._protocol == V5
             if group:
-                intake.take(group, self._now())
+                intake.process(group, self._now())
                 connection.acknowledge(group)
-            moment = time.monotonic()
-            if moment - confirmed > RECEIPTS_EVERY_S and connection.has_sent_all:
-                confirmed = moment
-                connection.confirm(receipts.take(MOST_RECEIPTS))
-            if moment - saved > DEVICES_EVERY_S:
-                saved = moment
+            now_s = time.monotonic()
+            if now_s - confirmed_s > RECEIPTS_INTERVAL_S and connection.has_sent_all:
+                confirmed_s = now_s
+                connection.publish_receipts(receipts.take_due(MAX_RECEIPTS))
+            if now_s - saved_s > SAVE_DEVICES_INTERVAL_S:
+                saved_s = now_s
                 intake.save_devices()
-            if moment - reported > REPORT_EVERY_S:
-                reported = moment
+            if now_s - reported_s > REPORT_INTERVAL_S:
+                reported_s = now_s
                 _report(intake)
                 if self._retention:
-                    self._retention.delete_oldest(intake.clock(self._now()))
+                    self._retention.delete_oldest(intake.clock_agreement(self._now()))
 
     def _pause(self) -> None:
-        """Full jitter (Brooker 2015, AWS Architecture Blog), so that a thousand clients do not return at once."""
-        self._stop.wait(self._jitter.uniform(0, min(LONGEST_PAUSE_S, 2.0**self._failures)))
-        self._failures = min(self._failures + 1, 10)
+        """Wait with full jitter (Brooker 2015, AWS Architecture Blog), so that many clients do not return at once."""
+        self._stop.wait(self._rng.uniform(0, min(MAX_PAUSE_S, 2.0**self._failures)))
+        self._failures = min(self._failures + 1, MAX_BACKOFF_EXPONENT)
 
-    def _say(self, level: int, event: str, reason: str) -> None:
-        if reason != self._said:
+    def _log_once(self, level: int, event: str, reason: str) -> None:
+        """Log an event unless the last one had the same reason."""
+        if reason != self._logged_reason:
             broker = self._settings.broker
             _log.log(level, line(event, reason=reason, host=broker.host, port=broker.port))
-        self._said = reason
+        self._logged_reason = reason
 
 
 def _report(intake: Intake) -> None:
-    taken = intake.taken
-    _log.info(line("taken", rows=taken.rows, repeats=taken.repeats, set_aside=taken.set_aside))
+    totals = intake.totals
+    _log.info(line("received", rows=totals.rows, repeats=totals.repeats, set_aside=totals.set_aside))
 
 
 def run(
     settings: Settings,
     stop: threading.Event,
     now: Callable[[], datetime] = utc_now,
-    jitter: random.Random | None = None,
+    rng: random.Random | None = None,
 ) -> None:
-    """Receive until ``stop`` is set. Broker and disk may come and go; StoreRefused and SettingsError end it."""
-    Receiver(settings, stop, now, jitter or random.Random()).until_stopped()  # noqa: S311 - jitter is no secret
+    """Receive until ``stop`` is set. Outages of broker and disk are waited for.
+
+    Raises StoreRefused if the store cannot be used, and SettingsError for settings that cannot work.
+    """
+    Receiver(settings, stop, now, rng or random.Random()).run()  # noqa: S311 - not used for cryptography

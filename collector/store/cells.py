@@ -1,10 +1,9 @@
-"""Windows -> cells: what each device counted in each hour, so that a year is some thousand rows a device.
+"""Sum windows up to cells: the counts of each device per hour or quarter of an hour.
 
-A cell is one row for each site, device, bundle, kind of clock, the cell in which its windows began (``begin``) and the
-cell that the counted part of them lies in (``start`` to ``end``). Cells begin at whole multiples of their length since
-1970 UTC. A window that reaches into the next cell is divided between the two by time, as `collector.analysis.summarise` divides
-it between buckets, so that summing cells up gives what summing windows up gives wherever no bucket begins within a
-cell.
+A cell is one row per site, device, bundle, kind of clock, cell in which its windows began (``begin``), and cell in
+which the counted part of them lies (``start`` to ``end``). Cells begin at whole multiples of their length since 1970
+UTC. Counts of a window that reaches into the next cell are divided between the two in proportion to time. A year is
+some thousand rows per device. Summing cells gives what summing windows gives, unless a bucket begins within a cell.
 """
 
 from datetime import datetime
@@ -14,67 +13,68 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from collector.store.load import labels
-from collector.store.rows import OPTIONAL
+from collector.store.columns import DOUBTFUL_COLUMNS, SENDER_COLUMNS, label_columns
+from collector.store.intervals import US_PER_S, Floats, Ints, microseconds, split_at_multiples
 
 HOUR_S = 3600
 QUARTER_S = 900
 TWO_DAYS = pd.Timedelta(days=2)
-SENDER = ("site", "device", "model_expression", "clock")
-CELL = (*SENDER, "begin", "start", "end", "windows", "seconds", "coverage", "degraded", *OPTIONAL)
-"""Columns before the labels: ``windows`` that touch the cell, their ``seconds`` in it, and of these the shares (0 to 1)
-that were watched and that were degraded; doubtful visits, float64, divided by time as visits are."""
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def cells(frame: pd.DataFrame, cell_s: int = HOUR_S) -> pd.DataFrame:
-    """A table of `collector.store.load.load` -> its cells: columns `CELL`, then one float64 column a label.
+    """Sum a table of `collector.store.load.load` up to cells of ``cell_s`` seconds, in the order of the windows.
 
-    A label is NaN where no window of the cell had it. Times are UTC; the order is that of the windows.
+    Returns the columns `CELL_COLUMNS`, `DOUBTFUL_COLUMNS`, then the labels:
+
+    - ``begin``, ``start``, ``end``: UTC.
+    - ``windows``: number of windows that overlap the cell; ``seconds``: their time within it.
+    - ``coverage``, ``degraded``: ratio of those seconds that was watched, and that was degraded, 0 to 1.
+    - doubtful visits and labels: float64, divided by time. A label is NaN where no window of the cell has it.
     """
-    starts, ends = (pd.DatetimeIndex(frame[name]).as_unit("us").asi8 for name in ("start", "end"))
-    cell_us = cell_s * 1_000_000
-    first = starts // cell_us
-    number = -(-ends // cell_us) - first
-    rows = np.repeat(np.arange(len(frame)), number)
-    at = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(number) - number, number)
-    seconds = (np.minimum(ends[rows], (at + 1) * cell_us) - np.maximum(starts[rows], at * cell_us)) / 1e6
-    sender = np.asarray(frame.groupby(list(SENDER), sort=False).ngroup(), np.int64)
-    code, chosen = _codes(sender[rows], first[rows], at)
+    starts, ends = microseconds(frame)
+    cell_us = cell_s * US_PER_S
+    pieces = split_at_multiples(starts, ends, cell_us)
+    rows, began = pieces.row, (starts // cell_us)[pieces.row]
+    sender = np.asarray(frame.groupby(list(SENDER_COLUMNS), sort=False).ngroup(), np.int64)
+    code, chosen = _group(sender[rows], began, pieces.bucket)
 
-    def total(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def total(values: np.ndarray[Any, Any]) -> Floats:
         return np.bincount(code, weights=values, minlength=len(chosen)).astype(np.float64)
 
-    table = frame[list(SENDER)].iloc[rows[chosen]].reset_index(drop=True)
-    for name, count in (("begin", first[rows[chosen]]), ("start", at[chosen]), ("end", at[chosen] + 1)):
-        table[name] = pd.DatetimeIndex((count * cell_us).astype("M8[us]"), tz="UTC")
+    table = frame[list(SENDER_COLUMNS)].iloc[rows[chosen]].reset_index(drop=True)
+    cell = pieces.bucket[chosen]
+    for name, number in (("begin", began[chosen]), ("start", cell), ("end", cell + 1)):
+        table[name] = pd.DatetimeIndex((number * cell_us).astype("M8[us]"), tz="UTC")
     table["windows"] = np.bincount(code, minlength=len(chosen))
-    table["seconds"] = total(seconds)
-    table["coverage"] = total(frame["coverage"].to_numpy()[rows] * seconds) / table["seconds"]
-    table["degraded"] = total((frame["degraded"] != "").to_numpy()[rows] * seconds) / table["seconds"]
-    share = seconds / ((ends - starts)[rows] / 1e6)
-    counted = {}
-    for name in OPTIONAL:
-        counted[name] = total(frame[name].to_numpy(np.float64)[rows] * share) if name in frame else np.zeros(len(table))
-    for name in labels(frame):
+    table["seconds"] = total(pieces.seconds)
+    table["coverage"] = total(frame["coverage"].to_numpy()[rows] * pieces.seconds) / table["seconds"]
+    table["degraded"] = total((frame["degraded"] != "").to_numpy()[rows] * pieces.seconds) / table["seconds"]
+    counts = {}
+    for name in DOUBTFUL_COLUMNS:
+        doubtful = frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
+        counts[name] = total(doubtful[rows] * pieces.fraction)
+    for name in label_columns(frame):
         visits = frame[name].to_numpy(np.float64)[rows]
         known = ~np.isnan(visits)
-        counted[name] = np.where(total(known) > 0, total(np.where(known, visits, 0.0) * share), np.nan)
-    return pd.concat([table, pd.DataFrame(counted, index=table.index)], axis=1)
+        counts[name] = np.where(total(known) > 0, total(np.where(known, visits, 0.0) * pieces.fraction), np.nan)
+    return pd.concat([table, pd.DataFrame(counts, index=table.index)], axis=1)
 
 
 def cell_s_for(zone: ZoneInfo, since: datetime, until: datetime) -> int:
-    """The longest cell that no hour or day of the zone begins within: an hour, or a quarter where the zone is off UTC
-    by half an hour or by quarters, as in Kolkata, Lord Howe and Kathmandu.
+    """Return the longest cell, in seconds, such that hours and days of the zone begin at the edge of a cell.
+
+    That is an hour, or a quarter of an hour where the zone's offset from UTC is not a whole number of hours, as in
+    Kolkata, Lord Howe and Kathmandu. Offsets are checked two days beyond the range, because the first bucket begins at
+    a local midnight.
     """
     days = pd.date_range(pd.Timestamp(since).floor("D") - TWO_DAYS, pd.Timestamp(until).ceil("D") + TWO_DAYS, freq="D")
-    local = days.tz_convert(zone).to_pydatetime()  # two days more: the first bucket begins at a local midnight
+    local = days.tz_convert(zone).to_pydatetime()
     whole = all(moment.utcoffset().total_seconds() % HOUR_S == 0 for moment in local)
     return HOUR_S if whole else QUARTER_S
 
 
-def _codes(sender: Ints, begin: Ints, at: Ints) -> tuple[Ints, Ints]:
-    """Pieces, (n,) each -> the number of each piece's cell, (n,), and one piece of each cell, (cells,)."""
-    keys = pd.DataFrame({"sender": sender, "begin": begin, "at": at})
+def _group(sender: Ints, began: Ints, cell: Ints) -> tuple[Ints, Ints]:
+    """Return the number of the group of each piece, (n,), and the index of one piece of each group, (groups,)."""
+    keys = pd.DataFrame({"sender": sender, "began": began, "cell": cell})
     code = keys.groupby(list(keys.columns), sort=False).ngroup()
     return np.asarray(code, np.int64), np.flatnonzero(~keys.duplicated()).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Files and rows of a store that cannot be used: left out by every reader, and reported.
+"""Record store files, and rows of them, that cannot be used. Readers leave these out and go on.
 
-A damaged row or file never stops the others. Whoever reads says for each file what is wrong with it, or that nothing
-is; `Damages` keeps the last word on each file and logs each change once.
+A reader reports every file that it reads: what is wrong with it, or that nothing is. `DamageLog` keeps the last report
+per file and logs each change once.
 """
 
 import logging
@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from base.logs import line
 
-MOST = 1000
-"""Damaged files that are remembered; of more, only the log tells."""
+MAX_DAMAGES = 1000
+"""Damaged files that are remembered. Further ones are only logged."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,51 +25,57 @@ class Damage(Struct, frozen=True, order=True):
     file: str
     """Path below the store."""
     rows: int
-    """Rows left out; 0 if the whole file is."""
+    """Number of rows left out; 0 if the whole file is left out."""
     reason: str
-    """What was found first."""
+    """The first fault."""
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether all of the file is left out."""
+        return self.rows == 0
 
     def __str__(self) -> str:
-        if not self.rows:
+        if self.is_whole_file:
             return f"{self.file}: left out: {self.reason}"
         return f"{self.file}: {self.rows} row{'s'[: self.rows > 1]} left out: {self.reason}"
 
 
-Noted = Callable[[Path, Damage | None], None]
-"""Called with each file that was read, and what is wrong with it, None if nothing is."""
+DamageCallback = Callable[[Path, Damage | None], None]
+"""Called with each file that was read and what is wrong with it, or None."""
 
 
-def of_file(path: Path, reason: object, rows: int = 0) -> Damage:
-    """The damage of a file ``<root>/<folder>/<folder>/<name>``."""
+def file_damage(path: Path, reason: object, rows: int = 0) -> Damage:
+    """Return the damage of a file ``<root>/<folder>/<folder>/<name>``."""
     return Damage("/".join(path.parts[-3:]), rows, str(reason))
 
 
 def log_damage(_path: Path, damage: Damage | None) -> None:
-    """Say what is wrong with a file, each time."""
+    """Log what is wrong with a file, each time."""
     if damage is not None:
-        _log.warning(line("left_out", file=damage.file, rows=damage.rows or "all", reason=damage.reason))
+        rows = "all" if damage.is_whole_file else damage.rows
+        _log.warning(line("left_out", file=damage.file, rows=rows, reason=damage.reason))
 
 
-class Damages:
-    """The last word on each damaged file. For any number of threads."""
+class DamageLog:
+    """The last report of each damaged file. Safe for use by several threads."""
 
     def __init__(self) -> None:
-        self._found: dict[Path, Damage] = {}
+        self._damages: dict[Path, Damage] = {}
         self._lock = threading.Lock()
 
     def note(self, path: Path, damage: Damage | None) -> None:
-        """Take in what a reader says of a file; a change is logged."""
+        """Take a reader's report of a file, and log it if it has changed."""
         with self._lock:
-            before = self._found.pop(path, None)
+            before = self._damages.pop(path, None)
             if damage is None:
                 return
             if before != damage:
                 log_damage(path, damage)
-            if len(self._found) < MOST:
-                self._found[path] = damage
+            if len(self._damages) < MAX_DAMAGES:
+                self._damages[path] = damage
 
     def all(self) -> tuple[Damage, ...]:
-        """The damaged files that are still there, in order."""
+        """Return the damage of files that are still there, in order of their paths."""
         with self._lock:
-            found = dict(self._found)
-        return tuple(sorted(damage for path, damage in found.items() if path.exists()))
+            damages = dict(self._damages)
+        return tuple(sorted(damage for path, damage in damages.items() if path.exists()))

@@ -1,7 +1,8 @@
-"""Days that are too old -> deleted from the store; their roll-ups stay.
+"""Delete days of the store that are older than ``store.keep_days``; their roll-ups stay.
 
-What is deleted is gone, and a clock may be wrong. So the machine's clock must have run steadily for a day
-(`collector.devices.clock_check.ClockHistory`), and most devices must say the same time (`collector.devices.clock_check.Witnesses`).
+Deletion cannot be undone, and the clock may be wrong. So nothing is deleted unless the machine's clock has run
+steadily for a day (`collector.devices.clock_check.ClockHistory`) and most devices report the same time
+(`collector.devices.clock_check.DeviceClocks`).
 """
 
 import logging
@@ -12,74 +13,73 @@ from pathlib import Path
 
 from base.errors import FacetallyError
 from base.logs import line
-from collector.devices.clock_check import ClockHistory, Opinion
+from collector.devices.clock_check import ClockAgreement, ClockHistory
 
 _log = logging.getLogger(__name__)
 
 
-def too_old(root: Path, keep_days: int, today: date) -> list[date]:
-    """The days of a store, UTC, that end more than ``keep_days`` days before today begins; never today or later."""
-    last = today - timedelta(days=max(keep_days, 1))
+def expired_days(root: Path, keep_days: int, today: date) -> list[date]:
+    """Return the days of a store, in UTC, that are more than ``keep_days`` days before today; never today or later."""
+    first_kept = today - timedelta(days=max(keep_days, 1))
     days = []
     for folder in root.glob("date=*"):
         try:
             day = date.fromisoformat(folder.name.removeprefix("date="))
         except ValueError:
-            continue  # not one of ours
-        if day < last:
+            continue  # not a folder of the store
+        if day < first_kept:
             days.append(day)
     return sorted(days)
 
 
 class Retention:
-    """Deletes what is too old from a store. Several collectors may do this at once."""
+    """Deletes expired days from a store. Several collectors may do this at the same time."""
 
     def __init__(self, root: Path, keep_days: int, now: Callable[[], datetime], clock: ClockHistory) -> None:
         self._root, self._keep_days, self._now, self._clock = root, keep_days, now, clock
-        self._stuck: set[date] = set()
-        self._doubt = ""
+        self._failed: set[date] = set()
+        self._logged_doubt: str | None = None
 
-    def delete_oldest(self, opinion: Opinion) -> date | None:
-        """Delete the oldest day that is too old, once its roll-ups are on disk -> the day, said in the log, or None.
+    def delete_oldest(self, agreement: ClockAgreement) -> date | None:
+        """Delete the oldest expired day once its cells are saved; return it, or None if no day was deleted.
 
-        One at a time, so that a receiver is not kept from its broker for long. A day that cannot be rolled up or
-        deleted stays, is said once, and is tried again the next time. Windows that come for a deleted day are rolled up
-        and deleted as well. ``opinion`` is what the devices say of the clock; while it is in doubt nothing is deleted.
+        One day per call, so that the receiver is soon back at its broker. A day that cannot be rolled up or deleted
+        stays, is logged once, and is tried again at the next call. Windows that come later for a deleted day are rolled
+        up and deleted too. ``agreement`` compares the devices' clocks with this machine's; nothing is deleted unless
+        they agree.
         """
-        steady = self._clock.is_steady()
-        due = too_old(self._root, self._keep_days, self._now().date())
-        if not due or self._doubts(steady, opinion, due[0]):
+        is_steady = self._clock.is_steady()
+        expired = expired_days(self._root, self._keep_days, self._now().date())
+        if not expired:
             return None
-        for day in due:
+        doubt = _doubt(is_steady, agreement)
+        self._log_doubt(doubt, expired[0])
+        if doubt is not None:
+            return None
+        for day in expired:
             try:
                 files, size = self._delete(day)
             except FileNotFoundError:
-                continue  # another collector was faster
+                continue  # another collector has deleted it
             except (FacetallyError, OSError) as error:
-                if day not in self._stuck:
+                if day not in self._failed:
                     _log.warning(line("not_deleted", date=day, reason=error))
-                self._stuck.add(day)
+                self._failed.add(day)
                 continue
-            self._stuck.discard(day)
+            self._failed.discard(day)
             _log.info(line("deleted", date=day, files=files, bytes=size, keep_days=self._keep_days))
             return day
         return None
 
-    def _doubts(self, steady: bool, opinion: Opinion, first: date) -> bool:
-        """Whether the clock is in doubt; a new reason is said once."""
-        doubt = {
-            "agreed": "" if steady else "the clock has not run steadily for a day yet",
-            "contradicted": "most devices say another time than the clock of this machine",
-            "unknown": "too few devices have said what time it is in the last day",
-        }[opinion]
-        if doubt and doubt != self._doubt:
+    def _log_doubt(self, doubt: str | None, first: date) -> None:
+        """Log why the clock is in doubt when the reason changes; ``first`` is the oldest expired day."""
+        if doubt is not None and doubt != self._logged_doubt:
             _log.warning(line("not_deleted", date=first, reason=doubt))
-        self._doubt = doubt
-        return bool(doubt)
+        self._logged_doubt = doubt
 
     def _delete(self, day: date) -> tuple[int, int]:
-        """Number and bytes of the files of a day, which are gone afterwards."""
-        from collector.store.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - only who deletes needs pandas
+        """Save the cells of a day and delete its files; return their number and bytes."""
+        from collector.store.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - pandas only where days are deleted
         from collector.store.rollup import Rollups  # noqa: PLC0415
 
         rollups = [Rollups(self._root, cell_s, self._now) for cell_s in (HOUR_S, QUARTER_S)]
@@ -89,5 +89,14 @@ class Retention:
         sizes = [path.stat().st_size for path in folder.glob("site=*/*")]
         shutil.rmtree(folder)
         for each in rollups:
-            each.deleted(day)
+            each.mark_deleted(day)
         return len(sizes), sum(sizes)
+
+
+def _doubt(is_steady: bool, agreement: ClockAgreement) -> str | None:
+    """Say why the clock of this machine is in doubt; None if it is not."""
+    if agreement == "contradicted":
+        return "most devices report another time than the clock of this machine"
+    if agreement == "unknown":
+        return "too few devices have reported the time in the last day"
+    return None if is_steady else "the clock of this machine has not run steadily for a day yet"

@@ -1,150 +1,157 @@
-"""A month's cells and what they were made of <-> one Parquet file, whose SHA-256 stands in a file beside it.
+"""Read and write the Parquet file of a month's cells, which a SHA-256 in a file beside it protects.
 
-``2026-03.parquet.sha256`` names the file that is there and the one before it, so that a power cut between writing the
-two leaves nothing that seems damaged. The checksum is compared before anything is decoded.
+``2026-03.parquet.sha256`` holds the checksum of the file that is there and of the one before it, so that a power cut
+between writing the two leaves nothing that seems damaged. The checksum is compared before anything is decoded.
 """
 
 import fcntl
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
-from collector.store.rows import OPTIONAL
-from collector.store.writer import sync_folder
+from collector.store.durable_file import replace_file, sync_folder
+from collector.store.rollup_source import Folder, Source
 
-PRINTS, SECOND_PRINTS, FIRST_PRINTS = b"facetally-cells-3", b"facetally-cells-2", b"facetally-cells-1"
-"""Where a file says what its cells were made of, newest version first. Version 1 has no checksum, versions 1 and 2 have
-no doubtful visits."""
-DAMAGES = b"facetally-damages"
-SEAL = ".sha256"
-TRIES = 3
-"""A file may be replaced between reading it and reading its checksum."""
-Part = tuple[str, str]
-"""Date and site of a folder."""
+VERSION = 3
+SOURCES_KEYS = {3: b"facetally-cells-3", 2: b"facetally-cells-2", 1: b"facetally-cells-1"}
+"""Metadata key of the sources by version of the file. Version 1 has no checksum; 1 and 2 have no doubtful visits."""
+DAMAGES_KEY = b"facetally-damages"
+CHECKSUM_SUFFIX = ".sha256"
+READ_ATTEMPTS = 3
+"""The file may be replaced between reading it and reading its checksum."""
 
 
 class DamagedRollup(Exception):
-    """A file that is not what was written."""
+    """The content of a file is not what was written."""
+
+
+class FileIdentity(NamedTuple):
+    """Identifies one state of a file: it changes when the file is replaced."""
+
+    inode: int
+    size: int
+    mtime_ns: int
 
 
 @dataclass(slots=True)
-class Content:
-    """The cells of one month, with the column ``date`` in front."""
+class MonthCells:
+    """The cells of one month and what they were computed from."""
 
     frame: pd.DataFrame
-    prints: dict[Part, str] = field(default_factory=dict)
-    """What each folder's cells were made of."""
-    damages: dict[Part, tuple[Damage, ...]] = field(default_factory=dict)
+    """Cells, with the column ``date`` of their folder in front."""
+    sources: dict[Folder, Source] = field(default_factory=dict)
+    damages: dict[Folder, tuple[Damage, ...]] = field(default_factory=dict)
     """What was left out of a folder's cells."""
-    current: bool = True
-    """Whether the file is of the newest version. In an older one, cells of days that still have rows are out of
-    date."""
+    version: int = VERSION
+    """Version of the file they were read from. Cells of older versions are out of date where rows are still there."""
 
-    def only(self, prints: dict[Part, str]) -> "Content":
-        """Keep the cells of these folders, as made of these files."""
-        parts = pd.MultiIndex.from_frame(self.frame[["date", "site"]])
-        damages = {part: found for part, found in self.damages.items() if part in prints}
-        return Content(self.frame[parts.isin(list(prints))], prints, damages, self.current)
+    def only(self, sources: dict[Folder, Source]) -> "MonthCells":
+        """Return the cells of these folders, with these sources."""
+        folders = pd.MultiIndex.from_frame(self.frame[["date", "site"]])
+        damages = {folder: found for folder, found in self.damages.items() if folder in sources}
+        return MonthCells(self.frame[folders.isin(list(sources))], sources, damages, self.version)
 
 
-def identity(path: Path) -> str:
-    """What changes when a file is replaced; empty if there is none."""
+def identity(path: Path) -> FileIdentity | None:
+    """Return the identity of a file; None if there is none."""
     try:
         stat = path.stat()
     except FileNotFoundError:
-        return ""
-    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
+        return None
+    return FileIdentity(stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def read(path: Path) -> Content:
-    """A file -> what it holds; FileNotFoundError, other OSError, or DamagedRollup."""
-    for _ in range(TRIES):
+def read(path: Path) -> MonthCells:
+    """Read a file. Raises FileNotFoundError, other OSError, or DamagedRollup."""
+    for _ in range(READ_ATTEMPTS):
         before = identity(path)
-        data, known = path.read_bytes(), _seal(path)
-        if known is None or hashlib.sha256(data).hexdigest() in known:
-            return _decode(data, known is not None)
+        data, checksums = path.read_bytes(), _read_checksums(path)
+        if checksums is None or hashlib.sha256(data).hexdigest() in checksums:
+            return _decode(data, has_checksum=checksums is not None)
         if identity(path) == before:
             break
-    raise DamagedRollup("its checksum does not fit")
+    raise DamagedRollup("the checksum does not match")
 
 
-def write(path: Path, content: Content, expected: str) -> bool:
-    """Replace a file, on disk when this returns; False if it is another than ``expected``, an `identity`. OSError."""
-    table = pa.Table.from_pandas(content.frame, preserve_index=False)
-    text = {
-        PRINTS: json.dumps([[*part, made_of] for part, made_of in content.prints.items()]),
-        DAMAGES: msgspec.json.encode([(*part, found) for part, found in content.damages.items()]),
-    }
-    buffer = pa.BufferOutputStream()
-    parquet.write_table(table.replace_schema_metadata(text), buffer, compression="zstd")
-    data = buffer.getvalue().to_pybytes()
+def write(path: Path, month: MonthCells, expected: FileIdentity | None) -> bool:
+    """Replace a file, on disk when this returns; False if it is no longer the ``expected`` one. Raises OSError."""
+    data = _encode(month)
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if identity(path) != expected:
             return False
-        seals = [hashlib.sha256(data).hexdigest(), *_before(path)]
-        seal = "".join(f"{digest}  {path.name}\n" for digest in seals)
-        _replace(path.with_name(path.name + SEAL), seal.encode())
-        _replace(path, data)
+        checksums = [hashlib.sha256(data).hexdigest(), *_present_checksum(path)]
+        text = "".join(f"{checksum}  {path.name}\n" for checksum in checksums)
+        replace_file(_checksum_path(path), text.encode())
+        replace_file(path, data)
     for each in (folder.parent, folder.parent.parent):
         sync_folder(each)
     return True
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Replace a file, on disk when this returns."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
+def _checksum_path(path: Path) -> Path:
+    return path.with_name(path.name + CHECKSUM_SUFFIX)
 
 
-def _seal(path: Path) -> list[str] | None:
-    """The digests that a file may have, its own first; None if there is no checksum."""
+def _read_checksums(path: Path) -> list[str] | None:
+    """Return the checksums that a file may have, its own first; None if there is no checksum file."""
     try:
-        text = path.with_name(path.name + SEAL).read_bytes().decode("latin-1")
+        text = _checksum_path(path).read_bytes().decode("latin-1")
     except FileNotFoundError:
         return None
     return [entry.partition(" ")[0] for entry in text.splitlines()]
 
 
-def _before(path: Path) -> list[str]:
-    """The digest of the file that is there now: as its checksum says, for the file may be damaged."""
-    known = _seal(path)
-    if known is not None:
-        return known[:1]
+def _present_checksum(path: Path) -> list[str]:
+    """Return the checksum of the present file, if any: as its checksum file says, for the file may be damaged."""
+    checksums = _read_checksums(path)
+    if checksums is not None:
+        return checksums[:1]
     return [hashlib.sha256(path.read_bytes()).hexdigest()] if path.exists() else []
 
 
-def _decode(data: bytes, sealed: bool) -> Content:
-    """The bytes of a file -> what it holds; DamagedRollup."""
+def _encode(month: MonthCells) -> bytes:
+    """Return the bytes of a file of the newest version."""
+    metadata = {
+        SOURCES_KEYS[VERSION]: json.dumps([[*folder, source.encode()] for folder, source in month.sources.items()]),
+        DAMAGES_KEY: msgspec.json.encode([(*folder, found) for folder, found in month.damages.items()]),
+    }
+    table = pa.Table.from_pandas(month.frame, preserve_index=False).replace_schema_metadata(metadata)
+    buffer = pa.BufferOutputStream()
+    parquet.write_table(table, buffer, compression="zstd")
+    data: bytes = buffer.getvalue().to_pybytes()
+    return data
+
+
+def _decode(data: bytes, has_checksum: bool) -> MonthCells:
+    """Return the content of a file of any version. Raises DamagedRollup."""
     try:
         table = parquet.read_table(pa.BufferReader(data))
         metadata = table.schema.metadata or {}
-        version = next((each for each in (PRINTS, SECOND_PRINTS) if each in metadata), FIRST_PRINTS)
-        if not sealed and version != FIRST_PRINTS:
-            raise DamagedRollup(f"its checksum, the file ending in {SEAL}, is missing")
-        prints = json.loads(metadata[version])
-        found = msgspec.json.decode(metadata.get(DAMAGES, b"[]"), type=list[tuple[str, str, tuple[Damage, ...]]])
+        version = next((version for version, key in SOURCES_KEYS.items() if key in metadata), 1)
+        if not has_checksum and version > 1:
+            raise DamagedRollup(f"the checksum file, which ends in {CHECKSUM_SUFFIX}, is missing")
+        sources = json.loads(metadata[SOURCES_KEYS[version]])
+        damages = msgspec.json.decode(metadata.get(DAMAGES_KEY, b"[]"), type=list[tuple[str, str, tuple[Damage, ...]]])
         frame = table.replace_schema_metadata(None).to_pandas()
-        return Content(
-            frame.assign(**{name: 0.0 for name in OPTIONAL if name not in frame}),
-            {(day, site): text for day, site, text in prints},
-            {(day, site): damages for day, site, damages in found},
-            version == PRINTS,
+        return MonthCells(
+            frame.assign(**{name: 0.0 for name in DOUBTFUL_COLUMNS if name not in frame}),
+            {Folder(date, site): Source.decode(text) for date, site, text in sources},
+            {Folder(date, site): found for date, site, found in damages},
+            version,
         )
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
+    except (
+        pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError,
+    ) as error:  # fmt: skip
         raise DamagedRollup(str(error)) from error

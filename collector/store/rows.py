@@ -1,140 +1,110 @@
 """Convert counts messages to CSV rows under the store's header, and check the lines of a file.
 
-A window with doubtful visits has the columns `OPTIONAL` before its labels, a window without them does not. The message
-alone decides, so a message that arrives twice always belongs in the same file.
+A window with doubtful visits has `DOUBTFUL_COLUMNS` before its labels, a window without them does not. The message
+alone decides, so that a message that arrives twice belongs in the same file.
 """
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import get_args
 
 from msgspec import UNSET
 
+from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, RESERVED_NAMES
 from contract.errors import BadMessage
-from contract.labels import LABEL_PATTERN, labelset
+from contract.labels import LABEL_PATTERN
 from contract.message import LONGEST, Clock, Counts
 
-FIXED = (
-    "schema",
-    "site",
-    "device",
-    "boot",
-    "seq",
-    "start",
-    "end",
-    "clock",
-    "coverage",
-    "degraded",
-    "merged",
-    "privacy_k",
-    "model_detector",
-    "model_expression",
-)
-"""Columns that every file has, in the message's order; one column a label follows."""
-
-OPTIONAL = ("doubtful_low", "doubtful_high")
-"""Columns of whole numbers that a file may have between `FIXED` and its labels, in this order. They come from version 2
-of the message. In a file without them no visit is doubtful."""
-
-DERIVED = ("date", "visits", "windows", "seconds", "begin", "hour", "day", "weekday")
-"""Names that folders and `collector.analysis.summarise` give: a label of the same name could not be told apart."""
-
-TAKEN = frozenset((*FIXED, *OPTIONAL, *DERIVED))
 CLOCKS = frozenset(get_args(Clock))
-LARGEST = 2**53
-"""A number beyond is not what a device counted, and no column of whole numbers would hold it."""
-BEGIN_OF_TIME, END_OF_TIME = 1970, 2200
-"""pandas before 3 counts nanoseconds and ends in 2262; one absurd time would make a whole folder unreadable."""
+MAX_INTEGER = 2**53
+"""Largest whole number of a row: a float64 holds every integer up to it."""
+FIRST_YEAR, END_YEAR = 1970, 2200
+"""Years of windows, the last excluded. pandas 2 cannot hold times after 2262, and one such row would make a whole
+folder unreadable."""
+MAX_MODEL_NAME = 200
+"""Characters of a model's name, which every row repeats."""
 
-OFFSET = len("+00:00")
-"""Of what a message's times, which are UTC, end with; rows have ``Z`` instead."""
-
-
-LONGEST_NAME = 200
-"""Characters of a model's name: a longer one is a waste of each row."""
-WHOLE = re.compile(r"[0-9]{1,16}")
+UTC_OFFSET_CHARACTERS = len("+00:00")
+INTEGER = re.compile(r"[0-9]{1,16}")
 RATIO = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
 
 
 def columns_of(counts: Counts) -> tuple[str, ...]:
-    """Return the columns after `FIXED` of the message's row: `OPTIONAL` if visits are doubtful, then the labels."""
-    return (OPTIONAL if any(_doubtful(counts)) else ()) + tuple(counts.visits)
+    """Return the columns after `FIXED_COLUMNS` of a message's row: `DOUBTFUL_COLUMNS` if needed, then the labels."""
+    return (DOUBTFUL_COLUMNS if any(_doubtful(counts)) else ()) + tuple(counts.visits)
 
 
 def header(columns: tuple[str, ...]) -> str:
-    """Return the first line of the file whose columns after `FIXED` are these, as `columns_of` gives them."""
-    return ",".join(FIXED + columns) + "\n"
+    """Return the first line of the file with these columns after `FIXED_COLUMNS`."""
+    return ",".join(FIXED_COLUMNS + columns) + "\n"
 
 
-def fault_of_header(names: Sequence[str]) -> str | None:
-    """The first line's names -> why they are no header, or None if they are one."""
-    if tuple(names[: len(FIXED)]) != FIXED:
-        return f"its first columns are not {', '.join(FIXED)}"
-    labels = [name for name in names[len(FIXED) :] if name not in OPTIONAL]
-    if not labels or len(set(names)) != len(names):
-        return "its header has no label, or a name twice"
-    wrong = next((label for label in labels if not re.fullmatch(LABEL_PATTERN, label) or label in TAKEN), None)
-    return None if wrong is None else f"its header has {wrong!r}, which is no label"
+def header_error(names: Sequence[str]) -> str | None:
+    """Say why the column names of a first line are no header of a store file; None if they are one."""
+    if tuple(names[: len(FIXED_COLUMNS)]) != FIXED_COLUMNS:
+        return f"the first columns must be {', '.join(FIXED_COLUMNS)}"
+    if len(set(names)) != len(names):
+        repeated = next(name for at, name in enumerate(names) if name in names[:at])
+        return f"column names must be unique, {repeated!r} is repeated"
+    labels = [name for name in names[len(FIXED_COLUMNS) :] if name not in DOUBTFUL_COLUMNS]
+    if not labels:
+        return f"a label column must follow {FIXED_COLUMNS[-1]}"
+    wrong = next((name for name in labels if not re.fullmatch(LABEL_PATTERN, name) or name in RESERVED_NAMES), None)
+    return None if wrong is None else f"column {wrong!r} cannot be a label"
 
 
-def fault_of_row(text: str, columns: int) -> str | None:
-    """A line without its line break, and how many columns its header has -> why it is no row, or None if it is one."""
+def row_error(text: str, columns: int) -> str | None:
+    """Say why a line, without its line break, is no row of a file with so many columns; None if it is one."""
     try:
         cells = next(csv.reader([text], strict=True), [])
     except csv.Error as error:
         return str(error)
     if len(cells) != columns:
-        return f"{len(cells)} columns, the header has {columns}"
-    of = dict(zip(FIXED, cells, strict=False))
-    whole = [of["schema"], of["seq"], of["merged"], of["privacy_k"], *cells[len(FIXED) :]]
-    wrong = next((cell for cell in whole if not WHOLE.fullmatch(cell) or int(cell) > LARGEST), None)
+        return f"must have {columns} columns as the header, has {len(cells)}"
+    named = dict(zip(FIXED_COLUMNS, cells, strict=False))
+    integers = [named["schema"], named["seq"], named["merged"], named["privacy_k"], *cells[len(FIXED_COLUMNS) :]]
+    wrong = next((cell for cell in integers if not INTEGER.fullmatch(cell) or int(cell) > MAX_INTEGER), None)
     if wrong is not None:
-        return f"{wrong!r} is no whole number from 0 to {LARGEST}"
-    if of["clock"] not in CLOCKS:
-        return f"clock {of['clock']!r}"
-    if not RATIO.fullmatch(of["coverage"]) or not 0 <= float(of["coverage"]) <= 1:
-        return f"coverage {of['coverage']!r} is no number from 0 to 1"
-    return _fault_of_times(of["start"], of["end"])
+        return f"must be a whole number from 0 to {MAX_INTEGER}, is {wrong!r}"
+    if named["clock"] not in CLOCKS:
+        return f"clock must be one of {', '.join(sorted(CLOCKS))}, is {named['clock']!r}"
+    if not RATIO.fullmatch(named["coverage"]) or not 0 <= float(named["coverage"]) <= 1:
+        return f"coverage must be a number from 0 to 1, is {named['coverage']!r}"
+    return _times_error(named["start"], named["end"])
 
 
-def _fault_of_times(start: str, end: str) -> str | None:
-    """Two cells -> why they are no window, or None if they are one."""
+def _times_error(start: str, end: str) -> str | None:
+    """Say why two cells are no window; None if they are one."""
     try:
-        if not MOMENT.fullmatch(start) or not MOMENT.fullmatch(end):
+        if not TIME.fullmatch(start) or not TIME.fullmatch(end):
             raise ValueError
-        begin, past = (datetime.fromisoformat(text[:-1]) for text in (start, end))
+        first, past = (datetime.fromisoformat(text[:-1]) for text in (start, end))
     except ValueError:
-        return f"start {start!r}, end {end!r}: not times as 2026-03-29T00:00:00Z"
-    if not begin < past <= begin + LONGEST or begin.year < BEGIN_OF_TIME or past.year >= END_OF_TIME:
-        return f"start {start}, end {end}: no window of the years {BEGIN_OF_TIME} to {END_OF_TIME - 1}"
+        return f"start and end must be times such as 2026-03-29T00:00:00Z, are {start!r} and {end!r}"
+    if not first < past <= first + LONGEST:
+        return f"end must be up to {LONGEST.days} days after start, are {start} and {end}"
+    if first.year < FIRST_YEAR or past.year >= END_YEAR:
+        return f"start and end must be in the years {FIRST_YEAR} to {END_YEAR - 1}, are {start} and {end}"
     return None
 
 
 def row(counts: Counts) -> str:
-    """Convert a message to its line, in the columns of `columns_of`; BadMessage if the store cannot hold it.
+    """Convert a message to its line, with the columns of `columns_of`.
 
-    Times are RFC 3339 in UTC with ``Z``. Reasons of degradation are joined with ``|``.
+    Times are RFC 3339 in UTC with ``Z``. Reasons of degradation are joined with ``|``. Raises BadMessage if the store
+    cannot hold the message.
     """
-    if not TAKEN.isdisjoint(counts.visits):
-        label = next(label for label in counts.visits if label in TAKEN)
-        raise BadMessage(f"counts: label {label!r} is the name of a column")
-    if max(counts.merged, counts.privacy.k) > LARGEST:
-        raise BadMessage(f"counts: merged {counts.merged}, privacy.k {counts.privacy.k}: more than {LARGEST}")
-    if counts.start.year < BEGIN_OF_TIME:
-        raise BadMessage(f"counts: begins in the year {counts.start.year}")
-    if counts.end - counts.start > LONGEST:
-        raise BadMessage(f"counts: {(counts.end - counts.start).days} days in one window")
-    if counts.end.year >= END_OF_TIME:
-        raise BadMessage(f"counts: ends in the year {counts.end.year}")
+    _check(counts)
     doubtful = _doubtful(counts)
-    # written out rather than joined by a loop: this is a sixth of what storing a message costs
+    # one f-string instead of a loop over columns: a sixth of the cost of storing a message
     return (
         f"{counts.schema},{counts.site},{counts.device},{counts.boot},{counts.seq},"
-        f"{counts.start.isoformat()[:-OFFSET]}Z,{counts.end.isoformat()[:-OFFSET]}Z,{counts.clock},{counts.coverage},"
+        f"{counts.start.isoformat()[:-UTC_OFFSET_CHARACTERS]}Z,{counts.end.isoformat()[:-UTC_OFFSET_CHARACTERS]}Z,"
+        f"{counts.clock},{counts.coverage},"
         f"{'|'.join(counts.degraded)},{counts.merged},{counts.privacy.k},"
         f"{_quoted('model.detector', counts.model.detector)},{_quoted('model.expression', counts.model.expression)},"
         f"{f'{doubtful[0]},{doubtful[1]},' if any(doubtful) else ''}"
@@ -142,49 +112,36 @@ def row(counts: Counts) -> str:
     )
 
 
+def _check(counts: Counts) -> None:
+    """Raise BadMessage for a message that is valid but cannot be a row."""
+    if not RESERVED_NAMES.isdisjoint(counts.visits):
+        label = next(label for label in counts.visits if label in RESERVED_NAMES)
+        raise BadMessage(f"counts: a label must not be the name of a column, is {label!r}")
+    if max(counts.merged, counts.privacy.k) > MAX_INTEGER:
+        merged, k = counts.merged, counts.privacy.k
+        raise BadMessage(f"counts: `merged` and `privacy.k` must be at most {MAX_INTEGER}, are {merged} and {k}")
+    if counts.start.year < FIRST_YEAR:
+        raise BadMessage(
+            f"counts: `start` must be in the year {FIRST_YEAR} or later, is in the year {counts.start.year}"
+        )
+    if counts.end - counts.start > LONGEST:
+        days = (counts.end - counts.start).days
+        raise BadMessage(f"counts: a window must be at most {LONGEST.days} days long, is {days} days")
+    if counts.end.year >= END_YEAR:
+        raise BadMessage(f"counts: `end` must be before the year {END_YEAR}, is in the year {counts.end.year}")
+
+
 def _doubtful(counts: Counts) -> tuple[int, int]:
-    """Return the doubtful visits of a message, down and up; 0 where it does not say."""
+    """Return the doubtful visits of a message, down and up; 0 where they are absent."""
     low, high = counts.doubtful_low, counts.doubtful_high
     return 0 if low is UNSET else low, 0 if high is UNSET else high
 
 
-def folder(counts: Counts) -> str:
-    """A message -> the folder within the store that its row belongs in; the date is that of ``start`` in UTC."""
-    return f"date={counts.start.date().isoformat()}/site={counts.site}"
-
-
-def file_names(columns: tuple[str, ...], writer: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names that a file with these columns after `FIXED` may have, and whether a file of that name may be
-    begun. The first name that fits is used.
-
-    The first name has 8 digits of the hash, as stores had until version 0.1; no new file gets it, for two label sets
-    with the same 32 bits are quickly found. The others have 32 digits, and a number where another file is in the way.
-    """
-    digits = _labelset(columns)
-    yield f"counts-{digits[:OLD_DIGITS]}-{writer}.csv", False
-    yield f"counts-{digits}-{writer}.csv", True
-    for number in range(2, 100):
-        yield f"counts-{digits}_{number}-{writer}.csv", True
-
-
-def is_file_of(name: str, writer: str) -> bool:
-    """Whether a file has a name that `file_names` gives to some labels for this writer."""
-    return (
-        re.fullmatch(rf"counts-[0-9a-f]{{8}}([0-9a-f]{{24}}(_[0-9]{{1,2}})?)?-{re.escape(writer)}\.csv", name)
-        is not None
-    )
-
-
-OLD_DIGITS = 8
-_labelset = lru_cache(1024)(labelset)
-"""Of the few sets of labels that a fleet has, the hash is taken once."""
-
-
 @lru_cache(1024)
 def _quoted(key: str, text: str) -> str:
-    """Free text -> a cell of RFC 4180; it may hold anything printable, and so no line break."""
+    """Return free text as a CSV cell of RFC 4180. It may hold any printable character, so no line break."""
     if not text.isprintable():
-        raise BadMessage(f"counts: a character in {key} cannot be printed")
-    if len(text) > LONGEST_NAME:
-        raise BadMessage(f"counts: {key} has {len(text)} characters, at most {LONGEST_NAME} are allowed")
+        raise BadMessage(f"counts: `{key}` must have printable characters only, is {text[:MAX_MODEL_NAME]!r}")
+    if len(text) > MAX_MODEL_NAME:
+        raise BadMessage(f"counts: `{key}` must have at most {MAX_MODEL_NAME} characters, has {len(text)}")
     return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text

@@ -15,8 +15,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS
 from collector.store.load import load
-from collector.store.rows import FIXED, OPTIONAL
 from contract.message import Models, encode
 from contract.topics import topic
 from tests.support.analyst_guide import BLOCKS, GUIDE, collector
@@ -223,7 +223,7 @@ def test_export_is_one_table_with_whole_numbers(tmp_path: Path, store: Path) -> 
     assert list(frame["happiness"]) == ["3", "3", ""]
     assert list(frame["calm"]) == ["", "", "4"]
     assert list(frame["start"]) == [f"2026-03-29T00:0{minute}:00Z" for minute in range(3)]
-    assert tuple(frame.columns[: len(FIXED)]) == FIXED
+    assert tuple(frame.columns[: len(FIXED_COLUMNS)]) == FIXED_COLUMNS
     assert list(tmp_path.glob(".*")) == [], "no draft is left"
 
 
@@ -303,7 +303,7 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
 
 def test_the_guide_names_every_column() -> None:
     """The table of columns in docs/analyst.md and the header of the files are the same list."""
-    names = FIXED + OPTIONAL
+    names = FIXED_COLUMNS + DOUBTFUL_COLUMNS
     table = GUIDE.partition("| column | meaning |")[2].partition("| each label |")[0]
     assert tuple(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if row))) == names
     assert len(SEVEN) == 8

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from collector.analysis.correction import Confusion, compare, confusions, estimate, left_out, shares, shares_over
 from collector.devices.device import Device
 from collector.store.cells import HOUR_S, cells
-from collector.store.rows import FIXED
+from collector.store.columns import FIXED_COLUMNS
 from tests.support.fakes import MODEL
 
 LABELS = ("anger", "happiness", "neutral")
@@ -35,7 +35,9 @@ def windows(*visits: "np.ndarray | list[int]", bundle: str = "e@1", names: tuple
         start = pd.Timestamp(START) + pd.Timedelta(hours=hour)
         end = start + pd.Timedelta(minutes=1)
         rows.append((1, "shop", "door", "0" * 16, hour, start, end, "synced", 1.0, "", 1, 1, "d", bundle, *counted))
-    return pd.DataFrame(rows, columns=[*FIXED, *names, "unknown"]).astype(dict.fromkeys([*names, "unknown"], float))
+    return pd.DataFrame(rows, columns=[*FIXED_COLUMNS, *names, "unknown"]).astype(
+        dict.fromkeys([*names, "unknown"], float)
+    )
 
 
 @pytest.mark.parametrize("number", [100, 1000, 20_000])

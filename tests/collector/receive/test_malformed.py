@@ -1,4 +1,4 @@
-"""Ten thousand messages that are none: not one is stored, no good one among them is lost, and memory stays flat."""
+"""Of ten thousand malformed messages none is stored, no valid message among them is lost, and memory stays flat."""
 
 import json
 import random
@@ -12,10 +12,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import Phase, given, seed, settings
 
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters
-from collector.receive.intake import Arrival, Intake
-from collector.store.writer import Store
+from collector.receive.intake import Intake, ReceivedMessage
+from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.message import Counts, decode, encode
 from contract.topics import topic
@@ -34,7 +34,7 @@ anything = st.recursive(
 
 @st.composite
 def altered(draw: st.DrawFn) -> bytes:
-    """A good message with a key of anything, without a key, with one more, cut short, or with a byte changed."""
+    """Draw a valid message with a wrong value, a missing key, an extra key, a missing end, or a changed byte."""
     tree, kind = dict(GOOD), draw(st.sampled_from(["value", "without", "more", "cut", "byte"]))
     key = draw(st.sampled_from(sorted(tree)))
     if kind == "value":
@@ -52,11 +52,12 @@ def altered(draw: st.DrawFn) -> bytes:
 
 
 def malformed(number: int) -> list[bytes]:
-    """So many different payloads that are no window of shop-1/door: a tenth by hypothesis, and of each, others with a
-    byte changed here and there. The same every time.
+    """Return so many different payloads that are no window of shop-1/door, the same at every run.
+
+    A tenth comes from hypothesis. The others are copies of these with up to four bytes changed.
     """
     found: dict[bytes, None] = {}
-    chance = random.Random(1)
+    rng = random.Random(1)
 
     @seed(1)
     @settings(max_examples=number // 10, database=None, deadline=None, phases=[Phase.generate])
@@ -67,16 +68,16 @@ def malformed(number: int) -> list[bytes]:
     gather()
     seeds = list(found)
     while len(found) < 2 * number:
-        text = bytearray(chance.choice(seeds))
-        for _ in range(chance.randint(1, 4)):
-            text[chance.randrange(len(text))] = chance.randrange(256)
+        text = bytearray(rng.choice(seeds))
+        for _ in range(rng.randint(1, 4)):
+            text[rng.randrange(len(text))] = rng.randrange(256)
         found[bytes(text)] = None
     assert len(seeds) > number // 20
-    return [payload for payload in found if not is_good(payload)][:number]
+    return [payload for payload in found if not is_valid(payload)][:number]
 
 
-def is_good(payload: bytes) -> bool:
-    """Whether it is a window of shop-1/door after all: a changed digit makes another good one."""
+def is_valid(payload: bytes) -> bool:
+    """Whether a payload is a valid window of shop-1/door, as after the change of a digit."""
     try:
         return (counts := decode(payload, Counts)).site == "shop-1" and counts.device == "door"
     except BadMessage:
@@ -89,9 +90,11 @@ def bad() -> list[bytes]:
 
 
 @needs_mosquitto
-def test_none_is_stored_and_no_good_one_is_lost(tmp_path: Path, bad: list[bytes]) -> None:
-    """Through a real broker, ten bad ones after every good one: the store holds the good ones and nothing else, and
-    the dead letters are bounded."""
+def test_valid_messages_among_malformed_ones_are_stored(tmp_path: Path, bad: list[bytes]) -> None:
+    """With ten malformed messages after every valid one, through a real broker, the store holds exactly the valid ones.
+
+    The dead letters are bounded.
+    """
     port, root = free_port(), tmp_path / "store"
     good = counts_messages(range(1000))
     mixed = [
@@ -99,39 +102,41 @@ def test_none_is_stored_and_no_good_one_is_lost(tmp_path: Path, bad: list[bytes]
     ]
     with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
         publish(port, mixed)
-        wait_until(lambda: rows(root) == 1000, "all good ones are stored", 60)
+        wait_until(lambda: rows(root) == 1000, "all valid messages are stored", 60)
     assert numbers(root) == list(range(1000))
     text = "".join(path.read_text() for path in root.glob("dead-letters*.jsonl"))
-    assert text.count("\n") == LETTERS_PER_HOUR, "of one device; the others are counted"
+    assert text.count("\n") == LETTERS_PER_HOUR, "the others of the device are only counted"
     assert all(json.loads(line)["reason"] for line in text.splitlines())
     assert sum(path.stat().st_size for path in root.glob("dead-letters*")) <= 2 * 8 * 2**20
 
 
 def test_memory_stays_flat(tmp_path: Path, bad: list[bytes], caplog: pytest.LogCaptureFixture) -> None:
-    """The second five thousand leave nothing in memory that the first did not, on any topic they come by."""
-    caplog.set_level("ERROR", "collector.receive.intake")  # pytest keeps every line
+    """The second five thousand messages need no more memory than the first, whatever their topics are."""
+    caplog.set_level("ERROR", "collector.receive.intake")  # pytest keeps every log line
 
-    def arrivals(part: list[bytes]) -> Iterator[list[Arrival]]:
+    def groups(part: list[bytes]) -> Iterator[list[ReceivedMessage]]:
         for at in range(0, len(part), 100):
             yield [
-                Arrival(AT if number % 2 else f"facetally/v1/site-{at + number}/d/{'x' * (number % 9)}", payload)
+                ReceivedMessage(
+                    AT if number % 2 else f"facetally/v1/site-{at + number}/d/{'x' * (number % 9)}", payload
+                )
                 for number, payload in enumerate(part[at : at + 100])
             ]
 
-    with Store(tmp_path, "w") as store:
-        intake = Intake(store, Devices(tmp_path), DeadLetters(tmp_path, 64 * 1024))
+    with StoreWriter(tmp_path, "w") as store:
+        intake = Intake(store, DeviceRegistry(tmp_path), DeadLetters(tmp_path, 64 * 1024))
         now = START + timedelta(days=1)
         tracemalloc.start()
-        for group in arrivals(bad[:5000]):
-            intake.take(group, now)
+        for group in groups(bad[:5000]):
+            intake.process(group, now)
         before = tracemalloc.get_traced_memory()[0]
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for group in arrivals(bad[5000:]):
-            intake.take(group, now)
+        for group in groups(bad[5000:]):
+            intake.process(group, now)
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
-    assert intake.taken.set_aside == 10_000
-    assert intake.taken.rows == 0
+    assert intake.totals.set_aside == 10_000
+    assert intake.totals.rows == 0
     assert grown < 200_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident < 30_000, "KiB"
     assert sum(path.stat().st_size for path in tmp_path.glob("dead-letters*")) <= 2 * 64 * 1024

@@ -1,4 +1,4 @@
-"""The collector's client takes from the wire what paho's takes, and acknowledges what paho would."""
+"""The collector's client reads the same messages as paho's client, and sends the same acknowledgements."""
 
 import socket
 import struct
@@ -20,15 +20,15 @@ PLAIN = 0x32
 
 
 def publish(protocol, first, topic, number, payload, **properties):
-    """The bytes of a PUBLISH."""
+    """Return the bytes of a PUBLISH packet."""
     body = struct.pack("!H", len(topic)) + topic
     if first & 0x06:
         body += struct.pack("!H", number)
     if protocol == V5:
-        told = Properties(PacketTypes.PUBLISH)
+        options = Properties(PacketTypes.PUBLISH)
         for name, value in properties.items():
-            setattr(told, name, value)
-        body += told.pack()
+            setattr(options, name, value)
+        body += options.pack()
     return packet(first, body + payload)
 
 
@@ -43,7 +43,7 @@ def packet(first, body):
 
 @contextmanager
 def wired(make, protocol):
-    """A client on one end of a socket; the other end; and what it was handed, as (topic, payload, retained, number)."""
+    """Yield a client, the other end of its socket, and its messages as (topic, payload, retained, packet identifier)."""
     here, there = socket.socketpair()
     there.setblocking(False)
     got = []
@@ -65,7 +65,7 @@ def theirs(_got, options):
 
 
 def read(client):
-    """Read as long as there is anything; the last answer."""
+    """Read until there is nothing more; return the last result."""
     for _ in range(1000):
         answer = client.loop_read()
         if answer != MQTTErrorCode.MQTT_ERR_SUCCESS or not getattr(client, "has_read_ahead", True):
@@ -74,12 +74,12 @@ def read(client):
 
 
 def mixed(protocol):
-    told = {"MessageExpiryInterval": 60, "UserProperty": ("a", "b")} if protocol == V5 else {}
+    properties = {"MessageExpiryInterval": 60, "UserProperty": ("a", "b")} if protocol == V5 else {}
     return [
         publish(protocol, PLAIN, b"facetally/v1/a/b/counts", 1, b"plain"),
         publish(protocol, PLAIN | 0x01, b"facetally/v1/a/b/model", 2, b"retained" * 2000),
         publish(protocol, PLAIN | 0x08, b"t", 3, b""),
-        publish(protocol, PLAIN, b"with", 4, b"properties", **told),
+        publish(protocol, PLAIN, b"with", 4, b"properties", **properties),
         publish(protocol, 0x30, b"qos", 0, b"0"),
         publish(protocol, PLAIN, "grüß".encode(), 65535, b"\0\xff"),
     ]
@@ -87,7 +87,7 @@ def mixed(protocol):
 
 @BOTH
 def test_the_same_messages_as_paho(protocol):
-    """Plain or with properties, retained, again, long, empty, of QoS 0."""
+    """Messages that are plain, with properties, retained, repeated, long, empty, or of QoS 0 are read as by paho."""
     found = []
     for make in (ours, theirs):
         with wired(make, protocol) as (client, wire, got):
@@ -99,20 +99,20 @@ def test_the_same_messages_as_paho(protocol):
 
 
 @BOTH
-def test_plain_messages_take_the_short_way(protocol):
-    """Not by `on_message`, which hears only what is not plain."""
+def test_only_plain_messages_skip_paho(protocol):
+    """`on_message` is called only for messages that are not plain."""
     with wired(ours, protocol) as (client, wire, got):
-        heard = []
-        client.on_message = lambda _c, _d, message: heard.append(message.mid)
+        not_plain = []
+        client.on_message = lambda _c, _d, message: not_plain.append(message.mid)
         wire.sendall(b"".join(mixed(protocol)))
         read(client)
     assert [number for *_, number in got] == ([1, 2, 3, 65535] if protocol == V5 else [1, 2, 3, 4, 65535])
-    assert heard == ([4, 0] if protocol == V5 else [0])
+    assert not_plain == ([4, 0] if protocol == V5 else [0])
 
 
 @BOTH
-def test_cut_anywhere_it_waits_for_the_rest(protocol):
-    """A packet that comes in two parts, wherever it is cut, is one message, and nothing is left over."""
+def test_a_packet_in_two_parts_is_one_message(protocol):
+    """A packet that comes in two parts, wherever it is divided, is one message, and no bytes are left over."""
     first, second = mixed(protocol)[0], mixed(protocol)[3]
     for at in range(1, len(first + second)):
         with wired(ours, protocol) as (client, wire, got):
@@ -128,24 +128,24 @@ def test_cut_anywhere_it_waits_for_the_rest(protocol):
 
 @BOTH
 @pytest.mark.parametrize("body", [b"", b"\0", b"\0\x05ab", b"\0\x01a\0"])
-def test_a_packet_that_is_too_short_is_an_error_as_with_paho(protocol, body):
-    """Nothing is taken from it."""
-    said = []
+def test_a_packet_that_is_too_short_is_the_same_error_as_with_paho(protocol, body):
+    """No message is read from it."""
+    results = []
     for make in (ours, theirs):
         with wired(make, protocol) as (client, wire, got):
             wire.sendall(packet(PLAIN, body))
             try:
-                said.append(client.loop_read())
+                results.append(client.loop_read())
             except struct.error:  # paho before 2.2
-                said.append("struct.error")
+                results.append("struct.error")
             assert got == []
-    assert said[0] == said[1]
-    assert said[0] != MQTTErrorCode.MQTT_ERR_SUCCESS
+    assert results[0] == results[1]
+    assert results[0] != MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 @BOTH
 def test_acknowledgements_are_the_same_bytes(protocol):
-    """Those of a group in one piece, in order; none for nothing."""
+    """The acknowledgements of a group are sent together, in order; an empty group sends nothing."""
     sent = []
     for make in (ours, theirs):
         with wired(make, protocol) as (client, wire, _):
@@ -161,24 +161,24 @@ def test_acknowledgements_are_the_same_bytes(protocol):
 
 
 @BOTH
-def test_acknowledgements_that_the_socket_does_not_take_wait(protocol):
-    """More than its buffer holds: the rest goes when it is read, whole."""
+def test_acknowledgements_wait_for_a_full_socket(protocol):
+    """Acknowledgements that exceed the socket's buffer are sent completely once it is read."""
     numbers = [number % 65535 + 1 for number in range(200_000)]
     with wired(ours, protocol) as (client, wire, _):
         wire.setblocking(False)
         client.acknowledge(numbers)
         assert client.want_write()
-        heard = bytearray()
+        sent = bytearray()
         while client.want_write():
-            heard += wire.recv(1 << 20)
+            sent += wire.recv(1 << 20)
             client.loop_write()
-        heard += wire.recv(1 << 20)
-    assert bytes(heard) == b"".join(b"\x40\x02" + number.to_bytes(2, "big") for number in numbers)
+        sent += wire.recv(1 << 20)
+    assert bytes(sent) == b"".join(b"\x40\x02" + number.to_bytes(2, "big") for number in numbers)
 
 
 @BOTH
-def test_the_end_of_a_connection_is_heard(protocol):
-    """What came before it is taken first."""
+def test_the_end_of_a_connection_is_reported(protocol):
+    """Messages that came before the end are read first."""
     with wired(ours, protocol) as (client, wire, got):
         wire.sendall(mixed(protocol)[0])
         wire.close()

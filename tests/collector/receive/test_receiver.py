@@ -1,4 +1,4 @@
-"""MQTT messages become rows before they are acknowledged, through a real Mosquitto, kills and refusals."""
+"""The receiver stores MQTT messages before it acknowledges them, with a real Mosquitto, kills and refusals."""
 
 import json
 import random
@@ -22,7 +22,7 @@ from tests.support.receiver import START, counts_messages, numbers, receiving, r
 
 @needs_mosquitto
 def test_messages_sent_are_rows_in_the_store(tmp_path: Path) -> None:
-    """What goes into the broker is in the CSV, field by field, and a repeat is there once."""
+    """Messages sent to the broker are in the CSV files, and repeats are stored once."""
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
         publish(port, counts_messages(range(30)) + counts_messages(range(10)) + counts_messages(range(5), site="b"))
@@ -35,7 +35,7 @@ def test_messages_sent_are_rows_in_the_store(tmp_path: Path) -> None:
 
 @needs_mosquitto
 def test_a_receiver_starts_before_its_broker_and_outlives_it(tmp_path: Path) -> None:
-    """With the broker down the receiver waits; when the broker restarts without memory, it subscribes anew."""
+    """The receiver waits while the broker is down, and subscribes again to a broker that has lost its sessions."""
     port, root = free_port(), tmp_path / "store"
     with receiving(settings_for(root, port), until="event=not_connected"):
         for first in (0, 10):
@@ -50,8 +50,8 @@ def test_a_receiver_starts_before_its_broker_and_outlives_it(tmp_path: Path) -> 
 
 
 @needs_mosquitto
-def test_what_is_sent_while_the_receiver_is_away_comes_later(tmp_path: Path) -> None:
-    """The session outlives the receiver, in MQTT 5 by its expiry."""
+def test_messages_sent_while_the_receiver_is_away_are_stored_later(tmp_path: Path) -> None:
+    """The session at the broker outlives the receiver."""
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port):
         with receiving(settings_for(root, port)):
@@ -63,9 +63,9 @@ def test_what_is_sent_while_the_receiver_is_away_comes_later(tmp_path: Path) -> 
 
 
 @needs_mosquitto
-def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
-    """SIGKILL in the midst of 6,000 messages, five times: the files hold each number once. SIGTERM ends it cleanly."""
-    port, root, chance = free_port(), tmp_path / "store", random.Random(7)
+def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    """After five SIGKILLs during 6,000 messages the files hold each number once. SIGTERM ends the collector cleanly."""
+    port, root, rng = free_port(), tmp_path / "store", random.Random(7)
     midway = 0
     with mosquitto(tmp_path, port):
         collector = start_collector(root, port)
@@ -73,7 +73,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(tmp_path: 
         sender.start()
         try:
             for _ in range(5):
-                time.sleep(chance.uniform(0.02, 0.2))
+                time.sleep(rng.uniform(0.02, 0.2))
                 collector.kill()
                 collector.communicate()
                 midway += 0 < rows(root) < 6000
@@ -84,14 +84,14 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(tmp_path: 
             collector.terminate()
             log = collector.communicate(timeout=10)[1]
     assert numbers(root) == list(range(6000))
-    assert midway >= 2, "the kills came too late to prove anything"
+    assert midway >= 2, "most kills came after the last message"
     assert collector.returncode == 0
-    assert b"event=taken" in log
+    assert b"event=received" in log
 
 
 @needs_mosquitto
 def test_nothing_is_acknowledged_before_it_is_on_disk(tmp_path: Path) -> None:
-    """While the folder of a day cannot be made, the broker keeps the message, and it is stored when it can."""
+    """While a day's folder cannot be made the broker keeps its messages; they are stored once it can."""
     port, root = free_port(), tmp_path / "store"
     root.mkdir()
     day = root / f"date={START.date()}"
@@ -108,40 +108,43 @@ BAD = [
     (b"nonsense", "malformed"),
     (encode(window(0)).replace(b'"merged"', b'"who":"Ann","merged"'), "unknown field `who`"),
     (encode(window(3)).replace(b'"happiness":3', b'"happiness":-3'), ">= 0"),
-    (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "end is after start"),
-    (encode(window(0)).replace(b'"site":"shop-1"', b'"site":"shop-2"'), "says shop-2/door, came as shop-1/door"),
+    (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "start"),
+    (
+        encode(window(0)).replace(b'"site":"shop-1"', b'"site":"shop-2"'),
+        "those of the topic, shop-1/door, are shop-2/door",
+    ),
     (encode(window(0)).replace(b'"happiness"', b'"device"', 1), "name of a column"),
-    (encode(window(0)).replace(b"faces@", b"faces\\n@"), "cannot be printed"),
+    (encode(window(0)).replace(b"faces@", b"faces\\n@"), "printable"),
     (b"[" * 18_000, "at most"),
 ]
 
 
 @needs_mosquitto
-def test_what_is_no_message_is_set_aside_and_disturbs_nothing(tmp_path: Path) -> None:
-    """Each is a line in dead-letters.jsonl with reason and time; good ones in their midst are stored; none returns."""
+def test_malformed_messages_become_dead_letters(tmp_path: Path) -> None:
+    """Each is a line in dead-letters.jsonl with reason and time, and is acknowledged; valid messages are stored."""
     port, root = free_port(), tmp_path / "store"
-    at = topic("shop-1", "door", "counts")
-    bad = [(at, payload) for payload, _ in BAD] + [("facetally/v1/sh op/door/counts", b"{}")]
+    counts_topic = topic("shop-1", "door", "counts")
+    bad = [(counts_topic, payload) for payload, _ in BAD] + [("facetally/v1/sh op/door/counts", b"{}")]
     with mosquitto(tmp_path, port):
         with receiving(settings_for(root, port)):
             publish(port, bad[:4] + counts_messages(range(1)) + bad[4:] + counts_messages(range(1, 2)))
-            wait_until(lambda: rows(root) == 2, "the good ones are stored")
-        with receiving(settings_for(root, port)):  # acknowledged: nothing comes again
+            wait_until(lambda: rows(root) == 2, "the valid messages are stored")
+        with receiving(settings_for(root, port)):  # nothing is delivered again
             time.sleep(0.5)
     letters = [json.loads(text) for text in (root / "dead-letters.jsonl").read_text().splitlines()]
     assert len(letters) == len(bad)
     for letter, (_, reason) in zip(letters, BAD, strict=False):
         assert reason in letter["reason"]
-        assert letter["topic"] == at
+        assert letter["topic"] == counts_topic
         assert datetime.fromisoformat(letter["time"].replace("Z", "+00:00")).year >= 2026
-    assert "site 'sh op'" in letters[-1]["reason"]
+    assert "'sh op'" in letters[-1]["reason"]
     assert letters[-2]["bytes"] == 18_000
     assert len(letters[-2]["payload"]) < 5000
 
 
 @needs_mosquitto
-def test_a_wrong_password_is_a_refusal_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The reason stands in one line however often it is tried; the right password connects."""
+def test_a_wrong_password_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Repeated attempts with a wrong password log one line; the right password connects."""
     port, root = free_port(), tmp_path / "store"
     users, secret = tmp_path / "users", tmp_path / "secret"
     subprocess.run(["mosquitto_passwd", "-b", "-c", users, "reader", "right"], check=True, capture_output=True)
@@ -159,8 +162,8 @@ def test_a_wrong_password_is_a_refusal_said_once(tmp_path: Path, caplog: pytest.
 
 
 @pytest.mark.parametrize("answer", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "says so"])
-def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path, answer: bytes) -> None:
-    """The first CONNECT says protocol level 5; when that is refused, the next says 4 and asks to keep the session."""
+def test_a_broker_without_mqtt_5_is_connected_to_in_3_1_1(tmp_path: Path, answer: bytes) -> None:
+    """If a CONNECT of protocol level 5 is refused, the next has level 4 and asks for a persistent session."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         receiving(settings_for(tmp_path / "store", listener.getsockname()[1]), until=None),
@@ -179,13 +182,13 @@ def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path, answ
             assert second.recv(1024)[0] == 0x82, "subscribes"
 
 
-def test_a_line_of_the_log_stays_one_line() -> None:
-    """Text from outside is quoted, so that it cannot pretend to be a line of its own."""
+def test_a_log_event_is_one_line() -> None:
+    """Text from outside is quoted, so that it cannot forge a log line."""
     assert line("set_aside", topic="a/b", reason="x\ntime=now") == 'event=set_aside topic=a/b reason="x\\ntime=now"'
 
 
-def test_receiving_imports_neither_page_nor_pandas() -> None:
-    """The receiver on a small machine loads nothing heavy."""
+def test_the_receiver_imports_neither_the_page_nor_pandas() -> None:
+    """The receiver imports no large library, so that it fits on a small machine."""
     code = (
         "import sys, collector.receive.receiver, collector.store.writer, collector.__main__;"
         "heavy = ('dash', 'plotly', 'matplotlib', 'pandas', 'numpy', 'tensorflow', 'cv2');"

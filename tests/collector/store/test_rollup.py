@@ -1,4 +1,4 @@
-"""Cells say what windows say, are read again when a file has changed, and outlive the files that they were made of."""
+"""Cells give the sums of their windows, follow changes of the files, and outlive deleted days."""
 
 import hashlib
 import os
@@ -17,11 +17,11 @@ from pyarrow import parquet
 from collector.analysis.summarise import by_device, by_site, by_time, by_weekday
 from collector.errors import StoreFailed
 from collector.store.cells import HOUR_S, QUARTER_S, cell_s_for, cells
-from collector.store.damage import Damages
+from collector.store.columns import FIXED_COLUMNS
+from collector.store.damage import DamageLog
 from collector.store.load import load
 from collector.store.rollup import FOLDER, Rollups
-from collector.store.rollup_file import FIRST_PRINTS, PRINTS, SEAL, SECOND_PRINTS
-from collector.store.rows import FIXED
+from collector.store.rollup_file import CHECKSUM_SUFFIX, SOURCES_KEYS, VERSION
 from tests.support.store import START, put, window
 
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]
@@ -30,7 +30,7 @@ LATER = START + timedelta(days=30)
 
 @st.composite
 def tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Some windows of seconds to hours around the spring's change of clocks, of two label sets."""
+    """Draw windows of seconds to hours around a change to daylight saving time, with two label sets."""
     rows = []
     for number in range(draw(st.integers(1, 12))):
         start = pd.Timestamp("2026-03-28", tz="UTC") + pd.Timedelta(seconds=draw(st.integers(0, 4 * 86_400)))
@@ -46,7 +46,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
         rows.append(
             (1, site, device, "0" * 16, number, start, end, clock, coverage, degraded, 1, 1, "d", bundle, *visits)
         )
-    frame = pd.DataFrame(rows, columns=[*FIXED, "happiness", "calm", "unknown"])
+    frame = pd.DataFrame(rows, columns=[*FIXED_COLUMNS, "happiness", "calm", "unknown"])
     if draw(st.booleans()):
         doubtful = st.lists(st.integers(0, 9), min_size=len(rows), max_size=len(rows))
         frame = frame.assign(doubtful_low=draw(doubtful), doubtful_high=draw(doubtful))
@@ -55,8 +55,8 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(tables(), st.sampled_from(ZONES))
-def test_cells_summarise_to_what_windows_summarise_to(frame: pd.DataFrame, zone_name: str) -> None:
-    """By hour, day, weekday, site and device, in zones off UTC by hours, halves, quarters, at a change of clocks."""
+def test_cells_and_windows_have_the_same_summaries(frame: pd.DataFrame, zone_name: str) -> None:
+    """Summaries by hour, day, weekday, site and device agree, in zones with offsets of hours, halves and quarters."""
     zone = ZoneInfo(zone_name)
     span = (datetime(2026, 3, 28, tzinfo=timezone.utc), datetime(2026, 4, 2, tzinfo=timezone.utc))
     rolled = cells(frame, cell_s_for(zone, *span))
@@ -67,28 +67,28 @@ def test_cells_summarise_to_what_windows_summarise_to(frame: pd.DataFrame, zone_
     pd.testing.assert_frame_equal(by_device(rolled, span), by_device(frame, span))
 
 
-def test_cells_refuse_buckets_that_begin_within_them() -> None:
-    """Hours of UTC are no hours of Kolkata: an error, not a wrong sum."""
+def test_a_bucket_that_begins_within_a_cell_is_an_error() -> None:
+    """Cells of an hour cannot be summed to hours of Kolkata, which is half an hour off UTC."""
     kolkata = ZoneInfo("Asia/Kolkata")
     assert cell_s_for(kolkata, START, LATER) == QUARTER_S
     assert cell_s_for(ZoneInfo("Europe/Berlin"), START, LATER) == HOUR_S
-    rolled = cells(pd.DataFrame([dict.fromkeys(FIXED, "x") | {
+    rolled = cells(pd.DataFrame([dict.fromkeys(FIXED_COLUMNS, "x") | {
         "start": pd.Timestamp(START), "end": pd.Timestamp(START) + pd.Timedelta(minutes=1), "coverage": 1.0, "a": 1.0,
     }]))  # fmt: skip
     with pytest.raises(ValueError, match="within a cell"):
         by_time(rolled, HOUR_S, kolkata)
 
 
-def settled(root: Path) -> None:
-    """As if all had been written long ago."""
+def age_files(root: Path) -> None:
+    """Set the times of all files as if they had been written long ago."""
     for path in root.glob("date=*/site=*/*.csv"):
         os.utime(path, (START.timestamp(), START.timestamp()))
 
 
-def test_a_file_that_has_grown_is_read_again_and_no_other(tmp_path: Path) -> None:
-    """Cells of a day that is over come from the roll-up: its file may be unreadable as long as it has not changed."""
+def test_only_files_that_have_changed_are_read_again(tmp_path: Path) -> None:
+    """Cells of a file that has not changed come from the roll-up, even if the file has become unreadable."""
     put(tmp_path, window(0), window(1), window(1500))
-    settled(tmp_path)
+    age_files(tmp_path)
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
     (day,) = tmp_path.glob("date=2026-03-30/site=*/*.csv")
     text, times = day.read_bytes(), day.stat()
@@ -100,15 +100,15 @@ def test_a_file_that_has_grown_is_read_again_and_no_other(tmp_path: Path) -> Non
     rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
     assert rollups.cells()["happiness"].sum() == 12
     put(tmp_path, window(3))
-    assert rollups.cells()["happiness"].sum() == 12, "older days are looked at once a minute"
+    assert rollups.cells()["happiness"].sum() == 12, "older days are scanned once a minute"
     rollups = Rollups(tmp_path, HOUR_S, lambda: START)
     rollups.cells()
     put(tmp_path, window(4))
-    assert rollups.cells()["happiness"].sum() == 18, "recent ones always"
+    assert rollups.cells()["happiness"].sum() == 18, "recent days are scanned at each call"
 
 
 def test_cells_of_a_range_and_a_site_are_those_of_their_windows(tmp_path: Path) -> None:
-    """Two writers have one window both; it counts once. A range is rounded outwards to hours."""
+    """A window of two writers counts once, and a range is rounded outwards to hours."""
     put(tmp_path, window(0), window(1), window(61), window(62, site="shop-2"))
     put(tmp_path, window(1), window(90), writer="w2")
     rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
@@ -121,8 +121,8 @@ def test_cells_of_a_range_and_a_site_are_those_of_their_windows(tmp_path: Path) 
     assert rollups.cells(site="none").empty
 
 
-def test_a_folder_that_is_deleted_is_gone_unless_it_was_retired(tmp_path: Path) -> None:
-    """Deleting a day by hand deletes its cells; what retention has retired stays, whatever comes late."""
+def test_cells_of_a_deleted_folder_stay_only_if_it_was_retired(tmp_path: Path) -> None:
+    """Deleting a day by hand removes its cells; cells of a retired day stay, whatever windows come late."""
     put(tmp_path, window(0), window(1), window(2))
     rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
     rollups.retire((START + timedelta(days=1)).date())
@@ -134,10 +134,8 @@ def test_a_folder_that_is_deleted_is_gone_unless_it_was_retired(tmp_path: Path) 
     assert list(Rollups(tmp_path, HOUR_S, lambda: LATER).cells()["windows"]) == [2]
 
 
-def test_what_comes_while_a_day_is_retired_is_not_deleted_with_it(tmp_path: Path) -> None:
-    """A day may be retired twice, if deleting it failed; but not with windows that no roll-up has: they stay in their
-    file.
-    """
+def test_windows_that_come_while_a_day_is_retired_are_not_deleted(tmp_path: Path) -> None:
+    """A day may be retired twice, as after a failed deletion, but not if windows have come that its cells lack."""
     put(tmp_path, window(0))
     day = START.date()
     for _ in range(2):
@@ -147,39 +145,40 @@ def test_what_comes_while_a_day_is_retired_is_not_deleted_with_it(tmp_path: Path
         Rollups(tmp_path, HOUR_S, lambda: LATER).retire(day)
 
 
-def test_a_process_that_was_slower_replaces_nothing(tmp_path: Path) -> None:
-    """The page adds up a month while the collector retires a day of it: what was retired stays."""
+def test_a_slower_process_does_not_replace_a_newer_file(tmp_path: Path) -> None:
+    """If the collector retires a day while the page computes the month, the retired cells stay."""
     put(tmp_path, window(0))
-    settled(tmp_path)
+    age_files(tmp_path)
     page = Rollups(tmp_path, HOUR_S, lambda: LATER)
-    month = page._fresh(f"{START:%Y-%m}")
+    month = page._month(f"{START:%Y-%m}")
+    month.refresh()
     Rollups(tmp_path, HOUR_S, lambda: LATER).retire(START.date())
-    (kept,) = (tmp_path / FOLDER).glob("3600/*.parquet")
-    before = kept.read_bytes()
-    page._write(f"{START:%Y-%m}", month)
-    assert kept.read_bytes() == before
+    (file,) = (tmp_path / FOLDER).glob("3600/*.parquet")
+    before = file.read_bytes()
+    month.save({})
+    assert file.read_bytes() == before
 
 
-def test_a_roll_up_that_is_broken_is_made_again(tmp_path: Path) -> None:
-    """Half a file is no answer: the windows are read again, and the file is replaced."""
+def test_a_truncated_roll_up_is_computed_again(tmp_path: Path) -> None:
+    """If a roll-up file is truncated, the windows are read again and the file is replaced."""
     put(tmp_path, window(0))
-    settled(tmp_path)
+    age_files(tmp_path)
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
-    (kept,) = (tmp_path / FOLDER).glob("3600/*.parquet")
-    kept.write_bytes(kept.read_bytes()[:200])
+    (file,) = (tmp_path / FOLDER).glob("3600/*.parquet")
+    file.write_bytes(file.read_bytes()[:200])
     assert Rollups(tmp_path, HOUR_S, lambda: LATER).cells()["windows"].sum() == 1
-    assert kept.stat().st_size > 200
+    assert file.stat().st_size > 200
 
 
 def test_an_empty_store_has_no_cells(tmp_path: Path) -> None:
-    """Nor has one that is not there; a summary of them is one of gaps."""
+    """A store that does not exist has no cells either, and its summary has gaps only."""
     frame = Rollups(tmp_path / "none", HOUR_S, lambda: LATER).cells()
     assert frame.empty
     assert by_time(frame, HOUR_S, ZoneInfo("UTC"), (START, LATER))["windows"].sum() == 0
 
 
 def flip(path: Path, bit: int) -> None:
-    """Turn one bit of a file over, and leave its size and times as they were, as a dying disk does."""
+    """Flip one bit of a file and keep its size and times, as a failing disk does."""
     data, times = bytearray(path.read_bytes()), path.stat()
     data[bit // 8] ^= 1 << bit % 8
     path.write_bytes(data)
@@ -187,90 +186,97 @@ def flip(path: Path, bit: int) -> None:
 
 
 def test_a_flipped_bit_in_a_roll_up_is_never_a_silent_difference(tmp_path: Path) -> None:
-    """60 bits anywhere in a month's file or its checksum: equal totals or a notice, the damaged file is kept, and what
-    is left of the rows is counted again.
+    """After a flip anywhere in a month's file or its checksum, totals are equal or the damage is reported.
+
+    The damaged file is kept, and the rows that are still there are counted again.
     """
     put(tmp_path, *(window(number) for number in range(4)))
-    settled(tmp_path)
+    age_files(tmp_path)
     rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
     rollups.retire(START.date())
     shutil.rmtree(tmp_path / f"date={START.date()}")
-    rollups.deleted(START.date())
+    rollups.mark_deleted(START.date())
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
     kept = tmp_path / "kept"
     shutil.copytree(tmp_path / FOLDER, kept)
-    chance = random.Random(8)
+    rng = random.Random(8)
     noticed = 0
     for number in range(60):
         shutil.rmtree(tmp_path / FOLDER)
         shutil.copytree(kept, tmp_path / FOLDER)
         path = next((tmp_path / FOLDER).glob("3600/*.parquet" if number % 4 else "3600/*.sha256"))
-        flip(path, chance.randrange(path.stat().st_size * 8))
+        flip(path, rng.randrange(path.stat().st_size * 8))
         rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
         total, notices = rollups.cells()["happiness"].sum(), rollups.damages()
         assert total == 12 or notices, f"flip {number}: {total}"
         assert not notices or total == 9, "the rows that are still there"
         again = Rollups(tmp_path, HOUR_S, lambda: LATER)
-        assert (again.cells()["happiness"].sum(), len(again.damages())) == (total, len(notices)), "the notice stays"
+        assert (again.cells()["happiness"].sum(), len(again.damages())) == (total, len(notices)), (
+            "the damage is reported by later processes too"
+        )
         noticed += bool(notices)
     assert noticed > 45
 
 
-def test_a_roll_up_without_checksum_is_read_and_given_one(tmp_path: Path) -> None:
-    """As versions before wrote it; one of this version without its checksum is damaged."""
+def test_a_roll_up_of_version_1_gets_a_checksum(tmp_path: Path) -> None:
+    """A file of version 1 has no checksum and is read; a newer file without its checksum is damaged."""
     put(tmp_path, window(0))
-    settled(tmp_path)
+    age_files(tmp_path)
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
     (path,) = (tmp_path / FOLDER).glob("3600/*.parquet")
-    seal = path.with_name(path.name + SEAL)
+    checksum = path.with_name(path.name + CHECKSUM_SUFFIX)
     table = parquet.read_table(path)
-    metadata = {FIRST_PRINTS: table.schema.metadata[PRINTS]}
-    seal.unlink()
+    metadata = {SOURCES_KEYS[1]: table.schema.metadata[SOURCES_KEYS[VERSION]]}
+    checksum.unlink()
     rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
     assert rollups.cells()["windows"].sum() == 1
     assert len(rollups.damages()) == 1
     parquet.write_table(table.replace_schema_metadata(metadata), path)
     shutil.rmtree(tmp_path / f"date={START.date()}")
     put(tmp_path, window(0))
-    settled(tmp_path)
-    seal.unlink(missing_ok=True)
+    age_files(tmp_path)
+    checksum.unlink(missing_ok=True)
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
-    assert seal.exists()
-    assert PRINTS in parquet.read_schema(path).metadata
+    assert checksum.exists()
+    assert SOURCES_KEYS[VERSION] in parquet.read_schema(path).metadata
 
 
-def test_roll_ups_of_the_version_before_get_doubtful_visits(tmp_path: Path) -> None:
-    """Days that have rows are made again from them; the hours of a retired day stay as they are, without doubts."""
+def test_roll_ups_of_version_2_get_doubtful_visits(tmp_path: Path) -> None:
+    """Cells of days with rows are computed again; cells of a retired day stay, with 0 doubtful visits."""
     put(tmp_path, window(0, schema=2, doubtful_low=2), window(1, schema=2, doubtful_low=1, doubtful_high=3))
-    settled(tmp_path)
+    age_files(tmp_path)
     rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
     rollups.retire(START.date())
     shutil.rmtree(tmp_path / f"date={START.date()}")
-    rollups.deleted(START.date())
+    rollups.mark_deleted(START.date())
     (path,) = (tmp_path / FOLDER).glob("3600/*.parquet")
     table = parquet.read_table(path)
     assert table["doubtful_low"].to_pylist() == [2, 1]
     old = table.drop_columns(["doubtful_low", "doubtful_high"])
-    parquet.write_table(old.replace_schema_metadata({SECOND_PRINTS: table.schema.metadata[PRINTS]}), path)
-    path.with_name(path.name + SEAL).write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    parquet.write_table(
+        old.replace_schema_metadata({SOURCES_KEYS[2]: table.schema.metadata[SOURCES_KEYS[VERSION]]}), path
+    )
+    path.with_name(path.name + CHECKSUM_SUFFIX).write_text(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+    )
     for _ in range(2):
         rollups = Rollups(tmp_path, HOUR_S, lambda: LATER)
         rolled = rollups.cells().sort_values("start")
         assert rollups.damages() == ()
         assert rolled["happiness"].tolist() == [3, 3]
         assert (rolled["doubtful_low"].tolist(), rolled["doubtful_high"].tolist()) == ([0, 1], [0, 3])
-        assert PRINTS in parquet.read_schema(path).metadata
+        assert SOURCES_KEYS[VERSION] in parquet.read_schema(path).metadata
 
 
-def test_what_was_left_out_of_cells_is_said_by_later_processes_too(tmp_path: Path) -> None:
-    """The rows are not read again, but the notice is in the roll-up; when the file is put right, it is gone."""
+def test_rows_left_out_of_cells_are_reported_by_later_processes(tmp_path: Path) -> None:
+    """The roll-up file holds the damage, so that it is reported without reading the rows, until they are repaired."""
     put(tmp_path, window(0), window(1, start=START))
     path = next(tmp_path.glob("date=*/site=*/*.csv"))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"\n1,", b"\nx,", 1))
-    settled(tmp_path)
+    age_files(tmp_path)
     Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
-    damages = Damages()
+    damages = DamageLog()
     assert Rollups(tmp_path, HOUR_S, lambda: LATER, damages.note).cells()["windows"].sum() == 1
     assert [damage.rows for damage in damages.all()] == [1]
     path.write_bytes(whole)

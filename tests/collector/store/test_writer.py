@@ -1,4 +1,4 @@
-"""Rows are on disk as the contract says, once each, whatever happened to the files before."""
+"""The writer stores each window once, in the format of the contract, whatever happened to the files before."""
 
 import random
 import subprocess
@@ -12,7 +12,8 @@ import pytest
 from collector.errors import StoreFailed, StoreRefused
 from collector.receive.dead_letters import DeadLetters
 from collector.store.load import labels, load, sites
-from collector.store.writer import Runs, Store
+from collector.store.sequence_set import SequenceSet
+from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.labels import labelset
 from contract.message import Models, Privacy
@@ -29,10 +30,10 @@ faces@0123456789ab,seven@ba9876543210,0,0,0,3,0,0,0,0
 
 
 def test_the_bytes_of_a_file(tmp_path: Path) -> None:
-    """Header, order of columns, times, joined reasons and quotes are exactly these."""
+    """A file has these bytes: header, order of columns, times, joined reasons, quotes."""
     models = Models(detector='faces, "new"@0123456789ab', expression="seven@ba9876543210")
-    told = {"clock": "restamped", "coverage": 0.5, "degraded": ("black", "hot"), "merged": 4, "model": models}
-    put(tmp_path, window(1), window(2, start=START + timedelta(seconds=90.5), **told))
+    fields = {"clock": "restamped", "coverage": 0.5, "degraded": ("black", "hot"), "merged": 4, "model": models}
+    put(tmp_path, window(1), window(2, start=START + timedelta(seconds=90.5), **fields))
     path = tmp_path / f"date=2026-03-29/site=shop-1/counts-{labelset(SEVEN)}-w1.csv"
     assert path.read_bytes() == GOLDEN
     assert path.name == "counts-9e2476d9d39d4dfb012e5db5c2401df0-w1.csv"
@@ -42,14 +43,14 @@ DOUBTFUL = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
 
 
 def test_doubtful_visits_have_columns_of_their_own(tmp_path: Path) -> None:
-    """A window with doubts goes into a file beside that of windows without, which keeps its header and its bytes."""
-    told = {"schema": 2, "doubtful_low": 0, "doubtful_high": 0}
-    put(tmp_path, window(1), window(2), window(3, **told))
+    """Windows with doubtful visits have a file of their own; the file of the other windows does not change."""
+    no_doubts = {"schema": 2, "doubtful_low": 0, "doubtful_high": 0}
+    put(tmp_path, window(1), window(2), window(3, **no_doubts))
     plain = tmp_path / f"date=2026-03-29/site=shop-1/counts-{labelset(SEVEN)}-w1.csv"
     before = plain.read_bytes()
     assert b"doubtful" not in before
     assert put(tmp_path, window(4, **DOUBTFUL), window(5, schema=2, doubtful_high=1)) == [True, True]
-    assert put(tmp_path, window(4, **DOUBTFUL), window(2), window(3, **told)) == [False] * 3, "repeats"
+    assert put(tmp_path, window(4, **DOUBTFUL), window(2), window(3, **no_doubts)) == [False] * 3, "repeats"
     assert plain.read_bytes() == before
     name = f"counts-{labelset(('doubtful_low', 'doubtful_high', *SEVEN))}-w1.csv"
     head, *rows = (plain.parent / name).read_text().splitlines()
@@ -62,22 +63,22 @@ def test_doubtful_visits_have_columns_of_their_own(tmp_path: Path) -> None:
     assert labels(frame) == list(SEVEN)
 
 
-def test_a_row_with_a_wrong_doubt_is_left_out(tmp_path: Path) -> None:
-    """It must be a whole number, as counts must; the other rows stay."""
+def test_a_row_with_negative_doubtful_visits_is_left_out(tmp_path: Path) -> None:
+    """Doubtful visits must be whole numbers from 0; the other rows of the file stay."""
     put(tmp_path, window(1, **DOUBTFUL), window(2, **DOUBTFUL))
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     path.write_text(path.read_text().replace(",2,1,0,", ",-2,1,0,", 1))
     assert load(tmp_path)["seq"].tolist() == [2]
 
 
-def test_a_window_lies_in_the_day_of_its_start(tmp_path: Path) -> None:
-    """One that begins at 23:59 UTC is of that day, though it ends in the next."""
+def test_a_window_belongs_to_the_day_of_its_start(tmp_path: Path) -> None:
+    """A window that begins at 23:59 UTC is stored in that day's folder, although it ends in the next."""
     put(tmp_path, window(0), window(1))
     assert sorted(path.name for path in tmp_path.glob("date=*")) == ["date=2026-03-28", "date=2026-03-29"]
 
 
 def test_repeats_are_dropped_within_a_group_and_across_restarts(tmp_path: Path) -> None:
-    """The key is site, device, boot and seq; another boot or device is another window."""
+    """A repeat has the same site, device, boot and seq; another boot or device is another window."""
     assert put(tmp_path, window(1), window(1), window(2)) == [True, False, True]
     assert put(tmp_path, window(2), window(3), window(2, boot="f" * 16), window(2, device="till")) == [
         False, True, True, True,
@@ -87,19 +88,19 @@ def test_repeats_are_dropped_within_a_group_and_across_restarts(tmp_path: Path) 
 
 @pytest.mark.parametrize("cut", [1, 20, 120, 240])
 def test_a_torn_last_line_is_repaired_at_start(tmp_path: Path, cut: int) -> None:
-    """Cut anywhere in the last row, the file is whole up to the row before, and the row can be stored again."""
+    """A file that is cut within its last row keeps the rows before, and the row can be stored again."""
     put(tmp_path, window(1), window(2))
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     whole = path.read_bytes()
     row = len(whole.splitlines(keepends=True)[-1])
     path.write_bytes(whole[: -min(cut, row)])
-    assert len(load(tmp_path)) == 1, "readers leave a torn line out"
+    assert len(load(tmp_path)) == 1, "readers ignore a torn line"
     assert put(tmp_path, window(1), window(2)) == [False, True]
     assert path.read_bytes() == whole
 
 
 def test_a_torn_header_is_written_again(tmp_path: Path) -> None:
-    """A file cut within its first line begins anew."""
+    """A file that is cut within its header gets a new header."""
     put(tmp_path, window(1))
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     whole = path.read_bytes()
@@ -108,8 +109,8 @@ def test_a_torn_header_is_written_again(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_killed_while_writing_the_file_is_whole_lines_after_repair(tmp_path: Path) -> None:
-    """SIGKILL of a writer of small groups: after the next start every line is a row, and each number is there once."""
+def test_after_a_kill_and_repair_every_line_is_a_row(tmp_path: Path) -> None:
+    """After SIGKILL of a writer and the next start, every line is a row and each number is there once."""
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
@@ -123,44 +124,44 @@ with Store(Path({str(tmp_path)!r}), "w1") as store:
             store.flush()
             print(number, flush=True)
 """
-    chance = random.Random(3)
-    promised = -1
+    rng = random.Random(3)
+    flushed = -1
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
-            while promised < 7:
-                promised = int(writer.stdout.readline())
+            while flushed < 7:
+                flushed = int(writer.stdout.readline())
             try:
-                writer.wait(chance.uniform(0.05, 0.3))
+                writer.wait(rng.uniform(0.05, 0.3))
             except subprocess.TimeoutExpired:
                 writer.kill()
-            promised = max([promised, *(int(text) for text in writer.stdout if text.endswith("\n"))])
+            flushed = max([flushed, *(int(text) for text in writer.stdout if text.endswith("\n"))])
     put(tmp_path, window(0, start=START))
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
     assert {len(row) for row in rows} == {22}
     assert [int(row[4]) for row in rows] == list(range(len(rows)))
-    assert len(rows) > promised > 0, "what flush returned from is there"
+    assert len(rows) > flushed > 0, "flushed rows are on disk"
 
 
-def test_two_writers_share_no_file_and_readers_drop_what_both_have(tmp_path: Path) -> None:
-    """The writer's name is in the file's name; a window that both stored is read once."""
+def test_two_writers_share_no_file_and_readers_drop_repeats(tmp_path: Path) -> None:
+    """Each writer has its own files, and a window that both have stored is loaded once."""
     put(tmp_path, window(1), writer="w1")
     put(tmp_path, window(1), window(2), writer="w2")
     assert len(list(tmp_path.glob("date=*/site=*/*.csv"))) == 2
     assert list(load(tmp_path)["seq"]) == [1, 2]
 
 
-def test_one_name_is_for_one_writer(tmp_path: Path) -> None:
-    """A second collector with the same name is refused while the first runs, and says what to do."""
-    with Store(tmp_path, "w1"), pytest.raises(StoreRefused, match=r"another collector .* store\.writer"):
-        Store(tmp_path, "w1").__enter__()
+def test_a_writer_name_in_use_is_refused(tmp_path: Path) -> None:
+    """A second collector of the same name is refused while the first runs, with an error that names the setting."""
+    with StoreWriter(tmp_path, "w1"), pytest.raises(StoreRefused, match=r"another collector .* store\.writer"):
+        StoreWriter(tmp_path, "w1").__enter__()
     put(tmp_path, window(1), writer="w1")
 
 
-def test_a_file_with_another_header_is_kept_and_gets_a_neighbour(tmp_path: Path) -> None:
-    """Nothing is appended under a header that somebody has changed, and the rows are stored all the same."""
+def test_a_file_with_another_header_is_kept(tmp_path: Path) -> None:
+    """Nothing is appended to a file whose header was changed; its rows go into a further file."""
     put(tmp_path, window(1))
     (path,) = tmp_path.glob("date=*/site=*/*.csv")
     path.write_text("a;b\n1;2\n")
@@ -170,59 +171,58 @@ def test_a_file_with_another_header_is_kept_and_gets_a_neighbour(tmp_path: Path)
     assert list(load(tmp_path)["seq"]) == [2, 3]
 
 
-def test_a_row_that_cannot_be_written_is_an_error_not_a_loss(tmp_path: Path) -> None:
-    """`flush` says StoreFailed, so that nothing is acknowledged."""
+def test_a_row_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """`flush` raises StoreFailed, so that the windows are not acknowledged."""
     (tmp_path / "date=2026-03-28").write_text("in the way")
-    with Store(tmp_path, "w1") as store, pytest.raises(StoreFailed):
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(StoreFailed):
         store.add(window(0))
         store.flush()
 
 
 @pytest.mark.parametrize("label", ["site", "coverage", "visits", "hour", "seconds", "doubtful_low"])
-def test_a_label_cannot_be_a_columns_name(tmp_path: Path, label: str) -> None:
-    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="name of a column"):
+def test_a_label_cannot_be_the_name_of_a_column(tmp_path: Path, label: str) -> None:
+    """Such a message is refused, so that a column is either a label or not."""
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(BadMessage, match="name of a column"):
         store.add(window(0, {label: 1, "other": 0, "unknown": 0}))
 
 
 @pytest.mark.parametrize("of", [{"merged": 10**25}, {"privacy": Privacy(k=10**25)}], ids=["merged", "k"])
-def test_a_number_that_no_column_holds_is_refused(tmp_path: Path, of: dict[str, object]) -> None:
-    """One such message, stored, would make all of the store unreadable."""
-    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="more than 9007199254740992"):
+def test_a_number_too_large_for_a_column_is_refused(tmp_path: Path, of: dict[str, object]) -> None:
+    """A number above 2**53 would not fit a column of whole numbers."""
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(BadMessage, match="at most 9007199254740992"):
         store.add(window(1, **of))
 
 
 def test_a_time_that_pandas_cannot_hold_is_refused(tmp_path: Path) -> None:
-    """One window of the year 9000 would make the whole folder unreadable with pandas 2."""
-    with Store(tmp_path, "w1") as store, pytest.raises(BadMessage, match="year 9000"):
+    """A window of the year 9000 would make its folder unreadable with pandas 2."""
+    with StoreWriter(tmp_path, "w1") as store, pytest.raises(BadMessage, match="year 9000"):
         store.add(window(0, start=datetime(9000, 1, 1, tzinfo=timezone.utc)))
 
 
-@pytest.mark.parametrize(
-    ("begin", "days", "says"), [(2026, 401, "401 days in one window"), (1969, 1, "begins in the year 1969")]
-)
-def test_a_window_of_a_clock_gone_wild_is_refused(tmp_path: Path, begin: int, days: int, says: str) -> None:
-    """One row of centuries would be millions of hours in every summary."""
+@pytest.mark.parametrize(("begin", "days", "says"), [(2026, 401, "is 401 days"), (1969, 1, "the year 1969")])
+def test_a_window_of_an_absurd_time_is_refused(tmp_path: Path, begin: int, days: int, says: str) -> None:
+    """A window of centuries would be millions of hours in every summary."""
     start = datetime(begin, 3, 28, tzinfo=timezone.utc)
     wild = window(0, start=start, end=start + timedelta(days=days))
-    with Store(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
+    with StoreWriter(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
         store.add(wild)
 
 
-def test_numbers_are_kept_as_runs() -> None:
-    """Any order: a number is new once, and neighbours become one run."""
+def test_sequence_numbers_are_kept_as_runs() -> None:
+    """In any order, each number is new once, and consecutive numbers become one run."""
     numbers = [*range(200)] * 2
     random.Random(5).shuffle(numbers)
-    runs, seen = Runs(), set()
+    sequence, seen = SequenceSet(), set()
     for number in numbers:
-        assert runs.add(number) == (number not in seen)
+        assert sequence.add(number) == (number not in seen)
         seen.add(number)
-    assert len(runs) == 1
-    runs.add(300)
-    assert len(runs) == 2
+    assert sequence.run_count == 1
+    sequence.add(300)
+    assert sequence.run_count == 2
 
 
-def test_label_sets_side_by_side_keep_missing_apart_from_zero(tmp_path: Path) -> None:
-    """Another bundle has another file; what its labels do not name is NaN, not 0."""
+def test_a_label_that_a_bundle_lacks_is_nan(tmp_path: Path) -> None:
+    """Another bundle has another file; a label that it does not have is NaN, not 0."""
     put(tmp_path, window(1), window(2, {"calm": 0, "busy": 7, "unknown": 1}))
     assert len(list(tmp_path.glob("date=*/site=*/*.csv"))) == 2
     frame = load(tmp_path)
@@ -235,8 +235,8 @@ def test_label_sets_side_by_side_keep_missing_apart_from_zero(tmp_path: Path) ->
     assert pd.isna(new["anger"])
 
 
-def test_types_survive_names_that_look_like_numbers_and_nothing(tmp_path: Path) -> None:
-    """A site called NA, a device called 007 and a boot like 1e3 stay text; times are UTC, counts are float64."""
+def test_names_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
+    """A site NA, a device 007 and a boot like 1e3 are loaded as text; times are UTC, counts are float64."""
     put(tmp_path, window(1, site="NA", device="007", boot="1e30000000000000"))
     frame = load(tmp_path)
     assert list(frame.loc[0, ["site", "device", "boot", "degraded"]]) == ["NA", "007", "1e30000000000000", ""]
@@ -247,19 +247,20 @@ def test_types_survive_names_that_look_like_numbers_and_nothing(tmp_path: Path) 
 
 
 def test_only_the_days_asked_for_are_opened(tmp_path: Path) -> None:
-    """Of other days nothing is read or said; the bounds are since <= start < until."""
+    """Files of other days are neither read nor reported; the range is since <= start < until."""
     put(tmp_path, window(0), window(1), window(2), window(1500))
     (other,) = tmp_path.glob("date=2026-03-30/site=*/*.csv")
     other.write_text("not,ours\n1,2\n")
     since, until = START + timedelta(minutes=1), START + timedelta(minutes=2)
-    noted: dict[Path, object] = {}
-    assert list(load(tmp_path, since, until, noted=noted.__setitem__)["seq"]) == [1]
-    assert set(noted.values()) == {None}
-    assert list(load(tmp_path, noted=noted.__setitem__)["seq"]) == [0, 1, 2]
-    assert "first columns" in str(noted[other])
+    damages: dict[Path, object] = {}
+    assert list(load(tmp_path, since, until, on_damage=damages.__setitem__)["seq"]) == [1]
+    assert set(damages.values()) == {None}
+    assert list(load(tmp_path, on_damage=damages.__setitem__)["seq"]) == [0, 1, 2]
+    assert "first columns" in str(damages[other])
 
 
 def test_an_empty_store_is_an_empty_table(tmp_path: Path) -> None:
+    """It has the columns and types of a table of windows."""
     frame = load(tmp_path)
     assert frame.empty
     assert str(frame["start"].dtype).endswith("UTC]")
@@ -267,7 +268,7 @@ def test_an_empty_store_is_an_empty_table(tmp_path: Path) -> None:
 
 
 def test_dead_letters_are_bounded(tmp_path: Path) -> None:
-    """Two files of the size allowed, the newest letter always there, a torn line repaired."""
+    """Two files have at most the allowed size, the newest letter is kept, and a torn line is removed."""
     (tmp_path / "dead-letters.jsonl").write_text('{"torn')
     for number in range(100):
         letters = DeadLetters(tmp_path, 4096)

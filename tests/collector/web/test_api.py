@@ -17,7 +17,7 @@ from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.openapi import document
 from collector.api.routes import Api, mount
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.settings import Api as ApiSettings
 from contract.message import Health, Status
 from contract.topics import Address
@@ -34,14 +34,14 @@ def store(tmp_path: Path) -> Path:
     for site, visits in (("shop-1", 3), ("shop-2", 1)):
         counts = dict.fromkeys(SEVEN, 0) | {"happiness": visits}
         put(tmp_path, *(window(n, counts, site=site) for n in range(1, 61) if site == "shop-2" or not 20 <= n < 30))
-    devices = Devices(tmp_path)
-    devices.note(Address("shop-1", "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
+    devices = DeviceRegistry(tmp_path)
+    devices.record(Address("shop-1", "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
     health = Health(
         schema=1, boot=BOOT, time=NOW, uptime_s=1, frames_per_s=14.25, latency_ms={}, frames_dropped=0, spool_depth=12,
         spool_dropped=0, oldest_unsent=None, memory_mb=90, temperature_c=None, throttled=False, clock="synced",
         versions={},
     )  # fmt: skip
-    devices.note(Address("shop-1", "door", "health"), health, False, NOW)
+    devices.record(Address("shop-1", "door", "health"), health, False, NOW)
     devices.save()
     return tmp_path
 

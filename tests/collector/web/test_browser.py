@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from collector.devices.registry import Devices
+from collector.devices.registry import DeviceRegistry
 from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
@@ -33,15 +33,15 @@ SLOW_S = 120.0
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days of two shops by ten minutes, happy and sad, with a night in which the second sent nothing."""
     root = tmp_path_factory.mktemp("store")
-    devices = Devices(root)
+    devices = DeviceRegistry(root)
     for site, label in (("happy-shop", "happiness"), ("sad-shop", "sadness")):
         starts = [NOW - timedelta(minutes=10 * n) for n in range(1, 432)]
         kept = [start for start in starts if site == "happy-shop" or not 0 <= start.hour < 6]
         visits = dict.fromkeys(SEVEN, 0) | {label: 3, "neutral": 2}
         long = [window(n, visits, start, site=site, end=start + timedelta(minutes=10)) for n, start in enumerate(kept)]
         put(root, *long, writer=site)
-        devices.note(Address(site, "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
-        devices.note(Address(site, "door", "model"), model(), False, NOW)
+        devices.record(Address(site, "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
+        devices.record(Address(site, "door", "model"), model(), False, NOW)
     devices.save()
     return root
 

@@ -15,7 +15,7 @@ import pytest
 
 from collector.analysis.query import MOST_DRAWN, Reader
 from collector.analysis.summarise import by_time
-from collector.devices.registry import Device, Devices
+from collector.devices.registry import Device, DeviceRegistry
 from collector.devices.state import shown_state
 from collector.page.app import make_page
 from collector.page.figures import trend
@@ -39,10 +39,10 @@ def store(tmp_path: Path) -> Path:
     for site, visits in (("shop-1", 3), ("shop-2", 1)):
         counts = dict.fromkeys(SEVEN, 0) | {"happiness": visits}
         put(tmp_path, *(window(n, counts, site=site) for n in range(1, 61) if not 20 <= n < 30))
-    devices = Devices(tmp_path)
+    devices = DeviceRegistry(tmp_path)
     for site in ("shop-1", "shop-2"):
-        devices.note(Address(site, "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
-        devices.note(Address(site, "door", "model"), model(), False, NOW)
+        devices.record(Address(site, "door", "status"), Status(schema=1, state="online", boot=BOOT), False, NOW)
+        devices.record(Address(site, "door", "model"), model(), False, NOW)
     devices.save()
     return tmp_path
 
@@ -247,8 +247,8 @@ def test_two_sites_are_compared(store: Path) -> None:
     assert "No clear change in any share between shop-2 and shop-1" in same.words
     sad = dict.fromkeys(SEVEN, 0) | {"sadness": 3}
     put(store, *(window(n, sad, site="shop-3") for n in range(1, 61)))
-    devices = Devices(store)
-    devices.note(Address("shop-3", "door", "model"), model(), False, NOW)
+    devices = DeviceRegistry(store)
+    devices.record(Address("shop-3", "door", "model"), model(), False, NOW)
     devices.save()
     other = view(store).compared(ASKED | {"site": "shop-3"}, "site", "shop-1")
     assert other.words == "In shop-3, beside shop-1: less happiness, more sadness; no clear change in the others."
@@ -286,13 +286,13 @@ def test_a_device_that_says_nothing_is_silent(state: str, minutes: int, shown: s
 
 
 def test_health_of_a_device_is_in_its_row(store: Path) -> None:
-    devices = Devices(store)
+    devices = DeviceRegistry(store)
     health = Health(
         schema=1, boot=BOOT, time=NOW, uptime_s=1, frames_per_s=14.26, latency_ms={}, frames_dropped=0, spool_depth=12,
         spool_dropped=0, oldest_unsent=None, memory_mb=90, temperature_c=61.4, throttled=False, clock="synced",
         versions={},
     )  # fmt: skip
-    devices.note(Address("shop-1", "door", "health"), health, False, NOW)
+    devices.record(Address("shop-1", "door", "health"), health, False, NOW)
     devices.save()
     assert "14.3 61 12 10" in text_of(view(store).device_table(ASKED | {"site": "shop-1"}))
 

@@ -1,0 +1,80 @@
+"""Define the columns of the store's tables, and find the label columns of a table by its layout.
+
+| table | made by | columns |
+|---|---|---|
+| windows | a store file, `collector.store.load.load` | `FIXED_COLUMNS`, maybe `DOUBTFUL_COLUMNS`, labels |
+| cells | `collector.store.cells.cells`, roll-ups | `CELL_COLUMNS`, `DOUBTFUL_COLUMNS`, labels |
+| summary | `collector.analysis.summarise` | labels, ``visits``, further figures |
+
+There is one label column per expression label of the bundles, and one for ``unknown``.
+"""
+
+from typing import TYPE_CHECKING
+
+from contract.labels import UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIXED_COLUMNS = (
+    "schema",
+    "site",
+    "device",
+    "boot",
+    "seq",
+    "start",
+    "end",
+    "clock",
+    "coverage",
+    "degraded",
+    "merged",
+    "privacy_k",
+    "model_detector",
+    "model_expression",
+)
+"""First columns of every table of windows, in the order of the counts message."""
+
+DOUBTFUL_COLUMNS = ("doubtful_low", "doubtful_high")
+"""Optional columns of whole numbers from version 2 of the counts message. Without them, no visit is doubtful."""
+
+KEY_COLUMNS = ("site", "device", "boot", "seq")
+"""The key of a window. Two rows with the same key are the same window."""
+
+INTEGER_COLUMNS = ("schema", "seq", "merged", "privacy_k")
+TIME_COLUMNS = ("start", "end")
+TEXT_COLUMNS = ("site", "device", "boot", "clock", "degraded", "model_detector", "model_expression")
+
+SENDER_COLUMNS = ("site", "device", "model_expression", "clock")
+"""Columns of a cell that come unchanged from its windows."""
+
+CELL_COLUMNS = (*SENDER_COLUMNS, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
+"""First columns of every table of cells; `collector.store.cells.cells` says what they mean."""
+
+VISITS = "visits"
+"""First column after the labels of a summary."""
+
+RESERVED_NAMES = frozenset((*FIXED_COLUMNS, *DOUBTFUL_COLUMNS, *CELL_COLUMNS, VISITS, "date", "hour", "day", "weekday"))
+"""Names that no label may have: a column is either a label or something else."""
+
+
+def label_columns(frame: "pd.DataFrame") -> list[str]:
+    """Return the label columns of a table of windows or cells or of a summary: in order, with ``unknown`` last.
+
+    A table that is none of the three, such as a part of a summary, has labels only. Raises ValueError for a table of
+    windows whose fixed columns are not the first.
+    """
+    names = tuple(str(name) for name in frame.columns)
+    labels = [name for name in _after_leading_columns(names) if name not in DOUBTFUL_COLUMNS]
+    return [name for name in labels if name != UNKNOWN] + [UNKNOWN] * (UNKNOWN in labels)
+
+
+def _after_leading_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    for leading in (FIXED_COLUMNS, CELL_COLUMNS):
+        if names[: len(leading)] == leading:
+            return names[len(leading) :]
+    if VISITS in names:
+        return names[: names.index(VISITS)]
+    fixed = [name for name in names if name in FIXED_COLUMNS]
+    if fixed:
+        raise ValueError(f"columns of a table of windows must begin with {', '.join(FIXED_COLUMNS)}, are {names}")
+    return names

@@ -1,0 +1,59 @@
+"""Change files and folders so that a power cut leaves either the old or the new content."""
+
+import os
+from pathlib import Path
+
+BLOCK_BYTES = 65_536
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, on disk when this returns."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the entries of a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes, previous: Path | None = None) -> None:
+    """Replace a file, on disk when this returns; keep the one before as ``previous`` if given. Raises OSError."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if previous is not None and path.exists():
+        link = path.with_name(f"{path.name}.{os.getpid()}.link")
+        link.unlink(missing_ok=True)
+        link.hardlink_to(path)
+        link.replace(previous)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def cut_torn_line(path: Path) -> int:
+    """Truncate a file after its last line break and return the number of bytes removed. Raises OSError.
+
+    What follows the last line break is a write that a power cut interrupted.
+    """
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end, at = 0, size
+        while at > 0 and not end:
+            step = min(at, BLOCK_BYTES)
+            at -= step
+            file.seek(at)
+            line_break = file.read(step).rfind(b"\n")
+            end = 0 if line_break < 0 else at + line_break + 1
+        if end < size:
+            file.truncate(end)
+            os.fsync(file.fileno())
+    return size - end

@@ -1,0 +1,232 @@
+"""Keep the cells of one month up to date with the store's files, in memory and in a roll-up file.
+
+The file holds, for each folder of the store, the names, sizes and times of the files that its cells were computed
+from. Only folders whose files have changed are read again. Folders that were written to in the last quarter of an hour
+are kept in memory only, so that today's counts do not wear out a memory card.
+
+A damaged roll-up file is renamed to end in ``.damaged``. Its cells are computed again from the rows, except cells of
+deleted days, which cannot be.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from base.logs import line
+from collector.errors import StoreFailed
+from collector.store import rollup_file
+from collector.store.cells import cells
+from collector.store.columns import KEY_COLUMNS
+from collector.store.damage import Damage, DamageCallback, file_damage
+from collector.store.load import read
+from collector.store.rollup_file import DamagedRollup, FileIdentity, MonthCells
+from collector.store.rollup_source import DELETED, Folder, Source, SourceState, scan_day, stored_days
+
+QUIET_S = 900
+"""A folder's cells are written to the file when nothing was written to the folder for so long."""
+RECENT = timedelta(days=2)
+RESCAN_S = 60
+"""Folders of days before RECENT are scanned again after so long, because a window may come late."""
+DAMAGED_SUFFIX = ".damaged"
+CELLS_LOST = "its cells are computed again from the rows, except those of days that retention has deleted"
+
+_log = logging.getLogger(__name__)
+
+
+class MonthRollup:
+    """The cells of one month. Not safe for use by several threads."""
+
+    def __init__(
+        self,
+        root: Path,
+        path: Path,
+        *,
+        cell_s: int,
+        now: Callable[[], datetime],
+        on_damage: DamageCallback,
+    ) -> None:
+        self._root, self._path, self._cell_s, self._now, self._on_damage = root, path, cell_s, now, on_damage
+        self._month = MonthCells(no_cells(cell_s))
+        self._saved: dict[Folder, Source] = {}
+        self._identity: FileIdentity | None = None
+        self._is_unreadable = False
+        self._scanned_s: float | None = None
+        self.damage: Damage | None = None
+        """What is wrong with the roll-up file, where it could not be renamed."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The cells after the last `refresh`, with the column ``date`` of their folder in front."""
+        return self._month.frame
+
+    def refresh(self) -> None:
+        """Bring the cells up to date: read the folders whose files have changed, and save what is quiet."""
+        self._read_file()
+        now = self._now()
+        now_s = now.timestamp()
+        scan_all = self._scanned_s is None or now_s - self._scanned_s >= RESCAN_S
+        present = self._scan(None if scan_all else (now - RECENT).date().isoformat())
+        sources = self._month.sources
+        changed = {
+            folder: source
+            for folder, source in present.items()
+            if sources.get(folder) != source and not (folder in sources and sources[folder].is_final)
+        }
+        gone = {folder for folder in sources if scan_all and folder not in present and not sources[folder].is_final}
+        if changed or gone:
+            self._update(changed, gone)
+        if scan_all:
+            self._scanned_s = now_s
+            quiet = {
+                folder: source
+                for folder, source in self._month.sources.items()
+                if source.is_final or source.is_older_than(now_s - QUIET_S)
+            }
+            if quiet != self._saved:
+                self.save(quiet)
+
+    def retire(self, date: str) -> None:
+        """Make the cells of a day final and save them, so that its folder may be deleted.
+
+        If the day was deleted before, the windows that have come since are added to its cells. Raises StoreFailed if
+        the cells are incomplete or cannot be saved, and FileNotFoundError if there is no such folder.
+        """
+        self.refresh()
+        for folder, present in dict(scan_day(self._root, date)).items():
+            if damages := self._month.damages.get(folder):
+                raise StoreFailed(f"{damages[0]}; a day with damaged files is not deleted")
+            source = self._month.sources.get(folder)
+            if source is not None and source.state is SourceState.DELETED:
+                late = self._compute(folder.date, [folder.site])
+                self._month.frame = pd.concat([self._month.frame, late], ignore_index=True)
+            elif source is None or source.files != present.files:
+                raise StoreFailed(
+                    f"{self._path}: windows of {folder.date} at {folder.site} came while the day was retired; they stay"
+                )
+            self._month.sources[folder] = present.retired()
+        self.save(self._month.sources)
+        if self._saved != self._month.sources:
+            raise StoreFailed(f"{self._path}: the cells of {date} cannot be saved")
+
+    def mark_deleted(self, date: str) -> None:
+        """Record that the folder of a retired day is gone.
+
+        Windows that come for it from now on are not in its cells.
+        """
+        self.refresh()
+        self._month.sources |= {folder: DELETED for folder in self._month.sources if folder.date == date}
+        self.save(self._month.sources)
+
+    def save(self, sources: dict[Folder, Source]) -> None:
+        """Replace the roll-up file by the cells of these folders, on disk when this returns.
+
+        The file stays as it is if it cannot be written, or if another process has replaced it.
+        """
+        if self._is_unreadable:
+            return  # it may hold cells of deleted days
+        try:
+            if not rollup_file.write(self._path, self._month.only(sources), self._identity):
+                return
+        except OSError as error:
+            _log.warning(line("rollup_not_saved", file=self._path, reason=error.strerror or error))
+            return
+        self._saved, self._identity = dict(sources), rollup_file.identity(self._path)
+
+    def _scan(self, since: str | None) -> dict[Folder, Source]:
+        """Return the month's folders that are there now with their files, of all days or from a date on."""
+        days = [day for day in stored_days(self._root) if day.startswith(self._path.stem)]
+        return {
+            folder: source
+            for day in days
+            if since is None or day >= since
+            for folder, source in scan_day(self._root, day)
+        }
+
+    def _update(self, changed: dict[Folder, Source], gone: set[Folder]) -> None:
+        """Replace the cells of changed folders, and remove those of folders that are gone."""
+        month, outdated = self._month, {*changed, *gone}
+        kept = month.frame
+        if not outdated.isdisjoint(month.sources):
+            kept = kept[~pd.MultiIndex.from_frame(kept[["date", "site"]]).isin(list(outdated))]
+        month.damages = {folder: found for folder, found in month.damages.items() if folder not in outdated}
+        computed = [
+            self._compute(date, sorted(folder.site for folder in changed if folder.date == date))
+            for date in sorted({folder.date for folder in changed})
+        ]
+        filled = [frame for frame in (kept, *computed) if len(frame)]
+        month.frame = pd.concat(filled, ignore_index=True) if filled else no_cells(self._cell_s)
+        month.sources = {folder: source for folder, source in month.sources.items() if folder not in gone} | changed
+
+    def _compute(self, date: str, sites: list[str]) -> pd.DataFrame:
+        """Compute the cells of a day's folders, each window once; record what is left out."""
+        folders = {Folder(date, site).within(self._root): Folder(date, site) for site in sites}
+
+        def on_damage(path: Path, damage: Damage | None) -> None:
+            if damage is not None:
+                folder = folders[path.parent]
+                self._month.damages[folder] = (*self._month.damages.get(folder, ()), damage)
+            self._on_damage(path, damage)
+
+        paths = [path for folder in folders for path in sorted(folder.glob("counts-*.csv"))]
+        table = cells(read(paths, on_damage).drop_duplicates(list(KEY_COLUMNS)), self._cell_s)
+        table.insert(0, "date", date)
+        return table
+
+    def _read_file(self) -> None:
+        """Read the roll-up file if it is another than this process has read or written."""
+        identity = rollup_file.identity(self._path)
+        if identity == self._identity and not self._is_unreadable:
+            return
+        self._identity, self._is_unreadable, self._saved = identity, False, {}
+        self._month, self._scanned_s = MonthCells(no_cells(self._cell_s)), None
+        damage, self.damage = self.damage, None
+        try:
+            month = rollup_file.read(self._path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._is_unreadable = True
+            self._report(f"cannot be read: {error.strerror or error}", damage)
+            return
+        except DamagedRollup as error:
+            self._rename_damaged(str(error), damage)
+            return
+        if month.version == rollup_file.VERSION:
+            self._saved = dict(month.sources)
+        else:  # compute again what has rows, and save in the newest version
+            month = month.only({folder: source for folder, source in month.sources.items() if source.is_final})
+        self._month = month
+        for found in month.damages.values():
+            for each in found:
+                self._on_damage(self._root / each.file, each)
+
+    def _rename_damaged(self, reason: str, reported: Damage | None) -> None:
+        """Keep a damaged file under another name, and begin a new one."""
+        _log.warning(line("rollup_damaged", file=self._path, reason=reason))
+        kept, number = self._path.with_name(self._path.name + DAMAGED_SUFFIX), 1
+        while kept.exists():
+            number += 1
+            kept = self._path.with_name(f"{self._path.name}{DAMAGED_SUFFIX}-{number}")
+        try:
+            self._path.replace(kept)
+        except OSError:
+            self._report(reason, reported)
+        self._identity = rollup_file.identity(self._path)
+
+    def _report(self, reason: str, reported: Damage | None) -> None:
+        """Remember what is wrong with a roll-up file that keeps its name; log it unless that was ``reported``."""
+        self.damage = file_damage(self._path, f"{reason}; {CELLS_LOST}")
+        if self.damage != reported:
+            _log.warning(line("rollup_unreadable", file=self._path, reason=reason))
+
+
+@lru_cache
+def no_cells(cell_s: int) -> pd.DataFrame:
+    """Return an empty table with the columns of `MonthRollup.frame`. It is shared and must not be changed."""
+    empty = cells(read([]), cell_s)
+    empty.insert(0, "date", pd.Series(dtype="str"))
+    return empty

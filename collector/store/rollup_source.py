@@ -1,0 +1,105 @@
+"""Record which store files the cells of a roll-up were computed from, and find the files that are there now."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+DATE_PREFIX, SITE_PREFIX = "date=", "site="
+_DATE_FOLDER = re.compile(r"date=([0-9]{4}-[0-9]{2}-[0-9]{2})")
+_RETIRED_MARK = "retired\n"
+_STAMP = re.compile(r"(.+?) ([0-9]+) (-?[0-9]+)(?:\n|\Z)", re.DOTALL)
+
+
+class Folder(NamedTuple):
+    """The folder of one day and site in the store."""
+
+    date: str
+    """``YYYY-MM-DD``."""
+    site: str
+
+    def within(self, root: Path) -> Path:
+        """Return the folder's path in a store."""
+        return root / f"{DATE_PREFIX}{self.date}" / f"{SITE_PREFIX}{self.site}"
+
+
+class FileStamp(NamedTuple):
+    """A file as it was when it was read. It changes when the file is written to."""
+
+    name: str
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Time of the last write, nanoseconds since 1970."""
+
+
+class SourceState(Enum):
+    """What may happen to the files of a folder."""
+
+    LIVE = "live"
+    """Rows may come; the cells follow the files."""
+    RETIRED = "retired"
+    """The cells stay as they are; the files are about to be deleted."""
+    DELETED = "deleted"
+    """The cells stay as they are; the files are gone, and any file that is there now is not in the cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The files that the cells of one folder were computed from."""
+
+    files: tuple[FileStamp, ...] = ()
+    """In order of their names; empty once they are deleted."""
+    state: SourceState = SourceState.LIVE
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the cells stay as they are, whatever files are there."""
+        return self.state is not SourceState.LIVE
+
+    def retired(self) -> "Source":
+        """Return the source with its cells made final. Without files there is nothing left to delete."""
+        return Source(self.files, SourceState.RETIRED) if self.files else DELETED
+
+    def is_older_than(self, time_s: float) -> bool:
+        """Whether all files were last written before a time, in seconds since 1970."""
+        return all(file.mtime_ns / 1e9 < time_s for file in self.files)
+
+    def encode(self) -> str:
+        """Return the source as the text that a roll-up file holds: ``name size mtime`` lines after a mark if final."""
+        lines = "\n".join(f"{file.name} {file.size} {file.mtime_ns}" for file in self.files)
+        return _RETIRED_MARK + lines if self.is_final else lines
+
+    @classmethod
+    def decode(cls, text: str) -> "Source":
+        """Return the source of a text of `encode`."""
+        is_final = text.startswith(_RETIRED_MARK)
+        stamps = _STAMP.findall(text.removeprefix(_RETIRED_MARK))
+        source = cls(tuple(FileStamp(name, int(size), int(mtime_ns)) for name, size, mtime_ns in stamps))
+        return source.retired() if is_final else source
+
+
+DELETED = Source(state=SourceState.DELETED)
+
+
+def stored_days(root: Path) -> list[str]:
+    """Return the dates that have a folder in the store, ``YYYY-MM-DD``; none if there is no store."""
+    try:
+        names = [path.name for path in root.iterdir()]
+    except FileNotFoundError:
+        return []
+    return [match[1] for name in names if (match := _DATE_FOLDER.fullmatch(name))]
+
+
+def scan_day(root: Path, date: str) -> Iterator[tuple[Folder, Source]]:
+    """Yield the folders of a day with the files that are there now; FileNotFoundError if the day is gone."""
+    with os.scandir(root / f"{DATE_PREFIX}{date}") as folders:
+        for folder in folders:
+            if folder.name.startswith(SITE_PREFIX):
+                with os.scandir(folder.path) as entries:
+                    files = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".csv")]
+                stamps = sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+                yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), Source(tuple(stamps))

@@ -1,0 +1,42 @@
+"""A compact set of sequence numbers, kept as runs of consecutive numbers."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+
+class SequenceSet:
+    """A set of whole numbers that needs memory per run, not per number.
+
+    Kept as ``[first, past last, first, past last, ...]`` in order.
+    """
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self) -> None:
+        self._bounds: list[int] = []
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last number of each run, in order."""
+        return zip(self._bounds[::2], (past - 1 for past in self._bounds[1::2]), strict=True)
+
+    @property
+    def run_count(self) -> int:
+        """Number of runs."""
+        return len(self._bounds) // 2
+
+    def keep_last_runs(self, count: int) -> None:
+        """Remove all runs but the ``count`` highest."""
+        del self._bounds[: max(0, len(self._bounds) - 2 * count)]
+
+    def add(self, number: int) -> bool:
+        """Add a number; False if it is there already."""
+        bounds = self._bounds
+        at = bisect_right(bounds, number)
+        if at % 2:
+            return False
+        extends_left = at > 0 and bounds[at - 1] == number
+        extends_right = at < len(bounds) and bounds[at] == number + 1
+        bounds[at - extends_left : at + extends_right] = [number] * (not extends_left) + [number + 1] * (
+            not extends_right
+        )
+        return True
