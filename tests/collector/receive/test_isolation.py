@@ -287,8 +287,9 @@ def test_false_model_messages_do_not_change_other_devices(tmp_path: Path) -> Non
 
 
 def test_a_hostile_device_does_not_affect_good_ones(tmp_path: Path) -> None:
-    """240 hostile messages of all kinds of `benchmarks.faults.hostile`, with restarts: no window of the other devices is
-    lost, and the number of folders and files stays small.
+    """240 hostile messages of all kinds, with restarts, lose no window of the other devices.
+
+    The number of folders and files stays small.
     """
     outcome = play(tmp_path, messages=240, restarts=3)
     assert (outcome.good, outcome.lost, outcome.matrices_kept) == (2160, 0, True)

@@ -114,9 +114,9 @@ def test_after_a_kill_and_repair_every_line_is_a_row(tmp_path: Path) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from tests.support.store import START, window
-with Store(Path({str(tmp_path)!r}), "w1") as store:
+with StoreWriter(Path({str(tmp_path)!r}), "w1") as store:
     print("ready", flush=True)
     for number in range(100_000):
         store.add(window(number, start=START))
