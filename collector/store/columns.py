@@ -48,7 +48,7 @@ SENDER_COLUMNS = ("site", "device", "model_expression", "clock")
 """Columns of a cell that come unchanged from its windows."""
 
 CELL_COLUMNS = (*SENDER_COLUMNS, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
-"""First columns of every table of cells; `collector.store.cells.cells` says what they mean."""
+"""First columns of every table of cells; `collector.store.cells.cells` describes them."""
 
 VISITS = "visits"
 """First column after the labels of a summary."""

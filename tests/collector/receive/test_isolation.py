@@ -120,8 +120,8 @@ def test_a_junk_line_does_not_affect_other_rows(tmp_path: Path, junk: bytes, cap
     assert put(tmp_path, window(2), window(3), window(2, site="shop-2")) == [False, True, True]
     caplog.clear()
     assert sorted(load(tmp_path)["seq"]) == [1, 1, 2, 2, 3]
-    (said,) = [text for text in caplog.messages if "left_out" in text]
-    assert "shop-1" in said and "rows=1" in said and "line 3" in said
+    (warning,) = [text for text in caplog.messages if "left_out" in text]
+    assert "shop-1" in warning and "rows=1" in warning and "line 3" in warning
 
 
 WRONG = {

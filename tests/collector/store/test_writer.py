@@ -199,12 +199,12 @@ def test_a_time_that_pandas_cannot_hold_is_refused(tmp_path: Path) -> None:
         store.add(window(0, start=datetime(9000, 1, 1, tzinfo=timezone.utc)))
 
 
-@pytest.mark.parametrize(("begin", "days", "says"), [(2026, 401, "is 401 days"), (1969, 1, "the year 1969")])
-def test_a_window_of_an_absurd_time_is_refused(tmp_path: Path, begin: int, days: int, says: str) -> None:
+@pytest.mark.parametrize(("begin", "days", "reason"), [(2026, 401, "is 401 days"), (1969, 1, "the year 1969")])
+def test_a_window_of_an_absurd_time_is_refused(tmp_path: Path, begin: int, days: int, reason: str) -> None:
     """A window of centuries would be millions of hours in every summary."""
     start = datetime(begin, 3, 28, tzinfo=timezone.utc)
     wild = window(0, start=start, end=start + timedelta(days=days))
-    with StoreWriter(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
+    with StoreWriter(tmp_path, "collector") as store, pytest.raises(BadMessage, match=reason):
         store.add(wild)
 
 
