@@ -49,7 +49,7 @@ def test_two_collectors_share_the_counts_while_one_is_killed(tmp_path: Path) -> 
     }
     assert min(by_writer.values()) > 100, "both have stored a part"
     assert sum(by_writer.values()) < 4200, "only unacknowledged windows are delivered to both"
-    assert {path.name for path in root.glob("devices*")} == {"devices-w1.json", "devices-w2.json"}
+    assert {path.name for path in root.glob("devices*.json")} == {"devices-w1.json", "devices-w2.json"}
     assert [(each.state, each.boot) for each in read_devices(root)] == [("online", BOOT)], (
         "retained messages reach both"
     )
