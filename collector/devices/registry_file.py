@@ -115,7 +115,7 @@ def _decode(data: bytes) -> RegistryContent:
 
 
 def _decode_v1(data: bytes, v2_error: str) -> RegistryContent:
-    """Decode a file of version 1. Every device gets all classifiers, because the file does not say whose they were."""
+    """Decode a file of version 1. Each device gets all classifiers: the file does not record whose they were."""
     try:
         file = msgspec.json.decode(data, type=_FileV1)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -48,7 +48,7 @@ SENDER_COLUMNS = ("site", "device", "model_expression", "clock")
 """Columns of a cell that come unchanged from its windows."""
 
 CELL_COLUMNS = (*SENDER_COLUMNS, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
-"""First columns of every table of cells; `collector.store.cells.cells` says what they mean."""
+"""First columns of every table of cells; `collector.store.cells.cells` describes them."""
 
 VISITS = "visits"
 """First column after the labels of a summary."""
@@ -56,25 +56,21 @@ VISITS = "visits"
 RESERVED_NAMES = frozenset((*FIXED_COLUMNS, *DOUBTFUL_COLUMNS, *CELL_COLUMNS, VISITS, "date", "hour", "day", "weekday"))
 """Names that no label may have: a column is either a label or something else."""
 
+_NOT_IN_SUMMARIES = frozenset(("clock", "model_expression"))
+"""Columns of both windows and cells that no summary has."""
+
 
 def label_columns(frame: "pd.DataFrame") -> list[str]:
     """Return the label columns of a table of windows or cells or of a summary: in order, with ``unknown`` last.
 
-    A table that is none of the three, such as a part of a summary, has labels only. Raises ValueError for a table of
-    windows whose fixed columns are not the first.
+    Labels follow the fixed columns of windows and cells, and precede ``visits`` in a summary. Some of these columns may
+    be missing, for example because one is the index. A table without any of them has labels only.
     """
-    names = tuple(str(name) for name in frame.columns)
-    labels = [name for name in _after_leading_columns(names) if name not in DOUBTFUL_COLUMNS]
+    names = [str(name) for name in frame.columns]
+    if not _NOT_IN_SUMMARIES.isdisjoint(names):
+        last = max(at for at, name in enumerate(names) if name in FIXED_COLUMNS or name in CELL_COLUMNS)
+        names = names[last + 1 :]
+    elif VISITS in names:
+        names = names[: names.index(VISITS)]
+    labels = [name for name in names if name not in RESERVED_NAMES]
     return [name for name in labels if name != UNKNOWN] + [UNKNOWN] * (UNKNOWN in labels)
-
-
-def _after_leading_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    for leading in (FIXED_COLUMNS, CELL_COLUMNS):
-        if names[: len(leading)] == leading:
-            return names[len(leading) :]
-    if VISITS in names:
-        return names[: names.index(VISITS)]
-    fixed = [name for name in names if name in FIXED_COLUMNS]
-    if fixed:
-        raise ValueError(f"columns of a table of windows must begin with {', '.join(FIXED_COLUMNS)}, are {names}")
-    return names

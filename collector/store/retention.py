@@ -94,7 +94,7 @@ class Retention:
 
 
 def _doubt(is_steady: bool, agreement: ClockAgreement) -> str | None:
-    """Say why the clock of this machine is in doubt; None if it is not."""
+    """Return why the clock of this machine is in doubt; None if it is not."""
     if agreement == "contradicted":
         return "most devices report another time than the clock of this machine"
     if agreement == "unknown":

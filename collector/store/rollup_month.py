@@ -105,7 +105,7 @@ class MonthRollup:
                 self._month.frame = pd.concat([self._month.frame, late], ignore_index=True)
             elif source is None or source.files != present.files:
                 raise StoreFailed(
-                    f"{self._path}: windows of {folder.date} at {folder.site} came while the day was retired; they stay"
+                    f"{self._path}: windows of site {folder.site} came while the day was retired; {folder.date} stays"
                 )
             self._month.sources[folder] = present.retired()
         self.save(self._month.sources)

@@ -44,7 +44,7 @@ def header(columns: tuple[str, ...]) -> str:
 
 
 def header_error(names: Sequence[str]) -> str | None:
-    """Say why the column names of a first line are no header of a store file; None if they are one."""
+    """Return why column names are not the header of a store file; None if they are."""
     if tuple(names[: len(FIXED_COLUMNS)]) != FIXED_COLUMNS:
         return f"the first columns must be {', '.join(FIXED_COLUMNS)}"
     if len(set(names)) != len(names):
@@ -58,7 +58,7 @@ def header_error(names: Sequence[str]) -> str | None:
 
 
 def row_error(text: str, columns: int) -> str | None:
-    """Say why a line, without its line break, is no row of a file with so many columns; None if it is one."""
+    """Return why a line, without its line break, is not a row of a file with so many columns; None if it is."""
     try:
         cells = next(csv.reader([text], strict=True), [])
     except csv.Error as error:
@@ -78,7 +78,7 @@ def row_error(text: str, columns: int) -> str | None:
 
 
 def _times_error(start: str, end: str) -> str | None:
-    """Say why two cells are no window; None if they are one."""
+    """Return why two cells are not the start and end of a window; None if they are."""
     try:
         if not TIME.fullmatch(start) or not TIME.fullmatch(end):
             raise ValueError

@@ -61,9 +61,9 @@ def test_former_classifiers_are_kept(tmp_path: Path) -> None:
             assert [name for _, device, name in confusions(read_devices(tmp_path)) if device == "door"] == [
                 "e@000000000000", "e@000000000001",
             ]  # fmt: skip
-    told = list(confusions(read_devices(tmp_path)))
-    assert [name for _, device, name in told if device == "other"] == ["e@0000000003e8", "e@0000000003e9"]
-    kept = [int(name[2:], 16) for _, device, name in told if device == "door"]
+    reported = list(confusions(read_devices(tmp_path)))
+    assert [name for _, device, name in reported if device == "other"] == ["e@0000000003e8", "e@0000000003e9"]
+    kept = [int(name[2:], 16) for _, device, name in reported if device == "door"]
     assert kept == list(range(99 - MAX_FORMER_BUNDLES, 100))
 
 
@@ -87,8 +87,8 @@ def test_another_matrix_of_the_same_classifier_is_a_conflict(tmp_path: Path) -> 
     assert conflicts(confusions(read_devices(tmp_path))) == {("shop-1", "liar", "e@000000000001")}
     report_model(devices, "till", bundle(1, 7))
     devices.save()
-    told = conflicts(confusions(read_devices(tmp_path)))
-    assert {device for _, device, _ in told} == {"door", "till", "liar"}
+    reported = conflicts(confusions(read_devices(tmp_path)))
+    assert {device for _, device, _ in reported} == {"door", "till", "liar"}
 
 
 def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_damaged_file_is_kept_and_the_one_before_it_is_read(tmp_path: Path) ->
         devices.save()
     path = tmp_path / "devices.json"
     path.write_bytes(path.read_bytes()[:-100])
-    told = list(confusions(read_devices(tmp_path)))
-    assert told == [("shop-1", "door", f"e@{number:012x}") for number in range(2)]
+    reported = list(confusions(read_devices(tmp_path)))
+    assert reported == [("shop-1", "door", f"e@{number:012x}") for number in range(2)]
     (damage,) = damages(tmp_path)
     assert damage.file == "devices.json" and "devices.json.before is read" in damage.reason
     devices = DeviceRegistry(tmp_path)

@@ -120,8 +120,8 @@ def test_a_junk_line_does_not_affect_other_rows(tmp_path: Path, junk: bytes, cap
     assert put(tmp_path, window(2), window(3), window(2, site="shop-2")) == [False, True, True]
     caplog.clear()
     assert sorted(load(tmp_path)["seq"]) == [1, 1, 2, 2, 3]
-    (said,) = [text for text in caplog.messages if "left_out" in text]
-    assert "shop-1" in said and "rows=1" in said and "line 3" in said
+    (warning,) = [text for text in caplog.messages if "left_out" in text]
+    assert "shop-1" in warning and "rows=1" in warning and "line 3" in warning
 
 
 WRONG = {
@@ -287,8 +287,9 @@ def test_false_model_messages_do_not_change_other_devices(tmp_path: Path) -> Non
 
 
 def test_a_hostile_device_does_not_affect_good_ones(tmp_path: Path) -> None:
-    """240 hostile messages of all kinds of `benchmarks.faults.hostile`, with restarts: no window of the other devices is
-    lost, and the number of folders and files stays small.
+    """240 hostile messages of all kinds, with restarts, lose no window of the other devices.
+
+    The number of folders and files stays small.
     """
     outcome = play(tmp_path, messages=240, restarts=3)
     assert (outcome.good, outcome.lost, outcome.matrices_kept) == (2160, 0, True)

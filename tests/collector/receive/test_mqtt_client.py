@@ -43,7 +43,7 @@ def packet(first, body):
 
 @contextmanager
 def wired(make, protocol):
-    """Yield a client, the other end of its socket, and its messages as (topic, payload, retained, packet identifier)."""
+    """Yield a client, the other end of its socket, and its messages as (topic, payload, retained, packet id)."""
     here, there = socket.socketpair()
     there.setblocking(False)
     got = []

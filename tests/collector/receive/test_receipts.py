@@ -39,7 +39,7 @@ def test_bytes_are_those_of_the_golden_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "says"),
+    ("payload", "reason"),
     [
         (b"", "truncated"),
         (b'{"schema":2,"boots":{}}', r"\$\.schema"),
@@ -53,9 +53,9 @@ def test_bytes_are_those_of_the_golden_file() -> None:
         (b" " * (MAX_BYTES + 1), "at most"),
     ],
 )
-def test_a_malformed_receipt_is_a_bad_message(payload: bytes, says: str) -> None:
+def test_a_malformed_receipt_is_a_bad_message(payload: bytes, reason: str) -> None:
     """A device deletes nothing for a message that is not exactly a receipt."""
-    with pytest.raises(BadMessage, match=says):
+    with pytest.raises(BadMessage, match=reason):
         decode_receipt(payload)
 
 

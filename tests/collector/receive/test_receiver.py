@@ -161,7 +161,7 @@ def test_a_wrong_password_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptu
             wait_until(lambda: any("event=connected" in text for text in caplog.messages), "connected", 30)
 
 
-@pytest.mark.parametrize("answer", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "says so"])
+@pytest.mark.parametrize("answer", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "answers"])
 def test_a_broker_without_mqtt_5_is_connected_to_in_3_1_1(tmp_path: Path, answer: bytes) -> None:
     """If a CONNECT of protocol level 5 is refused, the next has level 4 and asks for a persistent session."""
     with (

@@ -1,25 +1,15 @@
-"""With shared subscriptions and deleted days no window is lost or counted twice."""
+"""Collectors of a shared subscription lose no window and count none twice."""
 
 import subprocess
 import time
-from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
-import msgspec
-
-from collector.devices.clock_check import ClockHistory
 from collector.devices.registry import read_devices
-from collector.store.cells import HOUR_S, QUARTER_S
 from collector.store.load import load
-from collector.store.retention import Retention, expired_days
-from collector.store.rollup import Rollups
 from contract.message import Status, encode
 from contract.topics import topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
-from tests.support.fakes import lines_of
 from tests.support.receiver import counts_messages, rows
-from tests.support.store import START, put, window
 
 BOOT = "0" * 15 + "1"
 
@@ -27,13 +17,6 @@ BOOT = "0" * 15 + "1"
 def start(root: Path, port: int, writer: str) -> subprocess.Popen[bytes]:
     """Start a collector of a shared subscription."""
     return start_collector(root, port, "broker.share=all", f"store.writer={writer}")
-
-
-def steady(root: Path, now: Callable[[], datetime]) -> ClockHistory:
-    """Return the history of a clock that has not jumped for a day."""
-    saved = {"last": now(), "believed_from": now() - timedelta(days=1)}
-    (root / "clock.json").write_bytes(msgspec.json.encode(saved))
-    return ClockHistory(root / "clock.json", now)
 
 
 @needs_mosquitto
@@ -66,72 +49,7 @@ def test_two_collectors_share_the_counts_while_one_is_killed(tmp_path: Path) -> 
     }
     assert min(by_writer.values()) > 100, "both have stored a part"
     assert sum(by_writer.values()) < 4200, "only unacknowledged windows are delivered to both"
-    assert {path.name for path in root.glob("devices*")} == {"devices-w1.json", "devices-w2.json"}
+    assert {path.name for path in root.glob("devices*.json")} == {"devices-w1.json", "devices-w2.json"}
     assert [(each.state, each.boot) for each in read_devices(root)] == [("online", BOOT)], (
         "retained messages reach both"
     )
-
-
-def test_old_days_are_deleted_and_their_cells_stay(tmp_path: Path) -> None:
-    """With one day to keep, the oldest of three days is deleted and logged, and its cells still add up."""
-    put(tmp_path, window(0), window(1), window(1441))
-    now = lambda: datetime(2026, 3, 30, 12, tzinfo=timezone.utc)  # noqa: E731
-    whole = Rollups(tmp_path, HOUR_S, now).cells()
-    with lines_of("collector.store.retention") as logged:
-        retention = Retention(tmp_path, 1, now, steady(tmp_path, now))
-        assert retention.delete_oldest("agreed") == date(2026, 3, 28)
-        assert retention.delete_oldest("agreed") is None
-    assert sorted(path.name for path in tmp_path.glob("date=*")) == ["date=2026-03-29", "date=2026-03-30"]
-    assert len(logged) == 1
-    assert "event=deleted date=2026-03-28 files=1" in logged[0]
-    left = Rollups(tmp_path, HOUR_S, now).cells()
-    assert left["happiness"].sum() == whole["happiness"].sum() == 9
-    assert len(load(tmp_path)) == 2
-
-
-def test_today_never_expires(tmp_path: Path) -> None:
-    """Today never expires, whatever the setting, nor does a folder that is not of the store."""
-    for name in ("date=2026-03-28", "date=2026-03-29", "date=2026-03-31", "date=x", "notes"):
-        (tmp_path / name).mkdir()
-    assert expired_days(tmp_path, 0, date(2026, 3, 29)) == []
-    assert expired_days(tmp_path, 1, date(2026, 3, 30)) == [date(2026, 3, 28)]
-
-
-def test_a_day_whose_cells_cannot_be_saved_is_not_deleted(tmp_path: Path) -> None:
-    """If a file is damaged or the roll-up cannot be written, the day stays and the reason is logged once."""
-    put(tmp_path, window(0))
-    late = lambda: START + timedelta(days=9)  # noqa: E731
-    (path,) = tmp_path.glob("date=*/site=*/*.csv")
-    text = path.read_text()
-    path.write_text("a,b\n1,2\n")
-    retention = Retention(tmp_path, 1, late, steady(tmp_path, late))
-    with lines_of("collector.store.retention") as logged:
-        assert retention.delete_oldest("agreed") is None
-        path.write_text(text)
-        (tmp_path / "_rollup").write_text("in the way")
-        assert retention.delete_oldest("agreed") is None
-        assert path.exists()
-        (tmp_path / "_rollup").unlink()
-        assert retention.delete_oldest("agreed") == START.date()
-    assert [line.split()[0] for line in logged] == ["event=not_deleted", "event=deleted"], "logged once in two attempts"
-
-
-def test_a_late_window_of_a_deleted_day_is_added_to_its_cells(tmp_path: Path) -> None:
-    """A window that comes for a deleted day is added to the day's cells once and deleted, and so are the other days."""
-    late = lambda: START + timedelta(days=40)  # noqa: E731
-    put(tmp_path, window(0), window(1441))
-    retention = Retention(tmp_path, 1, late, steady(tmp_path, late))
-    assert retention.delete_oldest("agreed") == date(2026, 3, 28)
-    put(tmp_path, window(0, device="was-away"))
-    assert Rollups(tmp_path, HOUR_S, late).cells()["happiness"].sum() == 6, "not yet"
-    assert retention.delete_oldest("agreed") == date(2026, 3, 28)
-    assert retention.delete_oldest("agreed") == date(2026, 3, 30)
-    assert retention.delete_oldest("agreed") is None
-    put(tmp_path, window(1, device="was-away"))
-    assert (
-        Retention(tmp_path, 1, late, steady(tmp_path, late)).delete_oldest("agreed")
-        == (START + timedelta(minutes=1)).date()
-    )
-    for cell_s in (HOUR_S, QUARTER_S):
-        assert Rollups(tmp_path, cell_s, late).cells()["happiness"].sum() == 12
-    assert list(tmp_path.glob("date=*")) == []

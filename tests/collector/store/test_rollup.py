@@ -141,7 +141,7 @@ def test_windows_that_come_while_a_day_is_retired_are_not_deleted(tmp_path: Path
     for _ in range(2):
         Rollups(tmp_path, HOUR_S, lambda: LATER).retire(day)
     put(tmp_path, window(0, device="late"))
-    with pytest.raises(StoreFailed, match="came while it was retired"):
+    with pytest.raises(StoreFailed, match="came while the day was retired"):
         Rollups(tmp_path, HOUR_S, lambda: LATER).retire(day)
 
 

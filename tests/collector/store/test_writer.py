@@ -6,13 +6,10 @@ import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from collector.errors import StoreFailed, StoreRefused
-from collector.receive.dead_letters import DeadLetters
-from collector.store.load import labels, load, sites
-from collector.store.sequence_set import SequenceSet
+from collector.store.load import labels, load
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.labels import labelset
@@ -114,9 +111,9 @@ def test_after_a_kill_and_repair_every_line_is_a_row(tmp_path: Path) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from tests.support.store import START, window
-with Store(Path({str(tmp_path)!r}), "w1") as store:
+with StoreWriter(Path({str(tmp_path)!r}), "w1") as store:
     print("ready", flush=True)
     for number in range(100_000):
         store.add(window(number, start=START))
@@ -199,83 +196,10 @@ def test_a_time_that_pandas_cannot_hold_is_refused(tmp_path: Path) -> None:
         store.add(window(0, start=datetime(9000, 1, 1, tzinfo=timezone.utc)))
 
 
-@pytest.mark.parametrize(("begin", "days", "says"), [(2026, 401, "is 401 days"), (1969, 1, "the year 1969")])
-def test_a_window_of_an_absurd_time_is_refused(tmp_path: Path, begin: int, days: int, says: str) -> None:
+@pytest.mark.parametrize(("begin", "days", "reason"), [(2026, 401, "is 401 days"), (1969, 1, "the year 1969")])
+def test_a_window_of_an_absurd_time_is_refused(tmp_path: Path, begin: int, days: int, reason: str) -> None:
     """A window of centuries would be millions of hours in every summary."""
     start = datetime(begin, 3, 28, tzinfo=timezone.utc)
     wild = window(0, start=start, end=start + timedelta(days=days))
-    with StoreWriter(tmp_path, "collector") as store, pytest.raises(BadMessage, match=says):
+    with StoreWriter(tmp_path, "collector") as store, pytest.raises(BadMessage, match=reason):
         store.add(wild)
-
-
-def test_sequence_numbers_are_kept_as_runs() -> None:
-    """In any order, each number is new once, and consecutive numbers become one run."""
-    numbers = [*range(200)] * 2
-    random.Random(5).shuffle(numbers)
-    sequence, seen = SequenceSet(), set()
-    for number in numbers:
-        assert sequence.add(number) == (number not in seen)
-        seen.add(number)
-    assert sequence.run_count == 1
-    sequence.add(300)
-    assert sequence.run_count == 2
-
-
-def test_a_label_that_a_bundle_lacks_is_nan(tmp_path: Path) -> None:
-    """Another bundle has another file; a label that it does not have is NaN, not 0."""
-    put(tmp_path, window(1), window(2, {"calm": 0, "busy": 7, "unknown": 1}))
-    assert len(list(tmp_path.glob("date=*/site=*/*.csv"))) == 2
-    frame = load(tmp_path)
-    assert labels(frame) == [*SEVEN[:-1], "calm", "busy", "unknown"] or labels(frame) == [
-        "calm", "busy", *SEVEN[:-1], "unknown",
-    ]  # fmt: skip
-    old, new = frame.iloc[0], frame.iloc[1]
-    assert (old["anger"], new["busy"], new["calm"]) == (0, 7, 0)
-    assert pd.isna(old["busy"])
-    assert pd.isna(new["anger"])
-
-
-def test_names_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
-    """A site NA, a device 007 and a boot like 1e3 are loaded as text; times are UTC, counts are float64."""
-    put(tmp_path, window(1, site="NA", device="007", boot="1e30000000000000"))
-    frame = load(tmp_path)
-    assert list(frame.loc[0, ["site", "device", "boot", "degraded"]]) == ["NA", "007", "1e30000000000000", ""]
-    assert str(frame["start"].dt.tz) == "UTC"
-    assert frame["start"][0] == START + timedelta(minutes=1)
-    assert {str(frame[name].dtype) for name in SEVEN} == {"float64"}
-    assert str(frame["seq"].dtype) == "int64"
-
-
-def test_only_the_days_asked_for_are_opened(tmp_path: Path) -> None:
-    """Files of other days are neither read nor reported; the range is since <= start < until."""
-    put(tmp_path, window(0), window(1), window(2), window(1500))
-    (other,) = tmp_path.glob("date=2026-03-30/site=*/*.csv")
-    other.write_text("not,ours\n1,2\n")
-    since, until = START + timedelta(minutes=1), START + timedelta(minutes=2)
-    damages: dict[Path, object] = {}
-    assert list(load(tmp_path, since, until, on_damage=damages.__setitem__)["seq"]) == [1]
-    assert set(damages.values()) == {None}
-    assert list(load(tmp_path, on_damage=damages.__setitem__)["seq"]) == [0, 1, 2]
-    assert "first columns" in str(damages[other])
-
-
-def test_an_empty_store_is_an_empty_table(tmp_path: Path) -> None:
-    """It has the columns and types of a table of windows."""
-    frame = load(tmp_path)
-    assert frame.empty
-    assert str(frame["start"].dtype).endswith("UTC]")
-    assert sites(tmp_path) == []
-
-
-def test_dead_letters_are_bounded(tmp_path: Path) -> None:
-    """Two files have at most the allowed size, the newest letter is kept, and a torn line is removed."""
-    (tmp_path / "dead-letters.jsonl").write_text('{"torn')
-    for number in range(100):
-        letters = DeadLetters(tmp_path, 4096)
-        letters.add("t", b"x" * 200, f"reason {number}", START)
-        letters.flush()
-    files = sorted(tmp_path.glob("dead-letters*.jsonl"))
-    assert [path.name for path in files] == ["dead-letters.1.jsonl", "dead-letters.jsonl"]
-    assert all(path.stat().st_size <= 4096 for path in files)
-    assert "reason 99" in files[1].read_text()
-    assert "torn" not in files[0].read_text()

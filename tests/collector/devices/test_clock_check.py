@@ -1,41 +1,17 @@
-"""Days are deleted only while the clock of the machine can be trusted."""
+"""The clock of the machine is trusted if it has not jumped and the devices' clocks agree."""
 
 import random
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from collector.devices.clock_check import MAX_DIFFERENCE, ClockHistory, DeviceClocks
-from collector.store.retention import Retention
-from tests.support.store import START, put, window
+from collector.devices.clock_check import MAX_DIFFERENCE, DeviceClocks
+from tests.support.machine_clock import Machine, every_half_hour
+from tests.support.store import START
 
 NOW = START + timedelta(days=60)
 YEAR = timedelta(days=365)
-
-
-class Machine:
-    """A clock and a monotonic clock that can be set independently."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now, self.seconds = now, 1000.0
-
-    def advance(self, time: timedelta) -> None:
-        self.now += time
-        self.seconds += time.total_seconds()
-
-    def history(self, root: Path) -> ClockHistory:
-        return ClockHistory(root / "clock.json", lambda: self.now, lambda: self.seconds)
-
-
-def every_half_hour(machine: Machine, ask: Callable[[], object], time: timedelta) -> list[object]:
-    """Return the answers to a question that is asked each half hour."""
-    answers = []
-    for _ in range(int(time / timedelta(minutes=30))):
-        machine.advance(timedelta(minutes=30))
-        answers.append(ask())
-    return answers
 
 
 def test_a_clock_is_steady_after_a_day_without_a_jump(tmp_path: Path) -> None:
@@ -59,27 +35,6 @@ def test_a_clock_is_steady_after_a_day_without_a_jump(tmp_path: Path) -> None:
     assert not machine.history(tmp_path).is_steady(), "a jump while the collector was stopped"
     (tmp_path / "clock.json").write_text("{")
     assert not machine.history(tmp_path).is_steady()
-
-
-def test_a_clock_a_year_ahead_deletes_nothing(tmp_path: Path) -> None:
-    """A clock that jumps a year ahead deletes nothing within a day, and later only if the devices agree with it.
-
-    By that clock all 41 days of the store have expired.
-    """
-    put(tmp_path, *(window(number, start=START + timedelta(days=number)) for number in range(41)))
-    machine = Machine(START + timedelta(days=41))
-    history = machine.history(tmp_path)
-    history.is_steady()
-    every_half_hour(machine, history.is_steady, timedelta(days=2))
-    retention = Retention(tmp_path, 60, lambda: machine.now, history)
-    assert retention.delete_oldest("agreed") is None, "no day has expired yet"
-    machine.now += YEAR
-    assert set(every_half_hour(machine, lambda: retention.delete_oldest("agreed"), timedelta(hours=23))) == {None}
-    machine.advance(timedelta(hours=2))
-    assert retention.delete_oldest("contradicted") is None
-    assert retention.delete_oldest("unknown") is None
-    assert len(list(tmp_path.glob("date=*"))) == 41
-    assert retention.delete_oldest("agreed") == START.date()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""The sources of a roll-up keep their state through the text of the roll-up file."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.store.rollup_source import DELETED, FileStamp, Folder, Source, SourceState, scan_day, stored_days
+
+FILES = (FileStamp("counts-a b-w.csv", 120, 1_774_742_400_000_000_001), FileStamp("counts-c-w.csv", 0, -5))
+
+
+@pytest.mark.parametrize("source", [Source(), Source(FILES), Source(FILES).retired(), DELETED])
+def test_a_source_is_decoded_from_its_text(source: Source) -> None:
+    """Files and state are those that were encoded."""
+    assert Source.decode(source.encode()) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("counts-a-w.csv 12 34", SourceState.LIVE),
+        ("retired\ncounts-a-w.csv 12 34", SourceState.RETIRED),
+        ("retired\n", SourceState.DELETED),
+    ],
+)
+def test_the_text_is_that_of_earlier_releases(text: str, state: SourceState) -> None:
+    """Files of earlier releases are read, and written with the same text."""
+    source = Source.decode(text)
+    assert source.state is state
+    assert source.encode() == text
+
+
+def test_only_dates_and_sites_of_the_store_are_scanned(tmp_path: Path) -> None:
+    """Other files and folders are ignored, and a store that does not exist has no days."""
+    for name in ("date=2026-03-28/site=a", "date=2026-03-28/other", "date=tomorrow12", "_rollup"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "date=2026-03-28/site=a/counts-a-w.csv").write_text("x")
+    (tmp_path / "date=2026-03-28/site=a/notes.txt").write_text("x")
+    assert stored_days(tmp_path) == ["2026-03-28"]
+    ((folder, source),) = scan_day(tmp_path, "2026-03-28")
+    assert folder == Folder("2026-03-28", "a")
+    assert [(file.name, file.size) for file in source.files] == [("counts-a-w.csv", 1)]
+    assert stored_days(tmp_path / "none") == []
