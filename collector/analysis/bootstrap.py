@@ -1,7 +1,7 @@
 """Prior-shift estimate of a label mix from predicted labels, and its Bayesian bootstrap. NumPy only.
 
-A *mix* is a vector of probabilities over the true labels. A confusion matrix of probabilities has one row per true label
-and one column per prediction, ``unknown`` last.
+A *mix* is a vector of probabilities over the true labels. A confusion matrix of probabilities has one row per true
+label and one column per prediction, ``unknown`` last.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
 """Correct expression shares for the confusions of the model, with 90 % intervals.
 
-A model that takes a third of the sad faces for neutral makes a sad shop look neutral. Its confusion matrix was measured,
-so the shares of the true labels can be estimated from the shares of the predictions: Saerens, Latinne and Decaestecker
-2002, "Adjusting the outputs of a classifier to new a priori probabilities". On counts alone this is the adjusted count
-of Forman 2008, "Quantifying counts and costs via classification", kept within 0 and 1. The estimate assumes prior shift:
-visitors of one expression look like the faces of that expression on which the matrix was measured.
+A model that takes a third of the sad faces for neutral makes a sad shop look neutral. Its confusion matrix was
+measured, so the shares of the true labels can be estimated from the shares of the predictions: Saerens, Latinne and
+Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori probabilities". On counts alone this is the
+adjusted count of Forman 2008, "Quantifying counts and costs via classification", kept within 0 and 1. The estimate
+assumes prior shift: visitors of one expression look like the faces of that expression on which the matrix was measured.
 
 The interval is a Bayesian bootstrap (Rubin 1981) over both uncertain quantities, the predictions and the rows of the
 matrix. It describes the mix of visitors who come to the shop, of which the counted visits are a sample; an interval of
@@ -98,9 +98,9 @@ def conflicts(matrices: Matrices) -> set[DeviceClassifier]:
 def shares(frame: pd.DataFrame, matrices: Matrices, rng: np.random.Generator, draws: int = DRAWS) -> pd.DataFrame:
     """Return one row per label, ``unknown`` left out, over all rows of a table of windows or cells.
 
-    Columns: ``visits`` as counted; ``share``, their share of all classified visits; ``corrected``, ``low`` and ``high``,
-    the corrected share and its 90 % interval, among the visits of bundles that have the label. The last three are NaN
-    where no bundle with that label has a known matrix. Shares are 0 to 1.
+    Columns: ``visits`` as counted; ``share``, their share of all classified visits; ``corrected``, ``low`` and
+    ``high``, the corrected share and its 90 % interval, among the visits of bundles that have the label. The last three
+    are NaN where no bundle with that label has a known matrix. Shares are 0 to 1.
     """
     groups = _groups(frame, matrices)
     counts = [group.frame[group.labels()].sum().to_frame().T for group in groups]
@@ -126,9 +126,7 @@ def shares_over(
     if not groups:
         no_rows = pd.MultiIndex.from_arrays([starts[:0], pd.Index([], dtype=object)], names=["start", "label"])
         return pd.DataFrame(columns=list(SHARE_COLUMNS), index=no_rows, dtype=np.float64)
-    counts = [
-        table.reindex(starts)[group.labels()].fillna(0.0) for group, table in zip(groups, tables, strict=True)
-    ]
+    counts = [table.reindex(starts)[group.labels()].fillna(0.0) for group, table in zip(groups, tables, strict=True)]
     return pd.concat(_share_tables(groups, counts, rng, DRAWS), keys=starts, names=["start", "label"])
 
 

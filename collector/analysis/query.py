@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from collector.analysis.correction import Matrices, shares_over
-from collector.analysis.intervals import Span, with_known_time
+from collector.analysis.intervals import Span, Step, with_known_time
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
 from collector.devices.registry_file import damages as device_damages
 from collector.store.cells import QUARTER_S, cell_s_for
@@ -38,7 +38,7 @@ class Reader:
         return load(self.root, *span, site, self._damages.note)
 
     def cells(self, span: Span, zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
-        """Return the same windows as cells (`collector.store.cells`), short enough for the hours and days of the zone."""
+        """Return the same windows as cells (`collector.store.cells`) that fit the hours and days of the zone."""
         return self._rollups[cell_s_for(zone, *span)].cells(*span, site)
 
     def damages(self) -> tuple[Damage, ...]:
@@ -49,7 +49,7 @@ class Reader:
 
 def shares_by_period(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: Matrices) -> pd.DataFrame:
     """Return `collector.analysis.correction.shares_over` by day, or by month if the span exceeds `MAX_DAILY_SHARES`."""
-    step = None if span[1] - span[0] <= MAX_DAILY_SHARES else "month"
+    step: Step = None if span[1] - span[0] <= MAX_DAILY_SHARES else "month"
     return shares_over(frame, step, zone, span, matrices, fixed_rng())
 
 
@@ -77,7 +77,10 @@ def hourly_rates(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFram
     starts = pd.DatetimeIndex(table.index)
     watched_hours = (table["coverage"] * table["seconds"] / HOUR_S).to_numpy() * device_count(with_known_time(frame))
     names = ["visits", *label_columns(table)]
-    when, week = pd.MultiIndex.from_arrays([starts.day_of_week, starts.hour]), pd.MultiIndex.from_product([range(7), HOURS])
+    when, week = (
+        pd.MultiIndex.from_arrays([starts.day_of_week, starts.hour]),
+        pd.MultiIndex.from_product([range(7), HOURS]),
+    )
     visits = table[names].fillna(0.0).set_axis(when).groupby(level=[0, 1]).sum().reindex(week)
     watched = pd.Series(np.nan_to_num(watched_hours), when).groupby(level=[0, 1]).sum().reindex(week)
     rates = visits.div(watched.where(watched > 0), axis=0).unstack()

@@ -17,8 +17,8 @@ def gaps_in_seq(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per boot of a device that lacks sequence numbers, from a table of `collector.store.load.load`.
 
     Columns: ``site``, ``device``, ``boot``; ``first`` and ``last`` are the lowest and highest number stored,
-    ``missing`` is how many between them are not stored, ``runs`` in how many runs, ``since`` and ``until`` the starts of
-    the first and last window. Numbers below ``first`` may lie before the table's range and are not counted.
+    ``missing`` is how many between them are not stored, ``runs`` in how many runs, ``since`` and ``until`` the starts
+    of the first and last window. Numbers below ``first`` may lie before the table's range and are not counted.
     """
     names = ["site", "device", "boot"]
     ordered = frame.sort_values([*names, "seq"])

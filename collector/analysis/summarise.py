@@ -7,10 +7,11 @@ apart:
 - gap: ``visits`` is NaN and ``windows`` is 0. No data.
 - degraded: ``degraded`` is above 0, the fraction of the windows' time in which a device reported reduced visibility.
 
-A window that spans two buckets adds to both, in proportion to its time in each. Sums are preserved, and the counts of a
-bucket need not be whole numbers (windows merged under the privacy rule can be hours long). ``coverage`` is the number of
-seconds watched divided by the seconds of the bucket times the number of devices in the table. It exceeds 1 only where
-windows of one device overlap, for example after its clock was set back. A bucket that has not ended yet counts as whole.
+A window that spans two buckets adds to both, in proportion to its time in each. Sums are preserved, and the counts of
+a bucket need not be whole numbers (windows merged under the privacy rule can be hours long). ``coverage`` is the number
+of seconds watched divided by the seconds of the bucket times the number of devices in the table. It exceeds 1 only
+where windows of one device overlap, for example after its clock was set back. A bucket that has not ended yet counts as
+whole.
 Windows of a clock that was never synchronised have no time: only `by_site` and `by_device` count them.
 
 ``doubtful_low`` and ``doubtful_high`` are the visits that may not have happened and those that may have been missed.

@@ -27,10 +27,11 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export(frame: pd.DataFrame, kind: FileFormat, out: Path | None) -> None:
-    """Write a table of `collector.store.load.load` to one file, replaced atomically; to standard output if ``out`` is None.
+    """Write a table of `collector.store.load.load` to a file, replaced atomically, or to standard output.
 
     Label columns become whole numbers, empty where the window's bundle has no such label. Raises SettingsError if the
-    file cannot be written, or if a package that the format needs is not installed. A closed standard output is no error.
+    file cannot be written, or if a package that the format needs is not installed. A closed standard output is no
+    error.
     """
     table = frame.astype(dict.fromkeys(labels(frame), "Int64"))
     if kind == "csv":
