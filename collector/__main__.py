@@ -228,7 +228,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_summary(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--by", choices=BY, default="day", help="one row per ... (default: day)")
+    parser.add_argument("--by", choices=BY, default="day", help="what each row stands for (default: day)")
     parser.add_argument("--zone", help="time zone of hours and days, instead of page.zone")
     parser.add_argument("--chart", type=Path, metavar="PNG", help="also draw visits over time into this file")
     form = parser.add_mutually_exclusive_group()

@@ -14,8 +14,8 @@ where windows of one device overlap, for example after its clock was set back. A
 whole.
 Windows of a clock that was never synchronised have no time: only `by_site` and `by_device` count them.
 
-``doubtful_low`` and ``doubtful_high`` are the visits that may not have happened and those that may have been missed.
-They are summed as visits are: 0 where no visit is doubtful, NaN in a gap.
+``doubtful_low`` is the number of visits that may be part of another visit or nobody's, ``doubtful_high`` of those that
+may be two people's. They are summed as visits are: 0 where no visit is doubtful, NaN in a gap.
 
 Every function accepts windows (`collector.store.load.load`) or cells (`collector.store.cells.cells`, kept by
 `collector.store.rollup`) and returns the same for both.

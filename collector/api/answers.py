@@ -89,8 +89,8 @@ class DevicesAnswer(Struct, frozen=True, kw_only=True):
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A bucket and its figures.
 
-    ``visits`` is null where no window arrived, which is not zero. ``doubtful_low`` visits may not have happened,
-    ``doubtful_high`` may have been missed; both are absent where no visit is doubtful.
+    ``visits`` is null where no window arrived, which is not zero. ``doubtful_low`` visits may be part of
+    another visit or nobody's, ``doubtful_high`` may be two people's; both are absent where no visit is doubtful.
     """
 
     start: datetime | UnsetType = UNSET

@@ -108,8 +108,8 @@ def format_table(table: pd.DataFrame, form: TextFormat) -> str:
 def doubt_range(visits: float, low: float, high: float, form: Callable[[float], str]) -> str:
     """Return the doubt range of visits with a leading space, such as ``" (38 to 45)"``.
 
-    ``low`` visits may not have happened, ``high`` may have been missed. Empty where ``form``, which formats a number,
-    gives the same text for both ends.
+    ``low`` visits may be part of another visit or nobody's, ``high`` may be two people's. Empty where ``form``, which
+    formats a number, gives the same text for both ends.
     """
     first, last = form(visits - low), form(visits + high)
     return "" if first == last else f" ({first} to {last})"

@@ -4,7 +4,7 @@ import pandas as pd
 
 from collector.analysis.summarise import gaps, label_columns
 from collector.page.selection import Selection
-from collector.page.tables import format_number, format_share, format_visits
+from collector.page.tables import format_number, format_share, name_visits
 from collector.store.rows import OPTIONAL
 
 
@@ -18,8 +18,8 @@ def describe_counts(table: pd.DataFrame, shown: str) -> str:
     number = len(gaps(table))
     without_data = "no gap" if not number else f"{number} gap{'s'[: number > 1]} without data"
     leading = f", most often {most} ({format_share(table[most].sum() / visits)})" if visits else ""
-    counted = f"{format_visits(visits, low, high)} visits{leading}"
-    return f"{counted}. Cameras watched {format_share(watched)} of the time, {without_data}. Shown: {shown}."
+    counted = name_visits(visits, low, high)
+    return f"{counted}{leading}. Cameras watched {format_share(watched)} of the time, {without_data}. Shown: {shown}."
 
 
 def describe_heatmap(rates: pd.DataFrame, label: str, selection: Selection) -> str:

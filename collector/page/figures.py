@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from collector.analysis.query import HOURS, most_frequent_labels, rates_of_label
 from collector.analysis.summarise import WEEKDAYS, gaps
 from collector.exports.palette import colours
-from collector.page.tables import format_visits
+from collector.page.tables import name_visits
 from collector.store.rows import OPTIONAL
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
@@ -108,7 +108,7 @@ def _two_panels(title: str) -> go.Figure:
 def _all_visits(table: pd.DataFrame) -> dict[str, Any]:
     """Return an invisible trace at 0 whose hover text is the sum of visits with its doubt range, none in a gap."""
     figures = table[["visits", *OPTIONAL]].to_numpy()
-    texts = ["" if np.isnan(visits) else f"{format_visits(visits, low, high)} visits" for visits, low, high in figures]
+    texts = ["" if np.isnan(visits) else name_visits(visits, low, high) for visits, low, high in figures]
     return {
         "y": table["visits"] * 0,
         "name": ALL_VISITS,

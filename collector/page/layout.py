@@ -152,14 +152,14 @@ def _explanation() -> list[Any]:
         ),
         html.P(
             "A visit is not a person. A person who comes back, or is lost from view and seen again, counts as two"
-            " visits. A range such as 41 (38 to 45) says how many visits there may have been where the device could not"
-            " tell one visit from two."
+            " visits. A range such as 41 (38 to 45) appears where the device could not always tell one visit from two:"
+            " 41 were counted, and there may have been 38 to 45."
         ),
         html.P(
-            "A grey area or a broken line means that no data arrived. No visits with some time watched means that"
+            "A grey area or a broken line means that no data arrived. Zero visits while the cameras watched means that"
             " nobody came. The lower strip shows how much of the time the cameras watched. Its brown part is time in"
-            " which a device reported a poor view, for example because it was too dark. Counts from a device whose clock"
-            " was never set appear in the totals only."
+            " which a device reported a poor view, for example because it was too dark. Counts from a device whose"
+            " clock was never set appear in the totals only."
         ),
     ]
 

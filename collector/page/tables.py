@@ -156,6 +156,11 @@ def format_visits(value: float, low: float, high: float) -> str:
     return format_number(value) + doubt_range(value, low, high, format_number)
 
 
+def name_visits(value: float, low: float, high: float) -> str:
+    """Format ``41, 3, 4`` as ``"41 visits (38 to 45)"``."""
+    return f"{format_number(value)} visits{doubt_range(value, low, high, format_number)}"
+
+
 def format_share(value: float) -> str:
     """Format ``0.256`` as ``"26 %"``, and NaN as nothing."""
     return "" if pd.isna(value) else f"{value:.0%}".replace("%", " %")
