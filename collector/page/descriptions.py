@@ -4,15 +4,14 @@ import pandas as pd
 
 from collector.analysis.summarise import gaps, label_columns
 from collector.page.selection import Selection
-from collector.page.tables import format_number, format_share, name_visits
-from collector.store.rows import OPTIONAL
+from collector.page.tables import VISITS, format_number, format_share, name_visits
 
 
 def describe_counts(table: pd.DataFrame, shown: str) -> str:
     """Describe a table of `collector.analysis.summarise.by_time`; ``shown`` says what it is of."""
     if not (table["windows"] > 0).any():
         return f"No data for {shown}."
-    visits, low, high = table[["visits", *OPTIONAL]].sum()
+    visits, low, high = table[VISITS].sum()
     most = str(table[label_columns(table)].sum().idxmax())
     watched = (table["coverage"] * table["seconds"]).sum() / table["seconds"].sum()
     number = len(gaps(table))

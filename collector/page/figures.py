@@ -11,8 +11,7 @@ from plotly.subplots import make_subplots
 from collector.analysis.query import HOURS, most_frequent_labels, rates_of_label
 from collector.analysis.summarise import WEEKDAYS, gaps
 from collector.exports.palette import colours
-from collector.page.tables import name_visits
-from collector.store.rows import OPTIONAL
+from collector.page.tables import VISITS, name_visits
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
 WATCHED = "#7A8CA5"
@@ -107,7 +106,7 @@ def _two_panels(title: str) -> go.Figure:
 
 def _all_visits(table: pd.DataFrame) -> dict[str, Any]:
     """Return an invisible trace at 0 whose hover text is the sum of visits with its doubt range, none in a gap."""
-    figures = table[["visits", *OPTIONAL]].to_numpy()
+    figures = table[VISITS].to_numpy()
     texts = ["" if np.isnan(visits) else name_visits(visits, low, high) for visits, low, high in figures]
     return {
         "y": table["visits"] * 0,

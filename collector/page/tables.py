@@ -20,6 +20,8 @@ from collector.exports.tables import doubt_range
 from collector.store.damage import Damage
 from collector.store.rows import OPTIONAL
 
+VISITS = ["visits", *OPTIONAL]
+"""Columns of a summary for `format_visits`."""
 MAX_ROWS = 31
 """Rows shown of a longer table, the last ones: a browser needs a second for a thousand cells. Downloads have all."""
 
@@ -51,7 +53,7 @@ def counts_table(counts: pd.DataFrame, caption: str) -> list[Any]:
         for start, values, (visits, low, high), windows, coverage, degraded in zip(
             latest.index,
             latest[names].to_numpy(),
-            latest[["visits", *OPTIONAL]].to_numpy(),
+            latest[VISITS].to_numpy(),
             latest["windows"],
             latest["coverage"],
             latest["degraded"],
@@ -86,7 +88,7 @@ def sites_table(summary: pd.DataFrame, devices: Iterable[Device], now: datetime)
         cells = ("no data", "", "")
         if name in summary.index:
             figures = summary.loc[name]
-            visits = format_visits(*figures[["visits", *OPTIONAL]])
+            visits = format_visits(*figures[VISITS])
             cells = (visits, format_share(figures["coverage"]), format_share(figures["degraded"]))
         body.append(row(name, f"{own.count('online')} of {len(own)}", *cells))
     if not body:
