@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from base.logs import Lines, line
 from collector.receive.receiver import run, utc_now
 from collector.settings import Settings, read_settings
 from contract.errors import BundleError, TopicError
+from contract.topics import ID_PATTERN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +107,11 @@ def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "p
     since, until = _range(options, zone)
     if since is not None and until is not None and until <= since:
         raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
+    if options.site is not None and not re.search(ID_PATTERN, options.site):
+        raise SettingsError(
+            f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
+            f" is {options.site!r}"
+        )
     return load(settings.store.path, since, until, options.site)
 
 
@@ -120,7 +127,9 @@ def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") ->
 
 def _check_buckets(by: str, frame: "pd.DataFrame", span: tuple[datetime, datetime] | None) -> None:
     """Raise SettingsError if a table by hour or day would have more rows than anyone reads."""
-    timed = frame[frame["clock"] != "unsynced"]
+    from collector.analysis.intervals import with_known_time  # noqa: PLC0415 - run does not need pandas
+
+    timed = with_known_time(frame)
     if by not in MAX_BUCKETS or timed.empty:
         return
     since, until = span or (timed["start"].min(), timed["end"].max())

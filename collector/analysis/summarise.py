@@ -165,17 +165,21 @@ def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None) -> pd.D
 def _sum_pieces(frame: pd.DataFrame, pieces: Pieces, lengths_s: Floats, devices: int | Ints) -> pd.DataFrame:
     """Sum pieces by bucket. ``lengths_s`` is the length of each bucket in seconds, ``(buckets,)``."""
     bucket, size = pieces.bucket, len(lengths_s)
+    any_s = _sums(bucket, pieces.seconds, size)
     columns, visits = {}, np.zeros(size)
     for name in labels(frame):
-        values = frame[name].to_numpy(np.float64)[pieces.rows] * pieces.fraction
+        values = pieces.divided(frame[name].to_numpy(np.float64))
         known = ~np.isnan(values)
-        sums = _sums(bucket[known], values[known], size)
-        columns[name] = np.where(_sums(bucket, known.astype(np.float64), size) > 0, sums, np.nan)
+        if known.all():
+            has_label, sums = any_s > 0, _sums(bucket, values, size)
+        else:
+            has_label = np.bincount(bucket[known], minlength=size) > 0
+            sums = _sums(bucket[known], values[known], size)
+        columns[name] = np.where(has_label, sums, np.nan)
         visits += sums
     degraded = frame["degraded"] if "begin" in frame else frame["degraded"] != ""
-    watched_s = _sums(bucket, frame["coverage"].to_numpy()[pieces.rows] * pieces.seconds, size)
-    degraded_s = _sums(bucket, degraded.to_numpy(np.float64)[pieces.rows] * pieces.seconds, size)
-    any_s = _sums(bucket, pieces.seconds, size)
+    watched_s = _sums(bucket, pieces.of_rows(frame["coverage"].to_numpy(np.float64)) * pieces.seconds, size)
+    degraded_s = _sums(bucket, pieces.of_rows(degraded.to_numpy(np.float64)) * pieces.seconds, size)
     columns["visits"] = np.where(any_s > 0, visits, np.nan)
     columns["windows"] = _sums(bucket, pieces.windows.astype(np.float64), size).astype(np.int64)
     columns["coverage"] = _ratio(watched_s, lengths_s * devices)
@@ -183,7 +187,7 @@ def _sum_pieces(frame: pd.DataFrame, pieces: Pieces, lengths_s: Floats, devices:
     columns["seconds"] = lengths_s
     for name in OPTIONAL:
         doubtful = frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
-        columns[name] = np.where(any_s > 0, _sums(bucket, doubtful[pieces.rows] * pieces.fraction, size), np.nan)
+        columns[name] = np.where(any_s > 0, _sums(bucket, pieces.divided(doubtful), size), np.nan)
     return pd.DataFrame(columns, index=range(size))
 
 

@@ -40,7 +40,8 @@ def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Da
     view = View(reader, now)
     app.layout = lambda: layout(view.sites(), str(zone))
     _add_refresh(app, view)
-    _add_views(app, view)
+    _add_live(app, view)
+    _add_overview(app, view)
     _add_comparison(app, view)
     _add_download(app, view)
     check_updates(app)
@@ -72,10 +73,8 @@ def _add_refresh(app: Dash, view: View) -> None:
         return (no_update, no_update) if now == before else (now, now)
 
 
-def _add_views(app: Dash, view: View) -> None:
-    """Draw the last hour and the overview when data has arrived or a control has changed."""
-    controls = {name: Input(*control) for name, control in CONTROLS.items()}
-    fresh = Input("fresh", "data")
+def _add_live(app: Dash, view: View) -> None:
+    """Draw the last hour and the devices when data has arrived or a control has changed."""
 
     @app.callback(
         output={
@@ -83,11 +82,15 @@ def _add_views(app: Dash, view: View) -> None:
             "clock": Output("as-of", "children"),
             "devices": Output("devices", "children"),
         },
-        inputs={"_fresh": fresh, "controls": controls},
+        inputs={"_fresh": Input("fresh", "data"), "controls": _control_inputs()},
     )
     def live(_fresh: str | None, controls: dict[str, Any]) -> Any:
         chart, clock = view.live(controls)
         return {"live": _chart_values(chart), "clock": clock, "devices": view.device_table(controls)}
+
+
+def _add_overview(app: Dash, view: View) -> None:
+    """Draw the selected period when data has arrived or a control has changed."""
 
     @app.callback(
         output={
@@ -99,7 +102,11 @@ def _add_views(app: Dash, view: View) -> None:
             "heat_of": Output("heat-of", "options"),
             "labels": Output("labels", "options"),
         },
-        inputs={"_fresh": fresh, "controls": controls, "heat_of": Input("heat-of", "value")},
+        inputs={
+            "_fresh": Input("fresh", "data"),
+            "controls": _control_inputs(),
+            "heat_of": Input("heat-of", "value"),
+        },
     )
     def overview(_fresh: str | None, controls: dict[str, Any], heat_of: Any) -> Any:
         shown = view.overview(controls, heat_of)
@@ -120,7 +127,7 @@ def _add_comparison(app: Dash, view: View) -> None:
         output=_chart_outputs("comparison"),
         inputs={
             "_fresh": Input("fresh", "data"),
-            "controls": {name: Input(*control) for name, control in CONTROLS.items()},
+            "controls": _control_inputs(),
             "against": Input("against", "value"),
             "other": Input("other", "value"),
         },
@@ -144,6 +151,10 @@ def _add_download(app: Dash, view: View) -> None:
         except InvalidSelection:
             return no_update  # the charts show what is wrong
         return {"filename": name, "content": b64encode(content).decode(), "base64": True}
+
+
+def _control_inputs() -> dict[str, Input]:
+    return {name: Input(*control) for name, control in CONTROLS.items()}
 
 
 def _chart_outputs(name: str) -> list[Output]:

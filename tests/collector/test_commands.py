@@ -93,6 +93,7 @@ def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
         (["--chart", "/nowhere/x.png"], "--chart /nowhere/x.png: No such file or directory"),
         (["--root", "/nowhere"], "store.root: must be an existing folder, is /nowhere"),
         (["--by", "month"], "invalid choice"),
+        (["--site", "shop*"], "--site: must be 1 to 64 letters"),
     ],
 )
 def test_wrong_arguments_end_summary_with_2(store: Path, arguments: list[str], message: str) -> None:
