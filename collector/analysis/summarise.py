@@ -177,9 +177,9 @@ def _sum_pieces(frame: pd.DataFrame, pieces: Pieces, lengths_s: Floats, devices:
             sums = _sums(bucket[known], values[known], size)
         columns[name] = np.where(has_label, sums, np.nan)
         visits += sums
-    degraded = frame["degraded"] if "begin" in frame else frame["degraded"] != ""
+    degraded = np.asarray(frame["degraded"] if "begin" in frame else frame["degraded"] != "", np.float64)
     watched_s = _sums(bucket, pieces.of_rows(frame["coverage"].to_numpy(np.float64)) * pieces.seconds, size)
-    degraded_s = _sums(bucket, pieces.of_rows(degraded.to_numpy(np.float64)) * pieces.seconds, size)
+    degraded_s = _sums(bucket, pieces.of_rows(degraded) * pieces.seconds, size)
     columns["visits"] = np.where(any_s > 0, visits, np.nan)
     columns["windows"] = _sums(bucket, pieces.windows.astype(np.float64), size).astype(np.int64)
     columns["coverage"] = _ratio(watched_s, lengths_s * devices)

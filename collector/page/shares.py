@@ -122,8 +122,8 @@ def totals_table(shares: pd.DataFrame, unknown: float | None, doubtful: tuple[fl
     if unknown is not None:
         body.append(row(swatch("unknown", colours(["unknown"])["unknown"]), format_number(unknown), ""))
     body.append(row("all", format_visits(float(shares["visits"].sum()) + (unknown or 0.0), *doubtful), ""))
-    heads = ("expression", "visits", "share (90 % interval)")
-    return html_table("Visits as counted, shares corrected", heads, body, number_columns=2)
+    caption = "Visits as counted, corrected shares with 90 % intervals"
+    return html_table(caption, ("expression", "visits", "share"), body, number_columns=2)
 
 
 def shares_table(over: pd.DataFrame, caption: str) -> html.Table:
