@@ -286,10 +286,10 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
 
     windows = [window(number) for number in range(1, 4)]
     with mosquitto(tmp_path, port), ExitStack() as stack:
-        output = [stack.enter_context(endless(command(*block), tmp_path, environment)) for block in listeners]
+        outputs = [stack.enter_context(endless(command(*block), tmp_path, environment)) for block in listeners]
 
         def each_has_printed(*words: str) -> Callable[[], bool]:
-            return lambda: all(word in file.read_text() for file, word in zip(output, words, strict=True))
+            return lambda: all(word in file.read_text() for file, word in zip(outputs, words, strict=True))
 
         # a subscriber does not report that it has subscribed, so the windows are sent until all have received one
         def heard() -> bool:
