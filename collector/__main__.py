@@ -1,12 +1,14 @@
-"""The command line: ``facetally-collector run|serve|export|summary``."""
+"""The command line of the collector: ``facetally-collector run|serve|export|summary``."""
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -18,19 +20,22 @@ from base.logs import Lines, line
 from collector.receive.receiver import run, utc_now
 from collector.settings import Settings, read_settings
 from contract.errors import BundleError, TopicError
+from contract.topics import ID_PATTERN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BY = ("hour", "day", "weekday", "site", "device")
-MOST_BUCKETS = {"hour": (timedelta(hours=1), 50_000), "day": (timedelta(days=1), 20_000)}
+MAX_BUCKETS = {"hour": (timedelta(hours=1), 50_000), "day": (timedelta(days=1), 20_000)}
+"""Length of a bucket, and how many a summary may have."""
 FORMATS = ("csv", "parquet", "excel")
+EPILOG = "Exit status: 0 on success, 2 for wrong settings or arguments, 1 for any other failure."
 
 _log = logging.getLogger("collector")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments say -> exit status: 0, 2 for wrong settings or arguments, 1 for all else."""
+    """Run a command and return the exit status: 0, 2 for wrong settings or arguments, 1 for any other failure."""
     options = _parser().parse_args(arguments)
     _configure_logging()
     command: Callable[[argparse.Namespace, Settings], None] = options.command
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FacetallyError as error:
         _log.error(line("stopped", reason=error))
         return 1
-    except Exception:  # noqa: BLE001 - the last resort: say it in one line, exit 1
+    except Exception:  # noqa: BLE001 - the last resort: log one line and exit with 1
         _log.exception(line("stopped", reason="unexpected"))
         return 1
     return 0
@@ -56,37 +61,37 @@ def _run(_options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.web.serve import serve  # noqa: PLC0415 - run needs no dash
+    from collector.web.serve import serve  # noqa: PLC0415 - run does not need dash
 
-    serve(settings, _zone(options.zone or settings.page.zone), _stop_on_signals(), utc_now)
+    serve(settings, _page_zone(options, settings), _stop_on_signals(), utc_now)
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.exports.tables import export  # noqa: PLC0415 - run needs no pandas
+    from collector.exports.tables import export  # noqa: PLC0415 - run does not need pandas
 
-    frame = _load(options, settings, _zone("UTC"))
+    frame = _load(options, settings, ZoneInfo("UTC"))
     export(frame, options.format, options.out)
     if options.out is not None:
         _log.info(line("exported", rows=len(frame), file=options.out))
 
 
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.analysis import summarise  # noqa: PLC0415 - run needs no pandas
+    from collector.analysis import summarise  # noqa: PLC0415 - run does not need pandas
     from collector.devices.registry_file import damages  # noqa: PLC0415
-    from collector.exports import tables  # noqa: PLC0415 - run needs no pandas
+    from collector.exports import tables  # noqa: PLC0415
     from collector.store.rollup import damaged_files  # noqa: PLC0415
 
-    zone = _zone(options.zone or settings.page.zone)
+    zone = _page_zone(options, settings)
     frame = _load(options, settings, zone)
     span = _span(options, zone, frame)
     _check_buckets(options.by, frame, span)
     for damage in (*damaged_files(settings.store.path), *damages(settings.store.path)):
         _log.warning(line("left_out", file=damage.file, rows="all", reason=damage.reason))
     table = summarise.summarise(frame, options.by, zone, span)
-    unplaced = int((frame["clock"] == "unsynced").sum())
-    if unplaced and options.by in ("hour", "day", "weekday"):
-        _log.warning(line("left_out", windows=unplaced, reason="their clock was never set"))
-    tables.show(lambda out: out.write(tables.text(table, options.form)))
+    without_time = int((frame["clock"] == "unsynced").sum())
+    if without_time and options.by in ("hour", "day", "weekday"):
+        _log.warning(line("left_out", windows=without_time, reason="the device's clock was never synchronised"))
+    tables.write_stdout(lambda out: out.write(tables.format_table(table, options.form)))
     if options.chart is not None:
         from collector.exports.chart import draw  # noqa: PLC0415 - only a chart needs matplotlib
 
@@ -94,19 +99,25 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "pd.DataFrame":
-    from collector.store.load import load  # noqa: PLC0415 - run needs no pandas
+    """Load the windows selected by --since, --until and --site."""
+    from collector.store.load import load  # noqa: PLC0415 - run does not need pandas
 
     if not settings.store.path.is_dir():
-        raise SettingsError(f"store.root {settings.store.root}: there is no such folder")
-    since, until = _moment(options.since, zone), _moment(options.until, zone)
+        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+    since, until = _range(options, zone)
     if since is not None and until is not None and until <= since:
-        raise SettingsError(f"--until {options.until}: not after --since {options.since}")
+        raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
+    if options.site is not None and not re.search(ID_PATTERN, options.site):
+        raise SettingsError(
+            f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
+            f" is {options.site!r}"
+        )
     return load(settings.store.path, since, until, options.site)
 
 
 def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") -> tuple[datetime, datetime] | None:
-    """The range asked for; an end that was not said is that of the data."""
-    since, until = _moment(options.since, zone), _moment(options.until, zone)
+    """Return the range given; an end that was not given is that of the data. None if neither was given."""
+    since, until = _range(options, zone)
     if frame.empty and (since is None or until is None):
         return None
     if since is None and until is None:
@@ -115,40 +126,53 @@ def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") ->
 
 
 def _check_buckets(by: str, frame: "pd.DataFrame", span: tuple[datetime, datetime] | None) -> None:
-    """SettingsError if a table by hour or day would have more lines than anybody reads."""
-    timed = frame[frame["clock"] != "unsynced"]
-    if by not in MOST_BUCKETS or timed.empty:
+    """Raise SettingsError if a table by hour or day would have more rows than anyone reads."""
+    from collector.analysis.intervals import with_known_time  # noqa: PLC0415 - run does not need pandas
+
+    timed = with_known_time(frame)
+    if by not in MAX_BUCKETS or timed.empty:
         return
     since, until = span or (timed["start"].min(), timed["end"].max())
     since, until = min(since, timed["start"].min()), max(until, timed["end"].max())
-    length, most = MOST_BUCKETS[by]
+    length, most = MAX_BUCKETS[by]
     if (until - since) / length > most:
         raise SettingsError(
-            f"--by {by}: at most {most:,} {by}s, from {since:%Y-%m-%d} to {until:%Y-%m-%d} there are"
-            f" {(until - since) // length:,}; choose with --since and --until"
+            f"--by {by}: must give at most {most:,} {by}s, gives {(until - since) // length:,} from {since:%Y-%m-%d} to"
+            f" {until:%Y-%m-%d}; choose a shorter range with --since and --until"
         )
 
 
-def _zone(name: str) -> ZoneInfo:
+def _page_zone(options: argparse.Namespace, settings: Settings) -> ZoneInfo:
+    """Return the zone of --zone, else that of the settings."""
+    key, name = ("--zone", options.zone) if options.zone else ("page.zone", settings.page.zone)
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise SettingsError(f"zone {name!r}: a name of the IANA time zone database, such as Europe/Berlin") from None
+        raise SettingsError(
+            f"{key}: must be a name of the IANA time zone database such as Europe/Berlin, is {name!r}"
+        ) from None
 
 
-def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
-    """``2026-03-29``, ``2026-03-29T10:00`` (in the zone) or ``2026-03-29T08:00Z`` -> a time; None stays None."""
+def _range(options: argparse.Namespace, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """Return --since and --until, None where not given."""
+    return _moment("--since", options.since, zone), _moment("--until", options.until, zone)
+
+
+def _moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+    """Parse ``2026-03-29``, ``2026-03-29T10:00`` (both in the zone) or ``2026-03-29T08:00Z``; None stays None."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(timezone.utc)
     except (ValueError, OverflowError):
-        raise SettingsError(f"time {text!r}: such as 2026-03-29, 2026-03-29T10:00 or 2026-03-29T08:00Z") from None
+        raise SettingsError(
+            f"{option}: must be a time such as 2026-03-29, 2026-03-29T10:00 or 2026-03-29T08:00Z, is {text!r}"
+        ) from None
 
 
 def _stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -159,43 +183,68 @@ def _configure_logging() -> None:
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[to_stderr], force=True)
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # a line when it first draws on a machine
-    logging.getLogger("waitress").setLevel(logging.WARNING)  # a line for each browser that hangs up
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits for a thread
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # logs a line when it first draws on a machine
+    logging.getLogger("waitress").setLevel(logging.WARNING)  # logs a line for each browser that hangs up
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # logs a line for each request that waits
 
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", type=Path, metavar="FILE", help="TOML; every setting has a default")
-    common.add_argument("--root", type=Path, metavar="FOLDER", help="the store, in place of store.root")
-    common.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as broker.port=1884")
-    chosen = argparse.ArgumentParser(add_help=False)
-    chosen.add_argument("--since", metavar="TIME", help="windows that start then or later, such as 2026-03-29")
-    chosen.add_argument("--until", metavar="TIME", help="windows that start earlier")
-    chosen.add_argument("--site", help="of this site only")
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration file (TOML); every setting has a default"
+    )
+    common.add_argument("--root", type=Path, metavar="FOLDER", help="folder of the store, instead of store.root")
+    common.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one setting, for example broker.port=1884; may be repeated",
+    )
+    selection = argparse.ArgumentParser(add_help=False)
+    selection.add_argument(
+        "--since", metavar="TIME", help="only windows that start at this time or later, for example 2026-03-29"
+    )
+    selection.add_argument("--until", metavar="TIME", help="only windows that start before this time")
+    selection.add_argument("--site", help="only windows of this site")
 
-    parser = argparse.ArgumentParser(prog="facetally-collector", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="facetally-collector",
+        description="Receive the counts of facetally devices over MQTT, store them, and show them.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('facetally')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[..., None], says: str, *parents: Any) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=says, description=says, parents=[common, *parents])
+    def add(name: str, command: Callable[..., None], text: str, *parents: Any) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, epilog=EPILOG, parents=[common, *parents])
         sub.set_defaults(command=command)
         return sub
 
-    add("run", _run, "Receive counts over MQTT and store them, until SIGTERM or SIGINT.")
-    serving = add("serve", _serve, "Serve the page, until SIGTERM or SIGINT.")
-    serving.add_argument("--zone", help="time zone of the page, in place of page.zone")
-    exporting = add("export", _export, "Write the windows into one file.", chosen)
-    exporting.add_argument("--format", choices=FORMATS, default="csv")
-    exporting.add_argument("--out", type=Path, metavar="FILE", help="standard output if it is not said (CSV only)")
-    summing = add("summary", _summary, "Print visits by time, site or device.", chosen)
-    summing.add_argument("--by", choices=BY, default="day")
-    summing.add_argument("--zone", help="time zone of hours and days, in place of page.zone")
-    summing.add_argument("--chart", type=Path, metavar="PNG", help="also draw visits over time into this file")
-    form = summing.add_mutually_exclusive_group()
-    form.add_argument("--json", dest="form", action="store_const", const="json", default="text")
-    form.add_argument("--csv", dest="form", action="store_const", const="csv")
+    add("run", _run, "Receive counts over MQTT and store them until SIGTERM or SIGINT.")
+    serving = add("serve", _serve, "Serve the page and the HTTP API until SIGTERM or SIGINT.")
+    serving.add_argument("--zone", help="time zone that the page shows at first, instead of page.zone")
+    _add_export(add("export", _export, "Write the stored windows to one file.", selection))
+    _add_summary(add("summary", _summary, "Print visits by time, site or device.", selection))
     return parser
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="csv", help="format of the file (default: csv)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="file to write (default: standard output, for csv only)"
+    )
+
+
+def _add_summary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--by", choices=BY, default="day", help="what each row stands for (default: day)")
+    parser.add_argument("--zone", help="time zone of hours and days, instead of page.zone")
+    parser.add_argument("--chart", type=Path, metavar="PNG", help="also draw visits over time into this file")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", dest="form", action="store_const", const="json", default="text", help="print JSON instead of text"
+    )
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="print CSV instead of text")
 
 
 if __name__ == "__main__":

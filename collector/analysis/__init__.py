@@ -1,1 +1,1 @@
-"""Windows -> summaries, corrected expression shares and their intervals."""
+"""Summaries of stored windows, corrected expression shares and their intervals."""

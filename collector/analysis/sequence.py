@@ -1,21 +1,24 @@
-"""Windows -> numbers that are missing, and devices that are two.
+"""Missing sequence numbers, and devices that share one name.
 
-Each start of a device's program (``boot``) numbers its messages from 0 on. A number that is not there while a later one
-is, was lost, or is still on its way: devices send new windows before the backlog of an outage.
+Each boot of a device numbers its messages from 0. A number that is missing although a later one is stored was lost or
+is still on its way: after an outage, devices send new windows before the backlog.
 """
 
 import pandas as pd
 
+from collector.analysis.intervals import with_known_time
+
 ALTERNATIONS = 3
-"""A restart changes the boot once; one window out of turn, held back or put right later, adds two changes."""
+"""Changes of boot beyond those of restarts that prove two devices. A restart changes the boot once; one window out of
+order (held back, or restamped later) adds two changes."""
 
 
 def gaps_in_seq(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table of `collector.store.load.load` -> one row for each start of a device that lacks numbers.
+    """Return one row per boot of a device that lacks sequence numbers, from a table of `collector.store.load.load`.
 
-    Columns: ``site``, ``device``, ``boot``; ``first`` and ``last`` number seen, ``missing`` how many between them are
-    not there, ``runs`` in how many pieces, ``since`` and ``until`` the start of the windows seen first and last. What
-    lies before ``first`` may be outside the table's range, and is not counted.
+    Columns: ``site``, ``device``, ``boot``; ``first`` and ``last`` are the lowest and highest number stored,
+    ``missing`` is how many between them are not stored, ``runs`` in how many runs, ``since`` and ``until`` the starts
+    of the first and last window. Numbers below ``first`` may lie before the table's range and are not counted.
     """
     names = ["site", "device", "boot"]
     ordered = frame.sort_values([*names, "seq"])
@@ -34,17 +37,17 @@ def gaps_in_seq(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def clones(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table of `collector.store.load.load` -> one row for each device that seems to be two of one name.
+    """Return one row per device name that two devices seem to use, from a table of `collector.store.load.load`.
 
-    A card that was copied gives two units one name: their boots alternate in time, while those of one unit follow each
-    other. Columns: ``site``, ``device``, ``boots``, ``changes`` from one boot to another in the order of ``start``,
-    ``since`` and ``until`` the first and last such change. Windows whose clock was never set are left out.
+    A copied memory card gives two devices one name. Their boots alternate in time; the boots of one device follow each
+    other. Columns: ``site``, ``device``, ``boots``; ``changes`` counts changes of boot in order of ``start``, ``since``
+    and ``until`` are the first and last of them. Windows of a clock that was never synchronised are left out.
     """
     names = ["site", "device"]
-    timed = frame[frame["clock"] != "unsynced"].sort_values([*names, "start", "boot"])
-    before = timed.groupby(names, sort=False)["boot"].shift()
-    changed = timed[before.notna() & (before != timed["boot"])]
-    boots = timed.groupby(names)["boot"].nunique().rename("boots").reset_index()
+    ordered = with_known_time(frame).sort_values([*names, "start", "boot"])
+    previous = ordered.groupby(names, sort=False)["boot"].shift()
+    changed = ordered[previous.notna() & (previous != ordered["boot"])]
+    boots = ordered.groupby(names)["boot"].nunique().rename("boots").reset_index()
     changes = changed.groupby(names, as_index=False).agg(
         changes=("seq", "size"), since=("start", "min"), until=("start", "max")
     )

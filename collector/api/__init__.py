@@ -1,1 +1,1 @@
-"""HTTP requests -> what a store holds, read-only: ``/api/v1`` and ``/metrics``."""
+"""The read-only HTTP API and the metrics for Prometheus."""

@@ -1,9 +1,8 @@
-"""What is asked over HTTP, and what is answered: structs that are also the schemas of the OpenAPI document."""
+"""Parameters and responses of the HTTP API, as structs; their schemas are in the OpenAPI document."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.devices.device import Device
@@ -19,7 +18,7 @@ Format = Literal["json", "csv", "parquet"]
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters: an unknown one is an error."""
+    """Parameters of a request. An unknown parameter is an error."""
 
 
 class NoQuery(Query, frozen=True, kw_only=True):
@@ -27,16 +26,18 @@ class NoQuery(Query, frozen=True, kw_only=True):
 
 
 class DevicesQuery(Query, frozen=True, kw_only=True):
-    """Which devices."""
+    """Which devices: all, or those of a site."""
 
     site: Id | None = None
 
 
 class CountsQuery(Query, frozen=True, kw_only=True):
-    """Which counts, and how they are put together."""
+    """Which windows, how they are grouped, and the format of the response."""
 
-    since: Annotated[Moment | None, Meta(description="windows that begin then or later; a week before `until`")] = None
-    until: Annotated[Moment | None, Meta(description="windows that begin earlier; now")] = None
+    since: Annotated[
+        Moment | None, Meta(description="start of the range, inclusive; default: a week before `until`")
+    ] = None
+    until: Annotated[Moment | None, Meta(description="end of the range, exclusive; default: now")] = None
     bucket: Bucket = "day"
     site: Id | None = None
     device: Id | None = None
@@ -59,7 +60,7 @@ class SitesAnswer(Struct, frozen=True, kw_only=True):
 
 
 class DeviceAnswer(Struct, frozen=True, kw_only=True):
-    """A device as it was last heard of; null where nothing has been heard."""
+    """State of a device by its last messages; null where it sent none."""
 
     site: str
     device: str
@@ -70,11 +71,11 @@ class DeviceAnswer(Struct, frozen=True, kw_only=True):
     model: Model | None
     health: Health | None
     refused: dict[str, int]
-    """Messages of the device that were set aside, by the reason."""
+    """Messages of the device that were set aside, by reason."""
 
     @classmethod
     def of(cls, device: Device, state: State) -> "DeviceAnswer":
-        """What the collector knows of a device."""
+        """Return the response for a device and the state to show."""
         fields = (name for name in cls.__struct_fields__ if name != "state")
         return cls(state=state, **{name: getattr(device, name) for name in fields})
 
@@ -86,8 +87,10 @@ class DevicesAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A bucket: what it is of, then its figures. ``visits`` is null where no window came, which is not zero. Of the
-    visits ``doubtful_low`` may be none, and ``doubtful_high`` may be two; both are absent where no visit is doubtful.
+    """A bucket and its figures.
+
+    ``visits`` is null where no window arrived, which is not zero. ``doubtful_low`` visits may be part of
+    another visit or nobody's, ``doubtful_high`` may be two people's; both are absent where no visit is doubtful.
     """
 
     start: datetime | UnsetType = UNSET
@@ -105,7 +108,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CountsAnswer(Struct, frozen=True, kw_only=True):
-    """Visits in buckets, as the devices counted them."""
+    """Visits in buckets, as counted by the devices, without correction."""
 
     since: datetime
     until: datetime
@@ -114,7 +117,7 @@ class CountsAnswer(Struct, frozen=True, kw_only=True):
     labels: list[str]
     rows: list[Row]
     notices: list[str]
-    """Files and rows of the store that were left out, or may be missing, and why."""
+    """Files and rows of the store that were left out or may be missing, with the reason."""
 
 
 class HealthAnswer(Struct, frozen=True, kw_only=True):
@@ -126,9 +129,4 @@ class HealthAnswer(Struct, frozen=True, kw_only=True):
     last_heard: datetime | None
     last_window: datetime | None
     notices: list[str]
-    """Files and rows of the store that were left out of answers so far, and why."""
-
-
-def to_json(told: Struct) -> bytes:
-    """An answer -> its bytes."""
-    return msgspec.json.encode(told)
+    """Files and rows of the store that were left out of responses so far, with the reason."""

@@ -1,4 +1,4 @@
-"""What is known of the devices, and what is wrong with the store -> figures for Prometheus."""
+"""Prometheus metrics of the devices and of the store."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -13,53 +13,53 @@ from collector.devices.device import Device
 from collector.devices.registry import read_devices, read_refused
 from collector.devices.state import shown_state
 
-WHO = ("site", "device")
-OF_HEALTH = {
-    "frames_per_s": ("frames_per_second", "Frames looked at"),
+DEVICE_LABELS = ("site", "device")
+HEALTH_METRICS = {
+    "frames_per_s": ("frames_per_second", "Frames processed per second"),
     "spool_depth": ("spool_windows", "Windows not sent yet"),
     "spool_dropped": ("spool_dropped_windows", "Windows lost to a full disk"),
     "memory_mb": ("memory_megabytes", "Memory of the daemon"),
-    "temperature_c": ("temperature_celsius", "Temperature"),
+    "temperature_c": ("temperature_celsius", "Temperature of the device"),
 }
-"""Fields of `contract.message.Health` -> name and meaning of the figure."""
+"""Field of `contract.message.Health`: name and help text of the metric."""
 
 
-class OfDevices(Collector):
-    """Read anew from the store each time that Prometheus asks."""
+class StoreMetrics(Collector):
+    """Metrics read from the store at each scrape."""
 
     def __init__(self, reader: Reader, now: Callable[[], datetime]) -> None:
         self._reader, self._now = reader, now
 
     def collect(self) -> Iterator[Metric]:
-        """One family a figure, one sample a device; then what is of the store as a whole."""
+        """Yield one family per device metric, one sample per device, then the metrics of the whole store."""
         devices = read_devices(self._reader.root)
         now = self._now()
         states = [(device, 1.0 if shown_state(device, now) == "online" else 0.0) for device in devices]
         yield _family("up", "1 if the device is online", states)
-        heard = ((device, _seconds(device.seen)) for device in devices)
-        yield _family("last_heard_timestamp_seconds", "When the device last said anything", heard)
-        counted = ((device, _seconds(device.counted)) for device in devices)
-        yield _family("last_window_timestamp_seconds", "When its latest window ended", counted)
-        for field, (name, says) in OF_HEALTH.items():
-            yield _family(name, says, ((device, getattr(device.health, field, None)) for device in devices))
-        odd = {(site, name) for site, name, _ in conflicts(confusions(devices))}
-        told = [(device, float((device.site, device.device) in odd)) for device in devices]
-        yield _family("model_conflict", "1 if it tells another confusion matrix than others with its model", told)
+        heard = ((device, _timestamp(device.seen)) for device in devices)
+        yield _family("last_heard_timestamp_seconds", "Time of the device's last message", heard)
+        counted = ((device, _timestamp(device.counted)) for device in devices)
+        yield _family("last_window_timestamp_seconds", "End of the device's latest window", counted)
+        for field, (name, text) in HEALTH_METRICS.items():
+            yield _family(name, text, ((device, getattr(device.health, field, None)) for device in devices))
+        conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
+        flags = [(device, float((device.site, device.device) in conflicting)) for device in devices]
+        yield _family("model_conflict", "1 if its confusion matrix differs from others with the same model", flags)
         yield _refused(devices, read_refused(self._reader.root))
         damages = self._reader.damages()
-        yield _store("damaged_files", "Files with something left out, or that were damaged", len(damages))
-        yield _store("left_out_rows", "Rows that are none", sum(damage.rows for damage in damages))
+        yield _gauge("damaged_files", "Files that are damaged or have rows left out", len(damages))
+        yield _gauge("left_out_rows", "Invalid rows left out", sum(damage.rows for damage in damages))
 
 
-def text(reader: Reader, now: Callable[[], datetime]) -> bytes:
-    """The figures of a store in Prometheus' text format."""
+def exposition(reader: Reader, now: Callable[[], datetime]) -> bytes:
+    """Return the metrics of a store in the Prometheus text format."""
     registry = CollectorRegistry()
-    registry.register(OfDevices(reader, now))
+    registry.register(StoreMetrics(reader, now))
     return generate_latest(registry)
 
 
-def _family(name: str, says: str, samples: Iterable[tuple[Device, float | None]]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"facetally_device_{name}", says, labels=WHO)
+def _family(name: str, text: str, samples: Iterable[tuple[Device, float | None]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"facetally_device_{name}", text, labels=DEVICE_LABELS)
     for device, value in samples:
         if value is not None:
             family.add_metric((device.site, device.device), value)
@@ -67,8 +67,8 @@ def _family(name: str, says: str, samples: Iterable[tuple[Device, float | None]]
 
 
 def _refused(devices: Iterable[Device], others: Mapping[str, int]) -> Metric:
-    """Messages set aside; those of no known device have empty names."""
-    family = CounterMetricFamily("facetally_refused_messages", "Messages set aside", labels=(*WHO, "reason"))
+    """Return the messages set aside by reason; those of unknown devices have empty labels."""
+    family = CounterMetricFamily("facetally_refused_messages", "Messages set aside", labels=(*DEVICE_LABELS, "reason"))
     for device in devices:
         for reason, number in device.refused.items():
             family.add_metric((device.site, device.device, reason), number)
@@ -77,9 +77,9 @@ def _refused(devices: Iterable[Device], others: Mapping[str, int]) -> Metric:
     return family
 
 
-def _store(name: str, says: str, value: int) -> Metric:
-    return GaugeMetricFamily(f"facetally_store_{name}", says, value=float(value))
+def _gauge(name: str, text: str, value: int) -> Metric:
+    return GaugeMetricFamily(f"facetally_store_{name}", text, value=float(value))
 
 
-def _seconds(moment: datetime | None) -> float | None:
+def _timestamp(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()

@@ -1,4 +1,4 @@
-"""The structs of requests and answers -> the OpenAPI document."""
+"""The OpenAPI document, generated from the structs of parameters and responses."""
 
 from importlib.metadata import version
 from typing import Any, cast
@@ -8,39 +8,42 @@ from msgspec import Struct
 from collector.api import answers, problems
 from contract.schemas import components
 
-PLACE = "/api/v1"
+API_ROOT = "/api/v1"
 SCHEMAS = "#/components/schemas/{name}"
 CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
 PATHS: dict[str, tuple[str, type[answers.Query], type[Struct]]] = {
-    f"{PLACE}/sites": ("Sites, and how many of their devices are online", answers.NoQuery, answers.SitesAnswer),
-    f"{PLACE}/devices": ("Devices as they were last heard of", answers.DevicesQuery, answers.DevicesAnswer),
-    f"{PLACE}/counts": ("Visits in buckets of time, or by site or device", answers.CountsQuery, answers.CountsAnswer),
-    f"{PLACE}/health": ("Whether the store can be read", answers.NoQuery, answers.HealthAnswer),
+    f"{API_ROOT}/sites": ("Sites, and how many of their devices are online", answers.NoQuery, answers.SitesAnswer),
+    f"{API_ROOT}/devices": ("State of each device", answers.DevicesQuery, answers.DevicesAnswer),
+    f"{API_ROOT}/counts": ("Visits per hour, day, weekday, site or device", answers.CountsQuery, answers.CountsAnswer),
+    f"{API_ROOT}/health": ("Whether the store can be read", answers.NoQuery, answers.HealthAnswer),
 }
-REFUSALS = {
-    "400": "A parameter is unknown, wrong or too large",
+ERRORS = {
+    "400": "A parameter is unknown, invalid or too large",
     "401": "The token is missing or wrong",
-    "405": "Only GET, HEAD and OPTIONS are possible",
-    "429": "Too many requests; Retry-After says when the next is welcome",
-    "503": "There is no store",
+    "405": "Only GET, HEAD and OPTIONS are allowed",
+    "429": "Too many requests; Retry-After is the number of seconds to wait",
+    "503": "The store does not exist",
 }
 
 
 def document() -> dict[str, Any]:
-    """OpenAPI 3.1 of all that is served below ``/api/v1`` and of ``/metrics``."""
-    kinds = [kind for _, query, told in PATHS.values() for kind in (query, told)]
-    schemas = components([*kinds, problems.Problem], SCHEMAS)
-    paths = {path: {"get": _operation(path, *told, schemas)} for path, told in PATHS.items()}
-    for query in {query.__name__ for _, query, _ in PATHS.values()}:
-        del schemas[query]  # they are written out as parameters
-    paths["/metrics"] = {"get": _described("Figures of the devices for Prometheus", "metrics", {"text/plain": {}})}
+    """Return the OpenAPI 3.1 document of all paths below ``/api/v1`` and of ``/metrics``."""
+    structs = [struct for _, query, response in PATHS.values() for struct in (query, response)]
+    schemas = components([*structs, problems.Problem], SCHEMAS)
+    paths = {
+        path: {"get": _operation(path, summary, query, response, schemas)}
+        for path, (summary, query, response) in PATHS.items()
+    }
+    for name in {query.__name__ for _, query, _ in PATHS.values()}:
+        del schemas[name]  # written out as parameters
+    paths["/metrics"] = {"get": _described("Metrics of the devices for Prometheus", "metrics", {"text/plain": {}})}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "facetally",
             "version": version("facetally"),
-            "description": "Anonymous counts of visits by apparent expression, read-only. A track is not a person:"
-            " somebody who looks twice is two visits.",
+            "description": "Anonymous counts of visits by apparent expression, read-only. Visits are not persons:"
+            " a person who is seen twice counts as two visits.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
@@ -53,36 +56,37 @@ def document() -> dict[str, Any]:
 
 
 def _operation(
-    path: str, says: str, query: type[Struct], told: type[Struct], schemas: dict[str, Any]
+    path: str, summary: str, query: type[Struct], response: type[Struct], schemas: dict[str, Any]
 ) -> dict[str, Any]:
-    """One path's GET."""
-    content: dict[str, Any] = {JSON: {"schema": {"$ref": SCHEMAS.format(name=told.__name__)}}}
+    """Return the GET operation of one path."""
+    content: dict[str, Any] = {JSON: {"schema": {"$ref": SCHEMAS.format(name=response.__name__)}}}
     if query is answers.CountsQuery:
         content |= {CSV: {"schema": {"type": "string"}}, PARQUET: {}}
-    operation = _described(says, path.removeprefix(PLACE + "/"), content)
+    operation = _described(summary, path.removeprefix(API_ROOT + "/"), content)
     properties = cast(dict[str, Any], schemas[query.__name__]["properties"])
     operation["parameters"] = [
-        {"name": name, "in": "query", "required": False, "schema": _plain(schema)}
+        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
         for name, schema in properties.items()
     ]
     return operation
 
 
-def _described(says: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
+def _described(summary: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation with its success and error responses."""
     problem = {problems.JSON: {"schema": {"$ref": SCHEMAS.format(name="Problem")}}}
-    refused = {status: {"description": why, "content": problem} for status, why in REFUSALS.items()}
-    refused["429"]["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
+    errors = {status: {"description": why, "content": problem} for status, why in ERRORS.items()}
+    errors["429"]["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer"}}}
     if name == "health":
-        refused["503"]["content"] = content
+        errors["503"]["content"] = content
     return {
         "operationId": name,
-        "summary": says,
-        "responses": {"200": {"description": says, "content": content}, **refused},
+        "summary": summary,
+        "responses": {"200": {"description": summary, "content": content}, **errors},
     }
 
 
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema without null: a parameter is left out, and never null."""
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove null from a schema: a parameter can be left out, but is never null."""
     if "anyOf" not in schema:
         return schema
     (kind,) = [each for each in schema["anyOf"] if each != {"type": "null"}]

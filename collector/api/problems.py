@@ -1,4 +1,4 @@
-"""What went wrong -> a problem document (RFC 9457), and nothing about the inside of the program."""
+"""Error responses as problem documents (RFC 9457), without internals of the program."""
 
 import msgspec
 from flask import Flask, Response, request
@@ -6,16 +6,16 @@ from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 
 JSON = "application/problem+json"
-OURS = ("/api/", "/metrics")
+API_PATHS = ("/api/", "/metrics")
 TITLES = {
-    400: "The request cannot be understood",
-    401: "A token is needed",
-    404: "There is no such thing",
-    405: "Only reading is possible",
-    406: "There is no such format",
+    400: "Invalid request",
+    401: "Token required",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Format not available",
     429: "Too many requests",
-    500: "The server has failed",
-    503: "The store cannot be read",
+    500: "Internal error",
+    503: "Store not available",
 }
 
 
@@ -29,29 +29,29 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """A request that is not answered: status, why, and headers that help."""
+    """A request that gets an error response: status, reason and headers."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers or {}
 
 
-def answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """The document as a response."""
-    problem = Problem(title=TITLES.get(status, "The request was refused"), status=status, detail=detail)
+def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Return a problem document as a response."""
+    problem = Problem(title=TITLES.get(status, "Request refused"), status=status, detail=detail)
     return Response(msgspec.json.encode(problem), status, headers, content_type=JSON)
 
 
 def install(app: Flask) -> None:
-    """Answer every error below `OURS` by a problem document; other paths, which are the page's, are left alone."""
+    """Answer every error below `API_PATHS` with a problem document. Other paths are the page's and stay as they are."""
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> Response:
-        return answer(error.status, error.detail, error.headers)
+        return problem_response(error.status, error.detail, error.headers)
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | HTTPException:
-        if not request.path.startswith(OURS):
+        if not request.path.startswith(API_PATHS):
             return error
         headers = {"Allow": "GET, HEAD, OPTIONS"} if error.code == 405 else {}
-        return answer(error.code or 500, error.description or error.name, headers)
+        return problem_response(error.code or 500, error.description or error.name, headers)

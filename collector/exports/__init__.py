@@ -1,1 +1,1 @@
-"""Tables -> files and charts."""
+"""Export tables as files, text and charts."""

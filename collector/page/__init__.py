@@ -1,1 +1,1 @@
-"""The store -> a page of live counts, trends, comparisons and the state of each device."""
+"""The page of a store: live counts, trends, comparisons, and the state of each device."""

@@ -1,4 +1,4 @@
-"""Sites and zones that can be chosen -> the page before it is filled: controls, places for charts, explanations."""
+"""The page before it has data: controls, placeholders for charts and tables, explanations."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -6,15 +6,14 @@ from zoneinfo import available_timezones
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 
-from collector.page.choice import ALL, RANGES
-from collector.page.choice import Asked as Defaults
-from collector.page.figures import message
-from collector.page.files import KINDS
+from collector.page.downloads import FORMATS
+from collector.page.figures import text_figure
+from collector.page.selection import ALL_SITES, PERIODS, ControlValues
 
-LIVE_EVERY_S = 5
-THEMES = {"system": "as the system", "light": "light", "dark": "dark"}
-COMPARED = {"before": "the range before", "site": "another site"}
-GRAPH: dict[str, Any] = {"config": {"displayModeBar": False, "responsive": True}, "figure": message("")}
+REFRESH_S = 5
+THEMES = {"system": "System setting", "light": "Light", "dark": "Dark"}
+COMPARE_WITH = {"before": "the previous period", "site": "another site"}
+GRAPH: dict[str, Any] = {"config": {"displayModeBar": False, "responsive": True}, "figure": text_figure("")}
 TALL, LOW = "24rem", "20rem"
 HTML = """<!DOCTYPE html>
 <html lang="en">
@@ -39,13 +38,13 @@ Options = list[dict[str, str]]
 
 
 def layout(sites: Options, zone: str) -> html.Div:
-    """The whole page; ``zone`` is the one chosen at first."""
+    """Return the whole page, with ``zone`` selected."""
     return html.Div(
         [
             html.A("Skip to the charts", href="#charts", className="skip"),
             html.Header([_title(), _theme()]),
-            html.Main([_controls(sites, zone), *_charts(sites), html.Section(_reading(), className="soft")]),
-            dcc.Interval(id="tick", interval=LIVE_EVERY_S * 1000),
+            html.Main([_controls(sites, zone), *_sections(sites), html.Section(_explanation(), className="soft")]),
+            dcc.Interval(id="tick", interval=REFRESH_S * 1000),
             dcc.Store(id="fresh"),
             dcc.Download(id="file"),
         ]
@@ -53,8 +52,8 @@ def layout(sites: Options, zone: str) -> html.Div:
 
 
 def _title() -> html.Div:
-    what = "Visits by apparent expression, counted on the devices. No pictures leave them."
-    return html.Div([html.H1("facetally"), html.P(what)])
+    text = "Visits by apparent expression, counted on the devices. Images never leave the devices."
+    return html.Div([html.H1("facetally"), html.P(text)])
 
 
 def _theme() -> html.Fieldset:
@@ -63,64 +62,59 @@ def _theme() -> html.Fieldset:
 
 def _controls(sites: Options, zone: str) -> html.Section:
     zones: Options = [{"label": name, "value": name} for name in sorted(available_timezones())]
-    chosen = Defaults()
+    defaults = ControlValues()
     return html.Section(
         [
-            _select("site", "Site", sites, ALL),
-            _radio("days", "Range", RANGES, chosen.days),
-            *(
-                html.Div(
-                    [
-                        html.Label(says, htmlFor=name, className="label"),
-                        dbc.Input(id=name, type="date"),
-                    ],
-                    className="dates",
-                )
-                for name, says in (("first", "First day"), ("last", "Last day"))
-            ),
-            _radio("by", "Bars by", {"hour": "hour", "day": "day"}, chosen.by),
+            _select("site", "Site", sites, ALL_SITES),
+            _radio("days", "Period", PERIODS, defaults.days),
+            _date("first", "First day"),
+            _date("last", "Last day"),
+            _radio("by", "Show per", {"hour": "hour", "day": "day"}, defaults.by),
             _select("zone", "Time zone", zones, zone),
         ],
         className="controls",
-        **_named("What is shown"),
+        **_named("What to show"),
     )
 
 
-def _charts(sites: Options) -> list[Any]:
-    live = html.Section(
-        [html.H2("The last hour"), *_chart("live"), html.P(id="as-of", className="soft", role="status")]
-    )
+def _sections(sites: Options) -> list[Any]:
+    """Return the sections with charts and tables, in order."""
+    live = html.Section([html.H2("Last hour"), *_chart("live"), html.P(id="as-of", className="soft", role="status")])
     visits = html.Section([html.H2("Visits over time"), *_chart("trend")], id="charts", tabIndex="-1")
-    shares = html.Section(
+    totals = html.Section([html.H2("Totals for this period"), _placeholder("totals", "Visits and shares")])
+    heat = html.Section(
         [
-            html.H2("Shares over time"),
+            html.H2("Busiest hours of the week"),
+            _select("heat-of", "Expression", [{"label": "all", "value": "visits"}], "visits"),
+            *_chart("heat", LOW),
+        ]
+    )
+    state = html.Section(
+        [html.H2("Sites and devices"), _placeholder("sites", "Sites"), _placeholder("devices", "Devices")]
+    )
+    return [
+        live,
+        html.Div([visits, totals], className="side"),
+        _shares(),
+        html.Div([heat, _comparison(sites)], className="half"),
+        state,
+        html.Section([html.H2("Download"), *_downloads()]),
+    ]
+
+
+def _shares() -> html.Section:
+    return html.Section(
+        [
+            html.H2("Share of each expression over time"),
             html.Fieldset(
                 [
-                    html.Legend("Expressions (none chosen: the three most often seen)", className="label"),
+                    html.Legend("Expressions to show (none selected: the three most frequent)", className="label"),
                     dbc.Checklist([], [], id="labels", inline=True),
                 ]
             ),
             *_chart("shares"),
         ]
     )
-    totals = html.Section([html.H2("In this range"), _place("totals", "Visits and shares")])
-    heat = html.Section(
-        [
-            html.H2("Hour by weekday"),
-            _select("heat-of", "Visits of", [{"label": "all", "value": "visits"}], "visits"),
-            *_chart("heat", LOW),
-        ]
-    )
-    download = html.Section([html.H2("Download what is shown"), *_downloads()])
-    state = html.Section([html.H2("Sites and devices"), _place("sites", "Sites"), _place("devices", "Devices")])
-    return [
-        live,
-        html.Div([visits, totals], className="side"),
-        shares,
-        html.Div([heat, _comparison(sites)], className="half"),
-        state,
-        download,
-    ]
 
 
 def _comparison(sites: Options) -> html.Section:
@@ -129,64 +123,76 @@ def _comparison(sites: Options) -> html.Section:
             html.H2("Compare"),
             html.Div(
                 [
-                    _radio("against", "This range with", COMPARED, "before"),
-                    _select("other", "Other site", sites, ALL, className="other"),
+                    _radio("against", "Compare this period with", COMPARE_WITH, "before"),
+                    _select("other", "Other site", sites, ALL_SITES, className="other"),
                 ],
                 className="controls",
             ),
-            *_chart("comparison", LOW, "Both, with 90 % intervals"),
+            *_chart("comparison", LOW, "Both as a table, with 90 % intervals"),
         ]
     )
 
 
 def _downloads() -> list[Any]:
-    says = "Visits over time of the site, range and zone chosen above; Excel has the shares and their intervals too."
-    return [html.P(says), *(html.Button(name, id=f"as-{kind}", type="button") for kind, name in KINDS.items())]
+    text = "Visits over time for the site, period and time zone selected above. The Excel file also has the shares."
+    buttons = [html.Button(name, id=f"as-{kind}", type="button") for kind, name in FORMATS.items()]
+    return [html.P(text), *buttons]
 
 
-def _reading() -> list[Any]:
-    """How much to believe."""
+def _explanation() -> list[Any]:
+    """Return what the numbers mean and how far they can be trusted."""
     return [
-        html.H2("How to read this"),
+        html.H2("How to read this page"),
         html.P(
-            "An apparent expression is a model's guess from a face, not what anybody feels. The model confuses"
-            " expressions, so shares are corrected by how it confused those of faces whose answer is known, and have a"
-            " 90 % interval: of a hundred such intervals some ninety hold the true share. Where two overlap, the page"
-            " says “no clear change”, because chance and the model's confusions could have made the difference."
+            "An apparent expression is a model's guess from a face. It does not say what a person feels. The model"
+            " confuses some expressions with others. How often it does was measured, and the shares are corrected for"
+            " it. Each share has a 90 % interval: about ninety of a hundred such intervals contain the true share."
+            " Where two intervals overlap, the page says “no clear change”: the difference may be due to the small"
+            " number of visits or to the model's confusions."
         ),
-        html.P("A track is not a person. Somebody who looks twice is two visits."),
         html.P(
-            "Grey, or a broken line: no window came, so nobody knows. Zero with a share watched: nobody came. The lower"
-            " strip is the share of time that cameras were really looked at; the brown part of it is where"
-            " a device said it saw badly. Windows of a clock that was never set count in the totals only."
+            "A visit is not a person. A person who comes back, or is lost from view and seen again, counts as two"
+            " visits. A range such as 41 (38 to 45) appears where the device could not always tell one visit from two:"
+            " 41 were counted, and there may have been 38 to 45."
+        ),
+        html.P(
+            "A grey area or a broken line means that no data arrived. Zero visits while the cameras watched means that"
+            " nobody came. The lower strip shows how much of the time the cameras watched. Its brown part is time in"
+            " which a device reported a poor view, for example because it was too dark. Counts from a device whose"
+            " clock was never set appear in the totals only."
         ),
     ]
 
 
-def _chart(name: str, height: str = TALL, table: str = "As a table") -> list[Any]:
-    """A chart, what it says in words, and the same as a table. The words are the chart's name for those who hear it."""
+def _chart(name: str, height: str = TALL, table: str = "Show as a table") -> list[Any]:
+    """Return a chart, its description and its table. Screen readers read the description as the chart's name."""
     return [
         html.Figure([html.Div(dcc.Graph(id=name, style={"height": height}, **GRAPH), id=f"{name}-chart", role="img")]),
         html.P(id=f"{name}-words", className="soft"),
-        html.Details([html.Summary(table), _place(f"{name}-table", table)]),
+        html.Details([html.Summary(table), _placeholder(f"{name}-table", table)]),
     ]
 
 
-def _place(name: str, says: str) -> html.Div:
-    """Where a table goes: wide ones are scrolled within, by keyboard too."""
-    return html.Div(id=name, className="scroll", tabIndex="0", role="region", **_named(says))
+def _placeholder(name: str, label: str) -> html.Div:
+    """Return where a table goes. Wide tables scroll inside it, by keyboard too."""
+    return html.Div(id=name, className="scroll", tabIndex="0", role="region", **_named(label))
 
 
-def _named(says: str) -> dict[str, Any]:
-    """What a screen reader calls a part of the page."""
-    return {"aria-label": says}
+def _named(label: str) -> dict[str, Any]:
+    """Return the name of a part of the page for screen readers."""
+    return {"aria-label": label}
 
 
-def _radio(name: str, says: str, options: dict[str, str], value: str, **more: Any) -> html.Fieldset:
+def _date(name: str, label: str) -> html.Div:
+    field = dbc.Input(id=name, type="date")
+    return html.Div([html.Label(label, htmlFor=name, className="label"), field], className="dates")
+
+
+def _radio(name: str, label: str, options: dict[str, str], value: str, **more: Any) -> html.Fieldset:
     choices = [{"label": text, "value": key} for key, text in options.items()]
     radio = dbc.RadioItems(choices, value, id=name, inline=True, **more)
-    return html.Fieldset([html.Legend(says, className="label"), radio])
+    return html.Fieldset([html.Legend(label, className="label"), radio])
 
 
-def _select(name: str, says: str, options: Options, value: str, **more: Any) -> html.Div:
-    return html.Div([html.Label(says, htmlFor=name, className="label"), dbc.Select(options, value, id=name)], **more)
+def _select(name: str, label: str, options: Options, value: str, **more: Any) -> html.Div:
+    return html.Div([html.Label(label, htmlFor=name, className="label"), dbc.Select(options, value, id=name)], **more)

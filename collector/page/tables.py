@@ -1,4 +1,7 @@
-"""Tables of counts and devices -> tables of the page: what the charts show, for eyes, keyboards and screen readers."""
+"""HTML tables of counts, sites and devices, and how numbers are formatted in them.
+
+Each chart has a table with the same content, for keyboards and screen readers.
+"""
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -8,156 +11,167 @@ from typing import Any
 import pandas as pd
 from dash import html
 
-from collector.analysis.query import HOURS, drawn, of_label
+from collector.analysis.query import HOURS, most_frequent_labels, rates_of_label
 from collector.analysis.sequence import clones, gaps_in_seq
 from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import State, shown_state
-from collector.exports.tables import visits_range
-from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.exports.tables import doubt_range
 from collector.store.damage import Damage
+from collector.store.rows import OPTIONAL
 
-MOST_ROWS = 31
-"""Of a longer table the page shows the last, for a browser needs a second for a thousand cells; the download has
-all."""
+VISITS = ["visits", *OPTIONAL]
+"""Columns of a summary for `format_visits`."""
+MAX_ROWS = 31
+"""Rows shown of a longer table, the last ones: a browser needs a second for a thousand cells. Downloads have all."""
 
 
-def table(caption: str, heads: Sequence[str], body: Sequence[html.Tr], numbers: int) -> html.Table:
-    """A table whose last columns are numbers, with a caption that is read aloud."""
-    kinds = [""] * (len(heads) - numbers) + ["number"] * numbers
+def html_table(caption: str, heads: Sequence[str], body: Sequence[html.Tr], number_columns: int) -> html.Table:
+    """Return a table with a caption; the last ``number_columns`` columns are aligned as numbers."""
+    kinds = [""] * (len(heads) - number_columns) + ["number"] * number_columns
     head = html.Tr([html.Th(name, scope="col", className=kind) for name, kind in zip(heads, kinds, strict=True)])
     return html.Table([html.Caption(caption), html.Thead(head), html.Tbody(list(body))])
 
 
 def row(name: Any, *cells: str) -> html.Tr:
-    """A row that begins with what it is of; the other cells are numbers."""
+    """Return a row with a header cell and number cells."""
     return html.Tr([html.Th(name, scope="row"), *(html.Td(text, className="number") for text in cells)])
 
 
-def over_time(counts: pd.DataFrame, caption: str) -> list[Any]:
-    """A table of `collector.analysis.summarise.by_time`, the latest first: visits, and how much was watched."""
-    names = drawn(counts)
+def counts_table(counts: pd.DataFrame, caption: str) -> list[Any]:
+    """Return visits and coverage per bucket, the latest first, from `collector.analysis.summarise.by_time`."""
+    names = most_frequent_labels(counts)
+    latest = counts[::-1][:MAX_ROWS]
     body = [
         row(
             f"{start:%Y-%m-%d %H:%M}",
-            *(number(value) for value in values),
-            visits(all_of_it, low, high),
-            "no data" if windows == 0 else share(coverage),
-            "" if windows == 0 else share(degraded),
+            *(format_number(value) for value in values),
+            format_visits(visits, low, high),
+            "no data" if windows == 0 else format_share(coverage),
+            "" if windows == 0 else format_share(degraded),
         )
-        for start, values, (all_of_it, low, high), windows, coverage, degraded in zip(
-            counts.index[::-1][:MOST_ROWS],
-            counts[names].to_numpy()[::-1],
-            counts[["visits", *DOUBTFUL_COLUMNS]].to_numpy()[::-1],
-            counts["windows"][::-1],
-            counts["coverage"][::-1],
-            counts["degraded"][::-1],
-            strict=False,
+        for start, values, (visits, low, high), windows, coverage, degraded in zip(
+            latest.index,
+            latest[names].to_numpy(),
+            latest[VISITS].to_numpy(),
+            latest["windows"],
+            latest["coverage"],
+            latest["degraded"],
+            strict=True,
         )
     ]
-    heads = ("from", *names, "all", "watched", "of it badly")
-    shown = table(caption, heads, body, numbers=len(heads) - 1)
-    return [shown, html.P(f"The last {MOST_ROWS} of {len(counts)}; the download has all.")][
-        : 1 + (len(counts) > MOST_ROWS)
-    ]
+    heads = ("start", *names, "all visits", "watched", "of that, poor view")
+    table = html_table(caption, heads, body, number_columns=len(heads) - 1)
+    if len(counts) <= MAX_ROWS:
+        return [table]
+    return [table, html.P(f"The last {MAX_ROWS} of {len(counts)} rows. Download the file for all of them.")]
 
 
-def hours(rates: pd.DataFrame, label: str, caption: str) -> html.Table:
-    """A table of `collector.analysis.query.hours_of_week` for one label."""
-    values = of_label(rates, label)
+def heatmap_table(rates: pd.DataFrame, label: str, caption: str) -> html.Table:
+    """Return weekdays by hours for one label, from `collector.analysis.query.hourly_rates`."""
+    values = rates_of_label(rates, label)
     body = [
-        row(day, *(number(value, 1) for value in rates_of_day))
+        row(day, *(format_number(value, 1) for value in rates_of_day))
         for day, rates_of_day in zip(WEEKDAYS, values.to_numpy(), strict=True)
     ]
-    return table(caption, ("weekday", *(f"{hour:02}" for hour in HOURS)), body, numbers=len(HOURS))
+    return html_table(caption, ("weekday", *(f"{hour:02}" for hour in HOURS)), body, number_columns=len(HOURS))
 
 
-def sites(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> html.Table:
-    """A table of `collector.analysis.summarise.by_site` and the devices -> one row a site."""
+def sites_table(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> html.Table:
+    """Return one row per site, from `collector.analysis.summarise.by_site` and the devices."""
     states: dict[str, list[State]] = {}
     for device in devices:
         states.setdefault(device.site, []).append(shown_state(device, now))
     body = []
     for name in sorted({*states, *summary.index}):
-        known = states.get(name, [])
-        figures = summary.loc[name] if name in summary.index else None
-        counts = (
-            ("no data", "", "")
-            if figures is None
-            else (
-                visits(*figures[["visits", *DOUBTFUL_COLUMNS]]),
-                share(figures["coverage"]),
-                share(figures["degraded"]),
-            )
-        )
-        body.append(row(name, f"{known.count('online')} of {len(known)}", *counts))
+        own = states.get(name, [])
+        cells = ("no data", "", "")
+        if name in summary.index:
+            figures = summary.loc[name]
+            visits = format_visits(*figures[VISITS])
+            cells = (visits, format_share(figures["coverage"]), format_share(figures["degraded"]))
+        body.append(row(name, f"{own.count('online')} of {len(own)}", *cells))
     if not body:
-        body = [html.Tr(html.Td("No site has been heard of.", colSpan=5))]
-    heads = ("site", "devices online", "visits", "watched", "of it badly")
-    return table("Sites, in the range chosen", heads, body, numbers=4)
+        body = [html.Tr(html.Td("No site has sent anything yet.", colSpan=5))]
+    heads = ("site", "devices online", "visits", "watched", "of that, poor view")
+    return html_table("Sites in the selected period", heads, body, number_columns=4)
 
 
-def devices(
-    known: Sequence[Device], day: pd.DataFrame, now: datetime, conflicting: AbstractSet[tuple[str, str]] = frozenset()
+def devices_table(
+    devices: Sequence[Device],
+    windows: pd.DataFrame,
+    now: datetime,
+    conflicting: AbstractSet[tuple[str, str]] = frozenset(),
 ) -> html.Table:
-    """One row a device: where, what, how. ``day`` are the windows of the last day, ``conflicting`` the devices, by site
-    and name, that tell another confusion matrix than others with the same model.
+    """Return one row per device.
+
+    ``windows`` are those of the last day. ``conflicting`` holds site and name of the devices whose confusion matrix
+    differs from that of other devices with the same model.
     """
-    heads = ("site", "device", "state", "last heard", "last window", "frames/s", "°C", "unsent", "missing", "refused")
+    heads = ("site", "device", "state", "last message", "last window", "frames/s", "°C", "unsent", "missing", "refused")
     body = [
         html.Tr(
             [
                 html.Td(device.site),
                 html.Th(device.device, scope="row"),
                 html.Td("● " + shown_state(device, now), className=shown_state(device, now)),
-                html.Td(ago(device.seen, now)),
-                html.Td("" if device.counted is None else ago(device.counted, now)),
-                *(html.Td(text, className="number") for text in _health(device)),
-                html.Td(**_missing(device, day)),
-                html.Td(**_refused(device, (device.site, device.device) in conflicting)),
+                html.Td(format_age(device.seen, now)),
+                html.Td("" if device.counted is None else format_age(device.counted, now)),
+                *(html.Td(text, className="number") for text in _health_cells(device)),
+                html.Td(**_missing_cell(device, windows)),
+                html.Td(**_refused_cell(device, (device.site, device.device) in conflicting)),
             ]
         )
-        for device in known
+        for device in devices
     ]
     if not body:
-        body = [html.Tr(html.Td("No device has been heard of.", colSpan=len(heads)))]
-    caption = "Devices; unsent and missing are windows, missing those of a day; refused are messages beyond a bound"
-    return table(caption, heads, body, numbers=5)
+        body = [html.Tr(html.Td("No device has sent anything yet.", colSpan=len(heads)))]
+    caption = (
+        "Devices. Unsent: counts still on the device. Missing: counts of the last day that have not arrived."
+        " Refused: messages over a limit."
+    )
+    return html_table(caption, heads, body, number_columns=5)
 
 
 def notices(damages: Sequence[Damage]) -> list[Any]:
-    """What was left out of the store's answers -> a list to read, nothing if there is nothing."""
+    """Return a list of what was left out of the figures on the page, empty if nothing was."""
     if not damages:
         return []
-    shown = [html.Li(str(damage)) for damage in damages[:MOST_ROWS]]
-    more = [html.Li(f"and {len(damages) - MOST_ROWS} more files")][: len(damages) > MOST_ROWS]
-    return [html.P("Left out of what is shown:", className="warn"), html.Ul([*shown, *more])]
+    items = [html.Li(str(damage)) for damage in damages[:MAX_ROWS]]
+    if len(damages) > MAX_ROWS:
+        items.append(html.Li(f"and {len(damages) - MAX_ROWS} more files"))
+    return [html.P("Left out of the figures on this page:", className="warn"), html.Ul(items)]
 
 
 def swatch(label: str, colour: str) -> list[Any]:
-    """A label with its colour before it."""
+    """Return a label with a patch of its colour."""
     return [html.Span(className="swatch", style={"background": colour}), label]
 
 
-def number(value: float, digits: int = 0) -> str:
-    """``1234.4`` -> ``"1,234"``; nothing where nobody knows."""
+def format_number(value: float, digits: int = 0) -> str:
+    """Format ``1234.4`` as ``"1,234"``, and NaN as nothing."""
     return "" if pd.isna(value) else f"{value:,.{digits}f}"
 
 
-def visits(value: float, low: float, high: float) -> str:
-    """``41, 3, 4`` -> ``"41 (38 to 45)"``: visits, and their range where some are doubtful."""
-    return number(value) + visits_range(value, low, high, number)
+def format_visits(value: float, low: float, high: float) -> str:
+    """Format ``41, 3, 4`` as ``"41 (38 to 45)"``: visits, and their doubt range where some are doubtful."""
+    return format_number(value) + doubt_range(value, low, high, format_number)
 
 
-def share(value: float) -> str:
-    """``0.256`` -> ``"26 %"``; nothing where nobody knows."""
+def name_visits(value: float, low: float, high: float) -> str:
+    """Format ``41, 3, 4`` as ``"41 visits (38 to 45)"``."""
+    return f"{format_number(value)} visits{doubt_range(value, low, high, format_number)}"
+
+
+def format_share(value: float) -> str:
+    """Format ``0.256`` as ``"26 %"``, and NaN as nothing."""
     return "" if pd.isna(value) else f"{value:.0%}".replace("%", " %")
 
 
-def ago(then: datetime | None, now: datetime) -> str:
-    """How long before now."""
+def format_age(then: datetime | None, now: datetime) -> str:
+    """Format how long ago a moment was."""
     if then is None:
-        return "not since this collector began"
+        return "none since the collector started"
     seconds = max(int((now - then).total_seconds()), 0)
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
@@ -165,27 +179,27 @@ def ago(then: datetime | None, now: datetime) -> str:
     return "just now"
 
 
-def _missing(device: Device, day: pd.DataFrame) -> dict[str, Any]:
-    """How many of a day's windows have not come, or that two units have the name."""
-    own = day[(day["site"] == device.site) & (day["device"] == device.device)]
+def _missing_cell(device: Device, windows: pd.DataFrame) -> dict[str, Any]:
+    """Return how many windows have not arrived, or that two devices use one name."""
+    own = windows[(windows["site"] == device.site) & (windows["device"] == device.device)]
     if own.empty:
         return {"children": "", "className": "number"}
     if len(clones(own)):
-        return {"children": "two units have this name", "className": "warn"}
+        return {"children": "two devices use this name", "className": "warn"}
     return {"children": str(gaps_in_seq(own)["missing"].sum()), "className": "number"}
 
 
-def _refused(device: Device, conflicting: bool) -> dict[str, Any]:
-    """How many messages of a device were set aside and why, or that its model message differs from others'."""
+def _refused_cell(device: Device, conflicting: bool) -> dict[str, Any]:
+    """Return how many messages were set aside and why, or that the device's confusion matrix is in conflict."""
     if conflicting:
-        return {"children": "tells another confusion matrix than others with this model", "className": "warn"}
-    why = ", ".join(f"{name} {number}" for name, number in sorted(device.refused.items()))
-    return {"children": why, "className": "number"}
+        return {"children": "its error rates differ from other devices with this model", "className": "warn"}
+    reasons = ", ".join(f"{name} {number}" for name, number in sorted(device.refused.items()))
+    return {"children": reasons, "className": "number"}
 
 
-def _health(device: Device) -> tuple[str, str, str]:
+def _health_cells(device: Device) -> tuple[str, str, str]:
     health = device.health
     if health is None:
         return "", "", ""
-    warm = "" if health.temperature_c is None else f"{health.temperature_c:.0f}"
-    return f"{health.frames_per_s:.1f}", warm, str(health.spool_depth)
+    temperature = "" if health.temperature_c is None else f"{health.temperature_c:.0f}"
+    return f"{health.frames_per_s:.1f}", temperature, str(health.spool_depth)

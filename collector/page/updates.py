@@ -1,18 +1,27 @@
-"""A browser's request for an update of the page -> passed on only if the page itself could have sent it.
+"""Updates that browsers request: refuse those the page cannot have sent, and compute equal ones once.
 
-Dash answers 500 to a body that is not what its own scripts send, and anybody can send anything.
+Dash answers 500 to a body that its own scripts would not send, and anyone can send one. Dash also computes and encodes
+the response for each browser; most browsers ask for the same charts at the same moment.
 """
 
+import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from dash import Dash
-from flask import request
+from flask import Response, make_response, request
 from msgspec import Struct
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
+from collector.web.shared_result import SharedResults
+
 UPDATE = "/_dash-update-component"
-PARTS = "/_dash-component-suites/"
+SCRIPTS = "/_dash-component-suites/"
+FRESH = "fresh"
+"""Control that changes when new data has arrived. A callback that depends on it, and has no state, is a function of its
+inputs and of what is stored."""
+MAX_RESPONSES = 64
 
 
 class Property(Struct):
@@ -24,7 +33,7 @@ class Property(Struct):
 
 
 class Update(Struct, rename={"changed": "changedPropIds"}):
-    """The body of an update, as far as it is looked at."""
+    """The parts of an update's body that are checked."""
 
     output: str
     inputs: list[Property]
@@ -34,42 +43,62 @@ class Update(Struct, rename={"changed": "changedPropIds"}):
 
 
 def check_updates(app: Dash) -> None:
-    """Answer 400 to updates that no control of the page can ask for, and 404 to parts that are not there."""
+    """Answer 400 to updates that no control of the page can request, and 404 to scripts that do not exist."""
 
     def check() -> None:
         if request.path == UPDATE and request.method == "POST":
-            _check(app, request.get_data(cache=True))
+            _check(app, _update())
 
     def unexpected(error: Exception) -> Any:
         if isinstance(error, HTTPException):
             return error
-        if request.path.startswith(PARTS):
-            return NotFound()  # Dash has errors of its own for names that it does not know
+        if request.path.startswith(SCRIPTS):
+            return NotFound()  # Dash raises errors of its own for unknown names
         raise error
 
     app.server.before_request(check)
     app.server.register_error_handler(Exception, unexpected)
 
 
-def _check(app: Dash, body: bytes) -> None:
-    """BadRequest unless the body names a callback with the inputs and the state that it has."""
+def share_updates(app: Dash, fresh: Callable[[], str]) -> None:
+    """Compute and encode one response for all equal updates while ``fresh`` returns the same."""
+    responses: SharedResults[Response] = SharedResults(MAX_RESPONSES)
+    dispatch = app.server.view_functions[UPDATE]
+
+    def respond() -> Response:
+        update = _update()
+        if update.state or not any(each.id == FRESH for each in update.inputs):
+            return make_response(dispatch())
+        values = [(each.id, each.property, each.value) for each in update.inputs if each.id != FRESH]
+        key = hashlib.sha256(msgspec.json.encode((update.output, values))).digest()
+        made = responses.get((fresh(), key), lambda: make_response(dispatch()))
+        return Response(made.get_data(), made.status_code, content_type=made.content_type)
+
+    app.server.view_functions[UPDATE] = respond
+
+
+def _update() -> Update:
+    """Return the request's body. Raises BadRequest."""
     try:
-        update = msgspec.json.decode(body, type=Update)
+        return msgspec.json.decode(request.get_data(cache=True), type=Update)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(str(error)) from error
+
+
+def _check(app: Dash, update: Update) -> None:
+    """Raise BadRequest unless the update names a callback, with the inputs and the state that it has."""
     callback = app.callback_map.get(update.output)
     if callback is None:
-        raise BadRequest("output: there is no such callback")
+        raise BadRequest("output: must be that of a callback of the page")
     for name, given in (("inputs", update.inputs), ("state", update.state)):
         known = [(each["id"], each["property"]) for each in callback[name]]
         if [(each.id, each.property) for each in given] != known:
-            raise BadRequest(f"{name}: not those of {update.output}")
-    if not {each.partition("@")[0] for each in update.changed} <= {
-        f"{each['id']}.{each['property']}" for each in callback["inputs"]
-    }:
-        raise BadRequest("changedPropIds: not inputs of the callback")
+            raise BadRequest(f"{name}: must be those of the callback {update.output}")
+    inputs = {f"{each['id']}.{each['property']}" for each in callback["inputs"]}
+    if not {each.partition("@")[0] for each in update.changed} <= inputs:
+        raise BadRequest("changedPropIds: must be inputs of the callback")
     if not _outputs_fit(update):
-        raise BadRequest(f"outputs: not those of {update.output}")
+        raise BadRequest(f"outputs: must be those of the callback {update.output}")
 
 
 def _outputs_fit(update: Update) -> bool:

@@ -1,256 +1,210 @@
-"""The store and a choice -> what the page shows of it. From files only: it needs no broker and no receiver."""
+"""What the page shows for a selection, computed from the files of a store, without a broker or a receiver."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from collector.analysis import correction
 from collector.analysis.correction import Matrices, compare, conflicts, confusions
-from collector.analysis.query import DAYS_UP_TO, Reader, chance, counted, hours_of_week, share_steps
-from collector.analysis.summarise import by_site, by_time, gaps, step_for, step_name
+from collector.analysis.query import MAX_DAILY_SHARES, Reader, fixed_rng, hourly_rates, shares_by_period
+from collector.analysis.summarise import by_site, by_time, label_columns, step_for, step_name
 from collector.devices.device import Device
 from collector.devices.registry import read_devices
-from collector.exports.tables import visits_range
 from collector.page import figures, shares, tables
-from collector.page.choice import ALL, Choice, NotAChoice, choose
-from collector.page.files import KINDS, as_file
+from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
+from collector.page.downloads import FORMATS, file_content
+from collector.page.selection import ALL_SITES, InvalidSelection, Selection, resolve
 from collector.store import load
-from collector.store.columns import DOUBTFUL_COLUMNS
-from collector.web.shared_result import Shared
+from collector.store.rows import OPTIONAL
+from collector.web.shared_result import SharedResults
 from contract.labels import UNKNOWN
 
-V = TypeVar("V")
-LIVE = timedelta(hours=1)
+LIVE_SPAN = timedelta(hours=1)
 DAY = timedelta(days=1)
+CHECK_EVERY_S = 5.0
+"""Shortest time between two looks for new data, as often as a page asks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One chart, the same in words and as a table."""
+class Chart:
+    """One chart, the same as a sentence and as a table."""
 
     figure: go.Figure
-    words: str
+    description: str
     table: Any
 
 
-FRESH_FOR_S = 5.0
-"""As often as the page asks what is new; until then all who ask for the same see the same."""
-VIEWS = 64
-"""Views that are kept for whoever asks for them next."""
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Charts and tables of the selected period."""
+
+    trend: Chart
+    shares: Chart
+    heatmap: Chart
+    totals: Any
+    sites: Any
+    labels: tuple[str, ...]
+    """Labels that can be selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page shows of a store; ``now`` says the time. Equal views that are asked for at the same time, and while
-    nothing new has come, are made once.
-    """
+    """Views of a store at the time that ``now`` returns."""
 
     reader: Reader
     now: Callable[[], datetime]
-    _shared: Shared[Any] = field(default_factory=lambda: Shared(VIEWS))
+    _checks: SharedResults[str] = field(default_factory=lambda: SharedResults(1))
 
     def fresh(self) -> str:
-        """Changes when a row or a word of a device has come, and each minute, for a gap grows too."""
-        return str(self._shared.get(("fresh", int(time.monotonic() // FRESH_FOR_S)), self._fresh))
+        """Return a text that changes when new data has arrived, and each minute, because gaps grow."""
+        return self._checks.get(int(time.monotonic() // CHECK_EVERY_S), self._check)
 
-    def _once(self, name: str, asked: Mapping[str, Any], more: Any, make: Callable[[], V]) -> V:
-        """What a view makes of the controls' values, made once while nothing new has come."""
-        values = hashlib.sha256(repr((sorted(asked.items()), more)).encode("utf-8", "replace")).digest()
-        made: V = self._shared.get((name, self.fresh(), values), make)
-        return made
-
-    def _fresh(self) -> str:
+    def _check(self) -> str:
         now = self.now()
-        root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), timedelta(days=1))}
+        root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), DAY)}
         patterns = ["devices*.json", *(f"date={day}/site=*/*.csv" for day in days)]
         stats = [path.stat() for pattern in patterns for path in root.glob(pattern)]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
         return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
 
-    def live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
-        """The last hour, and the time it was made."""
-        return self._once("live", asked, None, lambda: self._live(asked))
-
-    def _live(self, asked: Mapping[str, Any]) -> tuple[Shown, str]:
+    def live(self, controls: Mapping[str, Any]) -> tuple[Chart, str]:
+        """Return the last hour, and the time of the view."""
         now = self.now()
         try:
-            choice = choose(asked, now)
-            day = self.reader.windows((now - DAY, now), choice.site)  # held back for k, a window may be hours long
-        except NotAChoice as error:
-            return _nothing(str(error)), ""
-        clock = f"As of {now.astimezone(choice.zone):%H:%M:%S} {choice.zone}"
-        frame = day[day["end"] > now - LIVE]
+            selection = resolve(controls, now)
+        except InvalidSelection as error:
+            return _no_chart(str(error)), ""
+        windows = self.reader.windows((now - DAY, now), selection.site)  # held back for k, a window may be hours long
+        clock = f"As of {now.astimezone(selection.zone):%H:%M:%S} {selection.zone}"
+        frame = windows[windows["end"] > now - LIVE_SPAN]
         if frame.empty:
-            return _nothing("No window of the last day ended in the last hour."), clock
-        step_s = step_for(frame, (frame["start"].min(), now))
-        table = by_time(frame, step_s, choice.zone, (frame["start"].min(), now))
+            return _no_chart("No data has arrived for the last hour."), clock
+        first = frame["start"].min()
+        step_s = step_for(frame, (first, now))
+        table = by_time(frame, step_s, selection.zone, (first, now))
         ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
-        whole = table[(table.index >= now - LIVE) & (ends <= now)]  # what has begun earlier or goes on would seem a dip
-        first, when = frame["start"].min(), "the last hour"
-        if not len(whole) and first < now - LIVE:
-            when = f"in windows from {first.tz_convert(choice.zone):%H:%M} on"
+        whole = table[(table.index >= now - LIVE_SPAN) & (ends <= now)]  # a partial bucket would look like a dip
+        when = "the last hour"
+        if not len(whole) and first < now - LIVE_SPAN:
+            when = f"counts since {first.tz_convert(selection.zone):%H:%M}"
         table = whole if len(whole) else table
-        words = in_words(table, f"{choice.site or 'all sites'}, {when}")
-        return Shown(figures.live(table, step_name(step_s)), words, tables.over_time(table, words)), clock
+        text = describe_counts(table, f"{selection.site or 'all sites'}, {when}")
+        return Chart(figures.live_figure(table, step_name(step_s)), text, tables.counts_table(table, text)), clock
 
-    def compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
-        """The range chosen beside the one before it, or beside another site."""
-        return self._once("compared", asked, (against, other), lambda: self._compared(asked, against, other))
-
-    def _compared(self, asked: Mapping[str, Any], against: str, other: str) -> Shown:
+    def comparison(self, controls: Mapping[str, Any], against: str, other: str) -> Chart:
+        """Compare the selected period with the previous one (``against`` is ``"before"``), or with another site."""
         now = self.now()
         try:
-            choice = choose(asked, now)
-            beside = choice.before() if against == "before" else choice.at(choose({"site": other}, now).site)
-            one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (beside, choice))
-        except NotAChoice as error:
-            return _nothing(str(error))
-        both = compare(one, two, confusions(read_devices(self.reader.root)), chance())
+            selection = resolve(controls, now)
+            reference = (
+                selection.previous() if against == "before" else selection.at(resolve({"site": other}, now).site)
+            )
+        except InvalidSelection as error:
+            return _no_chart(str(error))
+        one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (reference, selection))
+        both = compare(one, two, confusions(read_devices(self.reader.root)), fixed_rng())
         if both.empty:
-            return _nothing("No data to compare.")
+            return _no_chart("No data to compare.")
         if against == "before":
-            names = (f"the range before, from {beside.span[0].astimezone(choice.zone):%-d %B %Y}", "this range")
+            begin = reference.span[0].astimezone(selection.zone)
+            names = (f"the previous period (from {begin:%-d %B %Y})", "this period")
         else:
-            names = (beside.site or "all sites", choice.site or "all sites")
-        words = shares.compared_in_words(both, names)
-        return Shown(shares.compared(both, names), words, shares.comparison_table(both, names))
+            names = (reference.site or "all sites", selection.site or "all sites")
+        text = shares.describe_comparison(both, names)
+        return Chart(shares.comparison_figure(both, names), text, shares.comparison_table(both, names))
 
-    def download(self, asked: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
-        """Name and bytes of a file with the range chosen: over time, and shares; NotAChoice."""
-        if kind not in KINDS:
-            raise NotAChoice(f"a file of {', '.join(KINDS)}")
-        choice = choose(asked, self.now())
-        frame = self.reader.cells(choice.span, choice.zone, choice.site)
-        matrices = confusions(read_devices(self.reader.root))
-        over = share_steps(frame, choice.zone, choice.span, matrices)
-        since, until = (f"{moment.astimezone(choice.zone):%Y%m%d}" for moment in choice.span)
-        name = f"facetally-{choice.site or 'all'}-{since}-{until}.{kind}"
-        return name, as_file(by_time(frame, choice.step_s, choice.zone, choice.span), over, kind)
+    def download(self, controls: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
+        """Return name and content of a file with the selected period. Raises InvalidSelection."""
+        if kind not in FORMATS:
+            raise InvalidSelection(f"The format must be one of {', '.join(FORMATS)}.")
+        selection = resolve(controls, self.now())
+        frame = self.reader.cells(selection.span, selection.zone, selection.site)
+        over = shares_by_period(frame, selection.zone, selection.span, confusions(read_devices(self.reader.root)))
+        since, until = (f"{moment.astimezone(selection.zone):%Y%m%d}" for moment in selection.span)
+        name = f"facetally-{selection.site or 'all'}-{since}-{until}.{kind}"
+        return name, file_content(by_time(frame, selection.step_s, selection.zone, selection.span), over, kind)
 
-    def overview(self, asked: Mapping[str, Any], heat_of: Any) -> "Overview":
-        """All that shows the range chosen; ``heat_of`` is a label, or all visits if it is none."""
-        return self._once("overview", asked, heat_of, lambda: self._overview(asked, str(heat_of)))
-
-    def _overview(self, asked: Mapping[str, Any], heat_of: str) -> "Overview":
+    def overview(self, controls: Mapping[str, Any], heatmap_label: Any) -> Overview:
+        """Return all views of the selected period; the heatmap is of one label, or of all visits if there is none."""
         now = self.now()
         try:
-            choice = choose(asked, now)
-            frame = self.reader.cells(choice.span, choice.zone, choice.site)
-            matrices = confusions(read_devices(self.reader.root))
-            return overview(frame, choice, heat_of, matrices, self.site_table(frame, choice, now))
-        except NotAChoice as error:
-            nothing = _nothing(str(error))
+            selection = resolve(controls, now)
+        except InvalidSelection as error:
+            nothing = _no_chart(str(error))
             return Overview(nothing, nothing, nothing, None, None, ())
+        frame = self.reader.cells(selection.span, selection.zone, selection.site)
+        devices = read_devices(self.reader.root)
+        sites = tables.sites_table(by_site(frame, selection.span), _of_site(devices, selection), now)
+        return overview(frame, selection, str(heatmap_label), confusions(devices), sites)
 
-    def site_table(self, frame: pd.DataFrame, choice: Choice, now: datetime) -> Any:
-        """One row a site."""
-        return tables.sites(by_site(frame, choice.span), self.devices(choice), now)
-
-    def devices(self, choice: Choice) -> list[Device]:
-        """The devices of the site chosen."""
-        return [device for device in read_devices(self.reader.root) if choice.site in (None, device.site)]
-
-    def device_table(self, asked: Mapping[str, Any]) -> Any:
-        """One row a device."""
-        return self._once("devices", asked, None, lambda: self._device_table(asked))
-
-    def _device_table(self, asked: Mapping[str, Any]) -> Any:
+    def device_table(self, controls: Mapping[str, Any]) -> Any:
+        """Return one row per device of the selected site, and what was left out of the views."""
         now = self.now()
         try:
-            choice = choose(asked, now)
-            day = self.reader.windows((now - DAY, now), choice.site)
-            odd = {(site, name) for site, name, _ in conflicts(confusions(read_devices(self.reader.root)))}
-            return [tables.devices(self.devices(choice), day, now, odd), *self.notices()]
-        except NotAChoice as error:
+            selection = resolve(controls, now)
+        except InvalidSelection as error:
             return str(error)
+        windows = self.reader.windows((now - DAY, now), selection.site)
+        devices = read_devices(self.reader.root)
+        conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
+        return [tables.devices_table(_of_site(devices, selection), windows, now, conflicting), *self.notices()]
 
     def notices(self) -> list[Any]:
-        """What was left out of what is shown, and why; nothing if that is nothing."""
+        """Return what was left out of the views and why, empty if nothing was."""
         return tables.notices(self.reader.damages())
 
     def sites(self) -> list[dict[str, str]]:
-        """What can be chosen: all, and each site that has rows or a device."""
+        """Return the sites to select from: all of them, and each that has rows or a device."""
         names = sorted({*load.sites(self.reader.root), *(device.site for device in read_devices(self.reader.root))})
-        return [{"label": "all sites", "value": ALL}, *({"label": name, "value": name} for name in names)]
+        return [{"label": "all sites", "value": ALL_SITES}, *({"label": name, "value": name} for name in names)]
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """The range chosen: over time, shares, by hour of the week, in total and by site; the labels that there are."""
-
-    trend: Shown
-    shares: Shown
-    heat: Shown
-    totals: Any
-    sites: Any
-    labels: tuple[str, ...]
-
-
-def overview(frame: pd.DataFrame, choice: Choice, heat_of: str, matrices: Matrices, site_table: Any) -> Overview:
-    """Cells and a choice -> the range chosen."""
-    table = by_time(frame, choice.step_s, choice.zone, choice.span)
-    names = tuple(counted(table))
-    words = in_words(table, str(choice))
-    trend = Shown(figures.trend(table, step_name(choice.step_s)), words, tables.over_time(table, words))
-    rates = hours_of_week(frame, choice.zone, choice.span)
-    label = heat_of if heat_of in rates.columns.get_level_values(0) else "visits"
-    says = heat_in_words(rates, label, choice)
-    heat = Shown(figures.heat(rates, label), says, tables.hours(rates, label, says))
-    visits = frame[load.labels(frame)].sum()  # of windows without a place in time, too
+def overview(frame: pd.DataFrame, selection: Selection, heatmap_label: str, matrices: Matrices, sites: Any) -> Overview:
+    """Return the views of a table of cells."""
+    table = by_time(frame, selection.step_s, selection.zone, selection.span)
+    names = tuple(label_columns(table))
+    text = describe_counts(table, str(selection))
+    trend = Chart(figures.trend_figure(table, step_name(selection.step_s)), text, tables.counts_table(table, text))
+    heatmap = _heatmap(frame, selection, heatmap_label)
+    visits = frame[load.labels(frame)].sum()  # includes windows of a clock that was never set
     if not visits.sum() > 0:
-        return Overview(trend, _nothing(f"No visit: {choice}."), heat, None, site_table, names)
-    whole = correction.shares(frame, matrices, chance())
-    low, high = frame[list(DOUBTFUL_COLUMNS)].sum()
-    totals = shares.totals(whole, float(visits[UNKNOWN]) if UNKNOWN in visits else None, (low, high))
+        return Overview(trend, _no_chart(f"No visits in {selection}."), heatmap, None, sites, names)
+    doubtful_low, doubtful_high = frame[list(OPTIONAL)].sum()
+    totals = shares.totals_table(
+        correction.shares(frame, matrices, fixed_rng()),
+        float(visits[UNKNOWN]) if UNKNOWN in visits else None,
+        (doubtful_low, doubtful_high),
+    )
     if not table["visits"].sum() > 0:
-        nowhen = _nothing(f"No visit whose time is known: {choice}.")
-        return Overview(trend, nowhen, heat, totals, site_table, names)
-    return Overview(trend, _shares(frame, choice, matrices), heat, totals, site_table, names)
+        no_time = _no_chart(f"No visits whose time is known in {selection}.")
+        return Overview(trend, no_time, heatmap, totals, sites, names)
+    return Overview(trend, _shares(frame, selection, matrices), heatmap, totals, sites, names)
 
 
-def _shares(frame: pd.DataFrame, choice: Choice, matrices: Matrices) -> Shown:
-    over = share_steps(frame, choice.zone, choice.span, matrices)
-    there = set(over.index.get_level_values("label"))
-    chosen = [label for label in choice.labels if label in there] or shares.often(over)
-    per = "month" if choice.span[1] - choice.span[0] > DAYS_UP_TO else "day"
-    missing = correction.left_out(frame, matrices)
-    not_corrected = f" {tables.number(missing)} visits are of models whose confusions are unknown." if missing else ""
-    words = f"Shares of {', '.join(chosen)} among visits with a verdict, corrected, each {per}, with 90 % intervals."
-    return Shown(shares.over_time(over, chosen, per), words + not_corrected, shares.table_over_time(over, words))
+def _heatmap(frame: pd.DataFrame, selection: Selection, label: str) -> Chart:
+    rates = hourly_rates(frame, selection.zone, selection.span)
+    label = label if label in rates.columns.get_level_values(0) else "visits"
+    text = describe_heatmap(rates, label, selection)
+    return Chart(figures.heatmap(rates, label), text, tables.heatmap_table(rates, label, text))
 
 
-def in_words(table: pd.DataFrame, of: str) -> str:
-    """Say in words what a chart of a table of `collector.analysis.summarise.by_time` shows."""
-    if not (table["windows"] > 0).any():
-        return f"No data: {of}."
-    visits, low, high = table[["visits", *DOUBTFUL_COLUMNS]].sum()
-    doubts = visits_range(visits, low, high, tables.number)
-    names = counted(table)
-    most = str(table[names].sum().idxmax())
-    watched = (table["coverage"] * table["seconds"]).sum() / table["seconds"].sum()
-    empty = len(gaps(table))
-    without = "no gap" if not empty else f"{empty} gap{'s'[: empty > 1]} without data"
-    leading = f", most often {most} ({tables.share(table[most].sum() / visits)})" if visits else ""
-    said = f"{tables.number(visits)} visits{doubts}{leading}"
-    return f"{said}; watched {tables.share(watched)} of the time, {without}: {of}."
+def _shares(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> Chart:
+    over = shares_by_period(frame, selection.zone, selection.span, matrices)
+    known = set(over.index.get_level_values("label"))
+    labels = [label for label in selection.labels if label in known] or list(shares.most_frequent(over))
+    per = "month" if selection.span[1] - selection.span[0] > MAX_DAILY_SHARES else "day"
+    text = describe_shares(labels, per, correction.left_out(frame, matrices))
+    return Chart(shares.shares_figure(over, labels, per), text, shares.shares_table(over, text))
 
 
-def heat_in_words(rates: pd.DataFrame, label: str, choice: Choice) -> str:
-    """A table of `collector.analysis.query.hours_of_week` -> when most came."""
-    what = "visits" if label == "visits" else f"visits of {label}"
-    cells = rates[label].stack()
-    if cells.dropna().empty:
-        return f"No data: {choice}."
-    day, hour = cells.idxmax()
-    most = tables.number(cells.max(), 1)
-    return f"Most {what} in an hour watched by one camera: {most}, on a {day} from {hour:02}:00: {choice}."
+def _of_site(devices: tuple[Device, ...], selection: Selection) -> list[Device]:
+    return [device for device in devices if selection.site in (None, device.site)]
 
 
-def _nothing(why: str) -> Shown:
-    return Shown(figures.message(why), why, why)
+def _no_chart(why: str) -> Chart:
+    return Chart(figures.text_figure(why), why, why)

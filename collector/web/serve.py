@@ -1,4 +1,4 @@
-"""Settings -> the page and the HTTP API, served until told to stop."""
+"""Serve the page and the HTTP API until told to stop."""
 
 import logging
 import threading
@@ -17,20 +17,21 @@ from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.page.app import make_page
 from collector.settings import Settings
-from collector.web.browser_guard import WebGuard, policy
-from collector.web.channel import TimedChannel, limits
+from collector.web.browser_guard import BrowserGuard, content_security_policy
+from collector.web.channel import TimedChannel, waitress_limits
 
 THREADS = 64
-"""Requests at work. Most wait for a view that one of them makes, and `/healthz` must not wait behind them."""
+"""Requests in progress. Most wait for a view that one of them computes, and `/healthz` must not wait behind them."""
 _log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callable[[], datetime]) -> None:
-    """Serve until ``stop`` is set, by waitress: enough for the analysts of one collector, and not meant for the open
-    internet (no TLS; the page has no login). SettingsError if it cannot be served there.
+    """Serve with waitress until ``stop`` is set; ``zone`` is the one selected at first.
 
-    Connections, their time and the size of requests are bounded (`collector.web.channel`), foreign hosts are refused, and
-    answers say what a browser may do with them (`collector.web.browser_guard`).
+    This is enough for the analysts of one collector, and not meant for the open internet: no TLS, no login.
+    Connections, request times and request sizes are limited (`collector.web.channel`); foreign host names are refused
+    and responses carry security headers (`collector.web.browser_guard`). Raises SettingsError if the address cannot be
+    served.
     """
     token = settings.api.token()
     reader = Reader(settings.store.path, now)
@@ -40,22 +41,23 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
         mount(app.server, api, Guard(token, settings.api.requests_per_minute))
     else:
         _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))
-    guarded = WebGuard(app.server, settings.page.host, settings.page.hosts, policy(app.csp_hashes()))
+    policy = content_security_policy(app.csp_hashes())
+    guarded = BrowserGuard(app.server, settings.page.host, settings.page.hosts, policy)
     connections: dict[int, object] = {}
-    where = {"host": settings.page.host, "port": settings.page.port}
-    bounds = limits(settings.page.connections, settings.page.timeout_s)
+    address = {"host": settings.page.host, "port": settings.page.port}
+    limits = waitress_limits(settings.page.connections, settings.page.timeout_s)
     try:
-        server = create_server(guarded, **where, threads=THREADS, map=connections, **bounds)
-    except (OSError, ValueError) as error:  # waitress says ValueError of a host that has no address
-        raise SettingsError(f"page.host {where['host']}, page.port {where['port']}: {error}") from error
+        server = create_server(guarded, **address, threads=THREADS, map=connections, **limits)
+    except (OSError, ValueError) as error:  # waitress raises ValueError for a host without an address
+        raise SettingsError(f"page.host {address['host']}, page.port {address['port']}: {error}") from error
     for listening in list(connections.values()):
-        if isinstance(listening, BaseWSGIServer):  # of a name with several addresses, one each
+        if isinstance(listening, BaseWSGIServer):  # one per address that the host name has
             listening.channel_class = TimedChannel
     thread = threading.Thread(target=server.run, name="serve")
     thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
     stop.wait()
-    server.task_dispatcher.shutdown()  # first: an answer under way needs its connection
+    server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
     thread.join()

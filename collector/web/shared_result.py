@@ -1,4 +1,4 @@
-"""What several ask for at the same time -> worked out once, and given to all."""
+"""Results that several threads ask for at the same time, computed once."""
 
 import threading
 from collections import OrderedDict
@@ -8,30 +8,30 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 
-class _Place(Generic[V]):
-    """A value, or the lock that whoever works it out holds."""
+class _Entry(Generic[V]):
+    """A result, and the lock held by the thread that computes it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.value: list[V] = []
+        self.result: list[V] = []
 
 
-class Shared(Generic[V]):
-    """The last values that were asked for, by key; for any number of threads. A failure is not kept."""
+class SharedResults(Generic[V]):
+    """Cache of the results asked for last, by key. Safe for any number of threads. A failure is not cached."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._places: OrderedDict[Hashable, _Place[V]] = OrderedDict()
+    def __init__(self, max_results: int) -> None:
+        self._max_results = max_results
+        self._entries: OrderedDict[Hashable, _Entry[V]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], V]) -> V:
-        """The value of a key; whoever asks first makes it, and the others wait."""
+    def get(self, key: Hashable, compute: Callable[[], V]) -> V:
+        """Return the result of a key. The first thread that asks computes it, the others wait."""
         with self._lock:
-            place = self._places.pop(key, None) or _Place()
-            self._places[key] = place
-            while len(self._places) > self._most:
-                self._places.popitem(last=False)
-        with place.lock:
-            if not place.value:
-                place.value.append(make())
-            return place.value[0]
+            entry = self._entries.pop(key, None) or _Entry()
+            self._entries[key] = entry
+            while len(self._entries) > self._max_results:
+                self._entries.popitem(last=False)
+        with entry.lock:
+            if not entry.result:
+                entry.result.append(compute())
+            return entry.result[0]

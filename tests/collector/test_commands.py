@@ -1,4 +1,4 @@
-"""The commands say what is wrong and exit with 0, 1 or 2; every command and program in docs/analyst.md runs."""
+"""Commands report errors and exit with 0, 1 or 2; every command and program in docs/analyst.md runs."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import openpyxl
@@ -29,7 +30,7 @@ ENDLESS = ("mosquitto_sub", "facetally-collector run", "facetally-collector serv
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three windows of a night of 29 March: 3, 3 and 4 visits, of which one of an unsynchronised clock."""
+    """Three windows of the night of 29 March with 3, 3 and 4 visits; the last has an unsynchronised clock."""
     root = tmp_path_factory.mktemp("store")
     odd = {"calm": 4, "busy": 0, "unknown": 0}
     put(root, window(1), window(2), window(3, odd, device="till", clock="unsynced"))
@@ -37,13 +38,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", ["run", "serve", "export", "summary"])
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     assert "--config" in collector(command, "--help").stdout
     assert command in collector("--help").stdout
 
 
+def test_the_version_is_printed() -> None:
+    assert collector("--version").stdout == f"facetally-collector {version('facetally')}\n"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--config", "none.toml"], "none.toml"),
         (["--set", "brokr.port=1"], "unknown key 'brokr'; allowed: broker, store, limits, page"),
@@ -54,15 +59,15 @@ def test_every_command_explains_itself(command: str) -> None:
         (["--set", 'broker.tls.ca="none.pem"'], "broker.tls"),
     ],
 )
-def test_wrong_settings_end_run_with_2(tmp_path: Path, arguments: list[str], says: str) -> None:
-    """One line that names the file or the key, and what is allowed."""
+def test_wrong_settings_end_run_with_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    """The error is one line that names the file or the key, and what is allowed."""
     done = collector("run", "--root", tmp_path / "store", *arguments, status=2)
-    assert says in done.stderr.replace('\\"', '"')
+    assert message in done.stderr.replace('\\"', '"')
     assert "Traceback" not in done.stderr
 
 
 def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
-    """The example of the guide is good; a typo in it names the file."""
+    """The example in the guide is valid; a misspelt key in it is reported with the file name."""
     example = next(text for language, text in BLOCKS if language == "toml")
     config = tmp_path / "collector.toml"
     config.write_text(example)
@@ -74,20 +79,25 @@ def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        (["--zone", "Mars/Base"], "zone 'Mars/Base'"),
-        (["--zone", "../etc/passwd"], "zone '../etc/passwd'"),
-        (["--since", "yesterday"], "time 'yesterday'"),
-        (["--since", "0001-01-01", "--zone", "Europe/Berlin"], "time '0001-01-01'"),
-        (["--since", "2026-03-30", "--until", "2026-03-29"], "--until 2026-03-29: not after --since 2026-03-30"),
+        (["--zone", "Mars/Base"], "--zone: must be a name of the IANA time zone database"),
+        (["--set", "page.zone=Mars/Base"], "page.zone: must be a name of the IANA time zone database"),
+        (["--zone", "../etc/passwd"], "is '../etc/passwd'"),
+        (["--since", "yesterday"], "--since: must be a time such as 2026-03-29"),
+        (["--since", "0001-01-01", "--zone", "Europe/Berlin"], "is '0001-01-01'"),
+        (
+            ["--since", "2026-03-30", "--until", "2026-03-29"],
+            "--until: must be after --since 2026-03-30, is 2026-03-29",
+        ),
         (["--chart", "/nowhere/x.png"], "--chart /nowhere/x.png: No such file or directory"),
-        (["--root", "/nowhere"], "there is no such folder"),
+        (["--root", "/nowhere"], "store.root: must be an existing folder, is /nowhere"),
         (["--by", "month"], "invalid choice"),
+        (["--site", "shop*"], "--site: must be 1 to 64 letters"),
     ],
 )
-def test_wrong_arguments_end_summary_with_2(store: Path, arguments: list[str], says: str) -> None:
-    assert says in collector("summary", "--root", store, *arguments, status=2).stderr
+def test_wrong_arguments_end_summary_with_2(store: Path, arguments: list[str], message: str) -> None:
+    assert message in collector("summary", "--root", store, *arguments, status=2).stderr
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -99,8 +109,8 @@ def test_a_file_that_cannot_be_written_is_named(store: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("command", "reader", "read"), [("export", "head -n 1", "schema,site"), ("summary", "true", "")]
 )
-def test_whoever_reads_may_stop(tmp_path: Path, command: str, reader: str, read: str) -> None:
-    """``export | head``: no complaint."""
+def test_standard_output_may_be_closed_early(tmp_path: Path, command: str, reader: str, read: str) -> None:
+    """A reader that closes the pipe early, such as ``head``, causes no error."""
     put(tmp_path, *(window(number) for number in range(3000)))
     piped = f"{sys.executable} -m collector {command} --root {tmp_path} | {reader}"
     shell = ["bash", "-o", "pipefail", "-c", piped]
@@ -109,7 +119,7 @@ def test_whoever_reads_may_stop(tmp_path: Path, command: str, reader: str, read:
 
 
 def test_a_port_in_use_is_named(store: Path) -> None:
-    """And a host that is none."""
+    """A port in use and a host without an address are reported with key and value."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -122,14 +132,14 @@ def test_a_port_in_use_is_named(store: Path) -> None:
     assert "the page has no login" in collector("serve", "--root", store, *away, status=2).stderr
 
 
-def test_other_failures_end_with_1(tmp_path: Path, store: Path) -> None:
-    """A root that is a file."""
+def test_other_failures_exit_with_1(tmp_path: Path, store: Path) -> None:
+    """A store.root that is a file ends run with 1."""
     (tmp_path / "file").write_text("")
     assert "event=stopped" in collector("run", "--root", tmp_path / "file", status=1).stderr
 
 
-def test_a_summary_says_what_was_left_out(tmp_path: Path) -> None:
-    """A file that is not ours, and a roll-up that was damaged: the others add up, and each is named in the log."""
+def test_a_summary_reports_what_was_left_out(tmp_path: Path) -> None:
+    """An unknown file and a damaged roll-up are left out and logged; the other windows are summed."""
     put(tmp_path, window(1))
     folder = tmp_path / "date=2026-03-29" / "site=a"
     folder.mkdir(parents=True)
@@ -143,13 +153,13 @@ def test_a_summary_says_what_was_left_out(tmp_path: Path) -> None:
     assert "_rollup/3600/2026-02.parquet.damaged" in done.stderr
 
 
-def test_hours_of_centuries_are_not_printed(tmp_path: Path) -> None:
-    """Two windows a century apart: by hour that is an error with what to do, within a range it is not."""
+def test_a_summary_of_too_many_hours_is_refused(tmp_path: Path) -> None:
+    """For two windows a century apart, --by hour is an error that says what to do; with a range it is not."""
     put(tmp_path, window(1), window(2, start=START.replace(year=2126)))
     done = collector("summary", "--root", tmp_path, "--by", "hour", status=2)
-    assert "--by hour: at most 50,000 hours" in done.stderr and "--since" in done.stderr
+    assert "--by hour: must give at most 50,000 hours" in done.stderr and "--since" in done.stderr
     lines = collector("summary", "--root", tmp_path, "--by", "hour", "--csv", "--until", "2027-01-01").stdout
-    assert len(lines.splitlines()) > 1000, "up to the end that was said"
+    assert len(lines.splitlines()) > 1000, "up to the end that was given"
     collector("summary", "--root", tmp_path, "--by", "day", status=2)
     collector("summary", "--root", tmp_path, "--by", "site")
 
@@ -158,18 +168,16 @@ FORMULAS = ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1")
 
 
 def test_an_export_holds_no_formulas(tmp_path: Path) -> None:
-    """Names of models that a spreadsheet would run: text in CSV and Excel; Parquet and the store have them as they
-    are.
-    """
+    """Model names that a spreadsheet would run are text in CSV and Excel; Parquet and the store keep them unchanged."""
     models = [Models(detector="f@0", expression=name) for name in FORMULAS]
     put(tmp_path, *(window(number, model=model) for number, model in enumerate(models)))
     assert list(load(tmp_path)["model_expression"]) == list(FORMULAS)
     files = {kind: tmp_path / f"{kind}.xlsx" for kind in ("csv", "parquet", "excel")}
     for kind, out in files.items():
         collector("export", "--root", tmp_path, "--format", kind, "--out", out)
-    told = pd.read_csv(files["csv"], dtype=str, keep_default_na=False)
-    assert list(told["model_expression"]) == [f"'{name}" for name in FORMULAS]
-    assert list(told["site"]) == ["shop-1"] * 4
+    exported = pd.read_csv(files["csv"], dtype=str, keep_default_na=False)
+    assert list(exported["model_expression"]) == [f"'{name}" for name in FORMULAS]
+    assert list(exported["site"]) == ["shop-1"] * 4
     assert list(pd.read_parquet(files["parquet"])["model_expression"]) == list(FORMULAS)
     sheet = openpyxl.load_workbook(files["excel"])["windows"]
     column = [cell.value for cell in sheet[1]].index("model_expression")
@@ -178,8 +186,8 @@ def test_an_export_holds_no_formulas(tmp_path: Path) -> None:
     ]
 
 
-def test_the_summary_as_json_has_null_for_what_nobody_knows(store: Path) -> None:
-    """By site all is counted; by hour the unsynchronised window is left out, and that is said."""
+def test_the_summary_as_json_has_null_for_unknown_values(store: Path) -> None:
+    """By site every window counts; by hour the unsynchronised window is left out and logged."""
     (site,) = json.loads(collector("summary", "--root", store, "--by", "site", "--json").stdout)
     assert (site["site"], site["visits"], site["windows"]) == ("shop-1", 10, 3)
     done = collector("summary", "--root", store, "--by", "hour", "--json", "--since", "2026-03-28T23:30Z")
@@ -192,7 +200,7 @@ def test_the_summary_as_json_has_null_for_what_nobody_knows(store: Path) -> None
 
 
 def test_the_summary_is_in_the_zone_asked_for(store: Path) -> None:
-    """00:00 UTC is 01:00 in Berlin, and a date without a time is midnight there."""
+    """00:00 UTC is 01:00 in Berlin, and a date without a time means midnight there."""
     arguments = ("--by", "hour", "--zone", "Europe/Berlin", "--csv", "--since", "2026-03-29")
     head, *rows = collector("summary", "--root", store, *arguments).stdout.splitlines()
     names = "hour,calm,busy,anger,disgust,fear,happiness,sadness,surprise,neutral,unknown"
@@ -204,9 +212,9 @@ def test_the_summary_is_in_the_zone_asked_for(store: Path) -> None:
 
 
 def test_the_summary_shows_doubtful_visits_as_a_range(tmp_path: Path) -> None:
-    """A table for people has the range; where no visit is doubtful the number alone, and JSON has both numbers."""
-    told = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
-    put(tmp_path, window(1), window(2, **told), window(3, site="shop-2"))
+    """Text shows the range, or the number alone where no visit is doubtful; JSON has both numbers."""
+    doubtful = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}
+    put(tmp_path, window(1), window(2, **doubtful), window(3, site="shop-2"))
     head, one, two = collector("summary", "--root", tmp_path, "--by", "site").stdout.splitlines()
     assert "6 (4 to 7)" in one
     assert "(" not in two and "doubtful" not in head
@@ -215,7 +223,7 @@ def test_the_summary_shows_doubtful_visits_as_a_range(tmp_path: Path) -> None:
 
 
 def test_export_is_one_table_with_whole_numbers(tmp_path: Path, store: Path) -> None:
-    """All label sets in one file, empty where a bundle has no such label; the same on standard output."""
+    """One file has all label sets, empty where a bundle lacks a label; standard output gets the same."""
     out = tmp_path / "counts.csv"
     collector("export", "--root", store, "--out", out)
     assert out.read_text() == collector("export", "--root", store).stdout
@@ -227,8 +235,8 @@ def test_export_is_one_table_with_whole_numbers(tmp_path: Path, store: Path) -> 
     assert list(tmp_path.glob(".*")) == [], "no draft is left"
 
 
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, store: Path) -> None:
-    """With pyarrow it is written; without, exit 2 and the name of the package."""
+def test_parquet_without_pyarrow_names_the_package(tmp_path: Path, store: Path) -> None:
+    """With pyarrow the file is written; without, the command exits with 2 and names the package."""
     out = tmp_path / "counts.parquet"
     try:
         import pyarrow  # noqa: F401
@@ -242,12 +250,12 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, store: Pat
 
 @contextmanager
 def endless(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
-    """A program that runs until it is stopped; what it has said so far is in the file given."""
-    said = folder / f"said-{time.monotonic_ns()}"
-    with said.open("wb") as file:
+    """Run a program until the context ends; its output so far is in the file returned."""
+    output = folder / f"output-{time.monotonic_ns()}"
+    with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
     try:
-        yield said
+        yield output
     finally:
         process.terminate()
         process.wait(10)
@@ -255,7 +263,7 @@ def endless(command: list[str], folder: Path, environment: dict[str, str]) -> It
 
 @needs_mosquitto
 def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
-    """Those that listen hear windows from a real broker, and those that read find them in the store afterwards."""
+    """Listeners receive windows from a real broker, and readers find them in the store afterwards."""
     port, page = free_port(), free_port()
     binaries = tmp_path / "bin"
     binaries.mkdir()
@@ -274,19 +282,19 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
     runnable = [(language, text) for language, text in BLOCKS if language in ("sh", "python")]
     listeners = [block for block in runnable if block[1].startswith(ENDLESS)]
     readers = [block for block in runnable if not block[1].startswith(ENDLESS)]
-    assert (len(listeners), len(readers)) == (4, 11), "a block was added: see that it is run"
+    assert (len(listeners), len(readers)) == (4, 11), "a block was added to the guide: make sure that it is run"
 
     windows = [window(number) for number in range(1, 4)]
     with mosquitto(tmp_path, port), ExitStack() as stack:
-        said = [stack.enter_context(endless(command(*block), tmp_path, environment)) for block in listeners]
+        outputs = [stack.enter_context(endless(command(*block), tmp_path, environment)) for block in listeners]
 
-        def each_has_said(*words: str) -> Callable[[], bool]:
-            return lambda: all(word in file.read_text() for file, word in zip(said, words, strict=True))
+        def each_has_printed(*words: str) -> Callable[[], bool]:
+            return lambda: all(word in file.read_text() for file, word in zip(outputs, words, strict=True))
 
-        # a subscriber says nothing when it has subscribed, so the windows are sent until all have heard one
+        # a subscriber does not report that it has subscribed, so the windows are sent until all have received one
         def heard() -> bool:
             publish(port, [(topic(each.site, each.device, "counts"), encode(each)) for each in windows])
-            return each_has_said('"happiness":3', "'happiness': 3", "+/counts", "event=serving")()
+            return each_has_printed('"happiness":3', "'happiness': 3", "+/counts", "event=serving")()
 
         wait_until(heard, "every listener has heard", 90)
         wait_until(lambda: len(list(tmp_path.glob("store/date=*/site=*/*.csv"))) == 1, "the rows are stored")

@@ -1,4 +1,4 @@
-"""Numbers that are missing are found, and two units of one name."""
+"""Missing sequence numbers are found, and two devices with one name."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +12,8 @@ from tests.support.store import START, put, window
 ONE, OTHER, THIRD = (f"{number:016x}" for number in (1, 2, 3))
 
 
-def test_missing_numbers_are_told_by_start_of_a_device(tmp_path: Path) -> None:
-    """Of 0 to 9 four are missing in two places; the next start begins at 0 again, and lacks nothing."""
+def test_missing_numbers_are_counted_per_boot(tmp_path: Path) -> None:
+    """Of the numbers 0 to 9 four are missing in two runs; the next boot begins at 0 again and lacks nothing."""
     there = [0, 1, 4, 5, 8, 9]
     put(tmp_path, *[window(seq, boot=ONE) for seq in there], *[window(seq, boot=OTHER, device="b") for seq in range(3)])
     (gap,) = gaps_in_seq(load(tmp_path)).to_dict("records")
@@ -21,7 +21,7 @@ def test_missing_numbers_are_told_by_start_of_a_device(tmp_path: Path) -> None:
     assert (gap["missing"], gap["runs"]) == (4, 2)
     assert gap["until"] == START + timedelta(minutes=9)
     put(tmp_path, *[window(seq, boot=ONE) for seq in (2, 3, 6, 7)])
-    assert gaps_in_seq(load(tmp_path)).empty, "what came late fills the gap"
+    assert gaps_in_seq(load(tmp_path)).empty, "windows that arrive late fill the gap"
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,10 @@ def test_missing_numbers_are_told_by_start_of_a_device(tmp_path: Path) -> None:
         ([ONE, OTHER] * 4, True),
         (([ONE] * 3 + [OTHER] * 3) * 2 + [ONE] * 3, True),
     ],
-    ids=["restarts", "one window out of turn", "by turns", "in longer turns"],
+    ids=["restarts", "one window out of order", "alternating", "alternating in longer runs"],
 )
-def test_clones_take_turns_and_restarts_do_not(tmp_path: Path, boots: list[str], found: bool) -> None:
-    """Two units of one name send in the same minutes; a unit that restarts never goes back to an older start."""
+def test_boots_of_clones_alternate_and_restarts_do_not(tmp_path: Path, boots: list[str], found: bool) -> None:
+    """Two devices with one name send in the same minutes; one that restarts never goes back to an older boot."""
     put(tmp_path, *[window(number, boot=boot) for number, boot in enumerate(boots)])
     table = clones(load(tmp_path))
     assert len(table) == found
@@ -43,8 +43,7 @@ def test_clones_take_turns_and_restarts_do_not(tmp_path: Path, boots: list[str],
         assert table.loc[0, ["site", "device", "boots"]].tolist() == ["shop-1", "door", 2]
 
 
-def test_an_empty_table_has_neither(tmp_path: Path) -> None:
-    """Nothing is missing of nothing."""
+def test_an_empty_table_has_neither_gaps_nor_clones(tmp_path: Path) -> None:
     frame = load(tmp_path)
     assert gaps_in_seq(frame).empty
     assert clones(frame).empty

@@ -1,4 +1,4 @@
-"""Buckets of time, sites and devices: sums are kept, days are as long as the zone says, zero is not absence."""
+"""Buckets by time, site and device: sums are preserved, days are as long as the zone says, zero is not a gap."""
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,19 +14,19 @@ from collector.analysis.summarise import (
     by_time,
     by_weekday,
     gaps,
+    label_columns,
     step_for,
     step_name,
     summarise,
 )
 from collector.exports.chart import draw
-from collector.store.columns import FIXED_COLUMNS
-from collector.store.load import labels
+from collector.store.rows import FIXED
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 
 
 def table(*windows: tuple[object, ...]) -> pd.DataFrame:
-    """Windows of (start in UTC, minutes, happiness, unknown), and maybe coverage, degraded, site, device, clock."""
+    """Windows of (start in UTC, minutes, happiness, unknown), optionally coverage, degraded, site, device, clock."""
     usual = (None, None, None, None, 1.0, "", "shop-1", "door", "synced")
     rows = []
     for number, window in enumerate(windows):
@@ -36,7 +36,7 @@ def table(*windows: tuple[object, ...]) -> pd.DataFrame:
         rows.append(
             (1, site, device, "0" * 16, number, begin, end, clock, coverage, degraded, 1, 1, "d", "e", happy, unknown)
         )
-    frame = pd.DataFrame(rows, columns=[*FIXED_COLUMNS, "happiness", "unknown"])
+    frame = pd.DataFrame(rows, columns=[*FIXED, "happiness", "unknown"])
     return frame.astype({"happiness": "float64", "unknown": "float64"})
 
 
@@ -45,7 +45,7 @@ def by(frame: pd.DataFrame, name: str) -> list[float | None]:
 
 
 def test_zero_gap_and_degraded_are_kept_apart() -> None:
-    """09 h: watched, nobody came. 10 h: nobody knows. 11 h: half watched, and badly."""
+    """09:00 is watched without visits, 10:00 has no data, 11:00 is half watched and degraded."""
     hours = summarise(
         table(("2026-03-02 09:00", 60, 0, 0), ("2026-03-02 11:00", 60, 2, 1, 0.5, "black")), "hour", UTC
     )  # fmt: skip
@@ -58,7 +58,7 @@ def test_zero_gap_and_degraded_are_kept_apart() -> None:
 
 
 def test_a_window_over_an_edge_adds_to_both_sides_and_sums_are_kept() -> None:
-    """Twenty minutes before the hour and forty after it: a third and two thirds of the visits."""
+    """A window 20 minutes before the hour and 40 after it adds a third and two thirds of its visits."""
     hours = summarise(table(("2026-03-02 09:40", 60, 6, 3)), "hour", UTC)
     assert by(hours, "happiness") == [2, 4]
     assert by(hours, "unknown") == [1, 2]
@@ -81,7 +81,7 @@ def test_a_window_over_an_edge_adds_to_both_sides_and_sums_are_kept() -> None:
     ],
 )
 def test_days_are_as_long_as_the_zone_says(day: str, zone: str, hours: float) -> None:
-    """A device that watched all of a local day has coverage 1 on it, by day, by hour and by weekday."""
+    """A device that watched a whole local day has coverage 1 by day, by hour and by weekday."""
     name = ZoneInfo(zone)
     start = datetime.fromisoformat(day).replace(tzinfo=name)
     noon = start.replace(hour=12)
@@ -105,8 +105,8 @@ def test_days_are_as_long_as_the_zone_says(day: str, zone: str, hours: float) ->
     assert week["seconds"].sum() == hours * 3600
 
 
-def test_the_hour_that_comes_twice_is_two_buckets() -> None:
-    """02 h of 25 October in Berlin, once at +02:00 and once at +01:00; the hour left out in March is not there."""
+def test_an_hour_that_occurs_twice_is_two_buckets() -> None:
+    """02:00 on 25 October in Berlin occurs at +02:00 and at +01:00; the hour skipped in March has no bucket."""
     autumn = summarise(table(("2026-10-25 00:00", 60, 5, 0), ("2026-10-25 01:00", 60, 7, 0)), "hour", BERLIN)
     assert [stamp.isoformat() for stamp in autumn.index] == ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
     assert by(autumn, "visits") == [5, 7]
@@ -115,7 +115,7 @@ def test_the_hour_that_comes_twice_is_two_buckets() -> None:
 
 
 def test_a_span_shows_gaps_at_both_ends() -> None:
-    """Buckets that the span touches are there, also when the table is empty."""
+    """Every bucket that the span touches has a row, also when the table is empty."""
     span = (datetime(2026, 3, 2, tzinfo=timezone.utc), datetime(2026, 3, 4, tzinfo=timezone.utc))
     days = by_time(table(("2026-03-03 09:00", 60, 1, 0)), None, UTC, span)
     assert by(days, "visits") == [None, 1]
@@ -126,7 +126,7 @@ def test_a_span_shows_gaps_at_both_ends() -> None:
 
 
 def test_doubtful_visits_are_summed_as_visits_are() -> None:
-    """Divided between two hours by time; nothing in a gap; 0 where no file has the columns."""
+    """Doubtful visits are divided by time, NaN in a gap, and 0 where no file has the columns."""
     frame = table(("2026-03-02 09:40", 60, 6, 3), ("2026-03-02 10:50", 5, 1, 0), ("2026-03-02 12:00", 60, 1, 0))
     doubtful = frame.assign(doubtful_low=[3, 1, 0], doubtful_high=[0, 2, 0])
     hours = summarise(doubtful, "hour", UTC)
@@ -138,13 +138,13 @@ def test_doubtful_visits_are_summed_as_visits_are() -> None:
 
 
 def test_coverage_is_of_all_devices_of_the_table() -> None:
-    """Two devices, one of which watched half an hour: three quarters."""
+    """Of two devices one watched half of the hour: coverage is three quarters."""
     frame = table(("2026-03-02 09:00", 60, 1, 0), ("2026-03-02 09:00", 30, 1, 0, 1.0, "", "shop-1", "till"))
     assert by(summarise(frame, "hour", UTC), "coverage") == [0.75]
 
 
 def test_by_site_and_device() -> None:
-    """Sums of each; the bucket is from the first start to the last end of all, or the span."""
+    """Each row sums its windows; the bucket reaches from the first start to the last end, or covers the span."""
     frame = table(
         ("2026-03-02 09:00", 60, 1, 0, 1.0, "", "b", "x"),
         ("2026-03-02 10:00", 60, 2, 1, 0.5, "hot", "a", "x"),
@@ -161,7 +161,7 @@ def test_by_site_and_device() -> None:
 
 
 def test_by_weekday_adds_days_of_one_name() -> None:
-    """Two Mondays, 2 and 9 March, and the days between as gaps."""
+    """Two Mondays, 2 and 9 March, are summed; the days between are gaps."""
     week = by_weekday(table(("2026-03-02 09:00", 60, 1, 0), ("2026-03-09 09:00", 60, 2, 0)), UTC)
     assert week.index[0] == "Monday"
     assert by(week, "visits") == [3, *[None] * 6]
@@ -170,26 +170,26 @@ def test_by_weekday_adds_days_of_one_name() -> None:
 
 
 def test_windows_without_a_clock_have_no_place_in_time() -> None:
-    """They count by site, and make no row of 1970."""
+    """They count by site only, and do not create rows in 1970."""
     frame = table(("1970-01-01 00:10", 1, 9, 0, 1.0, "", "shop-1", "door", "unsynced"), ("2026-03-02 09:00", 60, 1, 0))
     assert by(summarise(frame, "hour", UTC), "visits") == [1]
     assert by(summarise(frame, "site", UTC), "visits") == [10]
     assert by(summarise(frame, "site", UTC), "seconds") == [3600]
-    assert by(summarise(frame, "site", UTC), "coverage") == [1], "what was watched at a time that nobody knows"
+    assert by(summarise(frame, "site", UTC), "coverage") == [1], "what was watched at an unknown time does not count"
 
 
 def test_a_label_that_no_window_of_a_bucket_had_is_unknown_there() -> None:
-    """Another bundle from 10 h on: its labels are NaN before, not 0."""
+    """The labels of a bundle that starts at 10:00 are NaN before, not 0."""
     frame = table(("2026-03-02 09:00", 60, 1, 0), ("2026-03-02 10:00", 60, 0, 2))
     frame["calm"] = [float("nan"), 4.0]
     hours = summarise(frame, "hour", UTC)
-    assert labels(hours.drop(columns=list(FIGURES))) == ["happiness", "calm", "unknown"]
+    assert label_columns(hours) == ["happiness", "calm", "unknown"]
     assert by(hours, "calm") == [None, 4]
     assert by(hours, "visits") == [1, 6]
 
 
 def test_overlapping_windows_show_as_coverage_above_one() -> None:
-    """Two boots of one device at the same time, as after a clock was put back."""
+    """Two windows of one device at the same time, as after its clock was set back, have coverage 2."""
     frame = table(("2026-03-02 09:00", 60, 1, 0), ("2026-03-02 09:00", 60, 1, 0))
     assert by(summarise(frame, "hour", UTC), "coverage") == [2]
 
@@ -198,10 +198,10 @@ def test_overlapping_windows_show_as_coverage_above_one() -> None:
     ("minutes", "length", "step_s", "name"),
     [(1, 1 / 60, 1, "second"), (60, 1, 60, "minute"), (600, 1, 900, "15 minutes"), (60 * 24 * 90, 1, None, "day")],
 )
-def test_a_picture_has_buckets_no_shorter_than_windows(
+def test_a_chart_has_buckets_no_shorter_than_windows(
     minutes: int, length: float, step_s: int | None, name: str
 ) -> None:
-    """At most sixty buckets, of a length that people say."""
+    """There are at most 60 buckets, of a length that has a common name."""
     start = pd.Timestamp("2026-03-02")
     frame = table((start, length, 1, 0), (start + pd.Timedelta(minutes=minutes - length), length, 1, 0))
     assert step_for(frame) == step_s
@@ -209,14 +209,14 @@ def test_a_picture_has_buckets_no_shorter_than_windows(
 
 
 def test_one_window_of_a_minute_has_buckets_of_a_minute() -> None:
-    """The span asked for is no window: its length is not that of one."""
+    """The span given does not count as a window when the bucket length is chosen."""
     frame = table(("2026-03-02 09:44:30", 1, 1, 0))
     assert step_for(frame, (frame["start"][0], frame["start"][0] + pd.Timedelta(minutes=11))) == 60
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_the_chart_is_a_picture(tmp_path: Path, empty: bool) -> None:
-    """A PNG of 1200 x 900, also of nothing."""
+def test_the_chart_is_a_png(tmp_path: Path, empty: bool) -> None:
+    """The chart is a PNG of 1200 x 900 pixels, also without windows."""
     out = tmp_path / "chart.png"
     frame = table(("2026-03-29 00:00", 60, 1, 2), ("2026-03-29 04:00", 60, 0, 0))
     draw(frame.iloc[:0] if empty else frame, out, BERLIN)

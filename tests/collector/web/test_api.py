@@ -1,4 +1,4 @@
-"""The HTTP API: what it answers, to whom, how often, and how it says no."""
+"""The HTTP API: responses, access, rate limit and errors."""
 
 import json
 from datetime import datetime, timedelta, timezone
@@ -30,7 +30,7 @@ TOKEN = "0123456789abcdef"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """An hour of two sites, three and one happy visits a minute, ten minutes of the first missing."""
+    """One hour of two sites with three and one happy visits a minute; the first lacks ten minutes."""
     for site, visits in (("shop-1", 3), ("shop-2", 1)):
         counts = dict.fromkeys(SEVEN, 0) | {"happiness": visits}
         put(tmp_path, *(window(n, counts, site=site) for n in range(1, 61) if site == "shop-2" or not 20 <= n < 30))
@@ -59,7 +59,7 @@ def ask(root: Path, path: str) -> Any:
 
 
 def test_sites_and_devices(store: Path) -> None:
-    """A site that has rows but no device that was heard of is one; null is what nobody knows."""
+    """A site with rows but without a known device is listed; unknown fields are null."""
     assert ask(store, "/api/v1/sites")["sites"] == [
         {"site": "shop-1", "devices": 1, "online": 1},
         {"site": "shop-2", "devices": 0, "online": 0},
@@ -70,18 +70,18 @@ def test_sites_and_devices(store: Path) -> None:
     assert ask(store, "/api/v1/devices?site=shop-9")["devices"] == []
 
 
-def test_counts_by_hour_keep_zero_and_nothing_apart(store: Path) -> None:
-    """150 and 60 visits in the hour that has them, null in the hours that nobody watched."""
-    told = ask(store, "/api/v1/counts?bucket=hour&since=2026-03-29T00:00:00Z&until=2026-03-29T03:00:00Z")
-    assert [row["visits"] for row in told["rows"]] == [210.0, None, None]
-    assert told["rows"][-1]["counts"]["happiness"] is None
-    assert told["rows"][-1]["windows"] == 0
-    assert told["rows"][0]["start"] == "2026-03-29T00:00:00Z"
-    assert told["labels"] == list(SEVEN)
+def test_counts_by_hour_keep_zero_and_no_data_apart(store: Path) -> None:
+    """Hours without data have null visits, not 0."""
+    body = ask(store, "/api/v1/counts?bucket=hour&since=2026-03-29T00:00:00Z&until=2026-03-29T03:00:00Z")
+    assert [row["visits"] for row in body["rows"]] == [210.0, None, None]
+    assert body["rows"][-1]["counts"]["happiness"] is None
+    assert body["rows"][-1]["windows"] == 0
+    assert body["rows"][0]["start"] == "2026-03-29T00:00:00Z"
+    assert body["labels"] == list(SEVEN)
 
 
 def test_counts_of_one_site_and_device(store: Path) -> None:
-    """By site and by device; a device that is not there has no row."""
+    """Counts can be by site and by device; an unknown device has no row."""
     by_site = ask(store, "/api/v1/counts?bucket=site")["rows"]
     assert {row["site"]: row["visits"] for row in by_site} == {"shop-1": 150.0, "shop-2": 60.0}
     (row,) = ask(store, "/api/v1/counts?bucket=device&site=shop-2")["rows"]
@@ -91,7 +91,7 @@ def test_counts_of_one_site_and_device(store: Path) -> None:
 
 
 def test_csv_and_parquet_hold_the_same_as_json(store: Path) -> None:
-    """The same sums, whichever way they are read."""
+    """All formats have the same sums."""
     path = "/api/v1/counts?bucket=site&format="
     csv = client(store).get(path + "csv")
     parquet = client(store).get(path + "parquet")
@@ -101,8 +101,8 @@ def test_csv_and_parquet_hold_the_same_as_json(store: Path) -> None:
     assert [list(frame["visits"]) for frame in sums] == [[150.0, 60.0]] * 2
 
 
-def test_doubtful_visits_are_told_where_there_are_some(store: Path) -> None:
-    """JSON has both numbers in rows with doubts only; CSV has the columns always."""
+def test_doubtful_visits_are_in_rows_that_have_some(store: Path) -> None:
+    """JSON has both numbers only in rows with doubtful visits; CSV always has the columns."""
     put(store, window(70, site="shop-2", schema=2, doubtful_low=2, doubtful_high=1), writer="w2")
     one, two = ask(store, "/api/v1/counts?bucket=site")["rows"]
     assert "doubtful_low" not in one and "doubtful_high" not in one
@@ -112,64 +112,64 @@ def test_doubtful_visits_are_told_where_there_are_some(store: Path) -> None:
 
 
 def test_days_are_those_of_the_zone(store: Path) -> None:
-    """In Berlin, 29 March 2026 has 23 hours."""
-    told = ask(store, "/api/v1/counts?zone=Europe/Berlin&since=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z")
-    assert [row["seconds"] for row in told["rows"]] == [23 * 3600.0]
+    """The day of the clock change in Berlin has 23 hours."""
+    body = ask(store, "/api/v1/counts?zone=Europe/Berlin&since=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z")
+    assert [row["seconds"] for row in body["rows"]] == [23 * 3600.0]
 
 
 @pytest.mark.parametrize(
-    ("query", "says"),
+    ("query", "message"),
     [
         ("colour=red", "unknown field `colour`"),
         ("bucket=month", "month"),
         ("site=../shop-1", "site"),
-        ("site=shop-1&site=shop-2", "site: said twice"),
+        ("site=shop-1&site=shop-2", "site: must be given once, is given 2 times"),
         ("zone=Mars/Base", "Europe/Berlin"),
         ("zone=../etc/passwd", "Europe/Berlin"),
         ("since=yesterday", "since"),
         ("since=2026-03-29T00:00:00", "since"),
-        ("since=2026-03-29T00:00:00Z&until=2026-03-28T00:00:00Z", "since is before until"),
+        ("since=2026-03-29T00:00:00Z&until=2026-03-28T00:00:00Z", "since: must be before until"),
         ("since=0001-01-01T00:00:00Z", "from 2000 to 2200"),
-        ("bucket=hour&since=2025-01-01T00:00:00Z", "at most 100 days by hour"),
-        ("since=2020-01-01T00:00:00Z", "at most 1100 days"),
+        ("bucket=hour&since=2025-01-01T00:00:00Z", "must be at most 100 days apart for bucket=hour"),
+        ("since=2020-01-01T00:00:00Z", "must be at most 1100 days apart"),
     ],
 )
-def test_a_wrong_parameter_is_a_problem_document(store: Path, query: str, says: str) -> None:
-    """400, with what is wrong; RFC 9457."""
+def test_a_wrong_parameter_is_a_problem_document(store: Path, query: str, message: str) -> None:
+    """The response is 400 with a problem document (RFC 9457) that names the parameter."""
     answer = client(store).get(f"/api/v1/counts?{query}")
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
     problem = json.loads(answer.data)
     assert problem["status"] == 400
-    assert says in problem["detail"]
+    assert message in problem["detail"]
 
 
-def test_other_refusals_are_problem_documents_too(store: Path) -> None:
-    """What is not there and what is not GET."""
+def test_other_errors_are_problem_documents_too(store: Path) -> None:
+    """Unknown paths and methods other than GET get problem documents."""
     for method, path, status in (("get", "/api/v1/faces", 404), ("post", "/api/v1/counts", 405)):
         answer = getattr(client(store), method)(path)
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
 
 
-def test_a_damaged_file_is_named_beside_the_others_counts(store: Path) -> None:
-    """A junk line and a file that is not ours: the other rows count; answers and figures say what is missing."""
+def test_a_damaged_file_is_reported_with_the_other_counts(store: Path) -> None:
+    """An invalid row and an unknown file are left out; responses and metrics report them."""
     own, other = sorted(store.glob("date=2026-03-29/site=*/*.csv"))
     own.write_text(own.read_text().replace("\n1,", "\nx,", 1))
     other.write_text("a,b\n1,2\n")
     asking = client(store)
     answer = asking.get("/api/v1/counts?bucket=site&since=2026-03-29T00:00:00Z")
-    told = json.loads(answer.data)
-    assert [(row["site"], row["visits"]) for row in told["rows"]] == [("shop-1", 147.0)]
-    assert [notice.split(": ")[1] for notice in told["notices"]] == ["1 row left out", "left out"]
+    body = json.loads(answer.data)
+    assert [(row["site"], row["visits"]) for row in body["rows"]] == [("shop-1", 147.0)]
+    assert [notice.split(": ")[1] for notice in body["notices"]] == ["1 row left out", "left out"]
     assert answer.headers["Facetally-Notices"] == "2"
-    assert json.loads(asking.get("/api/v1/health").data)["notices"] == told["notices"]
+    assert json.loads(asking.get("/api/v1/health").data)["notices"] == body["notices"]
     assert str(store) not in answer.text
     text = asking.get("/metrics").text
     assert "facetally_store_damaged_files 2.0" in text
     assert "facetally_store_left_out_rows 1.0" in text
 
 
-def test_without_the_token_nothing_is_told(store: Path) -> None:
-    """401 for none, a wrong one and another scheme; the document of the API itself is open."""
+def test_without_the_token_every_path_is_refused(store: Path) -> None:
+    """A missing or wrong token and another scheme get 401; the OpenAPI document is open."""
     guarded = client(store, TOKEN)
     for path in ("/api/v1/sites", "/api/v1/counts", "/metrics"):
         for header in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": f"Basic {TOKEN}"}):
@@ -179,8 +179,8 @@ def test_without_the_token_nothing_is_told(store: Path) -> None:
     assert guarded.get("/api/v1/openapi.json").status_code == 200
 
 
-def test_too_many_requests_are_told_when_to_come_again(store: Path) -> None:
-    """The fourth of three a minute is 429 with Retry-After, also for who has no token."""
+def test_too_many_requests_get_retry_after(store: Path) -> None:
+    """With three requests a minute allowed, the fourth gets 429 with Retry-After, also without a token."""
     hasty = client(store, TOKEN, per_minute=3)
     assert [hasty.get("/api/v1/sites").status_code for _ in range(4)] == [401, 401, 401, 429]
     refused = hasty.get("/api/v1/sites")
@@ -189,13 +189,13 @@ def test_too_many_requests_are_told_when_to_come_again(store: Path) -> None:
 
 
 def test_health_is_503_without_a_store(store: Path, tmp_path: Path) -> None:
-    told = ask(store, "/api/v1/health")
-    assert (told["status"], told["devices"], told["online"]) == ("ok", 1, 1)
+    body = ask(store, "/api/v1/health")
+    assert (body["status"], body["devices"], body["online"]) == ("ok", 1, 1)
     assert client(tmp_path / "none").get("/api/v1/health").status_code == 503
 
 
 def test_metrics_are_prometheus_text(store: Path) -> None:
-    """Each device with its figures; what it did not say is left out."""
+    """Each device has a sample per metric; values it did not report are left out."""
     from prometheus_client.parser import text_string_to_metric_families
 
     families = {family.name: family for family in text_string_to_metric_families(client(store).get("/metrics").text)}
@@ -206,19 +206,19 @@ def test_metrics_are_prometheus_text(store: Path) -> None:
     assert not families["facetally_device_temperature_celsius"].samples
 
 
-@pytest.mark.parametrize(("text", "says"), [("short\n", "16 ASCII"), ("é" * 20, "16 ASCII"), (None, "No such file")])
-def test_a_token_that_is_none_is_refused(tmp_path: Path, text: str | None, says: str) -> None:
+@pytest.mark.parametrize(("text", "message"), [("short\n", "16 ASCII"), ("é" * 20, "16 ASCII"), (None, "No such file")])
+def test_an_unusable_token_file_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     file = tmp_path / "token"
     if text is not None:
         file.write_text(text, encoding="utf-8")
-    with pytest.raises(SettingsError, match=says):
+    with pytest.raises(SettingsError, match=message):
         ApiSettings(token_file=str(file)).token()
     file.write_text(f"{TOKEN}\n# mine\n")
     assert ApiSettings(token_file=str(file)).token() == TOKEN
 
 
 def test_the_document_names_every_path(store: Path) -> None:
-    """What the document says is there answers 200, and each schema that it names is in it."""
+    """Every path in the OpenAPI document answers 200, and no path is missing from it."""
     paths = document()["paths"]
     assert {client(store).get(path).status_code for path in paths} == {200}
     assert set(paths) == {*(f"/api/v1/{name}" for name in ("sites", "devices", "counts", "health")), "/metrics"}

@@ -1,4 +1,4 @@
-"""What docs/analyst.md says of the HTTP API is done as it stands there, over a real connection."""
+"""The HTTP API section of docs/analyst.md works as printed, over a real connection."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)
 
 
 def test_the_example_reads_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configuration of the guide is good, its program prints visits by day, and a wrong token gets none."""
+    """The configuration in the guide is valid, its program prints visits by day, and a wrong token is refused."""
     monkeypatch.chdir(tmp_path)
     put(tmp_path / "store", *(window(n) for n in range(1, 61)))
     (tmp_path / "token").write_text(TOKEN + "\n")
@@ -34,21 +34,21 @@ def test_the_example_reads_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     thread.start()
     command = [sys.executable, "-c", program.replace("8050", str(port))]
 
-    def said() -> subprocess.CompletedProcess[str]:
+    def run_program() -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     try:
-        wait_until(lambda: "180" in said().stdout, "the visits are printed", 30)
+        wait_until(lambda: "180" in run_program().stdout, "the visits are printed", 30)
         (tmp_path / "token").write_text(TOKEN + "x\n")
-        assert "401" in said().stderr
+        assert "401" in run_program().stderr
     finally:
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
 
 
-def test_other_machines_are_not_answered_without_a_token(tmp_path: Path) -> None:
-    """On an address that is not the loopback's, there is no API until a token is set; on the loopback's there is."""
+def test_only_loopback_addresses_count_as_this_machine(tmp_path: Path) -> None:
+    """Loopback addresses are recognised; on any other address the API needs a token."""
     from base.toml_settings import is_loopback
 
     assert all(is_loopback(host) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"))

@@ -1,4 +1,4 @@
-"""Whatever is asked of the HTTP API, it keeps to its OpenAPI document and never fails within."""
+"""For any request the HTTP API conforms to its OpenAPI document and never fails internally."""
 
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +23,7 @@ TOKEN = "0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The document of an API over a small store, read from the API itself."""
+    """The OpenAPI document of an API over a small store, read from the API itself."""
     root: Path = tmp_path_factory.mktemp("store")
     put(root, *(window(n, dict.fromkeys(SEVEN, 1)) for n in range(1, 61)))
     app = Flask("test")
@@ -33,16 +33,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("mode", ["POSITIVE", "NEGATIVE"])
 @pytest.mark.parametrize("path", sorted(document()["paths"]))
-def test_it_keeps_to_its_document(api: Any, path: str, mode: str) -> None:
-    """No 5xx, no undocumented status, type or body, whether the request keeps to the document or not; what does not is
-    refused. Left out is that every request that does is answered: `since` may be after `until`.
+def test_it_conforms_to_its_document(api: Any, path: str, mode: str) -> None:
+    """No response has status 5xx, or an undocumented status, type or body. Requests that violate the document are
+    refused. That every conforming request succeeds is not checked: `since` may be after `until`.
     """
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
     operation = api[path]["GET"]
     if mode == "NEGATIVE" and not operation.query:
-        return  # a request without parameters cannot be wrong
+        return  # a request without parameters cannot be invalid
 
     @hypothesis.given(case=operation.as_strategy(generation_mode=GenerationMode[mode]))
     @hypothesis.settings(
@@ -54,8 +54,8 @@ def test_it_keeps_to_its_document(api: Any, path: str, mode: str) -> None:
     each()
 
 
-def test_the_check_would_see_a_failure(tmp_path: Path) -> None:
-    """An API whose answers lack a field that its document promises is found out."""
+def test_the_check_detects_a_violation(tmp_path: Path) -> None:
+    """A response that lacks a field of its schema fails the check."""
     from schemathesis.core.failures import FailureGroup
 
     put(tmp_path, window(1))

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, without internet: what analysts do, on a desk and on a phone."""
+"""The page in a real Chromium without internet: what analysts do, on a desktop and on a phone."""
 
 import os
 import shutil
@@ -26,12 +26,12 @@ pytestmark = needs_chromium
 NOW = datetime(2026, 3, 28, 17, 30, tzinfo=timezone.utc)
 BOOT = "0" * 16
 SLOW_S = 120.0
-"""A browser draws in a second; a machine that does much else may take long."""
+"""Timeout. A browser draws in a second, but a busy machine may take long."""
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three days of two shops by ten minutes, happy and sad, with a night in which the second sent nothing."""
+    """Three days of two shops in windows of ten minutes, one happy, one sad; the second sent nothing at night."""
     root = tmp_path_factory.mktemp("store")
     devices = DeviceRegistry(root)
     for site, label in (("happy-shop", "happiness"), ("sad-shop", "sadness")):
@@ -57,7 +57,7 @@ def text(driver: Any, name: str) -> str:
 
 
 def opened(driver: Any, url: str) -> None:
-    """Load the page, and return when its charts have said what they show."""
+    """Load the page, and return when its charts have descriptions."""
     driver.get(url)
     for name in ("trend", "shares", "heat", "comparison", "live"):
         wait_until(lambda name=name: len(text(driver, f"{name}-words")) > 20, f"{name} is drawn", SLOW_S)  # type: ignore[misc]
@@ -70,7 +70,7 @@ def choose(driver: Any, name: str, value: str) -> None:
 
 
 def press(driver: Any, name: str, value: str) -> None:
-    """Choose one of a group of radio buttons, as a finger does: by its label."""
+    """Select a radio button."""
     button = driver.find_element("css selector", f"#{name} input[value='{value}']")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
@@ -78,7 +78,7 @@ def press(driver: Any, name: str, value: str) -> None:
 
 @contextmanager
 def behind_nginx(folder: Path, address: str) -> Iterator[str]:
-    """The page behind nginx as `systemd/proxy/nginx.conf` has it, for analyst:word; a port and a folder of its own."""
+    """Serve the page behind nginx with `systemd/proxy/nginx.conf`, for the login analyst:word."""
     trustme = pytest.importorskip("trustme", reason="trustme makes the certificate")
     port, issued = free_port(), trustme.CA().issue_cert("127.0.0.1")
     issued.private_key_pem.write_to_path(folder / "facetally.key")
@@ -93,7 +93,9 @@ def behind_nginx(folder: Path, address: str) -> Iterator[str]:
     ):
         assert theirs in site
         site = site.replace(theirs, ours)
-    user = "user root; " if os.getuid() == 0 else ""  # its workers are another otherwise, and see no folder of a test
+    user = (
+        "user root; " if os.getuid() == 0 else ""
+    )  # otherwise its workers run as another user, who cannot read the test folder
     around = f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
     kept = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (folder / "nginx.conf").write_text(f"{around}http {{ access_log off; {kept}\n{site}}}\n")
@@ -106,8 +108,8 @@ def behind_nginx(folder: Path, address: str) -> Iterator[str]:
 
 
 def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path) -> None:
-    """All charts are drawn; a site chosen changes them all, the heat map follows its label, the comparison names what
-    is clear, the file holds what is shown. Nothing is asked of another machine, and the console has no complaint.
+    """All charts are drawn and follow the selected site, the heat map follows its label, the comparison names clear
+    changes, and the file has what is shown. No other host is contacted and the console has no warnings.
     """
     with chromium(tmp_path) as driver:
         opened(driver, address)
@@ -122,7 +124,7 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         wait_until(lambda: "visits of sadness" in text(driver, "heat-words"), "the heat map follows", SLOW_S)
         press(driver, "against", "site")
         choose(driver, "other", "happy-shop")
-        clear = "In sad-shop, beside happy-shop: less happiness, more sadness; no clear change in the others."
+        clear = "In sad-shop, compared with happy-shop: less happiness, more sadness; no clear change in the others."
         wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn", SLOW_S)
         driver.find_element("id", "as-csv").click()
         wait_until(lambda: any(tmp_path.glob("*.csv")), "the file is there", SLOW_S)
@@ -133,8 +135,8 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         assert complaints(driver) == []
 
 
-def test_a_phone_shows_all_of_it_in_the_dark(address: str, tmp_path: Path) -> None:
-    """At 375 pixels nothing is wider than the screen; dark follows the system, and the switch beats the system."""
+def test_the_page_fits_a_phone_in_dark_mode(address: str, tmp_path: Path) -> None:
+    """At 375 pixels nothing is wider than the screen; dark mode follows the system, and the switch overrides it."""
     paper = "return getComputedStyle(document.body).backgroundColor"
     with chromium(tmp_path, width=375, height=800, dark=True) as driver:
         opened(driver, address)
@@ -145,8 +147,8 @@ def test_a_phone_shows_all_of_it_in_the_dark(address: str, tmp_path: Path) -> No
         assert hosts_asked(driver) == set()
 
 
-def test_keyboards_and_screen_readers_get_along(address: str, tmp_path: Path) -> None:
-    """Tab leads from the link over the controls; each chart is an image with words and a table; axe finds nothing."""
+def test_the_page_works_with_keyboards_and_screen_readers(address: str, tmp_path: Path) -> None:
+    """Tab visits link and controls; each chart is an image with a description and a table; axe finds no violation."""
     import selenium_axe_python
     from selenium.webdriver.common.keys import Keys
 
@@ -171,18 +173,22 @@ def test_keyboards_and_screen_readers_get_along(address: str, tmp_path: Path) ->
         assert len(found["passes"]) > 20
 
 
-def says(driver: Any, name: str, begin: str) -> None:
-    """Return when the words of a chart begin so."""
+def wait_for_description(driver: Any, name: str, begin: str) -> None:
+    """Return when the description of a chart begins with this text."""
     try:
-        wait_until(lambda: text(driver, f"{name}-words").startswith(begin), f"{name} says {begin!r}", SLOW_S)
+        wait_until(
+            lambda: text(driver, f"{name}-words").startswith(begin),
+            f"the description of {name} begins with {begin!r}",
+            SLOW_S,
+        )
     except AssertionError as error:
-        told = (text(driver, f"{name}-words"), text(driver, "as-of"), text(driver, "devices"), complaints(driver))
-        raise AssertionError(f"{error}; the page says {told}") from error
+        shown = (text(driver, f"{name}-words"), text(driver, "as-of"), text(driver, "devices"), complaints(driver))
+        raise AssertionError(f"{error}; the page shows {shown}") from error
 
 
 @needs_mosquitto
 def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
-    """Sent to a real broker, stored by the collector: the page that is open says so, and has not been loaded again."""
+    """A window sent through a real broker and stored by the collector appears on the open page."""
     port, root = free_port(), tmp_path / "store"
     now = datetime.now(timezone.utc).replace(microsecond=0)
 
@@ -202,9 +208,9 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
             with served(root, free_port(), "UTC", utc_now) as url, chromium(tmp_path) as driver:
                 opened(driver, url)
                 driver.execute_script("window.sameLoad = true")
-                says(driver, "live", "4 visits")
+                wait_for_description(driver, "live", "4 visits")
                 publish(port, [visits(2, 7)])
-                says(driver, "live", "11 visits")
+                wait_for_description(driver, "live", "11 visits")
                 assert driver.execute_script("return window.sameLoad") is True
         finally:
             collector.terminate()
@@ -214,7 +220,7 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not on PATH (apt-get install nginx)")
 def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
-    """Through TLS and a login all is drawn, a site chosen changes it, and the console has no complaint."""
+    """Through TLS and a login everything is drawn and follows the site; the console has no warnings."""
     login = {"headers": {"Authorization": "Basic " + b64encode(b"analyst:word").decode()}}
     with behind_nginx(tmp_path, address) as url, chromium(tmp_path) as driver:
         driver.execute_cdp_cmd("Security.setIgnoreCertificateErrors", {"ignore": True})

@@ -1,4 +1,4 @@
-"""The server of page and API: slow, large, foreign and odd requests cost the others nothing."""
+"""The server of page and API: slow, large, foreign and malformed requests do not affect others."""
 
 import contextlib
 import http.client
@@ -16,8 +16,8 @@ import pytest
 from base.errors import SettingsError
 from benchmarks.faults.requests import answers
 from collector.settings import Page, read_settings
-from collector.web.browser_guard import WebGuard, policy
-from collector.web.shared_result import Shared
+from collector.web.browser_guard import BrowserGuard, content_security_policy
+from collector.web.shared_result import SharedResults
 from tests.support.brokers import free_port, wait_until
 from tests.support.browser import served
 from tests.support.store import put, window
@@ -34,14 +34,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(store: Path) -> Iterator[int]:
-    """A page whose requests may take a second."""
+    """A page with a request timeout of one second."""
     found = free_port()
     with served(store, found, "UTC", lambda: NOW, timeout_s=1.0):
         yield found
 
 
-def ask(port: int, path: str = "/healthz", method: str = "GET", body: bytes = b"", **headers: str) -> Any:
-    """An answer, read."""
+def send(port: int, path: str = "/healthz", method: str = "GET", body: bytes = b"", **headers: str) -> Any:
+    """Send a request and return the response with its body read."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
@@ -52,13 +52,13 @@ def ask(port: int, path: str = "/healthz", method: str = "GET", body: bytes = b"
 
 def health_s(port: int) -> float:
     began = time.monotonic()
-    assert ask(port).status == 200
+    assert send(port).status == 200
     return time.monotonic() - began
 
 
-def test_slow_clients_hold_up_nobody_and_are_let_go(port: int) -> None:
-    """300 that have sent half a request, some of them a byte now and then: `/healthz` takes less than a second, and all
-    are closed soon after the time a request may take.
+def test_slow_clients_delay_nobody_and_are_disconnected(port: int) -> None:
+    """With 300 clients that have sent half a request, some sending a byte now and then, `/healthz` takes less than a
+    second, and all of them are disconnected soon after the request timeout.
     """
     half = b"POST /_dash-update-component HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
@@ -90,7 +90,7 @@ def test_slow_clients_hold_up_nobody_and_are_let_go(port: int) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_large_body_is_refused_before_it_is_read(port: int, chunked: bool) -> None:
-    """413 for more than a megabyte, by its announced length, or when so much has come."""
+    """A body over one megabyte gets 413, by its announced length or when that much has arrived."""
     with socket.create_connection(("127.0.0.1", port), 10) as client:
         kind = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 600000000"
         client.sendall(b"POST /_dash-update-component HTTP/1.1\r\nHost: localhost\r\n" + kind + b"\r\n\r\n")
@@ -98,9 +98,9 @@ def test_a_large_body_is_refused_before_it_is_read(port: int, chunked: bool) -> 
             for _ in range(20 if chunked else 0):
                 client.sendall(b"20000\r\n" + b"x" * 0x20000 + b"\r\n")
         except OSError:
-            pass  # it has hung up, and the answer is there
+            pass  # the server has closed the connection after its response
         assert client.recv(100).startswith(b"HTTP/1.1 413")
-    assert ask(port, "/", x="y" * 40_000).status == 431
+    assert send(port, "/", x="y" * 40_000).status == 431
 
 
 @pytest.mark.parametrize(
@@ -111,36 +111,36 @@ def test_a_large_body_is_refused_before_it_is_read(port: int, chunked: bool) -> 
     ],
 )  # fmt: skip
 def test_a_foreign_host_is_refused(port: int, host: str, status: int) -> None:
-    """A web site whose name leads to this address gets nothing."""
+    """A foreign host name that resolves to this address gets 421."""
     for path in ("/", "/api/v1/counts", "/healthz", "/_dash-layout"):
-        answer = ask(port, path, Host=host)
+        answer = send(port, path, Host=host)
         assert answer.status == status
         assert answer.getheader("X-Frame-Options") == "DENY"
 
 
-def test_more_names_are_told_by_settings() -> None:
-    """By `page.hosts`; where all addresses are served, an address is no name that could be rebound."""
+def test_page_hosts_adds_names() -> None:
+    """`page.hosts` adds names; where all addresses are served, any IP address is accepted, for it cannot be rebound."""
 
-    def says(host: str, served_at: str, *names: str) -> str:
-        told: list[str] = []
+    def status(host: str, served_at: str, *names: str) -> str:
+        statuses: list[str] = []
 
-        def ours(_environ: dict[str, Any], start: Any) -> list[bytes]:
+        def application(_environ: dict[str, Any], start: Any) -> list[bytes]:
             start("200 OK", [])
             return []
 
-        guard = WebGuard(ours, served_at, names, policy([]))
-        list(guard({"HTTP_HOST": host}, lambda status, _headers, *_: told.append(status)))
-        return told[0][:3]
+        guard = BrowserGuard(application, served_at, names, content_security_policy([]))
+        list(guard({"HTTP_HOST": host}, lambda line, _headers, *_: statuses.append(line)))
+        return statuses[0][:3]
 
-    assert says("counts.shop.example:443", "127.0.0.1", "counts.shop.example") == "200"
-    assert says("counts.shop.example", "127.0.0.1") == "421"
-    assert says("192.0.2.1:8050", "0.0.0.0") == says("[2001:db8::1]", "::") == "200"
-    assert says("evil.example", "0.0.0.0") == "421"
+    assert status("counts.shop.example:443", "127.0.0.1", "counts.shop.example") == "200"
+    assert status("counts.shop.example", "127.0.0.1") == "421"
+    assert status("192.0.2.1:8050", "0.0.0.0") == status("[2001:db8::1]", "::") == "200"
+    assert status("evil.example", "0.0.0.0") == "421"
 
 
-def test_answers_confine_the_page(port: int) -> None:
-    """Only scripts of this server and the inline one whose hash is named; never within another's page."""
-    answer = ask(port, "/")
+def test_responses_have_security_headers(port: int) -> None:
+    """Only this server's scripts and the inline one with the given hash may run; the page cannot be embedded."""
+    answer = send(port, "/")
     content = dict(part.strip().partition(" ")[::2] for part in answer.getheader("Content-Security-Policy").split(";"))
     assert content["default-src"] == "'none'" and content["frame-ancestors"] == "'none'"
     assert "'self'" in content["script-src"] and "'sha256-" in content["script-src"]
@@ -150,50 +150,50 @@ def test_answers_confine_the_page(port: int) -> None:
     assert answer.getheader("Server") is None
 
 
-def test_odd_requests_are_no_failures_of_the_server(store: Path) -> None:
-    """500 of `benchmarks.faults.requests`; its long part asks 5,000."""
+def test_malformed_requests_never_fail_the_server(store: Path) -> None:
+    """500 requests of `benchmarks.faults.requests`, which sends 5,000 by default, get no 5xx."""
     counted, failed = answers(store, NOW, 500, seed=3)
     assert failed == []
     assert counted[200] > 50 and counted[400] > 50
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "shop.lan", "::"])
-def test_a_page_without_login_is_for_this_machine(host: str) -> None:
-    """Served elsewhere only if that was said; the error names what to do."""
+def test_a_page_without_login_is_served_to_this_machine_only(host: str) -> None:
+    """Serving to other machines must be allowed explicitly; the error says how."""
     with pytest.raises(SettingsError, match=r"no login.*page\.without_login = true"):
         read_settings(None, (f"page.host={host}",))
     assert read_settings(None, (f"page.host={host}", "page.without_login=true")).page.host == host
     assert Page(host="127.0.0.2").host == "127.0.0.2"
 
 
-def test_equal_views_are_made_once() -> None:
-    """Of fifty who ask at the same time one makes it; a failure is not kept; of many views the last stay."""
-    made: list[int] = []
-    shared: Shared[int] = Shared(2)
+def test_equal_results_are_computed_once() -> None:
+    """Of fifty threads that ask at once one computes; a failure is not cached; the last results stay."""
+    computed: list[int] = []
+    shared: SharedResults[int] = SharedResults(2)
     gate = threading.Event()
 
-    def make() -> int:
+    def compute() -> int:
         gate.wait(10)
-        made.append(1)
-        return len(made)
+        computed.append(1)
+        return len(computed)
 
     got: list[int] = []
-    threads = [threading.Thread(target=lambda: got.append(shared.get("view", make))) for _ in range(50)]
+    threads = [threading.Thread(target=lambda: got.append(shared.get("view", compute))) for _ in range(50)]
     for each in threads:
         each.start()
     gate.set()
     for each in threads:
         each.join(10)
-    assert (len(made), got) == (1, [1] * 50)
+    assert (len(computed), got) == (1, [1] * 50)
     with pytest.raises(ZeroDivisionError):
         shared.get("failed", lambda: 1 // 0)
     assert shared.get("failed", lambda: 7) == 7
     assert (shared.get("third", lambda: 3), shared.get("view", lambda: 9)) == (3, 9)
 
 
-def test_updates_by_the_pages_own_scripts_are_answered(port: int) -> None:
-    """As the browser sends them, named by `_dash-dependencies`: the trend of the store."""
-    dependencies = json.loads(ask(port, "/_dash-dependencies").body)
+def test_updates_of_the_pages_own_scripts_are_answered(port: int) -> None:
+    """An update as the browser sends it returns the trend of the store, and an equal one the same response."""
+    dependencies = json.loads(send(port, "/_dash-dependencies").body)
     wanted = next(each for each in dependencies if "trend.figure" in each["output"])
     values = {"days": "1", "site": "*", "by": "hour", "zone": "UTC", "heat-of": "visits"}
     parts = [name.rpartition(".") for name in wanted["output"].strip(".").split("...")]
@@ -203,6 +203,11 @@ def test_updates_by_the_pages_own_scripts_are_answered(port: int) -> None:
         "inputs": [{**each, "value": values.get(each["id"])} for each in wanted["inputs"]],
         "changedPropIds": ["fresh.data"],
     }
-    answer = ask(port, "/_dash-update-component", "POST", json.dumps(body).encode(), Content_Type="application/json")
+    answer, again = (
+        send(port, "/_dash-update-component", "POST", json.dumps(body).encode(), Content_Type="application/json")
+        for _ in range(2)
+    )
     assert answer.status == 200
     assert b"180 visits" in answer.body
+    assert (again.status, again.getheader("Content-Type")) == (200, answer.getheader("Content-Type"))
+    assert again.body == answer.body
