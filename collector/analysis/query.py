@@ -13,7 +13,7 @@ from collector.analysis.intervals import Span, Step, with_known_time
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
 from collector.devices.registry_file import damages as device_damages
 from collector.store.cells import QUARTER_S, cell_s_for
-from collector.store.damage import Damage, Damages
+from collector.store.damage import Damage, DamageLog
 from collector.store.load import load
 from collector.store.rollup import Rollups
 
@@ -30,7 +30,7 @@ class Reader:
 
     def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
         self.root = root
-        self._damages = Damages()
+        self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
 
     def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:

@@ -41,11 +41,11 @@ from collector.analysis.intervals import (
     uncut,
     with_known_time,
 )
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.load import labels
-from collector.store.rows import OPTIONAL
 
 By = Literal["hour", "day", "weekday", "site", "device"]
-FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *OPTIONAL)
+FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *DOUBTFUL_COLUMNS)
 """Visits of all labels; windows that touch the bucket; fraction watched; fraction of that degraded; length of the
 bucket in seconds; doubtful visits, down and up."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -185,7 +185,7 @@ def _sum_pieces(frame: pd.DataFrame, pieces: Pieces, lengths_s: Floats, devices:
     columns["coverage"] = _ratio(watched_s, lengths_s * devices)
     columns["degraded"] = _ratio(degraded_s, any_s)
     columns["seconds"] = lengths_s
-    for name in OPTIONAL:
+    for name in DOUBTFUL_COLUMNS:
         doubtful = frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
         columns[name] = np.where(any_s > 0, _sums(bucket, pieces.divided(doubtful), size), np.nan)
     return pd.DataFrame(columns, index=range(size))

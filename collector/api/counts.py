@@ -14,7 +14,7 @@ from collector.analysis.summarise import label_columns, summarise
 from collector.api.answers import CountsAnswer, CountsQuery, Row
 from collector.api.problems import Refused
 from collector.exports.tables import format_table
-from collector.store.rows import OPTIONAL
+from collector.store.columns import DOUBTFUL_COLUMNS
 
 DEFAULT_SPAN = timedelta(days=7)
 MAX_SPAN_BY_HOUR = timedelta(days=100)
@@ -95,7 +95,7 @@ def _row(by: str, bucket: Any, figures: dict[str, Any], labels: list[str]) -> Ro
     fields = dict(zip(BUCKET_FIELDS[by], values, strict=True))
     if "start" in fields:
         fields["start"] = fields["start"].to_pydatetime()
-    doubtful = {name: figures[name] for name in OPTIONAL}
+    doubtful = {name: figures[name] for name in DOUBTFUL_COLUMNS}
     if any(doubtful.values()):
         fields |= doubtful
     return Row(

@@ -15,8 +15,8 @@ import pandas as pd
 
 from base.errors import SettingsError
 from base.logs import nobody_reads
-from collector.store.load import TEXT, TIMES, labels
-from collector.store.rows import OPTIONAL
+from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.store.load import TEXT_COLUMNS, TIME_COLUMNS, labels
 
 TextFormat = Literal["text", "json", "csv"]
 FileFormat = Literal["csv", "parquet", "excel"]
@@ -35,7 +35,7 @@ def export(frame: pd.DataFrame, kind: FileFormat, out: Path | None) -> None:
     """
     table = frame.astype(dict.fromkeys(labels(frame), "Int64"))
     if kind == "csv":
-        for name in TIMES:
+        for name in TIME_COLUMNS:
             table[name] = [moment.isoformat().replace("+00:00", "Z") for moment in table[name]]
         table = without_formulas(table)
     if out is None:
@@ -95,13 +95,13 @@ def format_table(table: pd.DataFrame, form: TextFormat) -> str:
         return str(flat.to_json(orient="records", double_precision=6)) + "\n"
     if form == "csv":
         return str(without_formulas(flat.round(6)).to_csv(index=False))
-    if flat[list(OPTIONAL)].gt(0).any(axis=None):
-        figures = flat[["visits", *OPTIONAL]].itertuples(index=False)
+    if flat[list(DOUBTFUL_COLUMNS)].gt(0).any(axis=None):
+        figures = flat[["visits", *DOUBTFUL_COLUMNS]].itertuples(index=False)
         flat["visits"] = [
             "-" if pd.isna(visits) else _six_digits(visits) + doubt_range(visits, low, high, _six_digits)
             for visits, low, high in figures
         ]
-    flat = flat.drop(columns=list(OPTIONAL))
+    flat = flat.drop(columns=list(DOUBTFUL_COLUMNS))
     return str(flat.to_string(index=False, na_rep="-", float_format=_six_digits)) + "\n"
 
 
@@ -125,11 +125,11 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
 
 def _write_excel(table: pd.DataFrame, path: Path) -> None:
     """Write one sheet. Excel has no time zones, so times are UTC without one; formula-like text is typed as text."""
-    plain = table.assign(**{name: table[name].dt.tz_localize(None) for name in TIMES})
+    plain = table.assign(**{name: table[name].dt.tz_localize(None) for name in TIME_COLUMNS})
     with path.open("wb") as file, pd.ExcelWriter(file, engine="openpyxl") as book:
         plain.to_excel(book, sheet_name="windows", index=False)
         sheet = book.sheets["windows"]
-        for name in TEXT:
+        for name in TEXT_COLUMNS:
             for row in np.flatnonzero(plain[name].str.startswith(FORMULA_STARTS)):
                 sheet.cell(int(row) + 2, list(plain.columns).index(name) + 1).data_type = "s"
 

@@ -17,10 +17,10 @@ from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import State, shown_state
 from collector.exports.tables import doubt_range
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
-from collector.store.rows import OPTIONAL
 
-VISITS = ["visits", *OPTIONAL]
+VISITS = ["visits", *DOUBTFUL_COLUMNS]
 """Columns of a summary for `format_visits`."""
 MAX_ROWS = 31
 """Rows shown of a longer table, the last ones: a browser needs a second for a thousand cells. Downloads have all."""

@@ -20,7 +20,7 @@ from collector.page.descriptions import describe_counts, describe_heatmap, descr
 from collector.page.downloads import FORMATS, file_content
 from collector.page.selection import ALL_SITES, InvalidSelection, Selection, resolve
 from collector.store import load
-from collector.store.rows import OPTIONAL
+from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.web.shared_result import SharedResults
 from contract.labels import UNKNOWN
 
@@ -174,7 +174,7 @@ def overview(frame: pd.DataFrame, selection: Selection, heatmap_label: str, matr
     visits = frame[load.labels(frame)].sum()  # includes windows of a clock that was never set
     if not visits.sum() > 0:
         return Overview(trend, _no_chart(f"No visits in {selection}."), heatmap, None, sites, names)
-    doubtful_low, doubtful_high = frame[list(OPTIONAL)].sum()
+    doubtful_low, doubtful_high = frame[list(DOUBTFUL_COLUMNS)].sum()
     totals = shares.totals_table(
         correction.shares(frame, matrices, fixed_rng()),
         float(visits[UNKNOWN]) if UNKNOWN in visits else None,

@@ -9,7 +9,7 @@ from contract.labels import UNKNOWN
 from edge.camera.file_source import IMAGE_SUFFIXES, read_frames, read_image
 from edge.errors import ClipError
 from edge.settings import File
-from edge.values import Expression, Detection, Pixels
+from edge.values import Detection, Expression, Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 

@@ -11,7 +11,7 @@ from edge.errors import ClipError
 from edge.pipeline import stamp
 from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor, is_synchronised, rounded
 from edge.system.thermal import Governor
-from edge.values import Frame, Missing, Window
+from edge.values import Frame, MissingFrame, Window
 from edge.vision.motion_gate import MotionGate
 from tests.support.fakes import BEGIN, counts, each_frame, lines_of, swaying
 from tests.support.pipelines import ME, MODELS, PIXELS, Faces, wired
@@ -52,7 +52,7 @@ def test_visit_ends_while_the_camera_is_away():
     def items():
         yield from faces.frames(each_frame(10, 0, 40))
         for second in range(41, 200):
-            yield Missing(float(second), "no_camera")
+            yield MissingFrame(float(second), "no_camera")
         yield from faces.frames(each_frame(10, 200, 241))
 
     pipeline, kept = wired(faces, items())
@@ -137,7 +137,7 @@ def test_frames_without_a_detection_are_nobodys_absence():
     looked = []
     faces = Faces(lambda time: looked.append(time) or stays(5, 35)(time))
     pipeline, kept = wired(faces, faces.frames(each_frame(15, 0, 59)))
-    pipeline.motion = MotionGate(max_fps=10, settle_s=1.5)
+    pipeline.motion = MotionGate(max_fps=10, full_rate_s=1.5)
     pipeline.run()
     assert happy(kept) == [1]
     assert kept.windows[0].coverage == 1.0
@@ -258,7 +258,12 @@ def test_a_camera_that_sees_nothing_is_said_and_not_looked_at():
 def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
     """Not of the seconds in which nothing was tried."""
     said = []
-    items = [Frame(PIXELS, 0.0), Missing(1.0, "no_camera", tried=True), Missing(2.0, "no_camera"), Frame(PIXELS, 3.0)]
+    items = [
+        Frame(PIXELS, 0.0),
+        MissingFrame(1.0, "no_camera", attempt_returned=True),
+        MissingFrame(2.0, "no_camera"),
+        Frame(PIXELS, 3.0),
+    ]
     pipeline, _ = wired(Faces(lambda time: []), iter(items))
     pipeline.alive = lambda: said.append(True)
     pipeline.run()

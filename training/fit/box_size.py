@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.detect import grid_cells, decode, letterbox
+from edge.vision.detect import decode, grid_cells, letterbox
 from training.data.labelled_images import Floats, Scene, overlap
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import sized

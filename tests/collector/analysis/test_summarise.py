@@ -20,7 +20,7 @@ from collector.analysis.summarise import (
     summarise,
 )
 from collector.exports.chart import draw
-from collector.store.rows import FIXED
+from collector.store.columns import FIXED_COLUMNS
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 
@@ -36,7 +36,7 @@ def table(*windows: tuple[object, ...]) -> pd.DataFrame:
         rows.append(
             (1, site, device, "0" * 16, number, begin, end, clock, coverage, degraded, 1, 1, "d", "e", happy, unknown)
         )
-    frame = pd.DataFrame(rows, columns=[*FIXED, "happiness", "unknown"])
+    frame = pd.DataFrame(rows, columns=[*FIXED_COLUMNS, "happiness", "unknown"])
     return frame.astype({"happiness": "float64", "unknown": "float64"})
 
 

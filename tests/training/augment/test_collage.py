@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 def test_targets_decode_to_the_boxes_they_came_from():
     """What the trainer encodes the device decodes: boxes, landmarks, and no cell for a place that only may be a
     face."""
-    from edge.vision.detect import grid_cells, decode
+    from edge.vision.detect import decode, grid_cells
     from training.augment.collage import Collage
     from training.fit.detector_targets import STRIDES, targets
 
