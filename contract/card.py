@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from contract.errors import BundleError
 from contract.labels import check_labels
-from contract.message import MAX_BYTES, Bundle, Count, Model, Share, encode
+from contract.message import MAX_BYTES, BundleIdentity, Count, Model, Share, encode
 
 Positive = Annotated[int, Meta(gt=0)]
 MOST_SAMPLE = 16_000_000
@@ -136,9 +136,9 @@ def write_card(card: Card) -> bytes:
     return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
 
 
-def bundle_of(card: Card) -> Bundle:
+def bundle_identity(card: Card) -> BundleIdentity:
     """A card -> the part of it that goes out in the model message."""
-    bundle = Bundle(name=card.name, sha256=card.sha256, figures=card.figures)
+    bundle = BundleIdentity(name=card.name, sha256=card.sha256, figures=card.figures)
     if isinstance(card, ClassifierCard):
         return msgspec.structs.replace(bundle, labels=card.labels, confusion=card.confusion, visits=card.visits)
     return bundle
@@ -149,7 +149,7 @@ def model_of(detector: DetectorCard, expression: ClassifierCard) -> Model:
     to be sent.
     """
     schema: Literal[1, 2] = 1 if expression.visits is UNSET else 2
-    model = Model(schema=schema, detector=bundle_of(detector), expression=bundle_of(expression))
+    model = Model(schema=schema, detector=bundle_identity(detector), expression=bundle_identity(expression))
     size = len(encode(model))
     if size > MAX_BYTES:
         raise BundleError(

@@ -119,7 +119,7 @@ class Status(Strict, frozen=True, kw_only=True):
     boot: Boot
 
 
-class Bundle(Strict, frozen=True, kw_only=True):
+class BundleIdentity(Strict, frozen=True, kw_only=True):
     """What an analyst must know of a bundle: its labels, its figures, and how it confuses its labels."""
 
     name: str
@@ -136,8 +136,8 @@ class Model(Strict, frozen=True, kw_only=True):
     """The two bundles a device runs."""
 
     schema: Literal[1, 2]
-    detector: Bundle
-    expression: Bundle
+    detector: BundleIdentity
+    expression: BundleIdentity
 
     def __post_init__(self) -> None:
         """Refuse matrices of another size than the labels', and what version 1 has not."""

@@ -141,7 +141,7 @@ def _run(chosen: argparse.Namespace) -> int:
             notifier.stopping()
             if isinstance(settings.capture, configuration.File):
                 with contextlib.suppress(SpoolError):
-                    wired.spool.release()
+                    wired.spool.release_held()
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())

@@ -123,7 +123,7 @@ class TrackSettings(Strict, frozen=True, kw_only=True):
     """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""
     min_high_ratio: Share = 0.4
     """Minimum ratio of a visit's detections that have a high score."""
-    min_sightings: Annotated[int, Meta(ge=1, le=10_000)] = 3
+    min_observations: Annotated[int, Meta(ge=1, le=10_000)] = 3
     """Minimum number of detections with a high score, at 10 frames a second; scaled with the frame rate."""
     min_visit_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.4
     """Minimum duration of a visit, seconds, to the nearest frame."""
@@ -198,7 +198,7 @@ class Tls(Strict, frozen=True, kw_only=True):
     key: Text | None = None
 
 
-class PublishSettings(Strict, frozen=True, kw_only=True):
+class BrokerSettings(Strict, frozen=True, kw_only=True):
     """The broker, and who confirms a window before it leaves the spool. The password is read from a file, so that the
     configuration can be shown. Beyond this machine nothing is sent unencrypted, unless ``plain_text`` allows it.
     """
@@ -243,7 +243,7 @@ class Settings(Strict, frozen=True, kw_only=True):
     classify: ClassifySettings = ClassifySettings()
     tally: TallySettings = TallySettings()
     privacy: PrivacySettings = PrivacySettings()
-    publish: PublishSettings = PublishSettings()
+    publish: BrokerSettings = BrokerSettings()
     spool: SpoolSettings = SpoolSettings()
 
     @property

@@ -32,7 +32,7 @@ from collector.analysis.summarise import by_time
 from collector.devices.device import Device
 from collector.store.load import labels
 from contract.labels import UNKNOWN
-from contract.message import Bundle
+from contract.message import BundleIdentity
 
 DRAWS = 300
 BETWEEN = (0.05, 0.95)
@@ -222,10 +222,10 @@ def _known(groups: dict[Key, _Group]) -> dict[Key, Confusion]:
     return {name: group.matrix for name, group in groups.items() if group.matrix is not None}
 
 
-def _confusion(bundle: Bundle) -> Confusion:
+def _confusion(bundle: BundleIdentity) -> Confusion:
     """What a device said of a classifier -> its matrix."""
-    if bundle.visits is not UNSET:
-        return Confusion(bundle.labels, np.asarray(bundle.visits, float), "visits")
+    if bundle.visit_confusion is not UNSET:
+        return Confusion(bundle.labels, np.asarray(bundle.visit_confusion, float), "visits")
     return Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from contract.message import Bundle, Health, Message, Model, Status
+from contract.message import BundleIdentity, Health, Message, Model, Status
 
 FORMER = 16
 """Boots before the present one that are remembered."""
@@ -39,7 +39,7 @@ class Device(Struct, frozen=True, kw_only=True):
     """The latest ``end`` of its windows, as far as their clock can be believed."""
     model: Model | None = None
     health: Health | None = None
-    bundles: tuple[Bundle, ...] = ()
+    bundles: tuple[BundleIdentity, ...] = ()
     """Classifiers that it ran before the present one, the last at the end: what they counted stays in the store, and
     can be corrected by their matrices only."""
     used: tuple[Used, ...] = ()
@@ -80,9 +80,9 @@ def _runs(device: Device, model: Model) -> Device:
     return replace(device, model=model, bundles=bounded(kept))
 
 
-def bounded(bundles: Iterable[Bundle]) -> tuple[Bundle, ...]:
+def bounded(bundles: Iterable[BundleIdentity]) -> tuple[BundleIdentity, ...]:
     """The last of some classifiers, as many as one device may have: `MOST_BUNDLES`, and `MOST_BYTES` of JSON."""
-    kept: list[Bundle] = []
+    kept: list[BundleIdentity] = []
     size = 0
     for bundle in reversed(tuple(bundles)):
         size += len(msgspec.json.encode(bundle))

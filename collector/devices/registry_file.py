@@ -19,7 +19,7 @@ from collector.devices.device import Device, bounded
 from collector.errors import StoreFailed
 from collector.store.damage import Damage
 from collector.store.writer import sync_folder
-from contract.message import Bundle
+from contract.message import BundleIdentity
 
 BEFORE = ".before"
 DAMAGED = ".damaged"
@@ -49,7 +49,7 @@ class _First(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     schema: Literal[1]
     devices: tuple[Device, ...] = ()
-    bundles: tuple[Bundle, ...] = ()
+    bundles: tuple[BundleIdentity, ...] = ()
 
 
 class _Broken(Exception):
@@ -136,7 +136,7 @@ def _decode_first(data: bytes, otherwise: str) -> Kept:
     return Kept(devices=tuple(_with(device, first.bundles) for device in first.devices))
 
 
-def _with(device: Device, bundles: tuple[Bundle, ...]) -> Device:
+def _with(device: Device, bundles: tuple[BundleIdentity, ...]) -> Device:
     """A device with former classifiers, without its present one."""
     own = device.model.expression.sha256 if device.model else None
     return replace(device, bundles=bounded(bundle for bundle in bundles if bundle.sha256 != own))

@@ -7,7 +7,7 @@ DOUBLE, MOST = 3, 16
 
 
 @dataclass(slots=True)
-class Namesakes:
+class DuplicateDeviceDetector:
     """An old start of ours is heard of once; who is heard of in several of our connections lives, and has our name: a
     card that was copied.
     """

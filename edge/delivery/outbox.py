@@ -1,7 +1,7 @@
 """Windows of the spool -> what to send now, and what may leave the spool.
 
 With receipts a window leaves the spool when a collector says that it is stored; a broker may then drop, forget or lose
-whatever it has acknowledged. Without (``publish.confirm = "broker"``) it leaves two seconds after the broker's PUBACK.
+whatever it has acknowledged. Without (``broker.confirm = "broker"``) it leaves two seconds after the broker's PUBACK.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import msgspec
 
 from base.logs import line
 from contract.receipt import Stored
-from edge.delivery.rate_limit import IN_FLIGHT, Pace
+from edge.delivery.rate_limit import IN_FLIGHT, RateLimit
 from edge.delivery.spool import Spool
 from edge.errors import SpoolError
 
@@ -69,7 +69,7 @@ class Outbox:
     """The state of each window between spool and collector; ``now`` is always monotonic seconds."""
 
     confirm: Confirm
-    pace: Pace
+    pace: RateLimit
     again_s: float = AGAIN_S
     _in_flight: dict[int, int] = field(default_factory=dict)
     _sent: dict[int, Sent] = field(default_factory=dict)
@@ -208,7 +208,7 @@ class Outbox:
             return
         if self._patience == self.again_s:
             reason = f"no collector has confirmed them for {self.again_s:g} s: is one there, may this device read its"
-            reason += ' receipts (.../stored/+)? Without a collector set publish.confirm = "broker"'
+            reason += ' receipts (.../stored/+)? Without a collector set broker.confirm = "broker"'
             log.warning(line("no_receipts", windows=len(self._sent), reason=reason))
         self._again.add(overdue[0])
         self._heard, self._patience = now, min(LONGEST_AGAIN_S, 2 * self._patience)

@@ -24,15 +24,15 @@ from contract.errors import BadMessage
 from contract.message import Health, Model, Status, decode, encode
 from contract.receipt import decode_receipt, stored_filter
 from contract.topics import topic
-from edge.delivery.broker_login import introduce
-from edge.delivery.duplicate_device import Namesakes
-from edge.delivery.inbox import Inbox, Note
+from edge.delivery.broker_check import authenticate
+from edge.delivery.duplicate_device import DuplicateDeviceDetector
+from edge.delivery.incoming import IncomingQueue, Incoming
 from edge.delivery.mqtt_client import Client, bounded
 from edge.delivery.outbox import AGAIN_S, Outbox
 from edge.delivery.printer import Printer
-from edge.delivery.rate_limit import IN_FLIGHT, Pace
+from edge.delivery.rate_limit import IN_FLIGHT, RateLimit
 from edge.delivery.spool import Spool
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 
 log = logging.getLogger("edge.delivery.publish")
 LONGEST_WAIT_S = 20.0
@@ -62,7 +62,7 @@ class Publisher:
 
     def __init__(
         self,
-        settings: PublishSettings,
+        settings: BrokerSettings,
         identity: Identity,
         model: Model,
         jitter: random.Random,
@@ -70,12 +70,12 @@ class Publisher:
     ) -> None:
         self._settings, self._identity, self._model, self._jitter = settings, identity, model, jitter
         self._happened: deque[Callable[[Spool], None]] = deque()
-        self._outbox = Outbox(settings.confirm, Pace(settings.drain_per_s), again_s)
-        self._inbox = Inbox()
+        self._outbox = Outbox(settings.confirm, RateLimit(settings.drain_per_s), again_s)
+        self._inbox = IncomingQueue()
         self._failures = 0
         self._silent = 0
         self._connections = 0
-        self._namesakes = Namesakes()
+        self._namesakes = DuplicateDeviceDetector()
         self._answered, self._answer_due = -math.inf, False
         self._shared_with: str | None = None
         self._said: str | None = None
@@ -126,7 +126,7 @@ class Publisher:
             client_id=f"facetally:{self._identity.site}:{self._identity.device}",  # no id holds a colon
             protocol=self._protocol,
         )
-        introduce(client, settings)
+        authenticate(client, settings)
         client.will_set(self._topic("status"), encode(self._state("offline")), qos=1, retain=True)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.on_connect = self._on_connect
@@ -172,7 +172,7 @@ class Publisher:
         self._happened.append(lambda spool: self._acknowledged(client, mid, reason))
 
     def _on_message(self, client: Any, _u: object, message: mqtt.MQTTMessage) -> None:
-        self._inbox.put(Note(message.topic, bytes(message.payload), message.retain))
+        self._inbox.put(Incoming(message.topic, bytes(message.payload), message.retain))
 
     def _on_subscribe(self, _c: Any, _u: object, _mid: int, reasons: list[ReasonCode], _p: Properties | None) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -258,7 +258,7 @@ class Publisher:
         filters = ", ".join(name for name, _ in self._filters())
         self._say("subscription_refused", f"the broker's rules must let this device read {filters}", logging.ERROR)
 
-    def _heard(self, note: Note, spool: Spool, now: float) -> None:
+    def _heard(self, note: Incoming, spool: Spool, now: float) -> None:
         """A receipt, or a status under our own name."""
         try:
             if note.topic == self._topic("status"):
@@ -302,7 +302,7 @@ class Publisher:
 
 @contextmanager
 def published(
-    settings: PublishSettings, identity: Identity, model: Model, stream: TextIO | None
+    settings: BrokerSettings, identity: Identity, model: Model, stream: TextIO | None
 ) -> Iterator[Publisher | Printer]:
     """A publisher to the broker, or, where a stream is given, a printer to it; closed at the end."""
     publisher = Printer(stream) if stream else Publisher(settings, identity, model, random.Random())  # noqa: S311

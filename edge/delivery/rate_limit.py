@@ -7,7 +7,7 @@ IN_FLIGHT = 20
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimit:
     """So many messages a second on the average, at most `IN_FLIGHT` at once (a token bucket)."""
 
     per_s: float

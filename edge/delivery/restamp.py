@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from base.logs import line
 from contract.message import Counts
-from edge.delivery.spool import Early, Spool
+from edge.delivery.spool import UnsyncedWindow, Spool
 from edge.system.clock import GRAIN, Clock, rounded
 from edge.values import Window
 
@@ -16,7 +16,7 @@ log = logging.getLogger("edge.delivery.restamp")
 
 
 @dataclass(slots=True)
-class Settler:
+class Restamper:
     """Windows from before the clock was synchronised wait in the spool until it is and are stamped anew then
     (``restamped``); after ``hold_s`` seconds, or with the next start of the kernel, when their seconds mean nothing any
     more, they leave as they are (``unsynced``). Either way once and for good.
@@ -36,7 +36,7 @@ class Settler:
         """A finished window -> the spool; on disk when this returns. SpoolError if the disk refuses."""
         counts = self.to_counts(window)
         if counts.clock == "unsynced" and self.hold_s > 0:
-            spool.add_early(Early(self.kernel, window.start, window.end, counts))
+            spool.add_unsynced(UnsyncedWindow(self.kernel, window.start, window.end, counts))
             self._waiting = True
             return
         self.settle(spool)  # what was earlier comes earlier
@@ -47,7 +47,7 @@ class Settler:
         if not self._waiting:
             return
         synced, gone = self.clock.state == "synced", 0
-        while early := spool.first_early():
+        while early := spool.first_unsynced():
             mine = early.boot == self.kernel
             if mine and not synced and self.monotonic() - early.end < self.hold_s:
                 break
@@ -59,7 +59,7 @@ class Settler:
         if gone:
             log.info(line("clock_settled", windows=gone, synced=synced))
 
-    def _restamped(self, early: Early) -> Counts:
+    def _restamped(self, early: UnsyncedWindow) -> Counts:
         """By the clock that is right now."""
         start, end = (rounded(self.clock.utc(seconds)) for seconds in (early.start, early.end))
         return replace(early.counts, start=start, end=max(end, start + GRAIN), clock="restamped")

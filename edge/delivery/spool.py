@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS held (one INTEGER PRIMARY KEY CHECK (one = 1), payloa
 
 
 @dataclass(frozen=True, slots=True)
-class Early:
+class UnsyncedWindow:
     """A window from before the clock was synchronised: the kernel's boot in which its monotonic seconds count, and the
     message as the wall clock had it then.
     """
@@ -67,21 +67,21 @@ class Spool:
             left = self._add(counts)
         self._left(left)
 
-    def add_early(self, early: Early) -> None:
+    def add_unsynced(self, early: UnsyncedWindow) -> None:
         """Take a window from before the clock was synchronised; on disk when this returns."""
         row = (early.boot, early.start, early.end, encode(early.counts))
         with self._mended("add an early window"), self._database:
             self._database.execute("INSERT INTO early (boot, start, end, payload) VALUES (?, ?, ?, ?)", row)
 
-    def first_early(self) -> Early | None:
+    def first_unsynced(self) -> UnsyncedWindow | None:
         """Of the windows that wait for the clock, the oldest."""
         query = "SELECT boot, start, end, payload, number FROM early ORDER BY number LIMIT 1"
         with self._mended("read"):
             for boot, start, end, payload, number in self._database.execute(query).fetchall():
-                return Early(boot, start, end, decode(payload, Counts), number)
+                return UnsyncedWindow(boot, start, end, decode(payload, Counts), number)
         return None
 
-    def settle(self, early: Early, counts: Counts) -> None:
+    def settle(self, early: UnsyncedWindow, counts: Counts) -> None:
         """An early window has got its time for good: it goes on as ``counts``, once."""
         with self._whole("settle an early window"):
             self._database.execute("DELETE FROM early WHERE number = ?", (early.number,))

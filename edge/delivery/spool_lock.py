@@ -14,7 +14,7 @@ def _lock_of(spool: Path) -> Path:
 
 
 @contextmanager
-def alone(spool: Path) -> Iterator[None]:
+def locked(spool: Path) -> Iterator[None]:
     """Hold ``NAME.lock`` beside the spool until the end, however the process ends; SpoolError if another daemon has it,
     which would send the same windows under other names.
     """
@@ -35,7 +35,7 @@ def alone(spool: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def in_use(spool: Path) -> bool:
+def is_locked(spool: Path) -> bool:
     """Whether a daemon uses the spool now; False where that cannot be told."""
     try:
         descriptor = os.open(_lock_of(spool), os.O_RDONLY | os.O_CLOEXEC)

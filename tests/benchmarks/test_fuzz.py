@@ -32,7 +32,7 @@ from tests.support.commands import CONFIG, one_line
         ("spool.unsynced_hold_h=nan", "key 'spool.unsynced_hold_h': "),
         ('spool.path="a\\u0000b"', "key 'spool.path': "),
         ('detect.bundle="a\\u0000b"', "key 'detect.bundle': "),
-        ('publish.tls={ca="a\\u0000b"}', "key 'publish.tls.ca': "),
+        ('broker.tls={ca="a\\u0000b"}', "key 'broker.tls.ca': "),
         ("tally.window_s=1e-300", "key 'tally.window_s': Expected `float` >= 0.1"),
         ("tally.window_s=nan", "key 'tally.window_s': "),
         ("track.gap_s=inf", "key 'track.gap_s': Expected `float` <= 31622400"),

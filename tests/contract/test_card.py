@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contract.card import ClassifierCard, DetectorCard, bundle_of, pack, read_card, unpack, write_card
+from contract.card import ClassifierCard, DetectorCard, bundle_identity, pack, read_card, unpack, write_card
 from contract.errors import BundleError
 from contract.labels import EXPRESSIONS
 
@@ -75,7 +75,7 @@ def test_identity_is_name_and_twelve_digits_of_the_hash():
 
 def test_what_goes_out_of_a_card():
     """The model message has labels, figures and confusion; golden pictures stay on the device."""
-    faces, expressions = (bundle_of(read_card(altered(card), "x")) for card in (FACE, EXPRESSION))
+    faces, expressions = (bundle_identity(read_card(altered(card), "x")) for card in (FACE, EXPRESSION))
     assert expressions.labels == EXPRESSIONS
     assert len(expressions.confusion) == 7
     assert (faces.labels, faces.confusion) == ((), ())

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from collector.analysis.correction import confusions
 from collector.devices.device import Device
-from contract.card import ClassifierCard, DetectorCard, bundle_of, model_of, read_card, write_card
+from contract.card import ClassifierCard, DetectorCard, bundle_identity, model_of, read_card, write_card
 from contract.errors import BadMessage, BundleError
 from contract.message import Model, decode, encode
 from edge.vision.bundle import SHIPPED, load
@@ -42,7 +42,7 @@ def test_without_visits_all_is_as_in_version_1() -> None:
     old = {key: value for key, value in SHIPPED_CARD.items() if key != "visits"} | {"schema": 1}
     read = read_card(json.dumps(old).encode(), "x.json")
     assert b'"visits"' not in write_card(read)
-    assert b'"visits"' not in encode(Model(schema=1, detector=MODEL.detector, expression=bundle_of(read)))
+    assert b'"visits"' not in encode(Model(schema=1, detector=MODEL.detector, expression=bundle_identity(read)))
 
 
 @pytest.mark.parametrize(

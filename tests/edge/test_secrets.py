@@ -21,7 +21,7 @@ WORD = "hunter2-Pa55"
         (f"rtspsrc location=rtsp://admin:{WORD}@10.0.0.9/1 ! x", "rtspsrc location=rtsp://***@10.0.0.9/1 ! x"),
         (f"rtspsrc user-id=admin user-pw={WORD} ! x", "rtspsrc user-id=*** user-pw=*** ! x"),
         (f'location=\\"http://h/?password={WORD}&x=1\\"', 'location=\\"http://h/?password=***&x=1\\"'),
-        ("publish.password_file: /etc/facetally/password: no such file", None),
+        ("broker.password_file: /etc/facetally/password: no such file", None),
         ("event=boot id=0123456789abcdef", None),
     ],
 )
@@ -40,7 +40,7 @@ def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
     old = 'source = "v4l2"\ndevice = "door"'
     config.write_text(
         CONFIG.replace('source = "v4l2"', f'source = "gstreamer"\npipeline = "{pipeline}"')
-        + f'[publish]\nport = {free_port()}\nusername = "shop-1/door"\npassword_file = "{secret}"\n'
+        + f'[broker]\nport = {free_port()}\nusername = "shop-1/door"\npassword_file = "{secret}"\n'
         + f'[spool]\npath = "{tmp_path}/spool.sqlite"\n'
     )
     assert old not in config.read_text()

@@ -59,9 +59,9 @@ def test_good_file_is_read_and_the_rest_has_defaults(config):
         ('device = "door"', 'device = ""', "key 'device': "),
         ("[admit.hours]", "[privacy]\nkk = 1\n[admit.hours]", "unknown key 'privacy.kk'; allowed: k"),
         ("[admit.hours]", "[privacy]\nk = 0\n[admit.hours]", "key 'privacy.k': Expected `int` >= 1"),
-        ("[admit.hours]", "[publish.tls]\nfile = ''\n[admit.hours]", "'publish.tls.file'; allowed: ca, certificate,"),
-        ("[admit.hours]", "[publish]\nport = 70000\n[admit.hours]", "key 'publish.port': Expected `int` <= 65535"),
-        ("[admit.hours]", "[publish]\nkeepalive_s = 70000\n[admit.hours]", "keepalive_s': Expected `int` <= 65535"),
+        ("[admit.hours]", "[broker.tls]\nfile = ''\n[admit.hours]", "'broker.tls.file'; allowed: ca, certificate,"),
+        ("[admit.hours]", "[broker]\nport = 70000\n[admit.hours]", "key 'broker.port': Expected `int` <= 65535"),
+        ("[admit.hours]", "[broker]\nkeepalive_s = 70000\n[admit.hours]", "keepalive_s': Expected `int` <= 65535"),
         ("staff_zones =", "staf_zones =", "unknown key 'admit.staf_zones'; allowed: staff_zones, hours, dwell_limit_s"),
         ("staff_zones = [[[0, 0], [0.5, 0], [0.5, 1]]]", "", "missing key 'admit.staff_zones'"),
         ("[[0, 0], [0.5, 0], [0.5, 1]]", "[[0, 0], [0.5, 0]]", "'admit.staff_zones[0]': Expected `array` of length >="),
@@ -117,11 +117,11 @@ def test_mistake_is_named_with_file_key_and_what_is_allowed(config, old, new, sa
 )
 def test_host_is_a_name_or_an_address(config, host, fine):
     """Whatever else ends in MQTT's thread, where nobody sees it: the daemon would count for months and send nothing."""
-    path = config(GOOD.replace("[admit.hours]", f'[publish]\nhost = "{host}"\nplain_text = true\n[admit.hours]'))
+    path = config(GOOD.replace("[admit.hours]", f'[broker]\nhost = "{host}"\nplain_text = true\n[admit.hours]'))
     if fine:
-        assert read(path).publish.host == host
+        assert read(path).broker.host == host
     else:
-        assert refusal(path).startswith("key 'publish.host': Expected `str` matching")
+        assert refusal(path).startswith("key 'broker.host': Expected `str` matching")
 
 
 def test_no_word_on_zones_is_a_refusal(config):
@@ -147,7 +147,7 @@ def test_override_wins_over_the_file(config):
     )
     assert (settings.privacy.k, settings.site, settings.admit.staff_zones) == (1, "mall", ())
     assert settings.capture == File(path="a b.mp4")
-    assert read(config(), ("publish.host=10.0.0.1", "publish.plain_text=true")).publish.host == "10.0.0.1"
+    assert read(config(), ("broker.host=10.0.0.1", "broker.plain_text=true")).broker.host == "10.0.0.1"
 
 
 @pytest.mark.parametrize(

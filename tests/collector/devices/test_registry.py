@@ -11,7 +11,7 @@ from collector.analysis.correction import conflicts, confusions
 from collector.devices.device import MOST_BUNDLES, Device, heard
 from collector.devices.registry import Devices, read_devices
 from collector.devices.registry_file import damages
-from contract.message import Bundle, Health, Model, Status, encode
+from contract.message import BundleIdentity, Health, Model, Status, encode
 from contract.topics import Address, topic
 from tests.collector.receive.test_receiver import (
     BOOT,
@@ -46,15 +46,15 @@ def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> No
     assert state() == [("online", NEXT_BOOT)]
 
 
-def bundle(number: int, right: int = 9) -> Bundle:
+def bundle(number: int, right: int = 9) -> BundleIdentity:
     """A classifier of two labels whose file has this number, and that is right so often in ten."""
     sha256, confusion = f"{number:012x}".ljust(64, "0"), ((right, 10 - right), (10 - right, right))
-    return Bundle(name="e", sha256=sha256, labels=("a", "b"), confusion=confusion)
+    return BundleIdentity(name="e", sha256=sha256, labels=("a", "b"), confusion=confusion)
 
 
-def tell(devices: Devices, device: str, expression: Bundle) -> None:
+def tell(devices: Devices, device: str, expression: BundleIdentity) -> None:
     """A device of shop-1 says that it runs this classifier."""
-    message = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression)
+    message = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression)
     devices.note(Address("shop-1", device, "model"), message, False, START)
 
 

@@ -21,7 +21,7 @@ from collector.store.rows import header
 from collector.store.writer import Store
 from contract.errors import BadMessage
 from contract.labels import labelset
-from contract.message import Bundle, Counts, Model, Models, Status, encode
+from contract.message import BundleIdentity, Counts, Model, Models, Status, encode
 from contract.topics import topic
 from tests.collector.devices.test_registry import bundle
 from tests.collector.store.test_writer import START, put, window
@@ -267,7 +267,7 @@ def test_false_model_messages_of_a_device_leave_others_models(tmp_path: Path) ->
     collector = Collector(tmp_path)
 
     def says(device: str, right: int, number: int) -> Arrival:
-        told = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=bundle(number, right))
+        told = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=bundle(number, right))
         return Arrival(topic("shop-1", device, "model"), encode(told))
 
     collector.take(says("door", 9, 1), *(says("liar", at % 9, at) for at in range(100)), says("liar", 1, 1))

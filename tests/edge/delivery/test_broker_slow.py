@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from benchmarks.faults.wire import wire
 from edge.delivery.publish import GIVEN_UP_MS, LONGEST_WAIT_S, Identity, Publisher
 from edge.delivery.spool import opened
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts
 from tests.support.publishing import listening, minutes
@@ -24,7 +24,7 @@ def sending(folder, port, windows):
         for minute in range(windows):
             spool.add(counts(minute, 6))
         publisher = Publisher(
-            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+            BrokerSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
         )
 
         def until(fact, what):

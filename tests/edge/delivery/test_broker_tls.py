@@ -14,10 +14,10 @@ from collector.settings import Broker, Store
 from collector.settings import Settings as CollectorSettings
 from collector.settings import Tls as CollectorTls
 from collector.store.load import load
-from edge.delivery.broker_login import answered
+from edge.delivery.broker_check import check_access
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
-from edge.settings import PublishSettings, Tls, read
+from edge.settings import BrokerSettings, Tls, read
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, lines_of
 
@@ -66,7 +66,7 @@ def device(folder, port, tls, **settings):
     with opened(folder / "spool.sqlite", 100) as spool:
         for minute in range(3):
             spool.add(counts(minute, 6))
-        chosen = PublishSettings(host="127.0.0.1", port=port, tls=Tls(**tls), **settings)
+        chosen = BrokerSettings(host="127.0.0.1", port=port, tls=Tls(**tls), **settings)
         publisher = Publisher(chosen, ME, MODEL, random.Random(1))
 
         def until(fact, what):
@@ -151,12 +151,12 @@ def test_check_shows_the_brokers_certificate_and_its_own(tmp_path, authority):
             (Tls(ca=authority.ca), "a certificate of ours"),
             (None, "may want tls"),
         ):
-            settings = PublishSettings(host="127.0.0.1", port=port, tls=tls)
+            settings = BrokerSettings(host="127.0.0.1", port=port, tls=tls)
             if says is None:
-                assert answered(settings, "check", 3.0) == "5"
+                assert check_access(settings, "check", 3.0) == "5"
             else:
                 with pytest.raises((FacetallyError, OSError), match=says):
-                    answered(settings, "check", 3.0)
+                    check_access(settings, "check", 3.0)
 
 
 def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):
@@ -194,9 +194,9 @@ def test_another_machine_is_spoken_to_unencrypted_only_if_that_is_allowed():
     with pytest.raises(
         SettingsError, match=r"'publish': 10\.0\.0\.1 is another machine: set tls, or plain_text = true"
     ):
-        read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1"))
-    assert read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1", "publish.plain_text=true")).publish.plain_text
-    assert read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1", "publish.tls={}")).publish.tls == Tls()
+        read(EDGE, ("admit.staff_zones=[]", "broker.host=10.0.0.1"))
+    assert read(EDGE, ("admit.staff_zones=[]", "broker.host=10.0.0.1", "broker.plain_text=true")).broker.plain_text
+    assert read(EDGE, ("admit.staff_zones=[]", "broker.host=10.0.0.1", "broker.tls={}")).broker.tls == Tls()
     with pytest.raises(ValueError, match="another machine"):
         Broker(host="broker.example")
     assert Broker(host="broker.example", plain_text=True).host == "broker.example"

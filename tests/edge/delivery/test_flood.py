@@ -12,7 +12,7 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from contract.message import Status, encode
-from edge.delivery.inbox import MOST
+from edge.delivery.incoming import MOST
 from tests.collector.receive.test_receiver import counts_messages
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.fakes import lines_of
@@ -59,7 +59,7 @@ class HostileBroker:
 def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
     """The rest of it is read and dropped; the daemon goes on, and what comes next is heard."""
     broker, peak, over = HostileBroker(), [0.0], threading.Event()
-    with device(tmp_path, broker.port) as sender, lines_of("edge.delivery.inbox") as said:
+    with device(tmp_path, broker.port) as sender, lines_of("edge.delivery.incoming") as said:
         wire = broker.welcome()
         sender.connects()
         before = resident_mb()
@@ -89,7 +89,7 @@ def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
 def test_a_flood_of_statuses_is_drained_a_few_at_a_time(tmp_path) -> None:
     """Twenty thousand messages on its status topic: bounded in memory, one line in the log, windows still leave."""
     port, junk = free_port(), [(f"{ABOUT}/status", b"{" * 1000)] * 20_000
-    with mosquitto(tmp_path, port), device(tmp_path, port, 50) as sender, lines_of("edge.delivery.inbox") as said:
+    with mosquitto(tmp_path, port), device(tmp_path, port, 50) as sender, lines_of("edge.delivery.incoming") as said:
         sender.connects()
         flood = threading.Thread(target=publish, args=(port, junk))
         flood.start()

@@ -13,7 +13,7 @@ from edge.delivery import outbox
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.errors import SpoolError
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 from tests.edge.test_pipeline import Faces, wired
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, each_frame, lines_of
@@ -109,7 +109,7 @@ def test_windows_that_cannot_be_deleted_are_not_sent_again_and_again(tmp_path):
         stubborn = sqlite3.connect(tmp_path / "spool.sqlite", isolation_level=None)
         stubborn.execute("BEGIN IMMEDIATE")  # deleting fails as it does on a full disk
         publisher = Publisher(
-            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+            BrokerSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
         )
         try:
             wait_until(lambda: (publisher.pump(spool), publisher._outbox.unconfirmed)[1] == 5, "all are acknowledged")
@@ -133,7 +133,7 @@ def test_a_window_acknowledged_just_before_the_broker_died_is_sent_again(tmp_pat
     port = free_port()
     with opened(tmp_path / "spool.sqlite", 50) as spool:
         publisher = Publisher(
-            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+            BrokerSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
         )
 
         def until(fact, what):

@@ -6,7 +6,7 @@ import pytest
 
 from contract.receipt import Stored
 from edge.delivery.outbox import AGAIN_S, KEPT_S, LONGEST_AGAIN_S, UNCONFIRMED, Confirm, Outbox
-from edge.delivery.rate_limit import Pace
+from edge.delivery.rate_limit import RateLimit
 from edge.delivery.spool import opened
 from tests.support.fakes import counts, lines_of
 
@@ -17,7 +17,7 @@ class Line:
     """An outbox with its spool on a clock of its own; what was sent, by seq."""
 
     def __init__(self, spool, confirm: Confirm = "collector", drain_per_s: float = 1000.0) -> None:
-        self.spool, self.outbox, self.now, self._mid = spool, Outbox(confirm, Pace(drain_per_s)), 0.0, 0
+        self.spool, self.outbox, self.now, self._mid = spool, Outbox(confirm, RateLimit(drain_per_s)), 0.0, 0
         self.outbox.connected(spool, self.now)
 
     def send(self, *, taken: bool = True) -> list[int]:

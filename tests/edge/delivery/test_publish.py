@@ -16,9 +16,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contract.message import Counts, Health, Model, Status, decode, encode
 from edge.delivery.printer import Printer
 from edge.delivery.publish import Identity, Publisher, published
-from edge.delivery.rate_limit import Pace
+from edge.delivery.rate_limit import RateLimit
 from edge.delivery.spool import opened
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 from tests.contract.test_message import MESSAGES
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, lines_of
@@ -151,7 +151,7 @@ def test_late_will_of_an_older_start_is_answered(tmp_path):
 def test_printer_prints_one_message_a_line(tmp_path):
     """In place of a broker: JSON lines, and the spool is empty."""
     stream = io.StringIO()
-    with opened(tmp_path / "spool", 100) as spool, published(PublishSettings(), ME, MODEL, stream) as printer:
+    with opened(tmp_path / "spool", 100) as spool, published(BrokerSettings(), ME, MODEL, stream) as printer:
         assert isinstance(printer, Printer)
         for minute in range(45):
             spool.add(counts(minute, 6))
@@ -179,7 +179,7 @@ def test_new_windows_do_not_wait_for_the_backlog_of_an_outage(tmp_path):
 
 def test_a_backlog_goes_out_at_its_pace():
     """Ten a second on the average, never more than fit in flight."""
-    pace, sent = Pace(10.0), []
+    pace, sent = RateLimit(10.0), []
     for tick in range(100):
         now = tick / 10
         allowed = pace.most(20, now)
@@ -198,7 +198,7 @@ def test_two_units_with_one_name_are_said(tmp_path):
         units = []
         for seed, boot in enumerate((BOOT, OTHER_BOOT)):
             spool = open_ones.enter_context(opened(tmp_path / boot, 10))
-            settings = PublishSettings(host="127.0.0.1", port=port, confirm="broker")
+            settings = BrokerSettings(host="127.0.0.1", port=port, confirm="broker")
             unit = Publisher(settings, Identity("shop-1", "door", boot), MODEL, random.Random(seed))
             open_ones.callback(unit.close)
             units.append((unit, spool, msgspec.structs.replace(MESSAGES["health-1"], schema=2, boot=boot)))
@@ -222,7 +222,7 @@ def test_two_units_whose_names_only_look_alike_both_stay(tmp_path):
         units = []
         for site, name in (("shop-1", "door"), ("shop", "1-door")):
             spool = open_ones.enter_context(opened(tmp_path / site, 10))
-            settings = PublishSettings(host="127.0.0.1", port=port, confirm="broker")
+            settings = BrokerSettings(host="127.0.0.1", port=port, confirm="broker")
             units.append((Publisher(settings, Identity(site, name, BOOT), MODEL, random.Random(1)), spool))
             open_ones.callback(units[-1][0].close)
 

@@ -13,7 +13,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from base.errors import SettingsError
 from edge.delivery.publish import Publisher
-from edge.settings import PublishSettings, Tls
+from edge.settings import BrokerSettings, Tls
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, lines_of, only_mqtt_311
 from tests.support.publishing import ABOUT, ME, AtOnce, device, listening, minutes
@@ -180,11 +180,11 @@ def test_broker_gone_a_moment_ago_does_not_spoil_the_end(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        ({"username": "a", "password_file": "/none/secret"}, "publish.password_file.*/none/secret"),
-        ({"tls": Tls(ca="/none/ca.pem")}, "publish.tls"),
+        ({"username": "a", "password_file": "/none/secret"}, "broker.password_file.*/none/secret"),
+        ({"tls": Tls(ca="/none/ca.pem")}, "broker.tls"),
     ],
 )
 def test_file_that_is_missing_is_named(settings, key):
     """Secrets and certificates come from files; one that is not there stops the start and is named."""
     with pytest.raises(SettingsError, match=key):
-        Publisher(PublishSettings(**settings), ME, MODEL, AtOnce())
+        Publisher(BrokerSettings(**settings), ME, MODEL, AtOnce())

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from contract.message import Counts, decode
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.delivery.spool import opened
 from edge.system.clock import MonotonicClock
 from edge.values import Window
@@ -27,7 +27,7 @@ class Device:
             state = property(lambda _: "synced" if device.synced else "unsynced")
 
         self.clock = Clock(lambda: self.seconds, lambda: BEGIN + timedelta(seconds=self.seconds) + self.jump)
-        self.settler = Settler(self.message, self.clock, kernel, hold_s, lambda: self.seconds)
+        self.restamper = Restamper(self.message, self.clock, kernel, hold_s, lambda: self.seconds)
 
     def message(self, window):
         start = self.clock.utc(window.start)
@@ -38,7 +38,7 @@ class Device:
         """A window ends."""
         self.seconds += 60
         visits = {"happiness": happy, "neutral": 0, "unknown": 0}
-        self.settler.add(Window(self.seconds - 60, self.seconds, visits, 1.0, ()), self.spool)
+        self.restamper.add(Window(self.seconds - 60, self.seconds, visits, 1.0, ()), self.spool)
 
     def sync(self):
         self.synced, self.jump = True, timedelta(0)
@@ -78,10 +78,10 @@ def test_after_the_hold_they_leave_marked(path):
         device = Device(spool)
         for _ in range(120):
             device.minute()
-            device.settler.settle(spool)
+            device.restamper.settle(spool)
         assert len(ready(spool)) == 60
         device.sync()
-        device.settler.settle(spool)
+        device.restamper.settle(spool)
         assert [clock for _, clock in times(spool)] == ["unsynced"] * 60 + ["restamped"] * 60
         assert times(spool)[-1] == (119, "restamped")
 
@@ -94,7 +94,7 @@ def test_the_daemon_starts_again_before_the_time_comes(path):
         device = Device(spool, begin=300.0, boot="2" * 16)
         device.minute()
         device.sync()
-        device.settler.settle(spool)
+        device.restamper.settle(spool)
         assert times(spool) == [(0, "restamped"), (5, "restamped")]
 
 
@@ -105,10 +105,10 @@ def test_after_a_power_cut_their_seconds_mean_nothing(path):
     with opened(path, 1000) as spool:
         device = Device(spool, kernel="k2")
         device.minute()
-        device.settler.settle(spool)
+        device.restamper.settle(spool)
         assert [clock for _, clock in times(spool)] == ["unsynced"]
         device.sync()
-        device.settler.settle(spool)
+        device.restamper.settle(spool)
         assert [clock for _, clock in times(spool)] == ["unsynced", "restamped"]
 
 
@@ -129,7 +129,7 @@ def test_a_clock_that_jumps_while_it_is_wrong_changes_nothing(path, jump):
             device.minute()
             device.jump += jump
         device.sync()
-        device.settler.settle(spool)
+        device.restamper.settle(spool)
         assert times(spool) == [(0, "restamped"), (1, "restamped")]
 
 
@@ -139,7 +139,7 @@ def test_while_they_wait_only_the_oldest_is_looked_at(path):
     def seconds():
         begin = time.process_time()
         for _ in range(50):
-            device.settler.settle(spool)
+            device.restamper.settle(spool)
         return time.process_time() - begin
 
     with opened(path, 10_000) as spool:
@@ -161,7 +161,7 @@ def test_few_visits_are_joined_after_the_time_is_known(path):
         for _ in range(3):
             device.minute(happy=2)
         device.sync()
-        device.settler.settle(spool)
+        device.restamper.settle(spool)
         (message,) = ready(spool)
         assert (message.visits["happiness"], message.merged, times(spool)[0][0]) == (6, 3, 0)
 
@@ -174,6 +174,6 @@ def test_a_window_of_an_earlier_start_gets_no_number_twice(path):
         before.minute(happy=6)
     with opened(path, 1000) as spool:
         after = Device(spool)
-        after.settler.boot, after.settler.kernel = "b" * 16, "another boot of the kernel"
-        after.settler.settle(spool)
+        after.restamper.boot, after.restamper.kernel = "b" * 16, "another boot of the kernel"
+        after.restamper.settle(spool)
         assert [(message.boot, message.seq) for message in ready(spool)] == [("b" * 16, 0)]

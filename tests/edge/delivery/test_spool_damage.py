@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from edge.delivery.spool import Early, opened
+from edge.delivery.spool import UnsyncedWindow, opened
 from edge.errors import SpoolCorrupt, SpoolError
 from tests.edge.delivery.test_spool import MANY, happy, ready
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
@@ -35,7 +35,7 @@ def rot(spool, path):
         lambda spool: spool.waiting(0, 20),
         lambda spool: spool.depth(),
         lambda spool: spool.delete([3]),
-        lambda spool: spool.first_early(),
+        lambda spool: spool.first_unsynced(),
     ],
     ids=["add", "waiting", "depth", "delete", "first_early"],
 )
@@ -82,14 +82,14 @@ def test_waiting_window_that_rots_while_the_spool_is_open_costs_itself(path, tab
     with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
         spool.add(counts(0, 9))
         spool.add(counts(1, 2))
-        spool.add_early(Early("k1", 0.0, 60.0, counts(2, 9)))
+        spool.add_unsynced(UnsyncedWindow("k1", 0.0, 60.0, counts(2, 9)))
         with closing(sqlite3.connect(path)) as database, database:
             database.execute(f"UPDATE {table} SET payload = ?", (b"{}",))
         with pytest.raises(SpoolCorrupt):
-            spool.add(counts(3, 6)) if table == "held" else spool.first_early()
+            spool.add(counts(3, 6)) if table == "held" else spool.first_unsynced()
         spool.add(counts(3, 6))
         assert happy(spool) == ([9, 6] if table == "held" else [9, 8])
-        assert (spool.first_early() is None) == (table == "early")
+        assert (spool.first_unsynced() is None) == (table == "early")
     assert [line.split()[0] for line in said] == [f"event={table}_unreadable"]
 
 

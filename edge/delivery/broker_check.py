@@ -15,10 +15,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.reasoncodes import ReasonCode
 
 from base.errors import FacetallyError, SettingsError
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 
 
-def introduce(client: mqtt.Client, settings: PublishSettings) -> None:
+def authenticate(client: mqtt.Client, settings: BrokerSettings) -> None:
     """Give the client its name, password and certificates; SettingsError for a file that cannot be read."""
     if settings.username is not None:
         client.username_pw_set(settings.username, _password(settings))
@@ -26,21 +26,21 @@ def introduce(client: mqtt.Client, settings: PublishSettings) -> None:
         _encrypt(client, settings)
 
 
-def _password(settings: PublishSettings) -> str | None:
+def _password(settings: BrokerSettings) -> str | None:
     if settings.password_file is None:
         return None
     try:
         return Path(settings.password_file).read_text().strip()
     except OSError as error:
-        raise SettingsError(f"key 'publish.password_file': {settings.password_file}: {error.strerror}") from error
+        raise SettingsError(f"key 'broker.password_file': {settings.password_file}: {error.strerror}") from error
 
 
-def _encrypt(client: mqtt.Client, settings: PublishSettings) -> None:
+def _encrypt(client: mqtt.Client, settings: BrokerSettings) -> None:
     assert settings.tls is not None
     try:
         client.tls_set(settings.tls.ca, settings.tls.certificate, settings.tls.key, tls_version=ssl.PROTOCOL_TLS_CLIENT)
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise SettingsError(f"key 'publish.tls': {error}") from error
+        raise SettingsError(f"key 'broker.tls': {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Rights:
     reads: tuple[str, ...] = ()
 
 
-def answered(settings: PublishSettings, client_id: str, limit_s: float, rights: Rights = Rights()) -> str:
+def check_access(settings: BrokerSettings, client_id: str, limit_s: float, rights: Rights = Rights()) -> str:
     """The version of MQTT in which the broker lets such a client in and do what it must, within so many seconds for
     each; FacetallyError or OSError, which say why it does not. To ask, an empty message that is not retained is
     published on each topic, which no collector takes for one. A broker of 3.1.1 cannot say that it refuses it.
@@ -69,7 +69,7 @@ def answered(settings: PublishSettings, client_id: str, limit_s: float, rights: 
     raise FacetallyError(f"{where} gives no answer in MQTT; it may want tls, or a certificate of ours")
 
 
-def reached(settings: PublishSettings, limit_s: float) -> None:
+def check_reachable(settings: BrokerSettings, limit_s: float) -> None:
     """A connection to the broker, and TLS if that is set, opened and closed; OSError or SettingsError if that fails."""
     with socket.create_connection((settings.host, settings.port), limit_s) as plain:
         if settings.tls is not None:
@@ -79,7 +79,7 @@ def reached(settings: PublishSettings, limit_s: float) -> None:
                 if tls.certificate is not None:
                     context.load_cert_chain(tls.certificate, tls.key)
             except (OSError, ssl.SSLError) as error:
-                raise SettingsError(f"key 'publish.tls': {error}") from error
+                raise SettingsError(f"key 'broker.tls': {error}") from error
             context.wrap_socket(plain, server_hostname=settings.host).close()
 
 
@@ -87,12 +87,12 @@ class _Asked:
     """A client that connects, asks and hangs up."""
 
     def __init__(
-        self, settings: PublishSettings, client_id: str, protocol: MQTTProtocolVersion, limit_s: float
+        self, settings: BrokerSettings, client_id: str, protocol: MQTTProtocolVersion, limit_s: float
     ) -> None:
         self._settings, self._limit_s = settings, limit_s
         self._answers: list[ReasonCode] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)
-        introduce(self._client, settings)
+        authenticate(self._client, settings)
         self._client.on_connect = lambda _c, _u, _f, reason, _p: self._answers.append(reason)
         self._client.on_subscribe = lambda _c, _u, _m, reasons, _p: self._answers.extend(reasons)
         self._client.on_publish = lambda _c, _u, _m, reason, _p: self._answers.append(reason)

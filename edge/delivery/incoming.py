@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from base.logs import line
 
-log = logging.getLogger("edge.delivery.inbox")
+log = logging.getLogger("edge.delivery.incoming")
 MOST = 64
 """Messages that wait; of more the oldest are dropped. A lost receipt comes again, an old status is worth nothing."""
 HELD_BACK_S = 0.005
@@ -21,7 +21,7 @@ SAID_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Incoming:
     """One message: its topic, its payload, and whether the broker had kept it from earlier."""
 
     topic: str
@@ -30,20 +30,20 @@ class Note:
 
 
 @dataclass(slots=True)
-class Inbox:
+class IncomingQueue:
     """`put` is for the client's thread, the rest for the daemon's."""
 
-    _notes: deque[Note] = field(default_factory=lambda: deque(maxlen=MOST))
+    _notes: deque[Incoming] = field(default_factory=lambda: deque(maxlen=MOST))
     _bad: int = 0
     _said: float | None = None
 
-    def put(self, note: Note) -> None:
+    def put(self, note: Incoming) -> None:
         """Take one in; slowly, while there are too many."""
         if len(self._notes) >= MOST:
             time.sleep(HELD_BACK_S)
         self._notes.append(note)
 
-    def take(self) -> Iterator[Note]:
+    def take(self) -> Iterator[Incoming]:
         """At most `MOST` messages, oldest first."""
         for _ in range(min(len(self._notes), MOST)):
             yield self._notes.popleft()
