@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from contract.errors import BundleError
 from contract.labels import check_labels
-from contract.message import MAX_BYTES, BundleIdentity, Count, Model, Share, encode
+from contract.message import MAX_BYTES, BundleIdentity, Count, Model, Fraction, encode
 
 Positive = Annotated[int, Meta(gt=0)]
 MOST_SAMPLE = 16_000_000
@@ -82,8 +82,8 @@ class DetectorCard(Common, frozen=True, kw_only=True, tag_field="task", tag="det
     """A face detector: outputs named ``scores``, ``boxes`` and ``landmarks``, one row a cell, strides in this order."""
 
     strides: Annotated[tuple[Positive, ...], Meta(min_length=1)]
-    threshold: Share
-    overlap: Share
+    threshold: Fraction
+    overlap: Fraction
     """Of two boxes whose intersection over union is larger, the one with the lower score is dropped."""
     landmarks: tuple[Literal["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"], ...]
 
@@ -95,7 +95,7 @@ class ClassifierCard(Common, frozen=True, kw_only=True, tag_field="task", tag="c
     crop: Crop
     temperature: Annotated[float, Meta(gt=0)]
     """Logits are divided by this before the softmax (Guo et al. 2017, temperature scaling)."""
-    unknown_below: Share
+    unknown_below: Fraction
     """A sighting whose largest probability is less is no verdict."""
     min_face_px: Positive
     """A face whose longer side is shorter in the frame is no verdict."""

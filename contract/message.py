@@ -19,14 +19,14 @@ Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
 Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="random per start of the daemon")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 Time = Annotated[datetime, Meta(tz=True, description="UTC, RFC 3339")]
 Clock = Literal["synced", "restamped", "unsynced", "replay"]
 """How far ``start`` and ``end`` can be believed: stamped by a synchronised clock, put right when it became so, never
 put right, or the time of a file that is replayed."""
 
-LONGEST = timedelta(days=400)
+LONGEST_WINDOW = timedelta(days=400)
 """Counts that are held back for ``k`` may wait through a long closure; a window longer than this is of a wrong clock,
 and a store may refuse it."""
 
@@ -75,7 +75,7 @@ class Counts(Strict, frozen=True, kw_only=True):
     start: Time
     end: Time
     clock: Clock
-    coverage: Share
+    coverage: Fraction
     degraded: Annotated[tuple[Reason, ...], Meta(max_length=8)]
     visits: Annotated[
         dict[str, Count],  # its keys are looked at in __post_init__
@@ -184,7 +184,7 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
         Annotated[Boot, Meta(description="of another unit that was alive under the same name since the start")] | None
     ) = None
     detections_saved: (
-        Annotated[Share, Meta(description="fraction of frames since the last report that needed no detection")] | None
+        Annotated[Fraction, Meta(description="fraction of frames since the last report that needed no detection")] | None
     ) = None
     """Since version 3, as ``detector_choice``."""
     detector_choice: Annotated[str, Meta(max_length=300, description="why the device runs this detector")] | None = None

@@ -13,11 +13,11 @@ from contract.errors import BadMessage
 from contract.message import MAX_BYTES, Boot, Count, Strict
 from contract.topics import PREFIX, check_id
 
-MOST_BOOTS = 4
-MOST_RUNS = 64
+MAX_BOOTS = 4
+MAX_RUNS = 64
 """Of one boot. Both keep a receipt below `MAX_BYTES`; what does not fit goes into a further one."""
 
-Run = tuple[Count, Count]
+SeqRange = tuple[Count, Count]
 """First and last number of a run of ``seq`` without a gap, both included."""
 
 
@@ -29,8 +29,8 @@ class Stored(Strict, frozen=True, kw_only=True):
 
     schema: Literal[1]
     boots: Annotated[
-        dict[Boot, Annotated[tuple[Run, ...], Meta(max_length=MOST_RUNS)]],
-        Meta(max_length=MOST_BOOTS, description="boot of the device -> runs of seq, [first, last]"),
+        dict[Boot, Annotated[tuple[SeqRange, ...], Meta(max_length=MAX_RUNS)]],
+        Meta(max_length=MAX_BOOTS, description="boot of the device -> runs of seq, [first, last]"),
     ]
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from base.toml_settings import check_encrypted, read_toml
-from contract.message import Share
+from contract.message import Fraction
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
@@ -21,7 +21,7 @@ Threads = Annotated[int, Meta(ge=1, le=16)]
 Pixels = Annotated[int, Meta(ge=16, le=16_384)]
 Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
 """At most a leap year, which also refuses ``inf`` and ``nan``."""
-Point = tuple[Share, Share]
+Point = tuple[Fraction, Fraction]
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
 HIGH_SCORE = 0.75
 """High score of a tracker whose detector is not known."""
@@ -102,7 +102,7 @@ class DetectSettings(Strict, frozen=True, kw_only=True):
     """``auto`` (`edge.vision.choose_detector`), the name of a shipped bundle, or the path of a card."""
     max_core_fraction: Annotated[float, Meta(gt=0, le=64)] = 0.5
     """``auto`` takes the largest detector that needs at most this fraction of one core."""
-    threshold: Share | None = None
+    threshold: Fraction | None = None
     """Lowest score of a face; the card's unless set."""
     max_fps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
     """Detections a second at most, however many frames the camera gives."""
@@ -116,12 +116,12 @@ class DetectSettings(Strict, frozen=True, kw_only=True):
 class TrackSettings(Strict, frozen=True, kw_only=True):
     """What a visit is."""
 
-    high_score: Share | None = None
+    high_score: Fraction | None = None
     """A detection starts a track at this score or more. The detector's threshold (``detect.threshold`` or the card's)
     unless set."""
-    low_score: Share | None = None
+    low_score: Fraction | None = None
     """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""
-    min_high_ratio: Share = 0.4
+    min_high_ratio: Fraction = 0.4
     """Minimum ratio of a visit's detections that have a high score."""
     min_observations: Annotated[int, Meta(ge=1, le=10_000)] = 3
     """Minimum number of detections with a high score, at 10 frames a second; scaled with the frame rate."""

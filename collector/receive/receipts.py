@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from collector.store.writer import Runs
 from contract.message import Counts
-from contract.receipt import MOST_BOOTS, MOST_RUNS, Run, Stored, encode_receipt, stored_topic
+from contract.receipt import MAX_BOOTS, MAX_RUNS, SeqRange, Stored, encode_receipt, stored_topic
 
 MAX_DEVICES = 10_000
 """Devices that are remembered; of more, the one that was not heard of for longest is forgotten."""
@@ -63,29 +63,29 @@ class Receipts:
             for told in _receipts(boots):
                 yield stored_topic(*device, self._writer), encode_receipt(Stored(schema=1, boots=told))
             boots.due.clear()
-            for boot in list(boots.runs)[:-MOST_BOOTS]:
+            for boot in list(boots.runs)[:-MAX_BOOTS]:
                 del boots.runs[boot]
             for runs in boots.runs.values():
-                runs.keep_last(MOST_RUNS)
+                runs.keep_last(MAX_RUNS)
 
 
-def _receipts(boots: _Boots) -> Iterator[dict[str, tuple[Run, ...]]]:
+def _receipts(boots: _Boots) -> Iterator[dict[str, tuple[SeqRange, ...]]]:
     """All runs of the boots that are due, in pieces that a receipt has room for; the last one, which the broker keeps,
     names the boots heard of last, too."""
     pieces = [(boot, piece) for boot in boots.due for piece in _pieces(list(boots.runs[boot]))]
-    while len(pieces) > MOST_BOOTS or len({boot for boot, _ in pieces}) < len(pieces):
-        told: dict[str, tuple[Run, ...]] = {}
-        while pieces and len(told) < MOST_BOOTS and pieces[0][0] not in told:
+    while len(pieces) > MAX_BOOTS or len({boot for boot, _ in pieces}) < len(pieces):
+        told: dict[str, tuple[SeqRange, ...]] = {}
+        while pieces and len(told) < MAX_BOOTS and pieces[0][0] not in told:
             boot, piece = pieces.pop(0)
             told[boot] = piece
         yield told
     last = dict(pieces)
     for boot in reversed(boots.runs):
-        if len(last) < MOST_BOOTS:
-            last.setdefault(boot, tuple(boots.runs[boot])[-MOST_RUNS:])
+        if len(last) < MAX_BOOTS:
+            last.setdefault(boot, tuple(boots.runs[boot])[-MAX_RUNS:])
     yield last
 
 
-def _pieces(runs: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
-    for begin in range(0, len(runs), MOST_RUNS):
-        yield tuple(runs[begin : begin + MOST_RUNS])
+def _pieces(runs: Sequence[SeqRange]) -> Iterator[tuple[SeqRange, ...]]:
+    for begin in range(0, len(runs), MAX_RUNS):
+        yield tuple(runs[begin : begin + MAX_RUNS])

@@ -20,7 +20,7 @@ from collector.store.rows import (
     fault_of_row,
 )
 from contract.labels import UNKNOWN
-from contract.message import LONGEST
+from contract.message import LONGEST_WINDOW
 
 KEY = ["site", "device", "boot", "seq"]
 WHOLE = ("schema", "seq", "merged", "privacy_k")
@@ -148,7 +148,7 @@ def _sound(table: pa.Table) -> bool:
     coverage = table["coverage"]
     whole = [table[name] for name in table.column_names if name not in (*TEXT, *TIMES, "coverage")]
     return bool(
-        0 < seconds["min"] <= seconds["max"] <= LONGEST.total_seconds() * 1e6
+        0 < seconds["min"] <= seconds["max"] <= LONGEST_WINDOW.total_seconds() * 1e6
         and compute.min(table["start"]).as_py() >= FIRST
         and compute.max(table["end"]).as_py() < LAST
         and compute.all(compute.is_finite(coverage)).as_py()

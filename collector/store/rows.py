@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN, labelset
-from contract.message import LONGEST, Clock, Counts
+from contract.message import LONGEST_WINDOW, Clock, Counts
 
 FIXED = (
     "schema",
@@ -109,7 +109,7 @@ def _fault_of_times(start: str, end: str) -> str | None:
         begin, past = (datetime.fromisoformat(text[:-1]) for text in (start, end))
     except ValueError:
         return f"start {start!r}, end {end!r}: not times as 2026-03-29T00:00:00Z"
-    if not begin < past <= begin + LONGEST or begin.year < BEGIN_OF_TIME or past.year >= END_OF_TIME:
+    if not begin < past <= begin + LONGEST_WINDOW or begin.year < BEGIN_OF_TIME or past.year >= END_OF_TIME:
         return f"start {start}, end {end}: no window of the years {BEGIN_OF_TIME} to {END_OF_TIME - 1}"
     return None
 
@@ -126,7 +126,7 @@ def row(counts: Counts) -> str:
         raise BadMessage(f"counts: merged {counts.merged}, privacy.k {counts.privacy.k}: more than {LARGEST}")
     if counts.start.year < BEGIN_OF_TIME:
         raise BadMessage(f"counts: begins in the year {counts.start.year}")
-    if counts.end - counts.start > LONGEST:
+    if counts.end - counts.start > LONGEST_WINDOW:
         raise BadMessage(f"counts: {(counts.end - counts.start).days} days in one window")
     if counts.end.year >= END_OF_TIME:
         raise BadMessage(f"counts: ends in the year {counts.end.year}")

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from contract.labels import UNKNOWN
-from contract.message import LONGEST, Clock, Counts
+from contract.message import LONGEST_WINDOW, Clock, Counts
 
 BELIEF: tuple[Clock, ...] = ("synced", "restamped", "replay", "unsynced")
 """From the clock believed most to the one believed least; of joined windows the least counts."""
@@ -52,7 +52,7 @@ def join(held: Counts, later: Counts) -> Counts:
         visits[label if label in later.visits else UNKNOWN] += number
     start, end = min(held.start, later.start), max(held.end, later.end)
     clock, spans = max(held.clock, later.clock, key=BELIEF.index), [held, later]
-    if (held.clock == "unsynced") != (later.clock == "unsynced") or end - start > LONGEST:
+    if (held.clock == "unsynced") != (later.clock == "unsynced") or end - start > LONGEST_WINDOW:
         believed = held if later.clock == "unsynced" and held.clock != "unsynced" else later
         clock, spans, start, end = "unsynced", [believed], believed.start, believed.end
     looked = sum(each.coverage * (each.end - each.start).total_seconds() for each in spans)
