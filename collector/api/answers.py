@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.devices.device import Device
 from collector.devices.state import State
-from contract.message import Health, Model, Fraction
+from contract.message import Fraction, Health, Model
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]

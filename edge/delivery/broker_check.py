@@ -86,9 +86,7 @@ def check_reachable(settings: BrokerSettings, limit_s: float) -> None:
 class _Asked:
     """A client that connects, asks and hangs up."""
 
-    def __init__(
-        self, settings: BrokerSettings, client_id: str, protocol: MQTTProtocolVersion, limit_s: float
-    ) -> None:
+    def __init__(self, settings: BrokerSettings, client_id: str, protocol: MQTTProtocolVersion, limit_s: float) -> None:
         self._settings, self._limit_s = settings, limit_s
         self._answers: list[ReasonCode] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)

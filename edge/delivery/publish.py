@@ -26,7 +26,7 @@ from contract.receipt import decode_receipt, stored_filter
 from contract.topics import topic
 from edge.delivery.broker_check import authenticate
 from edge.delivery.duplicate_device import DuplicateDeviceDetector
-from edge.delivery.incoming import IncomingQueue, Incoming
+from edge.delivery.incoming import Incoming, IncomingQueue
 from edge.delivery.mqtt_client import Client, bounded
 from edge.delivery.outbox import AGAIN_S, Outbox
 from edge.delivery.printer import Printer

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from base.logs import line
 from contract.message import Counts
-from edge.delivery.spool import UnsyncedWindow, Spool
+from edge.delivery.spool import Spool, UnsyncedWindow
 from edge.system.clock import GRAIN, Clock, rounded
 from edge.values import Window
 
