@@ -16,7 +16,13 @@ from contract.topics import ID_PATTERN, Kind
 MAX_BYTES = 16_384
 """Maximum length of a message, bytes. Longer payloads are not decoded."""
 
-Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Id = Annotated[
+    str,
+    Meta(
+        pattern=ID_PATTERN,
+        description="1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
+    ),
+]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
 Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="random per start of the daemon")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]

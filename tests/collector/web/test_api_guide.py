@@ -49,7 +49,7 @@ def test_the_example_reads_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_other_machines_are_not_answered_without_a_token(tmp_path: Path) -> None:
     """On an address that is not the loopback's, there is no API until a token is set; on the loopback's there is."""
-    from base.toml_settings import is_loopback
+    from base.loopback import is_loopback
 
     assert all(is_loopback(host) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"))
     assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "shop.lan"))
