@@ -43,5 +43,5 @@ class BrokerOptions(Table, frozen=True, kw_only=True):
         return None if self.password_file is None else read_secret(self.password_file, "broker.password_file")
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Return the context to encrypt with, or None without ``tls``. Raise SettingsError if a file cannot be loaded."""
+        """Return the TLS context, or None without ``tls``. Raise SettingsError if a file cannot be loaded."""
         return None if self.tls is None else tls_context(self.tls, "broker.tls")

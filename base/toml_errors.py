@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct
 
-from base.logs import hidden
+from base.logs import hide_secrets
 
 TYPES = {
     "int": "a whole number",
@@ -72,7 +72,7 @@ def _found(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        shown = hidden(value)
+        shown = hide_secrets(value)
         return repr(shown) if len(shown) <= SHOWN else f"{shown[:SHOWN]!r}..."
     if isinstance(value, list):
         return f"a list of length {len(value)}"

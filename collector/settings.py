@@ -110,7 +110,7 @@ class Api(Table, frozen=True, kw_only=True):
     """Maximum number of requests a minute from one address."""
 
     def token(self) -> str | None:
-        """Return the token, or None if no file is set. Raise SettingsError if the file cannot be read or is too short."""
+        """Return the token, or None if no file is set. Raise SettingsError if it cannot be read or is too short."""
         if self.token_file is None:
             return None
         token = read_secret(self.token_file, "api.token_file")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from base.errors import SettingsError
-from base.logs import nobody_reads
+from base.logs import discard_output
 from collector.store.load import TEXT, TIMES, labels
 from collector.store.rows import OPTIONAL
 
@@ -76,7 +76,7 @@ def show(write: Callable[[TextIO], object]) -> None:
         write(sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
-        nobody_reads()
+        discard_output()
 
 
 def _csv(table: pd.DataFrame, path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Messages that the broker sends to a device -> a few at a time, whatever comes.
+"""Queue of messages that the broker sends to the device, bounded in memory, processor time and log lines.
 
-A device hears its own status and the receipts of its collectors: a message a minute. Who can write there, a copied card
-or a broker gone wrong, must fill neither memory nor log, nor keep the daemon from counting.
+A device receives its own status and the receipts of its collectors: about a message a minute. Whoever can publish
+there, a copied card or a faulty broker, must not fill memory or log, nor keep the daemon from counting.
 """
 
 import logging
@@ -13,44 +13,45 @@ from dataclasses import dataclass, field
 from base.logs import line
 
 log = logging.getLogger("edge.delivery.incoming")
-MOST = 64
-"""Messages that wait; of more the oldest are dropped. A lost receipt comes again, an old status is worth nothing."""
-HELD_BACK_S = 0.005
-"""How long the client's thread waits with each message while so many wait: TCP then holds the broker back."""
-SAID_EVERY_S = 60.0
+MAX_WAITING = 64
+"""Of more messages the oldest are dropped: a lost receipt is sent again, an old status is worthless."""
+SLOW_DOWN_S = 0.005
+"""Pause of the client's thread per message while the queue is full; TCP then holds the broker back."""
+LOG_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message: its topic, its payload, and whether the broker had kept it from earlier."""
+    """One received message."""
 
     topic: str
     payload: bytes
     retained: bool
+    """Whether the broker had stored it before this device subscribed."""
 
 
 @dataclass(slots=True)
 class IncomingQueue:
-    """`put` is for the client's thread, the rest for the daemon's."""
+    """`put` is called in the client's thread, all else in the daemon's."""
 
-    _notes: deque[Incoming] = field(default_factory=lambda: deque(maxlen=MOST))
-    _bad: int = 0
-    _said: float | None = None
+    _waiting: deque[Incoming] = field(default_factory=lambda: deque(maxlen=MAX_WAITING))
+    _rejected: int = 0
+    _logged: float | None = None
 
-    def put(self, note: Incoming) -> None:
-        """Take one in; slowly, while there are too many."""
-        if len(self._notes) >= MOST:
-            time.sleep(HELD_BACK_S)
-        self._notes.append(note)
+    def put(self, message: Incoming) -> None:
+        """Append a message; slowly while the queue is full."""
+        if len(self._waiting) >= MAX_WAITING:
+            time.sleep(SLOW_DOWN_S)
+        self._waiting.append(message)
 
     def take(self) -> Iterator[Incoming]:
-        """At most `MOST` messages, oldest first."""
-        for _ in range(min(len(self._notes), MOST)):
-            yield self._notes.popleft()
+        """Yield and remove at most `MAX_WAITING` messages, oldest first."""
+        for _ in range(min(len(self._waiting), MAX_WAITING)):
+            yield self._waiting.popleft()
 
-    def bad(self, topic: str, reason: str, now: float) -> None:
-        """One of them is no message: said at most once a minute (``now``: monotonic seconds), with how many came."""
-        self._bad += 1
-        if self._said is None or now - self._said >= SAID_EVERY_S:
-            log.warning(line("bad_message", topic=topic, reason=reason, messages=self._bad))
-            self._said, self._bad = now, 0
+    def reject(self, topic: str, reason: str, now: float) -> None:
+        """Count an invalid message; log the count at most once a minute (``now``: monotonic seconds)."""
+        self._rejected += 1
+        if self._logged is None or now - self._logged >= LOG_EVERY_S:
+            log.warning(line("bad_message", topic=topic, reason=reason, messages=self._rejected))
+            self._logged, self._rejected = now, 0

@@ -69,7 +69,7 @@ class Outbox:
     """The state of each window between spool and collector; ``now`` is always monotonic seconds."""
 
     confirm: Confirm
-    pace: RateLimit
+    rate_limit: RateLimit
     again_s: float = AGAIN_S
     _in_flight: dict[int, int] = field(default_factory=dict)
     _sent: dict[int, Sent] = field(default_factory=dict)
@@ -128,10 +128,10 @@ class Outbox:
         self._ask_again(spool, now)
         busy = self._sent.keys() | self._refused | self._done
         new = spool.waiting(self._backlog, room, busy)
-        paced = self.pace.most(room - len(new), now)
+        paced = self.rate_limit.allowed(room - len(new), now)
         rows = spool.waiting(0, paced, busy - self._again) if paced else []
         old = [row for row in rows if row[0] <= self._backlog or row[0] in self._again]
-        self.pace.spend(len(old))
+        self.rate_limit.spend(len(old))
         return self._allowed(new + old)
 
     def _allowed(self, rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:

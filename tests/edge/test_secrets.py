@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from base.logs import hidden
+from base.logs import hide_secrets
 from tests.support.brokers import free_port
 from tests.support.commands import CONFIG, ROOT
 
@@ -27,7 +27,7 @@ WORD = "hunter2-Pa55"
 )
 def test_what_looks_like_a_secret_is_left_out(text: str, shown: str | None) -> None:
     """The name and password of a URL, and what follows a word for a secret; nothing else."""
-    assert hidden(text) == (shown or text)
+    assert hide_secrets(text) == (shown or text)
 
 
 def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
 def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
     """OpenCV, FFmpeg and the TFLite runtime print to standard error by themselves: one form, few lines."""
     code = (
-        "import logging, os, sys; from base.logs import Lines; from edge.camera.library_messages import captured\n"
+        "import logging, os, sys; from base.logs import LineFormatter; from edge.camera.library_messages import captured\n"
         "with captured():\n"
-        "    handler = logging.StreamHandler(); handler.setFormatter(Lines())\n"
+        "    handler = logging.StreamHandler(); handler.setFormatter(LineFormatter())\n"
         "    logging.basicConfig(level=logging.INFO, handlers=[handler])\n"
         "    os.write(2, b'Corrupt \\xff JPEG \"data\" rtsp://a:b@h\\n' * 5000)\n"
         "    print('python itself', file=sys.stderr)\n"
