@@ -219,7 +219,7 @@ def test_check_is_not_content_with_a_port_that_listens(tmp_path):
 def test_check_does_not_throw_out_the_daemon(tmp_path):
     """It has a name of its own at the broker, and falls back to MQTT 3.1.1 as the daemon does."""
     port = free_port()
-    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.publish") as said:
+    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.broker_link") as said:
         sender.connects()
         settings = BrokerSettings(host="127.0.0.1", port=port)
         assert check_access(settings, "facetally-check:shop-1:door", 3.0) == "5"

@@ -1,4 +1,4 @@
-"""A password in a configuration is in no log, no error and no list of processes."""
+"""Passwords of a configuration appear in no log, no error message and no list of processes."""
 
 import re
 import subprocess
@@ -25,13 +25,13 @@ WORD = "hunter2-Pa55"
         ("event=boot id=0123456789abcdef", None),
     ],
 )
-def test_what_looks_like_a_secret_is_left_out(text: str, shown: str | None) -> None:
-    """The name and password of a URL, and what follows a word for a secret; nothing else."""
+def test_what_looks_like_a_secret_is_hidden(text: str, shown: str | None) -> None:
+    """User name and password of a URL and values of keys that name a secret are hidden, nothing else."""
     assert hide_secrets(text) == (shown or text)
 
 
-def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
-    """A camera's password in a pipeline, the broker's in a file, a URL as a clip: neither in log nor error nor in what
+def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
+    """Passwords in a GStreamer pipeline, a password file and a URL appear neither in the log nor in errors nor in what
     `ps` shows."""
     secret = tmp_path / "password"
     secret.write_text(WORD + "\n")
@@ -72,8 +72,8 @@ def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
     assert all(line.startswith("time=") for line in said.splitlines()), said
 
 
-def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
-    """OpenCV, FFmpeg and the TFLite runtime print to standard error by themselves: one form, few lines."""
+def test_output_of_libraries_becomes_log_lines(tmp_path: Path) -> None:
+    """What OpenCV, FFmpeg and the TFLite runtime print to standard error becomes a few lines in the log format."""
     code = (
         "import logging, os, sys; from base.logs import LineFormatter; from edge.camera.library_messages import captured\n"
         "with captured():\n"
@@ -98,7 +98,7 @@ def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
 
 
 def test_a_cards_files_are_overwritten_and_not_only_deleted(tmp_path: Path) -> None:
-    """What ``first-boot.sh`` does with a password on the boot partition; another name of the same file shows it."""
+    """``first-boot.sh`` overwrites a password on the boot partition, as a second hard link to the file shows."""
     text = (ROOT / "systemd/card/first-boot.sh").read_text()
     wipe = text[text.index("wipe() {") : text.index("\n}\n", text.index("wipe() {")) + 3]
     secret, other = tmp_path / "password", tmp_path / "other-name"
@@ -109,8 +109,8 @@ def test_a_cards_files_are_overwritten_and_not_only_deleted(tmp_path: Path) -> N
     assert WORD.encode() not in other.read_bytes()
 
 
-def test_no_guide_puts_a_password_into_the_list_of_processes() -> None:
-    """Arguments of a program are seen by every user of a machine."""
+def test_no_guide_passes_a_password_as_an_argument() -> None:
+    """No command in the docs has a password among its arguments, which every user of the machine can see."""
     for guide in sorted((ROOT / "docs").glob("*.md")):
         assert not re.search(r"mosquitto_passwd.* -b|openssl passwd(?!.*-stdin)|-P [\"$]", guide.read_text()), (
             guide.name

@@ -176,7 +176,7 @@ BAD = [
     (b"nonsense", "malformed"),
     (encode(window(0)).replace(b'"merged"', b'"who":"Ann","merged"'), "unknown field `who`"),
     (encode(window(3)).replace(b'"happiness":3', b'"happiness":-3'), ">= 0"),
-    (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "end is after start"),
+    (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "`end` must be after `start`"),
     (encode(window(0)).replace(b'"site":"shop-1"', b'"site":"shop-2"'), "says shop-2/door, came as shop-1/door"),
     (encode(window(0)).replace(b'"happiness"', b'"device"', 1), "name of a column"),
     (encode(window(0)).replace(b"faces@", b"faces\\n@"), "cannot be printed"),

@@ -1,4 +1,4 @@
-"""Which windows are sent when, and which leave the spool: with receipts and without."""
+"""Which windows are sent when and which leave the spool, with and without receipts."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ BOOT = "0123456789abcdef"
 
 
 class Line:
-    """An outbox with its spool on a clock of its own; what was sent, by seq."""
+    """An outbox and its spool on a simulated clock; sent windows are identified by seq."""
 
     def __init__(self, spool, confirm: Confirm = "collector", drain_per_s: float = 1000.0) -> None:
         self.spool, self.outbox, self.now, self._mid = spool, Outbox(confirm, RateLimit(drain_per_s)), 0.0, 0
         self.outbox.connected(spool, self.now)
 
     def send(self, *, taken: bool = True) -> list[int]:
-        """All that may go now, as fast as the broker takes it."""
+        """Send all that may be sent now, as fast as the broker acknowledges; return the seqs."""
         seqs = []
         while rows := self.outbox.next(self.spool, self.now):
             for number, payload in rows:
@@ -37,7 +37,7 @@ class Line:
         return seqs
 
     def wait(self, seconds: float) -> list[int]:
-        """Time goes on, a second at a time; what was sent in it."""
+        """Let time pass a second at a time; return the seqs sent meanwhile."""
         seqs = []
         for _ in range(int(seconds)):
             self.now += 1
@@ -65,7 +65,7 @@ def fill(spool, windows: int) -> None:
 
 
 def test_only_what_a_collector_confirms_leaves_the_spool(spool) -> None:
-    """PUBACKs delete nothing, however old; a receipt deletes what it names."""
+    """A PUBACK deletes nothing, however old; a receipt deletes the windows that it names."""
     fill(spool, 10)
     line = Line(spool)
     assert line.send() == list(range(10))
@@ -76,7 +76,7 @@ def test_only_what_a_collector_confirms_leaves_the_spool(spool) -> None:
 
 
 def test_a_receipt_of_another_start_confirms_nothing(spool) -> None:
-    """Numbers begin anew with each boot."""
+    """A receipt for another boot confirms nothing: numbers start again with each boot."""
     fill(spool, 3)
     line = Line(spool)
     line.send()
@@ -86,7 +86,7 @@ def test_a_receipt_of_another_start_confirms_nothing(spool) -> None:
 
 
 def test_no_more_than_a_hundred_wait_for_a_receipt(spool) -> None:
-    """The others stay in the spool and not at the broker; each receipt makes room."""
+    """At most 100 unconfirmed windows are at the broker; each receipt makes room for others."""
     fill(spool, 300)
     line = Line(spool)
     assert line.send() == list(range(UNCONFIRMED))
@@ -96,7 +96,7 @@ def test_no_more_than_a_hundred_wait_for_a_receipt(spool) -> None:
 
 
 def test_what_the_broker_lost_is_sent_again_once_the_collector_is_heard(spool) -> None:
-    """Forty of a hundred never arrived: they go out again after a minute, and no other does."""
+    """Of 100 windows the 40 that no receipt names are sent again after a minute, and no others."""
     fill(spool, 100)
     line = Line(spool)
     line.send()
@@ -110,7 +110,7 @@ def test_what_the_broker_lost_is_sent_again_once_the_collector_is_heard(spool) -
 
 
 def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
-    """On the next connection, when the collector answers: it has had all that the broker still had."""
+    """Windows acknowledged on an earlier connection are sent again as soon as the collector sends a receipt."""
     fill(spool, 10)
     line = Line(spool)
     line.send()
@@ -125,15 +125,15 @@ def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
 
 
 def test_windows_that_no_collector_takes_do_not_keep_others_back_for_ever(spool) -> None:
-    """A hundred windows are refused again and again, as by a collector whose clock is wrong: they are sent ever more
-    rarely, are not given up, and after the fourth time others pass them."""
+    """Windows that a collector never confirms are sent ever more rarely and never dropped; after the fourth time they
+    no longer hold back others."""
     fill(spool, 150)
     line = Line(spool)
     line.send()
     sent: list[int] = []
     for _ in range(24 * 60):
         line.now += 60
-        line.confirm(*[(seq, seq) for seq in sent if seq >= 100][-50:])  # the collector is there
+        line.confirm(*[(seq, seq) for seq in sent if seq >= 100][-50:])  # the collector is connected
         sent += line.send()
     assert set(range(100, 150)) <= set(sent)
     assert line.left() == list(range(100))
@@ -143,7 +143,7 @@ def test_windows_that_no_collector_takes_do_not_keep_others_back_for_ever(spool)
 
 
 def test_a_collector_that_is_away_for_a_week_is_asked_ever_more_rarely(spool) -> None:
-    """Only the oldest window goes out again: some 340 messages in seven days, and that is said once."""
+    """In a week without a collector only the oldest window is sent again, about 340 times, and that is logged once."""
     fill(spool, 300)
     line = Line(spool)
     line.send()
@@ -162,18 +162,18 @@ def step(line: Line, seconds: float) -> list[int]:
 
 
 def test_a_receipt_that_the_broker_kept_deletes_and_asks_for_nothing(spool) -> None:
-    """It says what was stored at some time, not that a collector is there now."""
+    """A retained receipt deletes windows, but does not show that a collector is connected now."""
     fill(spool, 5)
     line = Line(spool)
     line.send()
     line.now += AGAIN_S + 1
     line.confirm((0, 1), live=False)
     assert line.left() == [2, 3, 4]
-    assert line.send() == [2]  # as ever while nobody is heard of
+    assert line.send() == [2]  # as without a collector
 
 
 def test_windows_of_an_earlier_run_that_are_confirmed_are_not_sent(spool) -> None:
-    """Killed before the receipt came: the kept receipt deletes them, unsent."""
+    """Windows of an earlier run that a retained receipt names are deleted without being sent."""
     fill(spool, 5)
     line = Line(spool)
     line.confirm((0, 3), live=False)
@@ -182,7 +182,7 @@ def test_windows_of_an_earlier_run_that_are_confirmed_are_not_sent(spool) -> Non
 
 
 def test_receipts_of_several_collectors_add_up(spool) -> None:
-    """Each of a shared subscription confirms what it stored."""
+    """Each collector of a shared subscription confirms what it stored."""
     fill(spool, 6)
     line = Line(spool)
     line.send()
@@ -191,8 +191,8 @@ def test_receipts_of_several_collectors_add_up(spool) -> None:
     assert line.left() == []
 
 
-def test_windows_that_the_spool_dropped_are_waited_for_no_more(tmp_path: Path) -> None:
-    """A spool at its bound while the collector is away: what it dropped takes no room."""
+def test_windows_that_the_spool_dropped_are_forgotten(tmp_path: Path) -> None:
+    """Windows that a full spool dropped while the collector was away no longer count as unconfirmed."""
     with opened(tmp_path / "small.sqlite", 120) as spool:
         fill(spool, 120)
         line = Line(spool)
@@ -204,7 +204,7 @@ def test_windows_that_the_spool_dropped_are_waited_for_no_more(tmp_path: Path) -
 
 
 def test_without_receipts_a_window_leaves_two_seconds_after_puback(spool) -> None:
-    """And is sent again where the connection is lost before."""
+    """Without receipts a window leaves two seconds after its PUBACK; if the connection is lost before, it is sent again."""
     fill(spool, 4)
     line = Line(spool, "broker")
     assert line.send() == [0, 1, 2, 3]
@@ -218,7 +218,7 @@ def test_without_receipts_a_window_leaves_two_seconds_after_puback(spool) -> Non
 
 
 def test_a_window_that_no_receipt_can_name_leaves_as_without_receipts(spool, tmp_path: Path) -> None:
-    """A spooled row without boot and seq, of a version nobody knows, does not wait for ever."""
+    """A spooled row without boot and seq, which no receipt can name, leaves after its PUBACK."""
     fill(spool, 1)
     spool._database.execute("UPDATE ready SET payload = ?", (b'{"schema":9,"seq":0,"name":1}',))
     spool._database.commit()
@@ -229,7 +229,7 @@ def test_a_window_that_no_receipt_can_name_leaves_as_without_receipts(spool, tmp
 
 
 def test_a_refused_window_is_offered_to_the_next_connection(spool) -> None:
-    """And to this one no more."""
+    """A refused window is not sent again on this connection, but on the next."""
     fill(spool, 1)
     line = Line(spool)
     line.send(taken=False)
