@@ -1,20 +1,24 @@
-"""One valid message of each kind and version, as in ``tests/golden``."""
+"""One message of each kind and schema version; tests/golden holds their bytes."""
 
 from datetime import datetime, timezone
 
+import msgspec
 from msgspec.structs import replace
 
-from contract.message import Health, Latency, Message, Status
+from contract.message import Health, Latency, Status
 from tests.support.fakes import MODEL, counts
 
 BOOT = "0123456789abcdef"
-MESSAGES: dict[str, Message] = {
+WITH_VISITS = replace(MODEL, schema=2, expression=replace(MODEL.expression, visit_confusion=((9, 0, 1), (1, 8, 2))))
+
+
+MESSAGES = {
     "counts-1": counts(1, 6, seq=41, coverage=0.9833, degraded=("no_camera", "hot"), merged=3, clock="restamped"),
     "counts-1-empty": counts(2, seq=42, coverage=0.0),
     "counts-2": counts(1, 6, seq=43, schema=2, doubtful_low=2, doubtful_high=1),
     "status-1": Status(schema=1, state="offline", boot=BOOT),
     "model-1": MODEL,
-    "model-3": replace(MODEL, schema=3, expression=replace(MODEL.expression, visit_confusion=((9, 0, 1), (1, 8, 2)))),
+    "model-3": WITH_VISITS,
     "health-1": Health(
         schema=1,
         boot=BOOT,
@@ -33,8 +37,8 @@ MESSAGES: dict[str, Message] = {
         versions={"facetally": "0.1.0", "runtime": "ai_edge_litert"},
     ),
 }
-MESSAGES["health-2"] = replace(MESSAGES["health-1"], schema=2, written_mb=3.2, shared_with="f" * 16)
-MESSAGES["health-3"] = replace(
+MESSAGES["health-2"] = msgspec.structs.replace(MESSAGES["health-1"], schema=2, written_mb=3.2, shared_with="f" * 16)
+MESSAGES["health-3"] = msgspec.structs.replace(
     MESSAGES["health-2"],
     schema=3,
     detections_saved=0.93,

@@ -14,9 +14,9 @@ from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.errors import SpoolError
 from edge.settings import BrokerSettings
-from tests.edge.test_pipeline import Faces, wired
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, each_frame, lines_of
+from tests.support.pipelines import Faces, wired
 
 ME = Identity("shop-1", "door", "1" * 16)
 MEMORY = pipeline_module.UNSPOOLED

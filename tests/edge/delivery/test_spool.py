@@ -13,7 +13,7 @@ from contract.message import Privacy
 from edge.delivery.spool import opened
 from edge.errors import SpoolCorrupt, SpoolError
 from tests.support.fakes import counts, lines_of
-from tests.support.spooled import MANY, happy, happy_in, ready
+from tests.support.spools import MANY, happy, happy_in, ready
 
 ROOT = Path(__file__).parents[3]
 

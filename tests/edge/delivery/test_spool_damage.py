@@ -12,7 +12,7 @@ from edge.errors import SpoolCorrupt, SpoolError
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
 from tests.support.fakes import counts, lines_of
 from tests.support.publishing import device, retained
-from tests.support.spooled import MANY, happy, ready
+from tests.support.spools import MANY, happy, ready
 
 
 @pytest.fixture
