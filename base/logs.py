@@ -42,7 +42,7 @@ def _quote(text: str) -> str:
 
 
 def discard_output() -> None:
-    """Discard the rest of standard output after a BrokenPipeError; Python would otherwise report an error as it exits."""
+    """Discard the rest of standard output after a BrokenPipeError; Python would otherwise complain as it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -28,7 +28,7 @@ from edge.delivery.broker_link import (
 )
 from edge.delivery.duplicate_device import DuplicateDeviceDetector
 from edge.delivery.incoming import Incoming, IncomingQueue
-from edge.delivery.outbox import AGAIN_S, Outbox
+from edge.delivery.outbox import RESEND_S, Outbox
 from edge.delivery.printer import Printer
 from edge.delivery.rate_limit import RateLimit
 from edge.delivery.spool import Spool
@@ -52,8 +52,8 @@ class Identity:
 class Publisher:
     """Decides what is sent when. A window leaves the spool once it is confirmed (`edge.delivery.outbox`).
 
-    ``rng`` draws the back-off. ``again_s`` is the first interval, in seconds, after which an unconfirmed window is sent
-    again. Raise SettingsError if the password or a certificate cannot be read.
+    ``rng`` draws the back-off. ``resend_s`` is the time after which an unconfirmed window is first sent again, seconds.
+    Raise SettingsError if the password or a certificate cannot be read.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Publisher:
         identity: Identity,
         model: Model,
         rng: random.Random,
-        again_s: float = AGAIN_S,
+        resend_s: float = RESEND_S,
     ) -> None:
         self._identity, self._model = identity, model
-        self._outbox = Outbox(settings.confirm, RateLimit(settings.drain_per_s), again_s)
+        self._outbox = Outbox(settings.confirm, RateLimit(settings.drain_per_s), resend_s)
         self._incoming = IncomingQueue()
         self._duplicates = DuplicateDeviceDetector()
         self._shared_with: str | None = None
@@ -91,8 +91,8 @@ class Publisher:
         for message in self._incoming.take():
             self._receive(message, spool, now)
         self._answer(now)
-        self._outbox.let_go(spool, now)
-        for number, payload in self._outbox.next(spool, now):
+        self._outbox.delete_confirmed(spool, now)
+        for number, payload in self._outbox.next_messages(spool, now):
             mid = self.link.publish(self._topic("counts"), payload)
             if mid is None:
                 return
@@ -118,7 +118,7 @@ class Publisher:
             case Disconnected():
                 self._outbox.disconnected()
             case ClientReplaced():
-                self._outbox.restarted()
+                self._outbox.client_replaced()
             case Acknowledged(mid):
                 self._outbox.acknowledged(mid, time.monotonic())
             case Refused(mid, reason):
@@ -137,7 +137,7 @@ class Publisher:
             elif message.payload:  # empty: a receipt that was deleted from the broker
                 writer = message.topic.rpartition("/")[2]
                 receipt = decode_receipt(message.payload)
-                self._outbox.stored(writer, receipt, spool, now, live=not message.retained)
+                self._outbox.add_receipt(writer, receipt, spool, now, live=not message.retained)
         except BadMessage as error:
             self._incoming.reject(message.topic, str(error), now)
 

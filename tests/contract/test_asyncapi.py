@@ -29,7 +29,7 @@ def test_it_is_current() -> None:
 
 
 def test_it_is_asyncapi() -> None:
-    """It is valid by the JSON Schema of AsyncAPI 3.0.0 (asyncapi/spec-json-schemas, Apache-2.0), not without a title."""
+    """It is valid by the JSON Schema of AsyncAPI 3.0.0 (asyncapi/spec-json-schemas, Apache-2.0)."""
     schema = json.loads(gzip.decompress((GOLDEN / "asyncapi-3.0.0.json.gz").read_bytes()))
     check = jsonschema.Draft7Validator(schema)
     assert list(check.iter_errors(document())) == []

@@ -75,7 +75,9 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
 def test_output_of_libraries_becomes_log_lines(tmp_path: Path) -> None:
     """What OpenCV, FFmpeg and the TFLite runtime print to standard error becomes a few lines in the log format."""
     code = (
-        "import logging, os, sys; from base.logs import LineFormatter; from edge.camera.library_messages import captured\n"
+        "import logging, os, sys\n"
+        "from base.logs import LineFormatter\n"
+        "from edge.camera.library_messages import captured\n"
         "with captured():\n"
         "    handler = logging.StreamHandler(); handler.setFormatter(LineFormatter())\n"
         "    logging.basicConfig(level=logging.INFO, handlers=[handler])\n"

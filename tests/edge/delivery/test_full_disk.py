@@ -115,7 +115,7 @@ def test_windows_that_cannot_be_deleted_are_not_sent_again_and_again(tmp_path):
             wait_until(lambda: (publisher.pump(spool), publisher._outbox.unconfirmed)[1] == 5, "all are acknowledged")
             last = publisher.link.client.publish("probe").mid
             for sent in publisher._outbox._sent.values():
-                sent.taken -= outbox.KEPT_S
+                sent.acknowledged -= outbox.KEEP_S
             publisher.pump(spool)
             assert publisher.link.client.publish("probe").mid == last + 1  # nothing of ours in between
             assert spool.depth() == 5
