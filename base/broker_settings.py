@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from base.files import read_secret
+from base.secret_file import read_secret
 from base.loopback import is_loopback
 from base.tls import Tls, tls_context
 from base.toml_settings import Table, Text
