@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from base.secret_file import read_secret
 from base.loopback import is_loopback
+from base.secret_file import read_secret
 from base.tls import Tls, tls_context
 from base.toml_settings import Table, Text
 

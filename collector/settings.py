@@ -7,8 +7,8 @@ from msgspec import Meta
 
 from base.broker_settings import BrokerOptions, Port
 from base.errors import SettingsError
-from base.secret_file import read_secret
 from base.loopback import is_loopback
+from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
 from contract.message import Id
 

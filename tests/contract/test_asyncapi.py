@@ -60,9 +60,9 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_topic_is_there() -> None:
     """There is a channel with the right address for each kind of message, and one for receipts."""
     addresses = {kind: channel["address"] for kind, channel in document()["channels"].items()}
-    told = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
-    assert told.pop("stored") == stored_topic("shop-1", "door", "one")
-    assert told == {kind: topic("shop-1", "door", kind) for kind in KINDS}
+    topics = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
+    assert topics.pop("stored") == stored_topic("shop-1", "door", "one")
+    assert topics == {kind: topic("shop-1", "door", kind) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", ["counts", "status", "health", "stored"])

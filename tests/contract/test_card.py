@@ -28,7 +28,7 @@ def test_card_reads_back_as_itself(card, kind):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         (b"{", "truncated"),
         (b"[]", "object"),
@@ -60,9 +60,9 @@ def test_card_reads_back_as_itself(card, kind):
         (altered(FACE, labels=list(EXPRESSIONS)), "labels"),
     ],
 )
-def test_bad_card_names_file_and_key(text, says):
+def test_bad_card_names_file_and_key(text, expected):
     """The error for an invalid card names the file and the key."""
-    with pytest.raises(BundleError, match=says) as error:
+    with pytest.raises(BundleError, match=expected) as error:
         read_card(text, "models/x.json")
     assert str(error.value).startswith("models/x.json: ")
 
@@ -90,16 +90,16 @@ def test_card_without_visit_confusion_keeps_its_version(schema):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"schema": 1, "visits": VISITS}, "`visits` must be `visit_confusion` in a card of schema 1"),
         ({"schema": 3, "visits": VISITS}, "`visits` must be `visit_confusion` in a card of schema 3"),
         ({"schema": 2, "visits": VISITS[:-1]}, "7 x 8"),
     ],
 )
-def test_former_name_is_accepted_in_version_2_only(changes, says):
+def test_former_name_is_accepted_in_version_2_only(changes, expected):
     """A card may not mix the keys of two versions."""
-    with pytest.raises(BundleError, match=says):
+    with pytest.raises(BundleError, match=expected):
         read_card(before_version_3(**changes), "x.json")
 
 

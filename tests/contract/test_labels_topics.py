@@ -16,7 +16,7 @@ def test_labels_are_two_to_thirty_two_lower_case_words(labels):
 
 
 @pytest.mark.parametrize(
-    ("labels", "says"),
+    ("labels", "expected"),
     [
         ((), "2 to 32 labels, not 0"),
         (("one",), "2 to 32 labels, not 1"),
@@ -32,9 +32,9 @@ def test_labels_are_two_to_thirty_two_lower_case_words(labels):
         (("calm", "busy", "calm"), "must be unique"),
     ],
 )
-def test_bad_label_is_named(labels, says):
-    """The error says what is wrong with a set of labels."""
-    with pytest.raises(ValueError, match=says):
+def test_bad_label_is_named(labels, expected):
+    """The error expected what is wrong with a set of labels."""
+    with pytest.raises(ValueError, match=expected):
         check_labels(labels)
 
 

@@ -56,7 +56,7 @@ def test_model_message_of_version_2_is_read_as_version_3():
 
 
 @pytest.mark.parametrize(
-    ("schema", "changes", "says"),
+    ("schema", "changes", "expected"),
     [
         (1, {"visit_confusion": [[9, 0, 1], [1, 8, 2]]}, "`visit_confusion` needs version 3, `schema` is 1"),
         (1, {"visits": [[9, 0, 1], [1, 8, 2]]}, "`visit_confusion` needs version 3, `schema` is 1"),
@@ -67,13 +67,13 @@ def test_model_message_of_version_2_is_read_as_version_3():
         (4, {}, r"\$\.schema"),
     ],
 )
-def test_matrix_that_does_not_fit_labels_or_version_is_rejected(schema, changes, says):
+def test_matrix_that_does_not_fit_labels_or_version_is_rejected(schema, changes, expected):
     """The error names the matrix and the shape or version that it must have."""
     tree = json.loads(encode(MESSAGES["model-3"]))
     if schema == 1:
         del tree["expression"]["visit_confusion"]
     tree["schema"], tree["expression"] = schema, tree["expression"] | changes
-    with pytest.raises(BadMessage, match=says):
+    with pytest.raises(BadMessage, match=expected):
         decode(json.dumps(tree).encode(), Model)
 
 
@@ -159,10 +159,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "says"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_bad_message_says_at_which_key(payload, says):
+@pytest.mark.parametrize(("payload", "expected"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_message_says_at_which_key(payload, expected):
     """A payload that violates the contract is a BadMessage that names the key."""
-    with pytest.raises(BadMessage, match=says) as error:
+    with pytest.raises(BadMessage, match=expected) as error:
         decode(payload, Counts)
     assert str(error.value).startswith("counts: ")
 
@@ -206,7 +206,7 @@ def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"doubtful_low": 1}, "doubtful_low needs schema 2"),
         ({"doubtful_high": 1}, "doubtful_high needs schema 2"),
@@ -215,9 +215,9 @@ def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value)
         ({"schema": 2, "doubtful_low": -1}, r"\$\.doubtful_low"),
     ],
 )
-def test_doubtful_visits_are_some_of_the_visits(changes, says):
+def test_doubtful_visits_are_some_of_the_visits(changes, expected):
     """Doubtful visits need version 2 and cannot exceed the visits counted."""
-    with pytest.raises(BadMessage, match=says):
+    with pytest.raises(BadMessage, match=expected):
         decode(altered(**changes), Counts)
 
 

@@ -49,9 +49,9 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
         time.sleep(3.0)
         shown = Path(f"/proc/{daemon.pid}/cmdline").read_text()
         daemon.terminate()
-        out, said = daemon.communicate(timeout=20)
-    assert "event=started" in said
-    assert "event=camera_lost" in said
+        out, logged = daemon.communicate(timeout=20)
+    assert "event=started" in logged
+    assert "event=camera_lost" in logged
     checked = subprocess.run(
         [sys.executable, "-m", "edge", "check", "--config", str(config)],
         cwd=ROOT,
@@ -67,9 +67,9 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
         check=False,
     )
     assert clip.returncode == 2
-    for text in (out, said, shown, checked.stdout, checked.stderr, clip.stdout, clip.stderr):
+    for text in (out, logged, shown, checked.stdout, checked.stderr, clip.stdout, clip.stderr):
         assert WORD not in text
-    assert all(line.startswith("time=") for line in said.splitlines()), said
+    assert all(line.startswith("time=") for line in logged.splitlines()), logged
 
 
 def test_output_of_libraries_becomes_log_lines(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_good_file_is_read_and_the_rest_has_defaults(config):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "expected"),
     [
         ('site = "shop-1"', 'sight = "shop-1"', "unknown key 'sight'; allowed: site, device, capture, admit, detect"),
         ('site = "shop-1"', "", "missing key 'site'"),
@@ -84,10 +84,10 @@ def test_good_file_is_read_and_the_rest_has_defaults(config):
         ("[capture]", "[camera]", "unknown key 'camera'; allowed: site, device, capture"),
     ],
 )  # fmt: skip
-def test_error_names_file_key_and_what_is_allowed(config, old, new, says):
-    """The error for a mistake is one line that says where it is and what is allowed."""
+def test_error_names_file_key_and_what_is_allowed(config, old, new, expected):
+    """The error for a mistake is one line that expected where it is and what is allowed."""
     assert old in GOOD
-    assert says in refusal(config(GOOD.replace(old, new)))
+    assert expected in refusal(config(GOOD.replace(old, new)))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_override_wins_over_the_file(config):
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "expected"),
     [
         ("privacy.k", "expected key=value"),
         ("=1", "expected key=value"),
@@ -162,11 +162,11 @@ def test_override_wins_over_the_file(config):
         ("privcy.k=1", "unknown key 'privcy'; allowed: site,"),
     ],
 )
-def test_error_names_a_wrong_override(config, override, says):
+def test_error_names_a_wrong_override(config, override, expected):
     """An override is checked like the file."""
     with pytest.raises(SettingsError, match=r"^--set |edge\.toml: ") as error:
         read(config(), (override,))
-    assert says in str(error.value)
+    assert expected in str(error.value)
 
 
 FORMER = {
@@ -184,9 +184,9 @@ FORMER = {
 def test_former_key_is_an_error_that_names_the_present_one(config, old):
     """Each renamed key is rejected in the file and as an override."""
     section, _, key = old.partition(".")
-    says = f"key '{old}' is now '{FORMER[old]}'"
-    assert refusal(config(f"{GOOD}[{section}]\n{key} = 1\n")) == says
-    assert refusal(config(), f"{old}=1") == says
+    expected = f"key '{old}' is now '{FORMER[old]}'"
+    assert refusal(config(f"{GOOD}[{section}]\n{key} = 1\n")) == expected
+    assert refusal(config(), f"{old}=1") == expected
 
 
 def test_former_empty_section_is_an_error_that_names_the_present_one(config):
@@ -201,7 +201,7 @@ def test_every_former_key_of_the_daemon_is_tested():
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "expected"),
     [
         ("site=true", "key 'site': must be a text, is true"),
         ("privacy.k=1.5", "key 'privacy.k': must be a whole number, is 1.5"),
@@ -216,6 +216,6 @@ def test_every_former_key_of_the_daemon_is_tested():
         (f'site="{"a" * 100}"', "is '" + "a" * 40 + "'..."),
     ],
 )
-def test_error_shows_the_value_in_plain_words(config, override, says):
+def test_error_shows_the_value_in_plain_words(config, override, expected):
     """Types have plain names; long texts are cut off, and secrets are hidden."""
-    assert says in refusal(config(), override)
+    assert expected in refusal(config(), override)

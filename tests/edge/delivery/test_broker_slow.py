@@ -42,18 +42,18 @@ def test_cut_in_the_middle_of_messages_every_window_arrives(tmp_path):
     port, rng = free_port(), random.Random(5)
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
-        heard = stack.enter_context(listening(port, "+/+/counts"))
+        received = stack.enter_context(listening(port, "+/+/counts"))
         carried = stack.enter_context(wire(port, rng))
         spool, publisher, until = stack.enter_context(sending(tmp_path, carried.port, 100))
         for _ in range(6):
             until(lambda: publisher.connected, "connected")
-            before = len(heard)
-            until(lambda before=before: len(heard) > before or spool.depth() == 0, "something is sent")
+            before = len(received)
+            until(lambda before=before: len(received) > before or spool.depth() == 0, "something is sent")
             carried.cut()
             until(lambda: not publisher.connected, "lost")
             carried.mend()
         until(lambda: spool.depth() == 0, "all sent")
-        wait_until(lambda: set(minutes(heard)) == set(range(100)), "all heard")
+        wait_until(lambda: set(minutes(received)) == set(range(100)), "all received")
 
 
 def test_a_slow_broker_does_not_block_the_daemon(tmp_path):
@@ -61,7 +61,7 @@ def test_a_slow_broker_does_not_block_the_daemon(tmp_path):
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
-        heard = stack.enter_context(listening(port, "+/+/counts"))
+        received = stack.enter_context(listening(port, "+/+/counts"))
         carried = stack.enter_context(wire(port, random.Random(5)))
         carried.slow_s = 0.3
         spool, publisher, _ = stack.enter_context(sending(tmp_path, carried.port, 60))
@@ -72,7 +72,7 @@ def test_a_slow_broker_does_not_block_the_daemon(tmp_path):
             time.sleep(0.01)
             assert calls < 10_000, "nothing arrives"
         assert calls > (time.monotonic() - begin) / 0.3  # a loop that waits for answers is slower
-        wait_until(lambda: set(minutes(heard)) == set(range(60)), "all heard")
+        wait_until(lambda: set(minutes(received)) == set(range(60)), "all received")
 
 
 def test_a_dead_connection_is_closed(tmp_path):

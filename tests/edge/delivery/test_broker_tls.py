@@ -98,34 +98,34 @@ def test_windows_reach_the_store_with_certificates_on_all_sides(tmp_path, author
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(encrypted(tmp_path, port, authority))
-        said = stack.enter_context(lines_of("collector.receive.connection"))
+        logged = stack.enter_context(lines_of("collector.receive.connection"))
         tls = {"ca": authority.ca, **authority.issue("collector.example")}
         stack.enter_context(collecting(tmp_path / "store", port, tls))
-        wait_until(lambda: any("event=subscribed" in line for line in said), "the collector has subscribed")
+        wait_until(lambda: any("event=subscribed" in line for line in logged), "the collector has subscribed")
         until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca, **authority.issue("door.example")}))
         until(lambda _, spool: spool.depth() == 0, "all sent")
         wait_until(lambda: any((tmp_path / "store").glob("date=*")) and len(load(tmp_path / "store")) == 3, "stored")
 
 
-@pytest.mark.parametrize(("host", "says"), [("127.0.0.1", "certificate verify failed"), ("10.9.9.9", "mismatch")])
-def test_a_broker_with_a_wrong_certificate_is_refused(tmp_path, authority, host, says):
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "certificate verify failed"), ("10.9.9.9", "mismatch")])
+def test_a_broker_with_a_wrong_certificate_is_refused(tmp_path, authority, host, expected):
     """With a certificate of another authority or host nothing is sent, and the reason is logged once."""
     port, signed_by = free_port(), Authority(tmp_path, "theirs") if host == "127.0.0.1" else authority
     tls = {"ca": authority.ca, **authority.issue("door.example")}
     with ExitStack() as stack:
         stack.enter_context(encrypted(tmp_path, port, signed_by, host))
-        said = stack.enter_context(lines_of("edge.delivery.broker_link"))
-        heard = stack.enter_context(lines_of("collector.receive.receiver"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
+        received = stack.enter_context(lines_of("collector.receive.receiver"))
         until = stack.enter_context(device(tmp_path, port, tls))
         stack.enter_context(collecting(tmp_path / "store", port, tls))
         until(lambda publisher, _: publisher.link.failures >= 3, "refused three times")
         until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
-        wait_until(lambda: bool(heard), "the collector says it too")
-    assert len(said) == 1
-    assert "event=broker_unreachable" in said[0]
-    assert says in said[0]
-    assert "event=not_connected" in heard[0]
-    assert says in heard[0]
+        wait_until(lambda: bool(received), "the collector expected it too")
+    assert len(logged) == 1
+    assert "event=broker_unreachable" in logged[0]
+    assert expected in logged[0]
+    assert "event=not_connected" in received[0]
+    assert expected in received[0]
 
 
 def test_a_device_without_certificate_is_told_what_may_be_missing(tmp_path, authority):
@@ -133,11 +133,11 @@ def test_a_device_without_certificate_is_told_what_may_be_missing(tmp_path, auth
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(encrypted(tmp_path, port, authority))
-        said = stack.enter_context(lines_of("edge.delivery.broker_link"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca}))
-        until(lambda *_: any("event=broker_hangs_up" in line for line in said), "said")
+        until(lambda *_: any("event=broker_hangs_up" in line for line in logged), "logged")
         until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
-    assert any("wants a client certificate" in line for line in said)
+    assert any("wants a client certificate" in line for line in logged)
 
 
 def test_check_verifies_both_certificates(tmp_path, authority):
@@ -145,17 +145,17 @@ def test_check_verifies_both_certificates(tmp_path, authority):
     port, own = free_port(), authority.issue("door.example")
     theirs = Authority(tmp_path, "theirs").ca
     with encrypted(tmp_path, port, authority):
-        for tls, says in (
+        for tls, expected in (
             (Tls(ca=authority.ca, **own), None),
             (Tls(ca=theirs, **own), "certificate verify failed"),
             (Tls(ca=authority.ca), "a certificate of ours"),
             (None, "may want tls"),
         ):
             settings = BrokerSettings(host="127.0.0.1", port=port, tls=tls)
-            if says is None:
+            if expected is None:
                 assert check_access(settings, "check", 3.0) == "5"
             else:
-                with pytest.raises((FacetallyError, OSError), match=says):
+                with pytest.raises((FacetallyError, OSError), match=expected):
                     check_access(settings, "check", 3.0)
 
 

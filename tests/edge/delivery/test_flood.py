@@ -58,7 +58,7 @@ class HostileBroker:
 def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
     """A 200 MB status is read and dropped, and the connection stays up."""
     broker, peak, over = HostileBroker(), [0.0], threading.Event()
-    with device(tmp_path, broker.port) as sender, lines_of("edge.delivery.incoming") as said:
+    with device(tmp_path, broker.port) as sender, lines_of("edge.delivery.incoming") as logged:
         wire = broker.accept()
         sender.connects()
         before = resident_mb()
@@ -76,9 +76,9 @@ def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
         thread.start()
         sender.until(over.is_set, "all is sent")
         thread.join()
-        sender.until(lambda: bool(said), "and rejected")
+        sender.until(lambda: bool(logged), "and rejected")
         assert peak[0] - before < GROWS_MB
-        assert "at most 16384" in said[0]
+        assert "at most 16384" in logged[0]
         assert sender.publisher.connected
     wire.close()
     broker.close()
@@ -88,7 +88,7 @@ def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
 def test_a_flood_of_statuses_is_drained_a_few_at_a_time(tmp_path) -> None:
     """During 20,000 messages on its status topic the queue stays bounded, the log short, and windows leave."""
     port, junk = free_port(), [(f"{ABOUT}/status", b"{" * 1000)] * 20_000
-    with mosquitto(tmp_path, port), device(tmp_path, port, 50) as sender, lines_of("edge.delivery.incoming") as said:
+    with mosquitto(tmp_path, port), device(tmp_path, port, 50) as sender, lines_of("edge.delivery.incoming") as logged:
         sender.connects()
         flood = threading.Thread(target=publish, args=(port, junk))
         flood.start()
@@ -96,7 +96,7 @@ def test_a_flood_of_statuses_is_drained_a_few_at_a_time(tmp_path) -> None:
         assert len(sender.publisher._incoming._waiting) <= MAX_WAITING
         flood.join()
         assert len(sender.publisher._incoming._waiting) <= MAX_WAITING
-        assert len([line for line in said if "bad_message" in line]) <= 2
+        assert len([line for line in logged if "bad_message" in line]) <= 2
 
 
 @needs_mosquitto
@@ -105,9 +105,9 @@ def test_wills_in_a_row_are_answered_once_a_second(tmp_path) -> None:
     port, will = free_port(), encode(Status(schema=1, state="offline", boot=OTHER_BOOT))
     with mosquitto(tmp_path, port), device(tmp_path, port) as sender:
         sender.connects()
-        heard: list[bytes] = []
+        received: list[bytes] = []
         client = Paho(CallbackAPIVersion.VERSION2)
-        client.on_message = lambda _c, _u, message: heard.append(message.payload)
+        client.on_message = lambda _c, _u, message: received.append(message.payload)
         client.connect("127.0.0.1", port)
         client.subscribe(f"{ABOUT}/status", 1)
         client.loop_start()
@@ -116,7 +116,7 @@ def test_wills_in_a_row_are_answered_once_a_second(tmp_path) -> None:
         sender.until(lambda: time.monotonic() > end, "a while")
         client.disconnect()
         client.loop_stop()
-        assert 1 <= len([payload for payload in heard if b"online" in payload]) <= 4
+        assert 1 <= len([payload for payload in received if b"online" in payload]) <= 4
 
 
 @needs_mosquitto
@@ -126,7 +126,7 @@ def test_a_huge_message_neither_kills_nor_stops_the_collector(tmp_path, protocol
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), collecting(root, port) if protocol == "5" else older(root, port):
         before = resident_mb()
-        code = f"import sys; sys.path[:0] = {sys.path!r}; import brokers; "
+        code = f"import sys; sys.path[:0] = {sys.path!r}; from tests.support import brokers; "
         code += f"brokers.publish({port}, [('facetally/v1/evil/x/counts', b'x' * 40_000_000)])"
         subprocess.run([sys.executable, "-c", code], check=True)
         publish(port, counts_messages(range(20)))

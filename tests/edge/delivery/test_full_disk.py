@@ -57,15 +57,15 @@ def test_what_memory_has_no_room_for_is_counted():
             yield frame
 
     pipeline, kept = wired(faces, items(), window_s=1.0)
-    with lines_of("edge.pipeline") as said:
+    with lines_of("edge.pipeline") as logged:
         pipeline.run()
     seconds = [round((window.start - kept.windows[0].start).total_seconds()) for window in kept.windows]
     lost = sorted(set(range(MEMORY + 40)) - set(seconds))
     assert kept.dropped == len(lost) == 30
     assert lost == list(range(lost[0], lost[0] + 30))
     assert seconds == sorted(seconds)
-    assert f"dropped={kept.dropped}" in said[-2]
-    assert said[-1] == "event=spool_works"
+    assert f"dropped={kept.dropped}" in logged[-2]
+    assert logged[-1] == "event=spool_works"
     assert pipeline.dropped == 30  # nothing is left in memory
 
 

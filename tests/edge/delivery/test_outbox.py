@@ -274,11 +274,11 @@ def test_a_collector_that_is_away_for_a_week_is_asked_ever_more_rarely(spool) ->
     fill(spool, 300)
     line = Line(spool)
     line.send()
-    with lines_of("edge.delivery.outbox") as said:
+    with lines_of("edge.delivery.outbox") as logged:
         sent = [seq for _ in range(7 * 24 * 60) for seq in step(line, 60)]
     assert set(sent) == {0}
     assert 7 * 86_400 / LONGEST_RESEND_S <= len(sent) <= 7 * 86_400 / LONGEST_RESEND_S + 10
-    assert [text.split()[0] for text in said] == ["event=no_receipts"]
+    assert [text.split()[0] for text in logged] == ["event=no_receipts"]
     line.confirm((0, 0))
     assert line.wait(1) == list(range(1, 101))  # all the others of the hundred, and one new one
 

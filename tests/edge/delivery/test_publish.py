@@ -30,24 +30,24 @@ pytestmark = needs_mosquitto
 def test_windows_arrive_in_order_and_leave_the_spool(tmp_path):
     """200 windows, more than may be in flight, arrive once each, in order, byte for byte, not retained."""
     port = free_port()
-    with mosquitto(tmp_path, port), listening(port, "+/+/counts") as heard, device(tmp_path, port, 200) as sender:
+    with mosquitto(tmp_path, port), listening(port, "+/+/counts") as received, device(tmp_path, port, 200) as sender:
         spooled = [payload for _, payload in sender.spool.waiting(0, 1000)]
         sender.sends_all()
-        wait_until(lambda: len(heard) >= 200, "all heard")
-    assert [(topic, payload) for topic, payload, _ in heard] == [(f"{ABOUT}/counts", each) for each in spooled]
-    assert not any(is_retained for *_, is_retained in heard)
+        wait_until(lambda: len(received) >= 200, "all received")
+    assert [(topic, payload) for topic, payload, _ in received] == [(f"{ABOUT}/counts", each) for each in spooled]
+    assert not any(is_retained for *_, is_retained in received)
 
 
 def test_starts_with_the_broker_down(tmp_path):
     """Windows wait in the spool until the broker is up; that it is unreachable is logged once."""
     port = free_port()
-    with lines_of("edge.delivery.broker_link") as said, device(tmp_path, port, 3) as sender:
+    with lines_of("edge.delivery.broker_link") as logged, device(tmp_path, port, 3) as sender:
         sender.until(lambda: sender.publisher.link.failures >= 3, "three attempts have failed")
         assert (sender.publisher.connected, sender.spool.depth()) == (False, 3)
-        with mosquitto(tmp_path, port), listening(port, "+/+/counts") as heard:
+        with mosquitto(tmp_path, port), listening(port, "+/+/counts") as received:
             sender.sends_all()
-            wait_until(lambda: minutes(heard) == [0, 1, 2], "heard")
-    assert [line.split()[0] for line in said] == ["event=broker_unreachable", "event=broker_connected"]
+            wait_until(lambda: minutes(received) == [0, 1, 2], "received")
+    assert [line.split()[0] for line in logged] == ["event=broker_unreachable", "event=broker_connected"]
 
 
 def test_broker_that_dies_and_comes_back(tmp_path):
@@ -66,7 +66,7 @@ def test_broker_that_dies_and_comes_back(tmp_path):
         assert sender.spool.depth() == left + 1
         with mosquitto(tmp_path, port), listening(port, "+/+/counts") as later:
             sender.sends_all()
-            wait_until(lambda: set(minutes(later)) >= set(range(400 - left, 401)), "the rest is heard")
+            wait_until(lambda: set(minutes(later)) >= set(range(400 - left, 401)), "the rest is received")
         assert set(minutes(earlier)) | set(minutes(later)) == set(range(401))
 
 
@@ -105,24 +105,24 @@ def test_health_is_retained(tmp_path):
 def test_status_is_online_and_then_stopping(tmp_path):
     """The status is retained and has the boot id; an orderly end publishes ``stopping`` and no last will."""
     port = free_port()
-    with mosquitto(tmp_path, port), listening(port, "+/+/status") as heard:
+    with mosquitto(tmp_path, port), listening(port, "+/+/status") as received:
         with device(tmp_path, port) as sender:
             sender.connects()
             assert json.loads(retained(port, "status")) == {"schema": 1, "state": "online", "boot": BOOT}
-        wait_until(lambda: len(states(heard)) == 2, "both heard")
+        wait_until(lambda: len(states(received)) == 2, "both received")
         assert json.loads(retained(port, "status"))["state"] == "stopping"
-    assert states(heard) == [("online", BOOT), ("stopping", BOOT)]
+    assert states(received) == [("online", BOOT), ("stopping", BOOT)]
 
 
 def test_cut_connection_is_offline_until_it_is_back(tmp_path):
     """A cut connection publishes the last will ``offline``; after reconnecting the device publishes ``online``."""
     port = free_port()
-    with mosquitto(tmp_path, port), listening(port, "+/+/status") as heard, device(tmp_path, port) as sender:
+    with mosquitto(tmp_path, port), listening(port, "+/+/status") as received, device(tmp_path, port) as sender:
         sender.connects()
-        wait_until(lambda: bool(states(heard)), "online")
+        wait_until(lambda: bool(states(received)), "online")
         sender.publisher.link.client.socket().shutdown(socket.SHUT_RDWR)
-        sender.until(lambda: len(states(heard)) >= 3, "back")
-        assert states(heard) == [("online", BOOT), ("offline", BOOT), ("online", BOOT)]
+        sender.until(lambda: len(states(received)) >= 3, "back")
+        assert states(received) == [("online", BOOT), ("offline", BOOT), ("online", BOOT)]
 
 
 def test_late_will_of_an_older_start_is_answered(tmp_path):
@@ -136,15 +136,15 @@ def test_late_will_of_an_older_start_is_answered(tmp_path):
         b"",
     ]
     here = encode(Status(schema=1, state="online", boot=BOOT))
-    with mosquitto(tmp_path, port), listening(port, "+/+/status") as heard, device(tmp_path, port) as sender:
+    with mosquitto(tmp_path, port), listening(port, "+/+/status") as received, device(tmp_path, port) as sender:
         sender.connects()
         for answers, payloads in ((2, [old_will]), (3, [*others, old_will, old_will])):
             for payload in payloads:
                 sender.publisher.link.client.publish(f"{ABOUT}/status", payload, 1)
-            sender.until(lambda n=answers: [told for _, told, _ in heard].count(here) >= n, "answered")
+            sender.until(lambda n=answers: [reported for _, reported, _ in received].count(here) >= n, "answered")
         for _ in range(10):
             sender.publisher.pump(sender.spool)
-        assert [payload for _, payload, _ in heard].count(here) == 3
+        assert [payload for _, payload, _ in received].count(here) == 3
         assert retained(port, "status") == here
 
 
@@ -166,14 +166,14 @@ def test_new_windows_do_not_wait_for_the_backlog_of_an_outage(tmp_path):
     port = free_port()
     with (
         mosquitto(tmp_path, port),
-        listening(port, "+/+/counts") as heard,
+        listening(port, "+/+/counts") as received,
         device(tmp_path, port, 500, drain_per_s=10) as sender,
     ):
-        sender.until(lambda: len(heard) >= 25, "some of the backlog")
+        sender.until(lambda: len(received) >= 25, "some of the backlog")
         sender.spool.add(counts(1000, 77))
-        sender.until(lambda: any(b":77" in payload for _, payload, _ in heard), "the new window")
-        assert len(heard) < 150
-        starts = [decode(payload, Counts).start for _, payload, _ in heard if b":77" not in payload]
+        sender.until(lambda: any(b":77" in payload for _, payload, _ in received), "the new window")
+        assert len(received) < 150
+        starts = [decode(payload, Counts).start for _, payload, _ in received if b":77" not in payload]
         assert starts == sorted(starts)
 
 
@@ -193,8 +193,8 @@ def test_a_backlog_is_sent_at_its_rate():
 def test_two_devices_with_one_id_are_reported(tmp_path):
     """Two devices with the same ids, as after copying a card, log the other's boot once and report it in health."""
     port, wanted, pairs = free_port(), [], {(BOOT, OTHER_BOOT), (OTHER_BOOT, BOOT)}
-    with mosquitto(tmp_path, port), lines_of("edge.delivery.publish") as said, ExitStack() as open_ones:
-        heard = open_ones.enter_context(listening(port, "+/+/health"))
+    with mosquitto(tmp_path, port), lines_of("edge.delivery.publish") as logged, ExitStack() as open_ones:
+        received = open_ones.enter_context(listening(port, "+/+/health"))
         units = []
         for seed, boot in enumerate((BOOT, OTHER_BOOT)):
             spool = open_ones.enter_context(opened(tmp_path / boot, 10))
@@ -208,17 +208,19 @@ def test_two_devices_with_one_id_are_reported(tmp_path):
             for unit, spool, health in units:
                 unit.pump(spool)
                 unit.health(health)
-            told = [decode(payload, Health) for _, payload, _ in heard]
-            return all(line in said for line in wanted) and {(each.boot, each.shared_with) for each in told} >= pairs
+            reported = [decode(payload, Health) for _, payload, _ in received]
+            return (
+                all(line in logged for line in wanted) and {(each.boot, each.shared_with) for each in reported} >= pairs
+            )
 
         wait_until(both, "both have noticed", 60)
-        assert [said.count(line) for line in wanted] == [1, 1]
+        assert [logged.count(line) for line in wanted] == [1, 1]
 
 
 def test_two_devices_with_similar_ids_both_stay_connected(tmp_path):
     """``shop-1`` with ``door`` and ``shop`` with ``1-door`` have different client ids."""
     port = free_port()
-    with mosquitto(tmp_path, port), lines_of("edge.delivery.broker_link") as said, ExitStack() as open_ones:
+    with mosquitto(tmp_path, port), lines_of("edge.delivery.broker_link") as logged, ExitStack() as open_ones:
         units = []
         for site, name in (("shop-1", "door"), ("shop", "1-door")):
             spool = open_ones.enter_context(opened(tmp_path / site, 10))
@@ -235,13 +237,13 @@ def test_two_devices_with_similar_ids_both_stay_connected(tmp_path):
         for _ in range(50):
             assert both()
             time.sleep(0.02)
-    assert not any("broker_lost" in line for line in said)
+    assert not any("broker_lost" in line for line in logged)
 
 
 def test_a_restart_is_no_duplicate_device(tmp_path):
     """The retained status of the previous start is not reported as a duplicate device."""
     port = free_port()
-    with mosquitto(tmp_path, port), lines_of("edge.delivery.publish") as said:
+    with mosquitto(tmp_path, port), lines_of("edge.delivery.publish") as logged:
         client = Client(CallbackAPIVersion.VERSION2)
         client.connect("127.0.0.1", port)
         client.loop_start()
@@ -251,4 +253,4 @@ def test_a_restart_is_no_duplicate_device(tmp_path):
         client.loop_stop()
         with device(tmp_path, port, 3) as sender:
             sender.sends_all()
-        assert not any("device_id_shared" in line for line in said)
+        assert not any("device_id_shared" in line for line in logged)

@@ -37,17 +37,17 @@ def test_wrong_password_is_said_and_loses_nothing(tmp_path):
     passwords = password_file(tmp_path, "door", "wrong")
     with ExitStack() as stack:
         broker = stack.enter_context(mosquitto(tmp_path, port, "allow_anonymous false", f"password_file {passwords}"))
-        said = stack.enter_context(lines_of("edge.delivery.broker_link"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         login = {"username": "door", "password_file": str(secret)}
         sender = stack.enter_context(device(tmp_path, port, 3, **login))
         sender.until(lambda: sender.publisher.link.failures >= 7, "refused again and again")
         assert (sender.publisher.connected, sender.spool.depth()) == (False, 3)
-        assert [line for line in said if "Not authorized" in line] == said
-        assert len(said) == 1
+        assert [line for line in logged if "Not authorized" in line] == logged
+        assert len(logged) == 1
         password_file(tmp_path, "door", "right")
         broker.send_signal(signal.SIGHUP)
         sender.sends_all()
-        assert said[-1].endswith('reason="MQTT 5"')
+        assert logged[-1].endswith('reason="MQTT 5"')
 
 
 def test_message_that_the_broker_refuses_stays(tmp_path):
@@ -57,19 +57,19 @@ def test_message_that_the_broker_refuses_stays(tmp_path):
     with ExitStack() as stack:
         # where its queue has no bound, Mosquitto 2.0.11 hangs up on a publish that it denies, instead of saying so
         broker = stack.enter_context(mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"))
-        said = stack.enter_context(lines_of("edge.delivery.broker_link"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         sender = stack.enter_context(device(tmp_path, port, 3))
         sender.until(lambda: sender.publisher._outbox.refused, "refused")
         sender.until(lambda: not sender.publisher._outbox.in_flight, "all refused")
         assert sender.spool.depth() == 3
-        assert [line.split()[0] for line in said] == ["event=broker_connected", "event=message_refused"]
-        assert "Not authorized" in said[1]
+        assert [line.split()[0] for line in logged] == ["event=broker_connected", "event=message_refused"]
+        assert "Not authorized" in logged[1]
         acl.write_text("topic readwrite facetally/#\n")
         broker.send_signal(signal.SIGHUP)
         sender.publisher.link.client.socket().shutdown(socket.SHUT_RDWR)
-        heard = stack.enter_context(listening(port, "+/+/counts"))
+        received = stack.enter_context(listening(port, "+/+/counts"))
         sender.sends_all()
-        wait_until(lambda: set(minutes(heard)) == {0, 1, 2}, "heard")
+        wait_until(lambda: set(minutes(received)) == {0, 1, 2}, "received")
 
 
 @pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b""], ids=["refuses MQTT 5", "hangs up on MQTT 5"])
@@ -79,12 +79,12 @@ def test_older_broker_gets_mqtt_311(tmp_path, answer):
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
         before = stack.enter_context(only_mqtt_311(port, answer))
-        heard = stack.enter_context(listening(port, "+/+/counts"))
-        said = stack.enter_context(lines_of("edge.delivery.broker_link"))
+        received = stack.enter_context(listening(port, "+/+/counts"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         sender = stack.enter_context(device(tmp_path, before, 30))
         sender.sends_all()
-        wait_until(lambda: minutes(heard) == list(range(30)), "heard")
-    assert said[-1].endswith('reason="MQTT 3.1.1"')
+        wait_until(lambda: minutes(received) == list(range(30)), "received")
+    assert logged[-1].endswith('reason="MQTT 3.1.1"')
 
 
 def test_broker_replaced_by_an_older_one(tmp_path):
@@ -117,7 +117,7 @@ def test_broker_replaced_by_an_older_one(tmp_path):
         assert sender.spool.depth() == 3
 
 
-@pytest.mark.parametrize("hangs_up", [True, False], ids=["hangs up", "says nothing"])
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["hangs up", "expected nothing"])
 def test_broker_that_never_answers_is_logged_once(tmp_path, hangs_up):
     """Both versions are tried in turn, and the log has one line, not one per attempt."""
     listener, open_ones, accepted = socket.create_server(("127.0.0.1", 0)), [], []
@@ -131,12 +131,12 @@ def test_broker_that_never_answers_is_logged_once(tmp_path, hangs_up):
 
     threading.Thread(target=serve, daemon=True).start()
     port = listener.getsockname()[1]
-    with listener, lines_of("edge.delivery.broker_link") as said, device(tmp_path, port, 1) as sender:
+    with listener, lines_of("edge.delivery.broker_link") as logged, device(tmp_path, port, 1) as sender:
         sender.until(lambda: accepted.count(4) and len(accepted) >= (6 if hangs_up else 3), "both, again and again")
         listener.shutdown(socket.SHUT_RDWR)
     for connection in open_ones:
         connection.close()
-    assert [line.split()[0] for line in said] == ["event=broker_hangs_up" if hangs_up else "event=broker_silent"]
+    assert [line.split()[0] for line in logged] == ["event=broker_hangs_up" if hangs_up else "event=broker_silent"]
 
 
 AMQTT = """

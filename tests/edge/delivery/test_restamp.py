@@ -60,7 +60,7 @@ def times(spool):
 
 def test_windows_wait_for_the_clock_and_get_its_time(path):
     """Windows recorded in 1970 get their true time once the clock is synchronised, and are numbered in order."""
-    with opened(path, 1000) as spool, lines_of("edge.delivery.restamp") as said:
+    with opened(path, 1000) as spool, lines_of("edge.delivery.restamp") as logged:
         device = Device(spool)
         for _ in range(3):
             device.minute()
@@ -69,7 +69,7 @@ def test_windows_wait_for_the_clock_and_get_its_time(path):
         device.minute()
         assert times(spool) == [(0, "restamped"), (1, "restamped"), (2, "restamped"), (3, "synced")]
         assert [message.seq for message in ready(spool)] == [0, 1, 2, 3]
-    assert said == ["event=unsynced_windows_released windows=3 synced=True"]
+    assert logged == ["event=unsynced_windows_released windows=3 synced=True"]
 
 
 def test_after_the_hold_they_leave_marked(path):

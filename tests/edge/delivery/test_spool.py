@@ -131,12 +131,12 @@ def test_k_of_one_holds_nothing(path):
 
 def test_full_spool_drops_the_oldest_and_counts(path):
     """A spool for 10 windows drops the oldest 15 of 25, counts them, and logs the drops ever more rarely."""
-    with lines_of("edge.delivery.spool") as said, opened(path, 10) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, 10) as spool:
         for minute in range(25):
             spool.add(counts(minute, 10 + minute))
         assert happy(spool) == list(range(25, 35))
         assert spool.dropped == 15
-    assert said == [f"event=spool_full dropped_since_start={number}" for number in (1, 2, 4, 8)]
+    assert logged == [f"event=spool_full dropped_since_start={number}" for number in (1, 2, 4, 8)]
 
 
 def test_smaller_bound_after_a_restart(path):
@@ -153,14 +153,14 @@ def test_smaller_bound_after_a_restart(path):
     "content", [b"not a database, but long enough to be checked" * 40, b"SQLite format 3\x00" + b"\xff" * 5000]
 )
 def test_file_that_is_not_a_spool_is_set_aside(path, content):
-    """The old file is kept beside a new spool, and the log says so."""
+    """The old file is kept beside a new spool, and the log expected so."""
     path.parent.mkdir()
     path.write_bytes(content)
-    with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, MANY) as spool:
         spool.add(counts(0, 6))
         assert happy(spool) == [6]
     assert path.with_name("spool.sqlite.corrupt").read_bytes() == content
-    assert said[0].startswith("event=spool_corrupt ")
+    assert logged[0].startswith("event=spool_corrupt ")
     with opened(path, MANY) as spool:
         assert happy(spool) == [6]
 
@@ -301,6 +301,6 @@ def test_a_held_window_of_another_version_is_dropped_and_the_rest_kept(path):
     with sqlite3.connect(path) as database:
         database.execute("""UPDATE held SET payload = '{"schema":7}'""")
     database.close()
-    with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, MANY) as spool:
         assert happy(spool) == [9]
-    assert said[0].startswith("event=held_unreadable")
+    assert logged[0].startswith("event=held_unreadable")

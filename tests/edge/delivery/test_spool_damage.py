@@ -42,7 +42,7 @@ def damage(spool, path):
 def test_file_damaged_while_it_is_open_is_set_aside(path, first):
     """The operation that finds the damage fails, and the next uses a new file. Numbers continue, so that no PUBACK of
     an older message deletes a new one, and a gap in `seq` shows the loss."""
-    with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, MANY) as spool:
         for minute in range(60):
             spool.add(counts(minute, 6))
         last = spool.newest()
@@ -53,7 +53,7 @@ def test_file_damaged_while_it_is_open_is_set_aside(path, first):
         assert (happy(spool), spool.newest(), ready(spool)[0].seq) == ([7], last + 1, 60)
         spool.delete([last])
         assert spool.depth() == 1
-    assert [line.split()[0] for line in said] == ["event=spool_corrupt"]
+    assert [line.split()[0] for line in logged] == ["event=spool_corrupt"]
     assert path.with_name("spool.sqlite.corrupt").is_file()
     with opened(path, MANY) as spool:
         assert happy(spool) == [7]
@@ -79,7 +79,7 @@ def test_damaged_file_that_cannot_be_replaced_yet(path):
 @pytest.mark.parametrize("table", ["held", "early"])
 def test_damaged_waiting_window_is_dropped(path, table):
     """A held or unsynced row that is damaged while the spool is open is dropped; later windows are not affected."""
-    with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, MANY) as spool:
         spool.add(counts(0, 9))
         spool.add(counts(1, 2))
         spool.add_unsynced(UnsyncedWindow("k1", 0.0, 60.0, counts(2, 9)))
@@ -90,7 +90,7 @@ def test_damaged_waiting_window_is_dropped(path, table):
         spool.add(counts(3, 6))
         assert happy(spool) == ([9, 6] if table == "held" else [9, 8])
         assert (spool.first_unsynced() is None) == (table == "early")
-    assert [line.split()[0] for line in said] == [f"event={table}_unreadable"]
+    assert [line.split()[0] for line in logged] == [f"event={table}_unreadable"]
 
 
 @needs_mosquitto
