@@ -26,7 +26,7 @@ from edge.delivery.mqtt_client import NAMES, V5, V311, WRONG_VERSION, Client, cl
 from edge.delivery.rate_limit import IN_FLIGHT
 from edge.settings import BrokerSettings
 
-log = logging.getLogger("edge.delivery.broker_link")
+log = logging.getLogger(__name__)
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 20.0
 """Back-off before the next attempt: a broker that is back is noticed within half a minute, however long it was away."""
 SHORTEST_WAIT_S = 0.1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from base.logs import line
 
-log = logging.getLogger("edge.delivery.incoming")
+log = logging.getLogger(__name__)
 MAX_WAITING = 64
 """Of more messages the oldest are dropped: a lost receipt is sent again, an old status is worthless."""
 SLOW_DOWN_S = 0.005

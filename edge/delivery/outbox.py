@@ -17,7 +17,7 @@ from edge.delivery.sent_window import SentWindow, WindowKey, key_of
 from edge.delivery.spool import Spool
 from edge.errors import SpoolError
 
-log = logging.getLogger("edge.delivery.outbox")
+log = logging.getLogger(__name__)
 Confirm = Literal["collector", "broker"]
 KEEP_S = 2.0
 """Without receipts, time from PUBACK to deletion. If the connection is lost before, the window is sent again: Mosquitto

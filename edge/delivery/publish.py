@@ -34,7 +34,7 @@ from edge.delivery.rate_limit import RateLimit
 from edge.delivery.spool import Spool
 from edge.settings import BrokerSettings
 
-log = logging.getLogger("edge.delivery.publish")
+log = logging.getLogger(__name__)
 ANSWER_S = 1.0
 """Shortest interval between two answers to an ``offline`` of another boot, seconds."""
 

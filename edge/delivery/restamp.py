@@ -12,7 +12,7 @@ from edge.delivery.spool import Spool, UnsyncedWindow
 from edge.system.clock import GRAIN, Clock, rounded
 from edge.values import Window
 
-log = logging.getLogger("edge.delivery.restamp")
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from contract.message import Counts, decode, encode
 from edge.delivery.k_anonymity import join, may_leave
 from edge.errors import SpoolCorrupt, SpoolError
 
-log = logging.getLogger("edge.delivery.spool")
+log = logging.getLogger(__name__)
 RELEASE_S = 900.0
 MAX_BYTES = 64_000_000
 SCHEMA = """

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,14 @@ def test_what_looks_like_a_secret_is_hidden(text: str, shown: str | None) -> Non
     assert hide_secrets(text) == (shown or text)
 
 
+def until_camera_lost(lines: Iterable[str]) -> Iterator[str]:
+    """Yield log lines up to the one that reports the lost camera."""
+    for line in lines:
+        yield line
+        if "event=camera_lost" in line:
+            return
+
+
 def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
     """Passwords in a GStreamer pipeline, a password file and a URL appear neither in the log nor in errors nor in what
     `ps` shows."""
@@ -46,10 +54,12 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
     assert old not in config.read_text()
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
-        time.sleep(3.0)
+        assert daemon.stderr is not None
+        first = list(until_camera_lost(daemon.stderr))
         shown = Path(f"/proc/{daemon.pid}/cmdline").read_text()
         daemon.terminate()
-        out, logged = daemon.communicate(timeout=20)
+        out, rest = daemon.communicate(timeout=20)
+    logged = "".join(first) + rest
     assert "event=started" in logged
     assert "event=camera_lost" in logged
     checked = subprocess.run(
