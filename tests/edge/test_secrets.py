@@ -3,13 +3,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from base.logs import hide_secrets
-from tests.support.brokers import free_port
+from tests.support.brokers import free_port, wait_until
 from tests.support.commands import CONFIG, ROOT
 
 WORD = "hunter2-Pa55"
@@ -30,14 +29,6 @@ def test_what_looks_like_a_secret_is_hidden(text: str, shown: str | None) -> Non
     assert hide_secrets(text) == (shown or text)
 
 
-def until_camera_lost(lines: Iterable[str]) -> Iterator[str]:
-    """Yield log lines up to the one that reports the lost camera."""
-    for line in lines:
-        yield line
-        if "event=camera_lost" in line:
-            return
-
-
 def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
     """Passwords in a GStreamer pipeline, a password file and a URL appear neither in the log nor in errors nor in what
     `ps` shows."""
@@ -53,13 +44,16 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
     )
     assert old not in config.read_text()
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
-        assert daemon.stderr is not None
-        first = list(until_camera_lost(daemon.stderr))
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as daemon,
+    ):
+        wait_until(lambda: "event=camera_lost" in log.read_text(), "the camera is lost", 60)
         shown = Path(f"/proc/{daemon.pid}/cmdline").read_text()
         daemon.terminate()
-        out, rest = daemon.communicate(timeout=20)
-    logged = "".join(first) + rest
+        out, _ = daemon.communicate(timeout=20)
+    logged = log.read_text()
     assert "event=started" in logged
     assert "event=camera_lost" in logged
     checked = subprocess.run(
