@@ -1,1 +1,4 @@
-"""Shared plumbing: strict TOML settings and the log format. No numpy, no MQTT."""
+"""Plumbing that edge, collector and tools share: TOML settings, broker options, TLS, secrets, back-off, log format.
+
+No numpy, no MQTT.
+"""

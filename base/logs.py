@@ -1,4 +1,8 @@
-"""Events and their fields -> lines of ``key=value`` that grep and a log shipper can read."""
+"""Log format of all commands: one line per event, made of ``key=value`` fields, without secrets.
+
+Loggers are named for their module (``edge.delivery.publish``, ``collector.store.writer``). A record is an event and its
+fields, made by `line`; grep and log shippers can read it.
+"""
 
 import json
 import logging
@@ -15,20 +19,20 @@ SECRETS = (
         r"\1***",
     ),
 )
-"""A URL's name and password, and what follows a word for a secret."""
+"""User name and password of a URL, and the value of a key that names a secret."""
 
 
-def hidden(text: str) -> str:
-    """A text from a configuration or a library, without what looks like a secret."""
-    for pattern, instead in SECRETS:
-        text = pattern.sub(instead, text)
+def hide_secrets(text: str) -> str:
+    """Return a text with everything that looks like a secret replaced by ``***``."""
+    for pattern, replacement in SECRETS:
+        text = pattern.sub(replacement, text)
     return text
 
 
 def line(event: str, **fields: object) -> str:
     """``("refused", host="a", reason="Not authorized")`` -> ``event=refused host=a reason="Not authorized"``.
 
-    What is not plain is quoted as in JSON, so that text from outside cannot begin a line of its own.
+    Values with other than plain characters are quoted as in JSON, so that foreign text cannot start a new line.
     """
     return " ".join(f"{key}={_quote(str(value))}" for key, value in {"event": event, **fields}.items())
 
@@ -37,21 +41,21 @@ def _quote(text: str) -> str:
     return text if PLAIN.fullmatch(text) else json.dumps(text)
 
 
-def nobody_reads() -> None:
-    """After a BrokenPipeError: what is left for standard output goes nowhere, or Python complains as it ends."""
+def discard_output() -> None:
+    """Discard the rest of standard output after a BrokenPipeError; Python would otherwise complain as it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Lines(logging.Formatter):
-    """A record -> one line: UTC time, level, module, and the message, which `line` made."""
+class LineFormatter(logging.Formatter):
+    """Formats a record as one line: UTC time, level, module and message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As `logging.Formatter.format`; a traceback becomes one quoted field, and secrets are left out."""
+        """Format a record. A traceback becomes one quoted field, and secrets are hidden."""
         seconds, milliseconds = divmod(int(record.created * 1000), 1000)
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
         text = record.getMessage()
-        if not text.startswith("event="):  # other libraries' records
+        if not text.startswith("event="):  # a record of a library
             text = line("log", message=text)
         if record.exc_info:
             text += " " + f"traceback={json.dumps(self.formatException(record.exc_info))}"
-        return f"time={stamp} level={record.levelname.lower()} module={record.name} {hidden(text)}"
+        return f"time={stamp} level={record.levelname.lower()} module={record.name} {hide_secrets(text)}"

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from base.errors import FacetallyError, SettingsError
-from base.logs import Lines, line
+from base.logs import LineFormatter, line
 from collector.receive.receiver import run, utc_now
 from collector.settings import Settings, read_settings
 from contract.errors import BundleError, TopicError
@@ -181,7 +181,7 @@ def _stop_on_signals() -> threading.Event:
 
 def _configure_logging() -> None:
     to_stderr = logging.StreamHandler(sys.stderr)
-    to_stderr.setFormatter(Lines())
+    to_stderr.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[to_stderr], force=True)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # logs a line when it first draws on a machine
     logging.getLogger("waitress").setLevel(logging.WARNING)  # logs a line for each browser that hangs up

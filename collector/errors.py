@@ -1,10 +1,12 @@
-"""The errors of the collector, named for what is done about them.
+"""Errors of the collector, named for what is done about them.
 
-FacetallyError
-├── BadMessage
-│   └── OverLimit  set aside and count: a good message, but beyond the bounds of its device
-├── StoreFailed    acknowledge nothing, open the store again after a pause
-└── StoreRefused   stop: the store cannot be used as it is, and says why (exit 1)
+::
+
+    base.errors.FacetallyError
+    ├── contract.errors.BadMessage
+    │   └── OverLimit    count the message and set it aside: valid, but beyond a limit of its device
+    ├── StoreFailed      acknowledge nothing, reopen the store after a pause
+    └── StoreRefused     stop (exit code 1): the store cannot be used as it is
 """
 
 from typing import Literal
@@ -13,11 +15,11 @@ from base.errors import FacetallyError
 from contract.errors import BadMessage
 
 Limit = Literal["messages", "bytes", "devices", "models", "dates"]
-"""The bound that a message went beyond; see `collector.settings.Limits`."""
+"""The limit that a message exceeds; see `collector.settings.Limits`."""
 
 
 class OverLimit(BadMessage):
-    """A message beyond a bound of its device."""
+    """A valid message that exceeds a limit of its device."""
 
     def __init__(self, limit: Limit, reason: str) -> None:
         super().__init__(reason)
@@ -25,8 +27,8 @@ class OverLimit(BadMessage):
 
 
 class StoreFailed(FacetallyError):
-    """Rows could not be brought to disk: it is full, gone or broken."""
+    """Rows cannot be written: the disk is full, missing or broken."""
 
 
 class StoreRefused(FacetallyError):
-    """A folder that cannot be written, or a writer's name in use."""
+    """The folder of the store cannot be written, or another process uses the writer's name."""

@@ -1,1 +1,4 @@
-"""What device and collector agree on: labels, messages, topics, the model card. No numpy, no MQTT, no files."""
+"""The contract between device and collector: labels, messages, topics, receipts and model cards.
+
+No numpy, no MQTT, no files.
+"""

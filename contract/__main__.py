@@ -1,6 +1,4 @@
-"""Writes the JSON Schemas of the contract into a folder, and the AsyncAPI document beside it:
-``python -m contract contract/schema``.
-"""
+"""Write the JSON Schemas of the contract into a folder and the AsyncAPI document beside it."""
 
 import argparse
 from pathlib import Path
@@ -13,12 +11,12 @@ from contract.message import MESSAGES
 from contract.receipt import Stored
 from contract.schemas import schema
 
-NEWEST = {"counts": 2, "model": 2, "card": 2, "health": 3}
-"""The version of each kind that has more than one; its schema takes those before it too."""
+NEWEST = {"counts": 2, "model": 3, "card": 3, "health": 3}
+"""Newest version of each kind that has more than one. Its schema accepts the earlier versions too."""
 
 
 def schemas() -> dict[str, bytes]:
-    """File name -> JSON Schema (draft 2020-12) of each message, of the receipt and of the model card."""
+    """Return the JSON Schemas (draft 2020-12) of all messages, the receipt and the model card, by file name."""
     others = {"card": Card, "stored": Stored}
     kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | others).items()}
     return {
@@ -27,13 +25,13 @@ def schemas() -> dict[str, bytes]:
     }
 
 
-def topics() -> bytes:
-    """The AsyncAPI document of all topics, as it is kept in ``contract/asyncapi.json``."""
+def asyncapi() -> bytes:
+    """Return the AsyncAPI document of all topics, as stored in ``contract/asyncapi.json``."""
     return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
 
 
 def main() -> None:
-    """Write the schemas into the folder named, or beside this file."""
+    """Write all schemas into the folder given, by default ``contract/schema``, and print the paths."""
     parser = argparse.ArgumentParser(prog="python -m contract", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "schema")
     folder = parser.parse_args().folder
@@ -41,7 +39,7 @@ def main() -> None:
         (folder / name).write_bytes(text)
         print(folder / name)
     beside = folder.parent / "asyncapi.json"
-    beside.write_bytes(topics())
+    beside.write_bytes(asyncapi())
     print(beside)
 
 

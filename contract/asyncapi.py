@@ -1,4 +1,4 @@
-"""The messages and topics -> an AsyncAPI 3.0 document: what is on the broker, for programs of others."""
+"""Build the AsyncAPI 3.0 document that describes all topics and messages to other programs."""
 
 import inspect
 from typing import Any
@@ -10,19 +10,19 @@ from contract.topics import ID_PATTERN, PREFIX, Kind
 
 SCHEMAS = "#/components/schemas/{name}"
 RETAINED: dict[Kind, bool] = {"counts": False, "status": True, "model": True, "health": True}
-LEVELS = {"site": "A shop", "device": "A unit in it"}
-WRITER = {"writer": "A collector: its own name in the store"}
+LEVELS = {"site": "Id of the shop", "device": "Id of the device in it"}
+WRITER = {"writer": "Name of the collector, ``store.writer`` of its configuration"}
 
 
 def document() -> dict[str, Any]:
-    """All channels as JSON values; the schemas are those of ``contract/schema``, which the same structs give."""
+    """Return the document as JSON values. Its schemas come from the same structs as those in ``contract/schema``."""
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "facetally",
             "version": "1.0.0",
             "description": "Anonymous counts of visits by apparent expression. Delivery is at least once: drop repeats"
-            " of counts by site, device, boot and seq. A track is no person: somebody who looks twice is two visits.",
+            " of counts by site, device, boot and seq. A visit is not a person: who comes twice is two visits.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -32,7 +32,7 @@ def document() -> dict[str, Any]:
         "components": {
             "messages": {kind: _message(kind, struct) for kind, struct in (MESSAGES | {"stored": Stored}).items()},
             "schemas": components([*MESSAGES.values(), Stored], SCHEMAS),
-            "parameters": {name: {"description": f"{says}: {ID_PATTERN}"} for name, says in (LEVELS | WRITER).items()},
+            "parameters": {name: {"description": f"{text}: {ID_PATTERN}"} for name, text in (LEVELS | WRITER).items()},
         },
     }
 
@@ -46,7 +46,7 @@ def _channel(name: str, last: str, levels: dict[str, str]) -> dict[str, Any]:
 
 
 def _operation(kind: Kind) -> dict[str, Any]:
-    """What an analyst's program does: it only listens. The devices' own part is ``retain``."""
+    """Return the operation of a program that subscribes to a kind of message. ``retain`` is set by the device."""
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{kind}"},
@@ -56,7 +56,7 @@ def _operation(kind: Kind) -> dict[str, Any]:
 
 
 def _confirmation() -> dict[str, Any]:
-    """What a collector does: a device deletes a window when this says that it is stored. Listeners do not send it."""
+    """Return the operation of a collector: it confirms stored windows, which the device then deletes."""
     return {
         "action": "send",
         "channel": {"$ref": "#/channels/stored"},

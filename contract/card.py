@@ -1,4 +1,4 @@
-"""The card beside a model file: all that a device must know of it, and nothing inferred from a file name."""
+"""Model cards: the JSON file beside a model that describes its input, outputs, thresholds and measured quality."""
 
 import base64
 import zlib
@@ -6,22 +6,24 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import force_setattr
 
 from contract.errors import BundleError
 from contract.labels import check_labels
-from contract.message import MAX_BYTES, Bundle, Count, Model, Share, encode
+from contract.message import MAX_BYTES, BundleIdentity, Fraction, Matrix, Model, check_matrix, encode
 
 Positive = Annotated[int, Meta(gt=0)]
-MOST_SAMPLE = 16_000_000
-"""Bytes of a golden sample's input or output; a few kilobytes of base64 can promise gigabytes."""
+Version = Literal[1, 2, 3]
+MAX_SAMPLE_BYTES = 16_000_000
+"""Maximum size of a golden sample's input or output, unpacked; a few kilobytes of base64 can expand to gigabytes."""
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of a card: read-only, by keyword, and an unknown key is an error."""
+    """Base of all parts of a card: immutable, keyword-only; unknown keys are errors."""
 
 
 class Input(Strict, frozen=True, kw_only=True):
-    """The picture a model takes: grey, row-major, one byte a pixel, as it is."""
+    """The image that a model takes: grey, row-major, one byte a pixel, neither scaled nor shifted."""
 
     width: Positive
     height: Positive
@@ -32,40 +34,36 @@ class Input(Strict, frozen=True, kw_only=True):
 
 
 class Crop(Strict, frozen=True, kw_only=True):
-    """How a face is cut out of a frame for this model.
-
-    ``margin`` is the share of the box's longer side that is added on every side (negative cuts tighter);
-    ``align`` says whether the eyes are turned level first.
-    """
+    """How a face is cropped from a frame for this model."""
 
     margin: Annotated[float, Meta(gt=-0.5, le=2)]
+    """Fraction of the box's longer side that is added on every side; negative values crop tighter."""
     align: Literal["none", "eyes"]
+    """``eyes``: rotate the face so that the eyes are level."""
 
 
 class Golden(Strict, frozen=True, kw_only=True):
-    """One picture and what the model makes of it, replayed when a device starts.
-
-    ``input`` is base64 of zlib of the input's bytes; ``output`` is the same of all output tensors' raw bytes, one after
-    the other in the order of their names; ``tolerance`` is the largest difference allowed, in quantised steps: two
-    runtimes may round differently.
-    """
+    """One input and the model's output for it, replayed when a device starts."""
 
     name: str
     input: str
+    """Base64 of the zlib-compressed input bytes."""
     output: str
+    """The same of the raw bytes of all output tensors, concatenated in the order of their names."""
     tolerance: Annotated[int, Meta(ge=0)]
+    """Largest allowed difference, quantisation steps: runtimes may round differently."""
 
 
 class Common(Strict, frozen=True, kw_only=True):
-    """What a card of either task says."""
+    """The keys that the cards of both tasks have."""
 
-    schema: Literal[1, 2]
+    schema: Version
     name: str
     version: str
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     input: Input
     figures: dict[str, float]
-    """Measured figures, float and int8 side by side, named ``<data>.<figure>.<float|int8>``."""
+    """Measured figures of the float and the int8 model, named ``<data>.<figure>.<float|int8>``."""
     data: str
     licence: str
     notes: str = ""
@@ -79,51 +77,63 @@ class Common(Strict, frozen=True, kw_only=True):
 
 
 class DetectorCard(Common, frozen=True, kw_only=True, tag_field="task", tag="detect"):
-    """A face detector: outputs named ``scores``, ``boxes`` and ``landmarks``, one row a cell, strides in this order."""
+    """A face detector: outputs ``scores``, ``boxes`` and ``landmarks``, one row per grid cell, stride after stride."""
 
     strides: Annotated[tuple[Positive, ...], Meta(min_length=1)]
-    threshold: Share
-    overlap: Share
-    """Of two boxes whose intersection over union is larger, the one with the lower score is dropped."""
+    threshold: Fraction
+    """Minimum score of a detection."""
+    overlap: Fraction
+    """Of two boxes with a larger intersection over union, the one with the lower score is dropped."""
     landmarks: tuple[Literal["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"], ...]
 
 
 class ClassifierCard(Common, frozen=True, kw_only=True, tag_field="task", tag="classify"):
-    """An expression classifier: one output ``logits``, one value a label."""
+    """An expression classifier: one output ``logits``, one value per label.
+
+    Version 2 adds the confusion matrix of visits, version 3 renames it from ``visits`` to ``visit_confusion``. A
+    card of version 2 with that matrix is converted to version 3 on reading.
+    """
 
     labels: tuple[str, ...]
     crop: Crop
     temperature: Annotated[float, Meta(gt=0)]
-    """Logits are divided by this before the softmax (Guo et al. 2017, temperature scaling)."""
-    unknown_below: Share
-    """A sighting whose largest probability is less is no verdict."""
+    """Logits are divided by this before the softmax (temperature scaling, Guo et al. 2017)."""
+    unknown_below: Fraction
+    """An observation whose largest probability is lower does not count."""
     min_face_px: Positive
-    """A face whose longer side is shorter in the frame is no verdict."""
+    """A face whose longer side in the frame is shorter, in pixels, does not count."""
     min_sharpness: Annotated[float, Meta(ge=0)] = 0.0
-    """A crop whose Laplacian varies less is too blurred for a verdict; 0 switches this off."""
-    confusion: tuple[tuple[Count, ...], ...]
-    """Of the int8 model on data it was not trained on: rows are the truth, columns the answer."""
-    visits: tuple[tuple[Count, ...], ...] | UnsetType = UNSET
-    """The same of whole visits, several sightings each, with one column more: ``unknown``. Since version 2."""
+    """A crop whose Laplacian has a lower variance is too blurred to count; 0 disables the check."""
+    confusion: Matrix
+    """Of single faces, int8 model on held-out data: rows are true labels, columns predictions."""
+    visit_confusion: Matrix | UnsetType = UNSET
+    """Of whole visits of several observations each, with one more column for ``unknown``. Since version 3."""
+    visits: (
+        Annotated[Matrix, Meta(description="name of visit_confusion in version 2; read, never written")] | UnsetType
+    ) = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse labels that are none, and matrices of another size."""
+        """Check labels and matrices, and read the matrix of version 2 under its present name."""
         check_labels(self.labels)
         size = len(self.labels)
-        if [len(row) for row in self.confusion] != [size] * size:
-            raise ValueError(f"the confusion matrix is {size} x {size}, as many as there are labels")
+        check_matrix("confusion", self.confusion, size, size)
         if self.visits is not UNSET:
-            if self.schema == 1:
-                raise ValueError("visits: since version 2 of the schema")
-            if [len(row) for row in self.visits] != [size + 1] * size:
-                raise ValueError(f"the matrix of visits is {size} x {size + 1}, with a column for unknown")
+            if self.schema != 2 or self.visit_confusion is not UNSET:
+                raise ValueError(f"`visits` must be `visit_confusion` in a card of schema {self.schema}")
+            force_setattr(self, "visit_confusion", self.visits)
+            force_setattr(self, "visits", UNSET)
+            force_setattr(self, "schema", 3)
+        if self.visit_confusion is not UNSET:
+            check_matrix("visit_confusion", self.visit_confusion, size, size + 1)
+            if self.schema < 3:
+                raise ValueError(f"`visit_confusion` needs version 3, `schema` is {self.schema}")
 
 
 Card = DetectorCard | ClassifierCard
 
 
 def read_card(text: bytes, where: str) -> Card:
-    """JSON of a card -> the card; BundleError that names ``where`` and the key."""
+    """Decode the JSON of a card. Raise BundleError, which names ``where`` and the key, if it is not a card."""
     try:
         card: Card = msgspec.json.decode(text, type=Card)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
@@ -132,24 +142,27 @@ def read_card(text: bytes, where: str) -> Card:
 
 
 def write_card(card: Card) -> bytes:
-    """A card -> JSON that a person can read."""
+    """Encode a card as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
 
 
-def bundle_of(card: Card) -> Bundle:
-    """A card -> the part of it that goes out in the model message."""
-    bundle = Bundle(name=card.name, sha256=card.sha256, figures=card.figures)
+def bundle_identity(card: Card) -> BundleIdentity:
+    """Return the part of a card that is published in the model message."""
+    bundle = BundleIdentity(name=card.name, sha256=card.sha256, figures=card.figures)
     if isinstance(card, ClassifierCard):
-        return msgspec.structs.replace(bundle, labels=card.labels, confusion=card.confusion, visits=card.visits)
+        return msgspec.structs.replace(
+            bundle, labels=card.labels, confusion=card.confusion, visit_confusion=card.visit_confusion
+        )
     return bundle
 
 
 def model_of(detector: DetectorCard, expression: ClassifierCard) -> Model:
-    """The cards of a device -> its model message, of the lowest version that can say it; BundleError if it is too long
-    to be sent.
+    """Return the model message of a device that runs these bundles, in the lowest version that can express it.
+
+    Raise BundleError if it would exceed the maximum length of a message.
     """
-    schema: Literal[1, 2] = 1 if expression.visits is UNSET else 2
-    model = Model(schema=schema, detector=bundle_of(detector), expression=bundle_of(expression))
+    schema: Version = 1 if expression.visit_confusion is UNSET else 3
+    model = Model(schema=schema, detector=bundle_identity(detector), expression=bundle_identity(expression))
     size = len(encode(model))
     if size > MAX_BYTES:
         raise BundleError(
@@ -160,17 +173,17 @@ def model_of(detector: DetectorCard, expression: ClassifierCard) -> Model:
 
 
 def pack(raw: bytes) -> str:
-    """Bytes of a golden sample -> text for the card."""
+    """Compress and encode the bytes of a golden sample as text for a card."""
     return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
-def unpack(text: str, most: int = MOST_SAMPLE) -> bytes:
-    """The inverse of `pack`; ValueError if the text is none of its, or holds more than so many bytes."""
+def unpack(text: str, max_bytes: int = MAX_SAMPLE_BYTES) -> bytes:
+    """Invert `pack`. Raise ValueError if the text was not packed, or holds more than ``max_bytes``."""
     stream = zlib.decompressobj()
     try:
-        raw = stream.decompress(base64.b64decode(text, validate=True), most)
+        raw = stream.decompress(base64.b64decode(text, validate=True), max_bytes)
     except zlib.error as error:
-        raise ValueError(f"not zlib: {error}") from error
+        raise ValueError(f"not zlib data: {error}") from error
     if not stream.eof:
-        raise ValueError(f"not zlib: cut off, or of more than {most} bytes")
+        raise ValueError(f"not zlib data: cut off, or more than {max_bytes} bytes")
     return raw

@@ -3,21 +3,21 @@
 ::
 
     base.errors.FacetallyError
-    +-- BundleError      a model bundle is not what its card says: stop, exit code 2
-    +-- TopicError       a site or device id cannot be part of a topic: stop, exit code 2
-    +-- BadMessage       a message cannot be used: count it, set it aside, go on
+    ├── BundleError    stop (exit code 2): a model bundle does not match its card
+    ├── TopicError     stop (exit code 2): a site or device id cannot be part of a topic
+    └── BadMessage     count the message and set it aside: it violates the contract
 """
 
 from base.errors import FacetallyError
 
 
 class BundleError(FacetallyError):
-    """A model file and its card do not belong together, or the card is not a card."""
+    """A model file and its card do not belong together, or the card is invalid."""
 
 
 class TopicError(FacetallyError):
-    """A site or device id that cannot be part of an MQTT topic and of a folder name."""
+    """A site or device id cannot be part of an MQTT topic and of a folder name."""
 
 
 class BadMessage(FacetallyError):
-    """Bytes that arrived on a topic and are not a message of the contract."""
+    """A payload that arrived on a topic of the contract is not a valid message."""

@@ -1,4 +1,4 @@
-"""What a device sends: counts of a window, status, model and health, as structs and as JSON bytes."""
+"""The messages of a device: counts of a window, status, model and health, as structs and as JSON."""
 
 import re
 from datetime import datetime, timedelta
@@ -7,64 +7,76 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError
 from msgspec.json import Decoder, Encoder
+from msgspec.structs import force_setattr
 
 from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN, MAX_LABELS
 from contract.topics import ID_PATTERN, Kind
 
 MAX_BYTES = 16_384
-"""Nothing a device sends is longer; what is longer is not decoded."""
+"""Maximum length of a message, bytes. Longer payloads are not decoded."""
 
-Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Id = Annotated[
+    str,
+    Meta(
+        pattern=ID_PATTERN,
+        description="1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
+    ),
+]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
 Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="random per start of the daemon")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 Time = Annotated[datetime, Meta(tz=True, description="UTC, RFC 3339")]
+Matrix = tuple[tuple[Count, ...], ...]
+"""A confusion matrix: one row per true label, one column per prediction."""
 Clock = Literal["synced", "restamped", "unsynced", "replay"]
-"""How far ``start`` and ``end`` can be believed: stamped by a synchronised clock, put right when it became so, never
-put right, or the time of a file that is replayed."""
+"""How far ``start`` and ``end`` can be trusted.
 
-LONGEST = timedelta(days=400)
-"""Counts that are held back for ``k`` may wait through a long closure; a window longer than this is of a wrong clock,
-and a store may refuse it."""
+``synced``: stamped by a synchronised clock. ``restamped``: corrected once the clock was synchronised. ``unsynced``:
+never corrected. ``replay``: the time stamps of a replayed file.
+"""
+
+LONGEST_WINDOW = timedelta(days=400)
+"""Longest window of a correct clock: counts held back for ``k`` may span a long closure. Stores refuse longer ones."""
 
 NO_OFFSET = timedelta(0)
 
 Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]
-"""Why a window saw less than it should have."""
+"""Why the device saw less than it should have in a window."""
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """A message: read-only, by keyword, and an unknown key is an error."""
+    """Base of all messages: immutable, keyword-only; unknown keys are errors."""
 
 
 @lru_cache(1024)
-def _misnamed(names: tuple[str, ...]) -> str | None:
-    """The first that is no label. A fleet has few sets of labels, and a look at each in each message took two thirds of
-    the time of decoding it.
+def _first_invalid_label(names: tuple[str, ...]) -> str | None:
+    """Return the first name that is not a valid label, or None.
+
+    Cached: a fleet uses few label sets, and checking every label of every message took two thirds of the decoding time.
     """
     return next((name for name in names if not re.fullmatch(LABEL_PATTERN, name)), None)
 
 
 class Privacy(Strict, frozen=True, kw_only=True):
-    """The rule under which the counts were released."""
+    """The privacy rule under which the counts were released: ``k``, the minimum number of visits."""
 
     k: Annotated[int, Meta(ge=1)]
 
 
 class Models(Strict, frozen=True, kw_only=True):
-    """Which bundles made the counts: name and the first twelve digits of the file's sha256, as
-    ``name@0123456789ab``."""
+    """The bundles that produced the counts, as ``name@0123456789ab``: name and first 12 hex digits of the SHA-256."""
 
     detector: str
     expression: str
 
 
 class Counts(Strict, frozen=True, kw_only=True):
-    """Visits per expression that ended in one window of one device. Version 2 adds the optional fields at the end: the
-    number of visits is doubtful by so many, down and up; absent where none is.
+    """Visits per expression that ended in one window of one device.
+
+    Version 2 adds the optional fields at the end: how many of the visits are doubtful. They are absent where none is.
     """
 
     schema: Literal[1, 2]
@@ -75,93 +87,119 @@ class Counts(Strict, frozen=True, kw_only=True):
     start: Time
     end: Time
     clock: Clock
-    coverage: Share
+    coverage: Fraction
     degraded: Annotated[tuple[Reason, ...], Meta(max_length=8)]
     visits: Annotated[
-        dict[str, Count],  # its keys are looked at in __post_init__
+        dict[str, Count],  # its keys are checked in __post_init__
         Meta(min_length=3, max_length=MAX_LABELS + 1, extra_json_schema={"propertyNames": {"pattern": LABEL_PATTERN}}),
     ]
-    merged: Annotated[int, Meta(ge=1, description="how many windows were joined into this one")]
+    merged: Annotated[int, Meta(ge=1, description="number of windows joined into this one")]
     privacy: Privacy
     model: Models
     doubtful_low: (
-        Annotated[Count, Meta(description="visits that may be a part of another one, or nobody's")] | UnsetType
+        Annotated[Count, Meta(description="visits that may belong to another visit or to nobody")] | UnsetType
     ) = UNSET
-    doubtful_high: Annotated[Count, Meta(description="visits that may be those of two people")] | UnsetType = UNSET
+    doubtful_high: Annotated[Count, Meta(description="visits that may be two people")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse what types alone cannot: times off UTC, an empty or backward window, keys that are no labels."""
+        """Check what the types cannot: UTC times, a window that ends after it starts, valid labels, doubtful counts."""
         if self.start.utcoffset() != NO_OFFSET or self.end.utcoffset() != NO_OFFSET:
-            raise ValueError("start and end are UTC")
+            raise ValueError(f"`start` and `end` must be UTC ({self._times()})")
         if self.end <= self.start:
-            raise ValueError("end is after start")
-        if (label := _misnamed(tuple(self.visits))) is not None:
-            raise ValueError(f"label {label!r} does not match {LABEL_PATTERN} - at `$.visits`")
+            raise ValueError(f"`end` must be after `start` ({self._times()})")
+        if (label := _first_invalid_label(tuple(self.visits))) is not None:
+            raise ValueError(f"label must match {LABEL_PATTERN}, is {label!r} - at `$.visits`")
         for name, doubtful in (("doubtful_low", self.doubtful_low), ("doubtful_high", self.doubtful_high)):
             if doubtful is UNSET:
                 continue
             if self.schema == 1:
-                raise ValueError(f"{name} needs schema 2")
+                raise ValueError(f"{name} needs schema 2, `schema` is 1")
             if doubtful > sum(self.visits.values()):
                 raise ValueError(f"{name} must be at most the number of visits, is {doubtful}")
 
+    def _times(self) -> str:
+        return f"start={self.start.isoformat()}, end={self.end.isoformat()}"
+
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What makes a window countable exactly once, wherever it arrives twice."""
+        """Unique key of the window: ``(site, device, boot, seq)``. Repeats of a key are dropped."""
         return self.site, self.device, self.boot, self.seq
 
 
 class Status(Strict, frozen=True, kw_only=True):
-    """Whether a device is there; ``offline`` is its last will."""
+    """Whether a device is connected; ``offline`` is its last will."""
 
     schema: Literal[1]
     state: Literal["online", "stopping", "offline"]
     boot: Boot
 
 
-class Bundle(Strict, frozen=True, kw_only=True):
-    """What an analyst must know of a bundle: its labels, its figures, and how it confuses its labels."""
+class BundleIdentity(Strict, frozen=True, kw_only=True):
+    """What an analyst needs to know about a bundle: name, hash, labels, measured figures and confusion matrices."""
 
     name: str
     sha256: str
     labels: tuple[Label, ...] = ()
     figures: dict[str, float] = {}
-    confusion: tuple[tuple[Count, ...], ...] = ()
-    """Rows are the truth, columns the int8 model's answer, both in the order of ``labels``."""
-    visits: tuple[tuple[Count, ...], ...] | UnsetType = UNSET
-    """The same of whole visits, with ``unknown`` as one column more. Since version 2 of the model message."""
+    confusion: Matrix = ()
+    """Of single faces: rows are true labels, columns predictions of the int8 model, both in the order of ``labels``."""
+    visit_confusion: Annotated[Matrix, Meta(description="since version 3 of the model message")] | UnsetType = UNSET
+    """Of whole visits, with one more column for ``unknown``."""
+    visits: (
+        Annotated[Matrix, Meta(description="name of visit_confusion in version 2; read, never written")] | UnsetType
+    ) = UNSET
+
+    def __post_init__(self) -> None:
+        """Read the matrix of version 2 under its present name."""
+        if self.visits is not UNSET:
+            if self.visit_confusion is not UNSET:
+                raise ValueError("`visits` is the former name of `visit_confusion`; both are present")
+            force_setattr(self, "visit_confusion", self.visits)
+            force_setattr(self, "visits", UNSET)
 
 
 class Model(Strict, frozen=True, kw_only=True):
-    """The two bundles a device runs."""
+    """The two bundles that a device runs.
 
-    schema: Literal[1, 2]
-    detector: Bundle
-    expression: Bundle
+    Version 2 adds the confusion matrix of visits, version 3 renames it from ``visits`` to ``visit_confusion``. A
+    message of version 2 with that matrix is converted to version 3 on reading.
+    """
+
+    schema: Literal[1, 2, 3]
+    detector: BundleIdentity
+    expression: BundleIdentity
 
     def __post_init__(self) -> None:
-        """Refuse matrices of another size than the labels', and what version 1 has not."""
+        """Check that the matrices fit the labels and the version."""
         for bundle in (self.detector, self.expression):
             size = len(bundle.labels)
-            if bundle.confusion and [len(row) for row in bundle.confusion] != [size] * size:
-                raise ValueError(f"confusion is {size} x {size}, as many as there are labels")
-            if bundle.visits is not UNSET:
+            if bundle.confusion:
+                check_matrix("confusion", bundle.confusion, size, size)
+            if bundle.visit_confusion is not UNSET:
+                check_matrix("visit_confusion", bundle.visit_confusion, size, size + 1)
                 if self.schema == 1:
-                    raise ValueError("visits: since version 2 of the schema")
-                if [len(row) for row in bundle.visits] != [size + 1] * size:
-                    raise ValueError(f"visits is {size} x {size + 1}, with a column for unknown")
+                    raise ValueError("`visit_confusion` needs version 3, `schema` is 1")
+                force_setattr(self, "schema", 3)
+
+
+def check_matrix(name: str, matrix: Matrix, rows: int, columns: int) -> None:
+    """Raise ValueError unless a confusion matrix has the shape (rows, columns)."""
+    widths = [len(row) for row in matrix]
+    if widths != [columns] * rows:
+        raise ValueError(f"`{name}` must be {rows} x {columns} for {rows} labels, has {len(widths)} rows of {widths}")
 
 
 class Latency(Strict, frozen=True, kw_only=True):
-    """Milliseconds a frame that a stage took in the last minute."""
+    """Time per frame that a stage took in the last minute, milliseconds."""
 
     p50: Seconds
     p95: Seconds
 
 
 class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """State of a device, sent once a minute. None where the platform does not say. Versions 2 and 3 add the optional
-    fields at the end, each absent where there is nothing to say.
+    """State of a device, sent once a minute. None where the platform cannot report a value.
+
+    Versions 2 and 3 add the optional fields at the end; each is absent where there is nothing to report.
     """
 
     schema: Literal[1, 2, 3]
@@ -179,26 +217,25 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     throttled: bool | None
     clock: Clock
     versions: dict[str, str]
-    written_mb: Annotated[float, Meta(ge=0, description="since the start, to disk or card, 10^6 bytes")] | None = None
+    written_mb: Annotated[float, Meta(ge=0, description="written to disk since the start, 10^6 bytes")] | None = None
     shared_with: (
-        Annotated[Boot, Meta(description="of another unit that was alive under the same name since the start")] | None
+        Annotated[Boot, Meta(description="boot of another device that uses the same site and device id")] | None
     ) = None
     detections_saved: (
-        Annotated[Share, Meta(description="fraction of frames since the last report that needed no detection")] | None
+        Annotated[Fraction, Meta(description="fraction of frames since the last report without detection")] | None
     ) = None
-    """Since version 3, as ``detector_choice``."""
+    """This and all fields below: since version 3."""
     detector_choice: Annotated[str, Meta(max_length=300, description="why the device runs this detector")] | None = None
-    fixed_faces: Annotated[Count, Meta(description="posters, portraits and the like, now ignored")] | None = None
-    """Since version 3."""
+    fixed_faces: Annotated[Count, Meta(description="ignored faces that never move, such as posters")] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse fields that are newer than the version."""
+        """Reject fields that are newer than the version."""
         if self.schema == 1 and (self.written_mb is not None or self.shared_with is not None):
-            raise ValueError("written_mb and shared_with need schema 2")
+            raise ValueError("written_mb and shared_with need schema 2, `schema` is 1")
         if self.schema < 3 and (self.detections_saved is not None or self.detector_choice is not None):
-            raise ValueError("detections_saved and detector_choice need schema 3")
+            raise ValueError(f"detections_saved and detector_choice need schema 3, `schema` is {self.schema}")
         if self.schema < 3 and self.fixed_faces is not None:
-            raise ValueError("fixed_faces needs schema 3")
+            raise ValueError(f"fixed_faces needs schema 3, `schema` is {self.schema}")
 
 
 Message = Counts | Status | Model | Health
@@ -215,14 +252,14 @@ M = TypeVar("M", bound=Message)
 
 
 def encode(message: Message) -> bytes:
-    """A message -> its JSON, keys in the order of its fields."""
+    """Encode a message as JSON; keys are in the order of its fields."""
     return _encoder.encode(message)
 
 
 def decode(payload: bytes, kind: type[M]) -> M:
-    """JSON bytes -> a message of the kind expected; BadMessage that says at which key it fails."""
+    """Decode JSON into a message of ``kind``. Raise BadMessage, which names the key, if the payload is not one."""
     if len(payload) > MAX_BYTES:
-        raise BadMessage(f"{kind.__name__.lower()}: {len(payload)} bytes, at most {MAX_BYTES}")
+        raise BadMessage(f"{kind.__name__.lower()}: must be at most {MAX_BYTES} bytes, is {len(payload)}")
     try:
         message = _decoders[kind].decode(payload)
     except (DecodeError, ValidationError, UnicodeDecodeError) as error:

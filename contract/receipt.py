@@ -1,7 +1,7 @@
-"""What a collector sends back to a device: which of its windows it has dealt with, as a struct and as JSON bytes.
+"""Receipts: the message by which a collector confirms to a device which of its windows are stored.
 
-A broker's PUBACK says only that the broker has a message. A device deletes a window when a collector says that it has
-it. Each collector publishes its receipts on a topic of its own, retained, so that several can share the counts.
+A PUBACK says only that the broker has a message. A device deletes a window when a collector confirms it. Each collector
+publishes its receipts on its own topic, retained, so that several collectors can share the counts.
 """
 
 from typing import Annotated, Literal
@@ -13,35 +13,35 @@ from contract.errors import BadMessage
 from contract.message import MAX_BYTES, Boot, Count, Strict
 from contract.topics import PREFIX, check_id
 
-MOST_BOOTS = 4
-MOST_RUNS = 64
-"""Of one boot. Both keep a receipt below `MAX_BYTES`; what does not fit goes into a further one."""
+MAX_BOOTS = 4
+MAX_RUNS = 64
+"""Of one boot. Both bounds keep a receipt below `MAX_BYTES`; what does not fit goes into another receipt."""
 
-Run = tuple[Count, Count]
-"""First and last number of a run of ``seq`` without a gap, both included."""
+SeqRange = tuple[Count, Count]
+"""First and last ``seq`` of a range without a gap, both included."""
 
 
 class Stored(Strict, frozen=True, kw_only=True):
     """Windows of one device that a collector has dealt with: rows on its disk, or set aside for good.
 
-    A receipt names the windows of the last moments and some before; what an older one named is not taken back.
+    A receipt names recent windows only. What an earlier receipt confirmed stays confirmed.
     """
 
     schema: Literal[1]
     boots: Annotated[
-        dict[Boot, Annotated[tuple[Run, ...], Meta(max_length=MOST_RUNS)]],
-        Meta(max_length=MOST_BOOTS, description="boot of the device -> runs of seq, [first, last]"),
+        dict[Boot, Annotated[tuple[SeqRange, ...], Meta(max_length=MAX_RUNS)]],
+        Meta(max_length=MAX_BOOTS, description="boot of the device -> ranges of seq, [first, last]"),
     ]
 
     def __post_init__(self) -> None:
-        """Refuse a run that ends before it begins."""
-        for runs in self.boots.values():
-            for first, last in runs:
+        """Reject a range whose last number is below its first."""
+        for ranges in self.boots.values():
+            for first, last in ranges:
                 if last < first:
-                    raise ValueError(f"a run of seq is [first, last] with first <= last, not [{first}, {last}]")
+                    raise ValueError(f"a range of seq must be [first, last] with first <= last, is [{first}, {last}]")
 
     def holds(self, boot: str, seq: int) -> bool:
-        """Whether a window is among them."""
+        """Whether the receipt confirms this window."""
         return any(first <= seq <= last for first, last in self.boots.get(boot, ()))
 
 
@@ -50,27 +50,27 @@ _encoder, _decoder = Encoder(), Decoder(Stored)
 
 def stored_topic(site: str, device: str, writer: str) -> str:
     """``("shop-1", "door", "collector")`` -> ``"facetally/v1/shop-1/door/stored/collector"``."""
-    return f"{_about(site, device)}/{check_id('writer', writer)}"
+    return f"{_prefix(site, device)}/{check_id('writer', writer)}"
 
 
 def stored_filter(site: str, device: str) -> str:
-    """The filter that matches the receipts of all collectors for one device."""
-    return f"{_about(site, device)}/+"
+    """Return the topic filter that matches the receipts of all collectors for one device."""
+    return f"{_prefix(site, device)}/+"
 
 
-def _about(site: str, device: str) -> str:
+def _prefix(site: str, device: str) -> str:
     return f"{PREFIX}/{check_id('site', site)}/{check_id('device', device)}/stored"
 
 
 def encode_receipt(receipt: Stored) -> bytes:
-    """A receipt -> its JSON."""
+    """Encode a receipt as JSON."""
     return _encoder.encode(receipt)
 
 
 def decode_receipt(payload: bytes) -> Stored:
-    """JSON bytes -> a receipt; BadMessage that says at which key it fails."""
+    """Decode JSON into a receipt. Raise BadMessage, which names the key, if the payload is not one."""
     if len(payload) > MAX_BYTES:
-        raise BadMessage(f"stored: {len(payload)} bytes, at most {MAX_BYTES}")
+        raise BadMessage(f"stored: must be at most {MAX_BYTES} bytes, is {len(payload)}")
     try:
         return _decoder.decode(payload)
     except (DecodeError, ValidationError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Structs -> their JSON Schemas, in the same words on every Python: before 3.13 docstrings keep their indentation."""
+"""JSON Schemas of message structs, identical on all Python versions: before 3.13 docstrings keep their indentation."""
 
 import inspect
 from collections.abc import Iterable
@@ -8,19 +8,22 @@ import msgspec
 
 
 def schema(kind: Any) -> dict[str, Any]:
-    """A type -> its JSON Schema, with all that it refers to."""
+    """Return the JSON Schema of a type, with the definitions of all types that it refers to."""
     described: dict[str, Any] = _unindented(msgspec.json.schema(kind))
     return described
 
 
 def components(kinds: Iterable[Any], template: str) -> dict[str, Any]:
-    """Types -> name and JSON Schema of each and of all that they refer to, by references like ``template``."""
+    """Return the JSON Schemas of types and of all types that they refer to, by name.
+
+    ``template`` is the form of a reference, such as ``#/components/schemas/{name}``.
+    """
     described: dict[str, Any] = _unindented(msgspec.json.schema_components(kinds, ref_template=template)[1])
     return described
 
 
 def _unindented(value: Any) -> Any:
-    """A JSON value, its descriptions without the indentation of the code that they stand in."""
+    """Return a JSON value in which descriptions have lost the indentation of their docstring."""
     if isinstance(value, dict):
         return {
             key: inspect.cleandoc(each) if key == "description" and isinstance(each, str) else _unindented(each)

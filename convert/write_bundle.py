@@ -229,14 +229,14 @@ def _with_visits(card: ClassifierCard, model: Interpreter, test: Faces, labels: 
         return card
     answered = visit_confusion.answers(Classifier(Bundle(card, model)), test.fer[sure], np.random.default_rng(SEED))
     counts = visit_confusion.matrix(truth[sure], answered, len(card.labels))
-    return msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, counts.tolist())))
+    return msgspec.structs.replace(card, schema=3, visit_confusion=tuple(map(tuple, counts.tolist())))
 
 
 NOTES = (
     "Apparent expression of one face, not what a person feels. `ferplus_majority`: FER2013's PublicTest where more than"
     " half of ten taggers agree; `photos`: press-style photographs, labels by students. None of these was trained on."
     f" Temperature and unknown_below ({UNKNOWN_SHARE:.0%} of faces below) are set on a part split off Training. The"
-    " confusion matrix is that of ferplus_majority; `visits` is of the same faces, each looked at several times."
+    " confusion matrix is that of ferplus_majority; `visit_confusion` is of the same faces, each looked at several times."
 )
 
 

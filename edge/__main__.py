@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from base.errors import FacetallyError
-from base.logs import Lines, hidden, line, nobody_reads
+from base.logs import LineFormatter, hide_secrets, line, discard_output
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _logged(chosen: argparse.Namespace) -> int:
     """Run a command; its exit code."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines())
+    handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
         return int(chosen.do(chosen))
@@ -42,7 +42,7 @@ def _logged(chosen: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        nobody_reads()
+        discard_output()
         return 141
     except Exception:
         log.exception(line("crash"))
@@ -51,7 +51,7 @@ def _logged(chosen: argparse.Namespace) -> int:
 
 def _failed(error: FacetallyError) -> int:
     """Say what is wrong; the exit code for it."""
-    print(f"facetally-edge: {hidden(str(error))}", file=sys.stderr)
+    print(f"facetally-edge: {hide_secrets(str(error))}", file=sys.stderr)
     return 2
 
 
@@ -141,7 +141,7 @@ def _run(chosen: argparse.Namespace) -> int:
             notifier.stopping()
             if isinstance(settings.capture, configuration.File):
                 with contextlib.suppress(SpoolError):
-                    wired.spool.release()
+                    wired.spool.release_held()
             left = wired.drain(END_OF_FILE_S, stop)
             if left and stop.is_set():
                 left = wired.drain(ON_SIGNAL_S, threading.Event())

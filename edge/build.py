@@ -19,8 +19,8 @@ from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery import spool
 from edge.delivery.publish import Identity, published
-from edge.delivery.restamp import Settler
-from edge.delivery.spool_lock import alone
+from edge.delivery.restamp import Restamper
+from edge.delivery.spool_lock import locked
 from edge.pipeline import Pipeline, stamp
 from edge.settings import File, Settings
 from edge.system.clock import boot_id, floor, kernel_boot, now
@@ -79,11 +79,11 @@ def pipeline(
     models = Models(detector=faces.card.identity, expression=expressions.card.identity)
     path = Path(":memory:" if stream else settings.spool.path)
     with (
-        alone(path),
+        locked(path),
         spool.opened(
             path, settings.max_windows, int(settings.spool.max_mb * 1e6), settings.privacy.release_s
         ) as waiting,
-        published(settings.publish, identity, model, stream) as publisher,
+        published(settings.broker, identity, model, stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
         log.info(line("detector", bundle=faces.card.identity, reason=choice.reason))
@@ -102,7 +102,7 @@ def pipeline(
             Tally(expressions.card.labels, settings.tally.window_s, camera.start, first),
             waiting,
             publisher,
-            Settler(
+            Restamper(
                 stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
                 camera.clock,
                 kernel_boot(),

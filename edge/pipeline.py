@@ -20,7 +20,7 @@ from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
 from edge.delivery.printer import Printer
 from edge.delivery.publish import Identity, Publisher
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.delivery.spool import Spool
 from edge.errors import ClipError, SpoolError
 from edge.system.clock import GRAIN, Clock, rounded
@@ -48,7 +48,7 @@ class Pipeline:
     tally: Tally
     spool: Spool
     publisher: Publisher | Printer
-    settler: Settler
+    restamper: Restamper
     report: Callable[[Watch], None]
     alive: Callable[[], None]
     every: int = 1
@@ -170,9 +170,9 @@ class Pipeline:
     def _keep(self) -> None:
         """Windows into the spool; SpoolError from the one on that the disk refuses."""
         while self._unspooled:
-            self.settler.add(self._unspooled[0], self.spool)
+            self.restamper.add(self._unspooled[0], self.spool)
             self._unspooled.popleft()
-        self.settler.settle(self.spool)
+        self.restamper.restamp(self.spool)
         if self._refused is not None:
             log.info(line("spool_works"))
             self._refused = None

@@ -1,57 +1,52 @@
-"""The daemon's configuration: one TOML file -> one tree of frozen structs. Unknown keys are errors."""
+"""The daemon's configuration: one TOML file, read into frozen structs. Unknown keys are errors."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from msgspec.structs import replace
 
-from base.toml_settings import check_encrypted, read_toml
-from contract.message import Share
-from contract.topics import ID_PATTERN
+from base.broker_settings import BrokerOptions
+from base.toml_settings import Table, Text, read_toml
+from contract.message import Fraction, Id
 
-Id = Annotated[str, Meta(pattern=ID_PATTERN)]
-NAME = r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?"
-ADDRESS = r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?"
-"""A host's name, or IPv4 address; its IPv6 address. What is neither would end MQTT's thread, and nothing be sent."""
-Host = Annotated[str, Meta(pattern=f"^({NAME}|{ADDRESS})$(?!\\n)")]
-Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
-"""Text that goes to the system, such as a path: no NUL."""
 Threads = Annotated[int, Meta(ge=1, le=16)]
 Pixels = Annotated[int, Meta(ge=16, le=16_384)]
 Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
-"""At most a leap year, which also refuses ``inf`` and ``nan``."""
-Point = tuple[Share, Share]
+"""At most a leap year, which also rejects ``inf`` and ``nan``."""
+Point = tuple[Fraction, Fraction]
+"""x and y as fractions of the frame's width and height."""
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
 HIGH_SCORE = 0.75
 """High score of a tracker whose detector is not known."""
 LOW_RATIO = 0.6
 """Low score of the tracker, as a ratio of its high score."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+RENAMED = {"publish": "broker", "track.min_sightings": "track.min_observations"}
+"""Former keys and their present names."""
 
 
-class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file: read-only, and an unknown key is an error."""
-
-
-class Live(Strict, frozen=True, kw_only=True):
-    """What every camera has: the picture asked for (pixels, frames a second) and how long to wait for one."""
+class Live(Table, frozen=True, kw_only=True):
+    """Keys that all cameras have: the format requested from the camera, and how long to wait for it."""
 
     width: Pixels = 640
     height: Pixels = 480
     fps: Annotated[int, Meta(ge=1, le=1000)] = 15
+    """Frame rate, frames a second."""
     open_limit_s: Seconds = 15.0
+    """A camera that takes longer to open is lost, seconds."""
     read_limit_s: Seconds = 5.0
+    """A camera that gives no frame for longer is lost, seconds."""
 
 
 class Picamera2(Live, frozen=True, tag_field="source", tag="picamera2", kw_only=True):
-    """A Raspberry Pi camera by picamera2 (Debian package python3-picamera2)."""
+    """A Raspberry Pi camera, through picamera2 (Debian package python3-picamera2)."""
 
     camera: Annotated[int, Meta(ge=0, le=255)] = 0
 
     @property
     def name(self) -> str:
-        """What a log calls it."""
+        """Name of the camera in the log."""
         return f"picamera2 {self.camera}"
 
 
@@ -62,78 +57,83 @@ class V4l2(Live, frozen=True, tag_field="source", tag="v4l2", kw_only=True):
 
     @property
     def name(self) -> str:
-        """What a log calls it."""
+        """Name of the camera in the log."""
         return f"v4l2 {self.device}"
 
 
 class Gstreamer(Live, frozen=True, tag_field="source", tag="gstreamer", kw_only=True):
-    """A GStreamer pipeline that ends in an appsink; needs an OpenCV built with GStreamer (JetPack's or Debian's). The
-    pipeline itself says size and rate: ``width``, ``height`` and ``fps`` mean nothing.
+    """A GStreamer pipeline that ends in an appsink.
+
+    It needs an OpenCV built with GStreamer (JetPack's or Debian's). The pipeline sets size and rate: ``width``,
+    ``height`` and ``fps`` have no effect.
     """
 
-    pipeline: Annotated[str, Meta(min_length=1, max_length=65_536, pattern=r"^[^\x00]+$")]
+    pipeline: Annotated[
+        str,
+        Meta(min_length=1, max_length=65_536, pattern=r"^[^\x00]+$", description="a text without a NUL character"),
+    ]
 
     @property
     def name(self) -> str:
-        """What a log calls it: no word of the pipeline, which may hold a camera's password."""
+        """Name of the camera in the log, without the pipeline, which may hold a camera's password."""
         return "gstreamer"
 
 
-class File(Strict, frozen=True, tag_field="source", tag="file", kw_only=True):
-    """A video, an animated GIF or a folder of pictures, replayed with its own time stamps."""
+class File(Table, frozen=True, tag_field="source", tag="file", kw_only=True):
+    """A video, an animated GIF or a folder of images, replayed with its own time stamps."""
 
     path: Text
     fps: Annotated[float, Meta(ge=0.001, le=1000)] = 10.0
-    """Frames a second of a folder of pictures; other files carry their own."""
+    """Frame rate of a folder of images, frames a second; other files carry their own."""
 
     @property
     def name(self) -> str:
-        """What a log calls it."""
+        """Name of the source in the log."""
         return f"file {self.path}"
 
 
 Capture = Picamera2 | V4l2 | Gstreamer | File
 
 
-class DetectSettings(Strict, frozen=True, kw_only=True):
-    """Which face detector, at which score, and on which frames."""
+class DetectSettings(Table, frozen=True, kw_only=True):
+    """Which face detector runs, and how often."""
 
     bundle: Text = "auto"
     """``auto`` (`edge.vision.choose_detector`), the name of a shipped bundle, or the path of a card."""
     max_core_fraction: Annotated[float, Meta(gt=0, le=64)] = 0.5
-    """``auto`` takes the largest detector that needs at most this fraction of one core."""
-    threshold: Share | None = None
-    """Lowest score of a face; the card's unless set."""
+    """``auto`` chooses the largest detector that needs at most this fraction of one core."""
+    threshold: Fraction | None = None
+    """Minimum score of a detection; the card's unless set."""
     max_fps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
-    """Detections a second at most, however many frames the camera gives."""
+    """Maximum number of detections a second, whatever the camera's frame rate."""
     follow_motion: bool = True
-    """Whether the detector runs less often while nothing moves (`edge.vision.motion_gate`)."""
+    """Run the detector less often while nothing moves (`edge.vision.motion_gate`)."""
     every: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
-    """Only every n-th frame is looked at, moving or not."""
+    """Use only every n-th frame, whether something moves or not."""
     threads: Threads = 1
 
 
-class TrackSettings(Strict, frozen=True, kw_only=True):
-    """What a visit is."""
+class TrackSettings(Table, frozen=True, kw_only=True):
+    """Which tracks are visits."""
 
-    high_score: Share | None = None
+    high_score: Fraction | None = None
     """A detection starts a track at this score or more. The detector's threshold (``detect.threshold`` or the card's)
     unless set."""
-    low_score: Share | None = None
+    low_score: Fraction | None = None
     """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""
-    min_high_ratio: Share = 0.4
+    min_high_ratio: Fraction = 0.4
     """Minimum ratio of a visit's detections that have a high score."""
-    min_sightings: Annotated[int, Meta(ge=1, le=10_000)] = 3
+    min_observations: Annotated[int, Meta(ge=1, le=10_000)] = 3
     """Minimum number of detections with a high score, at 10 frames a second; scaled with the frame rate."""
     min_visit_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.4
     """Minimum duration of a visit, seconds, to the nearest frame."""
     gap_s: Seconds = 1.5
     """A track lost for less than this, seconds, and found again nearby is the same visit."""
     max_visit_s: Seconds = 180.0
-    """A visit that lasts so long, seconds, is counted then."""
+    """A visit that lasts this long, seconds, is counted then."""
 
     def for_detector(self, threshold: float) -> "TrackSettings":
-        """These settings with the high score of a detector, 0 to 1, unless one is set."""
+        """Return these settings with the high score of a detector, 0 to 1, unless one is set."""
         return self if self.high_score is not None else replace(self, high_score=threshold)
 
     @property
@@ -147,91 +147,79 @@ class TrackSettings(Strict, frozen=True, kw_only=True):
         return min(LOW_RATIO * self.high if self.low_score is None else self.low_score, self.high)
 
 
-class Hours(Strict, frozen=True, kw_only=True):
-    """When the shop is open, in its own time zone: ``open = "09:00"``, ``close = "20:00"``."""
+class Hours(Table, frozen=True, kw_only=True):
+    """Opening hours in the shop's time zone: ``open = "09:00"``, ``close = "20:00"``."""
 
     timezone: Text
-    open: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)")]
-    close: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$(?!\n)")]
+    open: Annotated[
+        str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)", description="a time HH:MM from 00:00 to 23:59")
+    ]
+    close: Annotated[
+        str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$(?!\n)", description="a time HH:MM from 00:00 to 24:00")
+    ]
     days: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class AdmitSettings(Strict, frozen=True, kw_only=True):
-    """Who is never analysed. ``staff_zones`` has no default: polygons of x, y as shares of the frame's width and
-    height, or ``[]`` to say on purpose that there are none.
-    """
+class AdmitSettings(Table, frozen=True, kw_only=True):
+    """Who is never analysed: people in staff zones, outside the opening hours, or who stay in one spot."""
 
     staff_zones: tuple[Polygon, ...]
+    """No default: polygons, or ``[]`` to state that there are none."""
     hours: Hours | None = None
     dwell_limit_s: Seconds = 120.0
+    """Whoever stays in one spot for longer, seconds, is not counted."""
     forget_s: Seconds = 43_200.0
-    """A place that was barred is free again when nobody was seen in it for this long."""
+    """A spot excluded by its dwell is free again when nobody was seen in it for this long, seconds."""
 
 
-class ClassifySettings(Strict, frozen=True, kw_only=True):
-    """Which expression classifier (`edge.vision.bundle.card_path`)."""
+class ClassifySettings(Table, frozen=True, kw_only=True):
+    """Which expression classifier runs."""
 
     bundle: Text | None = None
+    """Name of a shipped bundle or path of a card (`edge.vision.bundle.card_path`); the shipped one unless set."""
     threads: Threads = 1
 
 
-class TallySettings(Strict, frozen=True, kw_only=True):
-    """How long a window is, seconds."""
+class TallySettings(Table, frozen=True, kw_only=True):
+    """How visits are summed up."""
 
     window_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
+    """Duration of a window, seconds."""
 
 
-class PrivacySettings(Strict, frozen=True, kw_only=True):
-    """No message holds fewer visits than ``k``, unless it holds none."""
+class PrivacySettings(Table, frozen=True, kw_only=True):
+    """When counts may leave the device: no message holds fewer than ``k`` visits, unless it holds none."""
 
     k: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
     release_s: Annotated[float, Meta(ge=1, le=86_400)] = 900.0
-    """Windows with fewer than ``k`` visits, none among them, leave joined, when a quarter of an hour ends: one that is
-    missing then tells of a few visits to the quarter of an hour, and not to the minute. Nothing is joined if k is 1."""
+    """Windows with fewer than ``k`` visits, also empty ones, are joined and leave at multiples of this, seconds.
+
+    A missing message then reveals a few visits to the quarter of an hour, not to the minute. With ``k`` = 1 nothing is
+    joined."""
 
 
-class Tls(Strict, frozen=True, kw_only=True):
-    """Files for an encrypted connection: the authority's certificate, and the device's own with its key."""
+class BrokerSettings(BrokerOptions, frozen=True, kw_only=True):
+    """The broker, and when a window that was sent to it may leave the spool."""
 
-    ca: Text | None = None
-    certificate: Text | None = None
-    key: Text | None = None
-
-
-class PublishSettings(Strict, frozen=True, kw_only=True):
-    """The broker, and who confirms a window before it leaves the spool. The password is read from a file, so that the
-    configuration can be shown. Beyond this machine nothing is sent unencrypted, unless ``plain_text`` allows it.
-    """
-
-    host: Host = "localhost"
-    port: Annotated[int, Meta(gt=0, lt=65536)] = 1883
-    username: Text | None = None
-    password_file: Text | None = None
-    tls: Tls | None = None
-    plain_text: bool = False
-    keepalive_s: Annotated[int, Meta(gt=0, lt=65536)] = 60
     drain_per_s: Annotated[float, Meta(ge=0.01, le=100_000)] = 50.0
-    """How many windows that waited for the broker are sent a second when it is back; new ones do not wait for them."""
+    """Maximum rate at which windows that waited for the broker are sent, windows a second; new ones do not wait."""
     confirm: Literal["collector", "broker"] = "collector"
-    """``broker`` where no facetally-collector listens: a window leaves the spool when the broker has taken it."""
-
-    def __post_init__(self) -> None:
-        """Refuse to send in the clear what was not said may go so."""
-        check_encrypted(self.host, self.tls is not None, self.plain_text)
+    """Who confirms a window before it leaves the spool: ``broker`` where no facetally-collector listens."""
 
 
-class SpoolSettings(Strict, frozen=True, kw_only=True):
-    """Where finished windows wait, for how many days and in how many megabytes (10^6 bytes) at most."""
+class SpoolSettings(Table, frozen=True, kw_only=True):
+    """Where finished windows wait for the broker, and the limits of that store."""
 
     path: Text = "facetally-spool.sqlite"
     max_days: Annotated[float, Meta(gt=0, le=3660)] = 60.0
     max_mb: Annotated[float, Meta(ge=1, le=1_000_000)] = 64.0
+    """Maximum size of the file, 10^6 bytes."""
     unsynced_hold_h: Annotated[float, Meta(ge=0, le=8784)] = 6.0
-    """Windows from before the clock was synchronised wait so many hours for it; then they go out as ``unsynced``. 0 on
-    a device whose network has no time server."""
+    """Windows recorded before the clock was synchronised wait at most this long for it, hours, and are then sent as
+    ``unsynced``. 0 for a device in a network without a time server."""
 
 
-class Settings(Strict, frozen=True, kw_only=True):
+class Settings(Table, frozen=True, kw_only=True):
     """The whole file."""
 
     site: Id
@@ -243,25 +231,28 @@ class Settings(Strict, frozen=True, kw_only=True):
     classify: ClassifySettings = ClassifySettings()
     tally: TallySettings = TallySettings()
     privacy: PrivacySettings = PrivacySettings()
-    publish: PublishSettings = PublishSettings()
+    broker: BrokerSettings = BrokerSettings()
     spool: SpoolSettings = SpoolSettings()
 
     @property
     def max_windows(self) -> int:
-        """How many windows may wait: as many as end in ``spool.max_days``."""
+        """Maximum number of windows in the spool: as many as end in ``spool.max_days``."""
         return max(1, round(self.spool.max_days * 86_400 / self.tally.window_s))
 
     @property
     def grid_s(self) -> float:
-        """A replay begins at a multiple of so many seconds, so that it falls into the same messages each time."""
+        """A replay begins at a multiple of this, seconds, so that it yields the same messages each time."""
         return self.tally.window_s if self.privacy.k == 1 else max(self.tally.window_s, self.privacy.release_s)
 
     def __post_init__(self) -> None:
-        """Refuse values that do not go together."""
+        """Reject values that contradict each other."""
         if self.admit.dwell_limit_s >= self.track.max_visit_s:
-            raise ValueError("admit.dwell_limit_s must be less than track.max_visit_s")
+            raise ValueError(
+                f"admit.dwell_limit_s must be less than track.max_visit_s ({self.track.max_visit_s:g}),"
+                f" is {self.admit.dwell_limit_s:g}"
+            )
 
 
 def read(path: Path, overrides: tuple[str, ...] = ()) -> Settings:
-    """A configuration file and ``key=value`` overrides -> settings; SettingsError that names file, key and values."""
-    return read_toml(path, Settings, overrides)
+    """Read a configuration file, with ``key=value`` overrides on top. Raise SettingsError as `read_toml`."""
+    return read_toml(path, Settings, overrides, RENAMED)

@@ -101,7 +101,7 @@ def main() -> None:
         means.insert(0, "all", means.mean(axis=1))
         print(f"shops of up to {visits} visits:\n{means.round(3).to_string()}")
     if options.write:
-        told = msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, whole.tolist())))
+        told = msgspec.structs.replace(card, schema=3, visit_confusion=tuple(map(tuple, whole.tolist())))
         options.card.write_bytes(write_card(told))
 
 

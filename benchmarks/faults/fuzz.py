@@ -48,9 +48,9 @@ KEYS = (
         "detect.bundle",
         "classify.threads",
     ),
-    *("track.min_sightings", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k"),
-    *("publish.host", "publish.port", "publish.username", "publish.tls", "publish.keepalive_s", "publish.drain_per_s"),
-    *("publish.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such"),
+    *("track.min_observations", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k"),
+    *("broker.host", "broker.port", "broker.username", "broker.tls", "broker.keepalive_s", "broker.drain_per_s"),
+    *("broker.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such"),
 )
 HOSTILE = (
     *("inf", "-inf", "nan", "0", "-1", "1e-300", "1e300", "9223372036854775807", "9223372036854775808", "2147483648"),

@@ -22,7 +22,7 @@ from PIL import Image
 from collector.devices.registry import DeviceRegistry
 from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Bundle, Counts, Health, Model, Models, Privacy, Status
+from contract.message import BundleIdentity, Counts, Health, Model, Models, Privacy, Status
 from contract.topics import Address
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def expected(start: datetime, shop: str) -> np.ndarray:
 def fill(root: Path, chance: np.random.Generator) -> None:
     """Windows and devices: one hall is hot in the afternoon, one shop was away for a day and a half, one unit off."""
     card = json.loads((ROOT / "edge/models/expression.json").read_bytes())
-    seven = Bundle(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
+    seven = BundleIdentity(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
     models = Models(detector="face@0123456789ab", expression=f"expression@{card['sha256'][:12]}")
     devices = DeviceRegistry(root)
     with StoreWriter(root, "simulated") as store:
@@ -77,7 +77,7 @@ def fill(root: Path, chance: np.random.Generator) -> None:
                 spool_depth=0, spool_dropped=0, oldest_unsent=None, memory_mb=110, temperature_c=58, throttled=False,
                 clock="synced", versions={},
             )  # fmt: skip
-            model = Model(schema=1, detector=Bundle(name="face", sha256="0" * 64), expression=seven)
+            model = Model(schema=1, detector=BundleIdentity(name="face", sha256="0" * 64), expression=seven)
             told = {"status": Status(schema=1, state=state, boot=BOOT), "model": model, "health": health}
             for kind, message in told.items():
                 devices.record(Address(shop, device, kind), message, False, NOW)  # type: ignore[arg-type]

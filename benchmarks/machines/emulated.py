@@ -47,13 +47,13 @@ device = "/dev/video0"
 [admit]
 staff_zones = []
 [track]
-min_sightings = 2
+min_observations = 2
 gap_s = 6
 [tally]
 window_s = 10
 [privacy]
 k = 1
-[publish]
+[broker]
 host = "127.0.0.1"
 confirm = "broker"
 [spool]

@@ -22,7 +22,7 @@ from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import ReplayClock
@@ -154,7 +154,7 @@ class _Kept:
         self.score.counted += Counter(visits)
         self.score.windows.append(sum(visits.values()))
 
-    def first_early(self) -> None:
+    def first_unsynced(self) -> None:
         return None
 
     def pump(self, spool: object) -> None:
@@ -183,7 +183,7 @@ def run(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None)
         _Tally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=watched.owners),
         kept,  # type: ignore[arg-type]
         kept,  # type: ignore[arg-type]
-        Settler(to_counts, clock, "kernel", 0.0, lambda: 0.0),
+        Restamper(to_counts, clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
         condition=ImageQuality(live=False),

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.devices.device import Device
 from collector.devices.state import State
-from contract.message import Health, Model, Share
+from contract.message import Fraction, Health, Model
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]
@@ -101,7 +101,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     counts: dict[str, float | None]
     windows: int
     coverage: float | None
-    degraded: Share | None
+    degraded: Fraction | None
     seconds: float
     doubtful_low: float | UnsetType = UNSET
     doubtful_high: float | UnsetType = UNSET

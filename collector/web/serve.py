@@ -11,7 +11,7 @@ from waitress.server import BaseWSGIServer
 
 from base.errors import SettingsError
 from base.logs import line
-from base.toml_settings import is_loopback
+from base.loopback import is_loopback
 from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount

@@ -13,8 +13,8 @@ from edge.camera.drivers import driver_for
 from edge.camera.file_source import read_frames
 from edge.counting.admit import Gate
 from edge.delivery import spool
-from edge.delivery.broker_login import Rights, answered, reached
-from edge.delivery.spool_lock import in_use
+from edge.delivery.broker_check import Rights, check_access, check_reachable
+from edge.delivery.spool_lock import is_locked
 from edge.settings import File, Settings
 from edge.system.clock import is_synchronised
 from edge.values import Frame
@@ -83,7 +83,7 @@ def _broker(settings: Settings) -> str:
     """As another client than the daemon. Where the broker names clients by their users it would be the same one and
     throw the daemon out, so while that runs only the way to the broker is tried.
     """
-    where = f"{settings.publish.host}:{settings.publish.port}"
+    where = f"{settings.broker.host}:{settings.broker.port}"
     try:
         return _asked(settings, where)
     except OSError as error:
@@ -91,12 +91,12 @@ def _broker(settings: Settings) -> str:
 
 
 def _asked(settings: Settings, where: str) -> str:
-    publish, me = settings.publish, (settings.site, settings.device)
-    if publish.username is not None and in_use(Path(settings.spool.path)):
-        reached(publish, BROKER_LIMIT_S)
+    broker, me = settings.broker, (settings.site, settings.device)
+    if broker.username is not None and is_locked(Path(settings.spool.path)):
+        check_reachable(broker, BROKER_LIMIT_S)
         return f"{where} is there; the daemon runs and is logged in under our name, its log says what the broker says"
-    reads = (topic(*me, "status"), *((stored_filter(*me),) if publish.confirm == "collector" else ()))
+    reads = (topic(*me, "status"), *((stored_filter(*me),) if broker.confirm == "collector" else ()))
     rights = Rights((topic(*me, "counts"),), reads)
-    version = answered(publish, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
+    version = check_access(broker, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
     told = "" if version == "5" else ", which does not tell whether we may publish"
     return f"{where} lets us in, MQTT {version}{told}"

@@ -19,7 +19,7 @@ FRAMES = 2.5
 LONGEST_GAP_S = 10.0
 """... but no gap longer than this: what comes less often cannot be followed."""
 RATE = 10.0
-"""Frames a second at which ``min_sightings`` is meant as it stands."""
+"""Frames a second at which ``min_observations`` is meant as it stands."""
 DOUBT = 2.0
 """An association whose cost is at most this far from the limit might as well have gone the other way. Twice the
 logarithm of a ratio of likelihoods: 2 is a ratio of e."""
@@ -226,7 +226,7 @@ class Tracker:
         """Whether a track was seen for long enough, and clearly enough, to be somebody, and is not counted yet."""
         track, frame_s = course.track, 1 / self._rate()
         slack = frame_s if course.evidence.travel >= WALKED else frame_s / 2
-        needed = round(self.settings.min_sightings / (RATE * frame_s))
+        needed = round(self.settings.min_observations / (RATE * frame_s))
         return (
             not track.counted
             and track.observations >= max(2, needed)

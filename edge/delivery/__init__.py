@@ -1,1 +1,1 @@
-"""Windows -> messages that reach the collector, whatever happens to disk, network and broker."""
+"""Delivery: finished windows become messages that reach the collector despite failures of disk, network and broker."""

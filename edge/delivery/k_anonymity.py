@@ -1,7 +1,7 @@
-"""Windows -> messages that may leave: fewer than k visits wait until they are k together.
+"""k-anonymity: windows with fewer than k visits are joined until they hold k together.
 
-Windows with none wait as long as those with a few, until a quarter of an hour ends. If they left at once, each minute
-that is missing would tell that somebody was there.
+Empty windows wait as long as those with a few visits, until a release period (a quarter of an hour) ends. If they left
+at once, each missing minute would reveal that somebody was there.
 """
 
 from collections import Counter
@@ -11,57 +11,58 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from contract.labels import UNKNOWN
-from contract.message import LONGEST, Clock, Counts
+from contract.message import LONGEST_WINDOW, Clock, Counts
 
-BELIEF: tuple[Clock, ...] = ("synced", "restamped", "replay", "unsynced")
-"""From the clock believed most to the one believed least; of joined windows the least counts."""
-
-
+CLOCKS: tuple[Clock, ...] = ("synced", "restamped", "replay", "unsynced")
+"""From the most to the least trusted; joined windows have the least trusted clock of both."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def may_leave(joined: Counts, latest: Counts, release_s: float) -> bool:
-    """Whether a message may be sent: ``joined`` from windows of which ``latest`` is the last.
+    """Whether ``joined``, made of windows of which ``latest`` is the last, may be sent.
 
-    At once, if that one alone holds ``k`` visits. At the end of each ``release_s`` seconds of the day (0: now), if all
-    together hold none or at least ``k``. With ``k`` = 1 nothing is held back.
+    It may if ``latest`` alone holds ``k`` visits, or if a release period of ``release_s`` seconds ends and the joined
+    windows hold none or at least ``k``. With ``release_s`` = 0 every window ends a period. With ``k`` = 1 nothing is
+    held back.
     """
     k, total = joined.privacy.k, sum(joined.visits.values())
     if k == 1 or sum(latest.visits.values()) >= k:
         return True
-    return (total == 0 or total >= k) and (release_s == 0 or _ends_one(latest, release_s))
+    return (total == 0 or total >= k) and (release_s == 0 or _ends_period(latest, release_s))
 
 
-def _ends_one(window: Counts, release_s: float) -> bool:
-    """Whether a window goes up to, or beyond, the end of a period that began at a multiple of ``release_s``."""
+def _ends_period(window: Counts, release_s: float) -> bool:
+    """Whether a window reaches the next multiple of ``release_s`` seconds."""
     period = timedelta(seconds=release_s)
     return (window.start - EPOCH) // period < (window.end - EPOCH) // period
 
 
 def join(held: Counts, later: Counts) -> Counts:
-    """A held window and the next one -> one that spans both, under the later one's names.
+    """Join a held window and the next one into one window that spans both, with the device and model of the later one.
 
-    The later one may lie before: a device without a battery-backed clock starts in its own past. Visits add up (labels
-    that the later bundle has not go to ``unknown``), coverage is weighted by time, so that a time between the two in
-    which nobody looked counts as not looked at. Where only one's clock can be believed, or both are further apart than
-    any window may be long, there is no such time: the believed, or the later one's, stays, and ``unsynced`` says that
-    not all of the visits are of it.
+    Visits add up; labels that the later bundle does not have go to ``unknown``. Coverage is weighted by time, so the
+    time between the two counts as not covered. ``later`` may lie before ``held``: without a battery-backed clock a
+    device starts in the past.
+
+    Where only one of the clocks can be trusted, or the two are further apart than the longest window, no span covers
+    both. The time of the trusted one, else of the later one, is kept, and ``unsynced`` marks that not all visits belong
+    to it.
     """
     visits = Counter(later.visits)
     for label, number in held.visits.items():
         visits[label if label in later.visits else UNKNOWN] += number
     start, end = min(held.start, later.start), max(held.end, later.end)
-    clock, spans = max(held.clock, later.clock, key=BELIEF.index), [held, later]
-    if (held.clock == "unsynced") != (later.clock == "unsynced") or end - start > LONGEST:
-        believed = held if later.clock == "unsynced" and held.clock != "unsynced" else later
-        clock, spans, start, end = "unsynced", [believed], believed.start, believed.end
-    looked = sum(each.coverage * (each.end - each.start).total_seconds() for each in spans)
+    clock, spans = max(held.clock, later.clock, key=CLOCKS.index), [held, later]
+    if (held.clock == "unsynced") != (later.clock == "unsynced") or end - start > LONGEST_WINDOW:
+        trusted = held if later.clock == "unsynced" and held.clock != "unsynced" else later
+        clock, spans, start, end = "unsynced", [trusted], trusted.start, trusted.end
+    covered_s = sum(each.coverage * (each.end - each.start).total_seconds() for each in spans)
     return msgspec.structs.replace(
         later,
         start=start,
         end=end,
         clock=clock,
-        coverage=round(min(1.0, looked / (end - start).total_seconds()), 4),
+        coverage=round(min(1.0, covered_s / (end - start).total_seconds()), 4),
         degraded=tuple(dict.fromkeys([*held.degraded, *later.degraded])),
         visits={label: visits[label] for label in later.visits},
         merged=held.merged + later.merged,
@@ -72,6 +73,6 @@ def join(held: Counts, later: Counts) -> Counts:
 
 
 def _sum(held: int | UnsetType, later: int | UnsetType) -> int | UnsetType:
-    """The sum of an optional field of two messages; unset if neither has it."""
+    """The sum of an optional field; unset if neither message has it."""
     numbers = [number for number in (held, later) if number is not UNSET]
     return sum(numbers) if numbers else UNSET

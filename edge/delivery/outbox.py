@@ -1,7 +1,7 @@
-"""Windows of the spool -> what to send now, and what may leave the spool.
+"""The outbox decides which spooled windows are sent now, which are sent again, and which may leave the spool.
 
-With receipts a window leaves the spool when a collector says that it is stored; a broker may then drop, forget or lose
-whatever it has acknowledged. Without (``publish.confirm = "broker"``) it leaves two seconds after the broker's PUBACK.
+With receipts a window leaves the spool once a collector confirms that it is stored; whatever the broker loses is sent
+again. Without receipts (``broker.confirm = "broker"``) it leaves two seconds after the broker's PUBACK.
 """
 
 import contextlib
@@ -10,147 +10,127 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import msgspec
-
 from base.logs import line
 from contract.receipt import Stored
-from edge.delivery.rate_limit import IN_FLIGHT, Pace
+from edge.delivery.rate_limit import IN_FLIGHT, RateLimit
+from edge.delivery.sent_window import SentWindow, WindowKey, key_of
 from edge.delivery.spool import Spool
 from edge.errors import SpoolError
 
-log = logging.getLogger("edge.delivery.outbox")
+log = logging.getLogger(__name__)
 Confirm = Literal["collector", "broker"]
-KEPT_S = 2.0
-"""Without receipts a window stays in the spool so long after its PUBACK, and is sent again if the connection is lost
-before: Mosquitto acknowledges first and saves then, so a broker killed in between has forgotten it."""
-UNCONFIRMED = 100
-"""Windows that were sent and that no collector has confirmed. More wait in the spool, not at the broker: a fleet whose
-collector is away for a week then leaves a hundred messages a device in the broker's memory, not ten thousand."""
-PASSED_S = 5.0
+KEEP_S = 2.0
+"""Without receipts, time from PUBACK to deletion. If the connection is lost before, the window is sent again: Mosquitto
+acknowledges before it saves, so a broker killed in between has lost it."""
+MAX_UNCONFIRMED = 100
+"""Maximum number of sent windows without a receipt. More wait in the spool, not at the broker: if the collector of a
+fleet is away for a week, the broker holds a hundred messages per device, not ten thousand."""
+EARLY_RESEND_S = 5.0
 """Minimum time from PUBACK to the early repeat of a window that a receipt has passed over. Collectors that share the
 topic confirm out of order; the receipt of the other one arrives within this time."""
-AGAIN_S = 60.0
-"""A window that was sent so long ago is sent again once the collector is heard of; then after twice as long."""
-MOST_DOUBLINGS = 8
+RESEND_S = 60.0
+"""Time after which a window without a receipt is sent again once a collector is heard; doubled with each repetition."""
+MAX_DOUBLINGS = 8
 """Up to four hours: a collector may refuse a window for a while, because its clock is wrong, or for ever."""
 PATIENT_TRIES = 4
-"""A window that was sent so often no longer keeps others from being sent."""
-MOST_STUCK = 400
-"""At most so many of them; more are not forgotten, but nothing new is sent while there are."""
-LONGEST_AGAIN_S = 1800.0
-"""While no collector is heard of, only the oldest window is sent again, after 60 s at first, then twice as long."""
-MOST_REFUSED = 100
-"""A broker that refuses so many messages is offered no more until the next connection."""
-MOST_WRITERS = 8
-"""Collectors whose last receipt is remembered."""
-
-
-class Key(msgspec.Struct, frozen=True):
-    """Of a message of any version: the start of the daemon that made it, and its number within that."""
-
-    boot: str
-    seq: int
-
-
-_decoder = msgspec.json.Decoder(Key)
-
-
-@dataclass(slots=True)
-class Sent:
-    """A window that was sent and is still in the spool."""
-
-    key: Key | None
-    """None if the payload has none."""
-    at: float
-    """Monotonic time of the last send, seconds."""
-    taken: float | None = None
-    """Monotonic time of the PUBACK, seconds; None before it."""
-    earlier: bool = False
-    """The PUBACK came on an earlier connection."""
-    tries: int = 1
-    """Number of sends while a collector was there, without early repeats."""
-    repeated: bool = False
-    """It was sent again on this connection."""
-    passed: bool = False
-    """A collector that should have it by now has not confirmed it."""
+"""A window that was sent this often no longer counts towards `MAX_UNCONFIRMED`."""
+MAX_STUCK = 400
+"""Maximum number of such windows; with more, nothing new is sent."""
+LONGEST_RESEND_S = 1800.0
+"""While no collector is heard only the oldest window is sent again, after `RESEND_S`, then after twice as long, up to
+this."""
+MAX_REFUSED = 100
+"""A broker that refuses this many messages gets none until the next connection."""
+MAX_WRITERS = 8
+"""Number of collectors whose last receipt is remembered."""
 
 
 @dataclass(slots=True)
 class Outbox:
-    """The state of each window between spool and collector; ``now`` is always monotonic seconds."""
+    """The state of each window between spool and collector. ``now`` is always monotonic seconds."""
 
     confirm: Confirm
-    pace: Pace
-    again_s: float = AGAIN_S
+    rate_limit: RateLimit
+    resend_s: float = RESEND_S
     _in_flight: dict[int, int] = field(default_factory=dict)
-    _sent: dict[int, Sent] = field(default_factory=dict)  # in the order of the last send
-    _again: set[int] = field(default_factory=set)
+    """Message id of the client -> number in the spool."""
+    _sent: dict[int, SentWindow] = field(default_factory=dict)
+    """By number, in the order of the last send."""
+    _resend: set[int] = field(default_factory=set)
     _done: set[int] = field(default_factory=set)
+    """May leave the spool."""
     _refused: set[int] = field(default_factory=set)
     _receipts: dict[str, Stored] = field(default_factory=dict)
+    """The last receipt of each collector."""
     _backlog: int = 0
+    """Windows up to this number waited when the connection was made."""
     _heard: float = 0.0
-    _patience: float = field(init=False)
+    """When a collector was last heard, or the oldest window was last sent again."""
+    _patience_s: float = field(init=False)
+    """Time without a collector after which the oldest window is sent again."""
 
     def __post_init__(self) -> None:
-        """Patience begins short."""
-        self._patience = self.again_s
+        """Start with the shortest patience."""
+        self._patience_s = self.resend_s
 
     @property
     def in_flight(self) -> int:
-        """Windows sent and not yet acknowledged by the broker."""
+        """Number of windows sent and not yet acknowledged by the broker."""
         return len(self._in_flight)
 
     @property
     def refused(self) -> int:
-        """Windows that the broker refused on this connection."""
+        """Number of windows that the broker refused on this connection."""
         return len(self._refused)
 
     @property
     def unconfirmed(self) -> int:
-        """Windows that the broker took and that are still kept."""
-        return sum(sent.taken is not None for sent in self._sent.values())
+        """Number of windows that the broker acknowledged and that are still in the spool."""
+        return sum(window.acknowledged is not None for window in self._sent.values())
 
     def connected(self, spool: Spool, now: float) -> None:
-        """A new connection: what waits is a backlog, and what the last one refused is offered once more."""
+        """Note a new connection: what waits is a backlog, and refused windows may be sent again."""
         self._refused.clear()
         self._heard = now
-        for sent in self._sent.values():
-            sent.earlier, sent.repeated, sent.passed = sent.taken is not None, False, False
-        with contextlib.suppress(SpoolError):  # what waits then goes out as if it were new
+        for window in self._sent.values():
+            window.earlier, window.repeated, window.passed = window.acknowledged is not None, False, False
+        with contextlib.suppress(SpoolError):  # all that waits is then sent like new windows
             self._backlog = spool.newest()
 
     def disconnected(self) -> None:
-        """Without receipts a broker that is gone may have forgotten what it took last; with them, time tells."""
+        """Note a lost connection. Without receipts the broker may have lost what it acknowledged last."""
         if self.confirm == "broker":
-            self._forget(number for number, sent in list(self._sent.items()) if sent.taken is not None)
+            self._forget(number for number, window in list(self._sent.items()) if window.acknowledged is not None)
 
-    def restarted(self) -> None:
-        """The client was replaced by another one: what was in flight is sent again."""
+    def client_replaced(self) -> None:
+        """Note that a new client took over: what was in flight is sent again."""
         self._forget(list(self._in_flight.values()))
         self._in_flight.clear()
 
-    def next(self, spool: Spool, now: float) -> list[tuple[int, bytes]]:
-        """What to send now: new windows first, so that they do not wait for the backlog of an outage, which follows
-        oldest first and at its own pace."""
+    def next_messages(self, spool: Spool, now: float) -> list[tuple[int, bytes]]:
+        """Return number and payload of the windows to send now.
+
+        New windows go first, so that they do not wait for the backlog of an outage, which follows oldest first at its
+        own rate.
+        """
         room = IN_FLIGHT - len(self._in_flight)
-        if room <= 0 or len(self._refused) >= MOST_REFUSED:
+        if room <= 0 or len(self._refused) >= MAX_REFUSED:
             return []
-        self._repeat_passed(now)
-        self._ask_again(spool, now)
+        self._resend_passed(now)
+        self._resend_oldest(spool, now)
         busy = self._sent.keys() | self._refused | self._done
         new = spool.waiting(self._backlog, room, busy)
-        paced = self.pace.most(room - len(new), now)
-        rows = spool.waiting(0, paced, busy - self._again) if paced else []
-        old = [row for row in rows if row[0] <= self._backlog or row[0] in self._again]
-        self.pace.spend(len(old))
-        return self._allowed(new + old)
+        allowed = self.rate_limit.allowed(room - len(new), now)
+        rows = spool.waiting(0, allowed, busy - self._resend) if allowed else []
+        old = [row for row in rows if row[0] <= self._backlog or row[0] in self._resend]
+        self.rate_limit.spend(len(old))
+        return self._within_limits(new + old)
 
-    def _allowed(self, rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-        """Of the rows those that no receipt names, and of those never sent no more than may be unconfirmed."""
+    def _within_limits(self, rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """The rows without those that a receipt names, and without first sends beyond `MAX_UNCONFIRMED`."""
         chosen, free = [], self._free() if self.confirm == "collector" else IN_FLIGHT
         for number, payload in rows:
-            if self._is_stored(_key(payload)):
+            if self._is_stored(key_of(payload)):
                 self._done.add(number)
             elif number in self._sent or free > 0:
                 chosen.append((number, payload))
@@ -158,26 +138,26 @@ class Outbox:
         return chosen
 
     def _free(self) -> int:
-        """How many more may be unconfirmed."""
-        stuck = sum(sent.tries >= PATIENT_TRIES for sent in self._sent.values())
-        return UNCONFIRMED - len(self._sent) + min(stuck, MOST_STUCK)
+        """How many more windows may be unconfirmed."""
+        stuck = sum(window.tries >= PATIENT_TRIES for window in self._sent.values())
+        return MAX_UNCONFIRMED - len(self._sent) + min(stuck, MAX_STUCK)
 
     def sent(self, mid: int, number: int, payload: bytes, now: float) -> None:
-        """A window is on its way as the client's message ``mid``."""
+        """Note that a window is on its way as the client's message ``mid``."""
         self._in_flight[mid] = number
         before = self._sent.pop(number, None)
         tries = before.tries if before else 1
-        self._sent[number] = Sent(_key(payload), now, tries=tries, repeated=before is not None)
-        self._again.discard(number)
+        self._sent[number] = SentWindow(key_of(payload), now, tries=tries, repeated=before is not None)
+        self._resend.discard(number)
 
     def acknowledged(self, mid: int, now: float) -> None:
-        """The broker has a message."""
+        """Note the PUBACK of a message."""
         number = self._in_flight.pop(mid, None)
         if number in self._sent:
-            self._sent[number].taken = now
+            self._sent[number].acknowledged = now
 
     def refuse(self, mid: int) -> bool:
-        """The broker does not take a message; whether it was a window."""
+        """Note that the broker refused a message; return whether it was a window."""
         number = self._in_flight.pop(mid, None)
         if number is None:
             return False
@@ -185,21 +165,23 @@ class Outbox:
         self._refused.add(number)
         return True
 
-    def stored(self, writer: str, receipt: Stored, spool: Spool, now: float, *, live: bool) -> None:
-        """Take a collector's receipt. ``live``: it was sent now, not kept by the broker from earlier."""
+    def add_receipt(self, writer: str, receipt: Stored, spool: Spool, now: float, *, live: bool) -> None:
+        """Note a collector's receipt. ``live``: it was sent now, not retained by the broker from earlier."""
         before = self._receipts.pop(writer, None)
         self._receipts[writer] = receipt
-        while len(self._receipts) > MOST_WRITERS:
+        while len(self._receipts) > MAX_WRITERS:
             del self._receipts[next(iter(self._receipts))]
         held = {
-            number for number, sent in self._sent.items() if sent.key and receipt.holds(sent.key.boot, sent.key.seq)
+            number
+            for number, window in self._sent.items()
+            if window.key and receipt.holds(window.key.boot, window.key.seq)
         }
         news = held - self._done
         self._done |= held
         if live:
             greeting = not news and (before is None or not receipt.boots or receipt == before)
             self._mark_passed(news, greeting=greeting)
-            self._answered(spool, now)
+            self._resend_overdue(spool, now)
 
     def _mark_passed(self, news: set[int], *, greeting: bool) -> None:
         """Mark the windows that the collector should have by now and has not confirmed.
@@ -210,8 +192,8 @@ class Outbox:
         not tell which copy arrived (Karn and Partridge 1987).
 
         A greeting is a receipt without news: the collector has just subscribed, or has read our ``online``. What the
-        broker took before is lost if the collector had no session. A collector with a backlog soon sends news, which
-        clears the marks; one that is silent for longer than `PASSED_S` receives each window once more.
+        broker acknowledged before is lost if the collector had no session. A collector with a backlog soon sends news,
+        which clears the marks; one that is silent for longer than `EARLY_RESEND_S` receives each window once more.
         """
         numbers = list(self._sent)
         proofs = [at for at, number in enumerate(numbers) if number in news and not self._sent[number].repeated]
@@ -219,61 +201,66 @@ class Outbox:
             return
         end = len(numbers) if greeting else proofs[-1]
         for at, number in enumerate(numbers):
-            sent = self._sent[number]
-            sent.passed = at < end and sent.taken is not None and not sent.repeated
+            window = self._sent[number]
+            window.passed = at < end and window.acknowledged is not None and not window.repeated
 
-    def _repeat_passed(self, now: float) -> None:
-        """Choose for sending, once on each connection, the marked windows that nobody has confirmed in time."""
+    def _resend_passed(self, now: float) -> None:
+        """Send marked windows again, once on each connection, that nobody has confirmed in time."""
         for number in self._overdue():
-            sent = self._sent[number]
-            if sent.passed and sent.taken is not None and now - sent.taken > PASSED_S:
-                self._again.add(number)
+            window = self._sent[number]
+            if window.passed and window.acknowledged is not None and now - window.acknowledged > EARLY_RESEND_S:
+                self._resend.add(number)
 
-    def _answered(self, spool: Spool, now: float) -> None:
-        """The collector is there. Choose for sending what it has not confirmed for long, and at once what the broker
-        took on an earlier connection: the collector answers to our ``online``, which it read after all that."""
-        if self._patience > self.again_s:
+    def _resend_overdue(self, spool: Spool, now: float) -> None:
+        """Send again what a connected collector has not confirmed for long.
+
+        What the broker acknowledged on an earlier connection is sent again at once: the collector sends a receipt when
+        it reads our ``online``, and that came after all those windows.
+        """
+        if self._patience_s > self.resend_s:
             log.info(line("receipts_again"))
-        self._heard, self._patience = now, self.again_s
-        self._drop_gone(spool)
+        self._heard, self._patience_s = now, self.resend_s
+        self._forget_dropped(spool)
         for number in self._overdue():
-            sent = self._sent[number]
-            wait_s = self.again_s * 2 ** min(sent.tries - 1, MOST_DOUBLINGS)
-            if sent.earlier or now - sent.at > wait_s:
-                self._again.add(number)
-                sent.tries += 1
+            window = self._sent[number]
+            wait_s = self.resend_s * 2 ** min(window.tries - 1, MAX_DOUBLINGS)
+            if window.earlier or now - window.sent > wait_s:
+                self._resend.add(number)
+                window.tries += 1
 
-    def _ask_again(self, spool: Spool, now: float) -> None:
-        """No collector is heard of: the oldest window is sent again, ever more rarely. The first time it is said."""
+    def _resend_oldest(self, spool: Spool, now: float) -> None:
+        """While no collector is heard, send the oldest window again, ever more rarely; log the first time."""
         overdue = self._overdue() if self.confirm == "collector" else []
-        if not overdue or now - max(self._heard, self._sent[overdue[0]].at) < self._patience:
+        if not overdue or now - max(self._heard, self._sent[overdue[0]].sent) < self._patience_s:
             return
-        self._drop_gone(spool)
+        self._forget_dropped(spool)
         if overdue[0] not in self._sent:
             return
-        if self._patience == self.again_s:
-            reason = f"no collector has confirmed them for {self.again_s:g} s: is one there, may this device read its"
-            reason += ' receipts (.../stored/+)? Without a collector set publish.confirm = "broker"'
+        if self._patience_s == self.resend_s:
+            reason = (
+                f"no collector has confirmed them for {self.resend_s:g} s: check that one is running and that this"
+                ' device may read its receipts (.../stored/+); without a collector set broker.confirm = "broker"'
+            )
             log.warning(line("no_receipts", windows=len(self._sent), reason=reason))
-        self._again.add(overdue[0])
-        self._heard, self._patience = now, min(LONGEST_AGAIN_S, 2 * self._patience)
+        self._resend.add(overdue[0])
+        self._heard, self._patience_s = now, min(LONGEST_RESEND_S, 2 * self._patience_s)
 
     def _overdue(self) -> list[int]:
-        """What the broker took and nobody has confirmed, oldest first."""
-        taken = [number for number, sent in self._sent.items() if sent.taken is not None and sent.key]
-        return sorted(set(taken) - self._done - self._again - set(self._in_flight.values()))
+        """Numbers of the windows that the broker acknowledged and nobody has confirmed, oldest first."""
+        waiting = [number for number, each in self._sent.items() if each.acknowledged is not None and each.key]
+        return sorted(set(waiting) - self._done - self._resend - set(self._in_flight.values()))
 
-    def _drop_gone(self, spool: Spool) -> None:
-        """Windows that the spool has dropped since, full or damaged, are waited for no more."""
+    def _forget_dropped(self, spool: Spool) -> None:
+        """Forget windows that the spool has dropped since they were sent."""
         rows = spool.waiting(0, 1)
         first = rows[0][0] if rows else None
         self._forget(number for number in list(self._sent) if first is None or number < first)
 
-    def let_go(self, spool: Spool, now: float) -> None:
-        """Delete what is confirmed from the spool; later, where the disk does not let it."""
-        for number, sent in self._sent.items():
-            ripe = sent.taken is not None and now - sent.taken >= KEPT_S
-            if ripe and (self.confirm == "broker" or sent.key is None):
+    def delete_confirmed(self, spool: Spool, now: float) -> None:
+        """Delete confirmed windows from the spool, now or once the disk allows it."""
+        for number, window in self._sent.items():
+            kept = window.acknowledged is not None and now - window.acknowledged >= KEEP_S
+            if kept and (self.confirm == "broker" or window.key is None):
                 self._done.add(number)
         if self._done:
             with contextlib.suppress(SpoolError):
@@ -284,15 +271,7 @@ class Outbox:
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             self._sent.pop(number, None)
-            self._again.discard(number)
+            self._resend.discard(number)
 
-    def _is_stored(self, key: Key | None) -> bool:
+    def _is_stored(self, key: WindowKey | None) -> bool:
         return key is not None and any(each.holds(key.boot, key.seq) for each in self._receipts.values())
-
-
-def _key(payload: bytes) -> Key | None:
-    """The key of a spooled message; None if it has none, which no receipt can then confirm."""
-    try:
-        return _decoder.decode(payload)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
-        return None

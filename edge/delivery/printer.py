@@ -1,4 +1,4 @@
-"""Spooled messages -> a stream, where there is no broker."""
+"""Stand-in for the broker: print spooled messages to a stream, one JSON object a line."""
 
 from dataclasses import dataclass
 from typing import TextIO
@@ -10,19 +10,19 @@ from edge.delivery.spool import Spool
 
 @dataclass(slots=True)
 class Printer:
-    """In place of a broker: messages go to a stream, one JSON a line."""
+    """Takes the place of `edge.delivery.publish.Publisher`."""
 
     stream: TextIO
 
     def pump(self, spool: Spool) -> None:
-        """Write what waits."""
+        """Print all waiting messages and delete them from the spool."""
         while rows := spool.waiting(0, IN_FLIGHT):
             self.stream.writelines(payload.decode() + "\n" for _, payload in rows)
             self.stream.flush()
             spool.delete([number for number, _ in rows])
 
     def health(self, health: Health) -> None:
-        """Not printed: the stream is for counts."""
+        """Do nothing: only counts are printed."""
 
     def close(self) -> None:
-        """Nothing to hang up."""
+        """Do nothing: there is no connection."""

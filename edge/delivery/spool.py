@@ -1,4 +1,4 @@
-"""Messages -> a file that survives a power cut, until they are delivered."""
+"""The spool: a SQLite file in which messages survive a power cut until they are delivered."""
 
 import contextlib
 import logging
@@ -16,8 +16,9 @@ from contract.message import Counts, decode, encode
 from edge.delivery.k_anonymity import join, may_leave
 from edge.errors import SpoolCorrupt, SpoolError
 
-log = logging.getLogger("edge.delivery.spool")
+log = logging.getLogger(__name__)
 RELEASE_S = 900.0
+MAX_BYTES = 64_000_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS ready (number INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS early (number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, start REAL NOT NULL,
@@ -27,23 +28,25 @@ CREATE TABLE IF NOT EXISTS held (one INTEGER PRIMARY KEY CHECK (one = 1), payloa
 
 
 @dataclass(frozen=True, slots=True)
-class Early:
-    """A window from before the clock was synchronised: the kernel's boot in which its monotonic seconds count, and the
-    message as the wall clock had it then.
-    """
+class UnsyncedWindow:
+    """A window recorded before the clock was synchronised."""
 
     boot: str
+    """Boot id of the kernel from whose start the seconds count."""
     start: float
+    """Monotonic seconds, as ``end``."""
     end: float
     counts: Counts
+    """The message, with the times of the clock as it was then."""
     number: int = 0
+    """Row in the spool."""
 
 
 class Spool:
-    """Finished windows in order: held back while fewer than k visits, ready from then on, deleted when delivered.
+    """Finished windows in order: held back below k visits, ready from then on, deleted once delivered.
 
-    A file that is found damaged meanwhile is opened again as at the start, which sets it aside: what was being done
-    fails with SpoolCorrupt, and works the next time.
+    If the file is found damaged it is set aside and a new one is opened. The operation that found the damage raises
+    SpoolCorrupt; the next one works.
     """
 
     def __init__(self, path: Path, max_windows: int, max_bytes: int, release_s: float) -> None:
@@ -53,59 +56,62 @@ class Spool:
         self._open()
 
     def _open(self) -> None:
-        """Numbers go on, in a new file too, so that what comes is not taken for what the broker has already."""
-        self._database = _sound(self._path)
+        """Open the file. Numbers continue in a new file too, so that no PUBACK of an old message deletes a new one."""
+        self._database = _open_or_replace(self._path)
         self._number = max(self._number, _last_number(self._database))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def add(self, counts: Counts) -> None:
-        """Take a finished window, its ``seq`` still open; on disk when this returns. SpoolError if the disk refuses."""
-        with self._whole("add a window"):
-            left = self._add(counts)
-        self._left(left)
+        """Add a finished window; its ``seq`` is set when it becomes ready. It is on disk when this returns.
 
-    def add_early(self, early: Early) -> None:
-        """Take a window from before the clock was synchronised; on disk when this returns."""
-        row = (early.boot, early.start, early.end, encode(early.counts))
-        with self._mended("add an early window"), self._database:
+        Raise SpoolError if it cannot be written.
+        """
+        with self._transaction("add a window"):
+            ready = self._add(counts)
+        self._advance(ready)
+
+    def add_unsynced(self, window: UnsyncedWindow) -> None:
+        """Add a window from before the clock was synchronised; it is on disk when this returns."""
+        row = (window.boot, window.start, window.end, encode(window.counts))
+        with self._recovered("add an unsynced window"), self._database:
             self._database.execute("INSERT INTO early (boot, start, end, payload) VALUES (?, ?, ?, ?)", row)
 
-    def first_early(self) -> Early | None:
-        """Of the windows that wait for the clock, the oldest."""
+    def first_unsynced(self) -> UnsyncedWindow | None:
+        """The oldest of the windows that wait for the clock."""
         query = "SELECT boot, start, end, payload, number FROM early ORDER BY number LIMIT 1"
-        with self._mended("read"):
+        with self._recovered("read"):
             for boot, start, end, payload, number in self._database.execute(query).fetchall():
-                return Early(boot, start, end, decode(payload, Counts), number)
+                return UnsyncedWindow(boot, start, end, decode(payload, Counts), number)
         return None
 
-    def settle(self, early: Early, counts: Counts) -> None:
-        """An early window has got its time for good: it goes on as ``counts``, once."""
-        with self._whole("settle an early window"):
-            self._database.execute("DELETE FROM early WHERE number = ?", (early.number,))
-            left = self._add(counts)
-        self._left(left)
+    def release_unsynced(self, window: UnsyncedWindow, counts: Counts) -> None:
+        """Replace a window that waited for the clock by its final message, in one transaction."""
+        with self._transaction("release an unsynced window"):
+            self._database.execute("DELETE FROM early WHERE number = ?", (window.number,))
+            ready = self._add(counts)
+        self._advance(ready)
 
-    def _left(self, messages: int) -> None:
-        """On disk for good: the next message has the next numbers."""
+    def _advance(self, messages: int) -> None:
+        """Count messages that became ready and are committed: the next one gets the next numbers."""
         self._number, self._seq = self._number + messages, self._seq + messages
 
     @contextmanager
-    def _whole(self, doing: str) -> Iterator[None]:
-        """A transaction; what it dropped comes back, and does not count, if it fails."""
+    def _transaction(self, doing: str) -> Iterator[None]:
+        """Run a transaction. If it fails, what it dropped is back and not counted."""
         dropped = self.dropped
         try:
-            with self._mended(doing), self._database:
+            with self._recovered(doing), self._database:
                 yield
         except SpoolError:
             self.dropped = dropped
             raise
 
     @contextmanager
-    def _mended(self, doing: str) -> Iterator[None]:
-        """SQLite's errors as SpoolError; what is damaged is done away with before it is raised."""
+    def _recovered(self, doing: str) -> Iterator[None]:
+        """Raise SQLite's errors as SpoolError; before SpoolCorrupt a damaged file is replaced by a new one."""
         try:
             with _translated(doing):
                 yield
@@ -115,7 +121,7 @@ class Spool:
             raise
 
     def _add(self, counts: Counts) -> int:
-        """Inside a transaction: join with what is held back, and hold or make ready; how many became ready."""
+        """Join a window with the held one, then hold it or make it ready; return how many messages became ready."""
         held = self._held()
         joined = join(held, counts) if held else counts
         if not may_leave(joined, counts, self._release_s):
@@ -130,42 +136,43 @@ class Spool:
         self._database.execute("INSERT INTO ready (number, payload) VALUES (?, ?)", (self._number + 1, ready))
         self._drop_oldest()
 
-    def release(self) -> None:
-        """The source has ended, and no window follows: what is held leaves now, if it holds no visit or k."""
-        left = 0
-        with self._whole("release what is held"):
+    def release_held(self) -> None:
+        """Make the held window ready if it holds no visit or k: the source has ended, and no window follows."""
+        ready = 0
+        with self._transaction("release the held window"):
             held = self._held()
             if held and may_leave(held, held, 0.0):
                 self._make_ready(held)
-                left = 1
-        self._left(left)
+                ready = 1
+        self._advance(ready)
 
     def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
-        """At most ``limit`` messages with a number above ``after`` and not among ``besides``, oldest first: number and
-        JSON.
+        """Return number and JSON of at most ``limit`` ready messages, oldest first.
+
+        Only those with a number above ``after`` and not in ``besides``.
         """
         query = "SELECT number, payload FROM ready WHERE number > ? ORDER BY number LIMIT ?"
-        with self._mended("read"):
+        with self._recovered("read"):
             rows = self._database.execute(query, (after, limit + len(besides)))
             return [row for row in rows if row[0] not in besides][:limit]
 
     def newest(self) -> int:
-        """The number of the message that came last and still waits; 0 if none does."""
-        with self._mended("read"):
+        """The number of the newest ready message; 0 if there is none."""
+        with self._recovered("read"):
             return int(self._database.execute("SELECT coalesce(max(number), 0) FROM ready").fetchone()[0])
 
     def delete(self, numbers: list[int]) -> None:
-        """These are delivered."""
-        with self._mended("delete"), self._database:
+        """Delete messages that are delivered, by their numbers."""
+        with self._recovered("delete"), self._database:
             self._database.executemany("DELETE FROM ready WHERE number = ?", [(number,) for number in numbers])
 
     def depth(self) -> int:
-        """How many messages wait to be sent."""
-        with self._mended("read"):
+        """Number of ready messages."""
+        with self._recovered("read"):
             return int(self._database.execute("SELECT count(*) FROM ready").fetchone()[0])
 
     def oldest(self) -> Counts | None:
-        """The message that waits longest."""
+        """The oldest ready message."""
         rows = self.waiting(0, 1)
         with _translated("read"):
             return decode(rows[0][1], Counts) if rows else None
@@ -175,24 +182,24 @@ class Spool:
         return decode(row[0], Counts) if row else None
 
     def _drop_oldest(self) -> None:
-        """Keep within the bounds; what is dropped is counted, and said when it begins and as it doubles."""
+        """Keep within the limits. Dropped messages are counted, and logged each time their number doubles."""
         before = self.dropped
         self.dropped += self._database.execute(
             "DELETE FROM ready WHERE number <= (SELECT max(number) FROM ready) - ?", (self._max_windows,)
         ).rowcount
-        while self._bytes() > self._max_bytes and (cut := self._drop_some()):
-            self.dropped += cut
+        while self._bytes() > self._max_bytes and (some := self._drop_some()):
+            self.dropped += some
         if self.dropped.bit_length() > before.bit_length():
             log.warning(line("spool_full", dropped_since_start=self.dropped))
 
     def _drop_some(self) -> int:
-        """The oldest hundredth of what waits, but never the message that came last; how many they were."""
+        """Drop the oldest hundredth of the ready messages, never the newest one; how many were dropped."""
         query = "SELECT number FROM ready ORDER BY number LIMIT max(1, (SELECT count(*) FROM ready) / 100)"
         last = self._database.execute("SELECT max(number) FROM ready").fetchone()[0]
         return self._database.execute(f"DELETE FROM ready WHERE number IN ({query}) AND number < ?", (last,)).rowcount  # noqa: S608
 
     def _bytes(self) -> int:
-        """Of the file, what is in use."""
+        """Size of the used pages of the file."""
         pages, free, size = (
             self._database.execute(f"PRAGMA {what}").fetchone()[0]
             for what in ("page_count", "freelist_count", "page_size")
@@ -201,37 +208,39 @@ class Spool:
 
 
 @contextmanager
-def opened(path: Path, max_windows: int, max_bytes: int = 64_000_000, release_s: float = RELEASE_S) -> Iterator[Spool]:
-    """The spool at a path, made if it is not there, bounded in messages and in bytes on the disk; a file that is none
-    is set aside (``NAME.corrupt``), and said. Of windows with fewer than k visits see `edge.delivery.k_anonymity.may_leave`.
+def opened(path: Path, max_windows: int, max_bytes: int = MAX_BYTES, release_s: float = RELEASE_S) -> Iterator[Spool]:
+    """Open the spool at a path, or create it, limited in messages and in bytes.
+
+    A file that is not a spool is set aside as ``NAME.corrupt`` and logged. ``release_s`` is the release period of
+    `edge.delivery.k_anonymity.may_leave`, seconds.
     """
     with contextlib.closing(Spool(path, max_windows, max_bytes, release_s)) as spool:
         yield spool
 
 
-def _sound(path: Path) -> sqlite3.Connection:
-    """A connection to a file that is sound; one that is not is set aside, and a new one begun."""
+def _open_or_replace(path: Path) -> sqlite3.Connection:
+    """Connect to the file at a path; a corrupt one is set aside and replaced by a new one."""
     try:
         return _connect(path)
     except SpoolCorrupt as error:
         aside = path.with_name(path.name + ".corrupt")
         with _translated(f"set {path} aside"):
             path.replace(aside)
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
         log.error(line("spool_corrupt", file=path, set_aside=aside, reason=error))
         return _connect(path)
 
 
 def _last_number(database: sqlite3.Connection) -> int:
-    """The number of the message that came last, whether it still waits or not."""
+    """The number of the newest message, whether it is still there or not."""
     query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'ready'"
     with _translated("read"):
         return int(database.execute(query).fetchone()[0])
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that has committed only what is on disk (WAL, synchronous FULL), and a file that is sound."""
+    """Connect to a file and check it. What is committed is on disk (WAL, synchronous FULL)."""
     with _translated(f"open {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path)
@@ -239,20 +248,18 @@ def _connect(path: Path) -> sqlite3.Connection:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             database.executescript(SCHEMA)
-            verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-            _forget_unreadable(database)
+            problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if problem != "ok":
+                raise sqlite3.DatabaseError(problem)
+            _drop_unreadable(database)
         except sqlite3.DatabaseError:
             database.close()
             raise
     return database
 
 
-def _forget_unreadable(database: sqlite3.Connection) -> None:
-    """A held or early window that is no message (an older or a newer version's) is dropped and said; the rest is
-    sound.
-    """
+def _drop_unreadable(database: sqlite3.Connection) -> None:
+    """Drop and log held and unsynced windows that are not valid messages, such as those of another version."""
     for table, key in (("held", "one"), ("early", "number")):
         for number, payload in database.execute(f"SELECT {key}, payload FROM {table}").fetchall():  # noqa: S608
             try:
@@ -265,7 +272,7 @@ def _forget_unreadable(database: sqlite3.Connection) -> None:
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
-    """SQLite's errors as SpoolError; SpoolCorrupt where the file is to blame, not the disk, its rights or a lock."""
+    """Raise SQLite's errors as SpoolError, or as SpoolCorrupt if the file itself is damaged."""
     try:
         yield
     except (sqlite3.OperationalError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A spool's path -> the right to be the only daemon that uses it."""
+"""Lock of a spool: one daemon uses it at a time."""
 
 import fcntl
 import os
@@ -14,9 +14,10 @@ def _lock_of(spool: Path) -> Path:
 
 
 @contextmanager
-def alone(spool: Path) -> Iterator[None]:
-    """Hold ``NAME.lock`` beside the spool until the end, however the process ends; SpoolError if another daemon has it,
-    which would send the same windows under other names.
+def locked(spool: Path) -> Iterator[None]:
+    """Hold the lock ``NAME.lock`` beside the spool; the system releases it however the process ends.
+
+    Raise SpoolError if another daemon holds it: two daemons on a spool would send the same windows under different ids.
     """
     if spool.name == ":memory:":
         yield
@@ -27,16 +28,17 @@ def alone(spool: Path) -> Iterator[None]:
     except OSError as error:
         raise SpoolError(f"spool: could not open {_lock_of(spool)}: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SpoolError(f"spool: another daemon uses {spool}; give this one its own spool.path") from error
         yield
-    except BlockingIOError as error:
-        raise SpoolError(f"spool: another daemon uses {spool}; give this one its own spool.path") from error
     finally:
         os.close(descriptor)
 
 
-def in_use(spool: Path) -> bool:
-    """Whether a daemon uses the spool now; False where that cannot be told."""
+def is_locked(spool: Path) -> bool:
+    """Whether a daemon uses the spool now; False if the lock cannot be read."""
     try:
         descriptor = os.open(_lock_of(spool), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -44,8 +44,8 @@ hours, zones = settings.admit.hours, available_timezones()
 if hours and zones and hours.timezone not in zones:
     sys.exit(f"{sys.argv[1]}: key 'admit.hours.timezone': {hours.timezone!r} is no time zone")
 print("picamera2" if isinstance(settings.capture, Picamera2) else "")
-publish, tls = settings.publish, settings.publish.tls
-named = [publish.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
+broker, tls = settings.broker, settings.broker.tls
+named = [broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
 for bundle in (settings.detect.bundle, settings.classify.bundle):
     if bundle and bundle.endswith(".json"):
         named += [bundle, bundle.removesuffix("json") + "tflite"]

@@ -55,7 +55,7 @@ def test_the_version_is_printed() -> None:
         (["--set", "broker.prot=1"], "unknown key 'broker.prot'; allowed: host, port"),
         (["--set", "broker.port=0"], "key 'broker.port'"),
         (["--set", "store.writer=a/b"], "key 'store.writer'"),
-        (["--set", "broker.username=a", "--set", "broker.password_file=none"], "broker.password_file none"),
+        (["--set", "broker.username=a", "--set", "broker.password_file=none"], "broker.password_file': none"),
         (["--set", 'broker.tls.ca="none.pem"'], "broker.tls"),
     ],
 )

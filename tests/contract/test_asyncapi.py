@@ -1,4 +1,4 @@
-"""The AsyncAPI document says what is on the broker, and no more."""
+"""The AsyncAPI document describes exactly the topics and messages that exist."""
 
 import gzip
 import json
@@ -8,28 +8,28 @@ from typing import Any
 import jsonschema
 import pytest
 
-from contract.__main__ import topics
+from contract.__main__ import asyncapi
 from contract.message import MESSAGES
 from contract.receipt import stored_topic
 from contract.topics import KINDS, topic
 
 ROOT = Path(__file__).parents[2]
-KEPT = ROOT / "contract" / "asyncapi.json"
+STORED = ROOT / "contract" / "asyncapi.json"
 GOLDEN = ROOT / "tests" / "golden"
 
 
 def document() -> dict[str, Any]:
-    text: dict[str, Any] = json.loads(KEPT.read_bytes())
+    text: dict[str, Any] = json.loads(STORED.read_bytes())
     return text
 
 
 def test_it_is_current() -> None:
-    """`python -m contract contract/schema` would write what is there."""
-    assert topics() == KEPT.read_bytes()
+    """The stored document is the generated one (`python -m contract`)."""
+    assert asyncapi() == STORED.read_bytes()
 
 
 def test_it_is_asyncapi() -> None:
-    """It satisfies the schema of AsyncAPI 3.0.0 (asyncapi/spec-json-schemas, Apache-2.0); without a title not."""
+    """It is valid by the JSON Schema of AsyncAPI 3.0.0 (asyncapi/spec-json-schemas, Apache-2.0)."""
     schema = json.loads(gzip.decompress((GOLDEN / "asyncapi-3.0.0.json.gz").read_bytes()))
     check = jsonschema.Draft7Validator(schema)
     assert list(check.iter_errors(document())) == []
@@ -39,7 +39,7 @@ def test_it_is_asyncapi() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """Each ``$ref`` is the place of something in the document."""
+    """Each ``$ref`` points to an element of the document."""
     references: list[str] = []
 
     def collect(part: Any) -> None:
@@ -58,16 +58,16 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_topic_is_there() -> None:
-    """A channel for each kind, with the address that devices publish on, and one for the receipts of collectors."""
+    """There is a channel with the right address for each kind of message, and one for receipts."""
     addresses = {kind: channel["address"] for kind, channel in document()["channels"].items()}
-    told = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
-    assert told.pop("stored") == stored_topic("shop-1", "door", "one")
-    assert told == {kind: topic("shop-1", "door", kind) for kind in KINDS}
+    topics = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
+    assert topics.pop("stored") == stored_topic("shop-1", "door", "one")
+    assert topics == {kind: topic("shop-1", "door", kind) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", ["counts", "status", "health", "stored"])
 def test_golden_messages_satisfy_their_schema(kind: str) -> None:
-    """What a device sends is what the document says of it; with a field more it is not."""
+    """A golden message is valid by the document; one with a wrong value is not."""
     whole = document()
     name = whole["components"]["messages"][kind]["payload"]["schema"]["$ref"]
     check = jsonschema.Draft202012Validator({"$ref": name, "components": whole["components"]})

@@ -1,4 +1,4 @@
-"""Cards of models: what they must say, and what a device says of a bad one."""
+"""Model cards: required keys, error messages, and the versions that are read."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contract.card import ClassifierCard, DetectorCard, bundle_of, pack, read_card, unpack, write_card
+from contract.card import ClassifierCard, DetectorCard, bundle_identity, pack, read_card, unpack, write_card
 from contract.errors import BundleError
 from contract.labels import EXPRESSIONS
 
@@ -15,26 +15,26 @@ FACE, EXPRESSION = (json.loads((MODELS / f"{name}.json").read_bytes()) for name 
 
 
 def altered(card, **changes):
-    """A shipped card with keys put in, or taken out where the value is ``...``."""
+    """A shipped card as JSON with keys replaced, or removed where the value is ``...``."""
     return json.dumps({key: value for key, value in (card | changes).items() if value is not ...}).encode()
 
 
 @pytest.mark.parametrize(("card", "kind"), [(FACE, DetectorCard), (EXPRESSION, ClassifierCard)])
 def test_card_reads_back_as_itself(card, kind):
-    """Reading and writing lose nothing, and the task decides which card it is."""
+    """Reading and writing lose nothing, and the task selects the type of card."""
     read = read_card(altered(card), "x.json")
     assert isinstance(read, kind)
     assert read_card(write_card(read), "x.json") == read
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         (b"{", "truncated"),
         (b"[]", "object"),
         (altered(EXPRESSION, task="segment"), r"segment.*\$\.task"),
         (altered(EXPRESSION, task=...), "task"),
-        (altered(EXPRESSION, schema=3), r"\$\.schema"),
+        (altered(EXPRESSION, schema=4), r"\$\.schema"),
         (altered(EXPRESSION, author="me"), "author"),
         (altered(EXPRESSION, temperature=...), "temperature"),
         (altered(EXPRESSION, temperature=0), r"\$\.temperature"),
@@ -48,7 +48,7 @@ def test_card_reads_back_as_itself(card, kind):
         (altered(EXPRESSION, input=EXPRESSION["input"] | {"channels": 3}), r"\$\.input\.channels"),
         (altered(EXPRESSION, input=EXPRESSION["input"] | {"dtype": "float32"}), r"\$\.input\.dtype"),
         (altered(EXPRESSION, input=EXPRESSION["input"] | {"width": 0}), r"\$\.input\.width"),
-        (altered(EXPRESSION, labels=EXPRESSION["labels"][:-1]), "confusion matrix is 6 x 6"),
+        (altered(EXPRESSION, labels=EXPRESSION["labels"][:-1]), "`confusion` must be 6 x 6"),
         (altered(EXPRESSION, labels=[*EXPRESSION["labels"][:-1], "unknown"]), "'unknown' is reserved"),
         (altered(EXPRESSION, labels=["Joy", *EXPRESSION["labels"][1:]]), "'Joy'"),
         (altered(EXPRESSION, confusion=EXPRESSION["confusion"][:-1]), "7 x 7"),
@@ -60,37 +60,81 @@ def test_card_reads_back_as_itself(card, kind):
         (altered(FACE, labels=list(EXPRESSIONS)), "labels"),
     ],
 )
-def test_bad_card_names_file_and_key(text, says):
-    """A card that is none stops the device with the file and the key in the message."""
-    with pytest.raises(BundleError, match=says) as error:
+def test_bad_card_names_file_and_key(text, expected):
+    """The error for an invalid card names the file and the key."""
+    with pytest.raises(BundleError, match=expected) as error:
         read_card(text, "models/x.json")
     assert str(error.value).startswith("models/x.json: ")
 
 
+VISITS = [[5] * 8] * 7
+
+
+def before_version_3(**changes):
+    """The shipped classifier card without a confusion matrix of visits, with keys replaced."""
+    return altered(EXPRESSION, visit_confusion=..., **changes)
+
+
+def test_card_of_version_2_is_read_as_version_3():
+    """The matrix that version 2 calls ``visits`` becomes ``visit_confusion``; the card is written in version 3."""
+    old = read_card(before_version_3(schema=2, visits=VISITS), "x.json")
+    assert old == read_card(altered(EXPRESSION, visit_confusion=VISITS), "x.json")
+    written = json.loads(write_card(old))
+    assert (written["schema"], written["visit_confusion"], "visits" in written) == (3, VISITS, False)
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3])
+def test_card_without_visit_confusion_keeps_its_version(schema):
+    """The matrix is optional in every version."""
+    assert json.loads(write_card(read_card(before_version_3(schema=schema), "x.json")))["schema"] == schema
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"schema": 1, "visits": VISITS}, "`visits` must be `visit_confusion` in a card of schema 1"),
+        ({"schema": 3, "visits": VISITS}, "`visits` must be `visit_confusion` in a card of schema 3"),
+        ({"schema": 2, "visits": VISITS[:-1]}, "7 x 8"),
+    ],
+)
+def test_former_name_is_accepted_in_version_2_only(changes, expected):
+    """A card may not mix the keys of two versions."""
+    with pytest.raises(BundleError, match=expected):
+        read_card(before_version_3(**changes), "x.json")
+
+
+def test_visit_confusion_needs_version_3():
+    """A reader of version 2 would reject the key."""
+    with pytest.raises(BundleError, match="`visit_confusion` needs version 3, `schema` is 2"):
+        read_card(altered(EXPRESSION, schema=2), "x.json")
+
+
 def test_identity_is_name_and_twelve_digits_of_the_hash():
-    """As window messages carry it."""
+    """The identity has the form that counts messages carry."""
     card = read_card(altered(EXPRESSION, name="seven", sha256="0123456789ab" + "c" * 52), "x")
     assert card.identity == "seven@0123456789ab"
 
 
 def test_what_goes_out_of_a_card():
-    """The model message has labels, figures and confusion; golden pictures stay on the device."""
-    faces, expressions = (bundle_of(read_card(altered(card), "x")) for card in (FACE, EXPRESSION))
+    """The model message has labels, figures and confusion matrices; golden images stay on the device."""
+    faces, expressions = (bundle_identity(read_card(altered(card), "x")) for card in (FACE, EXPRESSION))
     assert expressions.labels == EXPRESSIONS
     assert len(expressions.confusion) == 7
     assert (faces.labels, faces.confusion) == ((), ())
     assert faces.figures == FACE["figures"]
-    assert set(msgspec.structs.asdict(faces)) == {"name", "sha256", "labels", "figures", "confusion", "visits"}
+    assert set(msgspec.structs.asdict(faces)) == {
+        "name", "sha256", "labels", "figures", "confusion", "visit_confusion", "visits",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00", bytes(range(256)) * 40])
 def test_golden_bytes_come_back(raw):
-    """What is packed for a card is unpacked as it was."""
+    """Unpacking inverts packing."""
     assert unpack(pack(raw)) == raw
 
 
 @pytest.mark.parametrize("text", ["not base64!", "QUJD", ""])
-def test_golden_text_that_is_none_is_a_value_error(text):
-    """A golden sample that was damaged is told from one that differs."""
+def test_damaged_golden_text_is_a_value_error(text):
+    """A damaged golden sample raises ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         unpack(text)

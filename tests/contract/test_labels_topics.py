@@ -1,4 +1,4 @@
-"""What labels and ids may look like, and how topics are made and read."""
+"""Valid labels and ids, and how topics are built and parsed."""
 
 import pytest
 
@@ -11,12 +11,12 @@ BAD_IDS = ["a/b", "", "+", "#", "a+", "x" * 65, "münchen", ".hidden", "-a", "_a
 
 @pytest.mark.parametrize("labels", [EXPRESSIONS, ("calm", "busy"), ("a", "b" * 32), tuple(f"l{n}" for n in range(32))])
 def test_labels_are_two_to_thirty_two_lower_case_words(labels):
-    """Good labels come back as they are, in their order."""
+    """Valid labels are returned unchanged, in order."""
     assert check_labels(iter(labels)) == labels
 
 
 @pytest.mark.parametrize(
-    ("labels", "says"),
+    ("labels", "expected"),
     [
         ((), "2 to 32 labels, not 0"),
         (("one",), "2 to 32 labels, not 1"),
@@ -29,18 +29,19 @@ def test_labels_are_two_to_thirty_two_lower_case_words(labels):
         (("calm", ""), "''"),
         (("calm", "x" * 33), "at most 32 characters"),
         (("calm", UNKNOWN), "reserved"),
-        (("calm", "busy", "calm"), "twice"),
+        (("calm", "busy", "calm"), "must be unique"),
     ],
 )
-def test_bad_label_is_named(labels, says):
-    """What is wrong with a set of labels is said."""
-    with pytest.raises(ValueError, match=says):
+def test_bad_label_is_named(labels, expected):
+    """The error expected what is wrong with a set of labels."""
+    with pytest.raises(ValueError, match=expected):
         check_labels(labels)
 
 
 def test_labelset_knows_labels_and_their_order():
-    """32 hex digits that change with every label and with the order; the shipped set keeps its own: files are named so.
-    Two sets that have the first eight digits in common, by which files were named once, differ in the others.
+    """The hash depends on every label and on the order, and that of the shipped set stays: files are named by it.
+
+    Two sets with the same first eight digits, which once named the files, differ in the other digits.
     """
     assert labelset((*EXPRESSIONS, UNKNOWN)) == "9e2476d9d39d4dfb012e5db5c2401df0"
     assert labelset(("l604d", "m", UNKNOWN))[:8] == labelset(("l6943", "m", UNKNOWN))[:8]
@@ -52,14 +53,14 @@ def test_labelset_knows_labels_and_their_order():
 
 @pytest.mark.parametrize("good", ["a", "A", "7", "shop-1", "shop.2_b", "x" * 64])
 def test_good_id_is_itself(good):
-    """One to 64 letters, digits, dots, underlines and hyphens."""
+    """An id has 1 to 64 letters, digits, dots, underscores and hyphens."""
     assert check_id("site", good) == good
     assert address(topic(good, good, "counts")) == Address(good, good, "counts")
 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
 def test_bad_id_is_a_topic_error(bad):
-    """What would break a topic or a folder name is refused, by name of site or device and with the value."""
+    """An id that would break a topic or a folder name is rejected; the error names it and its value."""
     with pytest.raises(TopicError, match=r"^site ") as error:
         check_id("site", bad)
     assert repr(bad) in str(error.value)
@@ -68,7 +69,7 @@ def test_bad_id_is_a_topic_error(bad):
 
 
 def test_topic_is_the_one_of_the_contract():
-    """``facetally/v1/<site>/<device>/<kind>``, and the filter that matches it."""
+    """A topic has the form ``facetally/v1/<site>/<device>/<kind>``, and the filter matches it."""
     assert topic("shop-1", "door", "counts") == "facetally/v1/shop-1/door/counts"
     assert KINDS == ("counts", "status", "model", "health")
     assert subscription("status") == "facetally/v1/+/+/status"
@@ -92,12 +93,12 @@ def test_topic_is_the_one_of_the_contract():
     ],
 )
 def test_foreign_topic_is_a_topic_error(bad):
-    """What is not one of facetally's topics has no address."""
+    """A topic outside the contract cannot be parsed."""
     with pytest.raises(TopicError):
         address(bad)
 
 
 def test_unknown_kind_is_a_topic_error():
-    """No topic is made for a kind that the contract has not."""
+    """No topic can be built for a kind that the contract does not define."""
     with pytest.raises(TopicError, match="counts, status, model, health"):
         topic("a", "b", "pictures")

@@ -1,4 +1,4 @@
-"""Messages as bytes: the exact keys, golden JSON, schemas, and everything that is no message."""
+"""Messages as bytes: exact keys, golden files of every version, JSON Schemas, and rejected payloads."""
 
 import json
 from datetime import datetime, timedelta, timezone
@@ -18,7 +18,6 @@ from tests.support.messages import BOOT, MESSAGES
 GOLDEN = Path(__file__).parents[1] / "golden"
 SCHEMA = Path(__file__).parents[2] / "contract" / "schema"
 MODELS = Path(__file__).parents[2] / "edge" / "models"
-
 KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health}
 
 
@@ -27,13 +26,13 @@ def kind_of(name):
 
 
 def altered(**changes):
-    """A good window message as JSON, with keys put in, or taken out where the value is ``...``."""
+    """A valid counts message as JSON with keys replaced, or removed where the value is ``...``."""
     tree = json.loads(encode(MESSAGES["counts-1"])) | changes
     return json.dumps({key: value for key, value in tree.items() if value is not ...}).encode()
 
 
 def test_window_message_has_exactly_these_keys_in_this_order():
-    """The keys are the contract: nothing per person can be in any of them."""
+    """The keys are the contract: none can hold anything about one person."""
     tree = json.loads(encode(MESSAGES["counts-1"]))
     assert list(tree) == [
         "schema", "site", "device", "boot", "seq", "start", "end", "clock", "coverage", "degraded", "visits",
@@ -45,21 +44,48 @@ def test_window_message_has_exactly_these_keys_in_this_order():
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_bytes_are_those_of_the_golden_file(name):
-    """A message is byte for byte what it was in the first release, and reads back as itself."""
+    """A message is encoded byte for byte as in the release that introduced its version, and decodes to itself."""
     golden = (GOLDEN / f"{name}.json").read_bytes()
     assert encode(MESSAGES[name]) + b"\n" == golden
     assert decode(golden, kind_of(name)) == MESSAGES[name]
 
 
+def test_model_message_of_version_2_is_read_as_version_3():
+    """The matrix that version 2 calls ``visits`` becomes ``visit_confusion``."""
+    assert decode((GOLDEN / "model-2.json").read_bytes(), Model) == MESSAGES["model-3"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "changes", "expected"),
+    [
+        (1, {"visit_confusion": [[9, 0, 1], [1, 8, 2]]}, "`visit_confusion` needs version 3, `schema` is 1"),
+        (1, {"visits": [[9, 0, 1], [1, 8, 2]]}, "`visit_confusion` needs version 3, `schema` is 1"),
+        (3, {"visit_confusion": [[9, 1], [2, 8]]}, "`visit_confusion` must be 2 x 3"),
+        (3, {"visit_confusion": []}, "`visit_confusion` must be 2 x 3"),
+        (3, {"confusion": [[9, 1]]}, "`confusion` must be 2 x 2"),
+        (3, {"visits": [[9, 0, 1], [1, 8, 2]]}, "both are present"),
+        (4, {}, r"\$\.schema"),
+    ],
+)
+def test_matrix_that_does_not_fit_labels_or_version_is_rejected(schema, changes, expected):
+    """The error names the matrix and the shape or version that it must have."""
+    tree = json.loads(encode(MESSAGES["model-3"]))
+    if schema == 1:
+        del tree["expression"]["visit_confusion"]
+    tree["schema"], tree["expression"] = schema, tree["expression"] | changes
+    with pytest.raises(BadMessage, match=expected):
+        decode(json.dumps(tree).encode(), Model)
+
+
 @pytest.mark.parametrize("name", schemas())
 def test_checked_in_schema_is_the_generated_one(name):
-    """``python -m contract contract/schema`` would change nothing."""
+    """The stored schema is the generated one (`python -m contract`)."""
     assert (SCHEMA / name).read_bytes() == schemas()[name]
     jsonschema.Draft202012Validator.check_schema(json.loads(schemas()[name]))
 
 
 def test_no_schema_is_left_over():
-    """Every file in the folder is one that is generated."""
+    """Every file in the folder is generated."""
     assert {path.name for path in SCHEMA.iterdir()} == set(schemas())
 
 
@@ -67,19 +93,19 @@ def validator(name):
     return jsonschema.Draft202012Validator(json.loads(schemas()[name]))
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("name", [*MESSAGES, "model-2"])
 def test_golden_message_is_valid_by_its_schema(name):
-    """Somebody who knows only the JSON Schema takes our messages."""
+    """Messages of every version are valid by the newest JSON Schema."""
     (schema,) = [newest for newest in schemas() if newest.startswith(name.partition("-")[0])]
     validator(schema).validate(json.loads((GOLDEN / f"{name}.json").read_bytes()))
 
 
 @pytest.mark.parametrize("name", ["face-416x320", "expression"])
 def test_shipped_card_is_valid_by_its_schema(name):
-    """The schema of cards fits those that are shipped."""
+    """The shipped cards are valid by the JSON Schema of cards."""
     text = (MODELS / f"{name}.json").read_bytes()
-    validator("card-2.json").validate(json.loads(text))
-    assert read_card(text, name).schema in (1, 2)
+    validator("card-3.json").validate(json.loads(text))
+    assert read_card(text, name).schema in (1, 3)
 
 
 BAD_IN_SCHEMA_TOO = [
@@ -119,10 +145,10 @@ BAD = [
     ("float count", altered(visits={"a": 1.0, "b": 0, "unknown": 0}), r"\$\.visits"),
     ("start without zone", altered(start="2026-03-28T09:01:00"), r"\$\.start"),
     ("start is no time", altered(start="today"), r"\$\.start"),
-    ("end is start", altered(end="2026-03-28T09:01:00Z"), "end is after start"),
-    ("end before start", altered(end="2026-03-28T09:00:59Z"), "end is after start"),
-    ("offset of Berlin", altered(start="2026-03-28T10:01:00+01:00"), "start and end are UTC"),
-    ("end off UTC", altered(end="2026-03-28T10:02:00+01:00"), "start and end are UTC"),
+    ("end is start", altered(end="2026-03-28T09:01:00Z"), "`end` must be after `start`"),
+    ("end before start", altered(end="2026-03-28T09:00:59Z"), "`end` must be after `start`"),
+    ("offset of Berlin", altered(start="2026-03-28T10:01:00+01:00"), "`start` and `end` must be UTC"),
+    ("end off UTC", altered(end="2026-03-28T10:02:00+01:00"), "`start` and `end` must be UTC"),
     ("not JSON", b"visits=3", "malformed"),
     ("nothing", b"", "truncated"),
     ("cut off", altered()[:-5], "truncated"),
@@ -133,22 +159,22 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "says"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_bad_message_says_at_which_key(payload, says):
-    """Whatever is not a message of the contract is a BadMessage, and its text names the key."""
-    with pytest.raises(BadMessage, match=says) as error:
+@pytest.mark.parametrize(("payload", "expected"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_message_says_at_which_key(payload, expected):
+    """A payload that violates the contract is a BadMessage that names the key."""
+    with pytest.raises(BadMessage, match=expected) as error:
         decode(payload, Counts)
     assert str(error.value).startswith("counts: ")
 
 
 @pytest.mark.parametrize("payload", [row[1] for row in BAD_IN_SCHEMA_TOO], ids=[row[0] for row in BAD_IN_SCHEMA_TOO])
 def test_schema_refuses_what_the_code_refuses(payload):
-    """Types and ranges stand in the JSON Schema too; only times and bytes need the code."""
+    """The JSON Schema has types and ranges too; only times and bytes are checked by code alone."""
     assert not validator("counts-2.json").is_valid(json.loads(payload))
 
 
 def test_longest_allowed_message_is_read():
-    """Thirty-two labels with the longest names and counts are still a message."""
+    """The maximum number of labels, with the longest names and counts, fits into a message."""
     visits = {f"l{n:031d}": 2**53 for n in range(32)} | {"unknown": 2**53}
     longest = counts(visits=visits, site="s" * 64, device="d" * 64, degraded=("hot",) * 8)
     assert decode(encode(longest), Counts) == longest
@@ -157,9 +183,9 @@ def test_longest_allowed_message_is_read():
 
 @pytest.mark.parametrize("end", [0, -60])
 def test_backward_window_cannot_be_made(end):
-    """Not even in code can a window end when it starts, or before."""
+    """A window that does not end after it starts cannot be constructed."""
     start = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
-    with pytest.raises(ValueError, match="end is after start"):
+    with pytest.raises(ValueError, match="`end` must be after `start`"):
         counts(start=start, end=start + timedelta(seconds=end))
 
 
@@ -174,13 +200,13 @@ def test_backward_window_cannot_be_made(end):
     ],
 )
 def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value):
-    """A reader of an old version would refuse the message for its unknown key; so does the sender."""
+    """A reader of the old version would reject the unknown key, so the sender does too."""
     with pytest.raises(ValueError, match=rf"{field}.* needs? schema {schema + 1 if field == 'written_mb' else 3}"):
         msgspec.structs.replace(MESSAGES["health-1"], schema=schema, **{field: value})
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"doubtful_low": 1}, "doubtful_low needs schema 2"),
         ({"doubtful_high": 1}, "doubtful_high needs schema 2"),
@@ -189,21 +215,21 @@ def test_a_field_that_is_newer_than_the_version_is_refused(schema, field, value)
         ({"schema": 2, "doubtful_low": -1}, r"\$\.doubtful_low"),
     ],
 )
-def test_doubtful_visits_are_some_of_the_visits(changes, says):
-    """Since version 2, and never more than are counted."""
-    with pytest.raises(BadMessage, match=says):
+def test_doubtful_visits_are_some_of_the_visits(changes, expected):
+    """Doubtful visits need version 2 and cannot exceed the visits counted."""
+    with pytest.raises(BadMessage, match=expected):
         decode(altered(**changes), Counts)
 
 
 def test_key_is_what_makes_a_window_countable_once():
-    """Site, device, boot and seq, and nothing that restamping may change."""
+    """The key is site, device, boot and seq, which restamping does not change."""
     one = counts(1, 6, seq=4)
     assert one.key == ("shop-1", "door", BOOT, 4)
     assert msgspec.structs.replace(one, start=one.start - timedelta(hours=1), clock="restamped").key == one.key
 
 
 def test_message_of_another_kind_is_bad():
-    """A status on the topic of counts is not taken for an empty window."""
+    """A status message on the counts topic is rejected."""
     with pytest.raises(BadMessage, match=r"^counts: "):
         decode(encode(MESSAGES["status-1"]), Counts)
     with pytest.raises(BadMessage, match=r"^status: .*\$\.state"):
@@ -211,6 +237,6 @@ def test_message_of_another_kind_is_bad():
 
 
 def test_message_cannot_be_changed():
-    """Values are frozen: a stage cannot write into another's message."""
+    """Messages are immutable."""
     with pytest.raises(AttributeError):
         counts().privacy = Privacy(k=1)

@@ -15,8 +15,8 @@ import pytest
 
 from base.errors import FacetallyError
 from edge.__main__ import main
-from edge.delivery.broker_login import answered
-from edge.settings import PublishSettings
+from edge.delivery.broker_check import check_access
+from edge.settings import BrokerSettings
 from edge.vision.bundle import SHIPPED
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
 from tests.support.commands import CONFIG, ROOT, one_line, windows
@@ -46,7 +46,7 @@ def bundle_with_wrong_hash(folder):
         (["--clip", "@/pictures", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
         (["--clip", "@/pictures", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
         (["--set", 'admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "'Mars/Base' is no time zone"),
-        (["--set", "publish.username=a", "--set", "publish.password_file=@/none"], "publish.password_file': @/none: "),
+        (["--set", "broker.username=a", "--set", "broker.password_file=@/none"], "broker.password_file': @/none: "),
     ],
 )
 def test_what_is_wrong_is_one_line_and_exit_2(command, config, tmp_path, overrides, says):
@@ -172,7 +172,7 @@ def test_run_without_camera_lives_until_told_to_stop(config):
 def test_check_says_what_works(command, config, clip, tmp_path):
     """A line for each part; exit code 0 only if all of them work."""
     port = free_port()
-    arguments = ["check", "--config", config, "--clip", clip, "--set", f"publish.port={port}"]
+    arguments = ["check", "--config", config, "--clip", clip, "--set", f"broker.port={port}"]
     arguments += ["--set", f"spool.path={tmp_path}/spool.sqlite"]
     with mosquitto(tmp_path, port):
         status, out, _ = command(*arguments)
@@ -188,17 +188,17 @@ def test_check_says_what_works(command, config, clip, tmp_path):
     ("overrides", "says"),
     [
         (['admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "staff: key 'admit.hours.timezone'"),
-        (["publish.username=a", "publish.password_file=@/none"], "broker: key 'publish.password_file': @/none: "),
-        (['publish.tls={ca="@/none"}'], "broker: key 'publish.tls': "),
-        (['publish.tls={ca="@/edge.toml"}'], "broker: key 'publish.tls': "),
-        (["publish.username=a"], "refuses: Not authorized"),
+        (["broker.username=a", "broker.password_file=@/none"], "broker: key 'broker.password_file': @/none: "),
+        (['broker.tls={ca="@/none"}'], "broker: key 'broker.tls': "),
+        (['broker.tls={ca="@/edge.toml"}'], "broker: key 'broker.tls': "),
+        (["broker.username=a"], "refuses: Not authorized"),
     ],
 )
 def test_check_finds_what_run_would_stumble_over(command, config, clip, tmp_path, overrides, says):
     """Time zone, password and certificates are read as `run` reads them; and the broker is asked to let the device in,
     which one that only listens, or knows another password, does not do."""
     port = free_port()
-    arguments = [f"publish.port={port}", "spool.path=@/spool.sqlite", *overrides]
+    arguments = [f"broker.port={port}", "spool.path=@/spool.sqlite", *overrides]
     sets = [word for each in arguments for word in ("--set", each.replace("@", str(tmp_path)))]
     with mosquitto(tmp_path, port, "allow_anonymous false"):
         status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
@@ -210,22 +210,22 @@ def test_check_finds_what_run_would_stumble_over(command, config, clip, tmp_path
 def test_check_is_not_content_with_a_port_that_listens(tmp_path):
     """Who takes the connection and says nothing, or hangs up, is no broker."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        settings = PublishSettings(host="127.0.0.1", port=listener.getsockname()[1])
+        settings = BrokerSettings(host="127.0.0.1", port=listener.getsockname()[1])
         with pytest.raises(FacetallyError, match="gives no answer in MQTT"):
-            answered(settings, "check", 0.3)
+            check_access(settings, "check", 0.3)
 
 
 @needs_mosquitto
 def test_check_does_not_throw_out_the_daemon(tmp_path):
     """It has a name of its own at the broker, and falls back to MQTT 3.1.1 as the daemon does."""
     port = free_port()
-    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.publish") as said:
+    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.broker_link") as said:
         sender.connects()
-        settings = PublishSettings(host="127.0.0.1", port=port)
-        assert answered(settings, "facetally-check:shop-1:door", 3.0) == "5"
+        settings = BrokerSettings(host="127.0.0.1", port=port)
+        assert check_access(settings, "facetally-check:shop-1:door", 3.0) == "5"
         with only_mqtt_311(port, b"\x20\x02\x00\x01") as before:
-            older = PublishSettings(host="127.0.0.1", port=before)
-            assert answered(older, "facetally-check:shop-1:door", 3.0) == "3.1.1"
+            older = BrokerSettings(host="127.0.0.1", port=before)
+            assert check_access(older, "facetally-check:shop-1:door", 3.0) == "3.1.1"
         for _ in range(20):
             sender.publisher.pump(sender.spool)
             time.sleep(0.02)
@@ -238,7 +238,7 @@ def test_check_of_a_bad_bundle_goes_on(command, config, tmp_path):
     bad = bundle_with_wrong_hash(tmp_path)
     status, out, errors = command(
         "check", "--config", config, "--clip", tmp_path / "none", "--set", f"detect.bundle={bad}",
-        "--set", f"spool.path={tmp_path}/spool.sqlite", "--set", f"publish.port={free_port()}",
+        "--set", f"spool.path={tmp_path}/spool.sqlite", "--set", f"broker.port={free_port()}",
     )  # fmt: skip
     assert (status, errors) == (2, [])
     failed = [line.removeprefix("FAILED  ") for line in out if line.startswith("FAILED")]
@@ -271,7 +271,7 @@ def test_check_says_what_the_device_may_not_do(command, config, clip, tmp_path):
     """
     port, acl = free_port(), tmp_path / "acl"
     acl.write_text("topic read facetally/v1/shop-1/door/#\n")
-    sets = ["--set", f"publish.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]
+    sets = ["--set", f"broker.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]
     with mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"):
         status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
     failed = [line for line in out if line.startswith("FAILED")]
@@ -287,7 +287,7 @@ def test_check_leaves_a_running_daemon_its_name(command, config, clip, tmp_path)
     users.touch(mode=0o600)
     subprocess.run(["mosquitto_passwd", "-b", users, "shop-1/door", "word"], check=True, capture_output=True)
     secret.write_text("word\n")
-    told = {"publish.port": port, "publish.username": "shop-1/door", "publish.password_file": secret}
+    told = {"broker.port": port, "broker.username": "shop-1/door", "broker.password_file": secret}
     told |= {"spool.path": tmp_path / "spool.sqlite"}
     sets = [word for key, value in told.items() for word in ("--set", f"{key}={value}")]
     lines = ("allow_anonymous false", f"password_file {users}", "use_username_as_clientid true")

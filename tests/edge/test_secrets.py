@@ -1,15 +1,14 @@
-"""A password in a configuration is in no log, no error and no list of processes."""
+"""Passwords of a configuration appear in no log, no error message and no list of processes."""
 
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from base.logs import hidden
-from tests.support.brokers import free_port
+from base.logs import hide_secrets
+from tests.support.brokers import free_port, wait_until
 from tests.support.commands import CONFIG, ROOT
 
 WORD = "hunter2-Pa55"
@@ -21,17 +20,17 @@ WORD = "hunter2-Pa55"
         (f"rtspsrc location=rtsp://admin:{WORD}@10.0.0.9/1 ! x", "rtspsrc location=rtsp://***@10.0.0.9/1 ! x"),
         (f"rtspsrc user-id=admin user-pw={WORD} ! x", "rtspsrc user-id=*** user-pw=*** ! x"),
         (f'location=\\"http://h/?password={WORD}&x=1\\"', 'location=\\"http://h/?password=***&x=1\\"'),
-        ("publish.password_file: /etc/facetally/password: no such file", None),
+        ("broker.password_file: /etc/facetally/password: no such file", None),
         ("event=boot id=0123456789abcdef", None),
     ],
 )
-def test_what_looks_like_a_secret_is_left_out(text: str, shown: str | None) -> None:
-    """The name and password of a URL, and what follows a word for a secret; nothing else."""
-    assert hidden(text) == (shown or text)
+def test_what_looks_like_a_secret_is_hidden(text: str, shown: str | None) -> None:
+    """User name and password of a URL and values of keys that name a secret are hidden, nothing else."""
+    assert hide_secrets(text) == (shown or text)
 
 
-def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
-    """A camera's password in a pipeline, the broker's in a file, a URL as a clip: neither in log nor error nor in what
+def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
+    """Passwords in a GStreamer pipeline, a password file and a URL appear neither in the log nor in errors nor in what
     `ps` shows."""
     secret = tmp_path / "password"
     secret.write_text(WORD + "\n")
@@ -40,18 +39,23 @@ def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
     old = 'source = "v4l2"\ndevice = "door"'
     config.write_text(
         CONFIG.replace('source = "v4l2"', f'source = "gstreamer"\npipeline = "{pipeline}"')
-        + f'[publish]\nport = {free_port()}\nusername = "shop-1/door"\npassword_file = "{secret}"\n'
+        + f'[broker]\nport = {free_port()}\nusername = "shop-1/door"\npassword_file = "{secret}"\n'
         + f'[spool]\npath = "{tmp_path}/spool.sqlite"\n'
     )
     assert old not in config.read_text()
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
-        time.sleep(3.0)
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as daemon,
+    ):
+        wait_until(lambda: "event=camera_lost" in log.read_text(), "the camera is lost", 60)
         shown = Path(f"/proc/{daemon.pid}/cmdline").read_text()
         daemon.terminate()
-        out, said = daemon.communicate(timeout=20)
-    assert "event=started" in said
-    assert "event=camera_lost" in said
+        out, _ = daemon.communicate(timeout=20)
+    logged = log.read_text()
+    assert "event=started" in logged
+    assert "event=camera_lost" in logged
     checked = subprocess.run(
         [sys.executable, "-m", "edge", "check", "--config", str(config)],
         cwd=ROOT,
@@ -67,17 +71,19 @@ def test_no_planted_secret_is_said_by_the_daemon(tmp_path: Path) -> None:
         check=False,
     )
     assert clip.returncode == 2
-    for text in (out, said, shown, checked.stdout, checked.stderr, clip.stdout, clip.stderr):
+    for text in (out, logged, shown, checked.stdout, checked.stderr, clip.stdout, clip.stderr):
         assert WORD not in text
-    assert all(line.startswith("time=") for line in said.splitlines()), said
+    assert all(line.startswith("time=") for line in logged.splitlines()), logged
 
 
-def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
-    """OpenCV, FFmpeg and the TFLite runtime print to standard error by themselves: one form, few lines."""
+def test_output_of_libraries_becomes_log_lines(tmp_path: Path) -> None:
+    """What OpenCV, FFmpeg and the TFLite runtime print to standard error becomes a few lines in the log format."""
     code = (
-        "import logging, os, sys; from base.logs import Lines; from edge.camera.library_messages import stderr_to_log\n"
-        "with stderr_to_log():\n"
-        "    handler = logging.StreamHandler(); handler.setFormatter(Lines())\n"
+        "import logging, os, sys\n"
+        "from base.logs import LineFormatter\n"
+        "from edge.camera.library_messages import captured\n"
+        "with captured():\n"
+        "    handler = logging.StreamHandler(); handler.setFormatter(LineFormatter())\n"
         "    logging.basicConfig(level=logging.INFO, handlers=[handler])\n"
         "    os.write(2, b'Corrupt \\xff JPEG \"data\" rtsp://a:b@h\\n' * 5000)\n"
         "    print('python itself', file=sys.stderr)\n"
@@ -98,7 +104,7 @@ def test_what_libraries_print_becomes_lines_of_the_log(tmp_path: Path) -> None:
 
 
 def test_a_cards_files_are_overwritten_and_not_only_deleted(tmp_path: Path) -> None:
-    """What ``first-boot.sh`` does with a password on the boot partition; another name of the same file shows it."""
+    """``first-boot.sh`` overwrites a password on the boot partition, as a second hard link to the file shows."""
     text = (ROOT / "systemd/card/first-boot.sh").read_text()
     wipe = text[text.index("wipe() {") : text.index("\n}\n", text.index("wipe() {")) + 3]
     secret, other = tmp_path / "password", tmp_path / "other-name"
@@ -109,8 +115,8 @@ def test_a_cards_files_are_overwritten_and_not_only_deleted(tmp_path: Path) -> N
     assert WORD.encode() not in other.read_bytes()
 
 
-def test_no_guide_puts_a_password_into_the_list_of_processes() -> None:
-    """Arguments of a program are seen by every user of a machine."""
+def test_no_guide_passes_a_password_as_an_argument() -> None:
+    """No command in the docs has a password among its arguments, which every user of the machine can see."""
     for guide in sorted((ROOT / "docs").glob("*.md")):
         assert not re.search(r"mosquitto_passwd.* -b|openssl passwd(?!.*-stdin)|-P [\"$]", guide.read_text()), (
             guide.name

@@ -30,7 +30,7 @@ staff_zones = []
 window_s = 5
 [privacy]
 k = 1
-[publish]
+[broker]
 host = "127.0.0.1"
 confirm = "broker"
 [spool]

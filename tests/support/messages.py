@@ -9,7 +9,7 @@ from contract.message import Health, Latency, Status
 from tests.support.fakes import MODEL, counts
 
 BOOT = "0123456789abcdef"
-WITH_VISITS = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
+WITH_VISITS = replace(MODEL, schema=2, expression=replace(MODEL.expression, visit_confusion=((9, 0, 1), (1, 8, 2))))
 
 
 MESSAGES = {
@@ -18,7 +18,7 @@ MESSAGES = {
     "counts-2": counts(1, 6, seq=43, schema=2, doubtful_low=2, doubtful_high=1),
     "status-1": Status(schema=1, state="offline", boot=BOOT),
     "model-1": MODEL,
-    "model-2": WITH_VISITS,
+    "model-3": WITH_VISITS,
     "health-1": Health(
         schema=1,
         boot=BOOT,

@@ -9,7 +9,7 @@ from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.errors import SpoolError
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
@@ -33,7 +33,7 @@ class Kept:
             raise SpoolError("spool: could not add a window: disk full")
         self.windows.append(window)
 
-    def first_early(self):
+    def first_unsynced(self):
         return None
 
     def pump(self, spool):
@@ -70,7 +70,7 @@ def wired(faces, items, window_s=60.0, **admit):
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
         kept,
-        Settler(stamp(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
+        Restamper(stamp(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
         condition=Condition(live=False),

@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from contract.message import Counts, Status, decode
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 from tests.support.brokers import wait_until
 from tests.support.fakes import MODEL, counts
 
@@ -54,7 +54,7 @@ def device(folder, port, windows=0, again_s=60.0, **settings):
         for minute in range(windows):
             spool.add(counts(minute, 6))
         settings = {"host": "127.0.0.1", "port": port, "confirm": "broker"} | settings
-        publisher = Publisher(PublishSettings(**settings), ME, MODEL, AtOnce(), again_s)
+        publisher = Publisher(BrokerSettings(**settings), ME, MODEL, AtOnce(), again_s)
         try:
             yield Device(publisher, spool)
         finally:

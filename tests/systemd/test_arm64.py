@@ -32,7 +32,7 @@ staff_zones = []
 every = 3  # an emulated look takes up to a second
 [privacy]
 k = 1
-[publish]
+[broker]
 host = "127.0.0.1"
 port = {port}
 confirm = "broker"

@@ -37,7 +37,7 @@ CONFIG = f"""{SMALLEST}
 window_s = 2
 [privacy]
 release_s = 2
-[publish]
+[broker]
 host = "127.0.0.1"
 confirm = "broker"
 username = "shop-1/door"

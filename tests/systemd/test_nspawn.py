@@ -238,7 +238,7 @@ def test_the_broker_of_the_guide(debian):
     debian.write("/etc/facetally/collector.toml", f'{of_collector}[store]\nroot = "/var/lib/facetally-store"\n')
     debian.run("sh", "-c", "rm -rf /var/lib/facetally-store/*")
     config = CONFIG.format(path="/srv/clips/long").replace(
-        '[publish]\nhost = "127.0.0.1"\nconfirm = "broker"\n', of_device
+        '[broker]\nhost = "127.0.0.1"\nconfirm = "broker"\n', of_device
     )
     debian.write("/etc/facetally/edge.toml", config.replace("broker.example", name))
     checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")

@@ -35,7 +35,7 @@ staff_zones = []
 window_s = {window_s}
 [privacy]
 k = {k}
-[publish]
+[broker]
 port = {port}
 confirm = "{confirm}"
 [spool]

@@ -90,7 +90,7 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
 @needs_strace
 def test_a_device_that_speaks_tls_is_audited_like_any(tmp_path, clip):
     """Certificate and password are for its broker: the listener takes the place of all that."""
-    broker = '[publish]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
+    broker = '[broker]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
     done = audit(tmp_path, clip, SMALLEST + broker)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "CONNECT 1" in done.stdout

@@ -22,7 +22,7 @@ DEBIAN = Target("bookworm", "3.11", platform.machine())
 EDGE, CHECK = "/opt/facetally/bin/facetally-edge", ("check", "--config", "/etc/facetally/edge.toml")
 FILM = "filesrc location=/srv/clip/walk-by.avi ! avidemux ! jpegdec ! videoconvert"
 WHERE = """\
-[publish]
+[broker]
 host = "127.0.0.1"
 confirm = "broker"
 [spool]

@@ -1,4 +1,4 @@
-"""Daemon and collector speak TLS with a real Mosquitto, or not at all."""
+"""TLS between daemon, collector and a real Mosquitto; never a fallback to plain text."""
 
 import random
 import socket
@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from base.errors import FacetallyError, SettingsError
+from base.tls import Tls
 from collector.receive.receiver import run
 from collector.settings import Broker, Store
 from collector.settings import Settings as CollectorSettings
-from collector.settings import Tls as CollectorTls
 from collector.store.load import load
-from edge.delivery.broker_login import answered
+from edge.delivery.broker_check import check_access
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
-from edge.settings import PublishSettings, Tls, read
+from edge.settings import BrokerSettings, read
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, lines_of
 
 trustme = pytest.importorskip("trustme", reason="trustme makes the certificates")
 pytestmark = [
     needs_mosquitto,
-    # paho 2.2 leaves it to the garbage collector to close the socket of a handshake that has failed
+    # paho 2.2 leaves the socket of a failed handshake to the garbage collector
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ME = Identity("shop-1", "door", "1" * 16)
@@ -32,15 +32,15 @@ EDGE = Path(__file__).parents[3] / "systemd" / "edge.toml"
 
 
 class Authority:
-    """A certificate authority, and the files of those whom it vouches for."""
+    """A certificate authority, and the files of the certificates that it issues."""
 
     def __init__(self, folder, name):
         self._folder, self._made = folder, trustme.CA()
         self.ca = str(folder / f"{name}-ca.pem")
         self._made.cert_pem.write_to_path(self.ca)
 
-    def vouch(self, name):
-        """Certificate and key of a host or a client."""
+    def issue(self, name):
+        """Issue certificate and key of a host or a client."""
         issued = self._made.issue_cert(name)
         certificate, key = (str(self._folder / f"{name}.{kind}") for kind in ("pem", "key"))
         Path(certificate).write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
@@ -54,19 +54,19 @@ def authority(tmp_path):
 
 
 def encrypted(folder, port, authority, host="127.0.0.1"):
-    """A broker that speaks TLS only, and only with whom the authority vouches for."""
-    files = authority.vouch(host)
+    """A broker that requires TLS and a client certificate of the authority."""
+    files = authority.issue(host)
     lines = (f"cafile {authority.ca}", f"certfile {files['certificate']}", f"keyfile {files['key']}")
     return mosquitto(folder, port, *lines, "require_certificate true")
 
 
 @contextmanager
 def device(folder, port, tls, **settings):
-    """A publisher with three windows to send; a function that pumps it until something is so."""
+    """Yield a function that pumps a publisher with three windows until a condition holds."""
     with opened(folder / "spool.sqlite", 100) as spool:
         for minute in range(3):
             spool.add(counts(minute, 6))
-        chosen = PublishSettings(host="127.0.0.1", port=port, tls=Tls(**tls), **settings)
+        chosen = BrokerSettings(host="127.0.0.1", port=port, tls=Tls(**tls), **settings)
         publisher = Publisher(chosen, ME, MODEL, random.Random(1))
 
         def until(fact, what):
@@ -80,9 +80,9 @@ def device(folder, port, tls, **settings):
 
 @contextmanager
 def collecting(root, port, tls):
-    """A collector in a thread of its own."""
+    """Run a collector in a thread."""
     stop = threading.Event()
-    broker = Broker(host="127.0.0.1", port=port, tls=CollectorTls(**tls))
+    broker = Broker(host="127.0.0.1", port=port, tls=Tls(**tls))
     settings = CollectorSettings(broker=broker, store=Store(root=str(root)))
     thread = threading.Thread(target=run, args=(settings, stop))
     thread.start()
@@ -93,75 +93,74 @@ def collecting(root, port, tls):
         thread.join(20)
 
 
-def test_windows_go_from_device_to_store_with_certificates_on_all_sides(tmp_path, authority):
-    """The broker asks both for a certificate, both ask the broker for its own: three windows are three rows."""
+def test_windows_reach_the_store_with_certificates_on_all_sides(tmp_path, authority):
+    """With mutual TLS between device, broker and collector, three windows become three rows."""
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(encrypted(tmp_path, port, authority))
-        said = stack.enter_context(lines_of("collector.receive.connection"))
-        tls = {"ca": authority.ca, **authority.vouch("collector.example")}
+        logged = stack.enter_context(lines_of("collector.receive.connection"))
+        tls = {"ca": authority.ca, **authority.issue("collector.example")}
         stack.enter_context(collecting(tmp_path / "store", port, tls))
-        wait_until(lambda: any("event=subscribed" in line for line in said), "the collector has subscribed")
-        until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca, **authority.vouch("door.example")}))
+        wait_until(lambda: any("event=subscribed" in line for line in logged), "the collector has subscribed")
+        until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca, **authority.issue("door.example")}))
         until(lambda _, spool: spool.depth() == 0, "all sent")
         wait_until(lambda: any((tmp_path / "store").glob("date=*")) and len(load(tmp_path / "store")) == 3, "stored")
 
 
-@pytest.mark.parametrize(("host", "says"), [("127.0.0.1", "certificate verify failed"), ("10.9.9.9", "mismatch")])
-def test_a_broker_that_is_not_the_one_is_refused(tmp_path, authority, host, says):
-    """Another authority's certificate, or that of another host: said once with the reason, and nothing is sent."""
-    port, broker_s = free_port(), Authority(tmp_path, "theirs") if host == "127.0.0.1" else authority
-    tls = {"ca": authority.ca, **authority.vouch("door.example")}
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "certificate verify failed"), ("10.9.9.9", "mismatch")])
+def test_a_broker_with_a_wrong_certificate_is_refused(tmp_path, authority, host, expected):
+    """With a certificate of another authority or host nothing is sent, and the reason is logged once."""
+    port, signed_by = free_port(), Authority(tmp_path, "theirs") if host == "127.0.0.1" else authority
+    tls = {"ca": authority.ca, **authority.issue("door.example")}
     with ExitStack() as stack:
-        stack.enter_context(encrypted(tmp_path, port, broker_s, host))
-        said = stack.enter_context(lines_of("edge.delivery.publish"))
-        heard = stack.enter_context(lines_of("collector.receive.receiver"))
+        stack.enter_context(encrypted(tmp_path, port, signed_by, host))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
+        received = stack.enter_context(lines_of("collector.receive.receiver"))
         until = stack.enter_context(device(tmp_path, port, tls))
         stack.enter_context(collecting(tmp_path / "store", port, tls))
-        until(lambda publisher, _: publisher._failures >= 3, "refused three times")
+        until(lambda publisher, _: publisher.link.failures >= 3, "refused three times")
         until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
-        wait_until(lambda: bool(heard), "the collector says it too")
-    assert len(said) == 1
-    assert "event=broker_unreachable" in said[0]
-    assert says in said[0]
-    assert "event=not_connected" in heard[0]
-    assert says in heard[0]
+        wait_until(lambda: bool(received), "the collector expected it too")
+    assert len(logged) == 1
+    assert "event=broker_unreachable" in logged[0]
+    assert expected in logged[0]
+    assert "event=not_connected" in received[0]
+    assert expected in received[0]
 
 
 def test_a_device_without_certificate_is_told_what_may_be_missing(tmp_path, authority):
-    """In TLS 1.3 the broker hangs up without a word; the log says why that may be, and nothing is lost."""
+    """In TLS 1.3 the broker just hangs up; the log names the likely reason, and nothing is lost."""
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(encrypted(tmp_path, port, authority))
-        said = stack.enter_context(lines_of("edge.delivery.publish"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         until = stack.enter_context(device(tmp_path, port, {"ca": authority.ca}))
-        until(lambda *_: any("event=broker_hangs_up" in line for line in said), "said")
+        until(lambda *_: any("event=broker_hangs_up" in line for line in logged), "logged")
         until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
-    assert any("wants a client certificate" in line for line in said)
+    assert any("wants a client certificate" in line for line in logged)
 
 
-def test_check_shows_the_brokers_certificate_and_its_own(tmp_path, authority):
-    """`check` is let in as the daemon is, and fails where that would: the wrong authority, no certificate, no TLS."""
-    port, own = free_port(), authority.vouch("door.example")
+def test_check_verifies_both_certificates(tmp_path, authority):
+    """`check` succeeds where the daemon would, and fails with the wrong authority, no certificate or no TLS."""
+    port, own = free_port(), authority.issue("door.example")
     theirs = Authority(tmp_path, "theirs").ca
     with encrypted(tmp_path, port, authority):
-        for tls, says in (
+        for tls, expected in (
             (Tls(ca=authority.ca, **own), None),
             (Tls(ca=theirs, **own), "certificate verify failed"),
             (Tls(ca=authority.ca), "a certificate of ours"),
             (None, "may want tls"),
         ):
-            settings = PublishSettings(host="127.0.0.1", port=port, tls=tls)
-            if says is None:
-                assert answered(settings, "check", 3.0) == "5"
+            settings = BrokerSettings(host="127.0.0.1", port=port, tls=tls)
+            if expected is None:
+                assert check_access(settings, "check", 3.0) == "5"
             else:
-                with pytest.raises((FacetallyError, OSError), match=says):
-                    answered(settings, "check", 3.0)
+                with pytest.raises((FacetallyError, OSError), match=expected):
+                    check_access(settings, "check", 3.0)
 
 
 def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):
-    """A broker that does not answer TLS gets attempts with both versions of MQTT; each is a TLS greeting, and neither a
-    name nor the password is in it."""
+    """A broker without TLS gets only TLS handshakes, for both versions of MQTT, without names or the password."""
     secret = tmp_path / "secret"
     secret.write_text("hush-hush\n")
     got = []
@@ -175,7 +174,7 @@ def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):
                     return
                 with client:
                     got.append(client.recv(65536))
-                    client.sendall(b"\x20\x03\x00\x00\x00")  # a plain CONNACK: go on, speak freely
+                    client.sendall(b"\x20\x03\x00\x00\x00")  # a CONNACK in plain text
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
@@ -189,14 +188,12 @@ def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):
     assert not any(word in each for each in got for word in (b"MQTT", b"hush-hush", b"facetally"))
 
 
-def test_another_machine_is_spoken_to_unencrypted_only_if_that_is_allowed():
-    """Without ``tls`` a broker elsewhere stops the start, named, for both commands; ``plain_text`` allows it."""
-    with pytest.raises(
-        SettingsError, match=r"'publish': 10\.0\.0\.1 is another machine: set tls, or plain_text = true"
-    ):
-        read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1"))
-    assert read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1", "publish.plain_text=true")).publish.plain_text
-    assert read(EDGE, ("admit.staff_zones=[]", "publish.host=10.0.0.1", "publish.tls={}")).publish.tls == Tls()
+def test_an_unencrypted_connection_to_another_machine_must_be_allowed():
+    """Without ``tls`` both commands reject a broker on another machine; ``plain_text`` allows it."""
+    with pytest.raises(SettingsError, match=r"'broker': 10\.0\.0\.1 is another machine: set tls, or plain_text = true"):
+        read(EDGE, ("admit.staff_zones=[]", "broker.host=10.0.0.1"))
+    assert read(EDGE, ("admit.staff_zones=[]", "broker.host=10.0.0.1", "broker.plain_text=true")).broker.plain_text
+    assert read(EDGE, ("admit.staff_zones=[]", "broker.host=10.0.0.1", "broker.tls={}")).broker.tls == Tls()
     with pytest.raises(ValueError, match="another machine"):
         Broker(host="broker.example")
     assert Broker(host="broker.example", plain_text=True).host == "broker.example"

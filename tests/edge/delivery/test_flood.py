@@ -1,4 +1,4 @@
-"""A hostile broker, or a copy of a device: whatever is sent to a daemon or collector fills neither memory nor log."""
+"""Floods from a hostile broker or client fill neither the memory nor the log of daemon and collector."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from contract.message import Status, encode
-from edge.delivery.inbox import MOST
+from edge.delivery.incoming import MAX_WAITING
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.fakes import lines_of
 from tests.support.publishing import ABOUT, OTHER_BOOT, device
@@ -28,7 +28,7 @@ def resident_mb() -> float:
 
 
 def length(number: int) -> bytes:
-    """MQTT's variable byte integer."""
+    """Encode a variable byte integer of MQTT."""
     digits = []
     while True:
         number, digit = divmod(number, 128)
@@ -38,16 +38,16 @@ def length(number: int) -> bytes:
 
 
 class HostileBroker:
-    """Welcomes a client of MQTT 5 and then sends what it likes."""
+    """Accepts a client of MQTT 5 and hands out the socket."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
 
-    def welcome(self) -> socket.socket:
+    def accept(self) -> socket.socket:
         client, _ = self._listener.accept()
         connect = client.recv(65_536)
-        assert b"\x27" + (20_000).to_bytes(4, "big") in connect, "says the largest packet that it takes"
+        assert b"\x27" + (20_000).to_bytes(4, "big") in connect, "CONNECT has the maximum packet size"
         client.sendall(b"\x20\x03\x00\x00\x00")
         return client
 
@@ -56,10 +56,10 @@ class HostileBroker:
 
 
 def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
-    """The rest of it is read and dropped; the daemon goes on, and what comes next is heard."""
+    """A 200 MB status is read and dropped, and the connection stays up."""
     broker, peak, over = HostileBroker(), [0.0], threading.Event()
-    with device(tmp_path, broker.port) as sender, lines_of("edge.delivery.inbox") as said:
-        wire = broker.welcome()
+    with device(tmp_path, broker.port) as sender, lines_of("edge.delivery.incoming") as logged:
+        wire = broker.accept()
         sender.connects()
         before = resident_mb()
 
@@ -76,9 +76,9 @@ def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
         thread.start()
         sender.until(over.is_set, "all is sent")
         thread.join()
-        sender.until(lambda: bool(said), "and refused")
+        sender.until(lambda: bool(logged), "and rejected")
         assert peak[0] - before < GROWS_MB
-        assert "at most 16384" in said[0]
+        assert "at most 16384" in logged[0]
         assert sender.publisher.connected
     wire.close()
     broker.close()
@@ -86,28 +86,28 @@ def test_a_status_of_200_mb_does_not_grow_the_daemon(tmp_path) -> None:
 
 @needs_mosquitto
 def test_a_flood_of_statuses_is_drained_a_few_at_a_time(tmp_path) -> None:
-    """Twenty thousand messages on its status topic: bounded in memory, one line in the log, windows still leave."""
+    """During 20,000 messages on its status topic the queue stays bounded, the log short, and windows leave."""
     port, junk = free_port(), [(f"{ABOUT}/status", b"{" * 1000)] * 20_000
-    with mosquitto(tmp_path, port), device(tmp_path, port, 50) as sender, lines_of("edge.delivery.inbox") as said:
+    with mosquitto(tmp_path, port), device(tmp_path, port, 50) as sender, lines_of("edge.delivery.incoming") as logged:
         sender.connects()
         flood = threading.Thread(target=publish, args=(port, junk))
         flood.start()
         sender.sends_all()
-        assert len(sender.publisher._inbox._notes) <= MOST
+        assert len(sender.publisher._incoming._waiting) <= MAX_WAITING
         flood.join()
-        assert len(sender.publisher._inbox._notes) <= MOST
-        assert len([line for line in said if "bad_message" in line]) <= 2
+        assert len(sender.publisher._incoming._waiting) <= MAX_WAITING
+        assert len([line for line in logged if "bad_message" in line]) <= 2
 
 
 @needs_mosquitto
 def test_wills_in_a_row_are_answered_once_a_second(tmp_path) -> None:
-    """What is sent to a device must not make it send as much."""
+    """500 late wills get at most one answer a second."""
     port, will = free_port(), encode(Status(schema=1, state="offline", boot=OTHER_BOOT))
     with mosquitto(tmp_path, port), device(tmp_path, port) as sender:
         sender.connects()
-        heard: list[bytes] = []
+        received: list[bytes] = []
         client = Paho(CallbackAPIVersion.VERSION2)
-        client.on_message = lambda _c, _u, message: heard.append(message.payload)
+        client.on_message = lambda _c, _u, message: received.append(message.payload)
         client.connect("127.0.0.1", port)
         client.subscribe(f"{ABOUT}/status", 1)
         client.loop_start()
@@ -116,17 +116,17 @@ def test_wills_in_a_row_are_answered_once_a_second(tmp_path) -> None:
         sender.until(lambda: time.monotonic() > end, "a while")
         client.disconnect()
         client.loop_stop()
-        assert 1 <= len([payload for payload in heard if b"online" in payload]) <= 4
+        assert 1 <= len([payload for payload in received if b"online" in payload]) <= 4
 
 
 @needs_mosquitto
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_huge_message_neither_kills_nor_stops_the_collector(tmp_path, protocol) -> None:
-    """Forty megabytes through a broker without limits; in 3.1.1 they come, are set aside and never come again."""
+    """40 MB through a broker without limits; with MQTT 3.1.1 the message arrives, is set aside and not sent again."""
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), collecting(root, port) if protocol == "5" else older(root, port):
         before = resident_mb()
-        code = f"import sys; sys.path[:0] = {sys.path!r}; import brokers; "
+        code = f"import sys; sys.path[:0] = {sys.path!r}; from tests.support import brokers; "
         code += f"brokers.publish({port}, [('facetally/v1/evil/x/counts', b'x' * 40_000_000)])"
         subprocess.run([sys.executable, "-c", code], check=True)
         publish(port, counts_messages(range(20)))
@@ -135,11 +135,11 @@ def test_a_huge_message_neither_kills_nor_stops_the_collector(tmp_path, protocol
         if protocol == "3.1.1":
             letters = (root / "dead-letters.jsonl").read_text().splitlines()
             assert len(letters) == 1
-            assert "bytes, at most 16384" in letters[0]
+            assert "at most 16384 bytes" in letters[0]
 
 
 def older(root, port):
-    """A collector behind a port that speaks 3.1.1 only."""
+    """Run a collector behind a proxy that allows MQTT 3.1.1 only."""
     from contextlib import contextmanager
 
     from tests.support.fakes import only_mqtt_311

@@ -1,4 +1,4 @@
-"""While the disk is full: what is in the spool still goes out, what is dropped is counted exactly."""
+"""While the disk is full, spooled windows are still sent, and dropped windows are counted exactly."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from edge.delivery import outbox
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.errors import SpoolError
-from edge.settings import PublishSettings
+from edge.settings import BrokerSettings
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, each_frame, lines_of
 from tests.support.pipelines import Faces, wired
@@ -24,7 +24,7 @@ MEMORY = pipeline_module.UNSPOOLED
 
 @contextmanager
 def small_disk(folder):
-    """A disk of a megabyte, and a function that fills it; another that makes room."""
+    """Mount a disk of 1 MB; yield a function that fills it and one that makes room."""
     if os.getuid() != 0:
         pytest.skip("only root can mount a small disk")
     folder.mkdir()
@@ -48,7 +48,7 @@ def small_disk(folder):
 
 
 def test_what_memory_has_no_room_for_is_counted():
-    """Thirty windows more than memory holds end while the disk refuses: the thirty oldest are dropped, and counted."""
+    """If 30 windows more than memory holds end while the disk is full, the 30 oldest are dropped and counted."""
     faces = Faces(lambda time: [])
 
     def items():
@@ -57,20 +57,20 @@ def test_what_memory_has_no_room_for_is_counted():
             yield frame
 
     pipeline, kept = wired(faces, items(), window_s=1.0)
-    with lines_of("edge.pipeline") as said:
+    with lines_of("edge.pipeline") as logged:
         pipeline.run()
     seconds = [round((window.start - kept.windows[0].start).total_seconds()) for window in kept.windows]
     lost = sorted(set(range(MEMORY + 40)) - set(seconds))
     assert kept.dropped == len(lost) == 30
     assert lost == list(range(lost[0], lost[0] + 30))
     assert seconds == sorted(seconds)
-    assert f"dropped={kept.dropped}" in said[-2]
-    assert said[-1] == "event=spool_works"
-    assert pipeline.dropped == 30  # the daemon's last word: nothing is left in memory
+    assert f"dropped={kept.dropped}" in logged[-2]
+    assert logged[-1] == "event=spool_works"
+    assert pipeline.dropped == 30  # nothing is left in memory
 
 
 def test_a_full_disk_keeps_nothing_from_being_sent():
-    """The broker is served with each frame while windows cannot be stored."""
+    """The broker is served for each frame while windows cannot be stored."""
     faces = Faces(lambda time: [])
     pipeline, kept = wired(faces, faces.frames(each_frame(1, 0, 130)))
     kept.full = True
@@ -80,7 +80,7 @@ def test_a_full_disk_keeps_nothing_from_being_sent():
 
 
 def test_a_drop_that_the_disk_took_back_is_not_counted(tmp_path):
-    """A spool at its bound on a disk that fills: windows that stay in it are not said to be dropped."""
+    """If the disk refuses an add, the windows that it would have dropped stay, and are not counted as dropped."""
     with small_disk(tmp_path / "disk") as (fill, make_room), opened(tmp_path / "disk" / "spool.sqlite", 50) as spool:
         for minute in range(50):
             spool.add(counts(minute, 6))
@@ -101,39 +101,39 @@ def test_a_drop_that_the_disk_took_back_is_not_counted(tmp_path):
 
 @needs_mosquitto
 def test_windows_that_cannot_be_deleted_are_not_sent_again_and_again(tmp_path):
-    """The broker has them, the disk does not let them go: each is sent once, and deleted when that works."""
+    """Windows that are acknowledged but cannot be deleted are sent once, and deleted when that works."""
     port = free_port()
     with mosquitto(tmp_path, port), opened(tmp_path / "spool.sqlite", 50) as spool:
         for minute in range(5):
             spool.add(counts(minute, 6))
-        stubborn = sqlite3.connect(tmp_path / "spool.sqlite", isolation_level=None)
-        stubborn.execute("BEGIN IMMEDIATE")  # deleting fails as it does on a full disk
+        blocker = sqlite3.connect(tmp_path / "spool.sqlite", isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")  # deleting fails as it does on a full disk
         publisher = Publisher(
-            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+            BrokerSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
         )
         try:
             wait_until(lambda: (publisher.pump(spool), publisher._outbox.unconfirmed)[1] == 5, "all are acknowledged")
-            last = publisher._client.publish("probe").mid
+            last = publisher.link.client.publish("probe").mid
             for sent in publisher._outbox._sent.values():
-                sent.taken -= outbox.KEPT_S
+                sent.acknowledged -= outbox.KEEP_S
             publisher.pump(spool)
-            assert publisher._client.publish("probe").mid == last + 1  # nothing of ours in between
+            assert publisher.link.client.publish("probe").mid == last + 1  # nothing of ours in between
             assert spool.depth() == 5
-            stubborn.execute("ROLLBACK")
+            blocker.execute("ROLLBACK")
             publisher.pump(spool)
             assert spool.depth() == 0
         finally:
-            stubborn.close()
+            blocker.close()
             publisher.close()
 
 
 @needs_mosquitto
 def test_a_window_acknowledged_just_before_the_broker_died_is_sent_again(tmp_path):
-    """Mosquitto acknowledges before it saves: what it had for less than two seconds is not taken for delivered."""
+    """Mosquitto acknowledges before it saves: a window acknowledged just before it died is sent again."""
     port = free_port()
     with opened(tmp_path / "spool.sqlite", 50) as spool:
         publisher = Publisher(
-            PublishSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
+            BrokerSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
         )
 
         def until(fact, what):
@@ -149,6 +149,6 @@ def test_a_window_acknowledged_just_before_the_broker_died_is_sent_again(tmp_pat
             assert spool.depth() == 1
             with mosquitto(tmp_path, port):
                 until(lambda: publisher._outbox.unconfirmed, "acknowledged again")
-                until(lambda: spool.depth() == 0, "and gone for good")
+                until(lambda: spool.depth() == 0, "deleted")
         finally:
             publisher.close()

@@ -1,4 +1,4 @@
-"""When a window may leave, and how held ones are joined."""
+"""When windows may leave the device, and how held ones are joined."""
 
 from datetime import timedelta
 
@@ -11,41 +11,39 @@ from edge.delivery.spool import opened
 from tests.support.fakes import BEGIN, counts
 
 MINUTE = timedelta(minutes=1)
-
-
 QUARTER = 900.0
 
 
 @pytest.mark.parametrize(
     ("happy", "k", "minute", "leaves"),
     [
-        (5, 5, 3, True), (9, 5, 3, True), (4, 5, 3, False), (0, 5, 3, False),  # in the midst of a quarter of an hour
+        (5, 5, 3, True), (9, 5, 3, True), (4, 5, 3, False), (0, 5, 3, False),  # within a quarter of an hour
         (0, 5, 14, True), (5, 5, 14, True), (4, 5, 14, False), (1, 5, 14, False),  # its last minute
         (0, 1, 3, True), (1, 1, 3, True),
     ],
 )  # fmt: skip
 def test_none_or_k_visits_may_leave(happy, k, minute, leaves):
-    """An empty window waits as long as one with a few visits; k visits of one window do not wait."""
+    """An empty window waits as long as one with a few visits; a window with k visits does not wait."""
     window = counts(minute, happy, privacy=Privacy(k=k))
     assert may_leave(window, window, QUARTER) is leaves
 
 
 def test_k_visits_of_several_windows_leave_when_the_quarter_of_an_hour_ends():
-    """Not when the fifth comes: that would tell its minute."""
+    """Joined windows wait for the quarter of an hour: leaving with the fifth visit would reveal its minute."""
     window = counts(3, 1)
     joined = join(counts(2, 4), window)
     assert not may_leave(joined, window, QUARTER)
     assert may_leave(join(joined, counts(14, 0)), counts(14, 0), QUARTER)
 
 
-def test_a_window_longer_than_the_rhythm_always_ends_one():
-    """Windows of an hour leave as they end."""
+def test_a_window_longer_than_the_release_period_does_not_wait():
+    """A window of an hour leaves as it ends."""
     hour = counts(3, 0, end=BEGIN + 63 * MINUTE)
     assert may_leave(hour, hour, QUARTER)
 
 
 def test_visits_of_all_labels_count_towards_k():
-    """The rule is on visits, not on one label; ``unknown`` is a visit."""
+    """Visits of all labels count towards k, ``unknown`` included."""
     enough = counts(visits={"happiness": 2, "neutral": 2, "unknown": 1})
     assert may_leave(enough, enough, QUARTER)
     few = counts(14, visits={"happiness": 2, "neutral": 2, "unknown": 0})
@@ -53,8 +51,8 @@ def test_visits_of_all_labels_count_towards_k():
 
 
 def test_when_messages_leave_does_not_depend_on_visits_within_a_quarter_of_an_hour(tmp_path):
-    """Four visits early, late, or spread out: the same messages leave at the same minutes, as far as an observer sees
-    until the counts are released."""
+    """Whether visits come early, late or spread out, the same messages leave at the same minutes until the counts are
+    released."""
 
     def seen(visits):
         with opened(tmp_path / f"{hash(visits)}.sqlite", 1000) as spool:
@@ -73,7 +71,7 @@ def test_when_messages_leave_does_not_depend_on_visits_within_a_quarter_of_an_ho
 
 
 def test_joined_window_spans_both():
-    """Visits add up, the start is the held one's, the names are the later one's, and nothing else changes."""
+    """A joined window has the sum of the visits, the start of the held one and the ids of the later one."""
     held = counts(0, 2, boot="a" * 16, merged=3, degraded=("hot",), coverage=1.0)
     later = counts(1, 1, boot="b" * 16, degraded=("no_camera", "hot"), coverage=0.5)
     joined = join(held, later)
@@ -83,13 +81,13 @@ def test_joined_window_spans_both():
     assert joined.visits == {"happiness": 3, "neutral": 0, "unknown": 0}
 
 
-def test_time_between_was_not_looked_at():
-    """The device was off for eight minutes between two whole ones: a fifth of the span is covered."""
+def test_time_between_is_not_covered():
+    """Two covered minutes with eight minutes between them cover a fifth of the joined window."""
     assert join(counts(0, 1), counts(9, 1)).coverage == 0.2
 
 
 def test_labels_that_are_gone_go_to_unknown():
-    """A new bundle has other labels: the held visits are kept, without a label that nobody would understand."""
+    """Held visits of a label that the new bundle does not have are counted as ``unknown``."""
     held = counts(0, visits={"happiness": 1, "neutral": 2, "unknown": 1})
     later = counts(1, visits={"bored": 1, "happiness": 0, "unknown": 0})
     assert join(held, later).visits == {"bored": 1, "happiness": 1, "unknown": 3}
@@ -105,8 +103,8 @@ def test_labels_that_are_gone_go_to_unknown():
         ("synced", "replay", "replay"),
     ],
 )
-def test_clock_of_a_joined_window_is_the_one_believed_least(one, other, least):
-    """Whichever came first."""
+def test_clock_of_a_joined_window_is_the_least_trusted(one, other, least):
+    """The order of the two windows does not matter."""
     assert join(counts(0, 1, clock=one), counts(1, 1, clock=other)).clock == least
     assert join(counts(0, 1, clock=other), counts(1, 1, clock=one)).clock == least
 
@@ -114,7 +112,7 @@ def test_clock_of_a_joined_window_is_the_one_believed_least(one, other, least):
 @pytest.mark.parametrize("minutes_back", [1, 43, 60 * 24 * 365])
 @pytest.mark.parametrize("clock", ["synced", "unsynced"])
 def test_clock_gone_back_makes_no_backward_window(minutes_back, clock):
-    """A clock that was put back: the joined window spans both, if both are believed alike, and is a message."""
+    """After a clock was set back the joined window spans both, if both are trusted alike, and is valid."""
     held = counts(0, 2, clock=clock)
     later = counts(-minutes_back, 3, clock=clock)
     joined = join(held, later)
@@ -126,8 +124,8 @@ def test_clock_gone_back_makes_no_backward_window(minutes_back, clock):
 @pytest.mark.parametrize("minutes", [1, 60 * 24 * 365 * 56])
 @pytest.mark.parametrize("first", ["synced", "unsynced"])
 def test_a_clock_that_was_never_set_stretches_no_window(minutes, first):
-    """A device without a battery-backed clock wakes up in 1970: the believed window's times stay, its visits and the
-    other's are all there, and a store takes it.
+    """With a window of 1970 from a device without a battery-backed clock, the trusted window keeps its times, the
+    visits add up, and the store accepts the result.
     """
     right, wrong = counts(0, 2, coverage=0.5), counts(-minutes, 3, clock="unsynced")
     joined = join(right, wrong) if first == "synced" else join(wrong, right)
@@ -136,20 +134,20 @@ def test_a_clock_that_was_never_set_stretches_no_window(minutes, first):
     assert row(decode(encode(joined), Counts))
 
 
-def test_windows_too_far_apart_are_not_one_time():
-    """Two believed windows that are years apart: no window is so long, so the later one's times stand for both."""
+def test_windows_too_far_apart_keep_the_later_time():
+    """Two trusted windows further apart than the longest window get the time of the later one."""
     joined = join(counts(0, 2), counts(60 * 24 * 500, 3))
     assert (joined.end - joined.start, joined.clock) == (MINUTE, "unsynced")
     assert joined.start == BEGIN + 500 * timedelta(days=1)
 
 
 def test_overlapping_windows_are_covered_once_at_most():
-    """A file that is replayed twice in one minute: coverage stays a share."""
+    """The coverage of overlapping windows, such as of a file replayed twice, is at most 1."""
     assert join(counts(0, 1, clock="replay"), counts(0, 2, clock="replay")).coverage == 1.0
 
 
 def test_doubtful_visits_wait_with_their_window():
-    """Joined windows add up their doubts; one without any adds none, and two without stay of version 1."""
+    """Doubtful visits add up; two windows without any stay in version 1."""
     held = counts(0, 3, schema=2, doubtful_low=2, doubtful_high=1)
     assert not may_leave(held, held, QUARTER)
     joined = join(held, counts(1, 2))

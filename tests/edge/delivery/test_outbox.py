@@ -1,12 +1,12 @@
-"""Which windows are sent when, and which leave the spool: with receipts and without."""
+"""Which windows are sent when and which leave the spool, with and without receipts."""
 
 from pathlib import Path
 
 import pytest
 
 from contract.receipt import Stored
-from edge.delivery.outbox import AGAIN_S, KEPT_S, LONGEST_AGAIN_S, PASSED_S, UNCONFIRMED, Confirm, Outbox
-from edge.delivery.rate_limit import IN_FLIGHT, Pace
+from edge.delivery.outbox import EARLY_RESEND_S, KEEP_S, LONGEST_RESEND_S, MAX_UNCONFIRMED, RESEND_S, Confirm, Outbox
+from edge.delivery.rate_limit import IN_FLIGHT, RateLimit
 from edge.delivery.spool import opened
 from tests.support.fakes import counts, lines_of
 
@@ -14,40 +14,40 @@ BOOT = "0123456789abcdef"
 
 
 class Line:
-    """An outbox with its spool on a clock of its own; what was sent, by seq."""
+    """An outbox and its spool on a simulated clock; sent windows are identified by seq."""
 
     def __init__(self, spool, confirm: Confirm = "collector", drain_per_s: float = 1000.0) -> None:
-        self.spool, self.outbox, self.now, self._mid = spool, Outbox(confirm, Pace(drain_per_s)), 0.0, 0
+        self.spool, self.outbox, self.now, self._mid = spool, Outbox(confirm, RateLimit(drain_per_s)), 0.0, 0
         self.outbox.connected(spool, self.now)
 
     def send(self, *, taken: bool = True) -> list[int]:
-        """All that may go now, as fast as the broker takes it."""
+        """Send all that may be sent now, as fast as the broker acknowledges; return the seqs."""
         seqs = []
-        while rows := self.outbox.next(self.spool, self.now):
+        while rows := self.outbox.next_messages(self.spool, self.now):
             for number, payload in rows:
                 self._mid += 1
                 self.outbox.sent(self._mid, number, payload, self.now)
                 seqs.append(int(payload.split(b'"seq":')[1].split(b",")[0]))
                 if taken:
                     self.outbox.acknowledged(self._mid, self.now)
-            self.outbox.let_go(self.spool, self.now)
+            self.outbox.delete_confirmed(self.spool, self.now)
             self.now += 0.02
             if not taken:
                 break
         return seqs
 
     def wait(self, seconds: float) -> list[int]:
-        """Time goes on, a second at a time; what was sent in it."""
+        """Let time pass a second at a time; return the seqs sent meanwhile."""
         seqs = []
         for _ in range(int(seconds)):
             self.now += 1
-            self.outbox.let_go(self.spool, self.now)
+            self.outbox.delete_confirmed(self.spool, self.now)
             seqs += self.send()
         return seqs
 
     def confirm(self, *runs: tuple[int, int], writer: str = "collector", live: bool = True) -> None:
-        self.outbox.stored(writer, Stored(schema=1, boots={BOOT: runs}), self.spool, self.now, live=live)
-        self.outbox.let_go(self.spool, self.now)
+        self.outbox.add_receipt(writer, Stored(schema=1, boots={BOOT: runs}), self.spool, self.now, live=live)
+        self.outbox.delete_confirmed(self.spool, self.now)
 
     def left(self) -> list[int]:
         return [int(payload.split(b'"seq":')[1].split(b",")[0]) for _, payload in self.spool.waiting(0, 10_000)]
@@ -69,52 +69,52 @@ def fill_from(spool, first: int, end: int) -> None:
 
 
 def test_only_what_a_collector_confirms_leaves_the_spool(spool) -> None:
-    """PUBACKs delete nothing, however old; a receipt deletes what it names."""
+    """A PUBACK deletes nothing, however old; a receipt deletes the windows that it names."""
     fill(spool, 10)
     line = Line(spool)
     assert line.send() == list(range(10))
-    line.wait(AGAIN_S - 1)
+    line.wait(RESEND_S - 1)
     assert line.left() == list(range(10))
     line.confirm((0, 3), (6, 6))
     assert line.left() == [4, 5, 7, 8, 9]
 
 
 def test_a_receipt_of_another_start_confirms_nothing(spool) -> None:
-    """Numbers begin anew with each boot."""
+    """A receipt for another boot confirms nothing: numbers start again with each boot."""
     fill(spool, 3)
     line = Line(spool)
     line.send()
-    line.outbox.stored("collector", Stored(schema=1, boots={"f" * 16: ((0, 99),)}), spool, 1.0, live=True)
-    line.outbox.let_go(spool, 1.0)
+    line.outbox.add_receipt("collector", Stored(schema=1, boots={"f" * 16: ((0, 99),)}), spool, 1.0, live=True)
+    line.outbox.delete_confirmed(spool, 1.0)
     assert line.left() == [0, 1, 2]
 
 
 def test_no_more_than_a_hundred_wait_for_a_receipt(spool) -> None:
-    """The others stay in the spool and not at the broker; each receipt makes room."""
+    """At most 100 unconfirmed windows are at the broker; each receipt makes room for others."""
     fill(spool, 300)
     line = Line(spool)
-    assert line.send() == list(range(UNCONFIRMED))
+    assert line.send() == list(range(MAX_UNCONFIRMED))
     assert line.wait(30) == []
     line.confirm((0, 59))
-    assert line.wait(1) == list(range(UNCONFIRMED, UNCONFIRMED + 60))
+    assert line.wait(1) == list(range(MAX_UNCONFIRMED, MAX_UNCONFIRMED + 60))
 
 
 def test_what_the_broker_lost_is_sent_again_once_the_collector_is_heard(spool) -> None:
-    """Forty of a hundred never arrived: they go out again after a minute, and no other does."""
+    """Of 100 windows the 40 that no receipt names are sent again after a minute, and no others."""
     fill(spool, 100)
     line = Line(spool)
     line.send()
-    line.wait(AGAIN_S + 1)
+    line.wait(RESEND_S + 1)
     line.now += 1
     line.confirm((0, 59))
     assert line.wait(1) == list(range(60, 100))
-    assert line.wait(AGAIN_S - 5) == []
+    assert line.wait(RESEND_S - 5) == []
     line.confirm((60, 99))
     assert line.left() == []
 
 
 def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
-    """On the next connection, when the collector answers: it has had all that the broker still had."""
+    """Windows acknowledged on an earlier connection are sent again as soon as the collector sends a receipt."""
     fill(spool, 10)
     line = Line(spool)
     line.send()
@@ -129,8 +129,8 @@ def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
 
 
 def test_a_window_that_a_receipt_passes_over_is_sent_again_within_seconds(spool) -> None:
-    """The broker took 0 to 2 before the collector had subscribed. The receipt for 3 shows that they are lost: they are
-    sent again once `PASSED_S` have passed, once; then after `AGAIN_S` as ever."""
+    """A receipt for 3 shows that 0 to 2, acknowledged before the collector had subscribed, are lost: they are sent
+    again once after `EARLY_RESEND_S`, then after `RESEND_S`."""
     line = Line(spool)
     fill(spool, 3)
     line.send()
@@ -138,29 +138,29 @@ def test_a_window_that_a_receipt_passes_over_is_sent_again_within_seconds(spool)
     fill_from(spool, 3, 5)
     assert line.send() == [3, 4]
     line.confirm((3, 3))
-    assert line.wait(PASSED_S - 2) == []
+    assert line.wait(EARLY_RESEND_S - 2) == []
     assert line.wait(3) == [0, 1, 2]  # and not 4, which was sent after 3
     line.confirm((3, 4))
-    assert line.wait(AGAIN_S - 10) == []
+    assert line.wait(RESEND_S - 10) == []
     line.now += 10
     line.confirm((3, 4))
     assert line.wait(1) == [0, 1, 2]
 
 
 def test_collectors_that_share_may_confirm_out_of_order(spool) -> None:
-    """One collector confirms 1 and 3 at once, the other 0 and 2 three seconds later: nothing is repeated."""
+    """If one collector confirms 1 and 3, and another 0 and 2 three seconds later, nothing is repeated."""
     fill(spool, 4)
     line = Line(spool)
     line.send()
     line.confirm((1, 1), (3, 3), writer="one")
     assert line.wait(3) == []
     line.confirm((0, 0), (2, 2), writer="two")
-    assert line.wait(PASSED_S + 1) == []
+    assert line.wait(EARLY_RESEND_S + 1) == []
     assert line.left() == []
 
 
 def test_a_slow_collector_causes_no_early_repeats(spool) -> None:
-    """It answers our ``online``, then confirms a window each three seconds, in order."""
+    """A collector that answers ``online`` and then confirms a window every three seconds causes no early repeats."""
     fill(spool, 20)
     line = Line(spool)
     line.send()
@@ -171,7 +171,7 @@ def test_a_slow_collector_causes_no_early_repeats(spool) -> None:
 
 
 def test_a_collector_that_comes_back_is_sent_what_was_taken_while_it_was_away(spool) -> None:
-    """Its greeting is an empty receipt, or the last one again. Each window is repeated once."""
+    """After a greeting, which is an empty receipt or the last one again, each window is repeated once."""
     fill(spool, 2)
     line = Line(spool)
     line.send()
@@ -179,88 +179,88 @@ def test_a_collector_that_comes_back_is_sent_what_was_taken_while_it_was_away(sp
     fill_from(spool, 2, 4)
     assert line.send() == [2, 3]
     line.confirm((0, 0))  # the same again
-    assert line.wait(PASSED_S + 1) == [1, 2, 3]
+    assert line.wait(EARLY_RESEND_S + 1) == [1, 2, 3]
     line.confirm()
-    assert line.wait(PASSED_S + 1) == []
+    assert line.wait(EARLY_RESEND_S + 1) == []
     fill_from(spool, 4, 5)
     assert line.send() == [4]
     line.confirm()  # a collector that was restarted
-    assert line.wait(PASSED_S + 1) == [4]
+    assert line.wait(EARLY_RESEND_S + 1) == [4]
 
 
 def test_a_greeting_that_the_broker_kept_repeats_nothing(spool) -> None:
-    """It does not say that a collector is there."""
+    """A retained greeting does not show that a collector is connected."""
     fill(spool, 2)
     line = Line(spool)
     line.send()
     line.confirm(live=False)
-    assert line.wait(AGAIN_S - 2) == []
+    assert line.wait(RESEND_S - 2) == []
 
 
 def test_news_of_another_boot_is_no_greeting(spool) -> None:
-    """A collector that stores the windows of an earlier start has not come to those of this one."""
+    """A collector that still confirms windows of an earlier boot has not reached those of this one."""
     fill(spool, 2)
     line = Line(spool)
     line.send()
     for seq in range(3):
         receipt = Stored(schema=1, boots={"f" * 16: ((0, seq),)})
-        line.outbox.stored("collector", receipt, spool, line.now, live=seq > 0)
-        assert line.wait(PASSED_S + 1) == []
+        line.outbox.add_receipt("collector", receipt, spool, line.now, live=seq > 0)
+        assert line.wait(EARLY_RESEND_S + 1) == []
 
 
 def test_a_repeated_window_does_not_prove_that_others_are_lost(spool) -> None:
-    """The receipt may be for its first copy: 1, sent between the two copies of 0, may be on its way."""
+    """A receipt may be for the first copy of 0: 1, sent between both copies, may still be on its way."""
     fill(spool, 1)
     line = Line(spool)
     line.send()
     line.wait(1)
     line.confirm()
-    line.wait(PASSED_S - 2)
+    line.wait(EARLY_RESEND_S - 2)
     fill_from(spool, 1, 2)
     assert line.wait(3) == [1, 0]
     line.confirm((0, 0))
-    assert line.wait(PASSED_S + 1) == []
+    assert line.wait(EARLY_RESEND_S + 1) == []
 
 
-def test_early_repeats_keep_to_the_pace_and_take_no_room(spool) -> None:
-    """Ninety-nine are lost: they are sent again at two a second, and new windows go first."""
-    fill(spool, UNCONFIRMED)
+def test_early_repeats_keep_to_the_rate_and_take_no_room(spool) -> None:
+    """99 lost windows are sent again at 2 a second, and new windows go first."""
+    fill(spool, MAX_UNCONFIRMED)
     line = Line(spool)
     line.send()
-    line.outbox.pace = Pace(2.0)
-    line.confirm((UNCONFIRMED - 1, UNCONFIRMED - 1))
-    fill_from(spool, UNCONFIRMED, UNCONFIRMED + 10)
-    assert line.send() == [UNCONFIRMED]  # 99 are unconfirmed: room for one
-    sent = line.wait(PASSED_S + 20)
+    line.outbox.rate_limit = RateLimit(2.0)
+    line.confirm((MAX_UNCONFIRMED - 1, MAX_UNCONFIRMED - 1))
+    fill_from(spool, MAX_UNCONFIRMED, MAX_UNCONFIRMED + 10)
+    assert line.send() == [MAX_UNCONFIRMED]  # 99 are unconfirmed: room for one
+    sent = line.wait(EARLY_RESEND_S + 20)
     assert sent == list(range(len(sent)))
     assert IN_FLIGHT + 2 * 15 <= len(sent) <= IN_FLIGHT + 2 * 22
 
 
-def test_an_early_repeat_is_allowed_anew_on_each_connection(spool) -> None:
-    """The repeat was in flight when the broker died; the next broker took it before the collector had subscribed."""
+def test_an_early_repeat_is_allowed_on_each_connection(spool) -> None:
+    """A repeat that was in flight when the broker died is repeated early again on the next connection."""
     fill(spool, 1)
     line = Line(spool)
     line.send()
     line.confirm()
-    line.now += PASSED_S + 1
+    line.now += EARLY_RESEND_S + 1
     assert line.send(taken=False) == [0]
     line.outbox.disconnected()
     line.outbox.connected(spool, line.now)
     line.outbox.acknowledged(2, line.now)
     line.confirm()
-    assert line.wait(PASSED_S + 1) == [0]
+    assert line.wait(EARLY_RESEND_S + 1) == [0]
 
 
 def test_windows_that_no_collector_takes_do_not_keep_others_back_for_ever(spool) -> None:
-    """A hundred windows are refused again and again, as by a collector whose clock is wrong: they are sent ever more
-    rarely, are not given up, and after the fourth time others pass them."""
+    """Windows that a collector never confirms are sent ever more rarely and never dropped; after the fourth time they
+    no longer hold back others."""
     fill(spool, 150)
     line = Line(spool)
     line.send()
     sent: list[int] = []
     for _ in range(24 * 60):
         line.now += 60
-        line.confirm(*[(seq, seq) for seq in sent if seq >= 100][-50:])  # the collector is there
+        line.confirm(*[(seq, seq) for seq in sent if seq >= 100][-50:])  # the collector is connected
         sent += line.send()
     assert set(range(100, 150)) <= set(sent)
     assert line.left() == list(range(100))
@@ -270,15 +270,15 @@ def test_windows_that_no_collector_takes_do_not_keep_others_back_for_ever(spool)
 
 
 def test_a_collector_that_is_away_for_a_week_is_asked_ever_more_rarely(spool) -> None:
-    """Only the oldest window goes out again: some 340 messages in seven days, and that is said once."""
+    """In a week without a collector only the oldest window is sent again, about 340 times, and that is logged once."""
     fill(spool, 300)
     line = Line(spool)
     line.send()
-    with lines_of("edge.delivery.outbox") as said:
+    with lines_of("edge.delivery.outbox") as logged:
         sent = [seq for _ in range(7 * 24 * 60) for seq in step(line, 60)]
     assert set(sent) == {0}
-    assert 7 * 86_400 / LONGEST_AGAIN_S <= len(sent) <= 7 * 86_400 / LONGEST_AGAIN_S + 10
-    assert [text.split()[0] for text in said] == ["event=no_receipts"]
+    assert 7 * 86_400 / LONGEST_RESEND_S <= len(sent) <= 7 * 86_400 / LONGEST_RESEND_S + 10
+    assert [text.split()[0] for text in logged] == ["event=no_receipts"]
     line.confirm((0, 0))
     assert line.wait(1) == list(range(1, 101))  # all the others of the hundred, and one new one
 
@@ -289,18 +289,18 @@ def step(line: Line, seconds: float) -> list[int]:
 
 
 def test_a_receipt_that_the_broker_kept_deletes_and_asks_for_nothing(spool) -> None:
-    """It says what was stored at some time, not that a collector is there now."""
+    """A retained receipt deletes windows, but does not show that a collector is connected now."""
     fill(spool, 5)
     line = Line(spool)
     line.send()
-    line.now += AGAIN_S + 1
+    line.now += RESEND_S + 1
     line.confirm((0, 1), live=False)
     assert line.left() == [2, 3, 4]
-    assert line.send() == [2]  # as ever while nobody is heard of
+    assert line.send() == [2]  # as without a collector
 
 
 def test_windows_of_an_earlier_run_that_are_confirmed_are_not_sent(spool) -> None:
-    """Killed before the receipt came: the kept receipt deletes them, unsent."""
+    """Windows of an earlier run that a retained receipt names are deleted without being sent."""
     fill(spool, 5)
     line = Line(spool)
     line.confirm((0, 3), live=False)
@@ -309,7 +309,7 @@ def test_windows_of_an_earlier_run_that_are_confirmed_are_not_sent(spool) -> Non
 
 
 def test_receipts_of_several_collectors_add_up(spool) -> None:
-    """Each of a shared subscription confirms what it stored."""
+    """Each collector of a shared subscription confirms what it stored."""
     fill(spool, 6)
     line = Line(spool)
     line.send()
@@ -318,45 +318,45 @@ def test_receipts_of_several_collectors_add_up(spool) -> None:
     assert line.left() == []
 
 
-def test_windows_that_the_spool_dropped_are_waited_for_no_more(tmp_path: Path) -> None:
-    """A spool at its bound while the collector is away: what it dropped takes no room."""
+def test_windows_that_the_spool_dropped_are_forgotten(tmp_path: Path) -> None:
+    """Windows that a full spool dropped while the collector was away no longer count as unconfirmed."""
     with opened(tmp_path / "small.sqlite", 120) as spool:
         fill(spool, 120)
         line = Line(spool)
-        assert len(line.send()) == UNCONFIRMED
+        assert len(line.send()) == MAX_UNCONFIRMED
         for minute in range(120, 220):
             spool.add(counts(minute, 6))
-        sent = line.wait(AGAIN_S + 5)
+        sent = line.wait(RESEND_S + 5)
         assert sent[:100] == list(range(120, 220))  # new ones first; 0 to 99 are gone
 
 
 def test_without_receipts_a_window_leaves_two_seconds_after_puback(spool) -> None:
-    """And is sent again where the connection is lost before."""
+    """Without receipts a window leaves two seconds after PUBACK; if the connection is lost before, it is sent again."""
     fill(spool, 4)
     line = Line(spool, "broker")
     assert line.send() == [0, 1, 2, 3]
-    line.now += KEPT_S / 2
+    line.now += KEEP_S / 2
     line.outbox.disconnected()
     line.outbox.connected(spool, line.now)
     assert line.send() == [0, 1, 2, 3]
-    line.now += KEPT_S
-    line.outbox.let_go(spool, line.now)
+    line.now += KEEP_S
+    line.outbox.delete_confirmed(spool, line.now)
     assert line.left() == []
 
 
 def test_a_window_that_no_receipt_can_name_leaves_as_without_receipts(spool, tmp_path: Path) -> None:
-    """A spooled row without boot and seq, of a version nobody knows, does not wait for ever."""
+    """A spooled row without boot and seq, which no receipt can name, leaves after its PUBACK."""
     fill(spool, 1)
     spool._database.execute("UPDATE ready SET payload = ?", (b'{"schema":9,"seq":0,"name":1}',))
     spool._database.commit()
     line = Line(spool)
     line.send()
-    line.wait(KEPT_S + 1)
+    line.wait(KEEP_S + 1)
     assert spool.depth() == 0
 
 
 def test_a_refused_window_is_offered_to_the_next_connection(spool) -> None:
-    """And to this one no more."""
+    """A refused window is not sent again on this connection, but on the next."""
     fill(spool, 1)
     line = Line(spool)
     line.send(taken=False)

@@ -1,4 +1,4 @@
-"""Brokers that refuse: the password, a message, MQTT 5; files that are missing. Nothing is lost."""
+"""Brokers that refuse the password, a message or MQTT 5, and missing files: nothing is lost."""
 
 import contextlib
 import signal
@@ -12,8 +12,9 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from base.errors import SettingsError
+from base.tls import Tls
 from edge.delivery.publish import Publisher
-from edge.settings import PublishSettings, Tls
+from edge.settings import BrokerSettings
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, lines_of, only_mqtt_311
 from tests.support.publishing import ABOUT, ME, AtOnce, device, listening, minutes
@@ -29,64 +30,65 @@ def password_file(folder, name, word):
 
 
 def test_wrong_password_is_said_and_loses_nothing(tmp_path):
-    """Refused: said once with the reason, not taken for an old broker; once the password is right all is sent."""
+    """A wrong password is logged once with the reason and does not change the version of MQTT; once it is right all is
+    sent."""
     port, secret = free_port(), tmp_path / "secret"
     secret.write_text("right\n")
     passwords = password_file(tmp_path, "door", "wrong")
     with ExitStack() as stack:
         broker = stack.enter_context(mosquitto(tmp_path, port, "allow_anonymous false", f"password_file {passwords}"))
-        said = stack.enter_context(lines_of("edge.delivery.publish"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         login = {"username": "door", "password_file": str(secret)}
         sender = stack.enter_context(device(tmp_path, port, 3, **login))
-        sender.until(lambda: sender.publisher._failures >= 7, "refused again and again")
+        sender.until(lambda: sender.publisher.link.failures >= 7, "refused again and again")
         assert (sender.publisher.connected, sender.spool.depth()) == (False, 3)
-        assert [line for line in said if "Not authorized" in line] == said
-        assert len(said) == 1
+        assert [line for line in logged if "Not authorized" in line] == logged
+        assert len(logged) == 1
         password_file(tmp_path, "door", "right")
         broker.send_signal(signal.SIGHUP)
         sender.sends_all()
-        assert said[-1].endswith('reason="MQTT 5"')
+        assert logged[-1].endswith('reason="MQTT 5"')
 
 
 def test_message_that_the_broker_refuses_stays(tmp_path):
-    """Not allowed to publish on its topic: said, kept in the spool, and offered again to the next connection."""
+    """A message that the broker's rules refuse is logged, stays in the spool, and is sent on the next connection."""
     port, acl = free_port(), tmp_path / "acl"
     acl.write_text(f"topic readwrite {ABOUT}/status\ntopic write {ABOUT}/model\n")
     with ExitStack() as stack:
         # where its queue has no bound, Mosquitto 2.0.11 hangs up on a publish that it denies, instead of saying so
         broker = stack.enter_context(mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"))
-        said = stack.enter_context(lines_of("edge.delivery.publish"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         sender = stack.enter_context(device(tmp_path, port, 3))
         sender.until(lambda: sender.publisher._outbox.refused, "refused")
         sender.until(lambda: not sender.publisher._outbox.in_flight, "all refused")
         assert sender.spool.depth() == 3
-        assert [line.split()[0] for line in said] == ["event=broker_connected", "event=message_refused"]
-        assert "Not authorized" in said[1]
+        assert [line.split()[0] for line in logged] == ["event=broker_connected", "event=message_refused"]
+        assert "Not authorized" in logged[1]
         acl.write_text("topic readwrite facetally/#\n")
         broker.send_signal(signal.SIGHUP)
-        sender.publisher._client.socket().shutdown(socket.SHUT_RDWR)
-        heard = stack.enter_context(listening(port, "+/+/counts"))
+        sender.publisher.link.client.socket().shutdown(socket.SHUT_RDWR)
+        received = stack.enter_context(listening(port, "+/+/counts"))
         sender.sends_all()
-        wait_until(lambda: set(minutes(heard)) == {0, 1, 2}, "heard")
+        wait_until(lambda: set(minutes(received)) == {0, 1, 2}, "received")
 
 
 @pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b""], ids=["refuses MQTT 5", "hangs up on MQTT 5"])
-def test_older_broker_is_spoken_to_in_311(tmp_path, answer):
-    """A broker that does not know MQTT 5 says so or just hangs up: 3.1.1 is tried, and everything arrives."""
+def test_older_broker_gets_mqtt_311(tmp_path, answer):
+    """If the broker refuses or hangs up on MQTT 5, 3.1.1 is used and everything arrives."""
     port = free_port()
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
         before = stack.enter_context(only_mqtt_311(port, answer))
-        heard = stack.enter_context(listening(port, "+/+/counts"))
-        said = stack.enter_context(lines_of("edge.delivery.publish"))
+        received = stack.enter_context(listening(port, "+/+/counts"))
+        logged = stack.enter_context(lines_of("edge.delivery.broker_link"))
         sender = stack.enter_context(device(tmp_path, before, 30))
         sender.sends_all()
-        wait_until(lambda: minutes(heard) == list(range(30)), "heard")
-    assert said[-1].endswith('reason="MQTT 3.1.1"')
+        wait_until(lambda: minutes(received) == list(range(30)), "received")
+    assert logged[-1].endswith('reason="MQTT 3.1.1"')
 
 
-def test_broker_that_was_put_back_to_an_older_one(tmp_path):
-    """What the first broker had in hand and never acknowledged is sent again to the one that takes its place."""
+def test_broker_replaced_by_an_older_one(tmp_path):
+    """What the first broker never acknowledged is sent again to the older one that replaces it."""
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, ExitStack() as stack:
         sender = stack.enter_context(device(tmp_path, listener.getsockname()[1], 3))
@@ -103,7 +105,7 @@ def test_broker_that_was_put_back_to_an_older_one(tmp_path):
         first.close()
         sender.until(lambda: not sender.publisher.connected, "lost")
         answers(b"\x20\x02\x00\x01").close()  # CONNACK of 3.1.1: unacceptable protocol version
-        sender.until(lambda: sender.publisher._protocol == MQTTProtocolVersion.MQTTv311, "3.1.1 is tried")
+        sender.until(lambda: sender.publisher.link._protocol == MQTTProtocolVersion.MQTTv311, "3.1.1 is tried")
         last = answers(b"\x20\x02\x00\x00")  # welcome
         sender.connects()
         sender.until(lambda: sender.publisher._outbox.in_flight == 3, "three are on the way again")
@@ -115,9 +117,9 @@ def test_broker_that_was_put_back_to_an_older_one(tmp_path):
         assert sender.spool.depth() == 3
 
 
-@pytest.mark.parametrize("hangs_up", [True, False], ids=["hangs up", "says nothing"])
-def test_broker_that_never_answers_is_said_once(tmp_path, hangs_up):
-    """Both versions are tried in turn, again and again; the log has one line on it, not one for each attempt."""
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["hangs up", "expected nothing"])
+def test_broker_that_never_answers_is_logged_once(tmp_path, hangs_up):
+    """Both versions are tried in turn, and the log has one line, not one per attempt."""
     listener, open_ones, accepted = socket.create_server(("127.0.0.1", 0)), [], []
 
     def serve():
@@ -128,12 +130,13 @@ def test_broker_that_never_answers_is_said_once(tmp_path, hangs_up):
                 connection.close() if hangs_up else open_ones.append(connection)
 
     threading.Thread(target=serve, daemon=True).start()
-    with listener, lines_of("edge.delivery.publish") as said, device(tmp_path, listener.getsockname()[1], 1) as sender:
+    port = listener.getsockname()[1]
+    with listener, lines_of("edge.delivery.broker_link") as logged, device(tmp_path, port, 1) as sender:
         sender.until(lambda: accepted.count(4) and len(accepted) >= (6 if hangs_up else 3), "both, again and again")
         listener.shutdown(socket.SHUT_RDWR)
     for connection in open_ones:
         connection.close()
-    assert [line.split()[0] for line in said] == ["event=broker_hangs_up" if hangs_up else "event=broker_silent"]
+    assert [line.split()[0] for line in logged] == ["event=broker_hangs_up" if hangs_up else "event=broker_silent"]
 
 
 AMQTT = """
@@ -151,40 +154,40 @@ asyncio.run(serve())
 
 @contextmanager
 def amqtt(port):
-    """The broker of the demonstration, which speaks 3.1.1 only; in a process of its own, as it leaves sockets open."""
+    """Run the broker of the demonstration, which speaks 3.1.1 only, in a process: it leaves sockets open."""
     pytest.importorskip("amqtt")
     with subprocess.Popen([sys.executable, "-c", AMQTT, str(port)], stderr=subprocess.DEVNULL) as process:
         yield
         process.kill()
 
 
-def test_amqtt_takes_all(tmp_path):
-    """The demonstration's broker, which hangs up on MQTT 5 without a word, gets every window."""
+def test_amqtt_gets_all(tmp_path):
+    """amqtt, which hangs up on MQTT 5 without an answer, gets every window."""
     port = free_port()
     with amqtt(port), device(tmp_path, port, 5) as sender:
         sender.sends_all()
 
 
-def test_broker_gone_a_moment_ago_does_not_spoil_the_end(tmp_path):
-    """Told to stop just when the broker has died, and before anybody noticed: the daemon ends in order."""
+def test_broker_lost_a_moment_ago_does_not_prevent_an_orderly_end(tmp_path):
+    """Closing works when the connection was lost and the publisher has not noticed yet."""
     port = free_port()
     with device(tmp_path, port, 0) as sender:
         with mosquitto(tmp_path, port) as broker:
             sender.connects()
             broker.send_signal(signal.SIGKILL)
             broker.wait()
-            wait_until(lambda: sender.publisher._client.socket() is None, "the client has noticed")
+            wait_until(lambda: sender.publisher.link.client.socket() is None, "the client has noticed")
         assert sender.publisher.connected
 
 
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        ({"username": "a", "password_file": "/none/secret"}, "publish.password_file.*/none/secret"),
-        ({"tls": Tls(ca="/none/ca.pem")}, "publish.tls"),
+        ({"username": "a", "password_file": "/none/secret"}, "broker.password_file.*/none/secret"),
+        ({"tls": Tls(ca="/none/ca.pem")}, "broker.tls"),
     ],
 )
 def test_file_that_is_missing_is_named(settings, key):
-    """Secrets and certificates come from files; one that is not there stops the start and is named."""
+    """A missing password or certificate file raises SettingsError, which names key and file."""
     with pytest.raises(SettingsError, match=key):
-        Publisher(PublishSettings(**settings), ME, MODEL, AtOnce())
+        Publisher(BrokerSettings(**settings), ME, MODEL, AtOnce())

@@ -1,4 +1,4 @@
-"""Finished windows survive whatever ends the process, and leave when they may and were acknowledged."""
+"""Finished windows survive any end of the process, and leave only when k-anonymity allows and after delivery."""
 
 import random
 import sqlite3
@@ -24,7 +24,7 @@ def path(tmp_path):
 
 
 def test_messages_come_in_order_and_leave_when_deleted(path):
-    """Oldest first, at most as many as asked for, and only those after a number."""
+    """Messages are returned oldest first, limited in number, after a given number."""
     with opened(path, MANY) as spool:
         for minute in range(5):
             spool.add(counts(minute, 10 + minute))
@@ -39,15 +39,15 @@ def test_messages_come_in_order_and_leave_when_deleted(path):
 
 
 def test_empty_spool_has_nothing(path):
-    """No message, no oldest, depth zero."""
+    """An empty spool has no messages and depth 0."""
     with opened(path, MANY) as spool:
         assert (spool.waiting(0, 9), spool.depth(), spool.oldest()) == ([], 0, None)
         spool.delete([7])
 
 
-def test_fewer_than_k_wait_until_they_are_k(path):
-    """Two, one and two visits of three windows leave as five of one; the next windows stand for themselves, where the
-    rhythm is a minute."""
+def test_fewer_than_k_visits_wait_until_they_are_k(path):
+    """Windows with 2, 1 and 2 visits leave as one with 5; with a release period of a minute the next ones leave
+    separately."""
     with opened(path, MANY, release_s=60.0) as spool:
         for minute, number in enumerate((2, 1, 2, 0, 6)):
             spool.add(counts(minute, number))
@@ -59,7 +59,7 @@ def test_fewer_than_k_wait_until_they_are_k(path):
 
 
 def test_empty_windows_are_sent_while_nothing_is_held(path):
-    """Zero is not absence. While a visit is held, empty windows wait with it: alone they would tell its minute."""
+    """Empty windows are sent, but wait while a visit is held: alone they would reveal its minute."""
     with opened(path, MANY, release_s=60.0) as spool:
         for minute, number in enumerate((0, 0, 1, 0, 0, 4)):
             spool.add(counts(minute, number))
@@ -68,18 +68,18 @@ def test_empty_windows_are_sent_while_nothing_is_held(path):
 
 @pytest.mark.parametrize(("visits", "left"), [((2, 3), [5]), ((0, 0), [0]), ((2, 2), [])])
 def test_at_the_end_of_a_file_what_is_held_leaves_if_it_may(path, visits, left):
-    """No window follows, and none or k visits together are nobody's."""
+    """At the end of a source the held window leaves if it holds no visit or k."""
     with opened(path, MANY) as spool:
         for minute, number in enumerate(visits):
             spool.add(counts(minute, number))
         assert ready(spool) == []
-        spool.release()
-        spool.release()
+        spool.release_held()
+        spool.release_held()
         assert [message.visits["happiness"] for message in ready(spool)] == left
 
 
 def test_what_is_held_survives_a_restart(path):
-    """Held visits go out under the next boot, each once, and never on their own."""
+    """Held visits survive a restart and leave once, joined with a window of the next boot."""
     with opened(path, MANY) as spool:
         spool.add(counts(0, 9, boot="a" * 16))
         spool.add(counts(1, 3, boot="a" * 16))
@@ -96,21 +96,21 @@ def test_what_is_held_survives_a_restart(path):
 
 
 def test_seq_counts_from_zero_without_holes(path):
-    """Held windows use up no number, so a hole at the collector is a loss."""
-    chance = random.Random(3)
+    """Held windows use no seq, so that a gap at the collector is a loss."""
+    rng = random.Random(3)
     with opened(path, MANY) as spool:
         for minute in range(200):
-            spool.add(counts(minute, chance.choice((0, 1, 2, 7))))
+            spool.add(counts(minute, rng.choice((0, 1, 2, 7))))
         assert [message.seq for message in ready(spool)] == list(range(spool.depth()))
 
 
 def test_visits_in_are_visits_out(path):
-    """Over 500 windows and 20 restarts no visit is lost or doubled, and none leaves among fewer than k."""
-    chance, given = random.Random(8), 0
+    """Over 500 windows and 20 restarts no visit is lost or doubled, and no message holds 1 to k - 1 visits."""
+    rng, given = random.Random(8), 0
     for boot in range(20):
         with opened(path, MANY) as spool:
             for minute in range(25):
-                visits = chance.choice((0, 0, 1, 2, 6))
+                visits = rng.choice((0, 0, 1, 2, 6))
                 given += visits
                 spool.add(counts(25 * boot + minute, visits, boot=f"{boot:016x}"))
     with opened(path, MANY) as spool:
@@ -122,7 +122,7 @@ def test_visits_in_are_visits_out(path):
 
 
 def test_k_of_one_holds_nothing(path):
-    """A demonstration sees each window at once."""
+    """With k = 1 each window leaves at once."""
     with opened(path, MANY) as spool:
         for minute, number in enumerate((1, 0, 3)):
             spool.add(counts(minute, number, privacy=Privacy(k=1)))
@@ -130,17 +130,17 @@ def test_k_of_one_holds_nothing(path):
 
 
 def test_full_spool_drops_the_oldest_and_counts(path):
-    """With room for ten windows, of twenty-five the first fifteen are gone, counted and said."""
-    with lines_of("edge.delivery.spool") as said, opened(path, 10) as spool:
+    """A spool for 10 windows drops the oldest 15 of 25, counts them, and logs the drops ever more rarely."""
+    with lines_of("edge.delivery.spool") as logged, opened(path, 10) as spool:
         for minute in range(25):
             spool.add(counts(minute, 10 + minute))
         assert happy(spool) == list(range(25, 35))
         assert spool.dropped == 15
-    assert said == [f"event=spool_full dropped_since_start={number}" for number in (1, 2, 4, 8)]
+    assert logged == [f"event=spool_full dropped_since_start={number}" for number in (1, 2, 4, 8)]
 
 
 def test_smaller_bound_after_a_restart(path):
-    """A bound that was lowered drops at once what is too much."""
+    """After the limit was lowered the excess is dropped at once."""
     with opened(path, 10) as spool:
         for minute in range(8):
             spool.add(counts(minute, 10 + minute))
@@ -150,23 +150,23 @@ def test_smaller_bound_after_a_restart(path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"not a database, but long enough to be looked at" * 40, b"SQLite format 3\x00" + b"\xff" * 5000]
+    "content", [b"not a database, but long enough to be checked" * 40, b"SQLite format 3\x00" + b"\xff" * 5000]
 )
-def test_file_that_is_no_spool_is_set_aside(path, content):
-    """The daemon goes on with a new spool, the old bytes are kept beside it, and the log says so."""
+def test_file_that_is_not_a_spool_is_set_aside(path, content):
+    """The old file is kept beside a new spool, and the log expected so."""
     path.parent.mkdir()
     path.write_bytes(content)
-    with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, MANY) as spool:
         spool.add(counts(0, 6))
         assert happy(spool) == [6]
     assert path.with_name("spool.sqlite.corrupt").read_bytes() == content
-    assert said[0].startswith("event=spool_corrupt ")
+    assert logged[0].startswith("event=spool_corrupt ")
     with opened(path, MANY) as spool:
         assert happy(spool) == [6]
 
 
 def test_damaged_page_is_noticed(path):
-    """A card that rotted in the middle of the file: set aside, not read as counts."""
+    """A file with a damaged page is set aside, not read as counts."""
     with opened(path, MANY) as spool:
         for minute in range(200):
             spool.add(counts(minute, 6))
@@ -178,8 +178,8 @@ def test_damaged_page_is_noticed(path):
     assert path.with_name("spool.sqlite.corrupt").is_file()
 
 
-def test_held_window_that_is_no_message_is_set_aside(path):
-    """What cannot be joined must not end in a crash at every window."""
+def test_invalid_held_window_is_dropped(path):
+    """A held window that cannot be decoded is dropped and does not crash the daemon."""
     with opened(path, MANY) as spool:
         spool.add(counts(0, 2))
     with closing(sqlite3.connect(path)) as database, database:
@@ -189,8 +189,8 @@ def test_held_window_that_is_no_message_is_set_aside(path):
         assert happy(spool) == [6]
 
 
-def test_ready_message_that_rotted_is_a_spool_error(path):
-    """Health looks at the oldest message; a bad one is said there, and ends nothing."""
+def test_damaged_ready_message_is_a_spool_error(path):
+    """Reading a damaged oldest message, as health does, raises SpoolCorrupt."""
     with opened(path, MANY) as spool:
         spool.add(counts(0, 6))
         with closing(sqlite3.connect(path)) as database, database:
@@ -199,8 +199,8 @@ def test_ready_message_that_rotted_is_a_spool_error(path):
             spool.oldest()
 
 
-def test_folder_where_nothing_can_be_written_is_no_corrupt_spool(tmp_path):
-    """A path that cannot be a file stops the start with its name; nothing is moved about."""
+def test_path_that_cannot_be_written_is_not_a_corrupt_spool(tmp_path):
+    """The error for a path that cannot be a file names it, and no file is moved."""
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file" / "spool.sqlite", tmp_path):
         with pytest.raises(SpoolError, match=str(path)), opened(path, MANY):
@@ -209,7 +209,7 @@ def test_folder_where_nothing_can_be_written_is_no_corrupt_spool(tmp_path):
 
 
 def test_spool_that_another_process_holds_is_not_set_aside(path):
-    """Somebody who has locked the file makes an add fail; the next succeeds, with the seq that was not used."""
+    """While another process locks the file an add fails; the next one succeeds with the same seq."""
     with opened(path, MANY) as spool:
         spool.add(counts(0, 6))
         spool._database.execute("PRAGMA busy_timeout = 20")
@@ -223,7 +223,7 @@ def test_spool_that_another_process_holds_is_not_set_aside(path):
 
 
 def test_two_readers_see_one_spool(path):
-    """``check`` looks into the spool of a daemon that runs, and moves nothing."""
+    """A second reader, such as `check`, sees the spool of a running daemon and changes nothing."""
     with opened(path, MANY) as spool:
         spool.add(counts(0, 6))
         with opened(path, MANY) as second:
@@ -233,7 +233,7 @@ def test_two_readers_see_one_spool(path):
 
 
 def test_commit_waits_for_the_disk(path):
-    """WAL with synchronous FULL: what was added is on disk when `add` returns."""
+    """SQLite runs in WAL mode with synchronous FULL: a window is on disk when `add` returns."""
     with opened(path, MANY) as spool:
         assert spool._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert spool._database.execute("PRAGMA synchronous").fetchone() == (2,)
@@ -254,22 +254,22 @@ with opened(Path(sys.argv[1]), 10**6) as spool:
 
 
 def adds_until_killed(path, first, boot, lines):
-    """A process adds windows from minute ``first`` on until it is killed -> the last it said it had added."""
+    """Run a process that adds windows from minute ``first`` on, kill it, and return the last minute it reported."""
     command = [sys.executable, "-c", ADDS_FOR_EVER, path, ROOT, str(first), f"{boot:016x}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        said = [process.stdout.readline() for _ in range(lines)]
+        reported = [process.stdout.readline() for _ in range(lines)]
         process.kill()
-        said += process.stdout.readlines()
-    return max(int(line) for line in said if line.endswith("\n"))
+        reported += process.stdout.readlines()
+    return max(int(line) for line in reported if line.endswith("\n"))
 
 
 def test_killed_process_loses_no_finished_window(path):
-    """SIGKILL at five random moments: every window that was taken is there, once, and so are the held visits."""
-    chance, added, perhaps, first = random.Random(9), [], [], 0
+    """After SIGKILL at five random moments every added window is there once, and so are the held visits."""
+    rng, added, perhaps, first = random.Random(9), [], [], 0
     for boot in range(5):
-        last = adds_until_killed(path, first, boot, chance.randrange(1, 120))
+        last = adds_until_killed(path, first, boot, rng.randrange(1, 120))
         added += range(first, last + 1)
-        perhaps.append(last + 1)  # the one that was being added may be there or not
+        perhaps.append(last + 1)  # the one being added when the process was killed
         first = last + 2
     with opened(path, MANY) as spool:
         spool.add(counts(first, 5, boot="f" * 16))
@@ -283,7 +283,7 @@ def test_killed_process_loses_no_finished_window(path):
 
 
 def test_a_spool_is_bounded_in_bytes(path):
-    """With room for 60 kB some of 400 windows are kept, the newest of them, and the others are counted."""
+    """A spool of 60 kB keeps the newest of 400 windows and counts the dropped ones."""
     with opened(path, MANY, 60_000) as spool:
         for minute in range(400):
             spool.add(counts(minute, 10 + minute))
@@ -294,13 +294,13 @@ def test_a_spool_is_bounded_in_bytes(path):
 
 
 def test_a_held_window_of_another_version_is_dropped_and_the_rest_kept(path):
-    """One row that cannot be read costs that row."""
+    """A held window of another version is dropped, and all else is kept."""
     with opened(path, MANY) as spool:
         spool.add(counts(0, 9))
         spool.add(counts(1, 2))
     with sqlite3.connect(path) as database:
         database.execute("""UPDATE held SET payload = '{"schema":7}'""")
     database.close()
-    with lines_of("edge.delivery.spool") as said, opened(path, MANY) as spool:
+    with lines_of("edge.delivery.spool") as logged, opened(path, MANY) as spool:
         assert happy(spool) == [9]
-    assert said[0].startswith("event=held_unreadable")
+    assert logged[0].startswith("event=held_unreadable")
