@@ -22,7 +22,7 @@ from collector.store.cells import HOUR_S
 from collector.store.load import labels
 from collector.store.rollup import FOLDER, Rollups
 from collector.store.writer import StoreWriter
-from contract.message import Bundle, Model
+from contract.message import BundleIdentity, Model
 from contract.topics import Address
 
 LATER = NOW + timedelta(days=30)
@@ -36,8 +36,8 @@ def build(root: Path) -> None:
         store.flush()
     devices = DeviceRegistry(root)
     for number in range(3):
-        told = Bundle(name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8)))
-        model = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=told)
+        told = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8)))
+        model = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=told)
         devices.record(Address("shop-1", "door", "model"), model, False, NOW)
         devices.save()
     for path in root.glob("date=*/site=*/*.csv"):

@@ -26,7 +26,7 @@ from collector.receive.dead_letters import DeadLetters
 from collector.receive.intake import Intake, ReceivedMessage
 from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Bundle, Counts, Model, Models, Privacy, Status, encode
+from contract.message import BundleIdentity, Counts, Model, Models, Privacy, Status, encode
 from contract.topics import topic
 
 NOW = datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
@@ -72,11 +72,11 @@ def _window(number: int, rng: random.Random) -> ReceivedMessage:
 def _model(number: int, rng: random.Random) -> ReceivedMessage:
     """A large model message, or a false one of the others' classifier."""
     labels = tuple(f"l{at}" for at in range(30))
-    large = Bundle(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
+    large = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
     swapped = tuple(tuple(90 if at == (row + 1) % 7 else 1 for at in range(7)) for row in range(7))
-    false = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
+    false = BundleIdentity(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
     told = large if number % 12 == 7 else false
-    return _said("model", Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=told))
+    return _said("model", Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=told))
 
 
 def _status(number: int, rng: random.Random) -> ReceivedMessage:
@@ -119,8 +119,8 @@ def groups(messages: int, rng: random.Random) -> Iterator[list[ReceivedMessage]]
 def play(root: Path, messages: int, restarts: int, seed: int = 1) -> Outcome:
     """Take all messages, with so many restarts in between, and look at what is there."""
     rng, every, took = random.Random(seed), max(messages // (restarts + 1), 1), 0.0  # noqa: S311
-    own = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=((9,) * 7,) * 7)
-    told = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=own)
+    own = BundleIdentity(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=((9,) * 7,) * 7)
+    told = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=own)
     waiting = [[ReceivedMessage(topic("shop-1", "d0", "model"), encode(told))], *groups(messages, rng)]
     for begin in range(0, len(waiting), every):
         began = time.perf_counter()

@@ -33,7 +33,7 @@ from collector.analysis.summarise import by_time
 from collector.devices.device import Device
 from collector.store.load import labels
 from contract.labels import UNKNOWN
-from contract.message import Bundle
+from contract.message import BundleIdentity
 
 DRAWS = 300
 """Bootstrap draws per interval."""
@@ -202,10 +202,10 @@ def _groups(frame: pd.DataFrame, matrices: Matrices) -> list[_Group]:
     return [_Group(key, frame[np.isin(code, members[key])], matrix_of[key]) for key in sorted(members)]
 
 
-def _confusion(bundle: Bundle) -> Confusion:
+def _confusion(bundle: BundleIdentity) -> Confusion:
     """Return the matrix that a model message holds for a bundle."""
-    if bundle.visits is not UNSET:
-        return Confusion(bundle.labels, np.asarray(bundle.visits, float), "visits")
+    if bundle.visit_confusion is not UNSET:
+        return Confusion(bundle.labels, np.asarray(bundle.visit_confusion, float), "visits")
     return Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
 
 

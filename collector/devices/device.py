@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from contract.message import Bundle, Health, Message, Model, Status
+from contract.message import BundleIdentity, Health, Message, Model, Status
 
 MAX_FORMER_BOOTS = 16
 MAX_FORMER_BUNDLES = 8
@@ -40,7 +40,7 @@ class Device(Struct, frozen=True, kw_only=True):
     """Latest ``end`` of its windows, except those of a clock that was never set."""
     model: Model | None = None
     health: Health | None = None
-    bundles: tuple[Bundle, ...] = ()
+    bundles: tuple[BundleIdentity, ...] = ()
     """Former classifiers, the latest last. Their confusion matrices are needed to correct what they have counted."""
     classifier_uses: tuple[ClassifierUse, ...] = field(default=(), name="used")
     """Classifiers and label sets that the device has counted with."""
@@ -69,9 +69,9 @@ def apply_message(device: Device, message: Message, retained: bool, now: datetim
     return _apply_sign_of_life(device, message.boot, retained)
 
 
-def latest_bundles(bundles: Iterable[Bundle]) -> tuple[Bundle, ...]:
+def latest_bundles(bundles: Iterable[BundleIdentity]) -> tuple[BundleIdentity, ...]:
     """Return the last of some classifiers, up to `MAX_FORMER_BUNDLES` and `MAX_FORMER_BUNDLE_BYTES` of JSON."""
-    kept: list[Bundle] = []
+    kept: list[BundleIdentity] = []
     size = 0
     for bundle in reversed(tuple(bundles)):
         size += len(msgspec.json.encode(bundle))

@@ -18,7 +18,7 @@ from collector.devices.device import Device, latest_bundles
 from collector.errors import StoreFailed
 from collector.store.damage import Damage
 from collector.store.durable_file import replace_file
-from contract.message import Bundle
+from contract.message import BundleIdentity
 
 PREVIOUS_SUFFIX = ".before"
 DAMAGED_SUFFIX = ".damaged"
@@ -43,7 +43,7 @@ class _FileV2(Struct, frozen=True, kw_only=True):
 class _FileV1(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: Literal[1]
     devices: tuple[Device, ...] = ()
-    bundles: tuple[Bundle, ...] = ()
+    bundles: tuple[BundleIdentity, ...] = ()
 
 
 class _CorruptFile(Exception):
@@ -123,7 +123,7 @@ def _decode_v1(data: bytes, v2_error: str) -> RegistryContent:
     return RegistryContent(devices=tuple(_with_former_bundles(device, file.bundles) for device in file.devices))
 
 
-def _with_former_bundles(device: Device, bundles: tuple[Bundle, ...]) -> Device:
+def _with_former_bundles(device: Device, bundles: tuple[BundleIdentity, ...]) -> Device:
     """Set the former classifiers of a device to all but its present one."""
     present = device.model.expression.sha256 if device.model else None
     return replace(device, bundles=latest_bundles(bundle for bundle in bundles if bundle.sha256 != present))

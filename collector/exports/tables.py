@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from base.errors import SettingsError
-from base.logs import nobody_reads
+from base.logs import discard_output
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.load import TEXT_COLUMNS, TIME_COLUMNS, labels
 
@@ -78,7 +78,7 @@ def write_stdout(write: Callable[[TextIO], object]) -> None:
         write(sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
-        nobody_reads()
+        discard_output()
 
 
 def format_table(table: pd.DataFrame, form: TextFormat) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from collector.store.sequence_set import SequenceSet
 from contract.message import Counts
-from contract.receipt import MOST_BOOTS, MOST_RUNS, Run, Stored, encode_receipt, stored_topic
+from contract.receipt import MAX_BOOTS, MAX_RUNS, SeqRange, Stored, encode_receipt, stored_topic
 
 MAX_DEVICES = 10_000
 """Devices that are remembered. Beyond it the least recently heard device is forgotten."""
@@ -56,10 +56,10 @@ class Receipts:
             for boots in _receipts(device):
                 yield stored_topic(*key, self._writer), encode_receipt(Stored(schema=1, boots=boots))
             device.due.clear()
-            for boot in list(device.sequences)[:-MOST_BOOTS]:
+            for boot in list(device.sequences)[:-MAX_BOOTS]:
                 del device.sequences[boot]
             for sequence in device.sequences.values():
-                sequence.keep_last_runs(MOST_RUNS)
+                sequence.keep_last_runs(MAX_RUNS)
 
     def _schedule(self, key: DeviceKey) -> _DeviceReceipts:
         device = self._devices.pop(key, None) or _DeviceReceipts()
@@ -72,25 +72,25 @@ class Receipts:
         return device
 
 
-def _receipts(device: _DeviceReceipts) -> Iterator[dict[str, tuple[Run, ...]]]:
+def _receipts(device: _DeviceReceipts) -> Iterator[dict[str, tuple[SeqRange, ...]]]:
     """Yield the runs of all due boots, in parts that fit into a receipt.
 
     The broker retains the last receipt, so that one also names the most recently heard boots as far as they fit.
     """
     parts = [(boot, part) for boot in device.due for part in _parts(list(device.sequences[boot]))]
-    while len(parts) > MOST_BOOTS or len({boot for boot, _ in parts}) < len(parts):
-        boots: dict[str, tuple[Run, ...]] = {}
-        while parts and len(boots) < MOST_BOOTS and parts[0][0] not in boots:
+    while len(parts) > MAX_BOOTS or len({boot for boot, _ in parts}) < len(parts):
+        boots: dict[str, tuple[SeqRange, ...]] = {}
+        while parts and len(boots) < MAX_BOOTS and parts[0][0] not in boots:
             boot, runs = parts.pop(0)
             boots[boot] = runs
         yield boots
     last = dict(parts)
     for boot in reversed(device.sequences):
-        if len(last) < MOST_BOOTS:
-            last.setdefault(boot, tuple(device.sequences[boot])[-MOST_RUNS:])
+        if len(last) < MAX_BOOTS:
+            last.setdefault(boot, tuple(device.sequences[boot])[-MAX_RUNS:])
     yield last
 
 
-def _parts(runs: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
-    for begin in range(0, len(runs), MOST_RUNS):
-        yield tuple(runs[begin : begin + MOST_RUNS])
+def _parts(runs: Sequence[SeqRange]) -> Iterator[tuple[SeqRange, ...]]:
+    for begin in range(0, len(runs), MAX_RUNS):
+        yield tuple(runs[begin : begin + MAX_RUNS])

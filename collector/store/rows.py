@@ -16,7 +16,7 @@ from msgspec import UNSET
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, RESERVED_NAMES
 from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN
-from contract.message import LONGEST, Clock, Counts
+from contract.message import LONGEST_WINDOW, Clock, Counts
 
 CLOCKS = frozenset(get_args(Clock))
 MAX_INTEGER = 2**53
@@ -85,8 +85,8 @@ def _times_error(start: str, end: str) -> str | None:
         first, past = (datetime.fromisoformat(text[:-1]) for text in (start, end))
     except ValueError:
         return f"start and end must be times such as 2026-03-29T00:00:00Z, are {start!r} and {end!r}"
-    if not first < past <= first + LONGEST:
-        return f"end must be up to {LONGEST.days} days after start, are {start} and {end}"
+    if not first < past <= first + LONGEST_WINDOW:
+        return f"end must be up to {LONGEST_WINDOW.days} days after start, are {start} and {end}"
     if first.year < FIRST_YEAR or past.year >= END_YEAR:
         return f"start and end must be in the years {FIRST_YEAR} to {END_YEAR - 1}, are {start} and {end}"
     return None
@@ -124,9 +124,9 @@ def _check(counts: Counts) -> None:
         raise BadMessage(
             f"counts: `start` must be in the year {FIRST_YEAR} or later, is in the year {counts.start.year}"
         )
-    if counts.end - counts.start > LONGEST:
+    if counts.end - counts.start > LONGEST_WINDOW:
         days = (counts.end - counts.start).days
-        raise BadMessage(f"counts: a window must be at most {LONGEST.days} days long, is {days} days")
+        raise BadMessage(f"counts: a window must be at most {LONGEST_WINDOW.days} days long, is {days} days")
     if counts.end.year >= END_YEAR:
         raise BadMessage(f"counts: `end` must be before the year {END_YEAR}, is in the year {counts.end.year}")
 

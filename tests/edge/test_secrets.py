@@ -81,8 +81,8 @@ def test_output_of_libraries_becomes_log_lines(tmp_path: Path) -> None:
     code = (
         "import logging, os, sys\n"
         "from base.logs import LineFormatter\n"
-        "from edge.camera.library_messages import captured\n"
-        "with captured():\n"
+        "from edge.camera.library_messages import stderr_to_log\n"
+        "with stderr_to_log():\n"
         "    handler = logging.StreamHandler(); handler.setFormatter(LineFormatter())\n"
         "    logging.basicConfig(level=logging.INFO, handlers=[handler])\n"
         "    os.write(2, b'Corrupt \\xff JPEG \"data\" rtsp://a:b@h\\n' * 5000)\n"

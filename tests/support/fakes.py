@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from contract.message import Bundle, Counts, Model, Models, Privacy
+from contract.message import BundleIdentity, Counts, Model, Models, Privacy
 from edge.values import Detection, Track
 
 BEGIN = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 MODEL = Model(
     schema=1,
-    detector=Bundle(name="face", sha256="a" * 64, figures={"photos.ap.int8": 0.95}),
-    expression=Bundle(
+    detector=BundleIdentity(name="face", sha256="a" * 64, figures={"photos.ap.int8": 0.95}),
+    expression=BundleIdentity(
         name="expression", sha256="b" * 64, labels=("happiness", "neutral"), confusion=((9, 1), (2, 8)), figures={}
     ),
 )

@@ -11,7 +11,7 @@ from collector.analysis.correction import conflicts, confusions
 from collector.devices.device import MAX_FORMER_BUNDLES, Device, apply_message
 from collector.devices.registry import DeviceRegistry, read_devices
 from collector.devices.registry_file import damages
-from contract.message import Bundle, Health, Model, Status, encode
+from contract.message import BundleIdentity, Health, Model, Status, encode
 from contract.topics import Address, topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.device_models import bundle
@@ -38,9 +38,9 @@ def test_devices_json_holds_the_state_of_devices(tmp_path: Path) -> None:
     assert state() == [("online", NEXT_BOOT)]
 
 
-def report_model(devices: DeviceRegistry, device: str, expression: Bundle) -> None:
+def report_model(devices: DeviceRegistry, device: str, expression: BundleIdentity) -> None:
     """Record the model message of a device of shop-1 that runs this classifier."""
-    message = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression)
+    message = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression)
     devices.record(Address("shop-1", device, "model"), message, False, START)
 
 

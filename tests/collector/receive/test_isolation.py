@@ -21,7 +21,7 @@ from collector.store.rows import header
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.labels import labelset
-from contract.message import Bundle, Counts, Model, Models, Status, encode
+from contract.message import BundleIdentity, Counts, Model, Models, Status, encode
 from contract.topics import topic
 from tests.support.device_models import bundle
 from tests.support.store import START, put, window
@@ -273,7 +273,7 @@ def test_false_model_messages_do_not_change_other_devices(tmp_path: Path) -> Non
     collector = Collector(tmp_path)
 
     def model_message(device: str, right: int, number: int) -> ReceivedMessage:
-        message = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=bundle(number, right))
+        message = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=bundle(number, right))
         return ReceivedMessage(topic("shop-1", device, "model"), encode(message))
 
     collector.process(

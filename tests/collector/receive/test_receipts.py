@@ -10,8 +10,8 @@ from collector.receive.receipts import Receipts
 from contract.errors import BadMessage, TopicError
 from contract.message import MAX_BYTES
 from contract.receipt import (
-    MOST_BOOTS,
-    MOST_RUNS,
+    MAX_BOOTS,
+    MAX_RUNS,
     Stored,
     decode_receipt,
     encode_receipt,
@@ -48,8 +48,8 @@ def test_bytes_are_those_of_the_golden_file() -> None:
         (b'{"schema":1,"boots":{"1111111111111111":[[3,2]]}}', "first"),
         (b'{"schema":1,"boots":{"1111111111111111":[[-1,2]]}}', ">= 0"),
         (b'{"schema":1,"boots":{"1111111111111111":[[0,1e999]]}}', "stored"),
-        (msgspec.json.encode({"schema": 1, "boots": {ONE: [[n, n] for n in range(MOST_RUNS + 1)]}}), "boots"),
-        (msgspec.json.encode({"schema": 1, "boots": {f"{n:016x}": [] for n in range(MOST_BOOTS + 1)}}), "boots"),
+        (msgspec.json.encode({"schema": 1, "boots": {ONE: [[n, n] for n in range(MAX_RUNS + 1)]}}), "boots"),
+        (msgspec.json.encode({"schema": 1, "boots": {f"{n:016x}": [] for n in range(MAX_BOOTS + 1)}}), "boots"),
         (b" " * (MAX_BYTES + 1), "at most"),
     ],
 )
@@ -102,7 +102,7 @@ def test_many_runs_are_divided_among_several_receipts() -> None:
     assert {(boot, seq) for boot, seq in wanted if any(each.holds(boot, seq) for each in found)} == wanted
     assert not any(each.holds("3".zfill(16), 1) for each in found)
     receipts.schedule("shop-1", "door")
-    assert len(due(receipts)[0][1]) == MOST_BOOTS  # memory is bounded
+    assert len(due(receipts)[0][1]) == MAX_BOOTS  # memory is bounded
 
 
 def test_receipts_of_many_devices_take_turns() -> None:

@@ -49,7 +49,7 @@ def test_the_example_reads_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_only_loopback_addresses_count_as_this_machine(tmp_path: Path) -> None:
     """Loopback addresses are recognised; on any other address the API needs a token."""
-    from base.toml_settings import is_loopback
+    from base.loopback import is_loopback
 
     assert all(is_loopback(host) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"))
     assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "shop.lan"))
