@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from base.errors import FacetallyError
-from base.logs import LineFormatter, hide_secrets, line, discard_output
+from base.logs import LineFormatter, discard_output, hide_secrets, line
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
 

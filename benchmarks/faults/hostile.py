@@ -72,7 +72,9 @@ def _window(number: int, rng: random.Random) -> ReceivedMessage:
 def _model(number: int, rng: random.Random) -> ReceivedMessage:
     """A large model message, or a false one of the others' classifier."""
     labels = tuple(f"l{at}" for at in range(30))
-    large = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
+    large = BundleIdentity(
+        name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30
+    )
     swapped = tuple(tuple(90 if at == (row + 1) % 7 else 1 for at in range(7)) for row in range(7))
     false = BundleIdentity(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
     told = large if number % 12 == 7 else false
