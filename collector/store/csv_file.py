@@ -14,7 +14,7 @@ from pyarrow import compute, csv
 from collector.store.columns import DOUBTFUL_COLUMNS, INTEGER_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.damage import DamageCallback, file_damage
 from collector.store.rows import CLOCKS, END_YEAR, FIRST_YEAR, MAX_INTEGER, header_error, row_error
-from contract.message import LONGEST
+from contract.message import LONGEST_WINDOW
 
 FIRST_TIME, END_TIME = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (FIRST_YEAR, END_YEAR))
 COLUMN_TYPES = (
@@ -85,7 +85,7 @@ def _is_valid(table: pa.Table) -> bool:
     length_us = compute.min_max(compute.subtract(end, start)).as_py()
     integers = [name for name in table.column_names if name not in (*TEXT_COLUMNS, *TIME_COLUMNS, "coverage")]
     return bool(
-        0 < length_us["min"] <= length_us["max"] <= LONGEST.total_seconds() * 1e6
+        0 < length_us["min"] <= length_us["max"] <= LONGEST_WINDOW.total_seconds() * 1e6
         and compute.min(table["start"]).as_py() >= FIRST_TIME
         and compute.max(table["end"]).as_py() < END_TIME
         and _is_within(table["coverage"], 1)
