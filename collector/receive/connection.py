@@ -19,7 +19,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from base.errors import SettingsError
 from base.logs import line
 from collector.receive.intake import ReceivedMessage
 from collector.receive.mqtt_client import MAX_PACKET_BYTES, GroupClient, MessageCallback
@@ -202,15 +201,7 @@ def _client(
     )
     if broker.username is not None:
         client.username_pw_set(broker.username, broker.password())
-    _set_tls(client, broker)
+    context = broker.tls_context()
+    if context is not None:
+        client.tls_set_context(context)
     return client
-
-
-def _set_tls(client: Client, broker: Broker) -> None:
-    """Set the TLS options of a client, if any; SettingsError for unreadable files."""
-    if broker.tls is None:
-        return
-    try:
-        client.tls_set(broker.tls.ca, broker.tls.certificate, broker.tls.key)
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"broker.tls: {error}") from error

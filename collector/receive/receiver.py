@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+from base.backoff import full_jitter
 from base.logs import line
 from collector.devices.clock_check import ClockHistory
 from collector.devices.registry import DeviceRegistry
@@ -131,8 +132,8 @@ class Receiver:
                     self._retention.delete_oldest(intake.clock_agreement(self._now()))
 
     def _pause(self) -> None:
-        """Wait with full jitter (Brooker 2015, AWS Architecture Blog), so that many clients do not return at once."""
-        self._stop.wait(self._rng.uniform(0, min(MAX_PAUSE_S, 2.0**self._failures)))
+        """Wait before the next attempt to connect, with full jitter."""
+        self._stop.wait(full_jitter(self._rng, self._failures, 1.0, MAX_PAUSE_S))
         self._failures = min(self._failures + 1, MAX_BACKOFF_EXPONENT)
 
     def _log_once(self, level: int, event: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from base.backoff import full_jitter
 from base.logs import line
 from edge.camera.drivers import OpenCamera, driver_for
 from edge.camera.file_source import read_frames
@@ -81,7 +82,7 @@ def live_frames(camera: "Camera", stop: threading.Event, rng: random.Random) -> 
             if not failures:
                 log.warning(line("camera_lost", reason=error))
             failures += 1
-            retry = time.monotonic() + rng.uniform(0, min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** min(failures, 10)))
+            retry = time.monotonic() + full_jitter(rng, failures, FIRST_RETRY_S, MAX_RETRY_S)
             yield MissingFrame(time.monotonic(), error.reason, attempt_returned=not error.hung)
             while time.monotonic() < retry and not stop.wait(MISSING_FRAME_INTERVAL_S):
                 yield MissingFrame(time.monotonic(), error.reason)
