@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.accuracy.counting DATA [--card NAME_OR_PATH] [--yunet] [--write]``: DATA holds ``counting/``,
 ``clips/`` and ``peers/``. Real tracks stand beside SORT, ByteTrack and OC-SORT as measured by
-`benchmarks.accuracy.peers`; clips beside the people counted by hand, with any detector.
+`benchmarks.accuracy.peer_trackers`; clips beside the people counted by hand, with any detector.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.accuracy import walks
+from benchmarks.accuracy import chokepoint_walks
 from benchmarks.accuracy.detections import Clip, Source, of_card, of_clip, of_yunet
 from benchmarks.accuracy.tracks import STEPS, Followed, Recording, TrackScore, recordings, score, true_visits
 from edge.counting.track import Tracker
@@ -85,7 +85,7 @@ def on_tracks(folder: Path, settings: TrackSettings = TRACKS) -> list[TrackRow]:
 
 def on_walks(archive: Path) -> list[TrackRow]:
     """The device's tracker on real trajectories with the noise of a detector."""
-    whole = walks.recording(archive)
+    whole = chokepoint_walks.recording(archive)
     people = len({box.person for boxes in whole.frames for box in boxes})
     return [
         TrackRow("walks", step, False, "ours", score(thinned, follow(thinned, TrackSettings()), people))
@@ -95,7 +95,7 @@ def on_walks(archive: Path) -> list[TrackRow]:
 
 
 def of_peers(path: Path = REFERENCE) -> list[TrackRow]:
-    """What `benchmarks.accuracy.peers` measured."""
+    """What `benchmarks.accuracy.peer_trackers` measured."""
     with path.open(newline="") as file:
         return [
             TrackRow(

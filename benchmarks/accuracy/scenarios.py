@@ -8,24 +8,24 @@ switches; looks at the cashier after the first dwell limit.
 import argparse
 from collections.abc import Callable
 
-from benchmarks.simulation import scripts
+from benchmarks.simulation import scripted_scenes
 from benchmarks.simulation.people import Scene
 from benchmarks.simulation.scripted_pipeline import run
 
 SCENES: dict[str, Callable[[int], Scene]] = {
-    "crossing": scripts.crossing,
-    "hidden": scripts.hidden,
-    "flicker": scripts.flicker,
-    "poster": scripts.poster,
-    "staying": scripts.staying,
-    "groups": scripts.groups,
-    "shop": scripts.shop,
-    "cashier": scripts.cashier,
-    "till": scripts.till,
-    "before_till": scripts.before_till,
-    "door": scripts.door,
-    "queue": scripts.queue,
-    "in_place": scripts.in_place,
+    "crossing": scripted_scenes.crossing,
+    "hidden": scripted_scenes.hidden,
+    "flicker": scripted_scenes.flicker,
+    "poster": scripted_scenes.poster,
+    "staying": scripted_scenes.staying,
+    "groups": scripted_scenes.groups,
+    "shop": scripted_scenes.shop,
+    "cashier": scripted_scenes.cashier,
+    "till": scripted_scenes.till,
+    "before_till": scripted_scenes.before_till,
+    "door": scripted_scenes.door,
+    "queue": scripted_scenes.queue,
+    "in_place": scripted_scenes.in_place,
 }
 
 

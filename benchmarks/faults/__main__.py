@@ -31,12 +31,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.faults import acts, live, parts
-from benchmarks.faults.acts import Back, Full
-from benchmarks.faults.live import Live
-from benchmarks.faults.oracle import Verdict
-from benchmarks.faults.plant import Plant, plant
-from benchmarks.faults.storm import Storm
+from benchmarks.faults import live_windows
+
+from benchmarks.faults import processes
+
+from benchmarks.faults import phases
+from benchmarks.faults.phases import Back, Full
+from benchmarks.faults.live_windows import Live
+from benchmarks.faults.expected_counts import Verdict
+from benchmarks.faults.rig import Plant, plant
+from benchmarks.faults.fault_schedule import Storm
 
 BACK_WITHIN_S = 30.0
 
@@ -63,10 +67,10 @@ def _run(folder: Path, kills: int, seed: int, away_s: float) -> int:
     with plant(folder, chance) as built, tqdm(total=kills, desc="killed", unit="process") as bar:
         storm = Storm(built, chance)
         storm.blow(kills, bar.update)
-        acts.close(built)
-        verdict = acts.settle(built)
-        back = acts.away(built, away_s)
-        full = acts.full_disk(built)
+        phases.close(built)
+        verdict = phases.settle(built)
+        back = phases.away(built, away_s)
+        full = phases.full_disk(built)
         shown = _live(built)
     print(f"kills {storm.kills}, seed {seed}, {time.monotonic() - began:.0f} s")
     for kind, times in sorted(storm.faults.items()):
@@ -81,8 +85,8 @@ def _live(built: Plant) -> Live:
     """Stop the live daemon in order, and judge what it counted."""
     built.pane.end(signal.SIGTERM)
     time.sleep(2.0)
-    rows = [row for row in parts.rows(built.folder) if row["device"] == parts.PANE]
-    return live.judge(rows, built.camera.lost, time.time() - time.monotonic())
+    rows = [row for row in processes.rows(built.folder) if row["device"] == processes.PANE]
+    return live_windows.judge(rows, built.camera.lost, time.time() - time.monotonic())
 
 
 def _print(verdict: Verdict, full: Full | None, unexpected: list[str], starts: int) -> bool:

@@ -29,7 +29,7 @@ from paho.mqtt.properties import Properties
 
 from benchmarks.simulation.devices import message, players
 from benchmarks.simulation.fleet import Pool
-from benchmarks.simulation.processes import PATH, Collector
+from benchmarks.simulation.collector_process import PATH, Collector
 from contract.receipt import Stored, decode_receipt
 from contract.topics import subscription
 from demo.broker import free_port, wait_for

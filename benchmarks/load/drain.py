@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.simulation.devices import message, players
-from benchmarks.simulation.processes import Collector, mosquitto
+from benchmarks.simulation.collector_process import Collector, mosquitto
 from contract.topics import subscription
 
 LONGEST_S = 600.0

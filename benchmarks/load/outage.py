@@ -16,9 +16,11 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from benchmarks.faults import parts, script
-from benchmarks.faults.live import seconds
-from benchmarks.faults.plant import pane
+from benchmarks.faults import scripted_walks
+
+from benchmarks.faults import processes
+from benchmarks.faults.live_windows import seconds
+from benchmarks.faults.rig import pane
 from contract.message import Counts, Models, Privacy
 from demo.broker import free_port
 from edge.delivery import spool
@@ -37,7 +39,7 @@ def fill(path: Path) -> None:
             start = begin + timedelta(minutes=minute)
             waiting.add(
                 Counts(
-                    schema=1, site=parts.SITE, device=parts.PANE, boot=OLD_BOOT, seq=0, start=start,
+                    schema=1, site=processes.SITE, device=processes.PANE, boot=OLD_BOOT, seq=0, start=start,
                     end=start + timedelta(minutes=1), clock="synced", coverage=1.0, degraded=(),
                     visits={"happiness": minute % 7, "neutral": 1, "unknown": 0}, merged=1, privacy=Privacy(k=1),
                     model=Models(detector="face@000000000000", expression="expression@000000000000"),
@@ -52,9 +54,9 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facetally-outage-") as scratch, ExitStack() as stack:
         folder, port = Path(scratch), free_port()
-        script.draw(folder / "loop")
+        scripted_walks.draw(folder / "loop")
         fill(folder / "pane.sqlite")
-        broker, collector = parts.broker(folder, port), parts.collector(folder, port)
+        broker, collector = processes.broker(folder, port), processes.collector(folder, port)
         daemon = pane(folder, port, NEW_S)
         for part in (broker, collector, daemon):
             stack.callback(part.close)
@@ -71,7 +73,7 @@ def _until_stored(folder: Path, back: float) -> tuple[dict[int, float], float | 
     """Wait for the old windows; when each new one was first seen (wall clock), and seconds until the old were there."""
     seen: dict[int, float] = {}
     while time.monotonic() - back < LIMIT_S:
-        rows = list(parts.rows(folder))
+        rows = list(processes.rows(folder))
         for row in rows:
             if row["boot"] != OLD_BOOT:
                 seen.setdefault(int(row["seq"]), time.time())
@@ -82,7 +84,7 @@ def _until_stored(folder: Path, back: float) -> tuple[dict[int, float], float | 
 
 
 def _print(folder: Path, seen: dict[int, float], old_s: float | None, back: float) -> int:
-    rows = list(parts.rows(folder))
+    rows = list(processes.rows(folder))
     keys = Counter((row["boot"], row["seq"]) for row in rows)
     old = {int(seq) for boot, seq in keys if boot == OLD_BOOT}
     ends = {int(row["seq"]): seconds(row["end"]) for row in rows if row["boot"] != OLD_BOOT}

@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.load.drain import drain
 from benchmarks.simulation.devices import expected, message, players
-from benchmarks.simulation.processes import Collector, mosquitto
+from benchmarks.simulation.collector_process import Collector, mosquitto
 
 CONNECTIONS = 20
 """Devices share so many connections: a thousand threads would measure the threads."""

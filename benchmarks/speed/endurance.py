@@ -22,8 +22,10 @@ from pathlib import Path
 from scipy.stats import theilslopes
 from tqdm import tqdm
 
-from benchmarks.faults import parts, script
-from benchmarks.faults.plant import pane
+from benchmarks.faults import scripted_walks
+
+from benchmarks.faults import processes
+from benchmarks.faults.rig import pane
 from demo.broker import free_port
 
 EVERY_S = 5.0
@@ -56,14 +58,14 @@ def sample(pid: int, spool: Path, since: float) -> Sample:
 def watch(minutes: float, folder: Path) -> tuple[list[Sample], float | None]:
     """Run daemon, broker and collector for so long; samples, and the frames a second that the daemon told last."""
     port, samples = free_port(), []
-    script.draw(folder / "loop")
-    broker, collector, daemon = parts.broker(folder, port), parts.collector(folder, port), pane(folder, port, WINDOW_S)
+    scripted_walks.draw(folder / "loop")
+    broker, collector, daemon = processes.broker(folder, port), processes.collector(folder, port), pane(folder, port, WINDOW_S)
     daemon.command += FULL_SPEED
     with ExitStack() as stack:
         for part in (broker, collector, daemon):
             stack.callback(part.close)
         broker.start()
-        parts.wait_for_broker(port)
+        processes.wait_for_broker(port)
         collector.start()
         daemon.start()
         since = time.monotonic()
@@ -89,7 +91,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facetally-endurance-", dir=chosen.folder) as scratch:
         samples, frames_per_s = watch(chosen.minutes, Path(scratch))
-        windows = sum(row["device"] == parts.PANE for row in parts.rows(Path(scratch)))
+        windows = sum(row["device"] == processes.PANE for row in processes.rows(Path(scratch)))
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     with chosen.out.open("w", newline="") as file:
         table = csv.writer(file)

@@ -3,7 +3,7 @@
 ``python -m benchmarks.speed.scene_instructions CLIPS [--out FILE.csv]``: ``CLIPS`` is the folder of the clips in
 tests/golden/clip_truth.csv. Each scene is `SECONDS` of video, 640 x 480, 15 frames a second, and is counted twice: with a detection
 on every frame, and as the daemon runs by default, where work follows motion (`edge.vision.motion_gate`). Counted is the whole loop
-but decoding, disk and broker, from the second second on. Needs what `benchmarks.speed.instructions` needs.
+but decoding, disk and broker, from the second second on. Needs what `benchmarks.speed.frame_instructions` needs.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.machines import arm64
 from benchmarks.machines.debian import lacking
-from benchmarks.speed.instructions import HERE, PROGRAMS, SYSTEM, run
+from benchmarks.speed.frame_instructions import HERE, PROGRAMS, SYSTEM, run
 from edge.camera.file_source import clip
 from edge.settings import File
 from edge.values import Pixels

@@ -5,10 +5,12 @@ import pytest
 pytest.importorskip("skimage", reason="the script's walkers are scikit-image's portraits")
 pytest.importorskip("inotify_simple", reason="the fault bench watches pictures with it")
 
-from benchmarks.faults import live, oracle
-from benchmarks.faults.acts import _judge_full
-from benchmarks.faults.oracle import Start
-from benchmarks.faults.script import PER_WINDOW, Count, expected, finished
+from benchmarks.faults import live_windows
+
+from benchmarks.faults import expected_counts
+from benchmarks.faults.phases import _judge_full
+from benchmarks.faults.expected_counts import Start
+from benchmarks.faults.scripted_walks import PER_WINDOW, Count, expected, finished
 
 BOOT = "1" * 16
 
@@ -60,7 +62,7 @@ def test_pictures_asked_for_say_how_many_windows_are_over(frames, ended, may):
 def test_what_is_right_passes():
     """A start that was killed after five windows, one after none, one that came to its end."""
     starts = [Start(BOOT, 5 * PER_WINDOW + 5), Start("2" * 16, 3), Start("3" * 16, PER_WINDOW + 1, ended=True)]
-    verdict = oracle.judge(starts, [*(row(seq) for seq in range(5)), row(0, "3" * 16)])
+    verdict = expected_counts.judge(starts, [*(row(seq) for seq in range(5)), row(0, "3" * 16)])
     assert verdict.good
     assert (verdict.windows, verdict.cut) == (6, 2)
 
@@ -79,7 +81,7 @@ def test_what_is_right_passes():
 )
 def test_each_kind_of_wrong_is_found(rows, wrong):
     """A window lost, doubled, invented, or with other visits than the script's."""
-    verdict = oracle.judge([Start(BOOT, 5 * PER_WINDOW + 5)], rows)
+    verdict = expected_counts.judge([Start(BOOT, 5 * PER_WINDOW + 5)], rows)
     assert not verdict.good
     assert [kind for kind in ("lost", "doubles", "wrong") if getattr(verdict, kind)] == [wrong]
 
@@ -90,34 +92,34 @@ def test_doubtful_visits_are_not_counted_as_visits():
         seq: dict.fromkeys(list(row(seq))[:7], "") | {"doubtful_low": "1", "doubtful_high": "2"} | row(seq)
         for seq in range(5)
     }
-    assert oracle.judge([Start(BOOT, 5 * PER_WINDOW + 5)], doubtful.values()).good
+    assert expected_counts.judge([Start(BOOT, 5 * PER_WINDOW + 5)], doubtful.values()).good
 
 
 def test_windows_in_memory_when_killed_are_drops_that_were_said():
     """Two said and two missing is right; two said and none missing is a count that errs."""
     start = Start(BOOT, 5 * PER_WINDOW + 5, in_memory=2)
-    verdict = oracle.judge([start], [row(seq) for seq in range(3)])
+    verdict = expected_counts.judge([start], [row(seq) for seq in range(3)])
     assert verdict.good
     assert verdict.dropped == 2
-    assert not oracle.judge([start], [row(seq) for seq in range(5)]).good
-    assert not oracle.judge([start], [row(seq) for seq in range(2)]).good
+    assert not expected_counts.judge([start], [row(seq) for seq in range(5)]).good
+    assert not expected_counts.judge([start], [row(seq) for seq in range(2)]).good
 
 
 def test_a_live_window_must_say_that_its_camera_was_away():
     """Nine seconds without a camera: the windows in it cover less and say why, or it is wrong; so is a gap."""
-    begin = live.seconds("2026-03-28T09:00:00Z")
+    begin = live_windows.seconds("2026-03-28T09:00:00Z")
     away = [[begin + 5.2, begin + 14.5]]
     told = [row(0), row(1, start=5, coverage="0.2", degraded="no_camera"), row(2, start=10, degraded="no_camera")]
     silent = [row(0), row(1, start=5, coverage="0.2"), row(2, start=10, coverage="0.1", degraded="no_camera")]
     told[2]["coverage"] = "0.1"
     quiet = [each | {"happiness": "0", "neutral": "0"} for each in told]
-    assert live.judge(quiet, away, begin).wrong == []
-    assert any("does not say so" in text for text in live.judge(silent, away, begin).wrong)
+    assert live_windows.judge(quiet, away, begin).wrong == []
+    assert any("does not say so" in text for text in live_windows.judge(silent, away, begin).wrong)
     full = [each | {"coverage": "1.0"} for each in quiet]
-    assert any("covers 1.0" in text for text in live.judge(full, away, begin).wrong)
+    assert any("covers 1.0" in text for text in live_windows.judge(full, away, begin).wrong)
     gap = [quiet[0], quiet[1], quiet[2] | {"start": "2026-03-28T09:00:11Z", "seq": "3"}]
-    assert len(live.judge(gap, away, begin).wrong) == 2
-    assert any("visits" in text for text in live.judge([quiet[0] | {"neutral": "4"}], [], begin).wrong)
+    assert len(live_windows.judge(gap, away, begin).wrong) == 2
+    assert any("visits" in text for text in live_windows.judge([quiet[0] | {"neutral": "4"}], [], begin).wrong)
 
 
 def test_drops_on_a_full_disk_must_be_those_that_are_missing():

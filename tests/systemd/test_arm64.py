@@ -55,10 +55,10 @@ def folder(tmp_path_factory):
     shutil.copy(Path(data.__file__).parent / "astronaut.png", made)
     shutil.copy(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False), made)
     compose(made / "walk-by.mp4")
-    from benchmarks.speed.outputs import inputs
+    from benchmarks.speed.run_networks import inputs
 
     np.savez(made / "inputs.npz", **inputs(pictures(made)))
-    here(made, ROOT / "benchmarks/speed/outputs.py", "inputs.npz", "here.npz", *map(str, pictures(made)))
+    here(made, ROOT / "benchmarks/speed/run_networks.py", "inputs.npz", "here.npz", *map(str, pictures(made)))
     return made
 
 
@@ -80,7 +80,7 @@ def said(done):
 
 def outputs(folder, system, core):
     """What a board makes of the inputs, and how it cuts the pictures; and the same of this machine."""
-    script = ROOT / "benchmarks/speed/outputs.py"
+    script = ROOT / "benchmarks/speed/run_networks.py"
     names = map(str, pictures(folder))
     said(arm64.board(system, core).run(script, "inputs.npz", "there.npz", *names, folder=folder))
     return dict(np.load(folder / "here.npz")), dict(np.load(folder / "there.npz"))

@@ -5,7 +5,7 @@ import socket
 import time
 from contextlib import ExitStack, contextmanager
 
-from benchmarks.faults.wire import wire
+from benchmarks.faults.tcp_proxy import wire
 from edge.delivery.publish import GIVEN_UP_MS, LONGEST_WAIT_S, Identity, Publisher
 from edge.delivery.spool import opened
 from edge.settings import PublishSettings

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.faults.script import Count, expected, finished
+from benchmarks.faults.scripted_walks import Count, expected, finished
 
 HAPPY = "happiness"
 """The label of the one who smiles; whatever else is said of the other is right."""

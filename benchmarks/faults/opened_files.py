@@ -4,7 +4,7 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-from benchmarks.faults.script import indices
+from benchmarks.faults.scripted_walks import indices
 
 
 class Asked:

@@ -1,6 +1,6 @@
 """Bits of roll-ups and of ``devices.json`` turn over -> equal totals or a notice, never a silent difference.
 
-``python -m benchmarks.faults.bits --flips 1000``. The store has days whose rows retention has deleted, so that some
+``python -m benchmarks.faults.bit_flips --flips 1000``. The store has days whose rows retention has deleted, so that some
 hours are in a roll-up alone, and a device with former models. One bit is turned over, anywhere in one of the files. Its
 size and times stay. Then a new reader is asked, and the file is put back.
 """
@@ -14,7 +14,7 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.faults.hostile import NOW, window
+from benchmarks.faults.hostile_device import NOW, window
 from collector.analysis.correction import confusions
 from collector.devices.registry import Devices, read_devices
 from collector.devices.registry_file import damages
@@ -68,7 +68,7 @@ def flip(path: Path, bit: int) -> None:
 
 def main() -> int:
     """Turn bits over, print what came of it; 1 if a difference was silent."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.bits", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.bit_flips", description=__doc__)
     parser.add_argument("--flips", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from benchmarks.faults.plant import FRAMES, Plant
+from benchmarks.faults.rig import FRAMES, Plant
 
 TICK_S = 0.02
 BETWEEN_S = (0.3, 3.0)

@@ -3,7 +3,7 @@
 The package needs another build of OpenCV than the device's, so it runs in an environment of its own:
 
 ``python3 -m venv build/peers && build/peers/bin/pip install trackers``
-``build/peers/bin/python -m benchmarks.accuracy.peers FOLDER``
+``build/peers/bin/python -m benchmarks.accuracy.peer_trackers FOLDER``
 """
 
 import argparse
@@ -73,7 +73,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure and write the reference."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.peers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.peer_trackers", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with the recordings, *.txt")
     parser.add_argument("--out", type=Path, default=REFERENCE)
     chosen = parser.parse_args()

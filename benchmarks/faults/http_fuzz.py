@@ -1,6 +1,6 @@
 """Odd HTTP requests -> an application; whatever is asked, it answers below 500.
 
-``python -m benchmarks.faults.requests --number 5000 --seed N``. Paths are made of the pieces of real ones and of what
+``python -m benchmarks.faults.http_fuzz --number 5000 --seed N``. Paths are made of the pieces of real ones and of what
 servers have tripped over; bodies are what the page's own scripts send, with keys missing, values of other types, or cut
 short. The same seed asks the same.
 """
@@ -102,7 +102,7 @@ def answers(root: Path, now: datetime, number: int, seed: int) -> tuple[Counter[
 
 def main() -> int:
     """Ask, print how often each status came; 1 if one was 500 or more."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.requests", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.http_fuzz", description=__doc__)
     parser.add_argument("--number", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

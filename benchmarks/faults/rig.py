@@ -13,16 +13,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults import parts, script
-from benchmarks.faults.asked import Asked
-from benchmarks.faults.disk import Disk, disk
-from benchmarks.faults.oracle import Start
-from benchmarks.faults.parts import Part, said
-from benchmarks.faults.wire import Wire, wire
+from benchmarks.faults import scripted_walks
+
+from benchmarks.faults import processes
+from benchmarks.faults.opened_files import Asked
+from benchmarks.faults.small_disk import Disk, disk
+from benchmarks.faults.expected_counts import Start
+from benchmarks.faults.processes import Part, said
+from benchmarks.faults.tcp_proxy import Wire, wire
 from demo.broker import free_port
 
 FRAMES = 20_000
-CLOSING = 2 * script.PER_WINDOW + 5
+CLOSING = 2 * scripted_walks.PER_WINDOW + 5
 """So many pictures end while nobody is in view."""
 LIVE_WINDOW_S, LIVE_FPS = 5, 5
 LIVE_SPEED = 0.5
@@ -92,18 +94,18 @@ class Plant:
 def plant(folder: Path, chance: random.Random) -> Iterator[Plant]:
     """All parts started; stopped at the end."""
     loop, many = folder / "loop", folder / "many"
-    script.draw(loop)
-    script.repeat(loop, many, FRAMES)
+    scripted_walks.draw(loop)
+    scripted_walks.repeat(loop, many, FRAMES)
     port = free_port()
     with ExitStack() as stack:
         small = stack.enter_context(disk(folder / "disk"))
         carried = stack.enter_context(wire(port, chance))
-        broker, collector = parts.broker(folder, port), parts.collector(folder, port)
-        door = parts.daemon(
+        broker, collector = processes.broker(folder, port), processes.collector(folder, port)
+        door = processes.daemon(
             folder,
-            parts.DOOR,
+            processes.DOOR,
             capture=pictures(many),
-            window_s=script.WINDOW_S,
+            window_s=scripted_walks.WINDOW_S,
             port=carried.port,
             spool=folder / "disk" / "door.sqlite",
         )
@@ -114,13 +116,13 @@ def plant(folder: Path, chance: random.Random) -> Iterator[Plant]:
         stack.callback(asked.close)
         made = Plant(folder, broker, collector, door, window, carried, small, Camera(folder / "lost"), asked)
         broker.start()
-        parts.wait_for_broker(port)
+        processes.wait_for_broker(port)
         collector.start()
         window.start()
         yield made
 
 
-def pictures(folder: Path, fps: float = script.FPS) -> str:
+def pictures(folder: Path, fps: float = scripted_walks.FPS) -> str:
     """TOML of a source that is a folder."""
     return f'source = "file"\npath = "{folder}"\nfps = {fps}'
 
@@ -130,8 +132,8 @@ def pane(folder: Path, port: int, window_s: float) -> Part:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(CAMERA), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "FACETALLY_PICTURES": str(folder / "loop"),
-        "FACETALLY_PICTURES_FPS": str(script.FPS * LIVE_SPEED),
+        "FACETALLY_PICTURES_FPS": str(scripted_walks.FPS * LIVE_SPEED),
     }
     capture = f'source = "picamera2"\nfps = {LIVE_FPS}'
     words = {"capture": capture, "window_s": window_s, "port": port, "spool": folder / "pane.sqlite"}
-    return parts.daemon(folder, parts.PANE, **words, environment=environment)
+    return processes.daemon(folder, processes.PANE, **words, environment=environment)

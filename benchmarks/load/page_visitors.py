@@ -1,6 +1,6 @@
 """Many who look at the page of a year at once, and slow clients beside them: how long each waits.
 
-``python -m benchmarks.load.year --devices 50 --root out/year`` makes the store. ``python -m benchmarks.load.visitors`` serves it
+``python -m benchmarks.load.year --devices 50 --root out/year`` makes the store. ``python -m benchmarks.load.page_visitors`` serves it
 and has fifty browsers ask for the overview of the year at the same moment, some rounds of it, each in another minute,
 so that nothing is kept from the round before. ``/healthz`` is asked meanwhile, and beside 300 connections that have
 sent half a request.
@@ -90,7 +90,7 @@ def beside_slow_clients(port: int) -> float:
 
 def main() -> None:
     """Serve, ask, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.visitors", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.page_visitors", description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("out/year"))
     parser.add_argument("--browsers", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)

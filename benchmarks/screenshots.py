@@ -1,6 +1,6 @@
 """Three simulated shops for five weeks -> ``docs/page.png`` and ``docs/page-phone.png``.
 
-``python -m benchmarks.load.screenshots``. The visits are drawn by chance, as the README says beside them; the page, the
+``python -m benchmarks.screenshots``. The visits are drawn by chance, as the README says beside them; the page, the
 store and how the model confuses its labels are the real ones. Needs chromium and chromedriver (Debian:
 chromium-driver), Selenium and the tests' folder.
 """
@@ -98,7 +98,7 @@ def picture(url: str, out: Path, width: int, height: int, dark: bool, settle_s: 
 
 def main() -> None:
     """Fill, serve, look."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.screenshots", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
     parser.add_argument("--settle", type=float, default=30.0, help="seconds that the browser may draw")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     chosen = parser.parse_args()

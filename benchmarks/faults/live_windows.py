@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.faults.plant import LIVE_SPEED
-from benchmarks.faults.script import LOOP_S, WALKS
+from benchmarks.faults.rig import LIVE_SPEED
+from benchmarks.faults.scripted_walks import LOOP_S, WALKS
 
 MARGIN_S = 2.5
 """So long before a walk the camera must have been there, and so long after, for its visit to be certain."""

@@ -1,6 +1,6 @@
 """How many instructions a frame costs on the cores of Raspberry Pi 3, 4 and 5, counted by qemu.
 
-``python -m benchmarks.speed.instructions [--out FILE.csv]``: the median over frames of the demonstration's clip with one face
+``python -m benchmarks.speed.frame_instructions [--out FILE.csv]``: the median over frames of the demonstration's clip with one face
 in each, one thread. It needs gcc, and a qemu that loads plugins (Debian 12's package qemu-user). A reference that comes
 out the same wherever it is counted: a stage that has grown is seen. It is **not** a time: no caches, no memory, no
 clock, no instructions side by side.
@@ -73,7 +73,7 @@ def frames(folder: Path) -> list[Path]:
 def main() -> int:
     """Count, and print or write one row for each core and stage."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.instructions", description=__doc__.partition("\n")[0]
+        prog="python -m benchmarks.speed.frame_instructions", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--out", type=Path, help="CSV file; without it the rows are printed")
     parser.add_argument("--fer", type=Path, help="count the network of the package fer, too (its TFLite file)")

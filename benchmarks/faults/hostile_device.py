@@ -1,6 +1,6 @@
 """One hostile device beside good ones: what of theirs is lost, how fast they are stored, how large it all gets.
 
-``python -m benchmarks.faults.hostile --messages 10000 --restarts 20``. The messages of one identity, each kind in turn:
+``python -m benchmarks.faults.hostile_device --messages 10000 --restarts 20``. The messages of one identity, each kind in turn:
 label sets that collide in 32 bits, label sets and models without end, windows of 1970 and 2199, boots and numbers
 without order, false and large model messages, statuses that change, names like formulas, and what is no message. Nine
 good messages of other devices are between any ten. They go into the real intake and store, which is opened anew at each
@@ -161,7 +161,7 @@ print(f"  memory of the page at most {int(peak.split()[1]) / 1024:.0f} MB")
 
 def main() -> int:
     """Play, print; 1 if a good message was lost."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.hostile", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.hostile_device", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--restarts", type=int, default=20)
     options = parser.parse_args()

@@ -4,11 +4,17 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.faults import live, oracle, parts, script
-from benchmarks.faults.asked import Asked
-from benchmarks.faults.oracle import Start, Verdict
-from benchmarks.faults.parts import Part
-from benchmarks.faults.plant import CLOSING, Plant, pictures
+from benchmarks.faults import scripted_walks
+
+from benchmarks.faults import live_windows
+
+from benchmarks.faults import processes
+
+from benchmarks.faults import expected_counts
+from benchmarks.faults.opened_files import Asked
+from benchmarks.faults.expected_counts import Start, Verdict
+from benchmarks.faults.processes import Part
+from benchmarks.faults.rig import CLOSING, Plant, pictures
 from edge.pipeline import UNSPOOLED
 
 PATIENCE_S = 120.0
@@ -40,16 +46,16 @@ def close(plant: Plant) -> None:
     """Kill ``door`` once more; then it counts a few pictures to their end, and so sends all that its spool holds."""
     plant.end_door()
     folder = plant.folder / "closing"
-    script.repeat(plant.folder / "loop", folder, CLOSING)
-    plant.starts.append(_to_the_end(plant, folder, script.FPS, None))
+    scripted_walks.repeat(plant.folder / "loop", folder, CLOSING)
+    plant.starts.append(_to_the_end(plant, folder, scripted_walks.FPS, None))
 
 
 def settle(plant: Plant) -> Verdict:
     """Wait until the CSV is what the oracle says, or for so long that it will not be."""
     end = time.monotonic() + PATIENCE_S
     while True:
-        rows = [row for row in parts.rows(plant.folder) if row["device"] == parts.DOOR]
-        verdict = oracle.judge(plant.starts, rows)
+        rows = [row for row in processes.rows(plant.folder) if row["device"] == processes.DOOR]
+        verdict = expected_counts.judge(plant.starts, rows)
         if not verdict.lost or time.monotonic() > end:
             return verdict
         time.sleep(0.5)
@@ -60,15 +66,15 @@ def away(plant: Plant, seconds: float) -> Back:
     plant.broker.end()
     plant.camera.lose()
     time.sleep(seconds)
-    before, since = len(list(parts.rows(plant.folder))), time.monotonic()
+    before, since = len(list(processes.rows(plant.folder))), time.monotonic()
     plant.broker.start()
     plant.camera.give()
     row_s = camera_s = None
     while (row_s is None or camera_s is None) and time.monotonic() - since < PATIENCE_S:
         time.sleep(0.1)
-        if row_s is None and len(list(parts.rows(plant.folder))) > before:
+        if row_s is None and len(list(processes.rows(plant.folder))) > before:
             row_s = time.monotonic() - since
-        camera_s = live.camera_back_s(plant.pane.log, plant.camera.lost[-1][1])
+        camera_s = live_windows.camera_back_s(plant.pane.log, plant.camera.lost[-1][1])
     return Back(row_s, camera_s)
 
 
@@ -77,13 +83,13 @@ def full_disk(plant: Plant) -> Full | None:
     if plant.disk is None:
         return None
     folder = plant.folder / "full"
-    script.repeat(plant.folder / "loop", folder, FULL_FRAMES)
-    start = _to_the_end(plant, folder, 1 / script.WINDOW_S, plant)
-    told = parts.said(plant.folder / "full-001.log").dropped
+    scripted_walks.repeat(plant.folder / "loop", folder, FULL_FRAMES)
+    start = _to_the_end(plant, folder, 1 / scripted_walks.WINDOW_S, plant)
+    told = processes.said(plant.folder / "full-001.log").dropped
     windows = FULL_FRAMES - 1
     end = time.monotonic() + PATIENCE_S
     while True:
-        rows = [row for row in parts.rows(plant.folder) if row["boot"] == start.boot]
+        rows = [row for row in processes.rows(plant.folder) if row["boot"] == start.boot]
         if len(rows) >= windows - told or time.monotonic() > end:
             break
         time.sleep(0.5)
@@ -91,8 +97,8 @@ def full_disk(plant: Plant) -> Full | None:
 
 
 def _judge_full(windows: int, told: int, rows: list[dict[str, str]]) -> Full:
-    starts = sorted(live.seconds(row["start"]) for row in rows)
-    numbers = {round((each - starts[0]) / script.WINDOW_S) for each in starts}
+    starts = sorted(live_windows.seconds(row["start"]) for row in rows)
+    numbers = {round((each - starts[0]) / scripted_walks.WINDOW_S) for each in starts}
     missing = [number for number in range(windows) if number not in numbers]
     together = not missing or missing[-1] - missing[0] == len(missing) - 1
     in_order = sorted(int(row["seq"]) for row in rows) == list(range(len(rows)))
@@ -113,7 +119,7 @@ def _to_the_end(plant: Plant, folder: Path, fps: float, fill: Plant | None) -> S
         _until(asked, FULL_UNTIL, part)
         fill.disk.empty()
     status = part.wait(PATIENCE_S)
-    word = parts.said(part.log)
+    word = processes.said(part.log)
     plant.unexpected += word.unexpected
     if status or word.unsent:
         plant.unexpected.append(f"{part.log.name}: ended with {status}, {word.unsent} unsent")
