@@ -1,14 +1,17 @@
-"""Damaged or hostile configurations, cards, models and media -> exit code 0 or 2, never a traceback or a signal.
+"""Damage configurations, model cards, models and media at random, and check that the daemon refuses them in order.
 
-``python -m benchmarks.faults.fuzz configurations|cards|models|media --cases 1000 --seed 1``: cases are made at random
-from good ones. Configurations and cards are read in this process; each model is vetted as the daemon does it, and each
-medium is counted by the daemon in a process of its own. What fails is printed and left in ``--keep``; exit code 1.
+``python -m benchmarks.faults.fuzz configurations|cards|models|media --cases 1000 --seed 1``
+
+Each case is a good file with random damage. Configurations and cards are read in this process. Each model is vetted as
+the daemon vets it, and each medium is counted by the daemon, in processes of their own. Allowed are exit codes 0 and 2,
+without a traceback and without a signal. Other cases are printed, and kept with ``--keep``; exit code 1.
 """
 
 import argparse
 import hashlib
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,27 +35,20 @@ from edge.settings import read
 from edge.vision import bundle
 from edge.vision.probe import vet
 
-SAMPLE = """
+CONFIG = """
 site = "shop-1"
 device = "door"
 capture = { source = "file", path = "people.mp4" }
 admit = { staff_zones = [] }
 """
 KEYS = (
-    *("site", "device", "capture", "capture.fps", "capture.path", "admit.staff_zones", "admit.hours", "detect.every"),
-    *(
-        "admit.dwell_limit_s",
-        "admit.forget_s",
-        "detect.threads",
-        "detect.threshold",
-        "detect.bundle",
-        "classify.threads",
-    ),
-    *("track.min_sightings", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k"),
-    *("publish.host", "publish.port", "publish.username", "publish.tls", "publish.keepalive_s", "publish.drain_per_s"),
-    *("publish.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such"),
-)
-HOSTILE = (
+    "site", "device", "capture", "capture.fps", "capture.path", "admit.staff_zones", "admit.hours", "admit.forget_s",
+    "admit.dwell_limit_s", "detect.every", "detect.threads", "detect.threshold", "detect.bundle", "classify.threads",
+    "track.min_sightings", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k",
+    "publish.host", "publish.port", "publish.username", "publish.tls", "publish.keepalive_s", "publish.drain_per_s",
+    "publish.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such",
+)  # fmt: skip
+INVALID_VALUES = (
     *("inf", "-inf", "nan", "0", "-1", "1e-300", "1e300", "9223372036854775807", "9223372036854775808", "2147483648"),
     *('"a\\u0000b"', '""', '"/"', '"a/b"', '"+"', "[]", "{}", "true", "1979-05-27", "[[[0, 0], [1, 0], [1, nan]]]"),
     *("[" * 300 + "]" * 300, '"' + "x" * 5000 + '"', '{ open = "25:00" }', '{ timezone = "../../etc/passwd" }'),
@@ -60,52 +56,52 @@ HOSTILE = (
 LIMIT_S = 60.0
 
 scalars = st.one_of(
-    st.sampled_from(HOSTILE),
+    st.sampled_from(INVALID_VALUES),
     st.integers().map(str),
     st.floats().map(repr),
     st.text(max_size=20).map(json.dumps),
     st.lists(st.integers(-2, 2).map(str), max_size=4).map(lambda parts: f"[{', '.join(parts)}]"),
 )
-overrides = st.lists(
+random_overrides = st.lists(
     st.tuples(st.sampled_from(KEYS), scalars).map(lambda pair: f"{pair[0]}={pair[1]}"), min_size=1, max_size=4
 )
 texts = st.one_of(
-    st.binary(max_size=200).map(lambda junk: SAMPLE.encode() + junk),
-    st.tuples(st.integers(0, len(SAMPLE)), st.binary(max_size=4)).map(
-        lambda cut: SAMPLE.encode()[: cut[0]] + cut[1] + SAMPLE.encode()[cut[0] + len(cut[1]) :]
+    st.binary(max_size=200).map(lambda junk: CONFIG.encode() + junk),
+    st.tuples(st.integers(0, len(CONFIG)), st.binary(max_size=4)).map(
+        lambda cut: CONFIG.encode()[: cut[0]] + cut[1] + CONFIG.encode()[cut[0] + len(cut[1]) :]
     ),
 )
 
 
-def configured(path: Path, sets: tuple[str, ...] = ()) -> str:
-    """Read a configuration as the daemon does, and all that follows from it; ``fine`` or ``refused``."""
+def read_config(path: Path, overrides: tuple[str, ...] = ()) -> str:
+    """Read a configuration as the daemon does; return ``accepted`` or ``refused``."""
     try:
-        told = read(path, sets)
-        Gate(told.admit)
-        assert 1 <= told.max_windows < 2**63
-        assert len(repr(told)) < 200_000
-        return "fine"
+        settings_read = read(path, overrides)
+        Gate(settings_read.admit)
+        assert 1 <= settings_read.max_windows < 2**63
+        assert len(repr(settings_read)) < 200_000
+        return "accepted"
     except FacetallyError as error:
-        assert len(str(error)) < 20_000, "the error is longer than a page"
+        assert len(str(error)) < 20_000, "the error message is longer than a page"
         return "refused"
 
 
 def _configurations(folder: Path, cases: int, seed: int) -> Counter[str]:
-    """Half of them as keys with odd values, half as bytes."""
-    found: Counter[str] = Counter()
+    """Half of the cases set keys to invalid values, half damage the bytes of the file."""
+    outcomes: Counter[str] = Counter()
     path = folder / "edge.toml"
 
-    def by_key(sets: list[str]) -> None:
-        path.write_text(SAMPLE)
-        found[configured(path, tuple(sets))] += 1
+    def by_key(overrides: list[str]) -> None:
+        path.write_text(CONFIG)
+        outcomes[read_config(path, tuple(overrides))] += 1
 
     def by_bytes(content: bytes) -> None:
         path.write_bytes(content)
-        found[configured(path)] += 1
+        outcomes[read_config(path)] += 1
 
-    _given(by_key, overrides, cases // 2, seed)
+    _given(by_key, random_overrides, cases // 2, seed)
     _given(by_bytes, texts, cases - cases // 2, seed)
-    return found
+    return outcomes
 
 
 def _given(check: Callable[[Any], None], cases: st.SearchStrategy[Any], number: int, seed: int) -> None:
@@ -115,132 +111,134 @@ def _given(check: Callable[[Any], None], cases: st.SearchStrategy[Any], number: 
     seeded(seed)(quick(given(cases)(check)))()
 
 
-def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Some bytes of it changed, zeroed, cut out or put in."""
-    spoilt = bytearray(content)
-    for _ in range(chance.choice((1, 1, 2, 8, 64))):
-        at = chance.randrange(max(1, len(spoilt)))
-        match chance.randrange(5):
+def damage(content: bytes, rng: random.Random) -> bytes:
+    """Return ``content`` with some bytes changed, zeroed, deleted or inserted."""
+    damaged = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 8, 64))):
+        at = rng.randrange(max(1, len(damaged)))
+        match rng.randrange(5):
             case 0:
-                spoilt[at : at + 1] = bytes([chance.randrange(256)])
+                damaged[at : at + 1] = bytes([rng.randrange(256)])
             case 1:
-                spoilt[at : at + 4] = chance.choice((0, 1, 2**31 - 1, 2**32 - 1)).to_bytes(4, "little")
+                damaged[at : at + 4] = rng.choice((0, 1, 2**31 - 1, 2**32 - 1)).to_bytes(4, "little")
             case 2:
-                spoilt[at : at + chance.randrange(64)] = b""
+                damaged[at : at + rng.randrange(64)] = b""
             case 3:
-                spoilt[at:at] = chance.randbytes(chance.randrange(16))
+                damaged[at:at] = rng.randbytes(rng.randrange(16))
             case _:
-                del spoilt[at if chance.random() < 0.1 else len(spoilt) :]
-    return bytes(spoilt)
+                del damaged[at if rng.random() < 0.1 else len(damaged) :]
+    return bytes(damaged)
 
 
 def _cards(folder: Path, cases: int, seed: int) -> Counter[str]:
-    """Cards with damaged text: read, and their golden samples unpacked."""
-    chance, found = random.Random(seed), Counter[str]()  # noqa: S311 - chance from a seed
-    whole = [path.read_bytes() for path in sorted(bundle.SHIPPED.glob("*.json"))]
+    """Read damaged cards, and unpack their golden samples."""
+    rng, outcomes = random.Random(seed), Counter[str]()  # noqa: S311 - not for secrets
+    intact = [path.read_bytes() for path in sorted(bundle.SHIPPED.glob("*.json"))]
     for _ in tqdm(range(cases), desc="cards", unit="card"):
         try:
-            card = read_card(damaged(chance.choice(whole), chance), "card")
+            card = read_card(damage(rng.choice(intact), rng), "card")
             for golden in card.golden:
                 try:
                     unpack(golden.input)
                 except ValueError:
-                    found["a sample refused"] += 1
-            found["fine"] += 1
+                    outcomes["golden sample refused"] += 1
+            outcomes["accepted"] += 1
         except BundleError:
-            found["refused"] += 1
-    return found
+            outcomes["refused"] += 1
+    return outcomes
 
 
 def models(folder: Path, cases: int, seed: int) -> Iterator[tuple[Path, str]]:
-    """Cards of damaged models with hashes that match, and their task."""
-    chance = random.Random(seed)  # noqa: S311 - chance from a seed
+    """Yield the cards of damaged models, with the hash of the damaged file, and the task."""
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
     for number in range(cases):
-        name, task = chance.choice((("expression", "classify"), ("face-320x240", "detect")))
+        name, task = rng.choice((("expression", "classify"), ("face-320x240", "detect")))
         content = (bundle.SHIPPED / f"{name}.tflite").read_bytes()
-        head = chance.random() < 0.5  # the tables of the file are near its end and its beginning
-        at = chance.randrange(2000) if head else chance.randrange(len(content))
-        spoilt = content[:at] + damaged(content[at : at + 400], chance) + content[at + 400 :]
+        near_start = rng.random() < 0.5  # half of the damage hits the tables at the start of the file
+        at = rng.randrange(2000) if near_start else rng.randrange(len(content))
+        damaged = content[:at] + damage(content[at : at + 400], rng) + content[at + 400 :]
         card = msgspec.json.decode((bundle.SHIPPED / f"{name}.json").read_bytes())
         path = folder / f"{number}.json"
-        path.write_bytes(msgspec.json.encode(card | {"sha256": hashlib.sha256(spoilt).hexdigest()}))
-        path.with_suffix(".tflite").write_bytes(spoilt)
+        path.write_bytes(msgspec.json.encode(card | {"sha256": hashlib.sha256(damaged).hexdigest()}))
+        path.with_suffix(".tflite").write_bytes(damaged)
         yield path, task
 
 
-def vetted(card: Path, task: str) -> str:
-    """What vetting says of a bundle: ``fine`` or why not, in a word or two."""
+def vet_model(card: Path, task: str) -> str:
+    """Vet a bundle as the daemon does; return ``accepted``, ``refused``, or how the model ended its process."""
     try:
         vet(card, task, 1)
-        return "fine"
+        return "accepted"
     except BundleError as error:
-        ended = str(error).partition("that runs it (")[2].partition(")")[0]
-        return f"ends its process: {ended}" if ended else "refused"
+        ended = re.search(r"process[^(]*\(([^)]*)\)", str(error))
+        return f"ends its process: {ended[1]}" if ended else "refused"
 
 
 def _models(folder: Path, cases: int, seed: int) -> Counter[str]:
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for card, task in tqdm(models(folder, cases, seed), desc="models", unit="model", total=cases):
-        found[vetted(card, task)] += 1
+        outcomes[vet_model(card, task)] += 1
         card.unlink()
         card.with_suffix(".tflite").unlink()
-    return found
+    return outcomes
 
 
 def media(folder: Path, cases: int, seed: int) -> Iterator[Path]:
-    """Videos, animations and pictures, damaged."""
-    chance = random.Random(seed)  # noqa: S311 - chance from a seed
+    """Yield paths of damaged videos and of folders with a damaged image."""
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
     noise = np.random.default_rng(seed)
-    whole: dict[str, bytes] = {}
+    intact: dict[str, bytes] = {}
     for name, code in (("clip.avi", "MJPG"), ("clip.mp4", "mp4v")):
         writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter_fourcc(*code), 10, (64, 48))
         for _ in range(5):
             writer.write(noise.integers(0, 256, (48, 64, 3), np.uint8))
         writer.release()
-        whole[name] = (folder / name).read_bytes()
+        intact[name] = (folder / name).read_bytes()
         (folder / name).unlink()
     for name in ("image.png", "image.jpg", "image.tiff", "image.bmp", "image.webp"):
-        whole[name] = cv2.imencode(Path(name).suffix, noise.integers(0, 256, (48, 64), np.uint8))[1].tobytes()
+        intact[name] = cv2.imencode(Path(name).suffix, noise.integers(0, 256, (48, 64), np.uint8))[1].tobytes()
     for number in range(cases):
-        name = chance.choice(sorted(whole))
-        place = folder / f"{number}"
-        place.mkdir()
-        (place / name).write_bytes(damaged(whole[name], chance))
-        yield place if name.startswith("image") else place / name
+        name = rng.choice(sorted(intact))
+        target = folder / f"{number}"
+        target.mkdir()
+        (target / name).write_bytes(damage(intact[name], rng))
+        yield target if name.startswith("image") else target / name
 
 
-def counted(path: Path) -> str:
-    """What the daemon does with a clip: ``fine``, ``refused``, or what it must not do."""
+def count_clip(path: Path) -> str:
+    """Count a clip with the daemon; return ``accepted``, ``refused``, or ``WRONG`` with what it did."""
     command = [sys.executable, "-m", "edge", "run", "--config", str(path.parent / "edge.toml"), "--stdout"]
-    (path.parent / "edge.toml").write_text(SAMPLE)
+    (path.parent / "edge.toml").write_text(CONFIG)
     done = subprocess.run([*command, "--clip", str(path)], capture_output=True, text=True, timeout=LIMIT_S, check=False)
     if "Traceback" in done.stderr or "traceback=" in done.stderr or done.returncode not in (0, 2):
         return f"WRONG: {done.returncode}: {done.stderr[-300:]}"
-    return "fine" if done.returncode == 0 else "refused"
+    return "accepted" if done.returncode == 0 else "refused"
 
 
 def _media(folder: Path, cases: int, seed: int) -> Counter[str]:
-    return Counter(counted(path) for path in tqdm(media(folder, cases, seed), desc="media", unit="file", total=cases))
+    return Counter(
+        count_clip(path) for path in tqdm(media(folder, cases, seed), desc="media", unit="file", total=cases)
+    )
 
 
 KINDS = {"configurations": _configurations, "cards": _cards, "models": _models, "media": _media}
 
 
 def main() -> int:
-    """Run one kind; 1 if any case is wrong."""
+    """Run the cases of one kind and print the outcomes; return 1 if a case is wrong."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the cases there")
-    chosen = parser.parse_args()
+    parser.add_argument("--cases", type=int, default=1000, help="number of cases (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the damage (default: %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the cases to FOLDER, and keep them")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = chosen.keep or Path(scratch)
+        folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        found = KINDS[chosen.kind](folder, chosen.cases, chosen.seed)
-    for what, times in found.most_common():
-        print(f"{what}: {times}")
-    return 1 if any(what.startswith("WRONG") for what in found) else 0
+        outcomes = KINDS[arguments.kind](folder, arguments.cases, arguments.seed)
+    for outcome, times in outcomes.most_common():
+        print(f"{outcome}: {times}")
+    return 1 if any(outcome.startswith("WRONG") for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""One hostile device beside good ones: what of theirs is lost, how fast they are stored, how large it all gets.
+"""Send hostile messages of one device among those of nine good ones, and measure what the good ones lose.
 
-``python -m benchmarks.faults.hostile_device --messages 10000 --restarts 20``. The messages of one identity, each kind in turn:
-label sets that collide in 32 bits, label sets and models without end, windows of 1970 and 2199, boots and numbers
-without order, false and large model messages, statuses that change, names like formulas, and what is no message. Nine
-good messages of other devices are between any ten. They go into the real intake and store, which is opened anew at each
-restart; the broker's part is `benchmarks.simulation.fleet`. Then the store is summed up, the page's views are made, and memory is
-read from /proc.
+``python -m benchmarks.faults.hostile_device --messages 10000 --restarts 20``
+
+The hostile device sends in turn: label sets whose hashes collide in 32 bits, ever new label sets and models, windows of
+1970 and 2199, random boot ids and sequence numbers, false and large model messages, changing statuses, model names that
+are spreadsheet formulas, and random bytes. Each hostile message is followed by nine good ones. All go into the real
+intake and store, which is opened anew at each restart; `benchmarks.simulation.fleet` includes a broker. Measured are
+messages lost, messages stored per second, and size; then the time of a summary and of the page's views, and memory.
+Exit code 1 if a good message is lost.
 """
 
 import argparse
@@ -31,12 +33,13 @@ from contract.topics import topic
 
 NOW = datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
 MODELS = Models(detector="faces@0123456789ab", expression="seven@ba9876543210")
-PAIR = (("l604d", "m"), ("l6943", "m"))
+COLLIDING_LABELS = (("l604d", "m"), ("l6943", "m"))
+"""Label sets whose hashes begin with the same 32 bits; found by search."""
 GOOD_DEVICES = 9
 
 
 def window(device: str, seq: int, labels: tuple[str, ...] = EXPRESSIONS) -> Counts:
-    """The minute of a number before NOW."""
+    """Return the one-minute window that starts ``seq + 1`` minutes before NOW."""
     start = NOW - timedelta(minutes=seq + 1)
     return Counts(
         schema=1, site="shop-1", device=device, boot="0" * 16, seq=seq, start=start, end=start + timedelta(minutes=1),
@@ -46,19 +49,32 @@ def window(device: str, seq: int, labels: tuple[str, ...] = EXPRESSIONS) -> Coun
 
 
 def hostile(number: int, rng: random.Random) -> Arrival:
-    """A message of the hostile device, of one kind after another."""
-    kinds = (_window, _window, _window, _window, _window, _window, _window, _model, _model, _status, _junk, _junk)
+    """Return a message of the hostile device; the kinds alternate with ``number``."""
+    kinds = (
+        _window,
+        _window,
+        _window,
+        _window,
+        _window,
+        _window,
+        _window,
+        _model,
+        _model,
+        _status,
+        _random_bytes,
+        _random_bytes,
+    )
     return kinds[number % len(kinds)](number, rng)
 
 
 def _window(number: int, rng: random.Random) -> Arrival:
-    """A window of a label set, a time, a boot or a model that no device in order sends."""
+    """Return a window with a label set, time, boot id or model that no healthy device sends."""
     base, kind = window("hostile", number % 1000), number % 12
     year = NOW.replace(year=1970 if kind == 2 else 2199) + timedelta(days=number)
     day = datetime.fromtimestamp(number * 86_400, timezone.utc)
     return _counts(
         {
-            0: lambda: window("hostile", number % 1000, PAIR[number // 12 % 2]),
+            0: lambda: window("hostile", number % 1000, COLLIDING_LABELS[number // 12 % 2]),
             1: lambda: window("hostile", number % 1000, tuple(f"l{number}_{at}" for at in range(31))),
             2: lambda: replace(base, start=year, end=year + timedelta(minutes=1)),
             3: lambda: replace(base, start=year, end=year + timedelta(minutes=1)),
@@ -70,22 +86,22 @@ def _window(number: int, rng: random.Random) -> Arrival:
 
 
 def _model(number: int, rng: random.Random) -> Arrival:
-    """A large model message, or a false one of the others' classifier."""
+    """Return a large model message, or one with a false confusion matrix of the good devices' classifier."""
     labels = tuple(f"l{at}" for at in range(30))
     large = Bundle(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
     swapped = tuple(tuple(90 if at == (row + 1) % 7 else 1 for at in range(7)) for row in range(7))
     false = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
-    told = large if number % 12 == 7 else false
-    return _said("model", Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=told))
+    expression = large if number % 12 == 7 else false
+    return _retained("model", Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression))
 
 
 def _status(number: int, rng: random.Random) -> Arrival:
-    """A device that comes and goes all the time."""
-    return _said("status", Status(schema=1, state=rng.choice(("online", "offline")), boot=f"{number:016x}"))
+    """Return a status that changes all the time."""
+    return _retained("status", Status(schema=1, state=rng.choice(("online", "offline")), boot=f"{number:016x}"))
 
 
-def _junk(_number: int, rng: random.Random) -> Arrival:
-    """No message at all."""
+def _random_bytes(_number: int, rng: random.Random) -> Arrival:
+    """Return a payload that is no message."""
     return Arrival(topic("shop-1", "hostile", "counts"), rng.randbytes(rng.randrange(20_000)))
 
 
@@ -93,35 +109,41 @@ def _counts(counts: Counts) -> Arrival:
     return Arrival(topic(counts.site, counts.device, "counts"), encode(counts))
 
 
-def _said(kind: str, message: Model | Status) -> Arrival:
+def _retained(kind: str, message: Model | Status) -> Arrival:
     return Arrival(f"facetally/v1/shop-1/hostile/{kind}", encode(message))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the good messages, and what of the rest."""
+    """The good messages and the size of the store after the run."""
 
     good: int
+    """Good messages sent."""
     lost: int
+    """Good messages that are not in the store."""
     good_per_s: float
+    """Good messages stored per second."""
     folders: int
+    """Folders of days in the store."""
     files: int
+    """CSV files in the store."""
     matrices_kept: bool
+    """Whether the good devices' confusion matrix is unchanged."""
 
 
 def groups(messages: int, rng: random.Random) -> Iterator[list[Arrival]]:
-    """Groups of arrivals as a connection hands them over, ten messages each."""
+    """Yield groups of ten messages, one of them hostile, in the order of arrival."""
     for number in range(messages):
         good = [window(f"d{at}", number) for at in range(GOOD_DEVICES)]
         yield [hostile(number, rng), *map(_counts, good)]
 
 
 def play(root: Path, messages: int, restarts: int, seed: int = 1) -> Outcome:
-    """Take all messages, with so many restarts in between, and look at what is there."""
+    """Store all messages, with ``restarts`` restarts in between, and examine the store."""
     rng, every, took = random.Random(seed), max(messages // (restarts + 1), 1), 0.0  # noqa: S311
     own = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=((9,) * 7,) * 7)
-    told = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=own)
-    waiting = [[Arrival(topic("shop-1", "d0", "model"), encode(told))], *groups(messages, rng)]
+    good_model = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=own)
+    waiting = [[Arrival(topic("shop-1", "d0", "model"), encode(good_model))], *groups(messages, rng)]
     for begin in range(0, len(waiting), every):
         began = time.perf_counter()
         with Store(root, "collector") as store:
@@ -137,7 +159,7 @@ def play(root: Path, messages: int, restarts: int, seed: int = 1) -> Outcome:
     kept = next(device for device in read_devices(root) if device.device == "d0")
     return Outcome(
         good, good - len(stored), good / took, len(list(root.glob("date=*"))), len(list(root.glob("date=*/site=*/*"))),
-        kept.model == told and not kept.bundles,
+        kept.model == good_model and not kept.bundles,
     )  # fmt: skip
 
 
@@ -155,30 +177,32 @@ for name, show in (("overview", lambda: view.overview(asked, "visits")), ("live"
     show()
     print(f"  {name}: {time.perf_counter() - began:.2f} s")
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(f"  memory of the page at most {int(peak.split()[1]) / 1024:.0f} MB")
+print(f"  peak memory of the page: {int(peak.split()[1]) / 1024:.0f} MB")
 """
 
 
 def main() -> int:
-    """Play, print; 1 if a good message was lost."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.hostile_device", description=__doc__)
-    parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--restarts", type=int, default=20)
+    """Run and print the report; return 1 if a good message was lost."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.faults.hostile_device", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--messages", type=int, default=10_000, help="hostile messages (default: %(default)s)")
+    parser.add_argument("--restarts", type=int, default=20, help="restarts of the collector (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "store"
         outcome = play(root, options.messages, options.restarts)
-        print(f"{options.messages} hostile messages, {outcome.good} good, {options.restarts} restarts")
-        print(f"good ones lost: {outcome.lost}, stored a second: {outcome.good_per_s:.0f}")
-        print(f"folders {outcome.folders}, files {outcome.files}, the others' matrices kept: {outcome.matrices_kept}")
+        print(f"{options.messages} hostile messages, {outcome.good} good ones, {options.restarts} restarts")
+        print(f"good messages lost: {outcome.lost}; stored per second: {outcome.good_per_s:.0f}")
+        print(f"folders: {outcome.folders}; files: {outcome.files}; matrices kept: {outcome.matrices_kept}")
         began = time.perf_counter()
         summary = [sys.executable, "-m", "collector", "summary", "--root", str(root), "--by", "site", "--csv"]
         subprocess.run(summary, check=True, capture_output=True)
-        print(f"summary --by site: {time.perf_counter() - began:.2f} s, with the start of Python")
+        print(f"summary --by site: {time.perf_counter() - began:.2f} s, start of Python included")
         sys.stdout.flush()
         subprocess.run([sys.executable, "-c", VIEWS, str(root)], check=True)
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(f"memory of the intake at most {int(peak.split()[1]) / 1024:.0f} MB, all messages included")
+    print(f"peak memory of the intake, with all messages: {int(peak.split()[1]) / 1024:.0f} MB")
     return 1 if outcome.lost or not outcome.matrices_kept else 0
 
 

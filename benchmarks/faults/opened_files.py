@@ -1,35 +1,38 @@
-"""The kernel's word on which pictures the daemon has opened (inotify(7)): no part of the daemon is asked."""
+"""Count the images that the daemon has opened, as reported by the kernel (inotify(7)).
+
+The count is independent of the daemon: it stays correct when the daemon is killed.
+"""
 
 from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-from benchmarks.faults.scripted_walks import indices
+from benchmarks.faults.scripted_walks import index_of
 
 
-class Asked:
-    """Counts the pictures of a folder that were opened since the last `begin`."""
+class OpenedFiles:
+    """Number of images of a folder that were opened since the last `reset`."""
 
     def __init__(self, folder: Path) -> None:
         self._inotify = INotify()
         self._inotify.add_watch(str(folder), flags.OPEN)
-        self._seen: set[int] = set()
+        self._opened: set[int] = set()
 
-    def begin(self) -> None:
-        """From here on it is a new start of the daemon."""
-        self.frames()
-        self._seen.clear()
+    def reset(self) -> None:
+        """Begin to count for a new start of the daemon."""
+        self.count()
+        self._opened.clear()
 
-    def frames(self) -> int:
-        """How many pictures were opened; they are opened in order, without a gap, or this is an error."""
+    def count(self) -> int:
+        """Return how many images were opened; RuntimeError unless they were opened in order and without a gap."""
         events = self._inotify.read(timeout=0)
         if any(event.mask & flags.Q_OVERFLOW for event in events):
-            raise RuntimeError("the kernel lost count of the pictures opened; ask more often")
-        self._seen.update(indices([event.name for event in events if event.name]))
-        if self._seen and len(self._seen) != max(self._seen) + 1:
-            raise RuntimeError(f"{len(self._seen)} pictures opened, the last is number {max(self._seen)}")
-        return len(self._seen)
+            raise RuntimeError("inotify: events were lost; count() must be called more often")
+        self._opened.update(index_of(event.name) for event in events if event.name)
+        if self._opened and len(self._opened) != max(self._opened) + 1:
+            raise RuntimeError(f"{len(self._opened)} images were opened, but the last has index {max(self._opened)}")
+        return len(self._opened)
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching the folder."""
         self._inotify.close()

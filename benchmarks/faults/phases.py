@@ -1,133 +1,140 @@
-"""What comes after the storm: an orderly end, everything away for a while and back, and a disk that stays full."""
+"""The phases that follow the random faults: drain, outage of broker and camera, and a disk that stays full."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.faults import scripted_walks
-
-from benchmarks.faults import live_windows
-
-from benchmarks.faults import processes
-
-from benchmarks.faults import expected_counts
-from benchmarks.faults.opened_files import Asked
-from benchmarks.faults.expected_counts import Start, Verdict
-from benchmarks.faults.processes import Part
-from benchmarks.faults.rig import CLOSING, Plant, pictures
+from benchmarks.faults import expected_counts, live_windows, processes, scripted_walks
+from benchmarks.faults.expected_counts import Comparison, DaemonStart
+from benchmarks.faults.opened_files import OpenedFiles
+from benchmarks.faults.processes import RestartableProcess, csv_rows, read_log
+from benchmarks.faults.rig import Rig, folder_source
+from benchmarks.faults.small_disk import SmallDisk
 from edge.pipeline import UNSPOOLED
 
-PATIENCE_S = 120.0
-FULL_FRAMES = UNSPOOLED + 400
-FULL_FROM, FULL_UNTIL = 50, FULL_FRAMES - 200
+LIMIT_S = 120.0
+DRAIN_FRAMES = 2 * scripted_walks.FRAMES_PER_WINDOW + 5
+"""Nobody is in view at the last of so many images."""
+FULL_DISK_FRAMES = UNSPOOLED + 400
+FILL_AT_FRAME, EMPTY_AT_FRAME = 50, FULL_DISK_FRAMES - 200
+NO_DETECTION = ("--set", "detect.every=1000000")
+"""Counts are not compared while the disk is full; without detection the phase takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
-    """Seconds from the return of broker and camera: to the first new row in the CSV, to the first frame counted."""
+class Recovery:
+    """Seconds from the return of broker and camera to the first sign of work; None if it never came."""
 
     row_s: float | None
+    """To the first new row in the CSV."""
     camera_s: float | None
+    """To the first frame that the live daemon counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
-    """Windows that ended in the act of the full disk, rows of it, drops that the daemon told, and whether the rows
-    that are missing are those: as many, side by side, and no other.
-    """
+class FullDisk:
+    """Windows that ended while the disk was full for longer than memory lasts."""
 
     windows: int
+    """Windows that ended in the phase."""
     rows: int
-    told: int
+    """Rows in the CSV."""
+    dropped: int
+    """Windows that the daemon logged as dropped."""
     exact: bool
+    """Whether exactly ``dropped`` consecutive windows are missing, and nothing else."""
 
 
-def close(plant: Plant) -> None:
-    """Kill ``door`` once more; then it counts a few pictures to their end, and so sends all that its spool holds."""
-    plant.end_door()
-    folder = plant.folder / "closing"
-    scripted_walks.repeat(plant.folder / "loop", folder, CLOSING)
-    plant.starts.append(_to_the_end(plant, folder, scripted_walks.FPS, None))
+def drain(rig: Rig) -> None:
+    """Kill the replay daemon once more, then let it count a few images to their end and so empty its spool."""
+    rig.kill_replay()
+    images = rig.folder / "drain"
+    scripted_walks.link_loop(rig.folder / "loop", images, DRAIN_FRAMES)
+    rig.starts.append(_run_to_end(rig, images, scripted_walks.FPS))
 
 
-def settle(plant: Plant) -> Verdict:
-    """Wait until the CSV is what the oracle says, or for so long that it will not be."""
-    end = time.monotonic() + PATIENCE_S
+def compare_store(rig: Rig) -> Comparison:
+    """Compare the CSV with the expected counts; wait up to `LIMIT_S` for rows that are missing."""
+    end = time.monotonic() + LIMIT_S
     while True:
-        rows = [row for row in processes.rows(plant.folder) if row["device"] == processes.DOOR]
-        verdict = expected_counts.judge(plant.starts, rows)
-        if not verdict.lost or time.monotonic() > end:
-            return verdict
+        rows = [row for row in csv_rows(rig.folder) if row["device"] == processes.REPLAY_DEVICE]
+        result = expected_counts.compare(rig.starts, rows)
+        if not result.lost or time.monotonic() > end:
+            return result
         time.sleep(0.5)
 
 
-def away(plant: Plant, seconds: float) -> Back:
-    """Broker and camera away together; both back: how soon rows come, and frames."""
-    plant.broker.end()
-    plant.camera.lose()
-    time.sleep(seconds)
-    before, since = len(list(processes.rows(plant.folder))), time.monotonic()
-    plant.broker.start()
-    plant.camera.give()
+def outage(rig: Rig, duration_s: float) -> Recovery:
+    """Take broker and camera away together, bring both back, and measure how soon rows and frames come."""
+    rig.broker.kill()
+    rig.camera.turn_off()
+    time.sleep(duration_s)
+    before, since = len(list(csv_rows(rig.folder))), time.monotonic()
+    rig.broker.launch()
+    rig.camera.turn_on()
     row_s = camera_s = None
-    while (row_s is None or camera_s is None) and time.monotonic() - since < PATIENCE_S:
+    while (row_s is None or camera_s is None) and time.monotonic() - since < LIMIT_S:
         time.sleep(0.1)
-        if row_s is None and len(list(processes.rows(plant.folder))) > before:
+        if row_s is None and len(list(csv_rows(rig.folder))) > before:
             row_s = time.monotonic() - since
-        camera_s = live_windows.camera_back_s(plant.pane.log, plant.camera.lost[-1][1])
-    return Back(row_s, camera_s)
+        camera_s = live_windows.camera_back_s(rig.live.log, rig.camera.outages[-1][1])
+    return Recovery(row_s, camera_s)
 
 
-def full_disk(plant: Plant) -> Full | None:
-    """More windows end while the disk is full than memory holds, each picture one window; then there is room again."""
-    if plant.disk is None:
+def full_disk(rig: Rig) -> FullDisk | None:
+    """Let more windows end while the disk is full than memory holds, one image a window; then free the disk.
+
+    Return None if the rig has no disk.
+    """
+    if rig.disk is None:
         return None
-    folder = plant.folder / "full"
-    scripted_walks.repeat(plant.folder / "loop", folder, FULL_FRAMES)
-    start = _to_the_end(plant, folder, 1 / scripted_walks.WINDOW_S, plant)
-    told = processes.said(plant.folder / "full-001.log").dropped
-    windows = FULL_FRAMES - 1
-    end = time.monotonic() + PATIENCE_S
+    images = rig.folder / "full-disk"
+    scripted_walks.link_loop(rig.folder / "loop", images, FULL_DISK_FRAMES)
+    start = _run_to_end(rig, images, 1 / scripted_walks.WINDOW_S, rig.disk)
+    dropped = read_log(rig.folder / f"{images.name}-001.log").dropped
+    windows = FULL_DISK_FRAMES - 1
+    end = time.monotonic() + LIMIT_S
     while True:
-        rows = [row for row in processes.rows(plant.folder) if row["boot"] == start.boot]
-        if len(rows) >= windows - told or time.monotonic() > end:
-            break
+        rows = [row for row in csv_rows(rig.folder) if row["boot"] == start.boot]
+        if len(rows) >= windows - dropped or time.monotonic() > end:
+            return compare_full_disk(windows, dropped, rows)
         time.sleep(0.5)
-    return _judge_full(windows, told, rows)
 
 
-def _judge_full(windows: int, told: int, rows: list[dict[str, str]]) -> Full:
+def compare_full_disk(windows: int, dropped: int, rows: Sequence[Mapping[str, str]]) -> FullDisk:
+    """Check that the windows missing from ``rows`` are as many as were logged as dropped, and consecutive."""
     starts = sorted(live_windows.seconds(row["start"]) for row in rows)
-    numbers = {round((each - starts[0]) / scripted_walks.WINDOW_S) for each in starts}
-    missing = [number for number in range(windows) if number not in numbers]
-    together = not missing or missing[-1] - missing[0] == len(missing) - 1
+    present = {round((start - starts[0]) / scripted_walks.WINDOW_S) for start in starts}
+    missing = [number for number in range(windows) if number not in present]
+    consecutive = not missing or missing[-1] - missing[0] == len(missing) - 1
     in_order = sorted(int(row["seq"]) for row in rows) == list(range(len(rows)))
-    exact = len(missing) == told and together and in_order and len(rows) == windows - told
-    return Full(windows, len(rows), told, exact)
+    exact = len(missing) == dropped and consecutive and in_order and len(rows) == windows - dropped
+    return FullDisk(windows, len(rows), dropped, exact)
 
 
-def _to_the_end(plant: Plant, folder: Path, fps: float, fill: Plant | None) -> Start:
-    """``door`` on a folder until it has seen all; meanwhile, if asked for, its disk is full."""
-    source = "{" + pictures(folder, fps).replace("\n", ", ") + "}"
-    sets = ("--set", f"capture={source}", *(("--set", "detect.every=1000000") if fill else ()))  # full: to save time
-    part = replace(plant.door, name=folder.name, starts=0, command=(*plant.door.command, *sets))
-    asked = Asked(folder)
-    part.start()
-    if fill and fill.disk:
-        _until(asked, FULL_FROM, part)
-        fill.disk.fill()
-        _until(asked, FULL_UNTIL, part)
-        fill.disk.empty()
-    status = part.wait(PATIENCE_S)
-    word = processes.said(part.log)
-    plant.unexpected += word.unexpected
-    if status or word.unsent:
-        plant.unexpected.append(f"{part.log.name}: ended with {status}, {word.unsent} unsent")
-    frames = asked.frames()
-    asked.close()
-    return Start(word.boot, frames, ended=True)
+def _run_to_end(rig: Rig, images: Path, fps: float, disk: SmallDisk | None = None) -> DaemonStart:
+    """Run the replay daemon on a folder until its last image; with ``disk`` that disk is full in between."""
+    source = "{" + folder_source(images, fps).replace("\n", ", ") + "}"
+    settings = ("--set", f"capture={source}", *(NO_DETECTION if disk else ()))
+    daemon = replace(rig.replay, name=images.name, starts=0, command=(*rig.replay.command, *settings))
+    opened = OpenedFiles(images)
+    daemon.start()
+    if disk:
+        _wait_for_frame(opened, FILL_AT_FRAME, daemon)
+        disk.fill()
+        _wait_for_frame(opened, EMPTY_AT_FRAME, daemon)
+        disk.empty()
+    status = daemon.wait(LIMIT_S)
+    log = read_log(daemon.log)
+    rig.unexpected += log.unexpected
+    if status or log.unsent:
+        rig.unexpected.append(f"{daemon.log.name}: exit status {status}, {log.unsent} windows unsent")
+    frames = opened.count()
+    opened.close()
+    return DaemonStart(log.boot, frames, ended=True)
 
 
-def _until(asked: Asked, frames: int, part: Part) -> None:
-    while asked.frames() < frames and part.running:
+def _wait_for_frame(opened: OpenedFiles, frames: int, daemon: RestartableProcess) -> None:
+    while opened.count() < frames and daemon.running:
         time.sleep(0.01)

@@ -1,24 +1,20 @@
-"""Daemon, broker and collector as processes that are killed and started again, and what they wrote."""
+"""Run daemon and collector as processes that can be killed and restarted, and read what they wrote."""
 
 import csv
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.broker import wait_for
-
-ROOT = Path(__file__).parent.parent.parent
-MOSQUITTO = ROOT / "systemd" / "broker" / "mosquitto.conf"
-SITE, DOOR, PANE = "bench", "door", "pane"
+ROOT = Path(__file__).parents[2]
+SITE, REPLAY_DEVICE, LIVE_DEVICE = "bench", "replay", "live"
 PYTHON = (sys.executable, "-m")
-EDGE = """\
+EDGE_CONFIG = """\
 site = "bench"
 device = {device}
 [capture]
@@ -41,126 +37,132 @@ unsynced_hold_h = 0
 
 
 @dataclass(slots=True)
-class Part:
-    """A command that runs, is killed, and runs again; each start has a log of its own."""
+class RestartableProcess:
+    """A command that can be killed and started again; each start writes a log of its own."""
 
     name: str
     command: tuple[str, ...]
     folder: Path
-    environment: dict[str, str] | None = None
+    environment: Mapping[str, str] | None = None
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
-        """Of the present start, or the last one."""
+        """Log file of the current or latest start."""
         return self.folder / f"{self.name}-{self.starts:03d}.log"
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Of the process."""
-        assert self._process is not None
-        return self._process.pid
+        """Process id of the latest start."""
+        return self._started.pid
+
+    @property
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError(f"{self.name}: must be started first")
+        return self._process
 
     def start(self) -> None:
-        """Begin, under the next number."""
+        """Start the command, with the next log number."""
         self.starts += 1
         with self.log.open("w") as out:
             self._process = subprocess.Popen(self.command, stdout=out, stderr=out, cwd=ROOT, env=self.environment)
 
-    def end(self, number: int = signal.SIGKILL, limit_s: float = 30.0) -> int:
-        """Send a signal and wait; the exit status."""
-        assert self._process is not None
+    def kill(self) -> int:
+        """End the process with SIGKILL; return its exit status."""
+        return self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """End the process with SIGTERM, and with SIGKILL after 30 s; return its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> int:
         if self.running:
-            self._process.send_signal(number)
+            self._started.send_signal(number)
         try:
-            return self._process.wait(limit_s)
+            return self._started.wait(30.0)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+            self._started.kill()
+            return self._started.wait()
 
     def wait(self, limit_s: float) -> int:
-        """For its own end; the exit status."""
-        assert self._process is not None
-        return self._process.wait(limit_s)
+        """Wait until the process ends by itself; return its exit status, or raise subprocess.TimeoutExpired."""
+        return self._started.wait(limit_s)
 
     def close(self) -> None:
-        """Nothing may be left."""
+        """Stop the process if it runs."""
         if self.running:
-            self.end(signal.SIGTERM)
+            self.stop()
 
 
-def broker(folder: Path, port: int) -> Part:
-    """Mosquitto with the configuration that the guides give, and a port and a folder of its own."""
-    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        raise SystemExit("the fault bench needs Mosquitto (apt install mosquitto)")
-    kept = folder / "kept-by-mosquitto"
-    kept.mkdir()
-    text = MOSQUITTO.read_text() + f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence_location {kept}/\n"
-    path = folder / "mosquitto.conf"
-    path.write_text(f"{text}user root\n")
-    return Part("broker", (program, "-c", str(path)), folder)
+def collector(folder: Path, port: int) -> RestartableProcess:
+    """Return the collector, with its store in ``folder / "store"``."""
+    settings = ("--set", "broker.host=127.0.0.1", "--set", f"broker.port={port}")
+    command = (*PYTHON, "collector", "run", "--root", str(folder / "store"), *settings)
+    return RestartableProcess("collector", command, folder)
 
 
-def wait_for_broker(port: int) -> None:
-    """Until it takes connections."""
-    wait_for(port)
-
-
-def collector(folder: Path, port: int) -> Part:
-    """The collector with its store in the folder."""
-    command = (*PYTHON, "collector", "run", "--root", str(folder / "store"))
-    return Part("collector", (*command, "--set", "broker.host=127.0.0.1", "--set", f"broker.port={port}"), folder)
-
-
-def daemon(folder: Path, device: str, **words: Any) -> Part:
-    """The daemon of a device. ``words``: capture (TOML), window_s, port, spool; ``environment`` of the process."""
+def daemon(
+    folder: Path,
+    device: str,
+    *,
+    capture: str,
+    window_s: float,
+    port: int,
+    spool: Path,
+) -> RestartableProcess:
+    """Return the daemon of a device. ``capture`` is the TOML of its [capture] section."""
+    values: dict[str, Any] = {"capture": capture, "window_s": window_s, "port": port, "spool": json.dumps(str(spool))}
     path = folder / f"{device}.toml"
-    environment = words.pop("environment", None)
-    path.write_text(EDGE.format(device=json.dumps(device), **words | {"spool": json.dumps(str(words["spool"]))}))
-    return Part(device, (*PYTHON, "edge", "run", "--config", str(path)), folder, environment)
+    path.write_text(EDGE_CONFIG.format(device=json.dumps(device), **values))
+    return RestartableProcess(device, (*PYTHON, "edge", "run", "--config", str(path)), folder)
 
 
-def rows(folder: Path) -> Iterator[dict[str, str]]:
-    """The rows of the store's CSV as they stand there, repeats and all."""
+def csv_rows(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield every row of the store's CSV files, repeats included."""
     for path in sorted((folder / "store").glob("date=*/site=*/counts-*.csv")):
         with path.open(newline="") as file:
             yield from csv.DictReader(file)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a start of the daemon said: its boot id, and how many windows it held in memory when it was last heard."""
+class LogSummary:
+    """What one start of the daemon has logged."""
 
     boot: str = ""
+    """Boot id; empty if the daemon was killed before it logged one."""
     in_memory: int = 0
+    """Finished windows held in memory because the disk was full, at the last report."""
     dropped: int = 0
+    """Windows dropped because memory was full, too."""
     unsent: int | None = None
-    unexpected: tuple[str, ...] = field(default=())
+    """Windows left in the spool at an orderly stop; None if there was none."""
+    unexpected: tuple[str, ...] = ()
+    """Lines about crashes and corrupt spools."""
 
 
-def said(log: Path) -> Said:
-    """A daemon's log -> what matters here. A line that the kill tore is none."""
+def read_log(log: Path) -> LogSummary:
+    """Read a daemon's log. A last line without its end was torn by a kill and is ignored."""
     boot, in_memory, dropped, unsent, unexpected = "", 0, 0, None, []
     for text in log.read_text(errors="replace").splitlines(keepends=True):
-        words = dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', text)) if text.endswith("\n") else {}
-        match words.get("event"):
+        fields = dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', text)) if text.endswith("\n") else {}
+        match fields.get("event"):
             case "boot":
-                boot = words["id"]
+                boot = fields["id"]
             case "spool_failed":
-                in_memory, dropped = int(words["in_memory"]), int(words["dropped"])
+                in_memory, dropped = int(fields["in_memory"]), int(fields["dropped"])
             case "spool_works":
                 in_memory = 0
             case "dropped":
-                dropped = int(words["windows"])
+                dropped = int(fields["windows"])
             case "stopped":
-                unsent = int(words["unsent"])
+                unsent = int(fields["unsent"])
             case "crash" | "spool_corrupt":
                 unexpected.append(text.strip()[:300])
-    return Said(boot, in_memory, dropped, unsent, tuple(unexpected))
+    return LogSummary(boot, in_memory, dropped, unsent, tuple(unexpected))

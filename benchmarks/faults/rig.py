@@ -1,139 +1,141 @@
-"""Everything the bench breaks: two daemons, a wire, Mosquitto, the collector, a disk and a camera, all of one run.
+"""The test rig of one run: two daemons, a TCP proxy, Mosquitto, the collector, a small disk and a camera.
 
-The daemon ``door`` counts pictures as fast as it can and is killed again and again. The daemon ``pane`` counts a camera
-in real time, which is lost and comes back; it is never killed.
+The ``replay`` daemon counts a folder of images as fast as it can, and is killed again and again. The ``live`` daemon
+counts a camera in real time. Its camera is lost and comes back; the daemon itself is never killed.
 """
 
 import os
 import random
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.faults import scripted_walks
+from benchmarks.faults import processes, scripted_walks
+from benchmarks.faults.expected_counts import DaemonStart
+from benchmarks.faults.opened_files import OpenedFiles
+from benchmarks.faults.processes import RestartableProcess, read_log
+from benchmarks.faults.small_disk import SmallDisk, small_disk
+from benchmarks.faults.tcp_proxy import TcpProxy, tcp_proxy
+from demo.mosquitto import Mosquitto
 
-from benchmarks.faults import processes
-from benchmarks.faults.opened_files import Asked
-from benchmarks.faults.small_disk import Disk, disk
-from benchmarks.faults.expected_counts import Start
-from benchmarks.faults.processes import Part, said
-from benchmarks.faults.tcp_proxy import Wire, wire
-from demo.broker import free_port
-
-FRAMES = 20_000
-CLOSING = 2 * scripted_walks.PER_WINDOW + 5
-"""So many pictures end while nobody is in view."""
+REPLAY_FRAMES = 20_000
 LIVE_WINDOW_S, LIVE_FPS = 5, 5
 LIVE_SPEED = 0.5
-"""The camera plays the loop at half its speed, so that a busy machine still sees each visitor often enough."""
+"""The camera plays the loop at half speed, so that a busy machine still sees each visitor often enough."""
 CAMERA = Path(__file__).parent / "camera"
 
 
 @dataclass(slots=True)
-class Camera:
-    """The live daemon's camera: lost while a file is there, and when that was (wall-clock seconds)."""
+class CameraSwitch:
+    """Takes the live daemon's camera away while the file ``marker`` exists."""
 
     marker: Path
-    lost: list[list[float]] = field(default_factory=list)
+    outages: list[list[float]] = field(default_factory=list)
+    """Begin and end of each outage, wall-clock seconds since 1970; the end is infinite while it lasts."""
 
     @property
-    def gone(self) -> bool:
-        """Whether it is lost now."""
+    def is_off(self) -> bool:
+        """Whether the camera is away now."""
         return self.marker.exists()
 
-    def lose(self) -> None:
-        """No more frames."""
+    def turn_off(self) -> None:
+        """Stop delivering frames."""
         self.marker.touch()
-        self.lost.append([time.time(), float("inf")])
+        self.outages.append([time.time(), float("inf")])
 
-    def give(self) -> None:
-        """Frames again."""
+    def turn_on(self) -> None:
+        """Deliver frames again."""
         self.marker.unlink()
-        self.lost[-1][1] = time.time()
+        self.outages[-1][1] = time.time()
 
 
 @dataclass(slots=True)
-class Plant:
-    """The parts, and the starts of ``door`` so far."""
+class Rig:
+    """The processes and devices under test, and what was observed of the replay daemon so far."""
 
     folder: Path
-    broker: Part
-    collector: Part
-    door: Part
-    pane: Part
-    wire: Wire
-    disk: Disk | None
-    camera: Camera
-    asked: Asked
-    starts: list[Start] = field(default_factory=list)
+    broker: Mosquitto
+    collector: RestartableProcess
+    replay: RestartableProcess
+    live: RestartableProcess
+    proxy: TcpProxy
+    disk: SmallDisk | None
+    """The disk of the replay daemon's spool; None if this user may not mount one."""
+    camera: CameraSwitch
+    opened: OpenedFiles
+    """The images that the replay daemon has opened."""
+    starts: list[DaemonStart] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    """Ends and log lines of processes that no fault explains."""
 
-    def begin_door(self) -> None:
-        """Start ``door``, its pictures from the first on."""
-        self.asked.begin()
-        self.door.start()
+    def start_replay(self) -> None:
+        """Start the replay daemon at the first image."""
+        self.opened.reset()
+        self.replay.start()
 
-    def end_door(self, number: int = signal.SIGKILL) -> None:
-        """Kill ``door`` and note how far it had come."""
-        status = self.door.end(number)
-        self.note_door(ended=status == 0)
+    def kill_replay(self) -> None:
+        """Kill the replay daemon, and record how far it had come."""
+        self.record_replay(ended=self.replay.kill() == 0)
 
-    def note_door(self, *, ended: bool) -> None:
-        """``door`` is gone: how far it had come."""
-        word = said(self.door.log)
-        self.unexpected += word.unexpected
-        frames = self.asked.frames()
-        if word.boot or frames:
-            self.starts.append(Start(word.boot, frames, ended, word.in_memory))
+    def record_replay(self, *, ended: bool) -> None:
+        """Record the start of the replay daemon that has just ended; ``ended`` if it reached the last image."""
+        log = read_log(self.replay.log)
+        self.unexpected += log.unexpected
+        frames = self.opened.count()
+        if log.boot or frames:
+            self.starts.append(DaemonStart(log.boot, frames, ended, log.in_memory))
 
 
 @contextmanager
-def plant(folder: Path, chance: random.Random) -> Iterator[Plant]:
-    """All parts started; stopped at the end."""
-    loop, many = folder / "loop", folder / "many"
-    scripted_walks.draw(loop)
-    scripted_walks.repeat(loop, many, FRAMES)
-    port = free_port()
+def running_rig(folder: Path, rng: random.Random) -> Iterator[Rig]:
+    """Build the rig in ``folder``, start all but the replay daemon, and stop everything at the end."""
+    loop, images = folder / "loop", folder / "images"
+    scripted_walks.write_loop(loop)
+    scripted_walks.link_loop(loop, images, REPLAY_FRAMES)
     with ExitStack() as stack:
-        small = stack.enter_context(disk(folder / "disk"))
-        carried = stack.enter_context(wire(port, chance))
-        broker, collector = processes.broker(folder, port), processes.collector(folder, port)
-        door = processes.daemon(
+        disk = stack.enter_context(small_disk(folder / "disk"))
+        broker = Mosquitto(folder, shipped=True)
+        proxy = stack.enter_context(tcp_proxy(broker.port, rng))
+        collector = processes.collector(folder, broker.port)
+        replay = processes.daemon(
             folder,
-            processes.DOOR,
-            capture=pictures(many),
+            processes.REPLAY_DEVICE,
+            capture=folder_source(images),
             window_s=scripted_walks.WINDOW_S,
-            port=carried.port,
-            spool=folder / "disk" / "door.sqlite",
+            port=proxy.port,
+            spool=folder / "disk" / "replay.sqlite",
         )
-        window = pane(folder, carried.port, LIVE_WINDOW_S)
-        for part in (broker, collector, window, door):
-            stack.callback(part.close)
-        asked = Asked(many)
-        stack.callback(asked.close)
-        made = Plant(folder, broker, collector, door, window, carried, small, Camera(folder / "lost"), asked)
+        live = live_daemon(folder, proxy.port, LIVE_WINDOW_S)
+        opened = OpenedFiles(images)
+        for close in (broker.stop, collector.close, live.close, replay.close, opened.close):
+            stack.callback(close)
+        rig = Rig(folder, broker, collector, replay, live, proxy, disk, CameraSwitch(folder / "camera-off"), opened)
         broker.start()
-        processes.wait_for_broker(port)
         collector.start()
-        window.start()
-        yield made
+        live.start()
+        yield rig
 
 
-def pictures(folder: Path, fps: float = scripted_walks.FPS) -> str:
-    """TOML of a source that is a folder."""
+def folder_source(folder: Path, fps: float = scripted_walks.FPS) -> str:
+    """Return the [capture] section of a daemon that reads a folder of images."""
     return f'source = "file"\npath = "{folder}"\nfps = {fps}'
 
 
-def pane(folder: Path, port: int, window_s: float) -> Part:
-    """The live daemon, on the stand-in of a camera that plays the folder's ``loop``."""
+def live_daemon(folder: Path, port: int, window_s: float) -> RestartableProcess:
+    """Return the daemon ``live``. Its camera is `benchmarks.faults.camera`, which plays the images in ``loop``."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(CAMERA), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
-        "FACETALLY_PICTURES": str(folder / "loop"),
-        "FACETALLY_PICTURES_FPS": str(scripted_walks.FPS * LIVE_SPEED),
+        "FACETALLY_IMAGES": str(folder / "loop"),
+        "FACETALLY_IMAGES_FPS": str(scripted_walks.FPS * LIVE_SPEED),
     }
-    capture = f'source = "picamera2"\nfps = {LIVE_FPS}'
-    words = {"capture": capture, "window_s": window_s, "port": port, "spool": folder / "pane.sqlite"}
-    return processes.daemon(folder, processes.PANE, **words, environment=environment)
+    daemon = processes.daemon(
+        folder,
+        processes.LIVE_DEVICE,
+        capture=f'source = "picamera2"\nfps = {LIVE_FPS}',
+        window_s=window_s,
+        port=port,
+        spool=folder / "live.sqlite",
+    )
+    return replace(daemon, environment=environment)

@@ -1,4 +1,4 @@
-"""Bytes between a client and the broker, carried, slowed down, or cut in the middle of a message."""
+"""Forward TCP connections to a broker, with added delay, or cut in the middle of a message."""
 
 import contextlib
 import random
@@ -8,40 +8,41 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PIECE = 4096
+CHUNK_BYTES = 4096
 
 
-class Wire:
-    """A port of its own before the broker's. ``slow_s``: how long each piece waits; ``cut`` ends what is under way and
-    refuses what comes, until ``mend``.
+class TcpProxy:
+    """A port that forwards to the broker's port.
+
+    ``delay_s`` delays each chunk. `cut` breaks all connections and refuses new ones until `restore`.
     """
 
-    def __init__(self, broker_port: int, chance: random.Random) -> None:
-        self._broker_port, self._chance = broker_port, chance
-        self._listening = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, broker_port: int, rng: random.Random) -> None:
+        self._broker_port, self._rng = broker_port, rng
+        self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_cut = False
-        self.slow_s = 0.0
-        self.port = int(self._listening.getsockname()[1])
+        self.delay_s = 0.0
+        self.port = int(self._listener.getsockname()[1])
 
     def cut(self) -> None:
-        """Let a part of the next piece through, and close."""
+        """Forward a random part of the next chunk of each connection, then close it."""
         self._is_cut = True
         with self._lock:
-            under_way = list(self._open)
-        for end in under_way:
-            _shut(end)
+            connections = list(self._open)
+        for connection in connections:
+            _shut_down(connection)
 
-    def mend(self) -> None:
-        """Carry again."""
+    def restore(self) -> None:
+        """Accept connections again."""
         self._is_cut = False
 
     def serve(self) -> None:
-        """Until the listening port is closed."""
+        """Accept and forward connections until the listening socket is closed."""
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._listening.accept()
+                client, _ = self._listener.accept()
                 try:
                     broker = None if self._is_cut else socket.create_connection(("127.0.0.1", self._broker_port), 1.0)
                 except OSError:
@@ -51,44 +52,44 @@ class Wire:
                     continue
                 broker.settimeout(None)
                 for pair in ((client, broker), (broker, client)):
-                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+                    threading.Thread(target=self._forward, args=pair, daemon=True).start()
 
     def close(self) -> None:
-        """End everything."""
+        """Break all connections and stop listening."""
         self.cut()
-        _shut(self._listening)
-        self._listening.close()
+        _shut_down(self._listener)
+        self._listener.close()
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
         with self._lock:
             self._open.add(source)
         with contextlib.suppress(OSError):
-            while piece := source.recv(PIECE):
-                time.sleep(self.slow_s)
+            while chunk := source.recv(CHUNK_BYTES):
+                time.sleep(self.delay_s)
                 if self._is_cut:
-                    sink.sendall(piece[: self._chance.randrange(len(piece))])
+                    target.sendall(chunk[: self._rng.randrange(len(chunk))])
                     break
-                sink.sendall(piece)
+                target.sendall(chunk)
         with self._lock:
             self._open.discard(source)
-        for end in (source, sink):
-            _shut(end)
+        for connection in (source, target):
+            _shut_down(connection)
         source.close()
 
 
-def _shut(end: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
-def wire(broker_port: int, chance: random.Random) -> Iterator[Wire]:
-    """A wire to the broker, as long as the block lasts."""
-    carried = Wire(broker_port, chance)
-    thread = threading.Thread(target=carried.serve, daemon=True)
+def tcp_proxy(broker_port: int, rng: random.Random) -> Iterator[TcpProxy]:
+    """Run a proxy in a thread for the duration of the block."""
+    proxy = TcpProxy(broker_port, rng)
+    thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()
     try:
-        yield carried
+        yield proxy
     finally:
-        carried.close()
+        proxy.close()
         thread.join(5)

@@ -59,7 +59,11 @@ def watch(minutes: float, folder: Path) -> tuple[list[Sample], float | None]:
     """Run daemon, broker and collector for so long; samples, and the frames a second that the daemon told last."""
     port, samples = free_port(), []
     scripted_walks.draw(folder / "loop")
-    broker, collector, daemon = processes.broker(folder, port), processes.collector(folder, port), pane(folder, port, WINDOW_S)
+    broker, collector, daemon = (
+        processes.broker(folder, port),
+        processes.collector(folder, port),
+        pane(folder, port, WINDOW_S),
+    )
     daemon.command += FULL_SPEED
     with ExitStack() as stack:
         for part in (broker, collector, daemon):

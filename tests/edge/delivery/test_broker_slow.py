@@ -5,7 +5,7 @@ import socket
 import time
 from contextlib import ExitStack, contextmanager
 
-from benchmarks.faults.tcp_proxy import wire
+from benchmarks.faults.tcp_proxy import tcp_proxy
 from edge.delivery.publish import GIVEN_UP_MS, LONGEST_WAIT_S, Identity, Publisher
 from edge.delivery.spool import opened
 from edge.settings import PublishSettings
@@ -42,7 +42,7 @@ def test_cut_in_the_middle_of_messages_every_window_arrives(tmp_path):
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
         heard = stack.enter_context(listening(port, "+/+/counts"))
-        carried = stack.enter_context(wire(port, chance))
+        carried = stack.enter_context(tcp_proxy(port, chance))
         spool, publisher, until = stack.enter_context(sending(tmp_path, carried.port, 100))
         for _ in range(6):
             until(lambda: publisher.connected, "connected")
@@ -50,7 +50,7 @@ def test_cut_in_the_middle_of_messages_every_window_arrives(tmp_path):
             until(lambda before=before: len(heard) > before or spool.depth() == 0, "something is sent")
             carried.cut()
             until(lambda: not publisher.connected, "lost")
-            carried.mend()
+            carried.restore()
         until(lambda: spool.depth() == 0, "all sent")
         wait_until(lambda: set(minutes(heard)) == set(range(100)), "all heard")
 
@@ -61,8 +61,8 @@ def test_a_slow_broker_holds_nobody_up(tmp_path):
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
         heard = stack.enter_context(listening(port, "+/+/counts"))
-        carried = stack.enter_context(wire(port, random.Random(5)))
-        carried.slow_s = 0.3
+        carried = stack.enter_context(tcp_proxy(port, random.Random(5)))
+        carried.delay_s = 0.3
         spool, publisher, _ = stack.enter_context(sending(tmp_path, carried.port, 60))
         calls, begin = 0, time.monotonic()
         while spool.depth():
