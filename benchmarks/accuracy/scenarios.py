@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from benchmarks.simulation import scripted_scenes
 from benchmarks.simulation.people import Scene
-from benchmarks.simulation.scripted_pipeline import run
+from benchmarks.simulation.scripted_pipeline import run_scene
 
 SCENES: dict[str, Callable[[int], Scene]] = {
     "crossing": scripted_scenes.crossing,
@@ -42,10 +42,10 @@ def main() -> None:
     for name in chosen.scenes:
         scene = SCENES[name](chosen.seed)
         for fps in chosen.fps:
-            score = run(scene, fps, chosen.seed)
+            score = run_scene(scene, fps, chosen.seed)
             truth, counted = score.truth.total(), score.counted.total()
             error = f"{score.error:+.1%}" if truth else "-"
-            rest = f"{score.wrong:6}{score.false:7}{score.switches:10}{score.late_looks:6}"
+            rest = f"{score.wrong:6}{score.false:7}{score.switches:10}{score.late_classified:6}"
             print(f"{name:12}{fps:4.0f}{truth:7}{counted:9}{error:>8}{rest}", flush=True)
 
 
