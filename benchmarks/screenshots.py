@@ -50,7 +50,7 @@ def expected_visits(start: datetime, shop: str) -> np.ndarray:
 
 
 def fill(root: Path, rng: np.random.Generator) -> None:
-    """Write windows and devices. One device is hot in the afternoon, one shop has a gap of 1.5 days, one device is off."""
+    """Write windows and devices. One device is hot at noon, one shop has a gap of 1.5 days, one device is offline."""
     card = json.loads((ROOT / "edge/models/expression.json").read_bytes())
     seven = Bundle(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
     models = Models(detector="face@0123456789ab", expression=f"expression@{card['sha256'][:12]}")

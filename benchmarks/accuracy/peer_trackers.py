@@ -1,6 +1,7 @@
-"""SORT, ByteTrack and OC-SORT of the package ``trackers`` on the same recordings -> benchmarks/reference/trackers.csv.
+"""Measure SORT, ByteTrack and OC-SORT of the package ``trackers`` on the recordings of real tracks.
 
-The package needs another build of OpenCV than the device's, so it runs in an environment of its own:
+Writes benchmarks/reference/trackers.csv. The package needs another build of OpenCV than the device, so it runs in an
+environment of its own:
 
 ``python3 -m venv build/peers && build/peers/bin/pip install trackers``
 ``build/peers/bin/python -m benchmarks.accuracy.peer_trackers FOLDER``
@@ -16,25 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.tracks import STEPS, Followed, Recording, hits, recordings, score, true_visits
+from benchmarks.accuracy.tracks import STEPS, Recording, TrackerOutput, hits, recordings, score, true_visits
 
 REFERENCE = Path(__file__).parent.parent / "reference" / "trackers.csv"
 MIN_HITS_S = 0.3
-"""A track counts once its boxes cover so many seconds."""
+"""A track counts as a visit once it has boxes for so many seconds."""
 FIELDS = ("recording", "step", "false_boxes", "tracker", "truth", "visits", "switches", "mixed", "version")
 
 
 def trackers() -> dict[str, type]:
-    """Name -> class; exits with what to install where the package is missing."""
+    """Return the tracker classes by name; exit with instructions if the package is not installed."""
     try:
-        from trackers import ByteTrackTracker, OCSORTTracker, SORTTracker  # noqa: PLC0415 (an environment of its own)
+        from trackers import ByteTrackTracker, OCSORTTracker, SORTTracker  # noqa: PLC0415 (only in its own environment)
     except ImportError:
-        sys.exit(f"package 'trackers' is not installed here; see:\n{__doc__}")
+        sys.exit(f"package 'trackers' must be installed:\n{__doc__}")
     return {"SORT": SORTTracker, "ByteTrack": ByteTrackTracker, "OC-SORT": OCSORTTracker}
 
 
-def follow(recording: Recording, tracker: Any) -> Followed:
-    """A recording through a tracker of the package, at its defaults."""
+def run_tracker(recording: Recording, tracker: Any) -> TrackerOutput:
+    """Run a tracker of the package, with its default settings, on a recording."""
     import supervision  # noqa: PLC0415
 
     numbers = []
@@ -46,44 +47,48 @@ def follow(recording: Recording, tracker: Any) -> Followed:
             class_id=np.zeros(len(boxes), int),
             data={"index": np.arange(len(boxes))},
         )
-        told = tracker.update(detections)
+        tracked = tracker.update(detections)
         frame: list[int | None] = [None] * len(boxes)
-        if len(told):
-            for index, number in zip(told.data["index"].tolist(), told.tracker_id.tolist(), strict=True):
+        if len(tracked):
+            for index, number in zip(tracked.data["index"].tolist(), tracked.tracker_id.tolist(), strict=True):
                 frame[index] = number if number >= 0 else None
         numbers.append(tuple(frame))
     needed = MIN_HITS_S * recording.fps
-    return Followed(tuple(numbers), frozenset(number for number, many in hits(numbers).items() if many >= needed))
+    return TrackerOutput(
+        tuple(numbers), frozenset(number for number, boxes in hits(numbers).items() if boxes >= needed)
+    )
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """The figures of all recordings, rates and trackers."""
+    """Return one row for each recording, frame rate and tracker."""
     version, found = metadata.version("trackers"), []
-    for whole in recordings(folder):
-        truth = true_visits(whole)
-        for false_boxes, recording in (("no", whole.without_false()), ("yes", whole)):
+    for full in recordings(folder):
+        truth = true_visits(full)
+        for false_boxes, recording in (("no", full.without_false()), ("yes", full)):
             for step in STEPS:
-                thinned = recording.every(step)
+                sampled = recording.every(step)
                 for name, kind in trackers().items():
-                    got = score(thinned, follow(thinned, kind(frame_rate=thinned.fps)), truth)
-                    values = (whole.name, step, false_boxes, name, truth, got.visits, got.switches, got.mixed, version)
+                    got = score(sampled, run_tracker(sampled, kind(frame_rate=sampled.fps)), truth)
+                    values = (full.name, step, false_boxes, name, truth, got.visits, got.switches, got.mixed, version)
                     found.append(dict(zip(FIELDS, values, strict=True)))
     return found
 
 
 def main() -> None:
-    """Measure and write the reference."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.peer_trackers", description=__doc__)
+    """Measure, and write the reference file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.peer_trackers", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("folder", type=Path, help="folder with the recordings, *.txt")
-    parser.add_argument("--out", type=Path, default=REFERENCE)
-    chosen = parser.parse_args()
+    parser.add_argument("--out", type=Path, default=REFERENCE, help="CSV file to write (default: %(default)s)")
+    arguments = parser.parse_args()
     trackers()
     warnings.simplefilter("ignore")
-    with chosen.out.open("w", newline="") as file:
+    with arguments.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows(chosen.folder))
-    print(chosen.out)
+        writer.writerows(rows(arguments.folder))
+    print(arguments.out)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.load.page_visitors``
 
-It serves the store that ``python -m benchmarks.load.year --devices 50 --root out/year`` has made. Fifty browsers request
-the overview of the year at the same moment, in several rounds. Each round is in another minute, so that no cached answer
-serves it. ``/healthz`` is requested meanwhile, and beside 300 connections that have sent half a request.
+It serves the store that ``python -m benchmarks.load.year --devices 50 --root out/year`` has made. Fifty browsers
+request the overview of the year at the same moment, in several rounds. Each round falls in another minute, so that no
+cached answer serves it. ``/healthz`` is requested meanwhile, and beside 300 connections that have sent half a request.
 """
 
 import argparse
@@ -62,10 +62,10 @@ def overview(port: int) -> dict[str, Any]:
 
 def measure_round(port: int, browsers: int) -> tuple[list[float], float]:
     """Return the seconds that each of simultaneous browsers waits, and the seconds of ``/healthz`` meanwhile."""
-    body, took = overview(port), list[float]()
+    body, waits = overview(port), list[float]()
 
     def one() -> None:
-        took.append(request(port, "/_dash-update-component", body)[0])
+        waits.append(request(port, "/_dash-update-component", body)[0])
 
     threads = [threading.Thread(target=one) for _ in range(browsers)]
     for each in threads:
@@ -74,7 +74,7 @@ def measure_round(port: int, browsers: int) -> tuple[list[float], float]:
     health, _ = request(port, "/healthz")
     for each in threads:
         each.join()
-    return took, health
+    return waits, health
 
 
 def health_beside_slow_clients(port: int) -> float:
@@ -108,16 +108,13 @@ def main() -> None:
     server.start()
     try:
         wait_for(port)
-        print(
-            f"first overview, with roll-ups read from disk: {request(port, '/_dash-update-component', overview(port))[0]:.2f} s"
-        )
+        first_s, _ = request(port, "/_dash-update-component", overview(port))
+        print(f"first overview, with roll-ups read from disk: {first_s:.2f} s")
         for _ in range(options.rounds):
             time.sleep(ROUND_S)
-            took, health = measure_round(port, options.browsers)
-            p50, p95 = np.percentile(took, [50, 95])
-            print(
-                f"{options.browsers} browsers at once: p50 {p50:.2f} s, p95 {p95:.2f} s; /healthz meanwhile: {health:.2f} s"
-            )
+            waits, health = measure_round(port, options.browsers)
+            p50, p95 = np.percentile(waits, [50, 95])
+            print(f"{options.browsers} browsers: p50 {p50:.2f} s, p95 {p95:.2f} s; /healthz: {health:.2f} s")
         print(f"/healthz beside {SLOW_CLIENTS} slow clients: {health_beside_slow_clients(port):.2f} s")
     finally:
         stop.set()

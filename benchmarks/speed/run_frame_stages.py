@@ -1,7 +1,8 @@
-"""Pictures -> the stages of a frame, each between two calls of getsid(2), which `count.c` sees; runs on a board.
+"""Run the stages of a frame on an emulated board, each between two calls of getsid(2) as markers.
 
-``marked.py PICTURE...`` prints the name of each stage that has run, in order. Each picture holds a face. ``--fer FILE``
-and ``--yunet FILE`` run those networks beside ours.
+``run_frame_stages.py IMAGE...`` prints the name of each stage that has run, in order. The qemu plugin
+`count_instructions.c` records the instructions executed at each marker. Each image must hold a face. ``--fer FILE`` and
+``--yunet FILE`` run those networks as well. Started by `benchmarks.speed.frame_instructions`.
 """
 
 import argparse
@@ -33,40 +34,43 @@ from edge.vision.interpreter import RUNTIMES
 from edge.vision.motion_gate import Scene
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
-LIGHT = "face-320x240"
-WARM = 2
-"""Frames before the count: what is made on first use has been."""
+SMALLEST_DETECTOR = "face-320x240"
+WARM_UP_FRAMES = 2
+"""Frames without markers; what is created on first use exists afterwards."""
 
 
 def fer(path: Path) -> Callable[[], Any]:
-    """The quantised network of the package ``fer`` -> one inference of it."""
+    """Load the quantised network of the package ``fer``; return a function that runs it once."""
     module = import_module(RUNTIMES[0])
     network = module.Interpreter(model_path=str(path), num_threads=1)
     network.allocate_tensors()
-    (taken,) = network.get_input_details()
-    network.set_tensor(taken["index"], np.zeros(taken["shape"], taken["dtype"]))
+    (source,) = network.get_input_details()
+    network.set_tensor(source["index"], np.zeros(source["shape"], source["dtype"]))
     return network.invoke
 
 
 def yunet(path: Path, pixels: Pixels) -> Callable[[], Any]:
-    """YuNet's file, a picture -> its boxes at the long side of 320; `benchmarks.speed.yunet` is not there on a board."""
+    """Load YuNet; return a function that runs it on the image at a long side of 320 pixels.
+
+    `benchmarks.speed.yunet` does the same, but is not installed on a board.
+    """
     scale = 320 / max(pixels.shape)
     size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
     network = cv2.FaceDetectorYN.create(str(path), "", size, 0.6)
-    colours = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
-    return lambda: network.detect(colours)
+    image = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
+    return lambda: network.detect(image)
 
 
-def light(pixels: Pixels) -> Callable[[], Any]:
-    """The network of the smallest shipped detector on a picture."""
-    smallest = build.detector_bundle(LIGHT)
-    fitted = letterbox(pixels, (smallest.card.input.height, smallest.card.input.width))[0][None, :, :, None]
-    return lambda: smallest.model.run(fitted)
+def smallest_detector(pixels: Pixels) -> Callable[[], Any]:
+    """Load the smallest shipped detector; return a function that runs its network on the image."""
+    bundle = build.detector_bundle(SMALLEST_DETECTOR)
+    fitted = letterbox(pixels, (bundle.card.input.height, bundle.card.input.width))[0][None, :, :, None]
+    return lambda: bundle.model.run(fitted)
 
 
 @dataclass(slots=True)
 class Stages:
-    """The daemon's stages with the shipped bundles, and both networks bare."""
+    """The daemon's stages with the shipped bundles, and both networks alone."""
 
     faces: Bundle[DetectorCard]
     expressions: Bundle[ClassifierCard]
@@ -75,8 +79,8 @@ class Stages:
     tracker: Tracker = field(default_factory=lambda: Tracker(TrackSettings()))
     gate: Gate = field(default_factory=lambda: Gate(AdmitSettings(staff_zones=())))
 
-    def see(self, pixels: Pixels, now: float, run: Callable[[str, Callable[[], Any]], Any]) -> None:
-        """One frame through all of them; ``run`` calls each by name."""
+    def run_frame(self, pixels: Pixels, now: float, run: Callable[[str, Callable[[], Any]], Any]) -> None:
+        """Run all stages on one frame; ``run`` is called with the name and function of each."""
         faces, expressions = self.faces, self.expressions
         detector, classifier = Detector(faces), Classifier(expressions)
         tally, shape = Tally(expressions.card.labels, 60.0, now, 60.0), (pixels.shape[0], pixels.shape[1])
@@ -89,7 +93,7 @@ class Stages:
         tracks = run("track and admit", lambda: self._follow(found, now, shape))
         size = (expressions.card.input.height, expressions.card.input.width)
         crops = np.stack([cut(pixels, face, expressions.card.crop, size) for face in found])[..., None]
-        expressions.model.run(crops)  # its batch is set
+        expressions.model.run(crops)  # sets the batch size
         run("classify network", lambda: expressions.model.run(crops))
         looks = run("classify", lambda: classifier.classify(pixels, found))
         run("tally", lambda: (tally.look(now), tally.sight(tracks.seen, looks), tally.count((), ())))
@@ -104,8 +108,8 @@ class Stages:
         return tracks
 
 
-def marked(name: str, run: Callable[[], Any]) -> Any:
-    """Call it between two marks."""
+def with_markers(name: str, run: Callable[[], Any]) -> Any:
+    """Call a function between two markers, and print its name."""
     os.getsid(0)
     result = run()
     os.getsid(0)
@@ -113,32 +117,32 @@ def marked(name: str, run: Callable[[], Any]) -> Any:
     return result
 
 
-def unmarked(_: str, run: Callable[[], Any]) -> Any:
-    """Call it."""
+def without_markers(_: str, run: Callable[[], Any]) -> Any:
+    """Call a function."""
     return run()
 
 
 def main() -> None:
-    """Run the stages over the pictures, the first `WARM` without marks."""
+    """Run the stages on all images, the first `WARM_UP_FRAMES` without markers."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fer", type=Path)
     parser.add_argument("--yunet", type=Path)
-    parser.add_argument("pictures", nargs="+", type=Path)
-    chosen = parser.parse_args()
+    parser.add_argument("images", nargs="+", type=Path)
+    arguments = parser.parse_args()
     cv2.setNumThreads(1)
     stages = Stages(build.detector_bundle(), build.classifier_bundle())
-    beside: dict[str, Callable[[], Any]] = {"fer network": fer(chosen.fer)} if chosen.fer else {}
-    for index, path in enumerate(chosen.pictures):
-        picture = read_picture(path)
-        assert picture is not None, path
-        run = unmarked if index < WARM else marked
-        stages.see(picture, index / 10, run)
-        if chosen.yunet and "yunet" not in beside:
-            beside["yunet"] = yunet(chosen.yunet, picture)
-        if f"{LIGHT} network" not in beside:
-            beside[f"{LIGHT} network"] = light(picture)
-        for name, one in beside.items():
-            run(name, one)
+    peers: dict[str, Callable[[], Any]] = {"fer network": fer(arguments.fer)} if arguments.fer else {}
+    for index, path in enumerate(arguments.images):
+        image = read_picture(path)
+        assert image is not None, path
+        run = without_markers if index < WARM_UP_FRAMES else with_markers
+        stages.run_frame(image, index / 10, run)
+        if arguments.yunet and "yunet" not in peers:
+            peers["yunet"] = yunet(arguments.yunet, image)
+        if f"{SMALLEST_DETECTOR} network" not in peers:
+            peers[f"{SMALLEST_DETECTOR} network"] = smallest_detector(image)
+        for name, peer in peers.items():
+            run(name, peer)
 
 
 if __name__ == "__main__":

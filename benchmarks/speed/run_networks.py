@@ -1,7 +1,7 @@
-"""Pixels -> what both networks make of them, raw; the same file runs here and on an emulated board.
+"""Run both networks on given inputs, and write their raw outputs; the same file runs here and on an emulated board.
 
-``outputs.py INPUTS.npz OUTPUTS.npz PICTURE...``: all int8 values for the given inputs; and how each picture is fitted
-and its faces are cut here, which is OpenCV's work and not the networks'.
+``run_networks.py INPUTS.npz OUTPUTS.npz IMAGE...`` writes all int8 outputs for the inputs. It also writes each image
+resized for the detector, and the crops of its faces: these depend on OpenCV, not on the networks.
 """
 
 import sys
@@ -18,15 +18,15 @@ from edge.vision.crop import cut
 from edge.vision.detect import Detector, letterbox
 
 Arrays = dict[str, NDArray[np.uint8]]
-NOISE = 2
-"""Pictures of noise for each network: values that no photograph reaches."""
+NOISE_IMAGES = 2
+"""Images of noise for each network; they reach values that no photograph reaches."""
 
 
-def fitted(faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCard], pictures: list[Path]) -> Arrays:
-    """Pictures -> ``detector/NAME`` (h, w) as the detector takes it, and ``classifier/NAME`` (n, h, w), its faces."""
+def network_inputs(faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCard], images: list[Path]) -> Arrays:
+    """Return the resized image as ``detector/NAME`` (height, width), its crops as ``classifier/NAME`` (n, h, w)."""
     found = {}
     size = (expressions.card.input.height, expressions.card.input.width)
-    for path in pictures:
+    for path in images:
         pixels = read_picture(path)
         assert pixels is not None, path
         found[f"detector/{path.name}"] = letterbox(pixels, (faces.card.input.height, faces.card.input.width))[0]
@@ -35,27 +35,29 @@ def fitted(faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCard], pic
     return found
 
 
-def inputs(pictures: list[Path]) -> Arrays:
-    """Pictures -> ``detector`` and ``classifier`` (n, h, w, 1): theirs, the golden samples', and noise."""
+def inputs(images: list[Path]) -> Arrays:
+    """Return ``detector`` and ``classifier``, uint8 (n, height, width, 1): from images, golden samples and noise."""
     bundles = {"detector": build.detector_bundle(), "classifier": build.classifier_bundle()}
-    ours = fitted(bundles["detector"], bundles["classifier"], pictures)
+    from_images = network_inputs(bundles["detector"], bundles["classifier"], images)
     noise, made = np.random.default_rng(5), {}
     for name, bundle in bundles.items():
         shape = (-1, bundle.card.input.height, bundle.card.input.width, 1)
-        parts = [pixels.reshape(shape) for key, pixels in ours.items() if key.startswith(name)]
+        parts = [pixels.reshape(shape) for key, pixels in from_images.items() if key.startswith(name)]
         parts += [np.frombuffer(unpack(each.input), np.uint8).reshape(shape) for each in bundle.card.golden]
-        made[name] = np.concatenate([*parts, noise.integers(0, 256, (NOISE, *shape[1:]), np.uint8)])
+        made[name] = np.concatenate([*parts, noise.integers(0, 256, (NOISE_IMAGES, *shape[1:]), np.uint8)])
     return made
 
 
-def outputs(given: Arrays, pictures: list[Path]) -> dict[str, NDArray[np.generic]]:
-    """`inputs` and pictures -> raw tensors as ``NETWORK/TENSOR`` (n, ...), and `fitted` under ``cut/``."""
+def outputs(given: Arrays, images: list[Path]) -> dict[str, NDArray[np.generic]]:
+    """Return raw outputs as ``NETWORK/TENSOR`` (n, ...), and `network_inputs` of the images as ``preprocessed/...``."""
     faces, expressions = build.detector_bundle(), build.classifier_bundle()
     found: dict[str, NDArray[np.generic]] = {}
     for name, model in (("detector", faces.model), ("classifier", expressions.model)):
         runs = [model.run(pixels[None]) for pixels in given[name]]
         found |= {f"{name}/{tensor}": np.concatenate([run[tensor] for run in runs]) for tensor in model.outputs}
-    return found | {f"cut/{name}": pixels for name, pixels in fitted(faces, expressions, pictures).items()}
+    return found | {
+        f"preprocessed/{name}": pixels for name, pixels in network_inputs(faces, expressions, images).items()
+    }
 
 
 if __name__ == "__main__":

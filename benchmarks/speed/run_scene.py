@@ -1,8 +1,10 @@
-"""Frames -> the daemon's whole loop over them, with a call of getsid(2), which `count.c` sees, before each frame.
+"""Run the daemon's pipeline over the frames of a scene on an emulated board, with a marker before each frame.
 
-``marked_scene.py FRAMES.npy FPS PATH``: frames are uint8 (n, height, width), grey, ``PATH`` is ``every`` (the detector
-runs on every frame) or ``motion`` (as the daemon does by default). Prints how many detections ran after the first
-second. Runs on a board. Frames are in memory, so that decoding is not counted; disk and broker are left out.
+``run_scene.py FRAMES.npy FPS PATH``: the frames are grey, uint8 (n, height, width). ``PATH`` is ``every`` (a detection
+on every frame) or ``motion`` (as the daemon works by default). The markers are calls of getsid(2), at which the qemu
+plugin `count_instructions.c` records the instructions executed. It prints the number of detections after the first
+second. The frames are in memory, so decoding is not counted; disk and broker are left out. Started by
+`benchmarks.speed.scene_instructions`.
 """
 
 import argparse
@@ -22,45 +24,47 @@ from edge.values import Face, Frame, Pixels
 from edge.vision.detect import Detector
 
 
-class Counted(Detector):
-    """The detector; counts its calls."""
+class CountingDetector(Detector):
+    """The detector, with a count of its calls."""
 
     calls = 0
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
-        """As `Detector.detect`."""
+        """Detect faces, and count the call."""
         self.calls += 1
         return Detector.detect(self, pixels)
 
 
 def main() -> None:
-    """Run the loop."""
+    """Run the pipeline, and print the number of detections."""
     parser = argparse.ArgumentParser()
     parser.add_argument("frames", type=Path)
     parser.add_argument("fps", type=float)
     parser.add_argument("path", choices=("every", "motion"))
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures = np.load(chosen.frames)
-    cv2.imwrite(str(chosen.frames.with_suffix(".png")), pictures[0])  # a source has to open
-    capture = File(path=str(chosen.frames.parent))
+    images = np.load(arguments.frames)
+    cv2.imwrite(
+        str(arguments.frames.with_suffix(".png")), images[0]
+    )  # the pipeline opens its source, which is replaced below
+    capture = File(path=str(arguments.frames.parent))
     settings = Settings(site="bench", device="scene", capture=capture, admit=AdmitSettings(staff_zones=()))
-    detector = Counted(build.detector_bundle())
+    detector = CountingDetector(build.detector_bundle())
     before = 0
 
     def frames() -> Iterator[Frame]:
         nonlocal before
-        for index, pixels in enumerate(pictures):
-            if index <= chosen.fps:
+        for index, pixels in enumerate(images):
+            if index <= arguments.fps:
                 before = detector.calls
             os.getsid(0)
-            yield Frame(pixels, index / chosen.fps)
+            yield Frame(pixels, index / arguments.fps)
         os.getsid(0)
 
     with build.pipeline(settings, threading.Event(), build.nothing, io.StringIO()) as wired:
         wired.source = replace(wired.source, frames=frames())
         wired.detector = detector
-        if chosen.path == "every":
+        if arguments.path == "every":
             wired.motion = None
         wired.run()
     print(detector.calls - before)

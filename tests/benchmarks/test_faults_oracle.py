@@ -5,11 +5,9 @@ import pytest
 pytest.importorskip("skimage", reason="the script's walkers are scikit-image's portraits")
 pytest.importorskip("inotify_simple", reason="the fault bench watches pictures with it")
 
-from benchmarks.faults import live_windows
-
-from benchmarks.faults import expected_counts
-from benchmarks.faults.phases import _judge_full
+from benchmarks.faults import expected_counts, live_windows
 from benchmarks.faults.expected_counts import Start
+from benchmarks.faults.phases import _judge_full
 from benchmarks.faults.scripted_walks import PER_WINDOW, Count, expected, finished
 
 BOOT = "1" * 16

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import BUILD, Target, downloaded, root, wheel
+from benchmarks.machines.debian import BUILD, Target, build_wheel, debian_root, download_wheels
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = Target("bookworm", "3.11", platform.machine())
@@ -59,11 +59,11 @@ def installed(folder, films):
     """The machine, which sees the folder ``films``, with all three units installed from wheels and the broker running;
     nothing of ours is started.
     """
-    ours = wheel()
-    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
+    ours = build_wheel()
+    wheels = download_wheels(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
     binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", films: "/srv/clips"}
     try:
-        with nspawn.booted(root(DEBIAN, "minbase", nspawn.SERVER), folder / "boot.log", binds) as booted:
+        with nspawn.boot(debian_root(DEBIAN, "minbase", nspawn.SERVER), folder / "boot.log", binds) as booted:
             for part in ("edge", "collector"):
                 booted.run(*nspawn.INSTALL, part, f"/srv/ours/{ours.name}")
             booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from benchmarks.machines import arm64
-from benchmarks.machines.debian import lacking
+from benchmarks.machines.debian import missing_requirements
 from demo.broker import broker
 
 ROOT = Path(__file__).parents[2]
-LACKING = lacking(*arm64.PROGRAMS)
+LACKING = missing_requirements(*arm64.PROGRAMS)
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=f"no arm64 board can be made: {LACKING}"),
     pytest.mark.timeout(1800),

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import Target, lacking, root, wheel
-from benchmarks.machines.nspawn import until
+from benchmarks.machines.debian import Target, build_wheel, debian_root, missing_requirements
+from benchmarks.machines.nspawn import wait_until
 from tests.support.commands import SMALLEST
 
 ROOT = Path(__file__).parents[2]
 TRIXIE = Target("trixie", "3.13", platform.machine())
-LACKING = lacking(*nspawn.PROGRAMS)
+LACKING = missing_requirements(*nspawn.PROGRAMS)
 boots = pytest.mark.skipif(bool(LACKING), reason=f"no machine can be booted: {LACKING}")
 pytestmark = pytest.mark.timeout(1800)
 SEED = """\
@@ -62,7 +62,7 @@ def card(tmp_path):
 
 def prepare(card, *files, boot="bootfs", config="edge.toml", of=None):
     """The command, in the folder where configuration and password lie, for this machine's processor."""
-    command = [sys.executable, str(ROOT / "systemd/card/card.py"), boot, config, of or str(wheel()), *files]
+    command = [sys.executable, str(ROOT / "systemd/card/card.py"), boot, config, of or str(build_wheel()), *files]
     command += ["--machine", platform.machine()]
     return subprocess.run(command, cwd=card.parent, capture_output=True, text=True, check=False)
 
@@ -88,7 +88,7 @@ def test_what_is_wrong_is_said_and_the_card_left_alone(card):
         (prepare(card, "password", "mood.json", config="own.toml"), "own.toml names /etc/facetally/mood.tflite: give"),
         (prepare(card, "password", of="password"), "password: not a wheel"),
         (prepare(card, "password", "./password"), "password: given twice"),
-        (prepare(card, "password", str(wheel())), "another wheel"),
+        (prepare(card, "password", str(build_wheel())), "another wheel"),
         (prepare(card, "password", config="zone.toml"), "'Europe/Berln' is no time zone"),
         (prepare(card, "password", config="deep.toml"), "a file from the card is named /etc/facetally/password"),
     ):
@@ -136,17 +136,19 @@ def test_the_first_boot(card, tmp_path):
     missing = missing.rename(tmp_path / missing.name)
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
     binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg"}
-    system = root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
+    system = debian_root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
     try:
-        with nspawn.booted(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:
+        with nspawn.boot(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:
             said_so = card / "facetally/first-boot.log"
-            until(lambda: said_so.exists() and said_so.read_text().endswith("it is tried again\n"), 300, "tried")
+            wait_until(lambda: said_so.exists() and said_so.read_text().endswith("it is tried again\n"), 300, "tried")
             assert "No matching distribution found for msgspec" in said_so.read_text()
             assert not list((card / "facetally/files").iterdir())
             shutil.copy(missing, card / "facetally/wheels")
-            until(lambda: said_so.read_text().endswith("\ninstalled\n"), 300, "installed")
+            wait_until(lambda: said_so.read_text().endswith("\ninstalled\n"), 300, "installed")
             log = said_so.read_text()
-            until(lambda: device.run("systemctl", "is-active", "facetally-edge", check=False) == "active", 60, "active")
+            wait_until(
+                lambda: device.run("systemctl", "is-active", "facetally-edge", check=False) == "active", 60, "active"
+            )
             assert device.run("systemctl", "is-enabled", "facetally-edge") == "enabled"
             assert device.run("test", "-e", "/srv/the-owners-own") == ""
             assert device.run("stat", "-c", "%a %U:%G", "/etc/facetally/password") == "640 root:video"

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import lacking, wheel
-from benchmarks.machines.nspawn import until
+from benchmarks.machines.debian import build_wheel, missing_requirements
+from benchmarks.machines.nspawn import wait_until
 from tests.support.installed import (
     CONFIG,
     ROOT,
@@ -24,7 +24,7 @@ from tests.support.installed import (
     stopped,
 )
 
-LACKING = lacking(*nspawn.PROGRAMS)
+LACKING = missing_requirements(*nspawn.PROGRAMS)
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=f"no machine can be booted: {LACKING}"),
     pytest.mark.timeout(1800),
@@ -105,14 +105,14 @@ def test_the_unit_becomes_ready_and_stays(debian, heard):
 def test_a_stalled_process_is_bitten_and_started_again(debian, heard):
     """Stopped by SIGSTOP it feeds nothing: killed by the watchdog, its will goes out, and a new start counts on."""
     started(debian, "long")
-    until(heard, 30, "online")
+    wait_until(heard, 30, "online")
     before = shown(debian, "MainPID")
     debian.run("sh", "-c", f"kill -STOP {before}")
-    until(lambda: shown(debian, "NRestarts") == "1", 60 + WATCHDOG_S, "started again")
-    until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
+    wait_until(lambda: shown(debian, "NRestarts") == "1", 60 + WATCHDOG_S, "started again")
+    wait_until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
     assert shown(debian, "MainPID") != before
     assert "Failed with result 'watchdog'" in journal(debian)
-    until(lambda: heard()[-1][0] == "online" and len({boot for _, boot in heard()}) == 2, 30, "online again")
+    wait_until(lambda: heard()[-1][0] == "online" and len({boot for _, boot in heard()}) == 2, 30, "online again")
     old = heard()[0][1]
     assert ("offline", old) in heard()
     assert heard()[-1][1] != old
@@ -122,19 +122,19 @@ def test_a_source_that_hangs_is_bitten_again_and_again(debian):
     """A picture that never comes stops the pipeline in the middle of a read: the unit is started anew each time, and no
     number of failures makes systemd give up."""
     started(debian, "stuck")
-    until(lambda: int(shown(debian, "NRestarts")) >= 3, 3 * (60 + WATCHDOG_S), "started again three times")
+    wait_until(lambda: int(shown(debian, "NRestarts")) >= 3, 3 * (60 + WATCHDOG_S), "started again three times")
     assert journal(debian).count("Watchdog timeout") >= 3
-    until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
+    wait_until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
 
 
 def test_stop_is_clean(debian, heard):
     """SIGTERM while frames come: the daemon says `stopping`, leaves the broker without its will, and exits 0."""
     started(debian, "long")
-    until(heard, 30, "online")
+    wait_until(heard, 30, "online")
     debian.run("systemctl", "stop", UNIT)
     assert (shown(debian, "ActiveState"), shown(debian, "Result")) == ("inactive", "success")
     assert shown(debian, "ExecMainStatus") == "0"
-    until(lambda: heard()[-1][0] == "stopping", 10, "stopping")
+    wait_until(lambda: heard()[-1][0] == "stopping", 10, "stopping")
     assert "event=stopped" in journal(debian)
     states = [state for state, boot in heard() if boot == heard()[-1][1]]
     assert states[0] == "online"
@@ -160,7 +160,7 @@ def test_a_newer_wheel_takes_over_what_runs(debian):
     """The installer run again: the daemon that runs is started anew, and journald keeps its lines in memory."""
     started(debian, "long")
     before = shown(debian, "MainPID")
-    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert shown(debian, "MainPID") not in ("0", before)
     assert "/run/log/journal" in debian.run("journalctl", "--header", f"--unit={UNIT}")
@@ -168,9 +168,9 @@ def test_a_newer_wheel_takes_over_what_runs(debian):
 
 def test_a_wheel_that_does_not_start_is_taken_back(debian, tmp_path_factory):
     """The installer says so, and the daemon of before runs on with its own unit; the next good wheel is taken."""
-    broken = tmp_path_factory.getbasetemp() / "broken" / wheel().name
+    broken = tmp_path_factory.getbasetemp() / "broken" / build_wheel().name
     broken.parent.mkdir()
-    with zipfile.ZipFile(wheel()) as old, zipfile.ZipFile(broken, "w") as new:
+    with zipfile.ZipFile(build_wheel()) as old, zipfile.ZipFile(broken, "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name) + (b"raise ImportError('broken')\n" if name == "edge/values.py" else b""))
     started(debian, "long")
@@ -185,7 +185,7 @@ def test_a_wheel_that_does_not_start_is_taken_back(debian, tmp_path_factory):
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert debian.run("cat", f"/etc/systemd/system/{UNIT}.service") == unit
     assert "broken" in journal(debian)
-    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
 
 
@@ -196,9 +196,9 @@ def test_collector_and_page_work_in_their_sandboxes(debian):
     debian.run("systemctl", "start", *both)
     started(debian, "long")
     rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
-    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    wait_until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
     get = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8050/').status)"
-    until(lambda: debian.run("python3", "-c", get, check=False) == "200", 60, "a page")
+    wait_until(lambda: debian.run("python3", "-c", get, check=False) == "200", 60, "a page")
     assert debian.run("systemctl", "is-active", *both).split() == ["active"] * 2
     debian.run("systemctl", "stop", *both)
     results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
@@ -245,7 +245,7 @@ def test_the_broker_of_the_guide(debian):
     assert f"{name}:8883" in checked
     debian.run("systemctl", "start", "facetally-collector", UNIT)
     rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
-    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    wait_until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
     assert debian.run("ls", "/var/lib/mosquitto/mosquitto.db"), "kept where Debian keeps it"
 
     word = debian.run("cat", "/etc/facetally/password")
@@ -276,7 +276,7 @@ def test_the_page_of_the_guide(debian):
     def answers(word):
         return debian.run("python3", "-c", OPENED.format(paths=paths, name=name, word=word), check=False).split()
 
-    until(lambda: answers(word) == ["200"] * 4, 60, "a page")
+    wait_until(lambda: answers(word) == ["200"] * 4, 60, "a page")
     assert answers("") == answers("guessed") == ["401"] * 4
 
 

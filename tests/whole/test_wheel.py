@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.machines.nspawn import asked_of_a_jetson
+from benchmarks.machines.nspawn import jetson_requirements
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,7 +117,7 @@ def test_a_jetson_gets_all_that_the_wheel_asks_for_but_opencv():
     project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["edge"]
     wanted = [each.replace("numpy>=1.26", "numpy>=1.26,<2") for each in asked if not each.startswith("opencv")]
-    assert sorted(asked_of_a_jetson()) == sorted(wanted)
+    assert sorted(jetson_requirements()) == sorted(wanted)
 
 
 @pytest.mark.parametrize("arguments", [(), ("edge",), ("edge", "no-such.whl"), ("everything",)])

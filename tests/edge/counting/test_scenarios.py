@@ -121,7 +121,9 @@ def test_score_sees_a_swap_and_a_staff_visit():
     somebody not to be counted who walks by is a wrong one.
     """
     noise = Noise(missed=0, false_per_min=0)
-    jumps = Person("a", ((1, 100, 200, 50), (4, 100, 200, 50), (4.01, 500, 200, 50), (8, 500, 200, 50)), expression="anger")
+    jumps = Person(
+        "a", ((1, 100, 200, 50), (4, 100, 200, 50), (4.01, 500, 200, 50), (8, 500, 200, 50)), expression="anger"
+    )
     score = run_scene(Scene((jumps,), 20, noise), 10, seed=1)
     assert (score.switches, score.counted.total(), score.truth.total()) == (1, 2, 1)
     staff = Person("b", ((1, 0, 200, 50), (6, 640, 200, 50)), expression="anger", visits=0)
