@@ -1,4 +1,4 @@
-"""Damaged and hostile files end in one line and exit code 2; a short part of ``benchmarks.faults.fuzz``."""
+"""Damaged and hostile files end in one line and exit code 2: a short `benchmarks.faults.fuzz`, and known cases."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ from tests.support.commands import CONFIG, one_line
 
 
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("override", "message"),
     [
         ("detect.threads=9223372036854775807", "key 'detect.threads': Expected `int` <= 16"),
         ("detect.threads=2147483648", "key 'detect.threads': Expected `int` <= 16"),
@@ -44,16 +44,16 @@ from tests.support.commands import CONFIG, one_line
         ),
     ],
 )
-def test_a_value_beyond_reason_is_named_with_what_is_allowed(command, config, told, says):
-    """File, key and bound, in a line that is no longer than a page; nothing starts."""
-    status, out, errors = command("run", "--config", config, "--set", told)
+def test_an_extreme_value_is_refused_with_key_and_bound(command, config, override, message):
+    """The error has file, key and bound, in one line of less than 2,000 characters; nothing starts."""
+    status, out, errors = command("run", "--config", config, "--set", override)
     assert (status, out) == (2, [])
-    assert says in one_line(errors)
+    assert message in one_line(errors)
     assert len(errors[-1]) < 2000
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (CONFIG + "x = " + "[" * 2000 + "]" * 2000, "nested too deeply"),
         (CONFIG + "[" + ".".join("a" * 3000) + "]", "unknown key|nested too deeply"),
@@ -61,43 +61,43 @@ def test_a_value_beyond_reason_is_named_with_what_is_allowed(command, config, to
         ("\x00", "not TOML"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_named(tmp_path, content, says):
-    """Nested 2,000 deep, endless, or not text: a SettingsError with the file's name."""
+def test_a_file_that_is_no_configuration_is_refused(tmp_path, content, message):
+    """A file that is nested too deeply, too long or not text is a SettingsError with its name."""
     path = tmp_path / "edge.toml"
     path.write_text(content)
-    with pytest.raises(SettingsError, match=says) as error:
+    with pytest.raises(SettingsError, match=message) as error:
         read(path)
     assert str(path) in str(error.value)
 
 
-def test_a_path_with_a_nul_is_named():
-    """Not a ValueError of the operating system's."""
+def test_a_path_with_a_null_character_is_refused():
+    """It is a SettingsError, not a ValueError of the operating system."""
     with pytest.raises(SettingsError, match="null"):
         read(Path("a\x00b"))
 
 
 @pytest.mark.parametrize("kind", ["configurations", "cards"])
 def test_random_configurations_and_cards_are_read_or_refused(tmp_path, kind):
-    """Nothing else than settings, a card or an error of ours."""
+    """Reading gives settings, a card, or one of facetally's own errors."""
     found = fuzz.KINDS[kind](tmp_path, 300, 7)
-    assert found["fine"] > 0
+    assert found["accepted"] > 0
     assert found["refused"] > 0
 
 
-def test_damaged_models_with_a_hash_that_matches_are_run_or_refused(tmp_path):
-    """Whatever the runtime does to its process, this one gets a BundleError."""
-    found = [fuzz.vetted(*case) for case in fuzz.models(tmp_path, 12, 3)]
+def test_damaged_models_with_a_matching_hash_are_run_or_refused(tmp_path):
+    """Even if the runtime ends its process, this process gets a BundleError."""
+    found = [fuzz.vet_model(*case) for case in fuzz.models(tmp_path, 12, 3)]
     assert "refused" in found
 
 
 def test_damaged_media_are_counted_or_refused(tmp_path):
-    """The daemon ends with 0 or 2, and one line."""
-    found = [fuzz.counted(path) for path in fuzz.media(tmp_path, 6, 5)]
-    assert set(found) <= {"fine", "refused"}
+    """The daemon ends with exit code 0 or 2, without a traceback."""
+    found = [fuzz.count_clip(path) for path in fuzz.media(tmp_path, 6, 5)]
+    assert set(found) <= {"accepted", "refused"}
 
 
 def own_bundle(folder, content=None):
-    """The classifier's bundle as one of somebody else's, with other content if given."""
+    """Copy the shipped classifier to a bundle that is not shipped, with other model content if given."""
     card = folder / "own.json"
     shutil.copy(bundle.CLASSIFIER, card)
     shutil.copy(bundle.CLASSIFIER.with_suffix(".tflite"), folder / "own.tflite")
@@ -109,34 +109,34 @@ def own_bundle(folder, content=None):
 
 
 def test_a_bundle_that_ends_its_process_does_not_end_the_daemon(tmp_path, monkeypatch):
-    """The child is killed by a signal: a BundleError that names it, and the card."""
+    """If a signal kills the vetting process, the BundleError names signal and card."""
     card = own_bundle(tmp_path)
     aborts = tmp_path / "python"
     aborts.write_text("#!/bin/sh\necho 'free(): invalid pointer' >&2\nkill -ABRT $$\n")
     aborts.chmod(0o755)
-    monkeypatch.setattr("sys.executable", str(aborts))  # the runtime's own aborts come and go with its versions
+    monkeypatch.setattr("sys.executable", str(aborts))  # which inputs make the runtime abort depends on its version
     with pytest.raises(
         BundleError, match=rf"own\.json: the model ends the process .*{signal.SIGABRT.name}.*invalid pointer"
     ):
         bundle.load(card, ClassifierCard)
 
 
-def test_a_good_bundle_of_somebody_else_is_loaded(tmp_path):
-    """Vetting refuses nothing that runs."""
+def test_a_valid_bundle_that_is_not_shipped_is_loaded(tmp_path):
+    """Vetting accepts a bundle that runs."""
     card = own_bundle(tmp_path)
     vet(card, "classify", 1)
     assert bundle.load(card, ClassifierCard).card.sha256
 
 
-def test_a_sample_that_promises_gigabytes_is_refused():
-    """A few kilobytes of base64 that unpack to more than any input."""
+def test_a_golden_sample_that_unpacks_to_too_much_is_refused():
+    """A few kilobytes of base64 that unpack to more than any input are a ValueError."""
     bomb = base64.b64encode(zlib.compress(bytes(50_000_000), 9)).decode()
     with pytest.raises(ValueError, match="more than 16000000 bytes"):
         unpack(bomb)
 
 
-def test_a_card_whose_message_is_too_long_is_refused():
-    """A broker would hang up on it at each connection, and no window ever leave."""
+def test_a_card_whose_model_message_is_too_long_is_refused():
+    """Otherwise the broker would disconnect the daemon each time, and no window would ever be sent."""
     detector = read_card(bundle.DETECTOR.read_bytes(), "detector")
     expression = read_card(bundle.CLASSIFIER.read_bytes(), "expression")
     long = msgspec.structs.replace(expression, figures={f"{number}.figure": 0.5 for number in range(2000)})
