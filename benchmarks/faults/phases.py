@@ -1,15 +1,17 @@
 """The phases that follow the random faults: drain, outage of broker and camera, and a disk that stays full."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.faults import expected_counts, live_windows, processes, scripted_walks
+from benchmarks.faults.camera_frames import read_camera_log
 from benchmarks.faults.expected_counts import Comparison, DaemonStart
+from benchmarks.faults.live_windows import LiveResult
 from benchmarks.faults.opened_files import OpenedFiles
-from benchmarks.faults.processes import RestartableProcess, csv_rows, read_log
-from benchmarks.faults.rig import Rig, folder_source
+from benchmarks.faults.processes import RestartableProcess, csv_rows, read_log, windows_in_spool
+from benchmarks.faults.rig import CAMERA_LOG, Rig, folder_source
 from benchmarks.faults.small_disk import SmallDisk
 from edge.pipeline import UNSPOOLED
 
@@ -30,6 +32,8 @@ class Recovery:
     """To the first new row in the CSV."""
     camera_s: float | None
     """To the first frame that the live daemon counted."""
+    complete_s: float | None
+    """Until the stored windows of the live daemon have no gap in ``seq``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,38 @@ def outage(rig: Rig, duration_s: float) -> Recovery:
         if row_s is None and len(list(csv_rows(rig.folder))) > before:
             row_s = time.monotonic() - since
         camera_s = live_windows.camera_back_s(rig.live.log, rig.camera.outages[-1][1])
-    return Recovery(row_s, camera_s)
+    return Recovery(row_s, camera_s, _wait_for_live_windows(rig, since))
+
+
+def stop_live(rig: Rig) -> LiveResult:
+    """Stop the live daemon when all it has sent is stored, wait for the rest, and check what it counted.
+
+    Its spool is read after its end, only to tell late windows from lost ones.
+    """
+    _wait_for_live_windows(rig, time.monotonic())
+    rig.live.stop()
+    log = read_log(rig.live.log)
+    in_spool = windows_in_spool(rig.folder / "live.sqlite", log.boot) if log.unsent else frozenset()
+    _wait_for_live_windows(rig, time.monotonic(), in_spool)
+    frames = read_camera_log(rig.folder / CAMERA_LOG)
+    return live_windows.check(_live_rows(rig), frames, in_spool, time.time() - time.monotonic())
+
+
+def _wait_for_live_windows(rig: Rig, since: float, in_spool: Collection[int] = ()) -> float | None:
+    """Wait until the windows of the live daemon have no gap and include ``in_spool``.
+
+    Return the seconds since ``since`` (monotonic), or None after `LIMIT_S`.
+    """
+    end = time.monotonic() + LIMIT_S
+    while live_windows.missing([int(row["seq"]) for row in _live_rows(rig)], in_spool):
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.1)
+    return time.monotonic() - since
+
+
+def _live_rows(rig: Rig) -> list[dict[str, str]]:
+    return [row for row in csv_rows(rig.folder) if row["device"] == processes.LIVE_DEVICE]
 
 
 def full_disk(rig: Rig) -> FullDisk | None:

@@ -1,9 +1,11 @@
 """Run daemon and collector as processes that can be killed and restarted, and read what they wrote."""
 
+import contextlib
 import csv
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -129,6 +131,13 @@ def csv_rows(folder: Path) -> Iterator[dict[str, str]]:
     for path in sorted((folder / "store").glob("date=*/site=*/counts-*.csv")):
         with path.open(newline="") as file:
             yield from csv.DictReader(file)
+
+
+def windows_in_spool(spool: Path, boot: str) -> frozenset[int]:
+    """Return the ``seq`` of the windows of one boot that a daemon has left in its spool."""
+    with contextlib.closing(sqlite3.connect(spool)) as database:
+        messages = [json.loads(payload) for (payload,) in database.execute("SELECT payload FROM ready")]
+    return frozenset(message["seq"] for message in messages if message["boot"] == boot)
 
 
 @dataclass(frozen=True, slots=True)

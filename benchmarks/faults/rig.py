@@ -24,6 +24,7 @@ REPLAY_FRAMES = 20_000
 LIVE_WINDOW_S, LIVE_FPS = 5, 5
 LIVE_SPEED = 0.5
 """The camera plays the loop at half speed, so that a busy machine still sees each visitor often enough."""
+CAMERA_LOG = "camera-frames.log"
 CAMERA = Path(__file__).parent / "camera"
 
 
@@ -107,7 +108,7 @@ def running_rig(folder: Path, rng: random.Random) -> Iterator[Rig]:
             port=proxy.port,
             spool=folder / "disk" / "replay.sqlite",
         )
-        live = live_daemon(folder, proxy.port, LIVE_WINDOW_S)
+        live = live_daemon(folder, proxy.port, LIVE_WINDOW_S, camera_log=folder / CAMERA_LOG)
         opened = OpenedFiles(images)
         for close in (broker.stop, collector.close, live.close, replay.close, opened.close):
             stack.callback(close)
@@ -123,13 +124,18 @@ def folder_source(folder: Path, fps: float = scripted_walks.FPS) -> str:
     return f'source = "file"\npath = "{folder}"\nfps = {fps}'
 
 
-def live_daemon(folder: Path, port: int, window_s: float) -> RestartableProcess:
-    """Return the daemon ``live``. Its camera is `benchmarks.faults.camera`, which plays the images in ``loop``."""
+def live_daemon(folder: Path, port: int, window_s: float, camera_log: Path | None = None) -> RestartableProcess:
+    """Return the daemon ``live``. Its camera is `benchmarks.faults.camera`, which plays the images in ``loop``.
+
+    The camera writes the times of its frames to ``camera_log``.
+    """
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(CAMERA), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "FACETALLY_IMAGES": str(folder / "loop"),
         "FACETALLY_IMAGES_FPS": str(scripted_walks.FPS * LIVE_SPEED),
     }
+    if camera_log:
+        environment["FACETALLY_IMAGES_LOG"] = str(camera_log)
     daemon = processes.daemon(
         folder,
         processes.LIVE_DEVICE,

@@ -20,7 +20,7 @@ class YuNet:
         self._long_side = long_side
 
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
-        """Detect faces as `edge.vision.detect.Detector` does; images are resized to the long side at their aspect ratio."""
+        """Detect faces as `edge.vision.detect.Detector` does, on the image resized to the long side."""
         resized, scale = scaled(pixels, self._long_side)
         self._detector.setInputSize(resized.shape[::-1])
         _, rows = self._detector.detect(cv2.cvtColor(resized, cv2.COLOR_GRAY2BGR))

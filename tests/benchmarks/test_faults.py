@@ -6,6 +6,7 @@ pytest.importorskip("skimage", reason="scikit-image provides the portraits")
 pytest.importorskip("inotify_simple", reason="the fault benchmark watches opened images with inotify")
 
 from benchmarks.faults import expected_counts, live_windows
+from benchmarks.faults.camera_frames import CameraFrames
 from benchmarks.faults.expected_counts import DaemonStart
 from benchmarks.faults.phases import compare_full_disk
 from benchmarks.faults.scripted_walks import FRAMES_PER_WINDOW, VisitCounts, finished_windows
@@ -108,21 +109,80 @@ def test_windows_in_memory_at_a_kill_are_logged_drops():
     assert not expected_counts.compare([start], [row(seq) for seq in range(2)]).passed
 
 
+BEGIN = live_windows.seconds("2026-03-28T09:00:00Z")
+
+
+def frames(*intervals, refused=()):
+    """Return five delivered frames a second within intervals of seconds."""
+    delivered = [BEGIN + tick / 5 for begin, end in intervals for tick in range(round(begin * 5), round(end * 5) + 1)]
+    return CameraFrames(tuple(delivered), tuple(BEGIN + at for at in refused))
+
+
+def empty(seq, start, **of):
+    """Return a row of a live window without visits."""
+    return row(seq, start=start, **of) | {"happiness": "0", "neutral": "0"}
+
+
+def errors(rows, camera_frames, in_spool=()):
+    return live_windows.check(rows, camera_frames, in_spool, BEGIN).wrong
+
+
 def test_a_live_window_must_report_a_camera_outage():
-    """Windows in an outage of 9 s must have less coverage and say `no_camera`; gaps between windows are errors."""
-    begin = live_windows.seconds("2026-03-28T09:00:00Z")
-    outages = [[begin + 5.2, begin + 14.5]]
-    reported = [row(0), row(1, start=5, coverage="0.2", degraded="no_camera"), row(2, start=10, degraded="no_camera")]
-    silent = [row(0), row(1, start=5, coverage="0.2"), row(2, start=10, coverage="0.1", degraded="no_camera")]
-    reported[2]["coverage"] = "0.1"
-    empty = [each | {"happiness": "0", "neutral": "0"} for each in reported]
-    assert live_windows.check(empty, outages, begin).wrong == []
-    assert any("does not say no_camera" in text for text in live_windows.check(silent, outages, begin).wrong)
-    covered = [each | {"coverage": "1.0"} for each in empty]
-    assert any("coverage 1.0" in text for text in live_windows.check(covered, outages, begin).wrong)
-    gap = [empty[0], empty[1], empty[2] | {"start": "2026-03-28T09:00:11Z", "seq": "3"}]
-    assert len(live_windows.check(gap, outages, begin).wrong) == 2
-    assert any("visits" in text for text in live_windows.check([empty[0] | {"neutral": "4"}], [], begin).wrong)
+    """Windows in an outage of 9 s must have less coverage and say `no_camera`."""
+    camera = frames((0, 5.2), (14.4, 15), refused=(7.4, 10.5))
+    rows = [empty(0, 0), *(empty(seq, 5 * seq, coverage="0.1", degraded="no_camera") for seq in (1, 2))]
+    assert errors(rows, camera) == []
+    silent = [rows[0], rows[1] | {"degraded": ""}, rows[2]]
+    assert ["does not say no_camera" in text for text in errors(silent, camera)] == [True]
+    covered = [rows[0], rows[1] | {"coverage": "1.0"}, rows[2]]
+    assert ["coverage 1.0" in text for text in errors(covered, camera)] == [True]
+
+
+def test_a_window_without_frames_must_report_it_unless_it_is_short():
+    """A first window may end before the first frame; a window of five seconds without frames must say `no_camera`."""
+    short = empty(0, 0) | {"end": "2026-03-28T09:00:00.010Z", "coverage": "0.0"}
+    first = empty(1, 0.01) | {"end": "2026-03-28T09:00:05Z"}
+    assert errors([short, first], frames((0.2, 5))) == []
+    blind = [empty(0, 0), empty(1, 5, coverage="0.0"), empty(2, 10)]
+    assert ["does not say no_camera" in text for text in errors(blind, frames((0, 4.8), (11.2, 15)))] == [True]
+
+
+def test_a_camera_that_was_given_up_may_refuse_late():
+    """A refusal while the next camera delivers frames already is not an outage."""
+    camera = frames((0, 5.2), (7.2, 15), refused=(7.4,))
+    assert errors([empty(0, 0), empty(1, 5, coverage="0.8"), empty(2, 10)], camera) == []
+
+
+def test_a_slow_machine_is_no_fault_of_the_daemon():
+    """If no frame is delivered for four seconds and none refused, the window need not say `no_camera`."""
+    camera = frames((0, 5.6), (9.6, 15))
+    assert errors([empty(0, 0), empty(1, 5, coverage="0.4"), empty(2, 10)], camera) == []
+
+
+def test_each_gap_in_the_frames_may_lose_or_split_a_visit():
+    """The walk from 10 to 17.4 s is one visit with all frames; with two gaps it is none or up to three."""
+    rows = [*(empty(seq, 5 * seq) for seq in range(4)), empty(4, 20) | {"neutral": "1"}]
+    complete = live_windows.check(rows, frames((0, 25)), (), BEGIN)
+    gaps = live_windows.check(rows, frames((0, 12), (12.6, 14), (14.6, 25)), (), BEGIN)
+    assert (gaps.least, gaps.most) == (complete.least - 1, complete.most + 2)
+
+
+def test_lost_late_and_repeated_windows_are_told_apart():
+    """A missing window that the spool still has is late; one that it has not is lost."""
+    camera, rows = frames((0, 20)), [*(empty(seq, 5 * seq) for seq in range(3)), empty(3, 15) | {"neutral": "1"}]
+    gap = [rows[0], rows[2], rows[3]]
+    assert errors(rows, camera) == []
+    assert errors(gap, camera) == ["live: lost: 1"]
+    assert errors(gap, camera, {1, 4}) == ["live: late, still in the spool: 1, 4"]
+    assert errors([*rows, rows[1]], camera)[0] == "live: stored twice: 1"
+    assert errors(rows[:2], camera) == ["live: lost: windows of the last 10.0 s"]
+    late = [*rows[:3], rows[3] | {"start": "2026-03-28T09:00:16Z"}]
+    assert ["starts 1.00 s after" in text for text in errors(late, camera)] == [True]
+
+
+def test_more_visits_than_walks_are_found():
+    """Four visits are an error where the walks give at most two."""
+    assert any("visits" in text for text in errors([empty(0, 0) | {"neutral": "4"}], frames((0, 5))))
 
 
 def test_drops_on_a_full_disk_must_be_the_missing_windows():

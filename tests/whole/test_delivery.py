@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def forget_session(port):
     wait_until(client.is_connected, "connected")
     client.disconnect()
     client.loop_stop()
+
+
+def test_what_the_broker_took_before_the_collector_came_is_stored_within_seconds(tmp_path):
+    """A broker that was killed knows no session of the collector. The device is back first: the broker acknowledges its
+    windows and drops them. A collector that greets a second later receives them, without further windows."""
+    port, root = free_port(), tmp_path / "store"
+    with mosquitto(tmp_path, port), device(tmp_path, port, 3, confirm="collector") as sender:
+        sender.until(lambda: sender.publisher._outbox.unconfirmed == 3, "the broker has all")
+        time.sleep(1.0)
+        with collecting(root, port):
+            sender.until(lambda: sender.spool.depth() == 0, "all are confirmed", 20.0)
+    assert stored(root) == dict.fromkeys(range(3), 1)
 
 
 def test_two_collectors_that_share_confirm_between_them(tmp_path):

@@ -2,7 +2,8 @@
 
 ``FACETALLY_IMAGES`` names a folder of images. They are shown in order, in a loop, ``FACETALLY_IMAGES_FPS`` per second
 of the monotonic clock. While a file ``camera-off`` exists beside the folder the camera cannot be opened and delivers
-no frame.
+no frame. ``FACETALLY_IMAGES_LOG``, if set, names a file that receives a line for each request: the wall-clock time of
+the answer in seconds, and ``delivered`` or ``refused``.
 """
 
 import os
@@ -23,7 +24,9 @@ class Picamera2:
     def __init__(self, number: int = 0) -> None:
         folder = Path(os.environ["FACETALLY_IMAGES"])
         self._off = folder.with_name("camera-off")
+        self._log = os.environ.get("FACETALLY_IMAGES_LOG")
         if self._off.exists():
+            self._log_answer("refused")
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self._images = [cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) for name in sorted(folder.iterdir())]
         self._fps = float(os.environ["FACETALLY_IMAGES_FPS"])
@@ -57,10 +60,17 @@ class Picamera2:
         time.sleep(self._interval_s)
         if self._off.exists():
             time.sleep(wait)
+            self._log_answer("refused")
             raise TimeoutError
+        self._log_answer("delivered")
         grey = self._images[int(time.monotonic() * self._fps) % len(self._images)]
         noisy = np.clip(grey + self._rng.integers(-NOISE, NOISE + 1, grey.shape), 0, 255).astype(np.uint8)
         return np.vstack([noisy, np.full((grey.shape[0] // 2, grey.shape[1]), 128, np.uint8)])
+
+    def _log_answer(self, answer: str) -> None:
+        if self._log:
+            with Path(self._log).open("a") as file:
+                file.write(f"{time.time():.3f} {answer}\n")
 
     def cancel_all_and_flush(self) -> None:
         """Do nothing: no request is pending."""
