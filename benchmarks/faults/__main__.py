@@ -109,8 +109,8 @@ def _report_live(live: LiveResult, recovery: Recovery) -> bool:
     for what, taken_s in (("broker back, first row", recovery.row_s), ("camera back", recovery.camera_s)):
         print(f"{what} after: {'never' if taken_s is None else f'{taken_s:.1f} s'}")
         in_time &= taken_s is not None and taken_s <= RECOVERY_LIMIT_S
-    limit = f"never, within {phases.LIMIT_S:g} s"
-    print(f"live windows complete after: {limit if recovery.complete_s is None else f'{recovery.complete_s:.1f} s'}")
+    never = f"never (within {phases.LIMIT_S:g} s)"
+    print(f"live windows complete after: {never if recovery.complete_s is None else f'{recovery.complete_s:.1f} s'}")
     return in_time and not live.wrong
 
 

@@ -1,4 +1,4 @@
-"""A pipeline whose camera, networks, spool and publisher are scripted, and whose other parts are real."""
+"""A pipeline with the real stages, but scripted detections and expressions, and a list for spool and publisher."""
 
 import numpy as np
 
@@ -22,8 +22,8 @@ ME = Identity("shop-1", "door", "1" * 16)
 MODELS = Models(detector="face@aaaaaaaaaaaa", expression="expression@bbbbbbbbbbbb")
 
 
-class Kept:
-    """In place of spool and publisher: a list, and a disk that refuses while ``full``."""
+class WindowList:
+    """Replaces spool and publisher with a list. `add` raises SpoolError while ``full``."""
 
     def __init__(self):
         self.windows, self.full, self.pumped, self.dropped = [], False, 0, 0
@@ -41,7 +41,7 @@ class Kept:
 
 
 class Faces:
-    """In place of both networks: faces by the second, each happy; notes which seconds were classified."""
+    """Replaces both networks. ``at`` returns the faces at a second; each is happy. Records the classified seconds."""
 
     def __init__(self, at):
         self.at, self.time, self.classified = at, 0.0, []
@@ -59,8 +59,8 @@ class Faces:
 
 
 def wired(faces, items, window_s=60.0, **admit):
-    """A pipeline over items of a source, with everything real but camera, networks, disk and broker."""
-    kept, clock = Kept(), ReplayClock(BEGIN)
+    """Return a pipeline over the items of a source, and the list that receives its windows."""
+    kept, clock = WindowList(), ReplayClock(BEGIN)
     pipeline = Pipeline(
         Source(items, clock, 0.0, lambda: 0, lambda: None),
         faces,
