@@ -5,7 +5,7 @@
 The images come from the run's cache. ``--people`` names a folder with people.csv (``image,expression,age,gender,
 ethnicity``), one person per image. All detectors see the same grey images at native size. Printed are:
 
-* ``stills``: average precision on labelled images, faces of at least 20 pixels.
+* ``labelled``: average precision on labelled images, faces of at least 20 pixels.
 * ``crowds``: average precision, and recall at the threshold, on crowds labelled by hand, faces of at least 16 pixels.
 * ``background``: false detections per image without people.
 * percentiles of the scores of faces of at least 24 pixels (0 for a missed face), beside the 99.5th percentile of the
@@ -43,10 +43,10 @@ ALLOWED_FALSE = 0.01
 class ValidationImages:
     """Images of the validation set by kind, and images (height, width) of one person with the name of the group."""
 
-    stills: list[Scene]
+    labelled: list[Scene]
     crowds: list[Scene]
     background: list[Scene]
-    shelves: list[Scene]
+    negatives: list[Scene]
     people: list[tuple[str, Pixels]]
 
     @classmethod
@@ -58,8 +58,8 @@ class ValidationImages:
             raise SettingsError(
                 f"{cache}: must hold background images; run `training prepare` with diverse.zip in the data folder"
             )
-        shelves = [scene for scene in held if scene.kind == "negative"]
-        return cls(detector_metrics.stills(held), kinds["crowd"], kinds["background"], shelves, list(_people(people)))
+        negatives = [scene for scene in held if scene.kind == "negative"]
+        return cls(detector_metrics.stills(held), kinds["crowd"], kinds["background"], negatives, list(_people(people)))
 
 
 def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
@@ -88,28 +88,28 @@ def best_scores(shown: Sequence[Shown], min_side: float) -> np.ndarray:
 
 def report(peer: Peer, images: ValidationImages, threshold: float) -> dict[str, float]:
     """Measure one detector at ``threshold``, and at the threshold of `ALLOWED_FALSE` false detections."""
-    stills, crowds = detector_metrics.look(peer.find, images.stills), detector_metrics.look(peer.find, images.crowds)
-    background, shelves = (
+    labelled, crowds = detector_metrics.look(peer.find, images.labelled), detector_metrics.look(peer.find, images.crowds)
+    background, negatives = (
         detector_metrics.look(peer.find, images.background),
-        detector_metrics.look(peer.find, images.shelves),
+        detector_metrics.look(peer.find, images.negatives),
     )
     false = detector_metrics.scores(background)
     most = int(ALLOWED_FALSE * len(background) + 1e-9)
     allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.LOWEST
-    in_stills = scores.curve([each.scored() for each in stills])
+    in_labelled = scores.curve([each.scored() for each in labelled])
     in_crowds = scores.curve([each.scored(MIN_CROWD_FACE_PX) for each in crowds])
-    faces = np.concatenate([best_scores(each, MIN_SEPARATED_FACE_PX) for each in (stills, crowds)])
+    faces = np.concatenate([best_scores(each, MIN_SEPARATED_FACE_PX) for each in (labelled, crowds)])
     maxima = [max((face.score for face in each.found), default=0.0) for each in background]
     figures = {
         "threshold": threshold,
-        "stills AP": in_stills.average_precision(),
-        "stills recall": in_stills.recall_over(threshold),
+        "labelled AP": in_labelled.average_precision(),
+        "labelled recall": in_labelled.recall_over(threshold),
         "crowds AP": in_crowds.average_precision(),
         "crowds recall": in_crowds.recall_over(threshold),
         "background false an image": float((false >= threshold).sum() / len(background)),
-        "negatives false an image": float((detector_metrics.scores(shelves) >= threshold).sum() / max(len(shelves), 1)),
+        "negatives false an image": float((detector_metrics.scores(negatives) >= threshold).sum() / max(len(negatives), 1)),
         f"threshold at {ALLOWED_FALSE} false": allowed,
-        "  stills recall there": in_stills.recall_over(allowed),
+        "  labelled recall there": in_labelled.recall_over(allowed),
         "  crowds recall there": in_crowds.recall_over(allowed),
         "5th percentile of faces": float(np.quantile(faces, 0.05)),
         "10th percentile of faces": float(np.quantile(faces, 0.10)),
