@@ -18,11 +18,11 @@ from edge.values import Expression, Frame
 from tests.support.fakes import BEGIN
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
-ME = Identity("shop-1", "door", "1" * 16)
+IDENTITY = Identity("shop-1", "door", "1" * 16)
 MODELS = Models(detector="face@aaaaaaaaaaaa", expression="expression@bbbbbbbbbbbb")
 
 
-class WindowList:
+class FakeSpool:
     """Replaces spool and publisher with a list. `add` raises SpoolError while ``full``."""
 
     def __init__(self):
@@ -40,7 +40,7 @@ class WindowList:
         self.pumped += 1
 
 
-class Faces:
+class ScriptedFaces:
     """Replaces both networks. ``at`` returns the faces at a second; each is happy. Records the classified seconds."""
 
     def __init__(self, at):
@@ -58,9 +58,9 @@ class Faces:
         return tuple(Expression((0.9, 0.1), True) for _ in faces)
 
 
-def wired(faces, items, window_s=60.0, **admit):
+def scripted_pipeline(faces, items, window_s=60.0, **admit):
     """Return a pipeline over the items of a source, and the list that receives its windows."""
-    kept, clock = WindowList(), ReplayClock(BEGIN)
+    kept, clock = FakeSpool(), ReplayClock(BEGIN)
     pipeline = Pipeline(
         Source(items, clock, 0.0, lambda: 0, lambda: None),
         faces,
@@ -70,7 +70,7 @@ def wired(faces, items, window_s=60.0, **admit):
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
         kept,
-        Settler(stamp(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
+        Settler(stamp(IDENTITY, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
         condition=Condition(live=False),
