@@ -88,11 +88,10 @@ def best_scores(shown: Sequence[Shown], min_side: float) -> np.ndarray:
 
 def report(peer: Peer, images: ValidationImages, threshold: float) -> dict[str, float]:
     """Measure one detector at ``threshold``, and at the threshold of `ALLOWED_FALSE` false detections."""
-    labelled, crowds = detector_metrics.look(peer.find, images.labelled), detector_metrics.look(peer.find, images.crowds)
-    background, negatives = (
-        detector_metrics.look(peer.find, images.background),
-        detector_metrics.look(peer.find, images.negatives),
-    )
+    labelled = detector_metrics.look(peer.find, images.labelled)
+    crowds = detector_metrics.look(peer.find, images.crowds)
+    background = detector_metrics.look(peer.find, images.background)
+    negatives = detector_metrics.look(peer.find, images.negatives)
     false = detector_metrics.scores(background)
     most = int(ALLOWED_FALSE * len(background) + 1e-9)
     allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.LOWEST
@@ -100,6 +99,7 @@ def report(peer: Peer, images: ValidationImages, threshold: float) -> dict[str, 
     in_crowds = scores.curve([each.scored(MIN_CROWD_FACE_PX) for each in crowds])
     faces = np.concatenate([best_scores(each, MIN_SEPARATED_FACE_PX) for each in (labelled, crowds)])
     maxima = [max((face.score for face in each.found), default=0.0) for each in background]
+    false_in_negatives = (detector_metrics.scores(negatives) >= threshold).sum()
     figures = {
         "threshold": threshold,
         "labelled AP": in_labelled.average_precision(),
@@ -107,7 +107,7 @@ def report(peer: Peer, images: ValidationImages, threshold: float) -> dict[str, 
         "crowds AP": in_crowds.average_precision(),
         "crowds recall": in_crowds.recall_over(threshold),
         "background false an image": float((false >= threshold).sum() / len(background)),
-        "negatives false an image": float((detector_metrics.scores(negatives) >= threshold).sum() / max(len(negatives), 1)),
+        "negatives false an image": float(false_in_negatives / max(len(negatives), 1)),
         f"threshold at {ALLOWED_FALSE} false": allowed,
         "  labelled recall there": in_labelled.recall_over(allowed),
         "  crowds recall there": in_crowds.recall_over(allowed),
