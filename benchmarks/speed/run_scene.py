@@ -44,9 +44,8 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     images = np.load(arguments.frames)
-    cv2.imwrite(
-        str(arguments.frames.with_suffix(".png")), images[0]
-    )  # the pipeline opens its source, which is replaced below
+    # the pipeline opens its source, which is replaced below
+    cv2.imwrite(str(arguments.frames.with_suffix(".png")), images[0])
     capture = File(path=str(arguments.frames.parent))
     settings = Settings(site="bench", device="scene", capture=capture, admit=AdmitSettings(staff_zones=()))
     detector = CountingDetector(build.detector_bundle())

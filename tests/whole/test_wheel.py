@@ -45,9 +45,13 @@ def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
     venv.create(tmp_path / "env", with_pip=True)
     binaries = tmp_path / "env" / "bin"
     subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[{extra}]"], check=True)
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     helped = subprocess.run(
-        [binaries / command, "--help"], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+        [binaries / command, "--help"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert helped.stdout.startswith(f"usage: {command}")
     for module in absent:
@@ -55,14 +59,18 @@ def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
         assert found.returncode != 0, f"{extra} brings {module}"
     if extra == "edge":
         loads = "from edge import build; build.detector_bundle(); build.classifier_bundle()"
-        subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean, check=True)
+        subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean_environment(), check=True)
+
+
+def clean_environment():
+    """Return the environment variables without PYTHONPATH, so that only installed packages are imported."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 def install(folder, *arguments):
     """Run systemd/install.sh with everything under a folder; it starts nothing."""
     script = ROOT / "systemd" / "install.sh"
-    environment = {**os.environ, "ROOT": str(folder), "PYTHON": sys.executable}
-    environment.pop("PYTHONPATH", None)
+    environment = {**clean_environment(), "ROOT": str(folder), "PYTHON": sys.executable}
     return subprocess.run([script, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -110,7 +118,10 @@ def test_another_wheel_of_the_same_version_is_installed(wheel, tmp_path):
     for given, newer in ((wheel, "False\n"), (other, "True\n"), (wheel, "False\n")):
         done = install(tmp_path, "edge", given)
         assert done.returncode == 0, done.stderr
-        assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == newer
+        done = subprocess.run(
+            command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=True
+        )
+        assert done.stdout == newer
 
 
 def test_a_jetson_gets_all_requirements_except_opencv():
