@@ -42,7 +42,7 @@ unsynced_hold_h = 0
 PYTHON = (sys.executable, "-m")
 CLIP_WINDOW_S, CAMERA_WINDOW_S = 2.0, 10.0
 QUIET_S = 2.0
-"""The store is complete when no row has been added for so long after the daemon has sent its last window."""
+"""After the daemon has ended, the store is taken as complete when no row has been added for this time."""
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ SECONDS = 30
 NOISE = 3.0
 """Standard deviation of the sensor noise, grey levels."""
 STEPS_HZ, STEP_PX = 1.8, 4
-"""A walking head moves up and down so often, by so many pixels at scale 1."""
+"""Frequency and amplitude of the vertical movement of a walking head, at scale 1."""
 Image = NDArray[np.uint8]
 
 

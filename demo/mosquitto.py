@@ -50,7 +50,7 @@ def program() -> str | None:
 
 
 class Mosquitto:
-    """One broker on a loopback port. It can be killed and started again, and then has what it had saved.
+    """One broker on a loopback port. It can be killed and started again, and then restores its saved sessions.
 
     ``lines`` are lines of mosquitto.conf. Anonymous clients are allowed unless a line sets ``allow_anonymous``. With
     ``shipped`` the lines follow systemd/broker/mosquitto.conf, and the broker saves its sessions in ``folder``.

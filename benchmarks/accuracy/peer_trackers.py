@@ -21,7 +21,7 @@ from benchmarks.accuracy.tracks import STEPS, Recording, TrackerOutput, hits, re
 
 REFERENCE = Path(__file__).parent.parent / "reference" / "trackers.csv"
 MIN_HITS_S = 0.3
-"""A track counts as a visit once it has boxes for so many seconds."""
+"""A track counts as a visit once it has boxes for this many seconds."""
 FIELDS = ("recording", "step", "false_boxes", "tracker", "truth", "visits", "switches", "mixed", "version")
 
 

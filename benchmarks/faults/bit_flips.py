@@ -3,7 +3,7 @@
 ``python -m benchmarks.faults.bit_flips --flips 1000``
 
 Retention has deleted the rows of some days of the store, so some hours exist only in a roll-up; a device has had other
-models before. Each round flips one random bit of one file, keeps the file's size and times, and reads the store anew.
+models before. Each round flips one random bit of one file, keeps the file's size and times, and reads the store again.
 The totals must be equal, or the damage reported. Exit code 1 if a difference is silent.
 """
 

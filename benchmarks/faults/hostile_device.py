@@ -5,7 +5,7 @@
 The hostile device sends in turn: label sets whose hashes collide in 32 bits, ever new label sets and models, windows of
 1970 and 2199, random boot ids and sequence numbers, false and large model messages, changing statuses, model names that
 are spreadsheet formulas, and random bytes. Each hostile message is followed by nine good ones. All go into the real
-intake and store, which is opened anew at each restart; `benchmarks.simulation.fleet` includes a broker. Measured are
+intake and store, which is reopened at each restart; `benchmarks.simulation.fleet` includes a broker. Measured are
 messages lost, messages stored per second, and size; then the time of a summary and of the page's views, and memory.
 Exit code 1 if a good message is lost.
 """
@@ -171,8 +171,8 @@ from collector.page.views import View
 from collector.analysis.query import Reader
 root, now = Path(sys.argv[1]), datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
 view = View(Reader(root, lambda: now), lambda: now)
-asked = {"site": "*", "days": "7", "by": "hour", "zone": "UTC"}
-for name, show in (("overview", lambda: view.overview(asked, "visits")), ("live", lambda: view.live(asked))):
+query = {"site": "*", "days": "7", "by": "hour", "zone": "UTC"}
+for name, show in (("overview", lambda: view.overview(query, "visits")), ("live", lambda: view.live(query))):
     began = time.perf_counter()
     show()
     print(f"  {name}: {time.perf_counter() - began:.2f} s")

@@ -17,7 +17,7 @@ from edge.pipeline import UNSPOOLED
 
 LIMIT_S = 120.0
 DRAIN_FRAMES = 2 * scripted_walks.FRAMES_PER_WINDOW + 5
-"""Nobody is in view at the last of so many images."""
+"""Length of the drain phase. Nobody is in view in its last image, so no visit is cut off."""
 FULL_DISK_FRAMES = UNSPOOLED + 400
 FILL_AT_FRAME, EMPTY_AT_FRAME = 50, FULL_DISK_FRAMES - 200
 NO_DETECTION = ("--set", "detect.every=1000000")

@@ -25,7 +25,7 @@ MESSAGES=/srv/out/messages
 showing=
 STATE="systemctl show --property=ActiveState,Result,NRestarts,ExecMainStatus $UNIT | paste -sd ' '"
 counts() { grep -c '/counts ' $MESSAGES; }
-more() { echo "[ \$(grep -c '/counts ' $MESSAGES) -ge $(($(counts) + $1)) ]"; } # a command that succeeds once so many more windows have arrived
+more() { echo "[ \$(grep -c '/counts ' $MESSAGES) -ge $(($(counts) + $1)) ]"; } # print a command that succeeds once $1 more windows have arrived
 stop_showing() {
     [ -z "$showing" ] || { kill "$showing"; wait "$showing"; } 2>/dev/null
     showing=

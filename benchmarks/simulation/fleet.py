@@ -5,7 +5,7 @@
 Simulated devices with faults publish through Mosquitto. The collector is killed (SIGKILL) ten times meanwhile. The
 sorted lines of the store must equal, byte for byte, those computed from the messages: nothing lost, nothing twice.
 
-``--drain 200000`` queues so many messages at the broker instead. It then measures how fast the collector stores and
+``--drain 200000`` queues 200,000 messages at the broker instead. It then measures how fast the collector stores and
 acknowledges them, beside `mosquitto_sub` writing the same messages to a file.
 """
 

@@ -55,9 +55,9 @@ def hosts_asked(driver: Any) -> set[str]:
     """Return the hosts other than this machine that the page has sent requests to."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    asked = {urlsplit(url).hostname for url in urls if url.startswith(("http", "ws"))}
-    assert asked, "the log has no requests at all"
-    return {host for host in asked if host and host not in THIS_MACHINE}
+    hosts = {urlsplit(url).hostname for url in urls if url.startswith(("http", "ws"))}
+    assert hosts, "the log has no requests at all"
+    return {host for host in hosts if host and host not in THIS_MACHINE}
 
 
 def complaints(driver: Any) -> list[str]:

@@ -101,19 +101,19 @@ def test_an_existing_line_is_drawn(page, tmp_path):
 
 def test_the_page_cannot_send_the_image(page, tmp_path):
     """The content security policy blocks the network for all scripts. A file that is no image is refused."""
-    asked = []
+    requests = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requests.append(self.path)
 
     assert complaints(page) == []
     with HTTPServer(("127.0.0.1", 0), Listener) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sends = "const done = arguments[1]; fetch(arguments[0]).then(() => done('sent'), e => done(String(e)))"
-        said = page.execute_async_script(sends, f"http://127.0.0.1:{server.server_port}/")
+        error = page.execute_async_script(sends, f"http://127.0.0.1:{server.server_port}/")
         server.shutdown()
-    assert ("Failed to fetch" in said, asked) == (True, [])
+    assert ("Failed to fetch" in error, requests) == (True, [])
     (tmp_path / "notes.png").write_text("not an image")
     opened(page, tmp_path / "notes.png")
     assert message(page) == "notes.png: must be an image."
