@@ -30,7 +30,7 @@ JETSON=(
 fail() { echo "install.sh: $*" >&2; exit 2; }
 is_live() { [ -z "$ROOT" ]; } # not installing into another folder
 
-source_file() { # NAME: print the path of a file of this folder, or of a prepared card, where all files are in one folder
+source_file() { # NAME: print the path of a file of this folder, or of a prepared card, which has no subfolders
     local path
     for path in "$HERE/$1" "$HERE/units/$1" "$HERE/zones/$1"; do
         if [ -f "$path" ]; then echo "$path"; return; fi
@@ -59,7 +59,7 @@ install_packages() { # EXTRA WHEEL. --system-site-packages: picamera2 and libcam
     "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another build may have the same version
 }
 
-install_config() { # FILE GROUP: keep an existing one. It may hold a camera's password: readable by root and the service.
+install_config() { # FILE GROUP: keep an existing one. It may hold a password: only root and the service may read it.
     install -d -m 0755 "$ETC"
     if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0640 "$(source_file "$1")" "$ETC/$1"; fi
     chmod o= "$ETC/$1"
@@ -92,7 +92,8 @@ restart_or_roll_back() { # WHEEL: restart the units that run; if that fails, res
         "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$PREVIOUS"/*.whl
         install -m 0644 "$PREVIOUS"/*.service "$UNITS"
         systemctl daemon-reload
-        restart_units "${units[@]}" || fail "${units[*]}: did not start, also not with the previous wheel; see journalctl"
+        restart_units "${units[@]}" ||
+            fail "${units[*]}: did not start, also not with the previous wheel; see journalctl"
         fail "${units[*]}: did not start; the previous wheel is restored and runs; see journalctl"
     fi
     rm -rf "$PREVIOUS.new"

@@ -3,8 +3,8 @@
 ``python3 systemd/card/card.py BOOT CONFIG WHEEL [FILE ...]``
 
 Run it on the computer that has written the card, with pip and internet access. The device needs only the broker: all
-that it installs is copied to the card. On the device cloud-init, which Raspberry Pi OS has from trixie on, makes systemd
-run ``first-boot.sh`` until it succeeds. User, network and time zone stay those set by Raspberry Pi Imager.
+that it installs is copied to the card. On the device cloud-init, which Raspberry Pi OS has from trixie on, makes
+systemd run ``first-boot.sh`` until it succeeds. User, network and time zone stay those set by Raspberry Pi Imager.
 """
 
 import argparse
@@ -58,12 +58,16 @@ print(*filter(None, named), sep="\\n")
 def main() -> int:
     """Prepare a card; return 0, or 2 after an error message. The card installs nothing then."""
     parser = argparse.ArgumentParser(prog="card.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("boot", type=Path, metavar="BOOT", help="folder at which the card's first partition (bootfs) is mounted")
+    parser.add_argument("boot", type=Path, metavar="BOOT", help="mount point of the card's first partition, bootfs")
     parser.add_argument("config", type=Path, metavar="CONFIG", help="edge.toml of this device")
     parser.add_argument("wheel", type=Path, metavar="WHEEL", help="wheel of facetally (pip wheel --no-deps .)")
-    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=f"file to install in {ETC}, such as a password or certificate")
-    parser.add_argument("--python", default="3.13", metavar="X.Y", help="Python version of the card (default: %(default)s, of trixie)")
-    parser.add_argument("--machine", default="aarch64", help="processor of the device, as of uname -m (default: %(default)s)")
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=f"file for {ETC}, such as a password")
+    parser.add_argument(
+        "--python", default="3.13", metavar="X.Y", help="Python of the card (default: %(default)s, of trixie)"
+    )
+    parser.add_argument(
+        "--machine", default="aarch64", help="processor of the device, see uname -m (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     try:
         picamera2 = _check(arguments)
@@ -91,8 +95,8 @@ def _check(arguments: argparse.Namespace) -> bool:
     for name in ("meta-data", "user-data"):
         if not (arguments.boot / name).is_file():
             raise ValueError(
-                f"{arguments.boot}: must be the first partition of a card with cloud-init (Raspberry Pi OS trixie or newer);"
-                f" file {name} not found"
+                f"{arguments.boot}: must be the first partition of a card with cloud-init"
+                f" (Raspberry Pi OS trixie or newer); file {name} not found"
             )
     seed = arguments.boot / SEED
     if seed.exists() and b"facetally" not in seed.read_bytes():
@@ -108,7 +112,7 @@ def _check(arguments: argparse.Namespace) -> bool:
     picamera2, named = _read(arguments.config, arguments.wheel)
     for path in named:
         if not path.is_absolute() or (ETC in path.parents and path.parent != ETC):
-            raise ValueError(f"{arguments.config}: path {path}: must be {ETC / path.name}, where files of the card are installed")
+            raise ValueError(f"{arguments.config}: path {path}: must be {ETC / path.name}, for a file from the card")
     missing = [path for path in named if path.parent == ETC and path.name not in given]
     if missing:
         raise ValueError(f"{arguments.config}: names {', '.join(map(str, missing))}; add these files to the command")

@@ -2,9 +2,9 @@
 
 ``python systemd/zones/view.py CONFIG IMAGE``
 
-Run it in the environment in which the daemon is installed, while the daemon is stopped. It is a separate program that an
-installer runs on purpose: the daemon cannot write images. Run it while nobody is in view, and delete the image when the
-zones are drawn.
+Run it in the environment in which the daemon is installed, while the daemon is stopped. It is a separate program that
+an installer runs on purpose: the daemon cannot write images. Run it while nobody is in view, and delete the image when
+the zones are drawn.
 """
 
 import argparse
@@ -42,9 +42,7 @@ def main() -> int:
     if not written:
         print(f"view.py: {arguments.image}: cannot be written; the folder must exist and be writable", file=sys.stderr)
         return 2
-    print(
-        f"{arguments.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels; draw the zones in it with zones.html"
-    )
+    print(f"{arguments.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels; draw the zones in it with zones.html")
     return 0
 
 

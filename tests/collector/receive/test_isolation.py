@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults.hostile_device import play
+from benchmarks.fuzzing.hostile_device import play
 from collector.devices.registry import Devices, read_devices, read_refused
 from collector.receive.admission import STRAY_DATES
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters
@@ -277,7 +277,7 @@ def test_false_model_messages_of_a_device_leave_others_models(tmp_path: Path) ->
 
 
 def test_good_devices_beside_a_hostile_one(tmp_path: Path) -> None:
-    """The short part of `benchmarks.faults.hostile_device`: 240 messages of all its kinds, with restarts; nothing of
+    """The short part of `benchmarks.fuzzing.hostile_device`: 240 messages of all its kinds, with restarts; nothing of
     the others is lost, and folders and files stay few.
     """
     outcome = play(tmp_path, messages=240, restarts=3)

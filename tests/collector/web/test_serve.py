@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from base.errors import SettingsError
-from benchmarks.faults.http_fuzz import count_statuses
+from benchmarks.fuzzing.http_requests import count_statuses
 from collector.settings import Page, read_settings
 from collector.web.browser_guard import WebGuard, policy
 from collector.web.shared_result import Shared
@@ -151,7 +151,7 @@ def test_answers_confine_the_page(port: int) -> None:
 
 
 def test_odd_requests_are_no_failures_of_the_server(store: Path) -> None:
-    """500 of `benchmarks.faults.http_fuzz`; its long part asks 5,000."""
+    """500 of `benchmarks.fuzzing.http_requests`; its long part asks 5,000."""
     counted, failed = count_statuses(store, NOW, 500, seed=3)
     assert failed == []
     assert counted[200] > 50 and counted[400] > 50

@@ -1,6 +1,6 @@
 """Send random HTTP requests to page and API, and check that no answer is a server error.
 
-``python -m benchmarks.faults.http_fuzz --number 5000 --seed N``
+``python -m benchmarks.fuzzing.http_requests --number 5000 --seed N``
 
 Paths are made of parts of real ones and of strings that are known to break servers. Bodies are those that the page's
 own scripts send, with keys missing, values of other types, or cut short. The same seed gives the same requests.
@@ -108,7 +108,7 @@ def count_statuses(root: Path, now: datetime, number: int, seed: int) -> tuple[C
 def main() -> int:
     """Send the requests and print the number of each status code; return 1 if one is 500 or more."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.faults.http_fuzz", description=__doc__.partition("\n")[0]
+        prog="python -m benchmarks.fuzzing.http_requests", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--number", type=int, default=5000, help="number of requests (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the requests (default: %(default)s)")

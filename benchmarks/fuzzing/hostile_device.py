@@ -1,12 +1,13 @@
 """Send hostile messages of one device among those of nine good ones, and measure what the good ones lose.
 
-``python -m benchmarks.faults.hostile_device --messages 10000 --restarts 20``
+``python -m benchmarks.fuzzing.hostile_device --messages 10000 --restarts 20``
 
 The hostile device sends in turn: label sets whose hashes collide in 32 bits, ever new label sets and models, windows of
 1970 and 2199, random boot ids and sequence numbers, false and large model messages, changing statuses, model names that
 are spreadsheet formulas, and random bytes. Each hostile message is followed by nine good ones. All go into the real
-intake and store, which is reopened at each restart; `benchmarks.simulation.fleet` includes a broker. Measured are
-messages lost, messages stored per second, and size; then the time of a summary and of the page's views, and memory.
+intake and store, which is reopened at each restart; `benchmarks.simulation.fleet` includes a broker. It
+prints messages lost, messages stored per second, and the size of the store; then the time of a summary and of the
+page's views, and memory.
 Exit code 1 if a good message is lost.
 """
 
@@ -184,7 +185,7 @@ print(f"  peak memory of the page: {int(peak.split()[1]) / 1024:.0f} MB")
 def main() -> int:
     """Run and print the report; return 1 if a good message was lost."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.faults.hostile_device", description=__doc__.partition("\n")[0]
+        prog="python -m benchmarks.fuzzing.hostile_device", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--messages", type=int, default=10_000, help="hostile messages (default: %(default)s)")
     parser.add_argument("--restarts", type=int, default=20, help="restarts of the collector (default: %(default)s)")

@@ -1,6 +1,6 @@
 """Flip bits of roll-ups and of ``devices.json``, and check that no difference goes unnoticed.
 
-``python -m benchmarks.faults.bit_flips --flips 1000``
+``python -m benchmarks.fuzzing.bit_flips --flips 1000``
 
 Retention has deleted the rows of some days of the store, so some hours exist only in a roll-up; a device has had other
 models before. Each round flips one random bit of one file, keeps the file's size and times, and reads the store again.
@@ -16,7 +16,7 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.faults.hostile_device import NOW, window
+from benchmarks.fuzzing.hostile_device import NOW, window
 from collector.analysis.correction import confusions
 from collector.devices.registry import Devices, read_devices
 from collector.devices.registry_file import damages
@@ -71,7 +71,7 @@ def flip(path: Path, bit: int) -> None:
 def main() -> int:
     """Flip bits and print the outcomes; return 1 if a difference was silent."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.faults.bit_flips", description=__doc__.partition("\n")[0]
+        prog="python -m benchmarks.fuzzing.bit_flips", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--flips", type=int, default=1000, help="number of bits to flip (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the positions (default: %(default)s)")

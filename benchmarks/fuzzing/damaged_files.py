@@ -1,6 +1,6 @@
 """Damage configurations, model cards, models and media at random, and check that the daemon refuses them in order.
 
-``python -m benchmarks.faults.fuzz configurations|cards|models|media --cases 1000 --seed 1``
+``python -m benchmarks.fuzzing.damaged_files configurations|cards|models|media --cases 1000 --seed 1``
 
 Each case is a good file with random damage. Configurations and cards are read in this process. Each model is vetted as
 the daemon vets it, and each medium is counted by the daemon, in processes of their own. Allowed are exit codes 0 and 2,
@@ -226,7 +226,9 @@ KINDS = {"configurations": _configurations, "cards": _cards, "models": _models, 
 
 def main() -> int:
     """Run the cases of one kind and print the outcomes; return 1 if a case is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.fuzz", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzzing.damaged_files", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--cases", type=int, default=1000, help="number of cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the damage (default: %(default)s)")

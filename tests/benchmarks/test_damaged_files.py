@@ -1,4 +1,4 @@
-"""Damaged and hostile files end in one line and exit code 2: a short `benchmarks.faults.fuzz`, and known cases."""
+"""Damaged and hostile files end in one line and exit code 2: a short run of the benchmark, and known cases."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from base.errors import SettingsError
-from benchmarks.faults import fuzz
+from benchmarks.fuzzing import damaged_files
 from contract.card import ClassifierCard, model_of, read_card, unpack
 from contract.errors import BundleError
 from edge.settings import read
@@ -79,20 +79,20 @@ def test_a_path_with_a_null_character_is_refused():
 @pytest.mark.parametrize("kind", ["configurations", "cards"])
 def test_random_configurations_and_cards_are_read_or_refused(tmp_path, kind):
     """Reading gives settings, a card, or one of facetally's own errors."""
-    found = fuzz.KINDS[kind](tmp_path, 300, 7)
+    found = damaged_files.KINDS[kind](tmp_path, 300, 7)
     assert found["accepted"] > 0
     assert found["refused"] > 0
 
 
 def test_damaged_models_with_a_matching_hash_are_run_or_refused(tmp_path):
     """Even if the runtime ends its process, this process gets a BundleError."""
-    found = [fuzz.vet_model(*case) for case in fuzz.models(tmp_path, 12, 3)]
+    found = [damaged_files.vet_model(*case) for case in damaged_files.models(tmp_path, 12, 3)]
     assert "refused" in found
 
 
 def test_damaged_media_are_counted_or_refused(tmp_path):
     """The daemon ends with exit code 0 or 2, without a traceback."""
-    found = [fuzz.count_clip(path) for path in fuzz.media(tmp_path, 6, 5)]
+    found = [damaged_files.count_clip(path) for path in damaged_files.media(tmp_path, 6, 5)]
     assert set(found) <= {"accepted", "refused"}
 
 
