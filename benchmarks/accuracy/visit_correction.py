@@ -45,10 +45,10 @@ def sample_shop(
     truth: Ints, predicted: Ints, visits: int, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], Ints, Ints]:
     """Sample visits without replacement from a random mix; return the mix, and truth and prediction of each visit."""
-    there = np.bincount(truth, minlength=size)
-    mix = rng.dirichlet(CONCENTRATION * there / there.sum())
+    available = np.bincount(truth, minlength=size)
+    mix = rng.dirichlet(CONCENTRATION * available / available.sum())
     wanted = rng.multinomial(visits, mix)
-    scale = min(1.0, float((there / np.maximum(wanted, 1))[wanted > 0].min()))
+    scale = min(1.0, float((available / np.maximum(wanted, 1))[wanted > 0].min()))
     wanted = rng.multinomial(int(visits * scale), mix)
     order = rng.permutation(len(truth))
     chosen = np.concatenate([order[truth[order] == label][:number] for label, number in enumerate(wanted)])
@@ -68,17 +68,19 @@ def trial(
     """Run one trial; return for each label whether the interval holds the truth, and the errors."""
     size = len(card.labels)
     half = rng.permutation(len(truth)) < len(truth) // 2
-    mix, here, there = sample_shop(truth[~half], predicted[~half], visits, size, rng)
-    counted = np.bincount(there, minlength=size + 1)
+    mix, sampled_truth, sampled_prediction = sample_shop(truth[~half], predicted[~half], visits, size, rng)
+    counted = np.bincount(sampled_prediction, minlength=size + 1)
     measured = Confusion(card.labels, matrix(truth[half], predicted[half], size).astype(float), "visits")
     table = correct(counted, measured, rng)
-    own = np.bincount(here, minlength=size) / len(here)
+    visit_shares = np.bincount(sampled_truth, minlength=size) / len(sampled_truth)
     return {
         "interval holds the shop's mix": ((table["low"] <= mix) & (mix <= table["high"])).to_numpy(float),
-        "interval holds the visits' shares": ((table["low"] <= own) & (own <= table["high"])).to_numpy(float),
+        "interval holds the visits' shares": (
+            (table["low"] <= visit_shares) & (visit_shares <= table["high"])
+        ).to_numpy(float),
         "width of the interval": (table["high"] - table["low"]).to_numpy(),
-        "error of the counted share": (table["share"] - own).abs().to_numpy(),
-        "error of the corrected share": (table["corrected"] - own).abs().to_numpy(),
+        "error of the counted share": (table["share"] - visit_shares).abs().to_numpy(),
+        "error of the corrected share": (table["corrected"] - visit_shares).abs().to_numpy(),
     }
 
 
