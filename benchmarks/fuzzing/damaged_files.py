@@ -44,7 +44,7 @@ admit = { staff_zones = [] }
 KEYS = (
     "site", "device", "capture", "capture.fps", "capture.path", "admit.staff_zones", "admit.hours", "admit.forget_s",
     "admit.dwell_limit_s", "detect.every", "detect.threads", "detect.threshold", "detect.bundle", "classify.threads",
-    "track.min_sightings", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k",
+    "track.min_observations", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k",
     "publish.host", "publish.port", "publish.username", "publish.tls", "publish.keepalive_s", "publish.drain_per_s",
     "publish.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such",
 )  # fmt: skip

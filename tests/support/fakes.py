@@ -54,7 +54,7 @@ def swaying(x: float, y: float, time: float, size: float = 40.0) -> Face:
 
 def track(number: int, x: float = 100.0, y: float = 100.0, size: float = 40.0, **of: Any) -> Track:
     """Return a track of which only number and position matter."""
-    return Track(number, face(x, y, size), **({"first": 0.0, "last": 0.0, "sightings": 5} | of))
+    return Track(number, face(x, y, size), **(dict(first=0.0, last=0.0, sightings=5) | of))  # noqa: C408
 
 
 class Picamera2:
