@@ -12,7 +12,6 @@ narrow.
 
 import argparse
 import csv
-import json
 import os
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from tqdm import tqdm
 
 from benchmarks.faults import processes, scripted_walks
 from benchmarks.faults.rig import live_daemon
+from collector.devices.registry import read_devices
 from demo.mosquitto import Mosquitto
 
 SAMPLE_INTERVAL_S = 5.0
@@ -80,8 +80,8 @@ def watch(minutes: float, folder: Path) -> tuple[list[Sample], float | None]:
 
 
 def _frames_per_s(folder: Path) -> float | None:
-    devices = json.loads((folder / "store" / "devices.json").read_text())["devices"]
-    return next((float(each["health"]["frames_per_s"]) for each in devices if each["health"]), None)
+    healths = [device.health for device in read_devices(folder / "store")]
+    return next((health.frames_per_s for health in healths if health), None)
 
 
 def main() -> int:
