@@ -1,1 +1,1 @@
-"""Figures: speed, memory and what is found, measured by scripts, as ratios within one run where they are times."""
+"""Scripts that measure accuracy, speed and load, and inject faults; times are compared as ratios within one run."""

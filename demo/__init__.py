@@ -1,1 +1,1 @@
-"""The main job shown on one machine: a clip of passers-by, a broker, the daemon, the collector, a chart."""
+"""Demonstrate the whole system on a rendered clip or a camera: ``make run``."""

@@ -1,4 +1,7 @@
-"""``python -m demo``: faces walk past, the daemon counts, the collector stores, a chart is drawn. All real."""
+"""Demonstrate the whole system: the daemon counts a clip or a camera, the collector stores, a chart or page is shown.
+
+``python -m demo [--camera N | --clip PATH]``. All parts are the real ones; without a clip, one is rendered.
+"""
 
 import argparse
 import json
@@ -13,12 +16,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from collector.store.load import labels, load
-from demo.broker import broker, free_port, wait_for
+from demo.broker import broker
 from demo.clip import compose
+from demo.mosquitto import free_port, wait_for
 
-SITE, DEVICE = "demo", "door"
 CONFIG = """\
-# Written by the demonstration. k = 1, short windows and no wait for the clock are for showing, not for a shop.
+# Written by the demonstration. k = 1, short windows and no wait for the clock are not for use in a shop.
 site = "demo"
 device = "door"
 [capture]
@@ -36,57 +39,57 @@ port = {port}
 path = {spool}
 unsynced_hold_h = 0
 """
-SETTLED_S = 2.0
-"""When no row has come for this long after the daemon has sent its last, all have."""
+PYTHON = (sys.executable, "-m")
+CLIP_WINDOW_S, CAMERA_WINDOW_S = 2.0, 10.0
+QUIET_S = 2.0
+"""After the daemon has ended, the store is taken as complete when no row has been added for this time."""
 
 
 def main() -> int:
-    """Run the demonstration; exit code of the part that failed, if one did."""
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--camera", help="number or path of a USB camera; serves the page until stopped")
-    which.add_argument("--clip", type=Path, help="a video, an animated GIF or a folder of pictures")
+    """Run the demonstration; return the exit code of the part that failed, or 0."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__.partition("\n")[0])
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--camera", help="number or path of a USB camera; serves the page until Ctrl-C")
+    source.add_argument("--clip", type=Path, help="video, animated GIF or folder of images to count")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for all output (default: %(default)s)")
     parser.add_argument(
-        "--out", type=Path, default=Path("out"), help="folder for all that is made (default: %(default)s)"
+        "--broker", choices=("mosquitto", "amqtt"), help="broker to use (default: mosquitto if installed, else amqtt)"
     )
-    parser.add_argument("--broker", choices=("mosquitto", "amqtt"), help="instead of the one that is there")
-    chosen = parser.parse_args()
-    folder = chosen.out / time.strftime("%Y%m%d-%H%M%S")
+    arguments = parser.parse_args()
+    folder = arguments.out / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with broker(folder, chosen.broker) as (name, port):
+    with broker(folder, arguments.broker) as (name, port):
         print(f"broker: {name} on port {port}; logs in {folder}")
-        with _running([*PYTHON, "collector", "run", *_store(folder, port)], folder / "collector.log"):
-            if chosen.camera is not None:
-                return _live(folder, port, chosen.camera)
-            status = _count(folder, port, chosen.clip or _composed(folder))
-            _settle(folder)
-    return status or _show(folder, port)
+        with _running([*PYTHON, "collector", "run", *_store_options(folder, port)], folder / "collector.log"):
+            if arguments.camera is not None:
+                return _count_camera(folder, port, arguments.camera)
+            status = _count_clip(folder, port, arguments.clip or _rendered_clip(folder))
+            _wait_for_store(folder)
+    return status or _show_result(folder, port)
 
 
-PYTHON = (sys.executable, "-m")
-
-
-def _store(folder: Path, port: int) -> list[str]:
+def _store_options(folder: Path, port: int) -> list[str]:
     return ["--root", str(folder / "store"), "--set", "broker.host=127.0.0.1", "--set", f"broker.port={port}"]
 
 
-def _composed(folder: Path) -> Path:
-    compose(folder / "walk-by.mp4")
-    return folder / "walk-by.mp4"
+def _rendered_clip(folder: Path) -> Path:
+    clip = folder / "walk-by.mp4"
+    compose(clip)
+    return clip
 
 
-def _configure(folder: Path, port: int, capture: str, window_s: float) -> Path:
-    """Write the daemon's configuration; its path."""
+def _write_config(folder: Path, port: int, capture: str, window_s: float) -> Path:
+    """Write the daemon's configuration, and return its path."""
     path = folder / "edge.toml"
     spool = json.dumps(str(folder / "spool.sqlite"))
     path.write_text(CONFIG.format(capture=capture, window_s=window_s, port=port, spool=spool))
     return path
 
 
-def _count(folder: Path, port: int, clip: Path) -> int:
-    """The daemon on a clip, until the clip ends; its exit code."""
-    config = _configure(folder, port, f'source = "file"\npath = {json.dumps(str(clip))}', 2.0)
+def _count_clip(folder: Path, port: int, clip: Path) -> int:
+    """Run the daemon until the clip ends; return its exit code, and print its log if that is not 0."""
+    config = _write_config(folder, port, f'source = "file"\npath = {json.dumps(str(clip))}', CLIP_WINDOW_S)
     command = [*PYTHON, "edge", "run", "--config", str(config)]
     with _running(command, folder / "edge.log") as daemon, tqdm(desc="windows in the store", unit="window") as bar:
         while daemon.poll() is None:
@@ -97,42 +100,42 @@ def _count(folder: Path, port: int, clip: Path) -> int:
     return daemon.returncode
 
 
-def _live(folder: Path, port: int, camera: str) -> int:
-    """The daemon on a camera and the page in a browser, until stopped."""
+def _count_camera(folder: Path, port: int, camera: str) -> int:
+    """Run the daemon on a camera, and serve the page, until Ctrl-C; return an exit code."""
     device = camera if camera.isdigit() else json.dumps(camera)
-    config = _configure(folder, port, f'source = "v4l2"\ndevice = {device}', 10.0)
+    config = _write_config(folder, port, f'source = "v4l2"\ndevice = {device}', CAMERA_WINDOW_S)
     if status := subprocess.run([*PYTHON, "edge", "check", "--config", str(config)], check=False).returncode:
         return status
     page = free_port()
-    serve = [*PYTHON, "collector", "serve", *_store(folder, port), "--set", f"page.port={page}"]
-    daemon = [*PYTHON, "edge", "run", "--config", str(config)]
-    with _running(daemon, folder / "edge.log") as counting, _running(serve, folder / "page.log"):
+    serve = [*PYTHON, "collector", "serve", *_store_options(folder, port), "--set", f"page.port={page}"]
+    count = [*PYTHON, "edge", "run", "--config", str(config)]
+    with _running(count, folder / "edge.log") as daemon, _running(serve, folder / "page.log"):
         wait_for(page)
         print(f"page: http://127.0.0.1:{page}/   (Ctrl-C stops)", flush=True)
         try:
-            return counting.wait()
+            return daemon.wait()
         except KeyboardInterrupt:
             return 0
 
 
-def _settle(folder: Path) -> None:
-    """Wait until the rows of all that was sent are on disk."""
+def _wait_for_store(folder: Path) -> None:
+    """Return when no row has been added to the store for `QUIET_S`."""
     rows, since = _rows(folder), time.monotonic()
-    while time.monotonic() - since < SETTLED_S:
+    while time.monotonic() - since < QUIET_S:
         time.sleep(0.1)
         if (now := _rows(folder)) != rows:
             rows, since = now, time.monotonic()
 
 
 def _rows(folder: Path) -> int:
-    """Windows in the store so far."""
+    """Return the number of windows in the store."""
     return sum(path.read_bytes().count(b"\n") - 1 for path in (folder / "store").glob("date=*/site=*/*.csv"))
 
 
-def _show(folder: Path, port: int) -> int:
-    """Print the counts and where they are, and draw the chart."""
+def _show_result(folder: Path, port: int) -> int:
+    """Draw the chart, and print the counts and the paths of all files; return the exit code of the summary."""
     chart = folder / "chart.png"
-    summary = [*PYTHON, "collector", "summary", *_store(folder, port), "--by", "site", "--chart", str(chart)]
+    summary = [*PYTHON, "collector", "summary", *_store_options(folder, port), "--by", "site", "--chart", str(chart)]
     status = subprocess.run(summary, stdout=subprocess.DEVNULL, check=False).returncode
     frame = load(folder / "store", None, None, None)
     counts = {label: int(frame[label].sum()) for label in labels(frame)}
@@ -146,7 +149,7 @@ def _show(folder: Path, port: int) -> int:
 
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that writes to a log, told to stop at the end."""
+    """Run a process that writes to a log, and end it with SIGTERM."""
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
         try:

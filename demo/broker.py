@@ -1,60 +1,37 @@
-"""A broker on a free port: Mosquitto if it is installed, else amqtt in this process (a demonstration only)."""
+"""Run an MQTT broker on a free port: Mosquitto if it is installed, otherwise amqtt in this process."""
 
 import asyncio
 import logging
-import shutil
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-START_LIMIT_S = 10.0
+from demo.mosquitto import START_LIMIT_S, free_port, mosquitto, program, wait_for
 
 
 @contextmanager
 def broker(folder: Path, kind: str | None = None) -> Iterator[tuple[str, int]]:
-    """Its name and its port on this machine, as long as the block lasts; ``kind`` asks for one of the two."""
-    port = free_port()
-    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if program and kind != "amqtt":
-        with _mosquitto(program, port, folder):
-            yield "mosquitto", port
+    """Run a broker, and yield its name and its port on the loopback interface.
+
+    ``kind`` selects ``mosquitto`` or ``amqtt``; None takes Mosquitto if it is installed. Logs go to ``folder``.
+    """
+    if kind == "mosquitto" or (kind is None and program()):
+        with mosquitto(folder) as running:
+            yield "mosquitto", running.port
     else:
+        port = free_port()
         with _amqtt(port, folder):
             yield "amqtt", port
 
 
-def free_port() -> int:
-    """A TCP port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def _mosquitto(program: str, port: int, folder: Path) -> Iterator[None]:
-    """Mosquitto with no more configuration than a listener on loopback."""
-    configuration = folder / "mosquitto.conf"
-    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    with (folder / "mosquitto.log").open("w") as log:
-        process = subprocess.Popen([program, "-c", str(configuration)], stdout=log, stderr=log)
-        try:
-            wait_for(port)
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
 @contextmanager
 def _amqtt(port: int, folder: Path) -> Iterator[None]:
-    """Amqtt in a thread of its own. It speaks MQTT 3.1.1 only, and says so in its log of each client that tries 5 at
-    first, with asyncio's traceback.
+    """Run amqtt in a thread. It speaks MQTT 3.1.1 only.
+
+    For each client that tries MQTT 5 first it logs a traceback. The log goes to a file to keep the console clean.
     """
-    from amqtt.broker import Broker  # noqa: PLC0415 (not needed where there is Mosquitto)
+    from amqtt.broker import Broker  # noqa: PLC0415 (not needed where Mosquitto is installed)
 
     settings = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
@@ -84,15 +61,3 @@ def _amqtt(port: int, folder: Path) -> Iterator[None]:
         for each in loggers:
             each.removeHandler(log)
         log.close()
-
-
-def wait_for(port: int) -> None:
-    """Return once somebody listens on the port; TimeoutError after ten seconds."""
-    end = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < end:
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"nobody listens on port {port} after {START_LIMIT_S:g} s")

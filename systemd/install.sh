@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs facetally as a service on Raspberry Pi OS, JetPack, or another 64-bit Linux with systemd; or removes it again.
+# Install facetally as a service on Raspberry Pi OS, JetPack or another 64-bit Linux with systemd, or uninstall it.
 #
-#   systemd/install.sh edge WHEEL          the daemon on a device
-#   systemd/install.sh collector WHEEL     the collector and its page
-#   systemd/install.sh undo                programs and units; configuration and data stay
+#   systemd/install.sh edge WHEEL          install the daemon on a device
+#   systemd/install.sh collector WHEEL     install the collector and its page
+#   systemd/install.sh undo                remove programs and units; keep configuration and data
 #
-# Run it as root, as often as you like: what is there is replaced, a configuration that you have edited never is. What runs is
-# started again with the new wheel; if it does not run then, the wheel before it and its units are put back.
-# ROOT=/some/folder puts everything under that folder and starts nothing (for images, and for the tests).
+# Run it as root. It can be run again at any time: it replaces what is installed, but never an existing configuration.
+# Running services are restarted with the new wheel. If one does not start, the previous wheel and units are restored.
+# ROOT=/some/folder installs everything under that folder and starts nothing (for system images and for the tests).
 set -euo pipefail
 
 ROOT="${ROOT:-}"
@@ -15,9 +15,10 @@ HERE="$(cd "$(dirname "$0")" && pwd)"
 ENV="$ROOT/opt/facetally"
 ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
-ALL="facetally-edge facetally-collector facetally-web"
-LAST="$ROOT/opt/facetally-last" # the wheel and the units that were installed last, and started if any ran: what to go back to
-# What the device's wheel asks for, but OpenCV: JetPack's own has GStreamer, PyPI's has not, and is built for NumPy 1.
+ALL_UNITS="facetally-edge facetally-collector facetally-web"
+PREVIOUS="$ROOT/opt/facetally-last" # the wheel and units of the last successful installation, to roll back to
+# The requirements of the wheel with the extra edge, without OpenCV: JetPack's own OpenCV has GStreamer, which that of
+# PyPI lacks, and is built for NumPy 1.
 JETSON=(
     "msgspec>=0.19"
     "paho-mqtt>=2.1,<3"
@@ -26,22 +27,28 @@ JETSON=(
     "numpy>=1.26,<2"
 )
 
-# A file of this folder, which has units/ and zones/, or of a prepared card, where all lie side by side.
-source_file() { local path; for path in "$HERE/$1" "$HERE/units/$1" "$HERE/zones/$1"; do if [ -f "$path" ]; then echo "$path"; return; fi; done; fail "$1 is missing beside install.sh"; }
 fail() { echo "install.sh: $*" >&2; exit 2; }
-live() { [ -z "$ROOT" ]; }
+is_live() { [ -z "$ROOT" ]; } # not installing into another folder
 
-python_for_us() {
+source_file() { # NAME: print the path of a file of this folder, or of a prepared card, which has no subfolders
+    local path
+    for path in "$HERE/$1" "$HERE/units/$1" "$HERE/zones/$1"; do
+        if [ -f "$path" ]; then echo "$path"; return; fi
+    done
+    fail "$1: not found beside install.sh; copy the whole systemd folder"
+}
+
+find_python() {
     local python
     for python in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python3.10; do
         if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then echo "$python"; return; fi
     done
-    fail "Python 3.10 or newer is needed (apt install python3 python3-venv)"
+    fail "Python must be 3.10 or newer; install it with: apt install python3 python3-venv"
 }
 
-environment() { # --system-site-packages: picamera2 and libcamera come from apt only
-    local python; python="$(python_for_us)"
-    # one whose Python an upgrade of the system has replaced has its packages elsewhere: made anew
+install_packages() { # EXTRA WHEEL. --system-site-packages: picamera2 and libcamera are installed by apt
+    local python; python="$(find_python)"
+    # An upgrade of the system may have replaced Python, and with it the path of the packages. Then create it again.
     "$ENV/bin/python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("purelib"))' 2>/dev/null ||
         "$python" -m venv --clear --system-site-packages "$ENV"
     if [ "$1" = edge ] && [ -e /etc/nv_tegra_release ]; then
@@ -49,98 +56,101 @@ environment() { # --system-site-packages: picamera2 and libcamera come from apt 
     else
         "$ENV/bin/python" -m pip install --quiet --upgrade "$2[$1]"
     fi
-    "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another wheel may be of the same version
+    "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another build may have the same version
 }
 
-configuration() { # FILE GROUP: never over one that is there; readable by root and the service only, as it may hold a camera's password
+install_config() { # FILE GROUP: keep an existing one. It may hold a password: only root and the service may read it.
     install -d -m 0755 "$ETC"
     if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0640 "$(source_file "$1")" "$ETC/$1"; fi
     chmod o= "$ETC/$1"
     if [ "$(id -u)" = 0 ]; then chgrp "$2" "$ETC/$1"; fi
 }
 
-unit() {
+install_unit() { # NAME.service
     install -d "$UNITS"
     install -m 0644 "$(source_file "$1")" "$UNITS/$1"
-    if live; then systemctl daemon-reload; fi
+    if is_live; then systemctl daemon-reload; fi
 }
 
-running() { # of all units of ours, which share the environment, those that run
+running_units() { # print those that run; all units share one environment
     local name
-    for name in $ALL; do if systemctl is-active --quiet "$name"; then echo "$name"; fi; done
+    for name in $ALL_UNITS; do if systemctl is-active --quiet "$name"; then echo "$name"; fi; done
 }
 
-start_again() { # UNIT...: and they run; ten seconds later, too, as only the daemon says when it is ready
+restart_units() { # UNIT...: fail unless all run ten seconds later; only the daemon reports itself when it is ready
     systemctl restart "$@" || return 1
     sleep 10
     local name
     for name; do systemctl is-active --quiet "$name" || return 1; done
 }
 
-settle() { # WHEEL: what ran goes on with it, or else with the wheel and the units before it; what did not run is left alone
-    local ran=()
-    if live; then mapfile -t ran < <(running); fi
-    if [ "${#ran[@]}" != 0 ] && ! start_again "${ran[@]}"; then
-        [ -d "$LAST" ] || fail "${ran[*]} did not start again; journalctl says why"
-        "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$LAST"/*.whl
-        install -m 0644 "$LAST"/*.service "$UNITS"
+restart_or_roll_back() { # WHEEL: restart the units that run; if that fails, restore the previous wheel and units
+    local units=()
+    if is_live; then mapfile -t units < <(running_units); fi
+    if [ "${#units[@]}" != 0 ] && ! restart_units "${units[@]}"; then
+        [ -d "$PREVIOUS" ] || fail "${units[*]}: did not start, and there is no previous wheel; see journalctl"
+        "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$PREVIOUS"/*.whl
+        install -m 0644 "$PREVIOUS"/*.service "$UNITS"
         systemctl daemon-reload
-        start_again "${ran[@]}" || fail "${ran[*]} did not start, nor with the wheel before; journalctl says why"
-        fail "${ran[*]} did not start; the wheel before is back, and runs; journalctl says why"
+        restart_units "${units[@]}" ||
+            fail "${units[*]}: did not start, also not with the previous wheel; see journalctl"
+        fail "${units[*]}: did not start; the previous wheel is restored and runs; see journalctl"
     fi
-    rm -rf "$LAST.new"
-    install -d "$LAST.new"
-    install -m 0644 "$1" "$UNITS"/facetally-*.service "$LAST.new"
-    rm -rf "$LAST"
-    mv "$LAST.new" "$LAST"
+    rm -rf "$PREVIOUS.new"
+    install -d "$PREVIOUS.new"
+    install -m 0644 "$1" "$UNITS"/facetally-*.service "$PREVIOUS.new"
+    rm -rf "$PREVIOUS"
+    mv "$PREVIOUS.new" "$PREVIOUS"
 }
 
-quiet_journal() { # the card is not written for log lines; `journalctl` shows those of this boot
+keep_journal_in_memory() { # to spare the card; journalctl shows the lines since the last boot
     install -d "$ROOT/etc/systemd/journald.conf.d"
     printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' >"$ROOT/etc/systemd/journald.conf.d/facetally.conf"
     restart_journal
 }
 
-restart_journal() { if live; then systemctl try-restart systemd-journald; fi; }
+restart_journal() { if is_live; then systemctl try-restart systemd-journald; fi; }
 
 edge() {
-    environment edge "$1"
-    configuration edge.toml video
-    unit facetally-edge.service
-    quiet_journal
-    install -m 0644 "$(source_file view.py)" "$ENV" # no part of the daemon, which can write no picture
-    settle "$1"
-    echo "now edit $ETC/edge.toml (site, device, capture, staff_zones), then:"
+    install_packages edge "$1"
+    install_config edge.toml video
+    install_unit facetally-edge.service
+    keep_journal_in_memory
+    install -m 0644 "$(source_file view.py)" "$ENV" # a separate program: the daemon cannot write images
+    restart_or_roll_back "$1"
+    echo "Now edit $ETC/edge.toml (site, device, capture, staff_zones), then run:"
     echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
 }
 
 collector() {
-    environment collector "$1"
-    if live; then id facetally >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally; fi
-    configuration collector.toml "$(getent group facetally >/dev/null && echo facetally || echo root)"
-    unit facetally-collector.service
-    unit facetally-web.service
-    settle "$1"
-    echo "now edit $ETC/collector.toml, then: systemctl enable --now facetally-collector facetally-web"
+    install_packages collector "$1"
+    if is_live && ! id facetally >/dev/null 2>&1; then
+        useradd --system --no-create-home --shell /usr/sbin/nologin facetally
+    fi
+    install_config collector.toml "$(getent group facetally >/dev/null && echo facetally || echo root)"
+    install_unit facetally-collector.service
+    install_unit facetally-web.service
+    restart_or_roll_back "$1"
+    echo "Now edit $ETC/collector.toml, then run: systemctl enable --now facetally-collector facetally-web"
 }
 
 undo() {
     local name
-    for name in $ALL; do
-        if live && [ -e "$UNITS/$name.service" ]; then systemctl disable --now "$name" || true; fi
+    for name in $ALL_UNITS; do
+        if is_live && [ -e "$UNITS/$name.service" ]; then systemctl disable --now "$name" || true; fi
         rm -f "$UNITS/$name.service"
     done
     rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
-    rm -rf "$ENV" "$LAST"
-    if live; then systemctl daemon-reload; fi
+    rm -rf "$ENV" "$PREVIOUS"
+    if is_live; then systemctl daemon-reload; fi
     restart_journal
     echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"
 }
 
-live && [ "$(id -u)" != 0 ] && fail "must be root"
+is_live && [ "$(id -u)" != 0 ] && fail "must be run as root"
 case "${1:-}" in
     edge | collector)
-        [ -f "${2:-}" ] || fail "usage: install.sh $1 WHEEL; '${2:-}' is no file"
+        [ -f "${2:-}" ] || fail "usage: install.sh $1 WHEEL; WHEEL must be a file, is '${2:-}'"
         "$1" "$(cd "$(dirname "$2")" && pwd)/$(basename "$2")" ;;
     undo) undo ;;
     *) fail "usage: install.sh edge|collector WHEEL, or install.sh undo" ;;

@@ -1,1 +1,1 @@
-"""Tests; the folders mirror the packages."""
+"""Tests, in the folders of the packages that they test."""

@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Fixtures and settings of all tests."""
 
 import logging
 import os
@@ -13,33 +13,33 @@ from tests.support.commands import CONFIG
 from tests.support.drawings import RECIPE, draw_cache, train
 
 os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
-"""Debian puts Mosquitto where only root looks."""
+"""Debian installs Mosquitto's tools in /usr/sbin, which is on the PATH of root only."""
 
 _skipped = []
 
 
 def pytest_runtest_logreport(report):
-    """Note what is skipped."""
+    """Record a skipped test."""
     if report.skipped:
         _skipped.append(report.nodeid)
 
 
 def pytest_collectreport(report):
-    """Note whole modules that are skipped."""
+    """Record a skipped module."""
     if report.skipped:
         _skipped.append(report.nodeid)
 
 
 def pytest_sessionfinish(session):
-    """In CI nothing may be skipped, unless its data are not there at all."""
+    """Fail the session in CI if a test was skipped although the data folder is available."""
     if os.environ.get("FACETALLY_CI") and os.environ.get("FACETALLY_DATA") and _skipped:
-        print(f"\nskipped, which CI must not: {', '.join(_skipped)}")
+        print(f"\nCI must not skip tests, but skipped: {', '.join(_skipped)}")
         session.exitstatus = 1
 
 
 @pytest.fixture
 def command(capsys):
-    """Runs a command in this process: exit code, lines of stdout, lines of stderr."""
+    """Returns a function that runs a command in this process: exit code, lines of stdout, lines of stderr."""
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -58,6 +58,7 @@ def command(capsys):
 
 @pytest.fixture
 def config(tmp_path):
+    """A configuration file for the daemon."""
     path = tmp_path / "edge.toml"
     path.write_text(CONFIG)
     return path
@@ -65,23 +66,23 @@ def config(tmp_path):
 
 @pytest.fixture(scope="session")
 def astronaut():
-    """Eileen Collins (NASA), grey (512, 512): a smiling face whose middle is near (224, 115), a hand high."""
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
+    """Portrait of Eileen Collins (NASA), grey, (512, 512): a smiling face with its centre near (224, 115)."""
+    data = pytest.importorskip("skimage.data", reason="scikit-image provides the portrait")
     return cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
 
 
 @pytest.fixture(scope="session")
 def portrait(tmp_path_factory):
-    """A picture file of the same, in colour."""
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
-    path = tmp_path_factory.mktemp("pictures") / "portrait.png"
+    """Image file of the same portrait, in colour."""
+    data = pytest.importorskip("skimage.data", reason="scikit-image provides the portrait")
+    path = tmp_path_factory.mktemp("images") / "portrait.png"
     cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
     return path
 
 
 @pytest.fixture(scope="session")
 def clip(portrait, tmp_path_factory):
-    """Five seconds in which the smiling face passes once from left to right, and stays for a second."""
+    """Video of five seconds: a smiling face moves from left to right, and stops for a second."""
     path = tmp_path_factory.mktemp("clips") / "walk.avi"
     head = cv2.imread(str(portrait))[:260, 100:360]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480))
@@ -98,7 +99,7 @@ def clip(portrait, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A run trained in one go: other categories, from the command line."""
+    """A run folder of a classifier with other categories, trained by the command."""
     run = tmp_path_factory.mktemp("run")
     draw_cache(run / "cache.npz")
     (run / "mood.toml").write_text(RECIPE)

@@ -1,1 +1,1 @@
-"""Accuracy of counting: real tracks with published identities, clips counted by hand, scripted scenes."""
+"""Measure the accuracy of counting: on real tracks with published identities, on clips and on scripted scenes."""

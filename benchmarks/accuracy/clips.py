@@ -1,6 +1,7 @@
-"""Clips with hand-counted truth -> visits counted by the daemon, beside the truth.
+"""Count clips with the daemon, and print the counts beside those made by hand.
 
-``python -m benchmarks.accuracy.clips FOLDER``: each clip of tests/golden/clip_truth.csv three times through `facetally-edge run` with k = 1.
+``python -m benchmarks.accuracy.clips FOLDER`` counts each clip of tests/golden/clip_truth.csv that is in FOLDER three
+times with `facetally-edge run` and k = 1.
 """
 
 import argparse
@@ -20,7 +21,7 @@ CONFIG = 'site = "bench"\ndevice = "clip"\n[capture]\nsource = "v4l2"\n[admit]\n
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A clip: visits counted by hand, and what each run counted, label by label."""
+    """A clip: visits counted by hand (``truth``), and visits by label of each run."""
 
     clip: str
     truth: int
@@ -28,7 +29,7 @@ class Row:
 
 
 def measure(folder: Path, times: int) -> Iterator[Row]:
-    """Clips of the truth file that are in the folder -> their counts."""
+    """Count every clip of the truth file that is in the folder ``times`` times."""
     with TRUTH.open(newline="") as file, tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "edge.toml"
         config.write_text(CONFIG)
@@ -39,7 +40,7 @@ def measure(folder: Path, times: int) -> Iterator[Row]:
 
 
 def count(clip: Path, config: Path) -> Counter[str]:
-    """One run of the daemon on a clip -> visits by label."""
+    """Run the daemon on a clip; return the visits by label."""
     command = [sys.executable, "-m", "edge", "run", "--config", str(config), "--clip", str(clip), "--stdout"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     visits: Counter[str] = Counter()
@@ -50,15 +51,15 @@ def count(clip: Path, config: Path) -> Counter[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.clips", description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--times", type=int, default=3)
-    chosen = parser.parse_args()
-    print(f"{'clip':46}{'truth':>6}{'counted':>8}  labels, and whether all runs agree")
-    for row in measure(chosen.folder, chosen.times):
-        same = "same each time" if all(run == row.runs[0] for run in row.runs) else f"RUNS DIFFER: {row.runs}"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.clips", description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="folder of the clips")
+    parser.add_argument("--times", type=int, default=3, help="runs of each clip (default: %(default)s)")
+    arguments = parser.parse_args()
+    print(f"{'clip':46}{'truth':>6}{'counted':>8}  labels; whether all runs agree")
+    for row in measure(arguments.folder, arguments.times):
+        agreement = "all runs agree" if all(run == row.runs[0] for run in row.runs) else f"RUNS DIFFER: {row.runs}"
         labels = ", ".join(f"{label} {number}" for label, number in row.runs[0].items()) or "-"
-        print(f"{row.clip:46}{row.truth:6}{row.runs[0].total():8}  {labels}; {same}")
+        print(f"{row.clip:46}{row.truth:6}{row.runs[0].total():8}  {labels}; {agreement}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Pictures and clips -> one sheet with the faces found drawn in, to be looked at.
+"""Draw the detections of images and clips on one sheet, for review by eye.
 
-``python -m benchmarks.accuracy.contact_sheet PATH... --out sheet.png``: what `facetally-edge try` sees, every n-th frame.
+``python -m benchmarks.accuracy.contact_sheet PATH... --out sheet.png`` shows what `facetally-edge try` detects, with
+boxes, expressions and scores.
 """
 
 import argparse
@@ -22,7 +23,7 @@ GREEN, WHITE = (80, 220, 80), (255, 255, 255)
 
 
 def tiles(paths: Sequence[str], every: int, min_score: float | None) -> Iterator[NDArray[np.uint8]]:
-    """Paths -> pictures (TILE, TILE, 3) BGR, faces boxed and named."""
+    """Yield one tile (TILE, TILE, 3), BGR, for every n-th image of the paths, with boxes, labels and scores."""
     detector = Detector(build.detector_bundle(), min_score)
     classifier = Classifier(build.classifier_bundle())
     for path in paths:
@@ -35,11 +36,11 @@ def _tile(name: str, pixels: Pixels, detector: Detector, classifier: Classifier)
     scale = TILE / max(pixels.shape)
     drawn = cv2.cvtColor(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
     faces = detector.detect(pixels)
-    for face, look in zip(faces, classifier.classify(pixels, faces), strict=True):
+    for face, prediction in zip(faces, classifier.classify(pixels, faces), strict=True):
         x, y, w, h = (value * scale for value in face.box)
         left, top, right, bottom = clip((x, y, w, h), drawn.shape[1] - 1, drawn.shape[0] - 1)
         cv2.rectangle(drawn, (left, top), (right, bottom), GREEN, 1)
-        label = classifier.card.labels[int(np.argmax(look.probabilities))] if look.good else "unknown"
+        label = classifier.card.labels[int(np.argmax(prediction.probabilities))] if prediction.good else "unknown"
         cv2.putText(drawn, f"{label[:7]} {face.score:.2f}", (left, max(top - 3, 9)), 0, 0.33, GREEN, 1, cv2.LINE_AA)
     tile = np.zeros((TILE, TILE, 3), np.uint8)
     tile[: drawn.shape[0], : drawn.shape[1]] = drawn[:TILE, :TILE]
@@ -49,19 +50,21 @@ def _tile(name: str, pixels: Pixels, detector: Detector, classifier: Classifier)
 
 def main() -> None:
     """Draw the sheet."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.contact_sheet", description=__doc__)
-    parser.add_argument("paths", nargs="+", metavar="PATH")
-    parser.add_argument("--every", type=int, default=1, help="every how many-th frame of a clip")
-    parser.add_argument("--min-score", type=float)
-    parser.add_argument("--out", type=Path, default=Path("out/sheet.png"))
-    chosen = parser.parse_args()
-    drawn = list(tiles(chosen.paths, chosen.every, chosen.min_score))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.contact_sheet", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder or clip")
+    parser.add_argument("--every", type=int, default=1, help="take every N-th frame", metavar="N")
+    parser.add_argument("--min-score", type=float, help="score threshold (default: the detector's)")
+    parser.add_argument("--out", type=Path, default=Path("out/sheet.png"), help="image to write (default: %(default)s)")
+    arguments = parser.parse_args()
+    drawn = list(tiles(arguments.paths, arguments.every, arguments.min_score))
     blank = np.zeros((TILE, TILE, 3), np.uint8)
     drawn += [blank] * (-len(drawn) % COLUMNS)
     sheet = np.vstack([np.hstack(drawn[at : at + COLUMNS]) for at in range(0, len(drawn), COLUMNS)])
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(chosen.out), sheet)
-    print(chosen.out)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(arguments.out), sheet)
+    print(arguments.out)
 
 
 if __name__ == "__main__":

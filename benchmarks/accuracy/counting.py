@@ -1,8 +1,10 @@
-"""Visits counted by the device's tracker beside the truth, in one table for docs/accuracy.md.
+"""Compare the visits that the device's tracker counts with the truth, as the tables of docs/accuracy.md.
 
-``python -m benchmarks.accuracy.counting DATA [--card NAME_OR_PATH] [--yunet] [--write]``: DATA holds ``counting/``,
-``clips/`` and ``peers/``. Real tracks stand beside SORT, ByteTrack and OC-SORT as measured by
-`benchmarks.accuracy.peers`; clips beside the people counted by hand, with any detector.
+``python -m benchmarks.accuracy.counting DATA [--card NAME_OR_PATH] [--yunet] [--write]``
+
+DATA holds ``counting/``, ``clips/`` and ``peers/``. On real tracks the device's tracker stands beside SORT, ByteTrack
+and OC-SORT, as measured by `benchmarks.accuracy.peer_trackers`. On clips it runs with several detectors, beside the
+people counted by hand.
 """
 
 import argparse
@@ -11,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.accuracy import walks
-from benchmarks.accuracy.detections import Clip, Source, of_card, of_clip, of_yunet
-from benchmarks.accuracy.tracks import STEPS, Followed, Recording, TrackScore, recordings, score, true_visits
+from benchmarks.accuracy import chokepoint_walks
+from benchmarks.accuracy.detections import Clip, DetectorSource, of_card, of_clip, of_yunet
+from benchmarks.accuracy.tracks import STEPS, Recording, TrackerOutput, TrackScore, recordings, score, true_visits
 from edge.counting.track import Tracker
 from edge.settings import TrackSettings
 from edge.values import Detection
@@ -24,41 +26,41 @@ REFERENCE = ROOT / "benchmarks" / "reference" / "trackers.csv"
 PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN, END = "<!-- counting: begin -->", "<!-- counting: end -->"
 TRACKS = TrackSettings(high_score=0.75, min_visit_s=0.3)
-"""High score of the detector that made the recordings, and the shortest visit of the truth there."""
+"""Settings for the recordings: ``high_score`` suits their detector, ``min_visit_s`` is that of the truth."""
 YUNET_SIDE, YUNET_THRESHOLD = 640, 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class ClipCount:
-    """Visits of a clip."""
+    """Visits counted in a clip, beside the people counted by hand."""
 
     clip: str
     people_min: int
     people_max: int
-    """People counted by hand; a range where one could argue."""
+    """People counted by hand; a range where the count is debatable."""
     visits: int
 
     @property
     def distance(self) -> int:
-        """How far the visits are from the range."""
+        """Distance of the visits from the range."""
         return max(self.people_min - self.visits, 0, self.visits - self.people_max)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackRow:
-    """A tracker on one recording."""
+    """Score of one tracker on one recording at one frame rate."""
 
     recording: str
     step: int
-    """Every n-th frame."""
+    """Every ``step``-th frame is used."""
     false_boxes: bool
-    """Whether the annotated false detections are among the boxes."""
+    """Whether the boxes include the annotated false detections."""
     tracker: str
     score: TrackScore
 
 
-def follow(recording: Recording, settings: TrackSettings = TRACKS) -> Followed:
-    """A recording through the device's tracker."""
+def run_tracker(recording: Recording, settings: TrackSettings = TRACKS) -> TrackerOutput:
+    """Run the device's tracker on a recording."""
     tracker, numbers, counted = Tracker(settings), [], set()
     for index, boxes in enumerate(recording.frames):
         faces = [Detection(box.box, box.score) for box in boxes]
@@ -67,35 +69,35 @@ def follow(recording: Recording, settings: TrackSettings = TRACKS) -> Followed:
         numbers.append(tuple(own.get(id(face)) for face in faces))
         counted.update(visit.number for visit in tracks.visits)
     counted.update(visit.number for visit in tracker.finish().visits)
-    return Followed(tuple(numbers), frozenset(counted))
+    return TrackerOutput(tuple(numbers), frozenset(counted))
 
 
-def on_tracks(folder: Path, settings: TrackSettings = TRACKS) -> list[TrackRow]:
-    """The device's tracker on all recordings of a folder, at all rates, without and with false boxes."""
+def score_recordings(folder: Path, settings: TrackSettings = TRACKS) -> list[TrackRow]:
+    """Score the device's tracker on all recordings of a folder, at all rates, without and with false boxes."""
     rows = []
-    for whole in recordings(folder):
-        truth = true_visits(whole)
-        for false_boxes, recording in ((False, whole.without_false()), (True, whole)):
+    for full in recordings(folder):
+        truth = true_visits(full)
+        for false_boxes, recording in ((False, full.without_false()), (True, full)):
             for step in STEPS:
-                thinned = recording.every(step)
-                got = score(thinned, follow(thinned, settings), truth)
-                rows.append(TrackRow(whole.name, step, false_boxes, "ours", got))
+                sampled = recording.every(step)
+                got = score(sampled, run_tracker(sampled, settings), truth)
+                rows.append(TrackRow(full.name, step, false_boxes, "ours", got))
     return rows
 
 
-def on_walks(archive: Path) -> list[TrackRow]:
-    """The device's tracker on real trajectories with the noise of a detector."""
-    whole = walks.recording(archive)
-    people = len({box.person for boxes in whole.frames for box in boxes})
+def score_walks(archive: Path) -> list[TrackRow]:
+    """Score the device's tracker on real walks with detector noise, at all rates."""
+    full = chokepoint_walks.recording(archive)
+    people = len({box.person for boxes in full.frames for box in boxes})
     return [
-        TrackRow("walks", step, False, "ours", score(thinned, follow(thinned, TrackSettings()), people))
+        TrackRow("walks", step, False, "ours", score(sampled, run_tracker(sampled, TrackSettings()), people))
         for step in STEPS
-        for thinned in (whole.every(step),)
+        for sampled in (full.every(step),)
     ]
 
 
-def of_peers(path: Path = REFERENCE) -> list[TrackRow]:
-    """What `benchmarks.accuracy.peers` measured."""
+def read_peer_scores(path: Path = REFERENCE) -> list[TrackRow]:
+    """Read the scores that `benchmarks.accuracy.peer_trackers` has measured."""
     with path.open(newline="") as file:
         return [
             TrackRow(
@@ -110,13 +112,13 @@ def of_peers(path: Path = REFERENCE) -> list[TrackRow]:
 
 
 def mean_error(rows: Iterable[TrackRow]) -> float:
-    """Mean absolute error of the visits, as a ratio of the truth."""
+    """Return the mean absolute relative error of the visits."""
     errors = [abs(row.score.error) for row in rows]
     return sum(errors) / len(errors)
 
 
-def count(clip: Clip, high_score: float) -> int:
-    """Faces of a clip through the device's tracker -> visits."""
+def count_visits(clip: Clip, high_score: float) -> int:
+    """Count the visits of a clip with the device's tracker."""
     tracker, visits = Tracker(TrackSettings().for_detector(high_score)), 0
     for time, faces in clip.frames:
         visits += len(tracker.update(faces, time, clip.shape).visits)
@@ -124,7 +126,7 @@ def count(clip: Clip, high_score: float) -> int:
 
 
 def truths(data: Path) -> list[tuple[Path, int, int]]:
-    """All clips that are there, with the range of people counted by hand."""
+    """Return all clips that exist, with the least and greatest number of people counted by hand."""
     with (data / "counting" / "clips.csv").open(newline="") as file:
         found = [
             (data / "counting" / "clips" / row["clip"], int(row["people_min"]), int(row["people_max"]))
@@ -137,16 +139,16 @@ def truths(data: Path) -> list[tuple[Path, int, int]]:
     return [each for each in found if each[0].exists()]
 
 
-def on_clips(data: Path, source: Source) -> list[ClipCount]:
-    """All clips with one detector."""
+def count_clips(data: Path, source: DetectorSource) -> list[ClipCount]:
+    """Count all clips with one detector."""
     return [
-        ClipCount(path.name, low, high, count(of_clip(path, source), source.high_score))
+        ClipCount(path.name, low, high, count_visits(of_clip(path, source), source.high_score))
         for path, low, high in truths(data)
     ]
 
 
 def track_table(rows: Sequence[TrackRow]) -> list[str]:
-    """Visits, identity switches and mixed tracks of each recording and tracker, as lines of Markdown."""
+    """Return visits, identity switches and mixed tracks by recording and tracker, as lines of a Markdown table."""
     lines = [
         "| recording | visits | tracker | full rate | 1/3 | 1/6 | with false boxes: full | 1/3 | 1/6 | mean error |",
         "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -162,7 +164,7 @@ def track_table(rows: Sequence[TrackRow]) -> list[str]:
 
 
 def clip_table(columns: dict[str, list[ClipCount]]) -> list[str]:
-    """Visits of each clip by detector, as lines of Markdown; the last row is the summed distance from the range."""
+    """Return the visits of each clip by detector, as lines of a Markdown table; the last row sums the distances."""
     lines = [f"| clip | people | {' | '.join(columns)} |", f"|---|---:|{'---:|' * len(columns)}"]
     for rows in zip(*columns.values(), strict=True):
         one = rows[0]
@@ -172,24 +174,26 @@ def clip_table(columns: dict[str, list[ClipCount]]) -> list[str]:
     return [*lines, f"| summed distance | | {sums} |"]
 
 
-def report(data: Path, sources: Sequence[Source]) -> str:
-    """All tables."""
-    rows = on_tracks(data / "counting" / "tracks") + of_peers()
-    rows += on_walks(data / "counting" / "chokepoint_boxes.tar.gz")
-    columns = {source.name.rsplit("-", 1)[0]: on_clips(data, source) for source in sources}
+def report(data: Path, sources: Sequence[DetectorSource]) -> str:
+    """Measure everything, and return all tables."""
+    rows = score_recordings(data / "counting" / "tracks") + read_peer_scores()
+    rows += score_walks(data / "counting" / "chokepoint_boxes.tar.gz")
+    columns = {source.name.rsplit("-", 1)[0]: count_clips(data, source) for source in sources}
     lines = ["Visits, in brackets identity switches and counted tracks that hold more than one person:", ""]
     return "\n".join([*lines, *track_table(rows), "", *clip_table(columns)])
 
 
-def put(text: str, page: Path = PAGE) -> None:
-    """Replace what stands between the markers of a page."""
+def replace_between_markers(text: str, page: Path = PAGE) -> None:
+    """Replace the text between the markers of a page."""
     before, rest = page.read_text().split(BEGIN)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 
 
 def main() -> None:
-    """Measure and print, or write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.counting", description=__doc__)
+    """Measure and print the tables, and write them to the page with ``--write``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.counting", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("data", type=Path, help="folder with counting/, clips/ and peers/")
     parser.add_argument(
         "--card",
@@ -197,17 +201,17 @@ def main() -> None:
         default=[DEFAULT_DETECTOR.stem, STILL_IMAGE_DETECTOR.stem],
         help="names or cards of detectors",
     )
-    parser.add_argument("--yunet", action="store_true", help="YuNet as well (OpenCV 5)")
-    parser.add_argument("--write", action="store_true", help="into docs/accuracy.md")
-    chosen = parser.parse_args()
-    sources = [of_card(name) for name in chosen.card]
-    if chosen.yunet:
-        model = chosen.data / "peers" / "yunet_n_640_640.onnx"
+    parser.add_argument("--yunet", action="store_true", help="measure YuNet as well (needs OpenCV 5)")
+    parser.add_argument("--write", action="store_true", help="write the tables to docs/accuracy.md")
+    arguments = parser.parse_args()
+    sources = [of_card(name) for name in arguments.card]
+    if arguments.yunet:
+        model = arguments.data / "peers" / "yunet_n_640_640.onnx"
         sources += [of_yunet(model, YUNET_SIDE, YUNET_THRESHOLD)]
-    text = report(chosen.data, sources)
+    text = report(arguments.data, sources)
     print(text)
-    if chosen.write:
-        put(text)
+    if arguments.write:
+        replace_between_markers(text)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Face detectors on held-back everyday images: faces of crowds and of many groups of people, and what is none.
+"""Compare face detectors on the validation set of everyday images: crowds, groups of people, and images without people.
 
-``python -m benchmarks.accuracy.everyday --run runs/face --yunet FILE.onnx [--card NAME.json ...] [--people FOLDER]``. The
-run's cache holds the images; only those for validation are used. ``--people`` names a folder with people.csv
-(``image,expression,age,gender,ethnicity``), one person an image. All detectors see the same grey images at native size.
+``python -m benchmarks.accuracy.everyday --run runs/face --yunet FILE.onnx [--card NAME.json ...] [--people FOLDER]``
 
-* ``stills``: average precision on labelled stills, faces of 20 pixels and more.
-* ``crowds``: average precision, and recall at the threshold, of faces that people drew in crowds, 16 pixels and more.
-* ``background``: false detections an image without people.
-* ``separation``: the 5th percentile of the scores of faces of 24 pixels and more, a missed face with 0, beside the
-  99.5th percentile of the largest score of each background image.
-* ``people``: recall of one person an image, the image's long side at 64, 128 and 448 pixels.
+The images come from the run's cache. ``--people`` names a folder with people.csv (``image,expression,age,gender,
+ethnicity``), one person per image. All detectors see the same grey images at native size. Printed are:
+
+* ``labelled``: average precision on labelled images, faces of at least 20 pixels.
+* ``crowds``: average precision, and recall at the threshold, on crowds labelled by hand, faces of at least 16 pixels.
+* ``background``: false detections per image without people.
+* percentiles of the scores of faces of at least 24 pixels (0 for a missed face), beside the 99.5th percentile of the
+  largest score of each background image.
+* ``people``: recall for one person per image, with the long side of the image at 64, 128 and 448 pixels.
 """
 
 import argparse
@@ -32,97 +33,99 @@ from training.data.labelled_images import Scene
 from training.evaluate import detector_metrics, scores
 from training.evaluate.detector_metrics import Shown
 
-SMALLEST_IN_CROWD, SEPARATED = 16.0, 24.0
+MIN_CROWD_FACE_PX, MIN_SEPARATED_FACE_PX = 16.0, 24.0
 SIDES = (64, 128, 448)
-ALLOWED = 0.01
-"""False detections a background image at which recall is compared."""
+ALLOWED_FALSE = 0.01
+"""False detections per background image at which recalls are compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Held-back images by what they show, and images (h, w) of one person each with the name of the group."""
+class ValidationImages:
+    """Images of the validation set by kind, and images (height, width) of one person with the name of the group."""
 
-    stills: list[Scene]
+    labelled: list[Scene]
     crowds: list[Scene]
     background: list[Scene]
-    shelves: list[Scene]
+    negatives: list[Scene]
     people: list[tuple[str, Pixels]]
 
     @classmethod
-    def of(cls, cache: Path, people: Path | None) -> "Held":
-        """Those of a cache, and of a folder with people.csv; SettingsError where the cache has no background."""
+    def of(cls, cache: Path, people: Path | None) -> "ValidationImages":
+        """Read a cache and a folder with people.csv; SettingsError if the cache has no background images."""
         _, held = labelled_images.split(list(labelled_images.read(cache)))
         kinds = {kind: [scene for scene in held if scene.kind == kind] for kind in ("crowd", "background")}
         if not kinds["background"]:
-            raise SettingsError(f"{cache}: holds no background images; prepare it with diverse.zip in the data folder")
-        shelves = [scene for scene in held if scene.kind == "negative"]
-        return cls(detector_metrics.stills(held), kinds["crowd"], kinds["background"], shelves, list(_people(people)))
+            raise SettingsError(
+                f"{cache}: must hold background images; run `training prepare` with diverse.zip in the data folder"
+            )
+        negatives = [scene for scene in held if scene.kind == "negative"]
+        return cls(detector_metrics.stills(held), kinds["crowd"], kinds["background"], negatives, list(_people(people)))
 
 
 def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
     if folder is None:
         return []
-    import pandas as pd  # noqa: PLC0415 (not on a device)
+    import pandas as pd  # noqa: PLC0415 (not installed on a device)
 
-    made = []
+    images = []
     for row in pd.read_csv(folder / "people.csv", keep_default_na=False).itertuples():
         pixels = read_image(folder / row.image)
         if pixels is None:
-            raise SettingsError(f"{folder / row.image}: not an image")
-        made.append((row.ethnicity or f"{row.source.split(',')[0].split()[0]} {row.gender} {row.age}", pixels))
-    return made
+            raise SettingsError(f"{folder / row.image}: must be an image")
+        images.append((row.ethnicity or f"{row.source.split(',')[0].split()[0]} {row.gender} {row.age}", pixels))
+    return images
 
 
-def best_scores(shown: Sequence[Shown], smallest: float) -> np.ndarray:
-    """For each label that counts, the score of the detection matched to it; 0 where none is."""
-    made: list[float] = []
+def best_scores(shown: Sequence[Shown], min_side: float) -> np.ndarray:
+    """Return the score of the detection matched to each labelled face of at least ``min_side``; 0 for a missed face."""
+    values: list[float] = []
     for each in shown:
-        picture = each.scored(smallest)
-        right = [value for value, is_right in scores.match(picture) if is_right]
-        made += right + [0.0] * (int(picture.counts.sum()) - len(right))
-    return np.array(made)
+        scored = each.scored(min_side)
+        matched = [value for value, is_right in scores.match(scored) if is_right]
+        values += matched + [0.0] * (int(scored.counts.sum()) - len(matched))
+    return np.array(values)
 
 
-def report(peer: Peer, held: Held, threshold: float) -> dict[str, float]:
-    """One detector -> its figures at ``threshold`` and at the one that lets `ALLOWED` false detections through."""
-    stills, crowds = detector_metrics.look(peer.find, held.stills), detector_metrics.look(peer.find, held.crowds)
-    background, shelves = (
-        detector_metrics.look(peer.find, held.background),
-        detector_metrics.look(peer.find, held.shelves),
-    )
+def report(peer: Peer, images: ValidationImages, threshold: float) -> dict[str, float]:
+    """Measure one detector at ``threshold``, and at the threshold of `ALLOWED_FALSE` false detections."""
+    labelled = detector_metrics.look(peer.find, images.labelled)
+    crowds = detector_metrics.look(peer.find, images.crowds)
+    background = detector_metrics.look(peer.find, images.background)
+    negatives = detector_metrics.look(peer.find, images.negatives)
     false = detector_metrics.scores(background)
-    most = int(ALLOWED * len(background) + 1e-9)
+    most = int(ALLOWED_FALSE * len(background) + 1e-9)
     allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.LOWEST
-    in_stills = scores.curve([each.scored() for each in stills])
-    in_crowds = scores.curve([each.scored(SMALLEST_IN_CROWD) for each in crowds])
-    faces = np.concatenate([best_scores(each, SEPARATED) for each in (stills, crowds)])
+    in_labelled = scores.curve([each.scored() for each in labelled])
+    in_crowds = scores.curve([each.scored(MIN_CROWD_FACE_PX) for each in crowds])
+    faces = np.concatenate([best_scores(each, MIN_SEPARATED_FACE_PX) for each in (labelled, crowds)])
     maxima = [max((face.score for face in each.found), default=0.0) for each in background]
-    made = {
+    false_in_negatives = (detector_metrics.scores(negatives) >= threshold).sum()
+    figures = {
         "threshold": threshold,
-        "stills AP": in_stills.average_precision(),
-        "stills recall": in_stills.recall_over(threshold),
+        "labelled AP": in_labelled.average_precision(),
+        "labelled recall": in_labelled.recall_over(threshold),
         "crowds AP": in_crowds.average_precision(),
         "crowds recall": in_crowds.recall_over(threshold),
         "background false an image": float((false >= threshold).sum() / len(background)),
-        "shelves false an image": float((detector_metrics.scores(shelves) >= threshold).sum() / max(len(shelves), 1)),
-        f"threshold at {ALLOWED} false": allowed,
-        "  stills recall there": in_stills.recall_over(allowed),
+        "negatives false an image": float(false_in_negatives / max(len(negatives), 1)),
+        f"threshold at {ALLOWED_FALSE} false": allowed,
+        "  labelled recall there": in_labelled.recall_over(allowed),
         "  crowds recall there": in_crowds.recall_over(allowed),
         "5th percentile of faces": float(np.quantile(faces, 0.05)),
         "10th percentile of faces": float(np.quantile(faces, 0.10)),
         "99.5th of background maxima": float(np.quantile(maxima, 0.995)),
     }
-    for side in SIDES if held.people else ():
+    for side in SIDES if images.people else ():
         found = [
-            max((face.score for face in peer.find(scaled(pixels, side)[0])), default=0.0) for _, pixels in held.people
+            max((face.score for face in peer.find(scaled(pixels, side)[0])), default=0.0) for _, pixels in images.people
         ]
-        made[f"people recall at {side} px"] = float((np.array(found) >= threshold).mean())
-        made[f"people recall at {side} px, {ALLOWED} false"] = float((np.array(found) >= allowed).mean())
-    return made
+        figures[f"people recall at {side} px"] = float((np.array(found) >= threshold).mean())
+        figures[f"people recall at {side} px, {ALLOWED_FALSE} false"] = float((np.array(found) >= allowed).mean())
+    return figures
 
 
 def main() -> None:
-    """Print a table, a column a detector, and write it as JSON where ``--out`` says."""
+    """Print a table with a column for each detector, and write it as JSON to ``--out``."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accuracy.everyday", description=__doc__.partition("\n")[0]
     )
@@ -130,23 +133,25 @@ def main() -> None:
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file, the peer")
     parser.add_argument("--card", type=Path, action="append", help="a detector's card (default: the shipped ones)")
     parser.add_argument("--people", type=Path, help="folder with people.csv and images")
-    parser.add_argument("--long-side", type=int, action="append", help="at which YuNet looks (default: 320 and 640)")
+    parser.add_argument(
+        "--long-side", type=int, action="append", help="long side of YuNet's input, pixels (default: 320 and 640)"
+    )
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    held = Held.of(chosen.run / "cache.npz", chosen.people)
-    peers = {path.stem: shipped(path) for path in chosen.card or sorted(bundle.SHIPPED.glob("face*.json"))}
-    for side in (chosen.long_side or (320, 640)) if chosen.yunet else ():
-        peers[f"YuNet {side}"] = yunet(chosen.yunet, side)
-    made = {
-        name: report(peer, held, 0.8 if name.startswith("YuNet") else peer.threshold) for name, peer in peers.items()
+    images = ValidationImages.of(arguments.run / "cache.npz", arguments.people)
+    peers = {path.stem: shipped(path) for path in arguments.card or sorted(bundle.SHIPPED.glob("face*.json"))}
+    for side in (arguments.long_side or (320, 640)) if arguments.yunet else ():
+        peers[f"YuNet {side}"] = yunet(arguments.yunet, side)
+    figures = {
+        name: report(peer, images, 0.8 if name.startswith("YuNet") else peer.threshold) for name, peer in peers.items()
     }
-    rows = list(next(iter(made.values())))
-    print(f"{'':42}" + "".join(f"{name:>16}" for name in made))
+    rows = list(next(iter(figures.values())))
+    print(f"{'':42}" + "".join(f"{name:>16}" for name in figures))
     for row in rows:
-        print(f"{row:42}" + "".join(f"{figures[row]:16.4f}" for figures in made.values()))
-    if chosen.out:
-        chosen.out.write_text(json.dumps(made, indent=2) + "\n")
+        print(f"{row:42}" + "".join(f"{column[row]:16.4f}" for column in figures.values()))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

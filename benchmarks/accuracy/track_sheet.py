@@ -1,4 +1,4 @@
-"""The tracks that count in a clip -> one sheet to look at, a row a track: crops from its start to its end.
+"""Draw the counted tracks of a clip on one sheet, for review by eye: one row of crops per track.
 
 ``python -m benchmarks.accuracy.track_sheet CLIP [--card NAME_OR_PATH] --out sheet.png``
 """
@@ -16,15 +16,15 @@ from edge.camera import file_source
 from edge.counting.track import Tracker
 from edge.settings import File, TrackSettings
 from edge.values import Track
-from edge.vision.bundle import DEFAULT_DETECTOR
+from edge.vision.bundle import DETECTOR
 
 CROP, COLUMNS, CAPTION = 96, 8, 14
 MARGIN = 1.6
 """Side of a crop, in face sizes."""
 
 
-def counted(path: Path, card: str) -> dict[int, list[Track]]:
-    """Number -> the track at each of its frames, for the tracks that count."""
+def counted_tracks(path: Path, card: str) -> dict[int, list[Track]]:
+    """Return the track at each of its frames, by number, for the tracks that are counted as visits."""
     source = of_card(card)
     clip = of_clip(path, source)
     tracker = Tracker(TrackSettings().for_detector(source.high_score))
@@ -40,14 +40,12 @@ def counted(path: Path, card: str) -> dict[int, list[Track]]:
 
 
 def sheet(path: Path, tracks: dict[int, list[Track]]) -> NDArray[np.uint8]:
-    """Crops (rows * (CROP + CAPTION), COLUMNS * CROP) grey; under each its second and score."""
+    """Return grey crops, (rows * (CROP + CAPTION), COLUMNS * CROP), each with its second and score below."""
     chosen = {
         number: [own[at] for at in np.linspace(0, len(own) - 1, COLUMNS).astype(int)] for number, own in tracks.items()
     }
     wanted = {track.last for own in chosen.values() for track in own}
-    pixels = {
-        frame.time: frame.pixels for frame in file_source.read_frames(File(path=str(path))) if frame.time in wanted
-    }
+    pixels = {frame.time: frame.pixels for frame in file_source.clip(File(path=str(path))) if frame.time in wanted}
     rows = [np.hstack([_tile(pixels[track.last], track) for track in own]) for own in chosen.values()]
     return np.vstack(rows) if rows else np.zeros((CROP, CROP), np.uint8)
 
@@ -64,13 +62,17 @@ def _tile(pixels: NDArray[np.uint8], track: Track) -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    """Draw the sheet."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.track_sheet", description=__doc__)
-    parser.add_argument("clip", type=Path)
-    parser.add_argument("--card", default=DEFAULT_DETECTOR.stem, help="name or card of a detector")
-    parser.add_argument("--out", type=Path, default=Path("out/tracks.png"))
+    """Write the sheet."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.track_sheet", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("clip", type=Path, help="video, animation or folder")
+    parser.add_argument("--card", default=DETECTOR.stem, help="name or card of a detector")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/tracks.png"), help="image to write (default: %(default)s)"
+    )
     chosen = parser.parse_args()
-    drawn = sheet(chosen.clip, counted(chosen.clip, chosen.card))
+    drawn = sheet(chosen.clip, counted_tracks(chosen.clip, chosen.card))
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(chosen.out), drawn)
     print(chosen.out)

@@ -1,1 +1,1 @@
-"""Faults made on purpose, and whether every finished window still arrives, once."""
+"""Inject faults into the real daemon, broker and collector, and check that every finished window arrives once."""

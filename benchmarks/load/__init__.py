@@ -1,1 +1,1 @@
-"""Brokers, collectors and pages under load."""
+"""Measure broker, collector and page under load."""

@@ -1,18 +1,17 @@
-"""Mosquitto's settings -> how fast it takes messages, what it writes for them, and what it still has when it is killed.
+"""Measure how fast Mosquitto queues messages, how much it writes for them, and what a kill loses.
 
-``python -m benchmarks.load.broker``: 20 connections hand windows to Mosquitto at QoS 1 while the collector's session is
-there and the collector is away. For each way to save, in one run: messages a second, bytes written (``wchar`` of the
-process) for each byte queued, and how many messages the session still holds after SIGKILL five seconds later. What is
-lost then is in the spools of the devices: they delete a window when the collector confirms it, not the broker.
+``python -m benchmarks.load.broker``
 
-``--flood S`` has one credential send messages of QoS 0 as fast as it can for so many seconds, while another sends
-windows at 200 a second, each again until the collector has confirmed it, as a device does.
+The collector's session is subscribed and away. 20 connections publish windows at QoS 1. For each way to save the
+session it prints messages per second, bytes written by the process (``wchar`` of proc(5)) per byte queued, and how many
+messages the session has lost after a SIGKILL `KILL_AFTER_S` after the last acknowledgement. Lost messages are still in
+the spools of the devices: a device deletes a window when the collector confirms it, not the broker.
+
+With ``--flood S`` one client sends QoS 0 messages as fast as it can for S seconds. A simulated device publishes windows
+meanwhile, and repeats each until the collector has confirmed it.
 """
 
 import argparse
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paho.mqtt.client import Client
@@ -27,74 +27,64 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from benchmarks.simulation.devices import message, players
-from benchmarks.simulation.fleet import Pool
-from benchmarks.simulation.processes import PATH, Collector
+from benchmarks.simulation.collector_process import Collector
+from benchmarks.simulation.connection_pool import ConnectionPool
+from benchmarks.simulation.devices import SimulatedDevice, message, simulated_devices
 from contract.receipt import Stored, decode_receipt
 from contract.topics import subscription
-from demo.broker import free_port, wait_for
+from demo.mosquitto import Mosquitto
 
-SHIPPED = Path(__file__).parents[2] / "systemd" / "broker" / "mosquitto.conf"
-SAVES = {
-    "at each change (before)": "autosave_on_changes true\nautosave_interval 1\n",
-    "every 1,000 changes": "autosave_on_changes true\nautosave_interval 1000\n",
-    "every 5 s": "autosave_on_changes false\nautosave_interval 5\n",
-    "as shipped": "",
+EACH_CHANGE = "at each change"
+SAVE_SETTINGS = {
+    EACH_CHANGE: ("autosave_on_changes true", "autosave_interval 1"),
+    "every 1,000 changes": ("autosave_on_changes true", "autosave_interval 1000"),
+    "every 5 s": ("autosave_on_changes false", "autosave_interval 5"),
+    "as shipped": (),
 }
-AFTER_S = 5.0
-"""From the last acknowledgement to the kill."""
+KILL_AFTER_S = 5.0
 SESSION = "facetally-collector-collector"
+REPEAT_AFTER_S = 5.0
+CONFIRM_LIMIT_S = 60.0
+FLOOD = """
+import sys, time
+import paho.mqtt.client as mqtt
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+client.connect("127.0.0.1", int(sys.argv[1]))
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    client.publish("facetally/v1/flood/x/counts", b"x" * 200, 0)
+    client.loop_write()
+"""
 
 
-class Broker:
-    """Mosquitto with the shipped configuration, other lines after it, and a folder of its own; may be killed."""
+def written_bytes(broker: Mosquitto) -> int:
+    """Return the bytes that the broker has passed to write(2), for files and sockets."""
+    lines = Path(f"/proc/{broker.process.pid}/io").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("wchar")).split()[1])
 
-    def __init__(self, folder: Path, lines: str) -> None:
-        self.port = free_port()
-        kept = folder / "kept"
-        kept.mkdir(exist_ok=True)
-        user = "user root\n" if os.getuid() == 0 else ""
-        text = f"{SHIPPED.read_text()}{lines}listener {self.port} 127.0.0.1\nallow_anonymous true\n"
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"{text}persistence_location {kept}/\n{user}")
-        self.start()
 
-    def start(self) -> None:
-        """Begin, with what it has saved."""
-        command = [shutil.which("mosquitto", path=PATH) or "mosquitto", "-c", str(self._config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self.port)
-
-    def written(self) -> int:
-        """Bytes that it has handed to the system to write to files and sockets."""
-        lines = Path(f"/proc/{self._process.pid}/io").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("wchar")).split()[1])
-
-    def memory_mb(self) -> float:
-        """The most memory it has had resident."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
-
-    def end(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal, and until it is gone."""
-        self._process.send_signal(number)
-        self._process.wait(30)
+def memory_mb(broker: Mosquitto) -> float:
+    """Return the broker's peak resident memory."""
+    status = Path(f"/proc/{broker.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 @contextmanager
-def session(port: int, heard: list[int]) -> Iterator[None]:
-    """The collector's session, subscribed to counts; hung up at the end, and the session stays. ``heard``: the numbers
-    of the messages that come."""
+def session(port: int, received: list[int]) -> Iterator[None]:
+    """Connect with the collector's session, subscribed to counts; it stays at the broker after the block.
+
+    The message ids that arrive are appended to ``received``.
+    """
     client = Client(CallbackAPIVersion.VERSION2, SESSION, protocol=MQTTProtocolVersion.MQTTv5)
-    told = Properties(PacketTypes.CONNECT)
-    told.SessionExpiryInterval, told.ReceiveMaximum = 86_400, 5000
-    there = threading.Event()
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval, properties.ReceiveMaximum = 86_400, 5000
+    subscribed = threading.Event()
     client.on_connect = lambda *_: client.subscribe(subscription("counts"), qos=1)
-    client.on_subscribe = lambda *_: there.set()
-    client.on_message = lambda _c, _u, message: heard.append(message.mid)
-    client.connect("127.0.0.1", port, clean_start=False, properties=told)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda _client, _data, message: received.append(message.mid)
+    client.connect("127.0.0.1", port, clean_start=False, properties=properties)
     client.loop_start()
-    there.wait(10)
+    subscribed.wait(10)
     try:
         yield
     finally:
@@ -102,114 +92,164 @@ def session(port: int, heard: list[int]) -> Iterator[None]:
         client.loop_stop()
 
 
-def queued(folder: Path, messages: int, lines: str) -> tuple[float, float, int, float]:
-    """Messages a second, bytes written for each byte queued, messages lost by a kill, memory in MB."""
-    broker = Broker(folder, lines)
+def queued_messages(port: int) -> int:
+    """Return how many messages the session receives, until none has arrived for a second."""
+    received: list[int] = []
+    with session(port, received):
+        before = -1
+        while before < len(received):
+            before = len(received)
+            time.sleep(1.0)
+    return len(received)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueResult:
+    """One way to save the session."""
+
+    messages_per_s: float
+    written_ratio: float
+    """Bytes written per byte queued."""
+    lost: int
+    """Messages that the session has lost after the kill."""
+    memory_mb: float
+
+
+def measure_queue(folder: Path, messages: int, config: tuple[str, ...]) -> QueueResult:
+    """Queue messages, kill the broker, start it again, and count what the session still has."""
+    broker = Mosquitto(folder, *config, shipped=True)
     try:
+        broker.start()
         with session(broker.port, []):
             pass
-        sent, size, began, before = 0, 0, time.monotonic(), broker.written()
-        pool, fleet, minute = Pool(broker.port), players(50, 3), 0
-        while sent < messages:
-            for number, player in enumerate(fleet):
-                for counts in player.minute(minute):
-                    if sent < messages:
-                        name, payload = message(counts)
-                        pool.publish(number, name, payload)
-                        sent, size = sent + 1, size + len(payload)
-            minute += 1
-        pool.settle()
-        took = time.monotonic() - began
-        pool.close()
-        time.sleep(AFTER_S)
-        written, memory = broker.written() - before, broker.memory_mb()
-        broker.end()
+        began, before = time.monotonic(), written_bytes(broker)
+        size = _publish(broker.port, messages)
+        duration_s = time.monotonic() - began
+        time.sleep(KILL_AFTER_S)
+        written, memory = written_bytes(broker) - before, memory_mb(broker)
+        broker.kill()
         broker.start()
-        return sent / took, written / size, sent - held(broker.port), memory
+        lost = messages - queued_messages(broker.port)
+        return QueueResult(messages / duration_s, written / size, lost, memory)
     finally:
-        broker.end(signal.SIGTERM)
+        broker.stop()
 
 
-def held(port: int) -> int:
-    """How many messages the session is given."""
-    numbers: list[int] = []
-    with session(port, numbers):
-        before = -1
-        while before < len(numbers):
-            before = len(numbers)
-            time.sleep(1.0)
-    return len(numbers)
+def _publish(port: int, messages: int) -> int:
+    """Publish messages of 50 devices until all are acknowledged; return the bytes of their payloads."""
+    pool, fleet = ConnectionPool(port), simulated_devices(50, 3)
+    minute = sent = size = 0
+    while sent < messages:
+        for number, device in enumerate(fleet):
+            for counts in device.minute(minute):
+                if sent < messages:
+                    name, payload = message(counts)
+                    pool.publish(number, name, payload)
+                    sent, size = sent + 1, size + len(payload)
+        minute += 1
+    pool.wait_until_acknowledged()
+    pool.close()
+    return size
 
 
-def flooded(folder: Path, seconds: float, lines: str) -> str:
-    """What becomes of the windows of one device while another floods the broker."""
-    broker = Broker(folder, lines)
+@dataclass(slots=True)
+class ConfirmedSender:
+    """Publishes the windows of a simulated device, each again until the collector has confirmed it."""
+
+    device: SimulatedDevice
+    client: Client
+    made: int = 0
+    """Windows made, repeats of the device included."""
+    repeated: int = 0
+    """Messages sent again because no confirmation came."""
+    unconfirmed: dict[tuple[str, int], tuple[str, bytes, float]] = field(default_factory=dict)
+    """Topic, payload and time of the last attempt (0 for none) by boot and seq."""
+    receipts: list[Stored] = field(default_factory=list)
+    _minute: int = 0
+
+    def connect(self, port: int) -> None:
+        """Connect, and subscribe to the device's receipts."""
+        self.client.on_message = lambda _client, _data, told: self.receipts.append(decode_receipt(told.payload))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        self.client.subscribe(f"facetally/v1/{self.device.site}/{self.device.device}/stored/+")
+
+    def make_windows(self) -> None:
+        """Make the windows of the next simulated minute."""
+        for counts in self.device.minute(self._minute):
+            key = (counts.boot, counts.seq)
+            self.made += key not in self.unconfirmed
+            self.unconfirmed.setdefault(key, (*message(counts), 0.0))
+        self._minute += 1
+
+    def pump(self, now: float) -> None:
+        """Publish what is due, and delete what receipts confirm."""
+        for key, (name, payload, sent_at) in list(self.unconfirmed.items()):
+            if now - sent_at > REPEAT_AFTER_S:
+                self.repeated += sent_at > 0
+                self.client.publish(name, payload, 1)
+                self.unconfirmed[key] = (name, payload, now)
+        while self.receipts:
+            receipt = self.receipts.pop()
+            for key in [key for key in self.unconfirmed if receipt.holds(*key)]:
+                del self.unconfirmed[key]
+
+
+def measure_flood(folder: Path, flood_s: float, config: tuple[str, ...]) -> str:
+    """Flood the broker beside a device that publishes windows; return a report on that device's windows."""
+    broker = Mosquitto(folder, *config, shipped=True)
+    broker.start()
     collector = Collector(folder / "store", broker.port)
-    code = (
-        "import sys, time, paho.mqtt.client as m; c = m.Client(m.CallbackAPIVersion.VERSION2);"
-        "c.connect('127.0.0.1', int(sys.argv[1])); end = time.monotonic() + float(sys.argv[2]);\n"
-        "while time.monotonic() < end: c.publish('facetally/v1/evil/x/counts', b'x' * 200, 0); c.loop_write()\n"
-    )
-    flood = subprocess.Popen([sys.executable, "-c", code, str(broker.port), str(seconds)])
-    player = players(1, 5)[0]
-    waiting: dict[tuple[str, int], tuple[str, bytes, float]] = {}
-    client, minute, made, again = Client(CallbackAPIVersion.VERSION2), 0, 0, 0
-    receipts: list[Stored] = []
-    client.on_message = lambda _c, _u, told: receipts.append(decode_receipt(told.payload))
-    client.connect("127.0.0.1", broker.port)
-    client.loop_start()
-    client.subscribe(f"facetally/v1/{player.site}/{player.device}/stored/+")
+    flood = subprocess.Popen([sys.executable, "-c", FLOOD, str(broker.port), str(flood_s)])
+    sender = ConfirmedSender(simulated_devices(1, 5)[0], Client(CallbackAPIVersion.VERSION2))
+    sender.connect(broker.port)
     began = time.monotonic()
     try:
-        while time.monotonic() - began < seconds + 60 and (waiting or time.monotonic() - began < seconds):
-            if time.monotonic() - began < seconds:
-                for counts in player.minute(minute):
-                    made += (counts.boot, counts.seq) not in waiting
-                    waiting.setdefault((counts.boot, counts.seq), (*message(counts), 0.0))
-                minute += 1
-            now = time.monotonic()
-            for key, (name, payload, at) in list(waiting.items()):
-                if now - at > 5.0:
-                    again += at > 0
-                    client.publish(name, payload, 1)
-                    waiting[key] = (name, payload, now)
-            while receipts:
-                told = receipts.pop()
-                for boot, seq in [key for key in waiting if told.holds(*key)]:
-                    del waiting[boot, seq]
+        while (elapsed := time.monotonic() - began) < flood_s + CONFIRM_LIMIT_S:
+            if elapsed < flood_s:
+                sender.make_windows()
+            elif not sender.unconfirmed:
+                break
+            sender.pump(time.monotonic())
             time.sleep(0.005)
-        took = time.monotonic() - began
         rows = sum(path.read_bytes().count(b"\n") - 1 for path in (folder / "store").glob("date=*/site=shop*/*.csv"))
         return (
-            f"{rows} windows stored, {made} made (repeats among them), within {took:.0f} s, {len(waiting)} wait,"
-            f" {again} sent again; collector {collector.memory_mb():.0f} MB, broker {broker.memory_mb():.0f} MB"
+            f"windows stored: {rows} of {sender.made} made (repeats included) in {elapsed:.0f} s;"
+            f" unconfirmed: {len(sender.unconfirmed)}; sent again: {sender.repeated};"
+            f" collector: {collector.memory_mb():.0f} MB; broker: {memory_mb(broker):.0f} MB"
         )
     finally:
         flood.wait(60)
-        client.disconnect()
-        client.loop_stop()
+        sender.client.disconnect()
+        sender.client.loop_stop()
         collector.kill()
-        broker.end(signal.SIGTERM)
+        broker.stop()
 
 
 def main() -> int:
-    """Measure, print; 0."""
+    """Measure and print the results; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load.broker", description=__doc__.partition("\n")[0])
-    parser.add_argument("--messages", type=int, default=10_000, help="to queue (default: %(default)s)")
-    parser.add_argument("--flood", type=float, metavar="S", help="flood for so many seconds, instead")
-    parser.add_argument("--lines", action="append", default=[], help="of the configuration, after the shipped ones")
-    chosen = parser.parse_args()
-    lines = "".join(f"{line}\n" for line in chosen.lines)
-    if chosen.flood:
-        with tempfile.TemporaryDirectory() as name:
-            print(flooded(Path(name), chosen.flood, lines))
-        return 0
-    print("saved | messages/s | bytes written a byte | lost by SIGKILL | memory")
-    for name, how in SAVES.items():
-        messages = min(chosen.messages, 2_000) if "each change" in name else chosen.messages
+    parser.add_argument("--messages", type=int, default=10_000, help="messages to queue (default: %(default)s)")
+    parser.add_argument("--flood", type=float, metavar="S", help="measure a flood of S seconds instead")
+    parser.add_argument(
+        "--lines", action="append", default=[], metavar="LINE", help="line of mosquitto.conf to add; may be repeated"
+    )
+    arguments = parser.parse_args()
+    lines = tuple(arguments.lines)
+    if arguments.flood:
         with tempfile.TemporaryDirectory() as folder:
-            rate, ratio, lost, memory = queued(Path(folder), messages, how + lines)
-        print(f"{name} | {rate:,.0f} | {ratio:.1f} | {lost} of {messages} | {memory:.0f} MB", flush=True)
+            print(measure_flood(Path(folder), arguments.flood, lines))
+        return 0
+    print("saved | messages/s | bytes written per byte | lost by SIGKILL | memory")
+    for name, config in SAVE_SETTINGS.items():
+        messages = min(arguments.messages, 2_000) if name == EACH_CHANGE else arguments.messages
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure_queue(Path(folder), messages, config + lines)
+        print(
+            f"{name} | {result.messages_per_s:,.0f} | {result.written_ratio:.1f} | {result.lost} of {messages}"
+            f" | {result.memory_mb:.0f} MB",
+            flush=True,
+        )
     return 0
 
 

@@ -1,50 +1,59 @@
-"""A queue at the broker -> how fast the collector stores and acknowledges it, beside mosquitto_sub."""
+"""Measure how fast the collector stores and acknowledges a queue of messages, beside `mosquitto_sub`.
+
+Run by ``python -m benchmarks.simulation.fleet --drain N``.
+"""
 
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from benchmarks.simulation.devices import message, players
-from benchmarks.simulation.processes import Collector, mosquitto
+from benchmarks.simulation.collector_process import Collector
+from benchmarks.simulation.connection_pool import BROKER_CONFIG, ConnectionPool
+from benchmarks.simulation.devices import message, simulated_devices
 from contract.topics import subscription
+from demo.mosquitto import mosquitto
 
-LONGEST_S = 600.0
+LIMIT_S = 600.0
 
 
-def drain(folder: Path, devices: int, messages: int, pool_of: Callable[[int], Any]) -> int:
-    """Queue for both, drain one after the other, print; 0 if the store holds all."""
+def drain(folder: Path, devices: int, messages: int) -> int:
+    """Queue messages for both, drain one queue after the other, and print the result; return 0 if all are stored."""
     root = folder / "store"
-    peer = ["mosquitto_sub", "-V", "5", "-i", "peer", "-c", "-x", "3600", "-q", "1", "-t", subscription("counts")]
-    with mosquitto(folder) as port:
-        peer += ["-p", str(port), "-D", "connect", "receive-maximum", "1000"]
-        subprocess.run([*peer, "-E"], check=True)
-        Collector(root, port).stop()
-        pool = pool_of(port)
-        fleet, minute, sent, different = players(devices, 2), 0, 0, set[tuple[str, str, str, int]]()
-        while sent < messages:
-            for number, player in enumerate(fleet):
-                for counts in player.minute(minute):
-                    if sent < messages:
-                        pool.publish(number, *message(counts))
-                        different.add(counts.key)
-                        sent += 1
-            minute += 1
-        pool.settle()
-        pool.close()
+    with mosquitto(folder, *BROKER_CONFIG) as broker:
+        peer = ["mosquitto_sub", "-V", "5", "-i", "peer", "-c", "-x", "3600", "-q", "1", "-t", subscription("counts")]
+        peer += ["-p", str(broker.port), "-D", "connect", "receive-maximum", "1000"]
+        subprocess.run([*peer, "-E"], check=True)  # subscribes, and leaves its session at the broker
+        Collector(root, broker.port).stop()
+        different = _queue(broker.port, devices, messages)
         began = time.monotonic()
         with (folder / "peer.txt").open("wb") as file:
-            subprocess.run([*peer, "-C", str(messages)], stdout=file, check=True, timeout=LONGEST_S)
+            subprocess.run([*peer, "-C", str(messages)], stdout=file, check=True, timeout=LIMIT_S)
         peer_s = time.monotonic() - began
         began = time.monotonic()
-        collector = Collector(root, port)
-        collector.wait_for(len(different), LONGEST_S)
-        own_s, cpu_s, memory = time.monotonic() - began, collector.cpu_s(), collector.memory_mb()
+        collector = Collector(root, broker.port)
+        collector.wait_for(different, LIMIT_S)
+        collector_s, cpu_s, memory = time.monotonic() - began, collector.cpu_s(), collector.memory_mb()
         collector.stop()
     rows = sum(path.read_bytes().count(b"\n") - 1 for path in root.glob("date=*/site=*/*.csv"))
-    print(f"{messages:,} messages of {devices} devices waited, {len(different):,} of them different")
+    print(f"queued: {messages:,} messages of {devices} devices, {different:,} of them different")
     print(f"mosquitto_sub to a file: {messages / peer_s:,.0f} messages/s")
-    print(f"collector, acknowledged after fsync: {messages / own_s:,.0f} messages/s, {rows:,} rows")
-    print(f"ratio {peer_s / own_s:.2f}; of a core {cpu_s:.1f} s; memory at most {memory:.0f} MB")
-    return 0 if rows == len(different) else 1
+    print(f"collector, acknowledged after fsync: {messages / collector_s:,.0f} messages/s, {rows:,} rows")
+    print(f"ratio: {peer_s / collector_s:.2f}; CPU time: {cpu_s:.1f} s; peak memory: {memory:.0f} MB")
+    return 0 if rows == different else 1
+
+
+def _queue(port: int, devices: int, messages: int) -> int:
+    """Publish ``messages`` messages; return how many of them are different."""
+    pool, fleet = ConnectionPool(port), simulated_devices(devices, 2)
+    minute, sent, keys = 0, 0, set[tuple[str, str, str, int]]()
+    while sent < messages:
+        for number, device in enumerate(fleet):
+            for counts in device.minute(minute):
+                if sent < messages:
+                    pool.publish(number, *message(counts))
+                    keys.add(counts.key)
+                    sent += 1
+        minute += 1
+    pool.wait_until_acknowledged()
+    pool.close()
+    return len(keys)

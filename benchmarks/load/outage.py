@@ -1,9 +1,11 @@
-"""A day without a broker -> how soon all windows are stored once it is back, and what a new one waits meanwhile.
+"""Measure how soon a day of windows is stored after an outage of the broker, and how long new windows wait meanwhile.
 
-``python -m benchmarks.load.outage``: 1,440 windows of a minute are put into a spool by the daemon's own code. The daemon
-starts on that spool with no broker there and counts a camera (the stand-in of `benchmarks.faults`) in short windows;
-after ``--away`` seconds a real Mosquitto and the collector start. Timed are the last of the old windows in the CSV, and
-for each new one how long after its end it stands there. Exit code 1 unless every window is there once.
+``python -m benchmarks.load.outage``
+
+1,440 windows of a minute are written to a spool by the daemon's own code. The daemon starts with that spool, without a
+broker, and counts a camera (that of `benchmarks.faults`) in short windows. After ``--outage`` seconds Mosquitto and the
+collector start. It prints when the last of the old windows is in the CSV, and how long after its end each new one is.
+Exit code 1 unless every window is stored once.
 """
 
 import argparse
@@ -16,28 +18,28 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from benchmarks.faults import parts, script
-from benchmarks.faults.live import seconds
-from benchmarks.faults.plant import pane
+from benchmarks.faults import processes, scripted_walks
+from benchmarks.faults.live_windows import seconds
+from benchmarks.faults.rig import live_daemon
 from contract.message import Counts, Models, Privacy
-from demo.broker import free_port
+from demo.mosquitto import Mosquitto
 from edge.delivery import spool
 
 MINUTES = 1440
 OLD_BOOT = "0" * 15 + "1"
-NEW_S = 2.0
+NEW_WINDOW_S = 2.0
 LIMIT_S = 300.0
 
 
 def fill(path: Path) -> None:
-    """The windows of a day, finished before the device was started again."""
+    """Write the windows of a day, of an earlier boot, to a spool."""
     begin = (datetime.now(timezone.utc) - timedelta(days=2)).replace(second=0, microsecond=0)
     with spool.opened(path, 10 * MINUTES) as waiting:
         for minute in range(MINUTES):
             start = begin + timedelta(minutes=minute)
             waiting.add(
                 Counts(
-                    schema=1, site=parts.SITE, device=parts.PANE, boot=OLD_BOOT, seq=0, start=start,
+                    schema=1, site=processes.SITE, device=processes.LIVE_DEVICE, boot=OLD_BOOT, seq=0, start=start,
                     end=start + timedelta(minutes=1), clock="synced", coverage=1.0, degraded=(),
                     visits={"happiness": minute % 7, "neutral": 1, "unknown": 0}, merged=1, privacy=Privacy(k=1),
                     model=Models(detector="face@000000000000", expression="expression@000000000000"),
@@ -46,32 +48,37 @@ def fill(path: Path) -> None:
 
 
 def main() -> int:
-    """Run, print the figures; 0 if every window is there once."""
+    """Measure and print the result; return 0 if every window is stored once."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load.outage", description=__doc__.partition("\n")[0])
-    parser.add_argument("--away", type=float, default=30.0, metavar="S", help="after the daemon's start (30)")
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--outage", type=float, default=30.0, metavar="S", help="time without a broker (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facetally-outage-") as scratch, ExitStack() as stack:
-        folder, port = Path(scratch), free_port()
-        script.draw(folder / "loop")
-        fill(folder / "pane.sqlite")
-        broker, collector = parts.broker(folder, port), parts.collector(folder, port)
-        daemon = pane(folder, port, NEW_S)
-        for part in (broker, collector, daemon):
-            stack.callback(part.close)
+        folder = Path(scratch)
+        scripted_walks.write_loop(folder / "loop")
+        fill(folder / "live.sqlite")
+        broker = Mosquitto(folder, shipped=True)
+        collector, daemon = processes.collector(folder, broker.port), live_daemon(folder, broker.port, NEW_WINDOW_S)
+        for close in (broker.stop, collector.close, daemon.close):
+            stack.callback(close)
         daemon.start()
-        time.sleep(chosen.away)
+        time.sleep(arguments.outage)
         back, back_utc = time.monotonic(), time.time()
-        broker.start()
+        broker.launch()
         collector.start()
-        seen, old_s = _until_stored(folder, back)
-        return _print(folder, seen, old_s, back_utc)
+        seen, old_s = _wait_for_old_windows(folder, back)
+        return _report(folder, seen, old_s, back_utc)
 
 
-def _until_stored(folder: Path, back: float) -> tuple[dict[int, float], float | None]:
-    """Wait for the old windows; when each new one was first seen (wall clock), and seconds until the old were there."""
+def _wait_for_old_windows(folder: Path, back: float) -> tuple[dict[int, float], float | None]:
+    """Return when each new window was first seen (wall clock) by seq, and the seconds until all old ones were stored.
+
+    The seconds are None if not all old windows are stored within `LIMIT_S`.
+    """
     seen: dict[int, float] = {}
     while time.monotonic() - back < LIMIT_S:
-        rows = list(parts.rows(folder))
+        rows = list(processes.csv_rows(folder))
         for row in rows:
             if row["boot"] != OLD_BOOT:
                 seen.setdefault(int(row["seq"]), time.time())
@@ -81,23 +88,24 @@ def _until_stored(folder: Path, back: float) -> tuple[dict[int, float], float | 
     return seen, None
 
 
-def _print(folder: Path, seen: dict[int, float], old_s: float | None, back: float) -> int:
-    rows = list(parts.rows(folder))
+def _report(folder: Path, seen: dict[int, float], old_s: float | None, back: float) -> int:
+    rows = list(processes.csv_rows(folder))
     keys = Counter((row["boot"], row["seq"]) for row in rows)
     old = {int(seq) for boot, seq in keys if boot == OLD_BOOT}
     ends = {int(row["seq"]): seconds(row["end"]) for row in rows if row["boot"] != OLD_BOOT}
     first = min(seen.values(), default=float("nan")) - back
     waits = [at - ends[seq] for seq, at in seen.items() if ends[seq] > back + first]
-    print(
-        f"old windows stored: {len(old)} of {MINUTES}, the last {old_s and round(old_s, 1)} s after the broker's return"
-    )
-    print(f"first row {first:.1f} s after the broker's return")
+    last = "never" if old_s is None else f"{old_s:.1f} s after the broker's return"
+    print(f"old windows stored: {len(old)} of {MINUTES}; the last one: {last}")
+    print(f"first row: {first:.1f} s after the broker's return")
     if waits:
-        print(f"new windows meanwhile: {len(waits)}, stored {statistics.median(waits):.2f} s after their end (median),")
-        print(f"  {max(waits):.2f} s at most")
-    doubles = sum(times > 1 for times in keys.values())
-    print(f"doubles: {doubles}")
-    return 0 if old == set(range(MINUTES)) and not doubles else 1
+        print(
+            f"new windows meanwhile: {len(waits)}; stored after their end: {statistics.median(waits):.2f} s (median),"
+            f" {max(waits):.2f} s (maximum)"
+        )
+    duplicates = sum(times > 1 for times in keys.values())
+    print(f"duplicates: {duplicates}")
+    return 0 if old == set(range(MINUTES)) and not duplicates else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""A store with a year of windows, written in one command, and how long the page's views of it take.
+"""Write a store with a year of windows, and measure how long the page's views of it take.
 
-``python -m benchmarks.load.year --devices 50 --days 365 --root FOLDER`` fills FOLDER unless it is filled already, has the
-roll-ups made, and then looks at what the page shows: first in a new process, then again and again. Times are of this
-machine; what can be compared is how they stand to reading the files themselves, which is measured beside them.
+``python -m benchmarks.load.year --devices 50 --days 365 --root FOLDER``
+
+It fills FOLDER unless it exists, and lets the roll-ups be computed. Then it measures the views of the page, first in a
+new process, then repeatedly. The times are those of this machine.
 """
 
 import argparse
@@ -25,34 +26,34 @@ from collector.store.rows import header
 from contract.labels import EXPRESSIONS, UNKNOWN, labelset
 
 LABELS = (*EXPRESSIONS, UNKNOWN)
-MIX = np.array([0.05, 0.02, 0.03, 0.33, 0.08, 0.06, 0.38, 0.05])
+LABEL_PROBABILITIES = np.array([0.05, 0.02, 0.03, 0.33, 0.08, 0.06, 0.38, 0.05])
 END = datetime(2026, 7, 1, tzinfo=timezone.utc)
 ZONE = ZoneInfo("Europe/Berlin")
-PER_SITE = 5
-OPEN = (7, 19)
+DEVICES_PER_SITE = 5
+OPENING_HOURS = (7, 19)
 """Hours UTC in which visitors come."""
 
 
-def fill(root: Path, devices: int, days: int, chance: np.random.Generator) -> None:
-    """A window a minute of each device, five devices a site, ``days`` days up to END; visits in opening hours only."""
+def fill(root: Path, devices: int, days: int, rng: np.random.Generator) -> None:
+    """Write one window a minute of each device, for ``days`` days before END; visits in opening hours only."""
     for number in range(days):
         day = END - timedelta(days=days - number)
-        for site in range(-(-devices // PER_SITE)):
-            names = range(site * PER_SITE, min((site + 1) * PER_SITE, devices))
+        for site in range(-(-devices // DEVICES_PER_SITE)):
+            names = range(site * DEVICES_PER_SITE, min((site + 1) * DEVICES_PER_SITE, devices))
             folder = root / f"date={day:%Y-%m-%d}" / f"site=shop-{site:02}"
             folder.mkdir(parents=True, exist_ok=True)
-            text = "".join(_day(f"shop-{site:02}", f"device-{name:03}", day, number, chance) for name in names)
+            text = "".join(_day(f"shop-{site:02}", f"device-{name:03}", day, number, rng) for name in names)
             path = folder / f"counts-{labelset(LABELS)}-collector.csv"
             path.write_text(header(LABELS) + text)
             written = (day + timedelta(days=1)).timestamp()
-            os.utime(path, (written, written))  # as if it had been written on its day
+            os.utime(path, (written, written))  # as if written at the end of its day
 
 
-def _day(site: str, device: str, day: datetime, number: int, chance: np.random.Generator) -> str:
-    """The 1440 rows of one device and day."""
+def _day(site: str, device: str, day: datetime, number: int, rng: np.random.Generator) -> str:
+    """Return the 1440 rows of one device and day."""
     minute = np.arange(1440)
-    rate = np.where((minute >= OPEN[0] * 60) & (minute < OPEN[1] * 60), chance.uniform(0.2, 1.5), 0.0)
-    visits = chance.multinomial(chance.poisson(rate), MIX)
+    rate = np.where((minute >= OPENING_HOURS[0] * 60) & (minute < OPENING_HOURS[1] * 60), rng.uniform(0.2, 1.5), 0.0)
+    visits = rng.multinomial(rng.poisson(rate), LABEL_PROBABILITIES)
     cells = [",".join(map(str, row)) for row in visits.tolist()]
     head, seq = f"1,{site},{device},{'0' * 16},", number * 1440
     stamps = [f"{day:%Y-%m-%d}T{at // 60:02}:{at % 60:02}:00Z" for at in range(1440)]
@@ -62,7 +63,7 @@ def _day(site: str, device: str, day: datetime, number: int, chance: np.random.G
 
 
 def views(rollups: Rollups, root: Path, days: int) -> dict[str, Callable[[], object]]:
-    """What the page shows, by name."""
+    """Return functions that compute what the page shows, by name."""
 
     def last(back: int, site: str | None = None) -> "tuple[datetime, datetime, str | None]":
         return END - timedelta(days=back), END, site
@@ -83,26 +84,26 @@ def views(rollups: Rollups, root: Path, days: int) -> dict[str, Callable[[], obj
 
 
 def measure(view: Callable[[], object], times: int) -> tuple[float, float]:
-    """p50 and p95 of a view, milliseconds."""
-    took = []
+    """Return p50 and p95 of the time of a view, milliseconds."""
+    times_ms = []
     for _ in range(times):
         began = time.perf_counter()
         view()
-        took.append((time.perf_counter() - began) * 1000)
-    return float(np.percentile(took, 50)), float(np.percentile(took, 95))
+        times_ms.append((time.perf_counter() - began) * 1000)
+    return float(np.percentile(times_ms, 50)), float(np.percentile(times_ms, 95))
 
 
 def size_mb(root: Path, pattern: str) -> float:
-    """Megabytes of the files of a pattern."""
+    """Return the total size of the files that match a pattern, megabytes."""
     return sum(path.stat().st_size for path in root.glob(pattern)) / 1e6
 
 
 def now() -> datetime:
-    """The time, aware of being UTC."""
+    """Return the current time, UTC."""
     return datetime.now(timezone.utc)
 
 
-FIRST = """
+FIRST_VIEW = """
 import sys, time
 began = time.perf_counter()
 from benchmarks.load.year import views, now, Rollups, HOUR_S, Path
@@ -113,12 +114,12 @@ print(f"{(time.perf_counter() - began) * 1000:.0f}")
 
 
 def main() -> None:
-    """Fill, make roll-ups, measure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.year", description=__doc__)
-    parser.add_argument("--devices", type=int, default=50)
-    parser.add_argument("--days", type=int, default=365)
-    parser.add_argument("--root", type=Path, default=Path("out/year"))
-    parser.add_argument("--times", type=int, default=20, help="how often each view is looked at")
+    """Fill the store, compute the roll-ups, and print the measurements."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.year", description=__doc__.partition("\n")[0])
+    parser.add_argument("--devices", type=int, default=50, help="simulated devices (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=365, help="days of windows (default: %(default)s)")
+    parser.add_argument("--root", type=Path, default=Path("out/year"), help="store (default: %(default)s)")
+    parser.add_argument("--times", type=int, default=20, help="measurements of each view (default: %(default)s)")
     options = parser.parse_args()
     if not options.root.is_dir():
         began = time.perf_counter()
@@ -130,7 +131,7 @@ def main() -> None:
     print(f"{rows:,} cells in {time.perf_counter() - began:.1f} s")
     kept, windows = size_mb(options.root, "_rollup/*/*"), size_mb(options.root, "date=*/*/*.csv")
     print(f"on disk: windows {windows:.0f} MB, roll-ups {kept:.1f} MB")
-    command = [sys.executable, "-c", FIRST, str(options.root), str(options.days)]
+    command = [sys.executable, "-c", FIRST_VIEW, str(options.root), str(options.days)]
     print(f"a year by day in a new process: {subprocess.check_output(command, text=True).strip()} ms")
     print(f"{'':28}{'p50 ms':>9}{'p95 ms':>9}")
     for name, view in views(rollups, options.root, options.days).items():

@@ -1,1 +1,1 @@
-"""Emulated boards and virtual machines that benchmarks and tests run on."""
+"""Debian systems to test on: emulated arm64 boards, an emulated machine, and containers that boot systemd."""

@@ -1,7 +1,7 @@
-"""A system of a board -> a command line that runs its programs here, under qemu's user emulation.
+"""Run programs of an arm64 board on this machine, under qemu's user-mode emulation.
 
-The system is Debian, unpacked, and wheels, unpacked: no program is installed, nothing is mounted, and what runs needs
-no root. What is emulated are instructions of a core that qemu knows; caches, clocks and memory are not.
+The system is an unpacked Debian with unpacked wheels. Nothing is installed or mounted, and the programs need no root
+rights. The instructions of the core are emulated; caches, clocks and memory are not.
 """
 
 import os
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.machines.debian import BUILD, Target, root, unpacked, wheel
+from benchmarks.machines.debian import BUILD, Target, build_wheel, debian_root, unpack_packages
 
 PROGRAMS = ("mmdebstrap", "qemu-aarch64-static")
 PYTHON_PACKAGES = ("python3", "libstdc++6", "ca-certificates")
 CPUS = 4
-"""Of every board below."""
+"""Number of cores of every board below."""
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A processor core: its name in qemu, and part number and features as Linux shows them.
+    """A processor core: its name in qemu, and its part number and features in /proc/cpuinfo.
 
-    Without a fitting /proc/cpuinfo XNNPACK's cpuinfo fails on the host's, and other kernels run, or none.
+    XNNPACK selects its kernels by /proc/cpuinfo. With the host's it would fail or select others.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Core:
     features: str
 
     def cpuinfo(self) -> str:
-        """What /proc/cpuinfo says on a board with four of them."""
+        """Return the content of /proc/cpuinfo on a board with `CPUS` of these cores."""
         entry = "\n".join(
             (
                 "BogoMIPS\t: 108.00",
@@ -52,7 +52,7 @@ CORES = {
     "a72": Core("cortex-a72", "0xd08", V8),
     "a76": Core("cortex-a76", "0xd0b", f"{V8} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"),
 }
-"""Raspberry Pi 3 (and Zero 2), 4, and 5; Jetson Orin's A78AE has the A76's dot product."""
+"""Cores of Raspberry Pi 3 and Zero 2, 4, and 5. The A78AE of Jetson Orin has the dot product of the A76."""
 LITERT = "ai-edge-litert"
 TFLITE = ("tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless>=4.10", "msgspec>=0.19", "paho-mqtt>=2.1")
 SYSTEMS = {
@@ -60,20 +60,20 @@ SYSTEMS = {
     "trixie": (Target("trixie", "3.13", "aarch64"), LITERT),
     "bookworm-tflite": (Target("bookworm", "3.11", "aarch64"), "tflite-runtime"),
 }
-"""Both releases of Raspberry Pi OS with the extra ``edge``, and the older runtime with numpy 1."""
+"""Both releases of Raspberry Pi OS with the extra ``edge``; and bookworm with tflite-runtime and numpy 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A system's root and packages, and the core that runs them."""
+    """Root folder and Python packages of a system, and the core that runs them."""
 
-    root: Path
+    debian_root: Path
     packages: Path
     python: str
     core: Core
 
     def command(self, *arguments: str | Path, qemu: Sequence[str] = ("qemu-aarch64-static",)) -> list[str]:
-        """Python with these arguments on the board -> the command line for here."""
+        """Return the command line that runs the board's Python with these arguments on this machine."""
         (self.root / "proc").mkdir(exist_ok=True)
         (self.root / "proc/cpuinfo").write_text(self.core.cpuinfo())
         program = self.root / f"usr/bin/python{self.python}"
@@ -81,7 +81,7 @@ class Board:
         return [*qemu, *map(str, (*options, program, *arguments))]
 
     def run(self, *arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Python with these arguments on the board, in a folder of this machine."""
+        """Run the board's Python with these arguments, in a folder of this machine."""
         environment = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
         return subprocess.run(
             self.command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -89,18 +89,18 @@ class Board:
 
     @property
     def daemon(self) -> Path:
-        """The command ``facetally-edge``, as pip made it."""
+        """Path of the command ``facetally-edge``."""
         return self.packages / "bin/facetally-edge"
 
 
 def board(system: str, core: str) -> Board:
-    """Names of `SYSTEMS` and `CORES` -> the board. LiteRT and OpenCV have the versions that are installed here."""
+    """Prepare a board of `SYSTEMS` with a core of `CORES`; LiteRT and OpenCV have the versions installed here."""
     target, runtime = SYSTEMS[system]
-    ours = wheel()
+    wheel = build_wheel()
     if runtime == LITERT:
         pinned = [f"{name}=={version(name)}" for name in (LITERT, "opencv-python-headless")]
-        requirements: list[list[str]] = [[f"{ours}[edge]", *pinned]]
+        requirements: list[list[str]] = [[f"{wheel}[edge]", *pinned]]
     else:
-        requirements = [["--no-deps", str(ours)], list(TFLITE)]  # pip makes the folder bin for the first call only
-    packages = unpacked(target, BUILD / f"packages-{system}", ours, requirements)
-    return Board(root(target, "extract", PYTHON_PACKAGES), packages, target.python, CORES[core])
+        requirements = [["--no-deps", str(wheel)], list(TFLITE)]  # pip creates the folder bin in the first call only
+    packages = unpack_packages(target, BUILD / f"packages-{system}", wheel, requirements)
+    return Board(debian_root(target, "extract", PYTHON_PACKAGES), packages, target.python, CORES[core])

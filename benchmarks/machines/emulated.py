@@ -1,8 +1,10 @@
-"""A whole arm64 machine, emulated: Debian's kernel and systemd, a camera, Mosquitto, and the daemon as installed.
+"""Boot an emulated arm64 machine with Debian, a camera and Mosquitto, install the daemon on it, and log how it behaves.
 
-``python -m benchmarks.machines.emulated --out benchmarks/reference/emulated.log``, as root: half an hour the first time, a
-quarter of one later. It needs the Debian packages mmdebstrap, arch-test, qemu-user-static, qemu-system-arm and
-qemu-system-common.
+``python -m benchmarks.machines.emulated --out benchmarks/reference/emulated.log``
+
+It must run as root, and takes half an hour the first time and a quarter of an hour later. The machine boots its own
+kernel and systemd; `emulated.sh` runs in it. It needs the Debian packages mmdebstrap, arch-test, qemu-user-static,
+qemu-system-arm and qemu-system-common.
 """
 
 import argparse
@@ -18,8 +20,16 @@ import cv2
 import numpy as np
 from skimage import data
 
-from benchmarks.machines.debian import BUILD, ROOT, Target, downloaded, lacking, root, wheel
-from benchmarks.machines.nspawn import until
+from benchmarks.machines.debian import (
+    BUILD,
+    ROOT,
+    Target,
+    build_wheel,
+    debian_root,
+    download_wheels,
+    missing_requirements,
+)
+from benchmarks.machines.nspawn import wait_until
 
 TARGET = Target("trixie", "3.13", "aarch64")
 PACKAGES = (
@@ -37,7 +47,7 @@ After=multi-user.target mosquitto.service
 Type=exec
 ExecStart=/bin/sh -c 'sh /srv/emulated.sh >/srv/out/log 2>&1; systemctl poweroff'
 """
-# an emulated core looks at a frame a second
+# an emulated core processes about one frame a second
 CONFIG = """\
 site = "shop-1"
 device = "door"
@@ -63,18 +73,18 @@ unsynced_hold_h = 0
 
 @contextmanager
 def system(folder: Path) -> Iterator[Path]:
-    """The root of the machine: Debian as unpacked, with its kernel's modules and what the script needs laid over it."""
-    kernel, over = root(TARGET, "extract", ("linux-image-arm64",)), folder / "over"
-    ours = wheel()
-    wheels = downloaded(TARGET, BUILD / "wheels-emulated", f"{ours}[edge]")
+    """Mount the root folder of the machine: Debian, overlaid with kernel modules, wheels and the script."""
+    kernel, over = debian_root(TARGET, "extract", ("linux-image-arm64",)), folder / "over"
+    wheel = build_wheel()
+    wheels = download_wheels(TARGET, BUILD / "wheels-emulated", f"{wheel}[edge]")
     shutil.copytree(wheels, over / "srv/wheels")
-    shutil.copytree(ours.parent, over / "srv/ours")
+    shutil.copytree(wheel.parent, over / "srv/ours")
     shutil.copytree(ROOT / "systemd", over / "srv/systemd")
     shutil.copytree(kernel / "usr/lib/modules", over / "usr/lib/modules", symlinks=True)
     shutil.copy(Path(__file__).with_suffix(".sh"), over / "srv/emulated.sh")
     (over / "srv/out").mkdir()
     (over / "srv/edge.toml").write_text(CONFIG)
-    pictures(over / "srv")
+    write_camera_images(over / "srv")
     units = over / "etc/systemd/system"
     (units / "multi-user.target.wants").mkdir(parents=True)
     (units / "emulated.service").write_text(UNIT)
@@ -82,7 +92,7 @@ def system(folder: Path) -> Iterator[Path]:
     merged, work = folder / "merged", folder / "work"
     merged.mkdir()
     work.mkdir()
-    options = f"lowerdir={root(TARGET, 'minbase', PACKAGES)},upperdir={over},workdir={work}"
+    options = f"lowerdir={debian_root(TARGET, 'minbase', PACKAGES)},upperdir={over},workdir={work}"
     _run("mount", "-t", "overlay", "overlay", "-o", options, str(merged))
     try:
         yield merged
@@ -90,24 +100,24 @@ def system(folder: Path) -> Iterator[Path]:
         _run("umount", "-l", str(merged))
 
 
-def pictures(folder: Path) -> None:
-    """What the camera is shown, raw BGR 640x480: ``somebody.bgr``, a portrait, and ``nobody.bgr``."""
+def write_camera_images(folder: Path) -> None:
+    """Write the images shown to the camera, raw BGR 640x480: ``person.bgr``, a portrait, and ``empty.bgr``."""
     portrait = cv2.resize(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY), (480, 480), interpolation=cv2.INTER_AREA)
     empty = np.tile(np.linspace(40, 200, 640).astype(np.uint8), (480, 1))
-    shown = empty.copy()
-    shown[60:, 160:] = portrait[:420]  # vivid writes its counters above
-    for name, picture in (("somebody", shown), ("nobody", empty)):
-        (folder / f"{name}.bgr").write_bytes(np.stack([picture] * 3, -1).tobytes())
+    person = empty.copy()
+    person[60:, 160:] = portrait[:420]  # the driver vivid draws its counters above
+    for name, image in (("person", person), ("empty", empty)):
+        (folder / f"{name}.bgr").write_bytes(np.stack([image] * 3, -1).tobytes())
 
 
 def run(folder: Path) -> Path:
-    """Boot, wait until the machine has switched itself off; its log. SubprocessError if it does not."""
-    (image,) = (root(TARGET, "extract", ("linux-image-arm64",)) / "boot").glob("vmlinuz-*")
+    """Boot the machine, and wait until it powers itself off; return its log. SubprocessError if it does not."""
+    (image,) = (debian_root(TARGET, "extract", ("linux-image-arm64",)) / "boot").glob("vmlinuz-*")
     with system(folder) as merged:
         socket, console = folder / "fs.sock", folder / "console.log"
         serve = [VIRTIOFSD, f"--socket-path={socket}", "-o", f"source={merged}", "-o", "cache=always"]
         shared = subprocess.Popen(serve, stderr=subprocess.DEVNULL)
-        until(socket.exists, 10, "shared")
+        wait_until(socket.exists, 10, "the shared file system is ready")
         memory = f"memory-backend-memfd,id=mem,size={MEMORY_MB}M,share=on"
         command = [
             shutil.which("qemu-system-aarch64") or "", "-M", "virt", "-cpu", CORE, "-smp", str(CORES),
@@ -132,26 +142,26 @@ def _run(program: str, *arguments: str) -> None:
 
 
 def main() -> int:
-    """Run it and keep the log; 1 if something that was waited for did not come."""
+    """Run the machine and write its log; return 1 if it contains a failure."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.machines.emulated", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--out", type=Path, required=True, help="file of the log")
-    chosen = parser.parse_args()
-    if missing := lacking(*PROGRAMS):
+    parser.add_argument("--out", type=Path, required=True, help="file to write the log to")
+    arguments = parser.parse_args()
+    if missing := missing_requirements(*PROGRAMS):
         parser.error(missing)
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         try:
             log = run(Path(folder)).read_text()
         except (OSError, subprocess.SubprocessError) as error:
-            print(f"{error}; the console's last lines:\n{_tail(Path(folder) / 'console.log')}", file=sys.stderr)
+            print(f"{error}; the last lines of the console:\n{_tail(Path(folder) / 'console.log')}", file=sys.stderr)
             log = _tail(Path(folder) / "log")
-            chosen.out.write_text(log)
+            arguments.out.write_text(log)
             return 1
-    chosen.out.write_text(log)
+    arguments.out.write_text(log)
     print(log)
-    return 1 if "\nNOT: " in log else 0
+    return 1 if "\nFAILED: " in log else 0
 
 
 def _tail(path: Path) -> str:

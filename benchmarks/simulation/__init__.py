@@ -1,1 +1,1 @@
-"""Simulated people, devices and fleets."""
+"""Simulated devices, visitors and scenes: the input of benchmarks and tests."""

@@ -1,11 +1,12 @@
-"""A fleet in a box: devices with faults, a real broker, and a collector that is killed; then the store is compared.
+"""Simulate a fleet through a real broker and collector, kill the collector, and compare the store with what was sent.
 
-``python -m benchmarks.simulation.fleet --devices 1000 --minutes 10 --speed 40`` plays so many minutes, of so many devices, that
-fast, through Mosquitto; the collector is killed (SIGKILL) ten times meanwhile. What was sent is remembered line by
-line: the store must hold that, sorted, byte for byte, nothing lost and nothing twice.
+``python -m benchmarks.simulation.fleet --devices 1000 --minutes 10 --speed 40``
 
-``--drain 200000`` has so many messages wait at the broker instead, and measures how fast the collector stores and
-acknowledges them beside `mosquitto_sub` writing the same to a file, in the same run.
+Simulated devices with faults publish through Mosquitto. The collector is killed (SIGKILL) ten times meanwhile. The
+sorted lines of the store must equal, byte for byte, those computed from the messages: nothing lost, nothing twice.
+
+``--drain 200000`` queues 200,000 messages at the broker instead. It then measures how fast the collector stores and
+acknowledges them, beside `mosquitto_sub` writing the same messages to a file.
 """
 
 import argparse
@@ -17,95 +18,68 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from paho.mqtt.client import Client, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion
-
 from benchmarks.load.drain import drain
-from benchmarks.simulation.devices import expected, message, players
-from benchmarks.simulation.processes import Collector, mosquitto
-
-CONNECTIONS = 20
-"""Devices share so many connections: a thousand threads would measure the threads."""
-
-
-class Pool:
-    """Some connections that messages of devices go out by, QoS 1."""
-
-    def __init__(self, port: int, connections: int = CONNECTIONS) -> None:
-        self._clients = [Client(CallbackAPIVersion.VERSION2) for _ in range(connections)]
-        self._sent: list[MQTTMessageInfo] = []
-        for client in self._clients:
-            client.max_inflight_messages_set(1000)
-            client.connect("127.0.0.1", port)
-            client.loop_start()
-
-    def publish(self, number: int, topic: str, payload: bytes) -> None:
-        """Hand over one message, by the connection of this device."""
-        self._sent.append(self._clients[number % len(self._clients)].publish(topic, payload, 1))
-        if len(self._sent) >= 20_000:
-            self.settle()
-
-    def settle(self) -> None:
-        """Return when the broker has acknowledged all."""
-        for sent in self._sent:
-            sent.wait_for_publish(120)
-        self._sent.clear()
-
-    def close(self) -> None:
-        """Hang up."""
-        for client in self._clients:
-            client.disconnect()
-            client.loop_stop()
+from benchmarks.simulation.collector_process import Collector
+from benchmarks.simulation.connection_pool import BROKER_CONFIG, CONNECTIONS, ConnectionPool
+from benchmarks.simulation.devices import expected_row, message, simulated_devices
+from demo.mosquitto import mosquitto
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was sent, of it what was different, the lines stored, and of both those that the other has not."""
+    """Numbers of lines sent and stored, and their differences."""
 
     sent: int
+    """Messages sent, repeats included."""
     expected: int
+    """Different messages sent, which is how many rows the store must hold."""
     stored: int
+    """Rows in the store."""
     lost: int
+    """Expected rows that are not in the store."""
     extra: int
+    """Rows of the store that are repeated or were never sent."""
     seconds: float
     memory_mb: float
+    """Peak resident memory of the collector."""
 
 
-def play(folder: Path, devices: int, minutes: int, pace_s: float, kills: int, seed: int = 1) -> Outcome:
-    """Play the devices for so many of their minutes, each ``pace_s`` seconds long; kill the collector so often."""
-    fleet, oracle, sent = players(devices, seed), set[str](), 0
-    chance = random.Random(seed)  # noqa: S311
-    fatal = sorted(chance.uniform(0, minutes) for _ in range(kills))
+def simulate(folder: Path, devices: int, minutes: int, minute_s: float, kills: int, seed: int = 1) -> Outcome:
+    """Simulate devices for ``minutes`` minutes of ``minute_s`` seconds each, and kill the collector ``kills`` times."""
+    fleet, expected, sent = simulated_devices(devices, seed), set[str](), 0
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    kill_at = sorted(rng.uniform(0, minutes) for _ in range(kills))
     began = time.monotonic()
-    with mosquitto(folder) as port:
-        collector, pool, memory = Collector(folder / "store", port), Pool(port, min(CONNECTIONS, devices)), 0.0
+    with mosquitto(folder, *BROKER_CONFIG) as broker:
+        collector, memory = Collector(folder / "store", broker.port), 0.0
+        pool = ConnectionPool(broker.port, min(CONNECTIONS, devices))
         for minute in range(minutes + 1):
-            for number, player in enumerate(fleet):
-                for counts in player.minute(minute) if minute < minutes else player.end():
+            for number, device in enumerate(fleet):
+                for counts in device.minute(minute) if minute < minutes else device.send_waiting():
                     topic, payload = message(counts)
-                    oracle.add(expected(payload))
+                    expected.add(expected_row(payload))
                     pool.publish(number, topic, payload)
                     sent += 1
-                    if fatal and minute + number / devices >= fatal[0]:
-                        del fatal[0]
+                    if kill_at and minute + number / devices >= kill_at[0]:
+                        del kill_at[0]
                         memory = max(memory, collector.memory_mb())
                         collector.kill()
-                        collector = Collector(folder / "store", port)
-            time.sleep(max(0.0, began + (minute + 1) * pace_s - time.monotonic()))
-        pool.settle()
+                        collector = Collector(folder / "store", broker.port)
+            time.sleep(max(0.0, began + (minute + 1) * minute_s - time.monotonic()))
+        pool.wait_until_acknowledged()
         pool.close()
-        collector.wait_for(len(oracle), 300)
+        collector.wait_for(len(expected), 300)
         memory = max(memory, collector.memory_mb())
         collector.stop()
-    stored = sorted(lines(folder / "store"))
-    lost = len(oracle.difference(stored))
-    extra = len(stored) - len(oracle) + lost
-    assert (lost == extra == 0) == (stored == sorted(oracle))
-    return Outcome(sent, len(oracle), len(stored), lost, extra, time.monotonic() - began, memory)
+    stored = sorted(rows(folder / "store"))
+    lost = len(expected.difference(stored))
+    extra = len(stored) - len(expected) + lost
+    assert (lost == extra == 0) == (stored == sorted(expected))
+    return Outcome(sent, len(expected), len(stored), lost, extra, time.monotonic() - began, memory)
 
 
-def lines(root: Path) -> Iterable[str]:
-    """Every line of the store's files but the headers, as it stands there."""
+def rows(root: Path) -> Iterable[str]:
+    """Yield every line of the store's files except the headers."""
     for path in root.glob("date=*/site=*/*.csv"):
         with path.open(encoding="utf-8", newline="\n") as file:
             next(file)
@@ -113,23 +87,29 @@ def lines(root: Path) -> Iterable[str]:
 
 
 def main() -> int:
-    """Play or drain, print, and exit with 1 if the store is not what it must be."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation.fleet", description=__doc__)
-    parser.add_argument("--devices", type=int, default=1000)
-    parser.add_argument("--minutes", type=float, default=10, help="of this clock")
-    parser.add_argument("--speed", type=float, default=1, help="minutes of the devices in one of this clock")
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--drain", type=int, metavar="MESSAGES", help="measure how fast a queue is stored, instead")
+    """Simulate or drain, and print the result; return 1 if the store is not as expected."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.simulation.fleet", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--devices", type=int, default=1000, help="simulated devices (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=10, help="real minutes (default: %(default)s)")
+    parser.add_argument(
+        "--speed", type=float, default=1, help="simulated minutes per real minute (default: %(default)s)"
+    )
+    parser.add_argument("--kills", type=int, default=10, help="kills of the collector (default: %(default)s)")
+    parser.add_argument(
+        "--drain", type=int, metavar="MESSAGES", help="queue MESSAGES and measure how fast they are stored"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if options.drain:
-            return drain(Path(name), options.devices, options.drain, Pool)
-        played = round(options.minutes * options.speed)
-        outcome = play(Path(name), options.devices, played, 60 / options.speed, options.kills)
-    print(f"{options.devices} devices, {played} minutes of theirs, collector killed {options.kills} times")
-    print(f"sent {outcome.sent:,} in {outcome.seconds:.0f} s, {outcome.expected:,} of them different")
-    print(f"stored {outcome.stored:,}, lost {outcome.lost}, doubled or invented {outcome.extra}")
-    print(f"the collector's memory at most {outcome.memory_mb:.0f} MB")
+            return drain(Path(name), options.devices, options.drain)
+        minutes = round(options.minutes * options.speed)
+        outcome = simulate(Path(name), options.devices, minutes, 60 / options.speed, options.kills)
+    print(f"{options.devices} devices, {minutes} simulated minutes, collector killed {options.kills} times")
+    print(f"sent: {outcome.sent:,} messages in {outcome.seconds:.0f} s, {outcome.expected:,} of them different")
+    print(f"stored: {outcome.stored:,}; lost: {outcome.lost}; repeated or never sent: {outcome.extra}")
+    print(f"peak memory of the collector: {outcome.memory_mb:.0f} MB")
     return 1 if outcome.lost or outcome.extra else 0
 
 

@@ -1,7 +1,7 @@
-"""A scripted scene through the daemon's own pipeline -> what was counted, beside the truth.
+"""Run a scripted scene through the daemon's pipeline, and score the counts against the truth.
 
-Real are tracker, gate, tally and the loop that wires them; in place of camera, networks, disk and broker stand the
-script and lists.
+Tracker, admission, tally and the loop that connects them are the real ones. Camera, both networks, spool and publisher
+are replaced.
 """
 
 import math
@@ -13,108 +13,115 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.simulation.people import SHAPE, Person, Scene, Shot, shots
+from benchmarks.simulation.people import SHAPE, Person, Scene, SimulatedFrame, simulate
 from contract.labels import UNKNOWN
 from contract.message import Models, Privacy
 from edge.camera.capture import Source
-from edge.camera.image_quality import ImageQuality
+from edge.camera.image_quality import Condition
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Restamper
+from edge.delivery.restamp import Settler
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import ReplayClock
-from edge.values import Detection, Expression, Frame, Pixels, Track
+from edge.values import Expression, Face, Frame, Pixels, Track
 
 LABELS = ("anger", "happiness", "neutral", "sadness", "surprise")
 BEGIN = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
 WINDOW_S = 60.0
-GOOD, SURE = 0.9, 1.5
-"""The share of looks that are good, and by how much the logit of the expression shown is raised over the others', which
-are normal: one look in three is wrong."""
+GOOD = 0.9
+"""Fraction of the observations that are good."""
+LOGIT_OFFSET = 1.5
+"""Added to the logit of the expression shown; the logits are standard normal, so one observation in three is wrong."""
 
 
 @dataclass(slots=True)
 class Score:
-    """Visits by expression, in truth and as counted; how many in each window; identity switches. Of those counted, how
-    many were of people and things that are never to be counted (``wrong``), or of false faces; and the looks at such
-    people, in all and after they had been in view for longer than the dwell limit.
-    """
+    """Counts of a scene beside the truth."""
 
     truth: Counter[str]
+    """True visits by expression."""
     counted: Counter[str] = field(default_factory=Counter)
+    """Counted visits by expression."""
     windows: list[int] = field(default_factory=list)
+    """Visits counted in each window."""
     switches: int = 0
+    """Identity switches (mismatches of CLEAR MOT, Bernardin and Stiefelhagen 2008)."""
     wrong: int = 0
+    """Counted visits of people and objects that must not be counted."""
     false: int = 0
-    staff_looks: int = 0
-    late_looks: int = 0
+    """Counted visits that were mostly false detections."""
+    staff_classified: int = 0
+    """Faces classified of people and objects that must not be counted."""
+    late_classified: int = 0
+    """Of these, the ones after the person had been in view for longer than the dwell limit."""
 
     @property
     def error(self) -> float:
-        """How far the count is from the truth, as a share of it; of nobody, what was counted."""
+        """Relative error of the count; the count itself if nobody is to be counted."""
         return (self.counted.total() - self.truth.total()) / max(1, self.truth.total())
 
 
 @dataclass(slots=True)
-class _Stage:
-    """The script in place of camera and both networks; it knows whose face is whose, and scores."""
+class _SimulatedVision:
+    """Replaces camera, detector and classifier; knows whose face each detection is."""
 
-    shots: Iterator[Shot]
-    limit_s: float
+    frames_of_scene: Iterator[SimulatedFrame]
+    dwell_limit_s: float
     fps: float
-    chance: Random
+    rng: Random
     score: Score
-    who: dict[Detection, Person | None] = field(default_factory=dict)
+    owner: dict[Face, Person | None] = field(default_factory=dict)
+    """Person of each detection in the current frame."""
     in_view_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def frames(self) -> Iterator[Frame]:
         pixels = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
         before: tuple[Person, ...] = ()
-        for shot in self.shots:
-            self.who = dict(shot.faces)
-            for person in shot.there:
+        for frame in self.frames_of_scene:
+            self.owner = dict(frame.faces)
+            for person in frame.visible:
                 self.in_view_s[person.name] += 1 / self.fps if person in before else 0.0
-            before = shot.there
-            yield Frame(pixels, shot.time)
+            before = frame.visible
+            yield Frame(pixels, frame.time)
 
-    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
-        return tuple(self.who)
+    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+        return tuple(self.owner)
 
-    def classify(self, pixels: Pixels, faces: Sequence[Detection]) -> tuple[Expression, ...]:
-        return tuple(self._look(self.who[face]) for face in faces)
+    def classify(self, pixels: Pixels, faces: Sequence[Face]) -> tuple[Expression, ...]:
+        return tuple(self._expression(self.owner[face]) for face in faces)
 
-    def _look(self, person: Person | None) -> Expression:
-        """Unsure as a network is; sometimes too blurred."""
+    def _expression(self, person: Person | None) -> Expression:
+        """Return random probabilities that favour the person's expression; some observations are not good."""
         if person and not person.visits:
-            self.score.staff_looks += 1
-            self.score.late_looks += self.in_view_s[person.name] > self.limit_s
-        shown = person.shows if person else None
-        weights = [math.exp(self.chance.gauss(SURE if label == shown else 0.0, 1.0)) for label in LABELS]
-        good = shown is not None and self.chance.random() < GOOD
+            self.score.staff_classified += 1
+            self.score.late_classified += self.in_view_s[person.name] > self.dwell_limit_s
+        shown = person.expression if person else None
+        weights = [math.exp(self.rng.gauss(LOGIT_OFFSET if label == shown else 0.0, 1.0)) for label in LABELS]
+        good = shown is not None and self.rng.random() < GOOD
         return Expression(tuple(weight / sum(weights) for weight in weights), good)
 
 
 @dataclass(slots=True)
-class _Watched:
-    """The real tracker, watched for identity switches: a visitor found under another number than the last time (the
-    mismatches of CLEAR MOT, Bernardin and Stiefelhagen 2008). Who is whose is known from the script.
-    """
+class _ScoredTracker:
+    """The real tracker; counts identity switches, and remembers whose faces each track has."""
 
     tracker: Tracker
-    stage: _Stage
+    vision: _SimulatedVision
     numbers: dict[str, int] = field(default_factory=dict)
+    """Latest track number of each visitor."""
     owners: dict[int, Counter[Person | None]] = field(default_factory=lambda: defaultdict(Counter))
+    """Detections of each track, by person."""
 
-    def update(self, faces: Sequence[Detection], time: float, shape: tuple[int, int]) -> Tracks:
+    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
         tracks = self.tracker.update(faces, time, shape)
         for track in tracks.seen:
-            person = self.stage.who[track.face]
+            person = self.vision.owner[track.face]
             self.owners[track.number][person] += 1
             if person and person.visits:
-                self.stage.score.switches += self.numbers.get(person.name, track.number) != track.number
+                self.vision.score.switches += self.numbers.get(person.name, track.number) != track.number
                 self.numbers[person.name] = track.number
         return tracks
 
@@ -123,8 +130,8 @@ class _Watched:
 
 
 @dataclass
-class _Tally(Tally):
-    """The real tally, watched for whose visits it counts: who had most of a track's sightings."""
+class _ScoredTally(Tally):
+    """The real tally; scores each counted visit by the person who has most of its track's detections."""
 
     score: Score = field(kw_only=True)
     owners: dict[int, Counter[Person | None]] = field(kw_only=True)
@@ -144,8 +151,8 @@ class _Tally(Tally):
 
 
 @dataclass(slots=True)
-class _Kept:
-    """In place of spool and publisher."""
+class _ScoredWindows:
+    """Replaces spool and publisher."""
 
     score: Score
 
@@ -154,38 +161,36 @@ class _Kept:
         self.score.counted += Counter(visits)
         self.score.windows.append(sum(visits.values()))
 
-    def first_unsynced(self) -> None:
+    def first_early(self) -> None:
         return None
 
     def pump(self, spool: object) -> None:
-        """Nothing is sent."""
+        """Send nothing."""
 
 
-def run(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None) -> Score:
-    """A scene at ``fps``, filmed with the noise of ``seed``, counted with the settings as shipped, or with others for
-    ``admit``.
-    """
+def run_scene(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None) -> Score:
+    """Count a scene with the default settings (``admit`` replaces those of admission), and score the counts."""
     admit = admit or AdmitSettings(staff_zones=())
     score = Score(Counter())
     for person in scene.people:
-        score.truth[person.shows or UNKNOWN] += person.visits
-    stage = _Stage(shots(scene, fps, seed), admit.dwell_limit_s, fps, Random(seed + 1), score)
-    clock, kept = ReplayClock(BEGIN), _Kept(score)
+        score.truth[person.expression or UNKNOWN] += person.visits
+    vision = _SimulatedVision(simulate(scene, fps, seed), admit.dwell_limit_s, fps, Random(seed + 1), score)
+    clock, windows = ReplayClock(BEGIN), _ScoredWindows(score)
     models = Models(detector="script@000000000000", expression="script@000000000000")
     to_counts = stamp(Identity("bench", "script", "0" * 16), clock, Privacy(k=1), models)
-    watched = _Watched(Tracker(TrackSettings()), stage)
+    tracker = _ScoredTracker(Tracker(TrackSettings()), vision)
     Pipeline(
-        Source(stage.frames(), clock, 0.0, lambda: 0, lambda: None),
-        stage,  # type: ignore[arg-type]
-        watched,  # type: ignore[arg-type]
+        Source(vision.frames(), clock, 0.0, lambda: 0, lambda: None),
+        vision,  # type: ignore[arg-type]
+        tracker,  # type: ignore[arg-type]
         Gate(admit),
-        stage,  # type: ignore[arg-type]
-        _Tally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=watched.owners),
-        kept,  # type: ignore[arg-type]
-        kept,  # type: ignore[arg-type]
-        Restamper(to_counts, clock, "kernel", 0.0, lambda: 0.0),
+        vision,  # type: ignore[arg-type]
+        _ScoredTally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=tracker.owners),
+        windows,  # type: ignore[arg-type]
+        windows,  # type: ignore[arg-type]
+        Settler(to_counts, clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
-        condition=ImageQuality(live=False),
+        condition=Condition(live=False),
     ).run()
     return score

@@ -1,1 +1,1 @@
-"""Time, instructions and memory, beside a peer in the same run."""
+"""Measure time, instructions and memory of the daemon and its networks, beside peers in the same run."""

@@ -1,9 +1,11 @@
-"""How many instructions a second of video costs, with and without motion, on the cores of Raspberry Pi 3, 4 and 5.
+"""Count the instructions for a second of video, with and without motion, on the cores of Raspberry Pi 3, 4 and 5.
 
-``python -m benchmarks.speed.scene_instructions CLIPS [--out FILE.csv]``: ``CLIPS`` is the folder of the clips in
-tests/golden/clip_truth.csv. Each scene is `SECONDS` of video, 640 x 480, 15 frames a second, and is counted twice: with a detection
-on every frame, and as the daemon runs by default, where work follows motion (`edge.vision.motion_gate`). Counted is the whole loop
-but decoding, disk and broker, from the second second on. Needs what `benchmarks.speed.instructions` needs.
+``python -m benchmarks.speed.scene_instructions CLIPS [--out FILE.csv]``
+
+``CLIPS`` is the folder of the clips in tests/golden/clip_truth.csv. Each scene is `SECONDS` of video, 640 x 480, 15
+frames per second. It is counted twice: with a detection on every frame, and as the daemon works by default, where
+detections follow motion (`edge.vision.motion_gate`). The whole loop is counted from the second second on, without
+decoding, disk and broker. It needs what `benchmarks.speed.frame_instructions` needs.
 """
 
 import argparse
@@ -18,24 +20,24 @@ import cv2
 import numpy as np
 
 from benchmarks.machines import arm64
-from benchmarks.machines.debian import lacking
-from benchmarks.speed.instructions import HERE, PROGRAMS, SYSTEM, run
-from edge.camera.file_source import read_frames
+from benchmarks.machines.debian import missing_requirements
+from benchmarks.speed.frame_instructions import HERE, PROGRAMS, SYSTEM, run
+from edge.camera.file_source import clip
 from edge.settings import File
 from edge.values import Pixels
 
 SIZE, FPS, SECONDS = (640, 480), 15, 3
 EMPTY = "one-by-one-person-detection.mp4"
-"""Its place without anybody, the median of frames over time, is the empty scene."""
+"""The median of its frames over time shows the place without people: the empty scene."""
 NOISE = 4.0
-"""Sensor noise of the empty scene, standard deviation in grey levels."""
+"""Standard deviation of the sensor noise in the empty scene, grey levels."""
 BUSY = ("store-aisle-detection.gif", "face-demographics-walking-and-pause.gif")
 PATHS = ("every", "motion")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A scene on a core by one path: instructions and detections for a second of video."""
+    """Instructions and detections for a second of video: one scene on one core, with one of `PATHS`."""
 
     core: str
     scene: str
@@ -45,30 +47,30 @@ class Row:
 
 
 def empty(folder: Path) -> Sequence[Pixels]:
-    """Frames of a real place in which nobody is, with a sensor's noise."""
-    frames = [frame.pixels for frame in read_frames(File(path=str(folder / EMPTY)))][::20]
-    still = cv2.resize(np.median(np.stack(frames), axis=0).astype(np.uint8), SIZE, interpolation=cv2.INTER_AREA)
+    """Return frames of a real place without people, with sensor noise."""
+    frames = [frame.pixels for frame in clip(File(path=str(folder / EMPTY)))][::20]
+    background = cv2.resize(np.median(np.stack(frames), axis=0).astype(np.uint8), SIZE, interpolation=cv2.INTER_AREA)
     rng = np.random.default_rng(0)
-    noisy = (still + rng.normal(0, NOISE, still.shape) for _ in range(SECONDS * FPS))
+    noisy = (background + rng.normal(0, NOISE, background.shape) for _ in range(SECONDS * FPS))
     return [np.clip(np.rint(frame), 0, 255).astype(np.uint8) for frame in noisy]
 
 
 def busy(path: Path) -> Sequence[Pixels]:
-    """Frames of a clip, one after the other at the scene's rate; a clip that is too short runs to and fro."""
-    frames = [np.asarray(cv2.resize(frame.pixels, SIZE), np.uint8) for frame in read_frames(File(path=str(path)))]
-    there_and_back = [*frames, *frames[-2:0:-1]]
-    return [there_and_back[index % len(there_and_back)] for index in range(SECONDS * FPS)]
+    """Return frames of a clip at the scene's rate; a clip that is too short is played forwards and backwards."""
+    frames = [np.asarray(cv2.resize(frame.pixels, SIZE), np.uint8) for frame in clip(File(path=str(path)))]
+    forwards_and_backwards = [*frames, *frames[-2:0:-1]]
+    return [forwards_and_backwards[index % len(forwards_and_backwards)] for index in range(SECONDS * FPS)]
 
 
 def measure(board: arm64.Board, core: str, scene: str, frames: Path, path: str) -> Row:
-    """One scene by one path."""
-    printed, totals = run(board, frames.parent, HERE / "marked_scene.py", frames, str(FPS), path)
-    spent = totals[-1] - totals[FPS]
-    return Row(core, scene, path, round(spent / (SECONDS - 1)), int(printed[-1]) / (SECONDS - 1))
+    """Count one scene with one of `PATHS`."""
+    printed, totals = run(board, frames.parent, HERE / "run_scene.py", frames, str(FPS), path)
+    executed = totals[-1] - totals[FPS]
+    return Row(core, scene, path, round(executed / (SECONDS - 1)), int(printed[-1]) / (SECONDS - 1))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows -> the Markdown table of docs/accuracy.md: for each scene and core both paths and their ratio."""
+    """Return the Markdown table of docs/accuracy.md: both paths and their ratio, for each scene and core."""
     lines = [
         "| scene | core | detection on every frame | by motion | ratio | detections a second |",
         "|---|---|---:|---:|---:|---:|",
@@ -82,7 +84,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a CSV file that `main` wrote."""
+    """Read the rows of a CSV file that `main` has written."""
     with path.open(newline="") as file:
         return [
             Row(row["core"], row["scene"], row["path"], int(row["instructions_per_s"]), float(row["detections_per_s"]))
@@ -91,17 +93,17 @@ def read(path: Path) -> list[Row]:
 
 
 def main() -> int:
-    """Count, and print or write one row for each core, scene and path."""
+    """Count, and print or write one row for each core, scene and path; return 2 if a program is missing."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.scene_instructions", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("clips", type=Path, help="folder of the clips")
-    parser.add_argument("--out", type=Path, help="CSV file; without it the rows are printed")
-    chosen = parser.parse_args()
-    if reason := lacking(*PROGRAMS):
-        print(f"no arm64 board can be made: {reason}", file=sys.stderr)
+    parser.add_argument("--out", type=Path, help="CSV file to write (default: print)")
+    arguments = parser.parse_args()
+    if reason := missing_requirements(*PROGRAMS):
+        print(f"cannot emulate an arm64 board: {reason}", file=sys.stderr)
         return 2
-    scenes = {"empty": empty(chosen.clips)} | {name: busy(chosen.clips / name) for name in BUSY}
+    scenes = {"empty": empty(arguments.clips)} | {name: busy(arguments.clips / name) for name in BUSY}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, frames in scenes.items():
@@ -110,11 +112,11 @@ def main() -> int:
             for core in arm64.CORES:
                 board = arm64.board(SYSTEM, core)
                 rows += [measure(board, core, name, file, path) for path in PATHS]
-    with chosen.out.open("w", newline="") if chosen.out else sys.stdout as file:
+    with arguments.out.open("w", newline="") if arguments.out else sys.stdout as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("core", "scene", "path", "instructions_per_s", "detections_per_s"))
         writer.writerows((row.core, row.scene, row.path, row.instructions, f"{row.detections:.2f}") for row in rows)
-    if chosen.out:
+    if arguments.out:
         print(table(rows))
     return 0
 

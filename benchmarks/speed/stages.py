@@ -1,7 +1,8 @@
-"""What is spent around the two networks, beside YuNet's time on the same frames in the same run.
+"""Measure the time of each stage of a frame, beside YuNet on the same frames in the same run.
 
-``python -m benchmarks.speed.stages [--clip PATH] [--yunet FILE.onnx]``: the table of `facetally-edge bench`, one
-thread; and the glue (all stages less the two networks) as a share of YuNet's time at the long side of 320.
+``python -m benchmarks.speed.stages [--clip PATH] [--yunet FILE.onnx]`` prints the table of `facetally-edge bench`, with
+one thread. With ``--yunet`` it adds the time of all stages without the two networks, relative to YuNet at a long side
+of 320 pixels.
 """
 
 import argparse
@@ -18,26 +19,27 @@ from edge.commands.try_images import pictures
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.stages", description=__doc__.partition("\n")[0])
-    parser.add_argument("--clip", help="video, animation or folder (default: the demonstration's clip)")
+    parser.add_argument("--clip", help="video, animation or folder (default: the clip of the demonstration)")
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        clip = chosen.clip
+        clip = arguments.clip
         if clip is None:
-            from demo.clip import compose  # noqa: PLC0415 (needs the demonstration's packages)
+            from demo.clip import compose  # noqa: PLC0415 (needs the packages of the demonstration)
 
             clip = str(Path(folder) / "walk-by.mp4")
             compose(Path(clip))
         times = bench.measure(clip, build.detector_bundle(), build.classifier_bundle())
         print(bench.table(times))
-        if chosen.yunet:
-            peer = YuNet(chosen.yunet, 0.9)
+        if arguments.yunet:
+            peer = YuNet(arguments.yunet, 0.9)
             frames = [pixels for _, pixels in pictures(clip)]
-            theirs = float(np.median(timed({"YuNet": peer.detect}, frames)["YuNet"]))
-            print(f"YuNet at 320: {theirs:.3f} ms; the glue is {times.glue_ms() / theirs:.3f} of it")
+            yunet_ms = float(np.median(timed({"YuNet": peer.detect}, frames)["YuNet"]))
+            ratio = times.glue_ms() / yunet_ms
+            print(f"YuNet at 320: {yunet_ms:.3f} ms; all stages without the networks: {ratio:.3f} of it")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""A card with Raspberry Pi OS on it -> one whose device installs facetally by itself when it first boots.
+"""Prepare a Raspberry Pi OS card so that the device installs facetally by itself at its first boot.
 
-``python3 systemd/card/card.py BOOT CONFIG WHEEL [FILE ...]``, on the machine that has written the card, with pip and a
-network. The device needs none but to reach the broker: all that it installs is put on the card. cloud-init, which
-Raspberry Pi OS has from trixie on, has systemd run ``first-boot.sh`` until it is through; user, network and time zone
-stay those that Raspberry Pi Imager has set.
+``python3 systemd/card/card.py BOOT CONFIG WHEEL [FILE ...]``
+
+Run it on the computer that has written the card, with pip and internet access. The device needs only the broker: all
+that it installs is copied to the card. On the device cloud-init, which Raspberry Pi OS has from trixie on, makes
+systemd run ``first-boot.sh`` until it succeeds. User, network and time zone stay those set by Raspberry Pi Imager.
 """
 
 import argparse
@@ -19,8 +20,8 @@ from pathlib import Path, PurePosixPath
 
 HERE = Path(__file__).parent
 SEED = "vendor-data"
-"""What cloud-init runs beside the ``user-data`` that is the card's owner's."""
-PROGRAMS = (
+"""The script that cloud-init runs besides the ``user-data`` of the card's owner."""
+CARD_FILES = (
     "card/first-boot.sh",
     "card/facetally-first-boot.service",
     "install.sh",
@@ -29,8 +30,8 @@ PROGRAMS = (
 )
 ETC = PurePosixPath("/etc/facetally")
 GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")
-"""Tags of wheels that Debian 12's glibc and newer ones run."""
-READ = """\
+"""manylinux versions of wheels that Debian 12's glibc and newer ones can run."""
+READ_CONFIG = """\
 import sys
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -42,7 +43,7 @@ except SettingsError as error:
     sys.exit(str(error))
 hours, zones = settings.admit.hours, available_timezones()
 if hours and zones and hours.timezone not in zones:
-    sys.exit(f"{sys.argv[1]}: key 'admit.hours.timezone': {hours.timezone!r} is no time zone")
+    sys.exit(f"{sys.argv[1]}: key 'admit.hours.timezone': must be an IANA time zone, is {hours.timezone!r}")
 print("picamera2" if isinstance(settings.capture, Picamera2) else "")
 broker, tls = settings.broker, settings.broker.tls
 named = [broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
@@ -51,83 +52,98 @@ for bundle in (settings.detect.bundle, settings.classify.bundle):
         named += [bundle, bundle.removesuffix("json") + "tflite"]
 print(*filter(None, named), sep="\\n")
 """
-"""Reads a configuration by the wheel's own code, and prints whether it needs picamera2, and what files it names."""
+"""Reads a configuration with the wheel's own code; prints whether it needs picamera2, and the files that it names."""
 
 
 def main() -> int:
-    """Prepare a card. 0: done; 2: what is wrong is said, and nothing will be installed by the card."""
+    """Prepare a card; return 0, or 2 after an error message. The card installs nothing then."""
     parser = argparse.ArgumentParser(prog="card.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("boot", type=Path, metavar="BOOT", help="where the card's first partition, bootfs, is mounted")
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="this device's configuration, an edge.toml")
-    parser.add_argument("wheel", type=Path, metavar="WHEEL", help="facetally's (pip wheel --no-deps .)")
-    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=f"goes to {ETC}: password, certificates")
-    parser.add_argument("--python", default="3.13", metavar="X.Y", help="the card's (default: %(default)s, trixie's)")
-    parser.add_argument("--machine", default="aarch64", help="the card's, as uname -m says (default: %(default)s)")
-    chosen = parser.parse_args()
+    parser.add_argument("boot", type=Path, metavar="BOOT", help="mount point of the card's first partition, bootfs")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="edge.toml of this device")
+    parser.add_argument("wheel", type=Path, metavar="WHEEL", help="wheel of facetally (pip wheel --no-deps .)")
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=f"file for {ETC}, such as a password")
+    parser.add_argument(
+        "--python", default="3.13", metavar="X.Y", help="Python of the card (default: %(default)s, of trixie)"
+    )
+    parser.add_argument(
+        "--machine", default="aarch64", help="processor of the device, see uname -m (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
     try:
-        picamera2 = _check(chosen)
+        picamera2 = _check(arguments)
         with tempfile.TemporaryDirectory() as folder:
             wheels = Path(folder) / "wheels"
-            required = _required(chosen.wheel, edge=True)
-            _pip("download", f"--dest={wheels}", *_platform(chosen.python, chosen.machine), *required)
-            _write(chosen, wheels, picamera2)
+            required = _required(arguments.wheel, edge=True)
+            _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
+            _write(arguments, wheels, picamera2)
     except (ValueError, OSError) as error:
         print(f"card.py: {error}", file=sys.stderr)
         return 2
-    print(f"{chosen.boot} is prepared: eject it. After its first boot facetally/first-boot.log says how that went")
+    print(f"{arguments.boot}: prepared; eject it. After the first boot see facetally/first-boot.log on it")
     return 0
 
 
-def _check(chosen: argparse.Namespace) -> bool:
-    """Whether the configuration needs picamera2; ValueError if this is no such card, if the daemon would not start, or
-    if a file that it needs is not given.
+def _check(arguments: argparse.Namespace) -> bool:
+    """Return whether the configuration needs picamera2.
+
+    Raise ValueError if the card is not suitable, if the daemon would refuse the configuration, or if a file that it
+    names is not given.
     """
-    for path in (chosen.config, chosen.wheel, *chosen.files):
+    for path in (arguments.config, arguments.wheel, *arguments.files):
         if not path.is_file():
-            raise ValueError(f"{path}: no such file")
+            raise ValueError(f"{path}: file not found")
     for name in ("meta-data", "user-data"):
-        if not (chosen.boot / name).is_file():
-            raise ValueError(f"{chosen.boot}: no {name}; not the first partition of a card whose system has cloud-init")
-    seed = chosen.boot / SEED
+        if not (arguments.boot / name).is_file():
+            raise ValueError(
+                f"{arguments.boot}: must be the first partition of a card with cloud-init"
+                f" (Raspberry Pi OS trixie or newer); file {name} not found"
+            )
+    seed = arguments.boot / SEED
     if seed.exists() and b"facetally" not in seed.read_bytes():
-        raise ValueError(f"{seed}: another's; facetally's first boot would take its place")
-    if (chosen.boot / "facetally/first-boot.log").exists():
-        raise ValueError(f"{chosen.boot}: has booted already, and cloud-init asks once; write the card anew")
-    given = Counter(each.name for each in chosen.files)
+        raise ValueError(f"{seed}: must be absent or from facetally, is of another program; remove it first")
+    if (arguments.boot / "facetally/first-boot.log").exists():
+        raise ValueError(f"{arguments.boot}: must not have booted yet, as cloud-init runs once; write the card again")
+    given = Counter(each.name for each in arguments.files)
     for name, times in given.items():
-        if times > 1 or name.startswith(".") or name.endswith(".whl"):
-            raise ValueError(f"{name}: given twice, hidden, or another wheel; not for {ETC}")
-    picamera2, named = _read(chosen.config, chosen.wheel)
+        if times > 1:
+            raise ValueError(f"{name}: must be given once, is given {times} times")
+        if name.startswith(".") or name.endswith(".whl"):
+            raise ValueError(f"{name}: must be a file for {ETC}, is a hidden file or another wheel")
+    picamera2, named = _read(arguments.config, arguments.wheel)
     for path in named:
         if not path.is_absolute() or (ETC in path.parents and path.parent != ETC):
-            raise ValueError(f"{chosen.config} names {path}: a file from the card is named {ETC / path.name}")
+            raise ValueError(f"{arguments.config}: path {path}: must be {ETC / path.name}, for a file from the card")
     missing = [path for path in named if path.parent == ETC and path.name not in given]
     if missing:
-        raise ValueError(f"{chosen.config} names {', '.join(map(str, missing))}: give such files, too")
+        raise ValueError(f"{arguments.config}: names {', '.join(map(str, missing))}; add these files to the command")
     return picamera2
 
 
 def _required(wheel: Path, edge: bool) -> list[str]:
-    """What a wheel requires, that of its extra ``edge`` too; on any machine, where pip would ask what this one is."""
+    """Return the requirements of a wheel, with those of its extra ``edge`` if wanted; ValueError if it is no wheel.
+
+    pip itself would evaluate their conditions for this machine instead of the device.
+    """
     try:
-        with zipfile.ZipFile(wheel) as held:
-            (metadata,) = (name for name in held.namelist() if name.endswith(".dist-info/METADATA"))
-            lines = message_from_bytes(held.read(metadata)).get_all("Requires-Dist", [])
+        with zipfile.ZipFile(wheel) as archive:
+            (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            lines = message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", [])
     except (ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{wheel}: not a wheel") from error
+        raise ValueError(f"{wheel}: must be a wheel") from error
     parts = [str(line).partition(";") for line in lines]
     return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and "'edge'" in marker)]
 
 
 def _read(config: Path, wheel: Path) -> tuple[bool, list[PurePosixPath]]:
-    """A configuration -> whether it needs picamera2, and the files that it names; ValueError with what the daemon would
-    say of it.
+    """Return whether a configuration needs picamera2, and the files that it names.
+
+    Raise ValueError with the daemon's own message if it would refuse the configuration.
     """
     with tempfile.TemporaryDirectory() as folder:
         _pip("install", f"--target={folder}", *_required(wheel, edge=False))
-        command = [sys.executable, "-c", READ, str(config)]
-        there = os.environ | {"PYTHONPATH": os.pathsep.join((folder, str(wheel.resolve())))}
-        done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-c", READ_CONFIG, str(config)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join((folder, str(wheel.resolve())))}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(done.stderr.strip())
     picamera2, *named = done.stdout.splitlines()
@@ -135,7 +151,7 @@ def _read(config: Path, wheel: Path) -> tuple[bool, list[PurePosixPath]]:
 
 
 def _platform(python: str, machine: str) -> list[str]:
-    """What makes pip choose the card's wheels, not this machine's."""
+    """Return the options by which pip selects wheels for the device instead of this machine."""
     platforms = [f"--platform=manylinux_{glibc}_{machine}" for glibc in GLIBC]
     return ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}", *platforms]
 
@@ -143,37 +159,38 @@ def _platform(python: str, machine: str) -> list[str]:
 def _pip(command: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "pip", command, "--quiet", *arguments], check=False)
     if done.returncode:
-        raise ValueError(f"pip {command} failed: exit code {done.returncode}")
+        raise ValueError(f"pip {command}: exit code must be 0, is {done.returncode}; see its messages above")
 
 
-def _write(chosen: argparse.Namespace, wheels: Path, picamera2: bool) -> None:
-    """Everything onto the card, contents alone, as FAT knows no rights. What cloud-init runs comes last, when all else
-    is on the card, and is gone first: a card pulled too early does nothing.
+def _write(arguments: argparse.Namespace, wheels: Path, picamera2: bool) -> None:
+    """Copy everything to the card; contents only, as FAT has no permissions.
+
+    The script that cloud-init runs is removed first and written last, so a card that is ejected too early does nothing.
     """
-    card, seed = chosen.boot / "facetally", chosen.boot / SEED
+    card, seed = arguments.boot / "facetally", arguments.boot / SEED
     seed.unlink(missing_ok=True)
     _sync()
-    placed = {card / "edge.toml": chosen.config}
-    placed |= {card / Path(name).name: HERE.parent / name for name in PROGRAMS}
-    placed |= {card / "files" / each.name: each for each in chosen.files}
-    placed |= {card / "wheels" / each.name: each for each in (*wheels.iterdir(), chosen.wheel)}
+    copies = {card / "edge.toml": arguments.config}
+    copies |= {card / Path(name).name: HERE.parent / name for name in CARD_FILES}
+    copies |= {card / "files" / each.name: each for each in arguments.files}
+    copies |= {card / "wheels" / each.name: each for each in (*wheels.iterdir(), arguments.wheel)}
     shutil.rmtree(card, ignore_errors=True)
     try:
-        for there, here in placed.items():
-            there.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(here, there)
+        for target, source in copies.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
         if picamera2:
             (card / "picamera2").touch()
         _sync()
         shutil.copyfile(HERE / SEED, seed)
         _sync()
     except OSError:
-        shutil.rmtree(card, ignore_errors=True)  # a password may be there already
+        shutil.rmtree(card, ignore_errors=True)  # it may hold a password
         raise
 
 
 def _sync() -> None:
-    """What was written is on the card. Windows writes to cards at once."""
+    """Flush what was written to the card. Windows does so at once."""
     if hasattr(os, "sync"):
         os.sync()
 

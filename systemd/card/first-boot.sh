@@ -1,41 +1,41 @@
 #!/bin/sh
-# What installs facetally on a card that systemd/card/card.py has prepared: facetally-first-boot.service runs it, as root, at each boot
-# and each half minute until it has come to its end. What the last try said stands in first-boot.log beside it, on the boot partition.
+# Install facetally on a card that systemd/card/card.py has prepared. facetally-first-boot.service runs this script as
+# root at each boot and every half minute, until it succeeds. Its output is in first-boot.log on the boot partition.
 set -eu
 
 CARD=/boot/firmware/facetally
 ETC=/etc/facetally
 
 exec >"$CARD/first-boot.log" 2>&1
-trap 'test $? = 0 || echo "not installed yet: the line above says why; it is tried again"' EXIT
+trap 'test $? = 0 || echo "not installed yet; the line above says why; the next attempt follows in half a minute"' EXIT
 date
 
-wipe() { # FILE...: overwritten, then deleted: on FAT a deleted file can be read until something else takes its place
+wipe() { # FILE...: overwrite, then delete. On FAT a deleted file can be read until another one overwrites it.
     for each; do
         if [ -f "$each" ]; then shred --iterations=1 --zero --remove=unlink "$each" || rm -f "$each"; fi
     done
 }
 
-# Passwords among them. The boot partition is readable by everybody, and by whoever has the card: they are moved first of all.
-# A card's flash may keep older copies of a block where no file system reaches: give each device a password of its own.
+apt_install() { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends "$1"; }
+
+# First move the files, which may be passwords: everybody can read the boot partition, and so can anyone who has the
+# card. Flash memory may keep older copies of a block, so give each device a password of its own.
 install -d -m 0755 "$ETC"
 for each in "$CARD"/files/*; do
     if [ -e "$each" ]; then install -m 0640 -g video "$each" "$ETC"; fi
 done
-sync # or a power cut could leave neither
+sync # a power cut after wiping must not lose them
 wipe "$CARD"/files/*
 
-fetched() { apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends "$1"; }
+# Packages that are not wheels. Raspberry Pi OS has both; its Lite edition may lack picamera2.
+python3 -c 'import ensurepip' || apt_install python3-venv
+if [ -e "$CARD/picamera2" ]; then python3 -c 'import picamera2' || apt_install python3-picamera2; fi
 
-# What the wheels cannot bring; Raspberry Pi OS has both, its Lite may lack picamera2.
-python3 -c 'import ensurepip' || fetched python3-venv
-if [ -e "$CARD/picamera2" ]; then python3 -c 'import picamera2' || fetched python3-picamera2; fi
-
-rm -rf /opt/facetally # which a power cut may have left half written
+rm -rf /opt/facetally # a power cut may have left it incomplete
 install -m 0640 -g video "$CARD/edge.toml" "$ETC" # it may hold a camera's password
 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CARD/wheels" bash "$CARD/install.sh" edge "$CARD"/wheels/facetally-*.whl
-cd "$(mktemp -d)" # a spool without a folder of its own is looked for here
-/opt/facetally/bin/facetally-edge check || echo "see the lines above; the daemon starts, and tries again by itself"
+cd "$(mktemp -d)" # a spool with a relative path is created in the working directory
+/opt/facetally/bin/facetally-edge check || echo "see the lines above; the daemon is started, and retries by itself"
 systemctl enable facetally-edge
 systemctl start --no-block facetally-edge
 

@@ -1,4 +1,4 @@
-"""The endurance script reads what a process really has and wrote, and its slope is that of the samples."""
+"""The endurance benchmark reads a process's memory and writes, and computes the slope of memory."""
 
 import os
 import re
@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-pytest.importorskip("scipy", reason="the slope is scipy's")
-pytest.importorskip("skimage", reason="the walkers are scikit-image's portraits")
+pytest.importorskip("scipy", reason="scipy computes the slope")
+pytest.importorskip("skimage", reason="scikit-image provides the portraits")
 
 from benchmarks.speed.endurance import Sample, report, sample
 
 
-def test_a_leak_is_found_under_noise_and_a_warm_up():
-    """Half a megabyte an hour more, with steps of a megabyte up and down, after a warm-up of 20: the slope is 0.5."""
+def test_a_leak_is_found_despite_noise_and_warm_up():
+    """A leak of 0.5 MB an hour is found under steps of 1 MB, after a warm-up that releases 20 MB."""
     samples = []
     for number in range(1, 1081):
         seconds = 5.0 * number
@@ -26,8 +26,8 @@ def test_a_leak_is_found_under_noise_and_a_warm_up():
     assert "691.2 MB a day" in text  # 40 kB each five seconds
 
 
-def test_what_a_process_writes_is_seen(tmp_path):
-    """Memory is that of /proc; a synchronised megabyte of the spool is counted, and the size of its files."""
+def test_writes_and_memory_are_read(tmp_path):
+    """A sample has the memory of /proc, a synchronised megabyte of the spool, and the size of its files."""
     spool, since = tmp_path / "spool.sqlite", time.monotonic()
     before = sample(os.getpid(), spool, since)
     with spool.open("wb") as file:
@@ -38,5 +38,5 @@ def test_what_a_process_writes_is_seen(tmp_path):
     after = sample(os.getpid(), spool, since)
     assert after.spool == 2**20 + 1000
     assert 5 < after.rss_mb < 5000
-    if os.major(tmp_path.stat().st_dev):  # a disk: what is in memory only is never written
+    if os.major(tmp_path.stat().st_dev):  # on a disk; a tmpfs is never written back
         assert after.written - before.written >= 2**20

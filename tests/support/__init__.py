@@ -1,1 +1,1 @@
-"""Fixtures and helpers that several tests share."""
+"""Helpers that several tests share."""

@@ -1,4 +1,4 @@
-"""The code blocks of docs/analyst.md, and the collector's command, which they run."""
+"""The code blocks of docs/analyst.md, and the collector's command that they use."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 
 
 def collector(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the collector's command with warnings as errors; its exit status must be ``status``."""
     command = [sys.executable, "-W", "error", "-m", "collector", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=False)
     assert done.returncode == status, done.stderr

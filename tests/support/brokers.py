@@ -1,8 +1,5 @@
-"""A real Mosquitto, and what is said to it."""
+"""A real Mosquitto for tests, messages published to it, and the real collector connected to it."""
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,42 +11,23 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-needs_mosquitto = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not on PATH")
+from demo import mosquitto as broker_process
+from demo.mosquitto import free_port, listens
 
+__all__ = ["free_port", "listens", "mosquitto", "needs_mosquitto", "publish", "start_collector", "wait_until"]
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+needs_mosquitto = pytest.mark.skipif(broker_process.program() is None, reason="mosquitto is not installed")
 
 
 @contextmanager
 def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A real broker that is listening, and that is gone afterwards."""
-    allow = () if any(text.startswith("allow_anonymous") for text in lines) else ("allow_anonymous true",)
-    config = folder / f"mosquitto-{port}.conf"
-    settings = (f"listener {port} 127.0.0.1", *allow, "max_queued_messages 0", *lines)
-    config.write_text("\n".join(settings) + "\n")
-    # mosquitto writes warnings to standard error; as root it asks for `user root`
-    user = ["user root"] if os.getuid() == 0 else []
-    config.write_text("\n".join([*settings, *user]) + "\n")
-    process = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: listens(port), "mosquitto listens")
-        assert process.poll() is None, "another process listens there"
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    """Run Mosquitto on ``port`` with extra lines of configuration; its queues are unlimited unless a line says else."""
+    with broker_process.mosquitto(folder, "max_queued_messages 0", *lines, port=port) as broker:
+        yield broker.process
 
 
 def wait_until(fact: Callable[[], bool], what: str, within_s: float = 30.0) -> None:
+    """Poll until ``fact`` is true; fail with ``what`` after ``within_s``."""
     due = time.monotonic() + within_s
     while not fact():
         assert time.monotonic() < due, f"not within {within_s} s: {what}"
@@ -57,7 +35,7 @@ def wait_until(fact: Callable[[], bool], what: str, within_s: float = 30.0) -> N
 
 
 def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) -> None:
-    """Hand messages to the broker at QoS 1, and return when it has all."""
+    """Publish messages at QoS 1, and return when the broker has acknowledged all of them."""
     client = Client(CallbackAPIVersion.VERSION2)
     client.max_inflight_messages_set(1000)
     client.connect("127.0.0.1", port)
@@ -68,16 +46,17 @@ def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) 
     client.loop_stop()
 
 
-def start_collector(root: Path, port: int, *told: str) -> subprocess.Popen[bytes]:
-    """The real command in a process of its own, with settings ``key=value``, from when it has subscribed. It takes
-    windows of any year, because those of tests have fixed dates.
+def start_collector(root: Path, port: int, *overrides: str) -> subprocess.Popen[bytes]:
+    """Start the collector in a process of its own, and return once it has subscribed.
+
+    ``overrides`` are settings as ``key=value``. Windows of any date are accepted: those of tests have fixed dates.
     """
-    any_time = ("limits.past_days=36500", "limits.future_days=36500")
-    settings = (f"broker.port={port}", "broker.in_flight=50", *any_time)
-    sets = [word for setting in (*settings, *told) for word in ("--set", setting)]
-    command = [sys.executable, "-m", "collector", "run", "--root", str(root), *sets]
+    any_date = ("limits.past_days=36500", "limits.future_days=36500")
+    settings = (f"broker.port={port}", "broker.in_flight=50", *any_date, *overrides)
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    command = [sys.executable, "-m", "collector", "run", "--root", str(root), *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert process.stderr is not None
     while b"+/health" not in process.stderr.readline():
-        assert process.poll() is None
+        assert process.poll() is None, "the collector has ended"
     return process

@@ -1,4 +1,4 @@
-"""A real Chromium without a screen, driven by Selenium; what it asks the network for and complains of is kept."""
+"""A headless Chromium driven by Selenium, with a log of its requests and console messages."""
 
 import json
 import os
@@ -21,12 +21,12 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not on PATH (apt-get install chromium-driver)"
 )
-HERE = ("127.0.0.1", "localhost")
+THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 @contextmanager
 def chromium(folder: Path, width: int = 1280, height: int = 1000, dark: bool = False) -> Iterator[Any]:
-    """A browser window of so many CSS pixels; downloads go into the folder."""
+    """Yield a browser window of a size in CSS pixels; downloads go to the folder."""
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
     options = ChromeOptions()
@@ -40,7 +40,7 @@ def chromium(folder: Path, width: int = 1280, height: int = 1000, dark: bool = F
     ):
         options.add_argument(f"--{argument}")
     if os.getuid() == 0:
-        options.add_argument("--no-sandbox")  # Chromium's own condition for root, as in CI
+        options.add_argument("--no-sandbox")  # Chromium requires it for root, as in CI
     options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
@@ -52,22 +52,22 @@ def chromium(folder: Path, width: int = 1280, height: int = 1000, dark: bool = F
 
 
 def hosts_asked(driver: Any) -> set[str]:
-    """Every host that the browser's page has sent a request to so far, other than this machine."""
+    """Return the hosts other than this machine that the page has sent requests to."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    asked = {urlsplit(url).hostname for url in urls if url.startswith(("http", "ws"))}
-    assert asked, "nothing was asked for at all: the log is not kept"
-    return {host for host in asked if host and host not in HERE}
+    hosts = {urlsplit(url).hostname for url in urls if url.startswith(("http", "ws"))}
+    assert hosts, "the log has no requests at all"
+    return {host for host in hosts if host and host not in THIS_MACHINE}
 
 
 def complaints(driver: Any) -> list[str]:
-    """What the page has written to the console as warnings and errors."""
+    """Return the warnings and errors in the browser's console."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
 
 
 @contextmanager
 def served(root: Path, port: int, zone: str, now: Callable[[], datetime], **page: Any) -> Iterator[str]:
-    """The page of a store, as `facetally-collector serve` serves it, with settings of ``page``; its address."""
+    """Serve the page of a store as `facetally-collector serve` does, with settings of ``page``; yield its URL."""
     from collector.web.serve import serve
 
     stop = threading.Event()
@@ -80,4 +80,4 @@ def served(root: Path, port: int, zone: str, now: Callable[[], datetime], **page
     finally:
         stop.set()
         thread.join(10)
-        assert not thread.is_alive(), "the server ends when it is told to"
+        assert not thread.is_alive(), "the server must end when it is stopped"

@@ -1,6 +1,8 @@
-"""The device's commands in tests: a configuration, and what they print."""
+"""Configurations and output of the commands, and the packages of the wheel."""
 
 from pathlib import Path
+
+import msgspec
 
 from contract.message import Counts, decode
 
@@ -22,11 +24,18 @@ window_s = 2
 
 
 def one_line(errors):
-    """The last line, which is the message: no traceback is before it."""
+    """Return the error message in the last line; there must be no traceback before it."""
     assert not any("Traceback" in line for line in errors)
     assert errors[-1].startswith("facetally-edge: ")
     return errors[-1].removeprefix("facetally-edge: ")
 
 
 def windows(out):
+    """Decode the counts messages that a command has printed."""
     return [decode(line.encode(), Counts) for line in out]
+
+
+def packages():
+    """Return the names of the packages in the wheel, from pyproject.toml."""
+    project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())
+    return tuple(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])

@@ -1,4 +1,4 @@
-"""Small, drawn data to train on, and the commands that do it."""
+"""Small sets of drawn faces to train on, and the training commands."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from training.data.label_targets import OWN_LABELS, VOTES
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"happiness": 0.9, "sadness": -0.9, "neutral": 0.0}
-"""Labels of drawn faces, and how much their mouths curve."""
+"""Labels of drawn faces, with the curvature of their mouths."""
 OWN = {
     "satisfied": {"happiness": 1.0, "surprise": 0.5},
     "dissatisfied": {"anger": 1.0, "disgust": 1.0, "sadness": 1.0},
@@ -39,7 +39,7 @@ neutral = { neutral = 1 }
 
 
 def draw_faces(count, side, rng):
-    """Drawn faces, smiling, frowning or neither, and which each is."""
+    """Return drawn faces, uint8 (count, side, side), and the index of each in `KINDS`."""
     from convert.golden_samples import face
 
     mouths = list(KINDS.values())
@@ -49,8 +49,10 @@ def draw_faces(count, side, rng):
 
 
 def draw_cache(path):
-    """A cache of drawn faces in the form that `prepare` writes; in one photograph of the test no face was found, and
-    one has the label of another."""
+    """Write a cache of drawn faces as `training prepare` does.
+
+    In the test set, one photograph has no detected face, and one has a wrong label.
+    """
     from training.data.face_cache import write
     from training.data.fer2013 import FerFaces
     from training.data.photographs import SIDE, Photographs
@@ -75,7 +77,7 @@ def draw_cache(path):
 
 
 def draw_backbone(folder):
-    """The smallest backbone: to an eighth of the side by the layer `networks.JOINT`, to a sixteenth behind it."""
+    """Write a minimal backbone: stride 8 at the layer `networks.JOINT`, stride 16 at its end."""
     layers, channels = [], 1
     for name, stride, out in (("1", 2, 4), ("2", 2, 4), ("11", 2, 6), ("12", 2, 8)):
         kernel = {"kernel": "(3, 3)", "stride": f"({stride}, {stride})", "groups": 1, "out": out, "bias": False}
@@ -96,12 +98,13 @@ def draw_backbone(folder):
 
 
 def train(run, recipe, *arguments):
+    """Run `training train` on a recipe."""
     command = [sys.executable, "-m", "training", "train", str(recipe), "--run", str(run), *arguments]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
 
 
 def run(arguments, folder, code=0):
-    """A training command with the recipe `RECIPE`; what it says is shown if it does not end as it should."""
+    """Run a training command with `RECIPE`; fail with its output if its exit code is not ``code``."""
     (folder / "mood.toml").write_text(RECIPE)
     command = [sys.executable, "-m", "training", arguments[0], str(folder / "mood.toml"), "--run", str(folder)]
     done = subprocess.run([*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -110,7 +113,7 @@ def run(arguments, folder, code=0):
 
 
 def weights(run):
-    """Of the float model that a run ended with."""
+    """Return the weights of the float model of a run."""
     from training.networks.architectures import restored
 
     return restored(run / "model.keras").get_weights()

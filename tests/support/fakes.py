@@ -1,7 +1,6 @@
-"""Stand-ins for what a test machine has not: the class Picamera2, a broker that speaks only MQTT 3.1.1, and a few
-values.
+"""Replacements for what a test machine lacks (Picamera2, a broker limited to MQTT 3.1.1), and sample values.
 
-Nothing here is patched into the code; each is handed over where the code has a seam.
+Nothing is patched into the code; each replacement is passed in through an interface of the code.
 """
 
 import contextlib
@@ -16,21 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from contract.message import BundleIdentity, Counts, Model, Models, Privacy
-from edge.values import Detection, Track
+from contract.message import Bundle, Counts, Model, Models, Privacy
+from edge.values import Face, Track
 
 BEGIN = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 MODEL = Model(
     schema=1,
-    detector=BundleIdentity(name="face", sha256="a" * 64, figures={"photos.ap.int8": 0.95}),
-    expression=BundleIdentity(
+    detector=Bundle(name="face", sha256="a" * 64, figures={"photos.ap.int8": 0.95}),
+    expression=Bundle(
         name="expression", sha256="b" * 64, labels=("happiness", "neutral"), confusion=((9, 1), (2, 8)), figures={}
     ),
 )
 
 
 def counts(minute: int = 0, happy: int = 0, **of: Any) -> Counts:
-    """The window of this minute after BEGIN, with so many happy visits; ``of`` puts other fields in their place."""
+    """Return the window ``minute`` minutes after BEGIN, with ``happy`` happy visits; ``of`` sets other fields."""
     start = BEGIN + timedelta(minutes=minute)
     fields = {
         "schema": 1, "site": "shop-1", "device": "door", "boot": "0123456789abcdef", "seq": 0, "start": start,
@@ -41,28 +40,28 @@ def counts(minute: int = 0, happy: int = 0, **of: Any) -> Counts:
     return Counts(**(fields | of))
 
 
-def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Detection:
-    """A square face around a point, its eyes level."""
+def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:
+    """Return a square face around a point, with level eyes."""
     left, top = x - size / 2, y - size / 2
     eyes = ((left + 0.3 * size, top + 0.4 * size), (left + 0.7 * size, top + 0.4 * size))
-    return Detection((left, top, size, size), score, eyes)
+    return Face((left, top, size, size), score, eyes)
 
 
-def swaying(x: float, y: float, time: float, size: float = 40.0) -> Detection:
-    """The face at a second of somebody who stands around a point: nobody stands quite still."""
+def swaying(x: float, y: float, time: float, size: float = 40.0) -> Face:
+    """Return the face at a second of a person who stands at a point and sways."""
     return face(x + 0.1 * size * math.sin(2.1 * time), y + 0.05 * size * math.sin(3.3 * time), size)
 
 
 def track(number: int, x: float = 100.0, y: float = 100.0, size: float = 40.0, **of: Any) -> Track:
-    """A track of which only number and place matter."""
-    return Track(number, face(x, y, size), **({"first": 0.0, "last": 0.0, "sightings": 5} | of))
+    """Return a track of which only number and position matter."""
+    return Track(number, face(x, y, size), **(dict(first=0.0, last=0.0, sightings=5) | of))  # noqa: C408
 
 
 class Picamera2:
-    """What picamera2 0.3.38 was seen to do (see devices.md, section 4), without a camera.
+    """Behaves like picamera2 0.3.38 (see devices.md, section 4), without a camera.
 
-    ``gives`` is the format that `configure` puts in place of the one asked for, silently; ``frames`` how many come
-    before the camera dies; each frame is a grey ramp whose brightness is the frame's number.
+    ``gives`` is a format that `configure` silently uses instead of the requested one. The camera fails after ``frames``
+    frames. The brightness of each frame is its number.
     """
 
     def __init__(self, number: int = 0, *, cameras: int = 1, gives: str | None = None, frames: int = 10**6) -> None:
@@ -84,7 +83,7 @@ class Picamera2:
         return {"main": {"format": "XBGR8888", "size": size} | main, "buffer_count": buffer_count}
 
     def configure(self, config: dict[str, Any]) -> None:
-        """Rows of YUV420 are padded to 128 bytes, as ``align_stream`` does on a Pi 5."""
+        """Pad rows of YUV420 to 128 bytes, as ``align_stream`` does on a Pi 5."""
         self._must_be_open()
         main = dict(config["main"])
         main["format"] = self._gives or main["format"]
@@ -104,16 +103,16 @@ class Picamera2:
         self.started = True
 
     def capture_request(self, wait: float | None = None) -> "Request":
-        """A request holds a buffer until it is released; once all are held the camera gives nothing more."""
+        """Return a request, which holds a buffer until it is released; without a free buffer no frame is delivered."""
         self._must_be_open()
         if self._left <= 0 or self._held >= self.camera_configuration()["buffer_count"]:
             if wait is None or wait is True:
-                raise AssertionError("the real class would wait for ever here")
+                raise AssertionError("the real class would wait for ever")
             raise TimeoutError
         self._left -= 1
         self._held += 1
         self._number += 1
-        return Request(self, self._picture())
+        return Request(self, self._image())
 
     def capture_array(self, name: str = "main", wait: float | None = None) -> np.ndarray:
         request = self.capture_request(wait)
@@ -131,21 +130,21 @@ class Picamera2:
         if not self.is_open:
             raise RuntimeError("Camera not opened")
 
-    def _picture(self) -> np.ndarray:
+    def _image(self) -> np.ndarray:
         main = self.camera_configuration()["main"]
         (width, height), stride = main["size"], main["stride"]
         grey = np.full((height, width), self._number, np.uint8)
-        grey[0, 0] = 255  # where the picture begins
+        grey[0, 0] = 255  # marks the first pixel
         if main["format"] in ("YUV420", "NV12"):
             array = np.full((height * 3 // 2, stride), 128, np.uint8)
-            array[:height, width:] = 77  # padding that must not be seen
+            array[:height, width:] = 77  # padding, which must be removed
             array[:height, :width] = grey
             return array
         return np.repeat(grey[..., None], 4 if "X" in main["format"] else 3, 2)
 
 
 class Request:
-    """A completed request, which holds one of the camera's buffers until it is released."""
+    """A completed request; it holds one of the camera's buffers until it is released."""
 
     def __init__(self, camera: Picamera2, array: np.ndarray) -> None:
         self._camera, self._array, self._holders = camera, array, 1
@@ -169,14 +168,14 @@ class Request:
 
 @contextmanager
 def only_mqtt_311(broker_port: int, answer: bytes) -> Iterator[int]:
-    """A port before a broker that hands 3.1.1 on, and to whoever says CONNECT in MQTT 5 gives ``answer`` and hangs up.
+    """Yield the port of a proxy that accepts MQTT 3.1.1 only: a client with MQTT 5 gets ``answer`` and is disconnected.
 
-    ``20 02 00 01`` is what brokers of 3.1.1 answer (OASIS 3.1.1, 3.2.2.3); amqtt answers nothing.
+    Brokers of 3.1.1 answer ``20 02 00 01`` (OASIS MQTT 3.1.1, 3.2.2.3); amqtt answers nothing.
     """
-    listening = socket.create_server(("127.0.0.1", 0))
-    open_sockets = [listening]
+    listener = socket.create_server(("127.0.0.1", 0))
+    open_sockets = [listener]
 
-    def carry(source: socket.socket, sink: socket.socket) -> None:
+    def forward(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
@@ -187,7 +186,7 @@ def only_mqtt_311(broker_port: int, answer: bytes) -> Iterator[int]:
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = listening.accept()
+                client, _ = listener.accept()
                 open_sockets.append(client)
                 connect = client.recv(65536)
                 if connect[connect.index(b"\x00\x04MQTT") + 6] == 5:
@@ -198,12 +197,12 @@ def only_mqtt_311(broker_port: int, answer: bytes) -> Iterator[int]:
                 open_sockets.append(broker)
                 broker.sendall(connect)
                 for pair in ((client, broker), (broker, client)):
-                    threading.Thread(target=carry, args=pair, daemon=True).start()
+                    threading.Thread(target=forward, args=pair, daemon=True).start()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield listening.getsockname()[1]
+        yield listener.getsockname()[1]
     finally:
         for each in open_sockets:
             with contextlib.suppress(OSError):
@@ -214,30 +213,29 @@ def only_mqtt_311(broker_port: int, answer: bytes) -> Iterator[int]:
 
 @contextmanager
 def lines_of(name: str) -> Iterator[list[str]]:
-    """The lines that a logger says meanwhile."""
-    said: list[str] = []
+    """Yield the list of messages that a logger has logged so far within the block."""
+    messages: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            messages.append(record.getMessage())
 
     log, keep = logging.getLogger(name), Keep()
     level = log.level
     log.addHandler(keep)
     log.setLevel(logging.INFO)
     try:
-        yield said
+        yield messages
     finally:
         log.removeHandler(keep)
         log.setLevel(level)
 
 
 def each_frame(fps: float, begin: float, end: float) -> list[float]:
-    """Seconds of the frames from begin to end, both among them."""
+    """Return the times of the frames from begin to end, both included, in seconds."""
     return [begin + index / fps for index in range(round((end - begin) * fps) + 1)]
 
 
-def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Detection]]:
-    """Somebody who is in view from ``begin`` to ``end``, at ``path`` of the second -> their face at a second, if
-    any."""
+def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Face]]:
+    """Return a function for the faces at a second: one at ``path(second)`` from ``begin`` to ``end``."""
     return lambda time: [face(*path(time))] if begin <= time <= end else []

@@ -1,4 +1,4 @@
-"""A Debian that has booted its own systemd, with our units installed on it by the real installer."""
+"""A container that has booted Debian's systemd, with the units installed on it by the installer."""
 
 import os
 import platform
@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import BUILD, Target, downloaded, root, wheel
+from benchmarks.machines.debian import BUILD, Target, build_wheel, debian_root, download_wheels
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = Target("bookworm", "3.11", platform.machine())
 UNIT = "facetally-edge"
 FRAMES = 50_000
-"""Links to a few pictures: more than can be looked at while a test lasts."""
+"""Links to a few images: more frames than the daemon can process during a test."""
 WATCHDOG_S = 10
 DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
 CONFIG = """\
@@ -39,10 +39,10 @@ path = "/var/lib/facetally/spool.sqlite"
 
 
 def clips(folder):
-    """``long``, more frames than can be seen; ``stuck``, whose last picture is a pipe that nobody writes to."""
+    """Write two folders of images: ``long`` outlasts a test; the last image of ``stuck`` is a pipe without writer."""
     cv2 = pytest.importorskip("cv2")
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait")
-    folder.chmod(0o755)  # the daemon is a user of its own
+    data = pytest.importorskip("skimage.data", reason="scikit-image provides the portrait")
+    folder.chmod(0o755)  # the daemon has a user of its own
     portrait = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
     for name, frames in (("long", FRAMES), ("stuck", 20)):
         (folder / name).mkdir()
@@ -55,49 +55,57 @@ def clips(folder):
 
 
 @contextmanager
-def installed(folder, films):
-    """The machine, which sees the folder ``films``, with all three units installed from wheels and the broker running;
-    nothing of ours is started.
+def installed(folder, clip_folder):
+    """Boot a container with all three units installed from wheels and the broker running; no unit is started.
+
+    ``clip_folder`` is at /srv/clips in the container.
     """
-    ours = wheel()
-    wheels = downloaded(DEBIAN, BUILD / "wheels-nspawn", f"{ours}[edge,collector]")
-    binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", films: "/srv/clips"}
+    wheel = build_wheel()
+    wheels = download_wheels(DEBIAN, BUILD / "wheels-nspawn", f"{wheel}[edge,collector]")
+    binds = {
+        wheels: "/srv/wheels",
+        wheel.parent: "/srv/ours",
+        ROOT / "systemd": "/srv/systemd",
+        clip_folder: "/srv/clips",
+    }
     try:
-        with nspawn.booted(root(DEBIAN, "minbase", nspawn.SERVER), folder / "boot.log", binds) as booted:
+        with nspawn.boot(debian_root(DEBIAN, "minbase", nspawn.SERVER), folder / "boot.log", binds) as container:
             for part in ("edge", "collector"):
-                booted.run(*nspawn.INSTALL, part, f"/srv/ours/{ours.name}")
-            booted.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
-            booted.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
-            booted.run("systemctl", "daemon-reload")
-            yield booted
+                container.run(*nspawn.INSTALL, part, f"/srv/ours/{wheel.name}")
+            container.run("mkdir", f"/etc/systemd/system/{UNIT}.service.d")
+            container.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", DROP_IN)
+            container.run("systemctl", "daemon-reload")
+            yield container
     except nspawn.NotBooted as error:
         pytest.skip(f"systemd-nspawn does not boot here: {error}")
 
 
 def stopped(debian):
-    """Nothing of an earlier test runs on, or is remembered."""
+    """Stop the unit, and reset its failures."""
     debian.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)
     debian.run("systemctl", "stop", UNIT, check=False)
     debian.run("systemctl", "reset-failed", UNIT, check=False)
 
 
 def started(debian, clip):
-    """The unit on a clip, from its beginning; `systemctl start` returns once the daemon has said that it is ready."""
+    """Start the unit on a clip; `systemctl start` returns once the daemon has reported that it is ready."""
     debian.write("/etc/facetally/edge.toml", CONFIG.format(path=f"/srv/clips/{clip}"))
     stopped(debian)
     debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
 
 
 def shown(debian, key):
+    """Return a property of the unit, as `systemctl show` prints it."""
     return debian.run("systemctl", "show", "--property", key, "--value", UNIT)
 
 
 def journal(debian):
+    """Return the log of the unit."""
     return debian.run("journalctl", "--no-pager", "--output=cat", f"--unit={UNIT}")
 
 
 def in_the_sandbox(debian, code):
-    """The unit with another program than the daemon, a line of Python; what it prints."""
+    """Run one line of Python in place of the daemon, and return its output."""
     drop_in = f"/etc/systemd/system/{UNIT}.service.d/zz-other.conf"
     program = f'ExecStart=\nExecStart=/opt/facetally/bin/python -c "{code}"\nStandardOutput=truncate:/run/printed\n'
     stopped(debian)

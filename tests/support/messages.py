@@ -1,4 +1,4 @@
-"""One message of each kind and schema version; tests/golden holds their bytes."""
+"""One message of each kind and schema version; tests/golden has their bytes."""
 
 from datetime import datetime, timezone
 

@@ -1,4 +1,4 @@
-"""A collector's receiver in this process, the messages that it is sent, and what it has stored."""
+"""Run the collector's receiver in this process, make messages for it, and read what it has stored."""
 
 import logging
 import random
@@ -14,15 +14,13 @@ from collector.settings import Broker, Limits, Settings, Store
 from collector.store.load import load
 from contract.message import Counts, Models, Privacy, encode
 from contract.topics import topic
-from tests.support.brokers import wait_until
-from tests.support.fakes import lines_of
 
 START = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 BOOT, NEXT_BOOT = "0" * 15 + "1", "0" * 15 + "2"
 
 
 def window(seq: int, site: str = "shop-1", device: str = "door", boot: str = BOOT) -> Counts:
-    """The one-minute window of this number, with as many happy visits as its number's last digit."""
+    """Return the one-minute window number ``seq`` after START, with ``seq % 10`` happy visits."""
     start = START + timedelta(minutes=seq)
     return Counts(
         schema=1, site=site, device=device, boot=boot, seq=seq, start=start, end=start + timedelta(minutes=1),
@@ -33,37 +31,42 @@ def window(seq: int, site: str = "shop-1", device: str = "door", boot: str = BOO
 
 
 def counts_messages(numbers: range, **of: str) -> list[tuple[str, bytes]]:
+    """Return topic and payload of the windows of these numbers."""
     windows = [window(number, **of) for number in numbers]
     return [(topic(each.site, each.device, "counts"), encode(each)) for each in windows]
 
 
 def settings_for(root: Path, port: int, **broker: object) -> Settings:
-    any_time = Limits(past_days=36_500, future_days=36_500)  # the windows of tests have fixed dates
-    return Settings(broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root)), limits=any_time)
+    """Return settings for a store and a broker that accept windows of any date."""
+    any_date = Limits(past_days=36_500, future_days=36_500)
+    return Settings(broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root)), limits=any_date)
 
 
-class Heard(logging.Handler):
-    """Knows when the receiver's log has said a word."""
+class LogEvent(logging.Handler):
+    """Sets the event ``seen`` when a log message contains a text."""
 
-    def __init__(self, word: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.word, self.said = word, threading.Event()
+        self.text, self.seen = text, threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.word in record.getMessage():
-            self.said.set()
+        if self.text in record.getMessage():
+            self.seen.set()
 
 
 @contextmanager
 def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/health") -> Iterator[None]:
-    """A receiver in a thread of this process, from when its log has said so, which is when it has subscribed to all."""
-    stop, log, listener = threading.Event(), logging.getLogger("collector"), Heard(until or "")
+    """Run a receiver in a thread, from the time at which its log contains ``until``.
+
+    The default is logged when it has subscribed to all topics; None does not wait.
+    """
+    stop, log, listener = threading.Event(), logging.getLogger("collector"), LogEvent(until or "")
     thread = threading.Thread(target=run, args=(settings, stop), kwargs={"jitter": random.Random(1)})
     log.addHandler(listener)
     log.setLevel(logging.INFO)
     thread.start()
     try:
-        assert until is None or listener.said.wait(60)
+        assert until is None or listener.seen.wait(60)
         yield
     finally:
         stop.set()
@@ -73,33 +76,26 @@ def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/he
 
 
 @contextmanager
-def collecting(root, port, writer="collector", **broker):
-    """A collector, from when it has subscribed to all."""
-    stop = threading.Event()
-    chosen = Broker(host="127.0.0.1", port=port, **broker)
-    settings = Settings(broker=chosen, store=Store(root=str(root), writer=writer))
-    thread = threading.Thread(target=run, args=(settings, stop))
-    with lines_of("collector.receive.connection") as said:
-        thread.start()
-        try:
-            wait_until(lambda: any("+/health" in line for line in said), "subscribed")
-            yield
-        finally:
-            stop.set()
-            thread.join(20)
+def collecting(root: Path, port: int, writer: str = "collector", **broker: object) -> Iterator[None]:
+    """Run a receiver with the default limits in a thread, from the time at which it has subscribed."""
+    settings = Settings(
+        broker=Broker(host="127.0.0.1", port=port, **broker), store=Store(root=str(root), writer=writer)
+    )
+    with receiving(settings):
+        yield
 
 
 def rows(root: Path) -> int:
+    """Return the number of windows that `load` reads from a store."""
     return len(load(root)) if root.is_dir() else 0
 
 
 def numbers(root: Path) -> list[int]:
-    """The sequence numbers in the files as they are, repeats and all."""
+    """Return the sequence numbers in the files of a store, sorted, repeats included."""
     lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()[1:]]
     return sorted(int(line.split(",")[4]) for line in lines)
 
 
-def stored(root):
-    """How often each window is in the files."""
-    lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()[1:]]
-    return Counter(int(line.split(",")[4]) for line in lines)
+def stored(root: Path) -> Counter[int]:
+    """Return how often each sequence number is in the files of a store."""
+    return Counter(numbers(root))

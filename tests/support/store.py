@@ -1,4 +1,4 @@
-"""Windows of fixed dates, and a store that holds them."""
+"""Windows with fixed dates, and stores that hold them."""
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,7 +11,7 @@ SEVEN = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutra
 
 
 def window(seq: int = 0, visits: dict[str, int] | None = None, start: datetime | None = None, **of: object) -> Counts:
-    """A one-minute window; by itself the one that starts ``seq`` minutes after START."""
+    """Return a one-minute window; by default it starts ``seq`` minutes after START. ``of`` sets other fields."""
     start = start or START + timedelta(minutes=seq)
     fields: dict[str, object] = {
         "schema": 1, "site": "shop-1", "device": "door", "boot": "0123456789abcdef", "seq": seq, "start": start,
@@ -23,6 +23,7 @@ def window(seq: int = 0, visits: dict[str, int] | None = None, start: datetime |
 
 
 def put(root: Path, *windows: Counts, writer: str = "w1") -> list[bool]:
+    """Add windows to a store on disk; return for each whether it was new."""
     with Store(root, writer) as store:
         added = [store.add(each) for each in windows]
         store.flush()

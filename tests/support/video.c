@@ -1,9 +1,10 @@
-/* A camera where the kernel has none: the calls with which OpenCV reads /dev/video*, answered in its process (LD_PRELOAD).
+/* A simulated V4L2 camera for OpenCV, loaded with LD_PRELOAD: it answers the calls for one device path.
  *
- * VIDEO      the path that is a camera
- * VIDEO_RAW  its pictures, YUYV, WIDTH x HEIGHT, one after the other and then again from the first
- * VIDEO_GONE while there is a file of this name, the camera is unplugged
- * VIDEO_FPS  its pace
+ * Environment variables:
+ * VIDEO      path of the camera
+ * VIDEO_RAW  file of its frames, YUYV, WIDTH x HEIGHT, played in a loop
+ * VIDEO_GONE the camera is unplugged while this file exists
+ * VIDEO_FPS  frame rate
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,9 +23,9 @@
 enum { WIDTH = 640, HEIGHT = 480, SIZE = WIDTH * HEIGHT * 2, BUFFERS = 8 };
 
 static int camera = -1, queued[BUFFERS], head, count;
-static unsigned char *memory; /* of the camera's buffers; OpenCV maps the same pages */
-static long shown;            /* pictures so far */
-static struct timespec due;   /* when the next one is there */
+static unsigned char *memory; /* buffers of the camera, which OpenCV maps, too */
+static long shown;            /* number of frames so far */
+static struct timespec due;   /* time of the next frame */
 
 static int gone(void) { return access(getenv("VIDEO_GONE"), F_OK) == 0; }
 
@@ -62,7 +63,7 @@ int close(int file) {
     return real(file);
 }
 
-/* Wait for the next picture, and put it into the buffer that was queued first. */
+/* Wait for the next frame, and write it to the buffer that was queued first. */
 static int dequeue(struct v4l2_buffer *buffer) {
     if (!count) return errno = EAGAIN, -1;
     due.tv_nsec += 1000000000L / atol(getenv("VIDEO_FPS"));
@@ -86,10 +87,10 @@ static int dequeue(struct v4l2_buffer *buffer) {
 static int answer(unsigned long request, void *argument) {
     switch ((unsigned)request) {
     case (unsigned)VIDIOC_QUERYCAP: {
-        struct v4l2_capability *able = argument;
-        memset(able, 0, sizeof *able);
-        strcpy((char *)able->driver, "test");
-        able->capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+        struct v4l2_capability *capability = argument;
+        memset(capability, 0, sizeof *capability);
+        strcpy((char *)capability->driver, "test");
+        capability->capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         return 0;
     }
     case (unsigned)VIDIOC_G_INPUT:
@@ -100,7 +101,7 @@ static int answer(unsigned long request, void *argument) {
         return ((struct v4l2_input *)argument)->index ? (errno = EINVAL, -1) : 0;
     case (unsigned)VIDIOC_G_FMT:
     case (unsigned)VIDIOC_S_FMT:
-    case (unsigned)VIDIOC_TRY_FMT: { /* whatever is asked for, a driver answers with what it has */
+    case (unsigned)VIDIOC_TRY_FMT: { /* a driver answers every request with the format that it has */
         struct v4l2_pix_format *form = &((struct v4l2_format *)argument)->fmt.pix;
         form->width = WIDTH;
         form->height = HEIGHT;
@@ -119,8 +120,8 @@ static int answer(unsigned long request, void *argument) {
         return 0;
     }
     case (unsigned)VIDIOC_REQBUFS: {
-        struct v4l2_requestbuffers *asked = argument;
-        if (asked->count > BUFFERS) asked->count = BUFFERS;
+        struct v4l2_requestbuffers *buffers = argument;
+        if (buffers->count > BUFFERS) buffers->count = BUFFERS;
         head = count = 0;
         return 0;
     }
@@ -139,7 +140,7 @@ static int answer(unsigned long request, void *argument) {
     case (unsigned)VIDIOC_STREAMOFF:
         return 0;
     }
-    return errno = EINVAL, -1; /* a control that this camera has not */
+    return errno = EINVAL, -1; /* a control that this camera lacks */
 }
 
 int ioctl(int file, unsigned long request, ...) {

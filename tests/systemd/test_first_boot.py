@@ -1,4 +1,4 @@
-"""A card that `systemd/card/card.py` has prepared, and the first boot of what is on it, by the real cloud-init."""
+"""A card prepared by `systemd/card/card.py`, and its first boot with the real cloud-init."""
 
 import os
 import platform
@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import Target, lacking, root, wheel
-from benchmarks.machines.nspawn import until
-from tests.support.commands import SMALLEST
+from benchmarks.machines.debian import Target, build_wheel, debian_root, missing_requirements
+from benchmarks.machines.nspawn import wait_until
+from tests.support.commands import SMALLEST, packages
 
 ROOT = Path(__file__).parents[2]
 TRIXIE = Target("trixie", "3.13", platform.machine())
-LACKING = lacking(*nspawn.PROGRAMS)
-boots = pytest.mark.skipif(bool(LACKING), reason=f"no machine can be booted: {LACKING}")
+MISSING = missing_requirements(*nspawn.PROGRAMS)
+boots = pytest.mark.skipif(bool(MISSING), reason=f"cannot boot a container: {MISSING}")
 pytestmark = pytest.mark.timeout(1800)
 SEED = """\
 datasource_list: [ NoCloud, None ]
@@ -26,12 +26,12 @@ datasource:
   NoCloud:
     seedfrom: file:///boot/firmware
 """
-"""What Raspberry Pi OS tells its cloud-init."""
+"""The cloud-init configuration of Raspberry Pi OS."""
 IMAGER = {
     "meta-data": "dsmode: local\ninstance-id: rpi-imager-1\n",
-    "user-data": "#cloud-config\nhostname: door\nruncmd:\n- [ touch, /srv/the-owners-own ]\n",
+    "user-data": "#cloud-config\nhostname: door\nruncmd:\n- [ touch, /srv/the-owners-file ]\n",
 }
-"""What Raspberry Pi Imager leaves on a card, shortened."""
+"""Files that Raspberry Pi Imager writes to a card, shortened."""
 CONFIG = f"""{SMALLEST}
 [tally]
 window_s = 2
@@ -50,29 +50,30 @@ unsynced_hold_h = 0
 
 @pytest.fixture
 def card(tmp_path):
-    """The boot partition of a card that Raspberry Pi Imager has written, a configuration and a password beside it."""
+    """The boot partition of a card written by Raspberry Pi Imager, with a configuration and a password beside it."""
     boot = tmp_path / "bootfs"
     boot.mkdir()
     for name, text in IMAGER.items():
         (boot / name).write_text(text)
     (tmp_path / "edge.toml").write_text(CONFIG)
-    (tmp_path / "password").write_text("geheim")
+    (tmp_path / "password").write_text("secret")
     return boot
 
 
-def prepare(card, *files, boot="bootfs", config="edge.toml", of=None):
-    """The command, in the folder where configuration and password lie, for this machine's processor."""
-    command = [sys.executable, str(ROOT / "systemd/card/card.py"), boot, config, of or str(wheel()), *files]
+def prepare(card, *files, boot="bootfs", config="edge.toml", wheel=None):
+    """Run card.py for this machine's processor, in the folder of configuration and password."""
+    command = [sys.executable, str(ROOT / "systemd/card/card.py"), boot, config, wheel or str(build_wheel()), *files]
     command += ["--machine", platform.machine()]
     return subprocess.run(command, cwd=card.parent, capture_output=True, text=True, check=False)
 
 
 def contents(folder):
+    """Return the relative paths of all files in a folder."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_wrong_is_said_and_the_card_left_alone(card):
-    """No card; another's seed; a configuration that the daemon would refuse, or whose files are not given."""
+def test_wrong_arguments_are_refused_and_the_card_is_unchanged(card):
+    """A wrong folder, another program's vendor-data, an invalid configuration, or a missing file: exit code 2."""
     (card.parent / "wrong.toml").write_text(CONFIG.replace("staff_zones = []\n", "").replace("[admit]\n", ""))
     own = '[classify]\nbundle = "/etc/facetally/mood.json"\n'
     (card.parent / "own.toml").write_text(CONFIG + own)
@@ -80,37 +81,40 @@ def test_what_is_wrong_is_said_and_the_card_left_alone(card):
     (card.parent / "zone.toml").write_text(CONFIG.replace("staff_zones = []\n", "staff_zones = []\n" + hours))
     (card.parent / "deep.toml").write_text(CONFIG.replace("facetally/password", "facetally/secret/password"))
     (card.parent / "mood.json").write_text("{}")
-    for done, said in (
-        (prepare(card, "password", boot="."), "no meta-data; not the first partition"),
-        (prepare(card, "passwort"), "passwort: no such file"),
-        (prepare(card), "edge.toml names /etc/facetally/password: give such files, too"),
+    for done, message in (
+        (prepare(card, "password", boot="."), "must be the first partition of a card with cloud-init"),
+        (prepare(card, "passwort"), "passwort: file not found"),
+        (prepare(card), "edge.toml: names /etc/facetally/password; add these files"),
         (prepare(card, "password", config="wrong.toml"), "wrong.toml"),
-        (prepare(card, "password", "mood.json", config="own.toml"), "own.toml names /etc/facetally/mood.tflite: give"),
-        (prepare(card, "password", of="password"), "password: not a wheel"),
-        (prepare(card, "password", "./password"), "password: given twice"),
-        (prepare(card, "password", str(wheel())), "another wheel"),
-        (prepare(card, "password", config="zone.toml"), "'Europe/Berln' is no time zone"),
-        (prepare(card, "password", config="deep.toml"), "a file from the card is named /etc/facetally/password"),
+        (
+            prepare(card, "password", "mood.json", config="own.toml"),
+            "own.toml: names /etc/facetally/mood.tflite; add these files",
+        ),
+        (prepare(card, "password", wheel="password"), "password: must be a wheel"),
+        (prepare(card, "password", "./password"), "password: must be given once, is given 2 times"),
+        (prepare(card, "password", str(build_wheel())), "another wheel"),
+        (prepare(card, "password", config="zone.toml"), "must be an IANA time zone, is 'Europe/Berln'"),
+        (prepare(card, "password", config="deep.toml"), "must be /etc/facetally/password"),
     ):
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert "admit" in prepare(card, "password", config="wrong.toml").stderr
     assert contents(card) == set(IMAGER)
-    (card / "vendor-data").write_text("#!/bin/sh\necho of somebody else\n")
-    assert "another's" in prepare(card, "password").stderr
+    (card / "vendor-data").write_text("#!/bin/sh\necho another program\n")
+    assert "is of another program" in prepare(card, "password").stderr
     assert contents(card) == {*IMAGER, "vendor-data"}
     (card / "vendor-data").unlink()
     (card / "facetally").mkdir()
     (card / "facetally/first-boot.log").touch()
-    assert "has booted already" in prepare(card, "password").stderr
+    assert "must not have booted yet" in prepare(card, "password").stderr
 
 
-def test_the_cards_wheels_are_those_of_a_raspberry_pi(card):
-    """As the guide says it: 64-bit arm, Python 3.13, wherever the card is prepared, and all that is needed."""
+def test_the_wheels_on_the_card_are_for_a_raspberry_pi(card):
+    """The commands of the guide put all wheels for 64-bit arm and Python 3.13 on the card, on any computer."""
     guide = (ROOT / "docs/installer.md").read_text().partition("\n## Cards\n")[2].partition("\n## ")[0]
     (commands,) = re.findall(r"^```bash\n(.*?)^```", guide, re.M | re.S)
     checkout = card.parent / "checkout"
     checkout.mkdir()
-    for name in ("edge", "contract", "collector", "systemd", "pyproject.toml", "README.md", "LICENSE.md"):
+    for name in (*packages(), "systemd", "pyproject.toml", "README.md", "LICENSE.md"):
         (checkout / name).symlink_to(ROOT / name)
     for name in ("edge.toml", "password"):
         shutil.copy(card.parent / name, checkout)
@@ -127,31 +131,38 @@ def test_the_cards_wheels_are_those_of_a_raspberry_pi(card):
 
 @boots
 def test_the_first_boot(card, tmp_path):
-    """The daemon is installed, configured and started with nobody logged in; what the card's owner asked of cloud-init
-    is done, too. The boot partition tells how it went, and no longer holds a password. What fails is tried again, here
-    until a wheel is there that was missing at first; the password is in its place by then.
+    """The first boot installs, configures and starts the daemon, and runs the owner's own cloud-init commands.
+
+    The boot partition has a log of it, and no password any more. A failed attempt is repeated: at first a wheel is
+    missing, and the password is moved all the same.
     """
     assert prepare(card, "password").returncode == 0
     (missing,) = (card / "facetally/wheels").glob("msgspec-*")
     missing = missing.rename(tmp_path / missing.name)
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
     binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg"}
-    system = root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
+    system = debian_root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
     try:
-        with nspawn.booted(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:
-            said_so = card / "facetally/first-boot.log"
-            until(lambda: said_so.exists() and said_so.read_text().endswith("it is tried again\n"), 300, "tried")
-            assert "No matching distribution found for msgspec" in said_so.read_text()
+        with nspawn.boot(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:
+            log_file = card / "facetally/first-boot.log"
+            wait_until(
+                lambda: log_file.exists() and log_file.read_text().endswith("follows in half a minute\n"),
+                300,
+                "first attempt",
+            )
+            assert "No matching distribution found for msgspec" in log_file.read_text()
             assert not list((card / "facetally/files").iterdir())
             shutil.copy(missing, card / "facetally/wheels")
-            until(lambda: said_so.read_text().endswith("\ninstalled\n"), 300, "installed")
-            log = said_so.read_text()
-            until(lambda: device.run("systemctl", "is-active", "facetally-edge", check=False) == "active", 60, "active")
+            wait_until(lambda: log_file.read_text().endswith("\ninstalled\n"), 300, "installed")
+            log = log_file.read_text()
+            wait_until(
+                lambda: device.run("systemctl", "is-active", "facetally-edge", check=False) == "active", 60, "active"
+            )
             assert device.run("systemctl", "is-enabled", "facetally-edge") == "enabled"
-            assert device.run("test", "-e", "/srv/the-owners-own") == ""
+            assert device.run("test", "-e", "/srv/the-owners-file") == ""
             assert device.run("stat", "-c", "%a %U:%G", "/etc/facetally/password") == "640 root:video"
-            said = device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/shop-1/door/counts", "-C", "1")
-            assert '"no_camera"' in said
+            counts = device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/shop-1/door/counts", "-C", "1")
+            assert '"no_camera"' in counts
             view = ("/opt/facetally/view.py", "/etc/facetally/edge.toml", "view.png")
             assert "is /dev/video0 there?" in device.run("/opt/facetally/bin/python", *view, check=False)
             assert contents(card) == {*IMAGER, "facetally/first-boot.log"}
@@ -160,4 +171,4 @@ def test_the_first_boot(card, tmp_path):
     except nspawn.NotBooted as error:
         pytest.skip(f"systemd-nspawn does not boot here: {error}")
     assert "ok      detector" in log
-    assert "FAILED  camera" in log, "there is none in that machine"
+    assert "FAILED  camera" in log, "the container has no camera"

@@ -1,4 +1,4 @@
-"""The real units, installed by the real installer, on a Debian that has booted its own systemd."""
+"""The units, installed by the installer, in a container that has booted Debian's systemd."""
 
 import json
 import re
@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import lacking, wheel
-from benchmarks.machines.nspawn import until
+from benchmarks.machines.debian import build_wheel, missing_requirements
+from benchmarks.machines.nspawn import wait_until
 from tests.support.installed import (
     CONFIG,
     ROOT,
@@ -24,58 +24,60 @@ from tests.support.installed import (
     stopped,
 )
 
-LACKING = lacking(*nspawn.PROGRAMS)
+MISSING = missing_requirements(*nspawn.PROGRAMS)
 pytestmark = [
-    pytest.mark.skipif(bool(LACKING), reason=f"no machine can be booted: {LACKING}"),
+    pytest.mark.skipif(bool(MISSING), reason=f"cannot boot a container: {MISSING}"),
     pytest.mark.timeout(1800),
 ]
 CLOCK = "import ctypes; from edge.system.clock import LIBC; print(LIBC.adjtimex(ctypes.create_string_buffer(512)))"
-"""What the kernel says of its clock, as `edge.system.clock` asks it."""
+"""Prints the state of the kernel's clock, read as `edge.system.clock` reads it."""
 ARGUS = "import os; print(os.path.exists('/tmp/argus_socket'), os.listdir('/tmp'))"
-OPENED = """\
+GET_PAGES = """\
 import ssl, urllib.error, urllib.request
 from base64 import b64encode
 context = ssl.create_default_context(cafile="/etc/nginx/facetally.pem")
 for path in {paths}:
     request = urllib.request.Request("https://{name}" + path)
-    if "{word}":
-        request.add_header("Authorization", "Basic " + b64encode(b"analyst:{word}").decode())
+    if "{password}":
+        request.add_header("Authorization", "Basic " + b64encode(b"analyst:{password}").decode())
     try:
         print(urllib.request.urlopen(request, context=context).status)
     except urllib.error.HTTPError as error:
         print(error.code)
 """
-"""What nginx answers."""
+"""Prints the status codes of nginx."""
 
 
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory):
-    """The machine, with all three units installed from wheels and the broker running; nothing of ours is started."""
+    """A container with all three units installed from wheels and the broker running; no unit is started."""
     with installed(tmp_path_factory.mktemp("machine"), clips(tmp_path_factory.mktemp("clips"))) as booted:
         yield booted
 
 
 @pytest.fixture
-def heard(debian, tmp_path):
-    """What the broker hears from here on: states with their boot ids, in order."""
+def statuses(debian, tmp_path):
+    """Returns a function for the statuses published from now on: state and boot id, in order."""
     stopped(debian)
     debian.run(
         "mosquitto_sub", "-h", "127.0.0.1", "-t", "#", "--remove-retained", "--retained-only", "-W", "1", check=False
     )
-    with (tmp_path / "heard").open("w") as out:
+    with (tmp_path / "statuses").open("w") as out:
         listening = subprocess.Popen(
             debian.command("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/+/+/status"), stdout=out
         )
         yield lambda: [
-            (row["state"], row["boot"]) for row in map(json.loads, (tmp_path / "heard").read_text().splitlines())
+            (row["state"], row["boot"]) for row in map(json.loads, (tmp_path / "statuses").read_text().splitlines())
         ]
         listening.kill()
         listening.wait()
 
 
-def test_the_unit_becomes_ready_and_stays(debian, heard):
-    """`check` finds nothing wrong; systemd has seen READY=1; for three times the watchdog's limit frames feed it; the
-    networks run on XNNPACK inside the sandbox; windows reach the broker."""
+def test_the_unit_becomes_ready_and_stays(debian, statuses):
+    """`check` passes, the unit becomes ready, and frames feed the watchdog for three times its limit.
+
+    The networks run on XNNPACK inside the sandbox, and windows reach the broker.
+    """
     debian.write("/etc/facetally/edge.toml", CONFIG.format(path="/srv/clips/long"))
     checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")
     assert checked.count("ok      ") == 7
@@ -96,81 +98,82 @@ def test_the_unit_becomes_ready_and_stays(debian, heard):
     debian.run("sleep", str(3 * WATCHDOG_S))
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert shown(debian, "NRestarts") == "0"
-    assert heard()[0][0] == "online"
-    said = journal(debian)
-    assert "Created TensorFlow Lite XNNPACK delegate" in said
-    assert "level=error" not in said
+    assert statuses()[0][0] == "online"
+    log = journal(debian)
+    assert "Created TensorFlow Lite XNNPACK delegate" in log
+    assert "level=error" not in log
 
 
-def test_a_stalled_process_is_bitten_and_started_again(debian, heard):
-    """Stopped by SIGSTOP it feeds nothing: killed by the watchdog, its will goes out, and a new start counts on."""
+def test_the_watchdog_restarts_a_frozen_process(debian, statuses):
+    """A daemon frozen by SIGSTOP is killed by the watchdog; its last will is published, and a new start counts."""
     started(debian, "long")
-    until(heard, 30, "online")
+    wait_until(statuses, 30, "online")
     before = shown(debian, "MainPID")
     debian.run("sh", "-c", f"kill -STOP {before}")
-    until(lambda: shown(debian, "NRestarts") == "1", 60 + WATCHDOG_S, "started again")
-    until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
+    wait_until(lambda: shown(debian, "NRestarts") == "1", 60 + WATCHDOG_S, "restarted")
+    wait_until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
     assert shown(debian, "MainPID") != before
     assert "Failed with result 'watchdog'" in journal(debian)
-    until(lambda: heard()[-1][0] == "online" and len({boot for _, boot in heard()}) == 2, 30, "online again")
-    old = heard()[0][1]
-    assert ("offline", old) in heard()
-    assert heard()[-1][1] != old
+    wait_until(lambda: statuses()[-1][0] == "online" and len({boot for _, boot in statuses()}) == 2, 30, "online again")
+    old = statuses()[0][1]
+    assert ("offline", old) in statuses()
+    assert statuses()[-1][1] != old
 
 
-def test_a_source_that_hangs_is_bitten_again_and_again(debian):
-    """A picture that never comes stops the pipeline in the middle of a read: the unit is started anew each time, and no
-    number of failures makes systemd give up."""
+def test_a_source_that_hangs_is_restarted_for_ever(debian):
+    """If reading an image never returns, the watchdog restarts the unit each time, and systemd does not give up."""
     started(debian, "stuck")
-    until(lambda: int(shown(debian, "NRestarts")) >= 3, 3 * (60 + WATCHDOG_S), "started again three times")
+    wait_until(lambda: int(shown(debian, "NRestarts")) >= 3, 3 * (60 + WATCHDOG_S), "restarted three times")
     assert journal(debian).count("Watchdog timeout") >= 3
-    until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
+    wait_until(lambda: shown(debian, "ActiveState") == "active", 60, "active")
 
 
-def test_stop_is_clean(debian, heard):
-    """SIGTERM while frames come: the daemon says `stopping`, leaves the broker without its will, and exits 0."""
+def test_stop_is_clean(debian, statuses):
+    """On SIGTERM the daemon publishes `stopping`, disconnects without its last will, and exits with 0."""
     started(debian, "long")
-    until(heard, 30, "online")
+    wait_until(statuses, 30, "online")
     debian.run("systemctl", "stop", UNIT)
     assert (shown(debian, "ActiveState"), shown(debian, "Result")) == ("inactive", "success")
     assert shown(debian, "ExecMainStatus") == "0"
-    until(lambda: heard()[-1][0] == "stopping", 10, "stopping")
+    wait_until(lambda: statuses()[-1][0] == "stopping", 10, "stopping")
     assert "event=stopped" in journal(debian)
-    states = [state for state, boot in heard() if boot == heard()[-1][1]]
+    states = [state for state, boot in statuses() if boot == statuses()[-1][1]]
     assert states[0] == "online"
     assert "offline" not in states
 
 
-def test_the_kernels_clock_can_be_asked_in_the_sandbox(debian):
-    """The unit's confinement lets through the call that says whether the clock is right: the answer is the one outside
-    of it, and not that it is forbidden, which would make each window wait for a clock that has long been right."""
+def test_the_clock_can_be_read_in_the_sandbox(debian):
+    """The unit may read the state of the clock, with the same result as outside of the sandbox.
+
+    Otherwise each window would wait for a synchronised clock for ever.
+    """
     outside = debian.run("/opt/facetally/bin/python", "-c", CLOCK)
-    assert outside != "-1", "the machine itself forbids it"
+    assert outside != "-1", "the container itself forbids it"
     assert in_the_sandbox(debian, CLOCK) == outside
 
 
-def test_of_tmp_only_the_jetsons_camera_socket_is_seen(debian):
-    """Where there is one; without it, as in all other tests, the unit starts as well."""
+def test_only_the_camera_socket_of_a_jetson_is_visible_in_tmp(debian):
+    """The socket is visible if it exists; without it, as in all other tests, the unit starts as well."""
     debian.run("touch", "/tmp/argus_socket", "/tmp/others")
     assert in_the_sandbox(debian, ARGUS) == "True ['argus_socket']"
     debian.run("rm", "/tmp/argus_socket", "/tmp/others")
 
 
-def test_a_newer_wheel_takes_over_what_runs(debian):
-    """The installer run again: the daemon that runs is started anew, and journald keeps its lines in memory."""
+def test_a_newer_wheel_restarts_the_running_daemon(debian):
+    """The installer restarts a running daemon, and journald keeps its lines in memory."""
     started(debian, "long")
     before = shown(debian, "MainPID")
-    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert shown(debian, "MainPID") not in ("0", before)
     assert "/run/log/journal" in debian.run("journalctl", "--header", f"--unit={UNIT}")
 
 
-def test_a_wheel_that_does_not_start_is_taken_back(debian, tmp_path_factory):
-    """The installer says so, and the daemon of before runs on with its own unit; the next good wheel is taken."""
-    broken = tmp_path_factory.getbasetemp() / "broken" / wheel().name
+def test_a_wheel_that_does_not_start_is_rolled_back(debian, tmp_path_factory):
+    """The installer restores the previous wheel and unit, and says so; a good wheel is installed afterwards."""
+    broken = tmp_path_factory.getbasetemp() / "broken" / build_wheel().name
     broken.parent.mkdir()
-    with zipfile.ZipFile(wheel()) as old, zipfile.ZipFile(broken, "w") as new:
+    with zipfile.ZipFile(build_wheel()) as old, zipfile.ZipFile(broken, "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name) + (b"raise ImportError('broken')\n" if name == "edge/values.py" else b""))
     started(debian, "long")
@@ -178,57 +181,58 @@ def test_a_wheel_that_does_not_start_is_taken_back(debian, tmp_path_factory):
     debian.run("mkdir", "-p", "/srv/broken", "/srv/other")
     debian.write(f"/srv/broken/{broken.name}", broken.read_bytes())
     debian.run("cp", "-r", "/srv/systemd", "/srv/other")
-    debian.run("sed", "-i", "s/^Description=.*/Description=another/", f"/srv/other/systemd/{UNIT}.service")
+    debian.run("sed", "-i", "s/^Description=.*/Description=another/", f"/srv/other/systemd/units/{UNIT}.service")
     install = [word.replace("/srv/systemd", "/srv/other/systemd") for word in nspawn.INSTALL]
-    with pytest.raises(RuntimeError, match="facetally-edge did not start; the wheel before is back"):
+    with pytest.raises(RuntimeError, match="facetally-edge: did not start; the previous wheel is restored"):
         debian.run(*install, "edge", f"/srv/broken/{broken.name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert debian.run("cat", f"/etc/systemd/system/{UNIT}.service") == unit
     assert "broken" in journal(debian)
-    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{wheel().name}")
+    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
 
 
 def test_collector_and_page_work_in_their_sandboxes(debian):
-    """What the daemon counts is in the store a moment later, and the page answers; both stop without complaint."""
+    """The counts of the daemon are stored, and the page answers; both units stop without errors."""
     debian.run("sed", "-i", 's/^host = "localhost"/host = "127.0.0.1"/', "/etc/facetally/collector.toml")
     both = ("facetally-collector", "facetally-web")
     debian.run("systemctl", "start", *both)
     started(debian, "long")
     rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
-    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    wait_until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
     get = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8050/').status)"
-    until(lambda: debian.run("python3", "-c", get, check=False) == "200", 60, "a page")
+    wait_until(lambda: debian.run("python3", "-c", get, check=False) == "200", 60, "a page")
     assert debian.run("systemctl", "is-active", *both).split() == ["active"] * 2
     debian.run("systemctl", "stop", *both)
     results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
     assert results.split() == ["success"] * 2
 
 
-def told(section, language):
-    """What stands in a section of the installer's guide in blocks of a language."""
+def blocks(section, language):
+    """Return the code blocks of a language in a section of docs/installer.md."""
     guide = (ROOT / "docs/installer.md").read_text()
     return re.findall(
         rf"^```{language}\n(.*?)^```", guide.partition(f"\n## {section}\n")[2].partition("\n## ")[0], re.M | re.S
     )
 
 
-def done(debian, section):
-    """The commands of a section, run as root in a checkout."""
-    for commands in told(section, "bash"):
+def run_guide(debian, section):
+    """Run the commands of a section of the guide as root, in a checkout."""
+    for commands in blocks(section, "bash"):
         debian.run("bash", "-euo", "pipefail", "-c", f"cd /srv\n{commands}")
 
 
 def test_the_broker_of_the_guide(debian):
-    """Debian's Mosquitto with our configuration beside its own: the device logs in by TLS, the collector on the
-    loopback, and counts arrive. The device can say nothing in another's name, and hears nothing but its own status and
-    receipts; the analyst hears all, and can say nothing.
+    """The device logs in by TLS and the collector on loopback, and counts are stored.
+
+    The device can publish only as itself, and receives only its own status and receipts. The analyst receives all
+    messages and can publish none.
     """
     name = debian.run("hostname")
     debian.run("sh", "-c", f"echo 127.0.1.1 {name} >>/etc/hosts")
     stopped(debian)
-    done(debian, "The broker")
-    (of_device,), (of_collector,) = told("The broker", "toml"), told("The collector", "toml")
+    run_guide(debian, "The broker")
+    (of_device,), (of_collector,) = blocks("The broker", "toml"), blocks("The collector", "toml")
     for group, there, secret in (
         ("facetally", "collector.password", "collector.password"),
         ("video", "facetally.pem", "certs/facetally.pem"),
@@ -245,18 +249,18 @@ def test_the_broker_of_the_guide(debian):
     assert f"{name}:8883" in checked
     debian.run("systemctl", "start", "facetally-collector", UNIT)
     rows = "cat /var/lib/facetally-store/date=*/site=shop-1/counts-*-collector.csv"
-    until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
-    assert debian.run("ls", "/var/lib/mosquitto/mosquitto.db"), "kept where Debian keeps it"
+    wait_until(lambda: len(debian.run("sh", "-c", rows, check=False).splitlines()) > 2, 60, "a row in the store")
+    assert debian.run("ls", "/var/lib/mosquitto/mosquitto.db"), "the database is in Debian's folder"
 
-    word = debian.run("cat", "/etc/facetally/password")
-    login = ("-h", name, "-p", "8883", "--cafile", "/etc/facetally/facetally.pem", "-u", "shop-1/door", "-P", word)
-    said = debian.run("mosquitto_sub", *login, "-t", "#", "-F", "%t", "-W", "8", check=False)
+    password = debian.run("cat", "/etc/facetally/password")
+    login = ("-h", name, "-p", "8883", "--cafile", "/etc/facetally/facetally.pem", "-u", "shop-1/door", "-P", password)
+    topics = debian.run("mosquitto_sub", *login, "-t", "#", "-F", "%t", "-W", "8", check=False)
     own = {"facetally/v1/shop-1/door/status", "facetally/v1/shop-1/door/stored/collector"}
-    assert set(said.splitlines()) - {"Timed out"} == own
-    heard = debian.run("cat", "/etc/mosquitto/analyst.password")
-    analyst = (*login[:6], "-u", "analyst", "-P", heard)
-    said = debian.run("mosquitto_sub", *analyst, "-t", "#", "-F", "%t", "-W", "8", check=False)
-    assert own | {"facetally/v1/shop-1/door/model"} <= set(said.splitlines())
+    assert set(topics.splitlines()) - {"Timed out"} == own
+    statuses = debian.run("cat", "/etc/mosquitto/analyst.password")
+    analyst = (*login[:6], "-u", "analyst", "-P", statuses)
+    topics = debian.run("mosquitto_sub", *analyst, "-t", "#", "-F", "%t", "-W", "8", check=False)
+    assert own | {"facetally/v1/shop-1/door/model"} <= set(topics.splitlines())
     forged = ("-t", "facetally/v1/shop-1/door/counts", "-m", "{}", "-V", "5", "-q", "1")
     assert "Not authorized" in debian.run("mosquitto_pub", *analyst, *forged, check=False)
     other = ("-t", "facetally/v1/shop-1/till/status", "-m", "{}", "-V", "5", "-q", "1")
@@ -267,21 +271,22 @@ def test_the_broker_of_the_guide(debian):
 
 
 def test_the_page_of_the_guide(debian):
-    """Behind nginx page, API and figures are there for those who log in, and for nobody else."""
-    done(debian, "The page for others")
+    """Behind nginx, page, API and metrics are available with the password, and only with it."""
+    run_guide(debian, "The page for others")
     debian.run("systemctl", "start", "facetally-web")
-    name, word = debian.run("hostname"), debian.run("cat", "/etc/nginx/analyst.password")
+    name, password = debian.run("hostname"), debian.run("cat", "/etc/nginx/analyst.password")
     paths = ["/", "/_dash-layout", "/api/v1/sites", "/metrics"]
 
-    def answers(word):
-        return debian.run("python3", "-c", OPENED.format(paths=paths, name=name, word=word), check=False).split()
+    def statuses_with(password):
+        program = GET_PAGES.format(paths=paths, name=name, password=password)
+        return debian.run("python3", "-c", program, check=False).split()
 
-    until(lambda: answers(word) == ["200"] * 4, 60, "a page")
-    assert answers("") == answers("guessed") == ["401"] * 4
+    wait_until(lambda: statuses_with(password) == ["200"] * 4, 60, "a page")
+    assert statuses_with("") == statuses_with("guessed") == ["401"] * 4
 
 
-def test_undo_leaves_data_and_configuration(debian):
-    """The units are gone, from systemd too; configuration, spool and store are there."""
+def test_undo_keeps_data_and_configuration(debian):
+    """The units are removed, also from systemd; configuration, spool and store stay."""
     debian.run("/srv/systemd/install.sh", "undo")
     assert shown(debian, "LoadState") == "not-found"
     assert debian.run("ls", "/etc/facetally/edge.toml", "/var/lib/facetally/spool.sqlite", "/var/lib/facetally-store")

@@ -1,4 +1,4 @@
-"""The units: what systemd says of them."""
+"""The systemd units: checked by systemd-analyze; and the sample configurations."""
 
 import re
 import shutil
@@ -14,18 +14,19 @@ from collector.settings import read_settings
 from edge.build import detector_bundle
 from edge.settings import Settings, read
 
-ALL = sorted((Path(__file__).parents[2] / "systemd").glob("*/*.service"))
-ONCE = "facetally-first-boot"
-"""Installs a card, as root, and is gone then: what runs from then on is confined."""
-UNITS = [unit for unit in ALL if unit.stem != ONCE]
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+ALL = sorted(SYSTEMD.glob("*/*.service"))
+FIRST_BOOT = "facetally-first-boot"
+"""Installs a prepared card as root, and is removed afterwards; the other units are confined more strictly."""
+UNITS = [unit for unit in ALL if unit.stem != FIRST_BOOT]
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 EXPOSURE = 25
-"""Tenths; systemd calls up to 2.5 "OK" at worst."""
-ONCE_EXPOSURE = 40
+"""Greatest exposure level of systemd-analyze, in tenths; it rates up to 2.5 as OK."""
+FIRST_BOOT_EXPOSURE = 40
 
 
-def test_there_are_three():
-    """Daemon, collector, page; and what installs a card."""
+def test_the_units():
+    """There are units for daemon, collector and page, and one that installs a card."""
     assert [unit.stem for unit in UNITS] == ["facetally-collector", "facetally-edge", "facetally-web"]
     assert len(ALL) == 4
 
@@ -33,7 +34,7 @@ def test_there_are_three():
 @needs_systemd
 @pytest.mark.parametrize("unit", ALL, ids=lambda unit: unit.stem)
 def test_a_unit_has_no_errors(unit, tmp_path):
-    """No unknown key or value; its program, which is not installed here, stands for itself."""
+    """Systemd finds no unknown key or value. Python replaces the program, which is not installed here."""
     text = unit.read_text()
     (tmp_path / unit.name).write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", text, flags=re.M))
     command = ["systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", str(tmp_path / unit.name)]
@@ -44,7 +45,7 @@ def test_a_unit_has_no_errors(unit, tmp_path):
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_is_confined(unit):
-    """Exposure of at most 2.5; what is left open stands in the unit with its reason."""
+    """The exposure is at most 2.5, and the unit explains what is left open."""
     command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-400:]
@@ -52,37 +53,36 @@ def test_a_unit_is_confined(unit):
 
 
 @needs_systemd
-def test_the_unit_that_installs_a_card_is_confined_as_far_as_it_goes():
-    """It must write to the system; what it has no use for is closed, and the rest has its reason."""
-    (unit,) = (each for each in ALL if each.stem == ONCE)
-    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={ONCE_EXPOSURE}", str(unit)]
+def test_the_first_boot_unit_is_confined_as_far_as_possible():
+    """The exposure is at most 4.0, as it must write to the system, and the unit explains what is left open."""
+    (unit,) = (each for each in ALL if each.stem == FIRST_BOOT)
+    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={FIRST_BOOT_EXPOSURE}", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-400:]
     assert "Left open, and why" in unit.read_text()
 
 
-def test_the_daemon_is_watched_and_never_given_up():
-    """Ready when it is, watched by frames, started again for ever, nothing dumped."""
-    text = (UNITS[1]).read_text()
+def test_the_daemon_is_watched_and_always_restarted():
+    """The unit has a watchdog, no limit of restarts and no core dumps."""
+    text = UNITS[1].read_text()
     for line in ("Type=notify", "WatchdogSec=90", "Restart=always", "StartLimitIntervalSec=0", "LimitCORE=0"):
         assert f"\n{line}\n" in text
 
 
-def test_the_sample_configurations_are_right():
-    """The collector's as it stands; the daemon's with the one key that has no default."""
-    folder = UNITS[0].parent
-    assert read_settings(folder / "collector.toml").store.root == "/var/lib/facetally-store"
-    assert read(folder / "edge.toml", ("admit.staff_zones=[]",)).privacy.k == 5
+def test_the_sample_configurations_are_valid():
+    """The collector's is valid as shipped; the daemon's lacks only the key that has no default."""
+    assert read_settings(SYSTEMD / "collector.toml").store.root == "/var/lib/facetally-store"
+    assert read(SYSTEMD / "edge.toml", ("admit.staff_zones=[]",)).privacy.k == 5
 
 
 def sample():
-    """The daemon's sample configuration, what is commented out in it too."""
-    text = (UNITS[0].parent / "edge.toml").read_text()
+    """Return the daemon's sample configuration, with the keys that are commented out."""
+    text = (SYSTEMD / "edge.toml").read_text()
     return msgspec.toml.decode(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))
 
 
 def fields_of(struct, table=""):
-    """Dotted key, default (None where it has none) of all that a table may hold, in whichever of its forms."""
+    """Yield dotted key and default (None for none) of all keys of a table, in all its variants."""
     for field in msgspec.structs.fields(struct):
         default = None if field.default is msgspec.NODEFAULT else field.default
         inner = structs_in(field.type)
@@ -98,23 +98,22 @@ def structs_in(kind):
     return [struct for part in get_args(kind) for struct in structs_in(part)]
 
 
-OTHERWISE = {"capture.fps", "spool.path", "admit.hours.days"}
-"""What the sample says otherwise, and says so: a folder of pictures has another rate, a service another place."""
+DIFFERENT = {"capture.fps", "spool.path", "admit.hours.days"}
+"""Keys whose value in the sample is not the default, with a comment that says so."""
 
 
 def test_the_sample_has_every_key_with_its_default():
-    """None is missing, none is left from before, and each that has a default stands there with it; so does the shipped
-    detector's threshold."""
+    """The sample has exactly the keys of the settings, with their defaults and the shipped detector's threshold."""
     values = dict(flat(sample()))
     known = list(fields_of(Settings))
     assert set(values) == {key for key, _ in known} | {"capture.source"}
     wrong = {key: (values[key], default) for key, default in known if default not in (None, values[key])}
-    assert set(wrong) <= OTHERWISE, wrong
+    assert set(wrong) <= DIFFERENT, wrong
     assert values["detect.threshold"] == detector_bundle().card.threshold
 
 
 def flat(tree, table=""):
-    """Nested tables -> dotted key and value."""
+    """Yield dotted key and value of nested tables."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from flat(value, f"{table}{key}.")

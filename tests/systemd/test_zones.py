@@ -1,4 +1,4 @@
-"""The page that staff zones are drawn in, in a real Chromium."""
+"""The page for drawing staff zones, in a real Chromium."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,10 +21,10 @@ TILL = [(0.7, 0.5), (0.95, 0.5), (0.95, 0.9)]
 
 @pytest.fixture
 def page(tmp_path):
-    """The page with a camera's picture open."""
-    picture = np.full((480, 640), 90, np.uint8)
-    cv2.rectangle(picture, (64, 120), (256, 384), 200, 3)
-    cv2.imwrite(str(tmp_path / "view.png"), picture)
+    """The page, with an image of a camera open."""
+    image = np.full((480, 640), 90, np.uint8)
+    cv2.rectangle(image, (64, 120), (256, 384), 200, 3)
+    cv2.imwrite(str(tmp_path / "view.png"), image)
     with chromium(tmp_path) as driver:
         driver.get(PAGE)
         opened(driver, tmp_path / "view.png")
@@ -32,15 +32,15 @@ def page(tmp_path):
         yield driver
 
 
-def opened(driver, picture):
-    """Choose a picture, and return when it was shown or refused."""
-    driver.find_element("id", "file").send_keys(str(picture))
+def opened(driver, image):
+    """Choose an image file, and return when it is shown or refused."""
+    driver.find_element("id", "file").send_keys(str(image))
     ready = "const p = arguments[0], d = arguments[1]; p.decode().then(d, d)"
-    driver.execute_async_script(ready, driver.find_element("id", "picture"))
+    driver.execute_async_script(ready, driver.find_element("id", "image"))
 
 
 def click(driver, *corners):
-    """Corners as shares of the picture."""
+    """Click corners, given as fractions of the image."""
     from selenium.webdriver import ActionChains
 
     drawing = driver.find_element("id", "drawing")
@@ -54,41 +54,41 @@ def line(driver):
     return driver.find_element("id", "line").get_property("value")
 
 
-def word(driver):
-    return driver.find_element("id", "word").text
+def message(driver):
+    return driver.find_element("id", "message").text
 
 
-def configured(folder, written):
-    """What the daemon reads of a line for its configuration."""
-    (folder / "edge.toml").write_text(CONFIG.replace("staff_zones = []", written))
+def configured(folder, line):
+    """Return the zones that the daemon reads from a line of its configuration."""
+    (folder / "edge.toml").write_text(CONFIG.replace("staff_zones = []", line))
     return read(folder / "edge.toml").admit.staff_zones
 
 
-def test_what_is_clicked_is_what_the_daemon_bars(page, tmp_path):
-    """Two zones; a corner too many is taken back; the line is the daemon's, its corners where they were clicked."""
-    assert (line(page), word(page)) == ("staff_zones = []", "0 zones.")
+def test_clicked_zones_are_those_of_the_daemon(page, tmp_path):
+    """Two zones are drawn and a wrong corner removed; the daemon reads the line, with the corners as clicked."""
+    assert (line(page), message(page)) == ("staff_zones = []", "0 zones.")
     click(page, *DESK)
     page.find_element("id", "next").click()
     click(page, *TILL[:2], (0.5, 0.1))
     page.find_element("id", "undo").click()
-    assert word(page) == "A zone has three corners or more."
+    assert message(page) == "A zone must have at least three corners."
     click(page, TILL[2])
-    assert word(page) == "2 zones."
+    assert message(page) == "2 zones."
     zones = configured(tmp_path, line(page))
-    for drawn, wanted in zip(zones, (DESK, TILL), strict=True):
-        assert np.abs(np.array(drawn) - wanted).max() < 0.004
+    for drawn, clicked in zip(zones, (DESK, TILL), strict=True):
+        assert np.abs(np.array(drawn) - clicked).max() < 0.004
     assert in_any((0.2, 0.5), zones)
     assert in_any((0.9, 0.6), zones)
     assert not in_any((0.55, 0.5), zones)
     assert len(page.find_elements("css selector", "#drawing polygon")) == 2
 
 
-def test_a_line_of_before_is_drawn(page, tmp_path):
-    """As it stands in a configuration, with a comment and a comma too many; what is no such line is said."""
+def test_an_existing_line_is_drawn(page, tmp_path):
+    """A line with a comment and a trailing comma is drawn; a line that is not valid gives a message."""
     area = page.find_element("id", "line")
     area.clear()
     area.send_keys("staff_zones = [[[0.0, 0.3], [0.4, 0.3], [0.4, 1.0],], ]  # the desk")
-    assert word(page) == "1 zone."
+    assert message(page) == "1 zone."
     assert len(page.find_elements("css selector", "#drawing polygon")) == 1
     click(page, *TILL)
     assert configured(tmp_path, line(page))[0] == ((0.0, 0.3), (0.4, 0.3), (0.4, 1.0))
@@ -96,30 +96,31 @@ def test_a_line_of_before_is_drawn(page, tmp_path):
     for wrong in ("staff_zones = [[[0.0, 0.3], [1.4, 0.3], [0.4, 1.0]]]", "staff_zones = [[[0.0, 0.3]]]", "zones"):
         area.clear()
         area.send_keys(wrong)
-        assert "no line of zones" in word(page)
+        assert "Not a line of zones" in message(page)
 
 
-def test_no_picture_leaves_the_page(page, tmp_path):
-    """Its rules forbid it the network: not even a script in it could send what is open. What is no picture is said."""
-    asked = []
+def test_the_page_cannot_send_the_image(page, tmp_path):
+    """The content security policy blocks the network for all scripts. A file that is no image is refused."""
+    requests = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requests.append(self.path)
 
     assert complaints(page) == []
     with HTTPServer(("127.0.0.1", 0), Listener) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sends = "const done = arguments[1]; fetch(arguments[0]).then(() => done('sent'), e => done(String(e)))"
-        said = page.execute_async_script(sends, f"http://127.0.0.1:{server.server_port}/")
+        error = page.execute_async_script(sends, f"http://127.0.0.1:{server.server_port}/")
         server.shutdown()
-    assert ("Failed to fetch" in said, asked) == (True, [])
-    (tmp_path / "notes.png").write_text("no picture")
+    assert ("Failed to fetch" in error, requests) == (True, [])
+    (tmp_path / "notes.png").write_text("not an image")
     opened(page, tmp_path / "notes.png")
-    assert word(page) == "notes.png: not a picture."
+    assert message(page) == "notes.png: must be an image."
 
 
-def test_screen_readers_get_along(page):
+def test_the_page_is_accessible(page):
+    """Axe finds no violation of its accessibility rules."""
     import selenium_axe_python
 
     page.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())

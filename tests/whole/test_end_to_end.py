@@ -1,7 +1,6 @@
-"""The daemon, a real Mosquitto and the collector: what was sent is what is stored."""
+"""Daemon, Mosquitto and collector together: the store holds exactly what was sent."""
 
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,12 +16,10 @@ from collector.store.load import labels, load
 from contract.message import Counts, decode
 from contract.topics import subscription
 from demo.broker import broker
-from tests.support.brokers import start_collector, wait_until
+from tests.support.brokers import needs_mosquitto, start_collector, wait_until
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(
-    not shutil.which("mosquitto", path="/usr/sbin:/usr/bin"), reason="Mosquitto is not installed"
-)
+pytestmark = needs_mosquitto
 CONFIG = """\
 site = "shop"
 device = "door"
@@ -45,7 +42,8 @@ path = {spool}
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    pytest.importorskip("skimage", reason="the clip is made of scikit-image's portrait")
+    """The clip of the demonstration."""
+    pytest.importorskip("skimage", reason="scikit-image provides the portrait of the clip")
     from demo.clip import compose
 
     path = tmp_path_factory.mktemp("clip") / "walk-by.mp4"
@@ -54,7 +52,7 @@ def clip(tmp_path_factory):
 
 
 class Listener:
-    """A third party at the broker that keeps every window message as it came."""
+    """A client at the broker that keeps the payload of every counts message."""
 
     def __init__(self, port):
         self.payloads = []
@@ -73,10 +71,10 @@ class Listener:
 
 
 def count(folder, clip, port, k, window_s, confirm="collector"):
-    """One run of the daemon to its end."""
+    """Run the daemon on a clip to its end."""
     config = folder / "edge.toml"
     spool = json.dumps(str(folder / "spool.sqlite"))
-    words = {
+    values = {
         "clip": json.dumps(str(clip)),
         "k": k,
         "window_s": window_s,
@@ -84,12 +82,12 @@ def count(folder, clip, port, k, window_s, confirm="collector"):
         "spool": spool,
         "confirm": confirm,
     }
-    config.write_text(CONFIG.format(**words))
+    config.write_text(CONFIG.format(**values))
     subprocess.run([sys.executable, "-m", "edge", "run", "--config", str(config)], cwd=ROOT, check=True, timeout=120)
 
 
 def waiting(spool):
-    """How many windows wait in a spool; none while there is none yet."""
+    """Return the number of windows that wait in a spool; 0 if there is no spool yet."""
     try:
         with closing(sqlite3.connect(f"file:{spool}?mode=ro", uri=True)) as database:
             return database.execute("SELECT count(*) FROM ready").fetchone()[0]
@@ -98,7 +96,7 @@ def waiting(spool):
 
 
 def stored(root, rows):
-    """The store, once it holds so many rows."""
+    """Return the windows of a store once it has ``rows`` rows."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         if root.is_dir() and len(frame := load(root)) >= rows:
@@ -108,8 +106,10 @@ def stored(root, rows):
 
 
 def test_the_store_holds_what_was_sent(clip, tmp_path):
-    """Two runs of the daemon, the second with windows held back for k: every message seen at the broker is one row of
-    the CSV, value by value, and no other row is there."""
+    """Every message at the broker is one row of the CSV, with the same values, and there is no other row.
+
+    The daemon runs twice, the second time with windows held back for k.
+    """
     with broker(tmp_path, "mosquitto") as (_, port):
         listener = Listener(port)
         root = tmp_path / "store"
@@ -138,13 +138,13 @@ def test_the_store_holds_what_was_sent(clip, tmp_path):
 
 
 def test_counts_made_while_the_broker_is_away_arrive(clip, tmp_path):
-    """A clip counted with no broker leaves its windows in the spool; the next run with a broker sends them all."""
+    """Windows counted without a broker stay in the spool; the next run with a broker sends all of them."""
     with broker(tmp_path, "mosquitto") as (_, port):
-        pass  # now nobody listens there
+        pass  # the port is free again
     config = tmp_path / "edge.toml"
     spool = json.dumps(str(tmp_path / "spool.sqlite"))
-    words = {"clip": json.dumps(str(clip)), "k": 1, "window_s": 2.0, "port": port, "spool": spool, "confirm": "broker"}
-    config.write_text(CONFIG.format(**words))
+    values = {"clip": json.dumps(str(clip)), "k": 1, "window_s": 2.0, "port": port, "spool": spool, "confirm": "broker"}
+    config.write_text(CONFIG.format(**values))
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     away = subprocess.Popen(command, cwd=ROOT)
     wait_until(lambda: waiting(tmp_path / "spool.sqlite") == 15, "the clip is counted", 60)

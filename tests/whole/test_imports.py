@@ -1,4 +1,4 @@
-"""Each part loads what it needs, and nothing heavier: looked up in ``sys.modules`` of a fresh process."""
+"""Each part imports only what it needs: checked in ``sys.modules`` of a new process."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
     ],
 )
 def test_heavy_modules_are_not_loaded(code, absent):
-    """A device needs no pandas, a receiver no OpenCV, ``--help`` no second."""
+    """A device loads no pandas and a receiver no OpenCV; ``--help`` loads neither NumPy nor OpenCV."""
     program = f"{code}\nimport sys\nprint(*(name for name in {absent!r} if name in sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stderr.split() == []

@@ -1,4 +1,4 @@
-"""What is installed from the wheel, per extra, into an environment that has nothing else."""
+"""The wheel and its installer: contents, extras, and systemd/install.sh."""
 
 import os
 import subprocess
@@ -10,13 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.machines.nspawn import asked_of_a_jetson
+from benchmarks.machines.nspawn import jetson_requirements
+from tests.support.commands import packages
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    """The wheel, built from the checkout."""
     pytest.importorskip("build")
     out = tmp_path_factory.mktemp("wheel")
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(out), str(ROOT)], check=True)
@@ -24,10 +26,10 @@ def wheel(tmp_path_factory):
     return made
 
 
-def test_holds_the_product_and_nothing_else(wheel):
-    """Three packages, the shipped bundles, the schemas and the licence; no tests, training or demonstration."""
+def test_contains_only_the_product(wheel):
+    """The wheel has the product's packages, bundles, schemas and licence; no tests, training or demonstration."""
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"contract", "edge", "collector"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(packages())
     for bundle in ("face-416x320", "expression"):
         assert {f"edge/models/{bundle}.json", f"edge/models/{bundle}.tflite"} <= set(names)
     assert "contract/schema/counts-2.json" in names
@@ -38,39 +40,47 @@ def test_holds_the_product_and_nothing_else(wheel):
     ("extra", "command", "absent"),
     [("edge", "facetally-edge", ("pandas", "dash", "tensorflow")), ("collector", "facetally-collector", ("cv2",))],
 )
-def test_extra_installs_and_answers(wheel, tmp_path, extra, command, absent):
-    """Each extra installs into a fresh environment, answers --help, and brings nothing that it does not need."""
+def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
+    """Each extra installs into a new environment, its command prints --help, and no heavy package comes with it."""
     venv.create(tmp_path / "env", with_pip=True)
     binaries = tmp_path / "env" / "bin"
     subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[{extra}]"], check=True)
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     helped = subprocess.run(
-        [binaries / command, "--help"], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+        [binaries / command, "--help"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert helped.stdout.startswith(f"usage: {command}")
     for module in absent:
         found = subprocess.run([binaries / "python", "-c", f"import {module}"], capture_output=True, check=False)
         assert found.returncode != 0, f"{extra} brings {module}"
     if extra == "edge":
-        loads = "from edge import assemble; assemble.detector_bundle(); assemble.classifier_bundle()"
-        subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean, check=True)
+        loads = "from edge import build; build.detector_bundle(); build.classifier_bundle()"
+        subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean_environment(), check=True)
+
+
+def clean_environment():
+    """Return the environment variables without PYTHONPATH, so that only installed packages are imported."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 def install(folder, *arguments):
-    """systemd/install.sh with everything under a folder; nothing is started."""
+    """Run systemd/install.sh with everything under a folder; it starts nothing."""
     script = ROOT / "systemd" / "install.sh"
-    environment = {**os.environ, "ROOT": str(folder), "PYTHON": sys.executable}
-    environment.pop("PYTHONPATH", None)
+    environment = {**clean_environment(), "ROOT": str(folder), "PYTHON": sys.executable}
     return subprocess.run([script, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
-    """Units, configuration and a daemon that answers; an edited configuration is kept, by undo too."""
+    """It installs units, configuration and a working daemon; `undo` removes them, but keeps an edited configuration."""
     config = tmp_path / "etc/facetally/edge.toml"
     assert install(tmp_path, "edge", wheel).returncode == 0
     assert config.read_text() == (ROOT / "systemd/edge.toml").read_text()
     config.write_text("# mine\n")
-    config.chmod(0o644)  # as it was installed before
+    config.chmod(0o644)  # as earlier versions installed it
     again = install(tmp_path, "edge", wheel)
     assert again.returncode == 0, again.stderr
     assert config.read_text() == "# mine\n"
@@ -84,8 +94,8 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     assert left == ["etc/facetally/edge.toml"]
 
 
-def test_the_installer_mends_what_an_upgrade_of_the_system_broke(wheel, tmp_path):
-    """The environment's Python is a link to the system's; packages that another Python had are not seen by it."""
+def test_the_installer_repairs_the_environment_after_a_system_upgrade(wheel, tmp_path):
+    """If the system's Python has changed, the environment lacks its packages, and is created again."""
     environment = tmp_path / "opt/facetally"
     assert install(tmp_path, "edge", wheel).returncode == 0
     (packages,) = environment.glob("lib/python3.*")
@@ -97,8 +107,8 @@ def test_the_installer_mends_what_an_upgrade_of_the_system_broke(wheel, tmp_path
     assert subprocess.run([daemon, "--help"], capture_output=True, check=False).returncode == 0
 
 
-def test_another_wheel_of_the_same_version_takes_the_place_of_the_first(wheel, tmp_path):
-    """The version does not change with each build: what is installed is the wheel given, not one from before."""
+def test_another_wheel_of_the_same_version_is_installed(wheel, tmp_path):
+    """The version does not change with each build; the given wheel is installed all the same."""
     other = tmp_path / "other" / wheel.name
     other.parent.mkdir()
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(other, "w") as new:
@@ -108,21 +118,23 @@ def test_another_wheel_of_the_same_version_takes_the_place_of_the_first(wheel, t
     for given, newer in ((wheel, "False\n"), (other, "True\n"), (wheel, "False\n")):
         done = install(tmp_path, "edge", given)
         assert done.returncode == 0, done.stderr
-        assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == newer
+        done = subprocess.run(
+            command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=True
+        )
+        assert done.stdout == newer
 
 
-def test_a_jetson_gets_all_that_the_wheel_asks_for_but_opencv():
-    """The installer's own list is that of pyproject.toml: nothing left out, no bound dropped. NumPy stays below 2, for
-    which JetPack's OpenCV is built."""
+def test_a_jetson_gets_all_requirements_except_opencv():
+    """The installer's list has the requirements of pyproject.toml, with NumPy below 2, which JetPack's OpenCV needs."""
     project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
-    asked = project["dependencies"] + project["optional-dependencies"]["edge"]
-    wanted = [each.replace("numpy>=1.26", "numpy>=1.26,<2") for each in asked if not each.startswith("opencv")]
-    assert sorted(asked_of_a_jetson()) == sorted(wanted)
+    required = project["dependencies"] + project["optional-dependencies"]["edge"]
+    expected = [each.replace("numpy>=1.26", "numpy>=1.26,<2") for each in required if not each.startswith("opencv")]
+    assert sorted(jetson_requirements()) == sorted(expected)
 
 
 @pytest.mark.parametrize("arguments", [(), ("edge",), ("edge", "no-such.whl"), ("everything",)])
-def test_the_installer_says_what_it_wants(tmp_path, arguments):
-    """Exit code 2 and its usage; nothing is touched."""
+def test_the_installer_prints_its_usage(tmp_path, arguments):
+    """Wrong arguments give exit code 2 and the usage; nothing is changed."""
     done = install(tmp_path, *arguments)
     assert done.returncode == 2
     assert "usage: install.sh" in done.stderr

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from benchmarks.machines import nspawn
-from benchmarks.machines.debian import BUILD, Target, downloaded, lacking, root, wheel
+from benchmarks.machines.debian import BUILD, Target, build_wheel, debian_root, download_wheels, missing_requirements
 from edge.camera.drivers import gstreamer_grey
 from edge.errors import CameraLost
 from tests.support.commands import CONFIG
 
 ROOT = Path(__file__).parents[3]
-LACKING = lacking(*nspawn.PROGRAMS)
+LACKING = missing_requirements(*nspawn.PROGRAMS)
 DEBIAN = Target("bookworm", "3.11", platform.machine())
 EDGE, CHECK = "/opt/facetally/bin/facetally-edge", ("check", "--config", "/etc/facetally/edge.toml")
 FILM = "filesrc location=/srv/clip/walk-by.avi ! avidemux ! jpegdec ! videoconvert"
@@ -101,12 +101,12 @@ def jetson(tmp_path_factory, clip):
     """A machine with the OpenCV of its distribution, which the installer takes for a Jetson, and a running broker."""
     if LACKING:
         pytest.skip(f"no machine can be booted: {LACKING}")
-    ours = wheel()
-    wheels = downloaded(DEBIAN, BUILD / "wheels-jetson", *nspawn.asked_of_a_jetson())
+    ours = build_wheel()
+    wheels = download_wheels(DEBIAN, BUILD / "wheels-jetson", *nspawn.jetson_requirements())
     binds = {wheels: "/srv/wheels", ours.parent: "/srv/ours", ROOT / "systemd": "/srv/systemd", clip: "/srv/clip"}
     log = tmp_path_factory.mktemp("machine") / "boot.log"
     try:
-        with nspawn.booted(root(DEBIAN, "minbase", nspawn.JETSON), log, binds) as booted:
+        with nspawn.boot(debian_root(DEBIAN, "minbase", nspawn.JETSON), log, binds) as booted:
             booted.run("touch", "/etc/nv_tegra_release")
             booted.run(*nspawn.INSTALL, "edge", f"/srv/ours/{ours.name}")
             yield booted
@@ -185,7 +185,7 @@ def test_pipeline_gives_the_same_counts_as_the_file(jetson):
                 break
         else:
             pytest.fail(jetson.run("journalctl", "--no-pager", "--unit=facetally-edge"))
-        nspawn.until(lambda: "event=camera_back" in jetson.run("journalctl", "--unit=facetally-edge"), 60, "back")
+        nspawn.wait_until(lambda: "event=camera_back" in jetson.run("journalctl", "--unit=facetally-edge"), 60, "back")
         assert jetson.run("systemctl", "show", "--property=NRestarts", "--value", "facetally-edge") == "0"
         jetson.run("systemctl", "stop", "facetally-edge")
         assert jetson.run("systemctl", "show", "--property=Result", "--value", "facetally-edge") == "success"

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.machines.nspawn import until
+from benchmarks.machines.nspawn import wait_until
 from tests.support.commands import CONFIG
 
 ROOT = Path(__file__).parents[3]
@@ -110,9 +110,9 @@ def test_visits_are_counted_and_an_unplugged_camera_comes_back(plugged, tmp_path
                     break
             assert {label: count for label, count in visits.items() if count} == {"happiness": 3, "neutral": 2}
             gone.touch()
-            until(lambda: "event=camera_lost" in (tmp_path / "log").read_text(), 60, "lost")
+            wait_until(lambda: "event=camera_lost" in (tmp_path / "log").read_text(), 60, "lost")
             gone.unlink()
-            until(lambda: "event=camera_back" in (tmp_path / "log").read_text(), 60, "back")
+            wait_until(lambda: "event=camera_back" in (tmp_path / "log").read_text(), 60, "back")
             daemon.send_signal(signal.SIGTERM)
             left = [json.loads(line) for line in daemon.stdout]
         except BaseException:
@@ -131,7 +131,7 @@ def test_demonstration_with_a_live_camera(plugged, tmp_path):
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
         try:
             page = next(line.split()[1] for line in demo.stdout if line.startswith("page: "))
-            until(lambda: visits(page), 90, "visits on the page")
+            wait_until(lambda: visits(page), 90, "visits on the page")
         finally:
             demo.terminate()  # like Ctrl-C, which a test started in the background does not receive
     assert demo.returncode == 0

@@ -155,7 +155,7 @@ def test_the_list_of_columns_is_that_of_the_published_files(request):
 
 def test_a_report_tells_what_a_detector_finds_and_what_it_takes_for_faces():
     """A detector that finds one of two faces, and something in one of four images without people."""
-    from benchmarks.accuracy.everyday import Held, report
+    from benchmarks.accuracy.everyday import ValidationImages, report
     from benchmarks.speed.detector import Peer
     from training.data.labelled_images import Scene, nothing_found
 
@@ -172,7 +172,7 @@ def test_a_report_tells_what_a_detector_finds_and_what_it_takes_for_faces():
 
     crowds = [scene("crowd", shade, True) for shade in (200, 10)]
     background = [scene("background", shade, False) for shade in (90, 20, 30, 40)]
-    held = Held(crowds, crowds, background, background, [("group", np.full((448, 448), 200, np.uint8))])
+    held = ValidationImages(crowds, crowds, background, background, [("group", np.full((448, 448), 200, np.uint8))])
     made = report(Peer("ours", find, find, 1.0, 0.5, None), held, 0.5)
     assert made["crowds recall"] == 0.5
     assert made["background false an image"] == 0.25

@@ -1,4 +1,4 @@
-"""A pipeline whose camera, networks, spool and publisher are scripted, and whose other parts are real."""
+"""A pipeline with the real stages, but scripted detections and expressions, and a list for spool and publisher."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Restamper
+from edge.delivery.restamp import Settler
 from edge.errors import SpoolError
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
@@ -18,12 +18,12 @@ from edge.values import Expression, Frame
 from tests.support.fakes import BEGIN
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
-ME = Identity("shop-1", "door", "1" * 16)
+IDENTITY = Identity("shop-1", "door", "1" * 16)
 MODELS = Models(detector="face@aaaaaaaaaaaa", expression="expression@bbbbbbbbbbbb")
 
 
-class Kept:
-    """In place of spool and publisher: a list, and a disk that refuses while ``full``."""
+class FakeSpool:
+    """Replaces spool and publisher with a list. `add` raises SpoolError while ``full``."""
 
     def __init__(self):
         self.windows, self.full, self.pumped, self.dropped = [], False, 0, 0
@@ -33,15 +33,15 @@ class Kept:
             raise SpoolError("spool: could not add a window: disk full")
         self.windows.append(window)
 
-    def first_unsynced(self):
+    def first_early(self):
         return None
 
     def pump(self, spool):
         self.pumped += 1
 
 
-class Faces:
-    """In place of both networks: faces by the second, each happy; notes which seconds were classified."""
+class ScriptedFaces:
+    """Replaces both networks. ``at`` returns the faces at a second; each is happy. Records the classified seconds."""
 
     def __init__(self, at):
         self.at, self.time, self.classified = at, 0.0, []
@@ -58,9 +58,9 @@ class Faces:
         return tuple(Expression((0.9, 0.1), True) for _ in faces)
 
 
-def wired(faces, items, window_s=60.0, **admit):
-    """A pipeline over items of a source, with everything real but camera, networks, disk and broker."""
-    kept, clock = Kept(), ReplayClock(BEGIN)
+def scripted_pipeline(faces, items, window_s=60.0, **admit):
+    """Return a pipeline over the items of a source, and the list that receives its windows."""
+    kept, clock = FakeSpool(), ReplayClock(BEGIN)
     pipeline = Pipeline(
         Source(items, clock, 0.0, lambda: 0, lambda: None),
         faces,
@@ -70,7 +70,7 @@ def wired(faces, items, window_s=60.0, **admit):
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
         kept,
-        Restamper(stamp(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
+        Settler(stamp(IDENTITY, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
         condition=Condition(live=False),

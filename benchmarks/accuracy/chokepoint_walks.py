@@ -1,6 +1,6 @@
-"""432 real walks through portals (ChokePoint) one after another and side by side -> a recording.
+"""Combine 432 real walks through portals (ChokePoint) into one recording, one after another and side by side.
 
-The boxes are annotated by hand, so noise is added: a detector misses faces, shakes boxes and varies in score.
+The boxes are annotated by hand, so detector noise is added: missed faces, jittered boxes and varying scores.
 """
 
 import random
@@ -11,15 +11,15 @@ from pathlib import Path
 from benchmarks.accuracy.tracks import Recording, TruthBox
 
 FPS, SHAPE = 30.0, (600, 800)
-BETWEEN_S = (1.0, 4.0)
-"""Seconds from the start of one walk to that of the next."""
-MISSED, SHAKE, SCORE, SCORE_SPREAD = 0.05, 0.03, 0.85, 0.06
-"""Ratio of boxes missed, standard deviation of a box in its sizes, mean and standard deviation of scores."""
+START_INTERVAL_S = (1.0, 4.0)
+"""Least and greatest time from the start of one walk to that of the next."""
+MISSED, JITTER, SCORE, SCORE_SPREAD = 0.05, 0.03, 0.85, 0.06
+"""Fraction of boxes missed, standard deviation of positions in box sizes, mean and standard deviation of scores."""
 
 
 def recording(archive: Path, seed: int = 1) -> Recording:
-    """The archive of box files (``image,y,x,height,width`` a line) -> all walks on one time line."""
-    rng = random.Random(seed)  # noqa: S311 (a simulation)
+    """Read an archive of box files (lines ``image,y,x,height,width``), and return all walks on one timeline."""
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
     walks = _walks(archive)
     rng.shuffle(walks)
     frames: dict[int, list[TruthBox]] = defaultdict(list)
@@ -29,16 +29,16 @@ def recording(archive: Path, seed: int = 1) -> Recording:
         for frame, y, x, height, width in walk:
             if rng.random() < MISSED:
                 continue
-            shift_x, shift_y = rng.gauss(0, SHAKE) * width, rng.gauss(0, SHAKE) * height
+            shift_x, shift_y = rng.gauss(0, JITTER) * width, rng.gauss(0, JITTER) * height
             score = min(1.0, max(0.0, rng.gauss(SCORE, SCORE_SPREAD)))
             box = TruthBox(person, (x + shift_x, y + shift_y, width, height), True, score)
             frames[round(begin * FPS) + frame - first].append(box)
-        begin += rng.uniform(*BETWEEN_S)
+        begin += rng.uniform(*START_INTERVAL_S)
     return Recording("walks", FPS, SHAPE, tuple(tuple(frames[index]) for index in range(max(frames) + 1)))
 
 
 def _walks(archive: Path) -> list[list[tuple[int, float, float, float, float]]]:
-    """Each file's frame numbers and boxes, in order; files by name."""
+    """Return frame number, y, x, height and width of each box by file, in order of file names and frames."""
     walks = []
     with tarfile.open(archive) as files:
         for member in sorted(files.getmembers(), key=lambda each: each.name):

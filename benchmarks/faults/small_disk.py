@@ -1,4 +1,4 @@
-"""A small disk of its own for the spool, which can be filled to the last byte and emptied again."""
+"""Mount a small file system for the spool, and fill and empty it."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 SIZE = "8m"
 
 
-class Disk:
+class SmallDisk:
     """A tmpfs mounted on a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -23,21 +23,21 @@ class Disk:
         return self._filler.exists()
 
     def fill(self) -> None:
-        """Write until nothing more goes in."""
+        """Write a file until not one byte more fits."""
         with self._filler.open("ab", buffering=0) as file:
-            for piece in (65_536, 4096, 1):
+            for size in (65_536, 4096, 1):
                 with contextlib.suppress(OSError):
-                    while file.write(bytes(piece)):
+                    while file.write(bytes(size)):
                         pass
 
     def empty(self) -> None:
-        """Room again."""
+        """Delete the file that fills it."""
         self._filler.unlink(missing_ok=True)
 
 
 @contextmanager
-def disk(folder: Path) -> Iterator[Disk | None]:
-    """A disk mounted there, or None where only root may mount and this is not root."""
+def small_disk(folder: Path) -> Iterator[SmallDisk | None]:
+    """Create ``folder`` and mount a disk of `SIZE` on it; yield None if this user may not mount."""
     folder.mkdir(parents=True)
     if os.geteuid() != 0:
         yield None
@@ -47,6 +47,6 @@ def disk(folder: Path) -> Iterator[Disk | None]:
         yield None
         return
     try:
-        yield Disk(folder)
+        yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S607

@@ -1,7 +1,7 @@
-/* qemu plugin: prints how many guest instructions have run, each time the guest calls getsid(2), which nobody else does.
+/* qemu plugin: print the number of guest instructions executed at each call of getsid(2), which serves as a marker.
  *
- * Declared here is as much of the plugin interface, version 1 (qemu 4.2 to 8.0; Debian 12 has 7.2), as is used, because
- * Debian ships programs that load plugins but not their header.
+ * The declarations are those of plugin interface version 1 (qemu 4.2 to 8.0; Debian 12 has 7.2) that are used here.
+ * Debian ships programs that load plugins, but not the header.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -23,12 +23,12 @@ void qemu_plugin_outs(const char *);
 EXPORT int qemu_plugin_version = 1;
 static uint64_t executed;
 
-static void translated(id_t_ id, struct block *block)
+static void on_translation(id_t_ id, struct block *block)
 {
     qemu_plugin_register_vcpu_tb_exec_inline(block, ADD_U64, &executed, qemu_plugin_tb_n_insns(block));
 }
 
-static void called(id_t_ id, unsigned cpu, int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+static void on_syscall(id_t_ id, unsigned cpu, int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
                    uint64_t f, uint64_t g, uint64_t h)
 {
     char line[32];
@@ -40,7 +40,7 @@ static void called(id_t_ id, unsigned cpu, int64_t number, uint64_t a, uint64_t 
 
 EXPORT int qemu_plugin_install(id_t_ id, const void *info, int argc, char **argv)
 {
-    qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
-    qemu_plugin_register_vcpu_syscall_cb(id, called);
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
     return 0;
 }

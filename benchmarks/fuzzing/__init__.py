@@ -1,0 +1,1 @@
+"""Send damaged, random and hostile input to the readers of files, messages and requests."""
