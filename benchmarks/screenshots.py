@@ -21,10 +21,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from PIL import Image
 
-from collector.devices.registry import Devices
-from collector.store.writer import Store
+from collector.devices.registry import DeviceRegistry
+from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Bundle, Counts, Health, Model, Models, Privacy, Status
+from contract.message import BundleIdentity, Counts, Health, Model, Models, Privacy, Status
 from contract.topics import Address
 
 ROOT = Path(__file__).parents[1]
@@ -52,10 +52,10 @@ def expected_visits(start: datetime, shop: str) -> np.ndarray:
 def fill(root: Path, rng: np.random.Generator) -> None:
     """Write windows and devices. One device is hot at noon, one shop has a gap of 1.5 days, one device is offline."""
     card = json.loads((ROOT / "edge/models/expression.json").read_bytes())
-    seven = Bundle(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
+    seven = BundleIdentity(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
     models = Models(detector="face@0123456789ab", expression=f"expression@{card['sha256'][:12]}")
-    devices = Devices(root)
-    with Store(root, "simulated") as store:
+    devices = DeviceRegistry(root)
+    with StoreWriter(root, "simulated") as store:
         for shop, device in ((shop, device) for shop, (_, names) in SHOPS.items() for device in names):
             for seq in range(35 * 288):
                 start = NOW - timedelta(days=35) + seq * WINDOW
@@ -79,7 +79,7 @@ def fill(root: Path, rng: np.random.Generator) -> None:
                 spool_depth=0, spool_dropped=0, oldest_unsent=None, memory_mb=110, temperature_c=58, throttled=False,
                 clock="synced", versions={},
             )  # fmt: skip
-            model = Model(schema=1, detector=Bundle(name="face", sha256="0" * 64), expression=seven)
+            model = Model(schema=1, detector=BundleIdentity(name="face", sha256="0" * 64), expression=seven)
             messages = {"status": Status(schema=1, state=state, boot=BOOT), "model": model, "health": health}
             for kind, message in messages.items():
                 devices.note(Address(shop, device, kind), message, False, NOW)  # type: ignore[arg-type]

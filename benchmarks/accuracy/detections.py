@@ -9,7 +9,7 @@ from pathlib import Path
 from contract.card import DetectorCard
 from edge.camera import file_source
 from edge.settings import File
-from edge.values import Face, Pixels
+from edge.values import Detection, Pixels
 from edge.vision import bundle
 from edge.vision.detect import Detector
 
@@ -23,7 +23,7 @@ class DetectorSource:
     """A detector, and the name under which its detections are cached."""
 
     name: str
-    detect: Callable[[Pixels], tuple[Face, ...]]
+    detect: Callable[[Pixels], tuple[Detection, ...]]
     high_score: float
     """Score threshold of the detector."""
 
@@ -35,7 +35,7 @@ class Clip:
     name: str
     shape: tuple[int, int]
     """Height and width, pixels."""
-    frames: tuple[tuple[float, tuple[Face, ...]], ...]
+    frames: tuple[tuple[float, tuple[Detection, ...]], ...]
     """Second, and faces with a score of at least `LOWEST_SCORE`, best first."""
 
 
@@ -68,13 +68,13 @@ def of_clip(path: Path, source: DetectorSource, cache: Path = CACHE) -> Clip:
 
 def _detect(path: Path, source: DetectorSource) -> dict[str, object]:
     shape, frames = [0, 0], []
-    for frame in file_source.clip(File(path=str(path))):
+    for frame in file_source.read_frames(File(path=str(path))):
         shape = list(frame.pixels.shape)
         faces = [[face.box, face.score, face.landmarks] for face in source.detect(frame.pixels)]
         frames.append([frame.time, faces])
     return {"shape": shape, "frames": frames}
 
 
-def _face(stored: Sequence[list[list[float]]]) -> Face:
+def _face(stored: Sequence[list[list[float]]]) -> Detection:
     box, score, landmarks = stored
-    return Face(tuple(box), score, tuple(map(tuple, landmarks)))
+    return Detection(tuple(box), score, tuple(map(tuple, landmarks)))

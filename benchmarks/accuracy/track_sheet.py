@@ -16,7 +16,7 @@ from edge.camera import file_source
 from edge.counting.track import Tracker
 from edge.settings import File, TrackSettings
 from edge.values import Track
-from edge.vision.bundle import DETECTOR
+from edge.vision.bundle import DEFAULT_DETECTOR
 
 CROP, COLUMNS, CAPTION = 96, 8, 14
 MARGIN = 1.6
@@ -45,7 +45,7 @@ def sheet(path: Path, tracks: dict[int, list[Track]]) -> NDArray[np.uint8]:
         number: [own[at] for at in np.linspace(0, len(own) - 1, COLUMNS).astype(int)] for number, own in tracks.items()
     }
     wanted = {track.last for own in chosen.values() for track in own}
-    pixels = {frame.time: frame.pixels for frame in file_source.clip(File(path=str(path))) if frame.time in wanted}
+    pixels = {frame.time: frame.pixels for frame in file_source.read_frames(File(path=str(path))) if frame.time in wanted}
     rows = [np.hstack([_tile(pixels[track.last], track) for track in own]) for own in chosen.values()]
     return np.vstack(rows) if rows else np.zeros((CROP, CROP), np.uint8)
 
@@ -67,7 +67,7 @@ def main() -> None:
         prog="python -m benchmarks.accuracy.track_sheet", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("clip", type=Path, help="video, animation or folder")
-    parser.add_argument("--card", default=DETECTOR.stem, help="name or card of a detector")
+    parser.add_argument("--card", default=DEFAULT_DETECTOR.stem, help="name or card of a detector")
     parser.add_argument(
         "--out", type=Path, default=Path("out/tracks.png"), help="image to write (default: %(default)s)"
     )

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from collector.analysis.correction import Confusion, shares
-from collector.store.rows import FIXED
+from collector.store.columns import FIXED_COLUMNS
 from contract.card import ClassifierCard, write_card
 from contract.labels import UNKNOWN
 from convert.visit_confusion import agreed, answers, matrix
@@ -57,7 +57,7 @@ def sample_shop(
 
 def correct(counted: Ints, confusion: Confusion, rng: np.random.Generator) -> pd.DataFrame:
     """Correct visits by prediction, ``unknown`` last; return the table of `collector.analysis.correction.shares`."""
-    frame = pd.DataFrame([[""] * len(FIXED)], columns=list(FIXED)).assign(model_expression="e")
+    frame = pd.DataFrame([[""] * len(FIXED_COLUMNS)], columns=list(FIXED_COLUMNS)).assign(model_expression="e")
     visits = dict(zip((*confusion.labels, UNKNOWN), counted.astype(float), strict=True))
     return shares(frame.assign(**visits), {"e": confusion}, rng)
 
@@ -109,7 +109,7 @@ def main() -> None:
         means.insert(0, "all", means.mean(axis=1))
         print(f"shops of up to {visits} visits:\n{means.round(3).to_string()}")
     if options.write:
-        updated = msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, confusion.tolist())))
+        updated = msgspec.structs.replace(card, schema=3, visit_confusion=tuple(map(tuple, confusion.tolist())))
         options.card.write_bytes(write_card(updated))
 
 

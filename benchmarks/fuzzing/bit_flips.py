@@ -18,13 +18,13 @@ from pathlib import Path
 
 from benchmarks.fuzzing.hostile_device import NOW, window
 from collector.analysis.correction import confusions
-from collector.devices.registry import Devices, read_devices
+from collector.devices.registry import DeviceRegistry, read_devices
 from collector.devices.registry_file import damages
 from collector.store.cells import HOUR_S
 from collector.store.load import labels
 from collector.store.rollup import FOLDER, Rollups
-from collector.store.writer import Store
-from contract.message import Bundle, Model
+from collector.store.writer import StoreWriter
+from contract.message import BundleIdentity, Model
 from contract.topics import Address
 
 LATER = NOW + timedelta(days=30)
@@ -32,14 +32,14 @@ LATER = NOW + timedelta(days=30)
 
 def build(root: Path) -> None:
     """Write two days of a device, the first of them only as roll-ups, and three models of that device."""
-    with Store(root, "collector") as store:
+    with StoreWriter(root, "collector") as store:
         for number in range(0, 2880, 10):
             store.add(window("door", number))
         store.flush()
-    devices = Devices(root)
+    devices = DeviceRegistry(root)
     for number in range(3):
-        expression = Bundle(name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8)))
-        model = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression)
+        expression = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8)))
+        model = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression)
         devices.note(Address("shop-1", "door", "model"), model, False, NOW)
         devices.save()
     for path in root.glob("date=*/site=*/*.csv"):

@@ -33,7 +33,7 @@ from contract.errors import BundleError
 from edge.counting.admit import Gate
 from edge.settings import read
 from edge.vision import bundle
-from edge.vision.probe import vet
+from edge.vision.probe import check_in_subprocess
 
 CONFIG = """
 site = "shop-1"
@@ -45,8 +45,8 @@ KEYS = (
     "site", "device", "capture", "capture.fps", "capture.path", "admit.staff_zones", "admit.hours", "admit.forget_s",
     "admit.dwell_limit_s", "detect.every", "detect.threads", "detect.threshold", "detect.bundle", "classify.threads",
     "track.min_observations", "track.min_visit_s", "track.gap_s", "track.max_visit_s", "tally.window_s", "privacy.k",
-    "publish.host", "publish.port", "publish.username", "publish.tls", "publish.keepalive_s", "publish.drain_per_s",
-    "publish.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such",
+    "broker.host", "broker.port", "broker.username", "broker.tls", "broker.keepalive_s", "broker.drain_per_s",
+    "broker.confirm", "spool.path", "spool.max_days", "spool.max_mb", "spool.unsynced_hold_h", "spool", "no.such",
 )  # fmt: skip
 INVALID_VALUES = (
     *("inf", "-inf", "nan", "0", "-1", "1e-300", "1e300", "9223372036854775807", "9223372036854775808", "2147483648"),
@@ -167,7 +167,7 @@ def models(folder: Path, cases: int, seed: int) -> Iterator[tuple[Path, str]]:
 def vet_model(card: Path, task: str) -> str:
     """Vet a bundle as the daemon does; return ``accepted``, ``refused``, or how the model ended its process."""
     try:
-        vet(card, task, 1)
+        check_in_subprocess(card, task, 1)
         return "accepted"
     except BundleError as error:
         ended = re.search(r"process[^(]*\(([^)]*)\)", str(error))

@@ -24,12 +24,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from collector.devices.registry import Devices, read_devices
+from collector.devices.registry import DeviceRegistry, read_devices
 from collector.receive.dead_letters import DeadLetters
-from collector.receive.intake import Arrival, Intake
-from collector.store.writer import Store
+from collector.receive.intake import ReceivedMessage, Intake
+from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Bundle, Counts, Model, Models, Privacy, Status, encode
+from contract.message import BundleIdentity, Counts, Model, Models, Privacy, Status, encode
 from contract.topics import topic
 
 NOW = datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
@@ -49,7 +49,7 @@ def window(device: str, seq: int, labels: tuple[str, ...] = EXPRESSIONS) -> Coun
     )  # fmt: skip
 
 
-def hostile(number: int, rng: random.Random) -> Arrival:
+def hostile(number: int, rng: random.Random) -> ReceivedMessage:
     """Return a message of the hostile device; the kinds alternate with ``number``."""
     kinds = (
         _window,
@@ -68,7 +68,7 @@ def hostile(number: int, rng: random.Random) -> Arrival:
     return kinds[number % len(kinds)](number, rng)
 
 
-def _window(number: int, rng: random.Random) -> Arrival:
+def _window(number: int, rng: random.Random) -> ReceivedMessage:
     """Return a window with a label set, time, boot id or model that no healthy device sends."""
     base, kind = window("hostile", number % 1000), number % 12
     year = NOW.replace(year=1970 if kind == 2 else 2199) + timedelta(days=number)
@@ -86,32 +86,32 @@ def _window(number: int, rng: random.Random) -> Arrival:
     )
 
 
-def _model(number: int, rng: random.Random) -> Arrival:
+def _model(number: int, rng: random.Random) -> ReceivedMessage:
     """Return a large model message, or one with a false confusion matrix of the good devices' classifier."""
     labels = tuple(f"l{at}" for at in range(30))
-    large = Bundle(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
+    large = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
     swapped = tuple(tuple(90 if at == (row + 1) % 7 else 1 for at in range(7)) for row in range(7))
-    false = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
+    false = BundleIdentity(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
     expression = large if number % 12 == 7 else false
-    return _retained("model", Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=expression))
+    return _retained("model", Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression))
 
 
-def _status(number: int, rng: random.Random) -> Arrival:
+def _status(number: int, rng: random.Random) -> ReceivedMessage:
     """Return a status that changes all the time."""
     return _retained("status", Status(schema=1, state=rng.choice(("online", "offline")), boot=f"{number:016x}"))
 
 
-def _random_bytes(_number: int, rng: random.Random) -> Arrival:
+def _random_bytes(_number: int, rng: random.Random) -> ReceivedMessage:
     """Return a payload that is no message."""
-    return Arrival(topic("shop-1", "hostile", "counts"), rng.randbytes(rng.randrange(20_000)))
+    return ReceivedMessage(topic("shop-1", "hostile", "counts"), rng.randbytes(rng.randrange(20_000)))
 
 
-def _counts(counts: Counts) -> Arrival:
-    return Arrival(topic(counts.site, counts.device, "counts"), encode(counts))
+def _counts(counts: Counts) -> ReceivedMessage:
+    return ReceivedMessage(topic(counts.site, counts.device, "counts"), encode(counts))
 
 
-def _retained(kind: str, message: Model | Status) -> Arrival:
-    return Arrival(f"facetally/v1/shop-1/hostile/{kind}", encode(message))
+def _retained(kind: str, message: Model | Status) -> ReceivedMessage:
+    return ReceivedMessage(f"facetally/v1/shop-1/hostile/{kind}", encode(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Outcome:
     """Whether the good devices' confusion matrix is unchanged."""
 
 
-def groups(messages: int, rng: random.Random) -> Iterator[list[Arrival]]:
+def groups(messages: int, rng: random.Random) -> Iterator[list[ReceivedMessage]]:
     """Yield groups of ten messages, one of them hostile, in the order of arrival."""
     for number in range(messages):
         good = [window(f"d{at}", number) for at in range(GOOD_DEVICES)]
@@ -142,13 +142,13 @@ def groups(messages: int, rng: random.Random) -> Iterator[list[Arrival]]:
 def play(root: Path, messages: int, restarts: int, seed: int = 1) -> Outcome:
     """Store all messages, with ``restarts`` restarts in between, and examine the store."""
     rng, every, took = random.Random(seed), max(messages // (restarts + 1), 1), 0.0  # noqa: S311
-    own = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=((9,) * 7,) * 7)
-    good_model = Model(schema=1, detector=Bundle(name="f", sha256="0" * 64), expression=own)
-    waiting = [[Arrival(topic("shop-1", "d0", "model"), encode(good_model))], *groups(messages, rng)]
+    own = BundleIdentity(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=((9,) * 7,) * 7)
+    good_model = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=own)
+    waiting = [[ReceivedMessage(topic("shop-1", "d0", "model"), encode(good_model))], *groups(messages, rng)]
     for begin in range(0, len(waiting), every):
         began = time.perf_counter()
-        with Store(root, "collector") as store:
-            intake = Intake(store, Devices(root), DeadLetters(root, 8 * 2**20))
+        with StoreWriter(root, "collector") as store:
+            intake = Intake(store, DeviceRegistry(root), DeadLetters(root, 8 * 2**20))
             part = waiting[begin : begin + every]
             for at in range(0, len(part), 50):
                 intake.take([arrival for group in part[at : at + 50] for arrival in group], NOW)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
-from edge.values import Face
+from edge.values import Detection
 
 SHAPE = (480, 640)
 """Height and width of the frames, pixels."""
@@ -89,7 +89,7 @@ class SimulatedFrame:
     time: float
     visible: tuple[Person, ...]
     """People whose face can be seen, detected or not."""
-    faces: tuple[tuple[Face, Person | None], ...]
+    faces: tuple[tuple[Detection, Person | None], ...]
     """Detections with their person; None for a false detection."""
 
 
@@ -98,14 +98,14 @@ def simulate(scene: Scene, fps: float, seed: int) -> Iterator[SimulatedFrame]:
     rng, noise = Random(seed), scene.noise
     coming = sorted(scene.people, key=lambda person: person.route[0][0], reverse=True)
     present: list[Person] = []
-    false: tuple[float, Face] | None = None
+    false: tuple[float, Detection] | None = None
     for index in range(round(scene.seconds * fps) + 1):
         time = index / fps
         while coming and coming[-1].route[0][0] <= time:
             present.append(coming.pop())
         present = [person for person in present if person.route[-1][0] >= time]
         visible = _visible([(person, position) for person in present if (position := person.at(time))])
-        faces: list[tuple[Face, Person | None]] = [
+        faces: list[tuple[Detection, Person | None]] = [
             (_detection(position, noise, rng), person) for person, position in visible if rng.random() >= noise.missed
         ]
         if rng.random() < noise.false_per_min / 60 / fps:
@@ -132,10 +132,10 @@ def _visible(placed: list[tuple[Person, Position]]) -> list[tuple[Person, Positi
     ]
 
 
-def _detection(position: Position, noise: Noise, rng: Random) -> Face:
+def _detection(position: Position, noise: Noise, rng: Random) -> Detection:
     """Return the detector's output for a face at this position."""
     x, y, size = position
     size *= math.exp(rng.gauss(0, noise.jitter))
     x, y = x + rng.gauss(0, noise.jitter) * size, y + rng.gauss(0, noise.jitter) * size
     score = min(1.0, max(0.0, 0.85 + rng.gauss(0, noise.score)))
-    return Face((x - size / 2, y - size / 2, size, size), score)
+    return Detection((x - size / 2, y - size / 2, size, size), score)

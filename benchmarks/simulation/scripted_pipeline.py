@@ -17,16 +17,16 @@ from benchmarks.simulation.people import SHAPE, Person, Scene, SimulatedFrame, s
 from contract.labels import UNKNOWN
 from contract.message import Models, Privacy
 from edge.camera.capture import Source
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import ReplayClock
-from edge.values import Expression, Face, Frame, Pixels, Track
+from edge.values import Expression, Detection, Frame, Pixels, Track
 
 LABELS = ("anger", "happiness", "neutral", "sadness", "surprise")
 BEGIN = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
@@ -73,7 +73,7 @@ class _SimulatedVision:
     fps: float
     rng: Random
     score: Score
-    owner: dict[Face, Person | None] = field(default_factory=dict)
+    owner: dict[Detection, Person | None] = field(default_factory=dict)
     """Person of each detection in the current frame."""
     in_view_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -87,10 +87,10 @@ class _SimulatedVision:
             before = frame.visible
             yield Frame(pixels, frame.time)
 
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         return tuple(self.owner)
 
-    def classify(self, pixels: Pixels, faces: Sequence[Face]) -> tuple[Expression, ...]:
+    def classify(self, pixels: Pixels, faces: Sequence[Detection]) -> tuple[Expression, ...]:
         return tuple(self._expression(self.owner[face]) for face in faces)
 
     def _expression(self, person: Person | None) -> Expression:
@@ -115,7 +115,7 @@ class _ScoredTracker:
     owners: dict[int, Counter[Person | None]] = field(default_factory=lambda: defaultdict(Counter))
     """Detections of each track, by person."""
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
+    def update(self, faces: Sequence[Detection], time: float, shape: tuple[int, int]) -> Tracks:
         tracks = self.tracker.update(faces, time, shape)
         for track in tracks.seen:
             person = self.vision.owner[track.face]
@@ -161,7 +161,7 @@ class _ScoredWindows:
         self.score.counted += Counter(visits)
         self.score.windows.append(sum(visits.values()))
 
-    def first_early(self) -> None:
+    def first_unsynced(self) -> None:
         return None
 
     def pump(self, spool: object) -> None:
@@ -188,9 +188,9 @@ def run_scene(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None =
         _ScoredTally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=tracker.owners),
         windows,  # type: ignore[arg-type]
         windows,  # type: ignore[arg-type]
-        Settler(to_counts, clock, "kernel", 0.0, lambda: 0.0),
+        Restamper(to_counts, clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
-        condition=Condition(live=False),
+        condition=ImageQuality(live=False),
     ).run()
     return score

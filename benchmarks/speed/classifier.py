@@ -78,7 +78,7 @@ def main() -> None:
     )
     parser.add_argument("--peer", type=Path, required=True, help="the peer's TFLite file")
     parser.add_argument(
-        "--card", type=Path, default=bundle.CLASSIFIER, help="card of the classifier (default: the shipped one)"
+        "--card", type=Path, default=bundle.DEFAULT_CLASSIFIER, help="card of the classifier (default: the shipped one)"
     )
     parser.add_argument("--out", type=Path, help="folder for classify.json")
     arguments = parser.parse_args()

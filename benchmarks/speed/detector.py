@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.speed.yunet import LONG_SIDE, YuNet, scaled, timed
 from contract.card import DetectorCard
-from edge.values import Face, Pixels
+from edge.values import Detection, Pixels
 from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
@@ -52,9 +52,9 @@ class Peer:
 def resizing(find: detector_metrics.Find, long_side: int) -> detector_metrics.Find:
     """Return a detector that resizes each image to a long side first."""
 
-    def detect(pixels: Pixels) -> tuple[Face, ...]:
+    def detect(pixels: Pixels) -> tuple[Detection, ...]:
         resized, scale = scaled(pixels, long_side)
-        return tuple(Face(tuple(value / scale for value in face.box), face.score) for face in find(resized))
+        return tuple(Detection(tuple(value / scale for value in face.box), face.score) for face in find(resized))
 
     return detect
 

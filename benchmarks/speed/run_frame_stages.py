@@ -19,19 +19,19 @@ import numpy as np
 
 from contract.card import ClassifierCard, DetectorCard
 from edge import build
-from edge.camera.file_source import read_picture
-from edge.camera.image_quality import Condition
+from edge.camera.file_source import read_image
+from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker, Tracks
 from edge.settings import AdmitSettings, TrackSettings
-from edge.values import Face, Pixels
+from edge.values import Detection, Pixels
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
 from edge.vision.interpreter import RUNTIMES
-from edge.vision.motion_gate import Scene
+from edge.vision.motion_gate import BackgroundModel
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 SMALLEST_DETECTOR = "face-320x240"
@@ -74,8 +74,8 @@ class Stages:
 
     faces: Bundle[DetectorCard]
     expressions: Bundle[ClassifierCard]
-    condition: Condition = field(default_factory=lambda: Condition(live=False))
-    scene: Scene = field(default_factory=Scene)
+    condition: ImageQuality = field(default_factory=lambda: ImageQuality(live=False))
+    scene: BackgroundModel = field(default_factory=BackgroundModel)
     tracker: Tracker = field(default_factory=lambda: Tracker(TrackSettings()))
     gate: Gate = field(default_factory=lambda: Gate(AdmitSettings(staff_zones=())))
 
@@ -87,12 +87,12 @@ class Stages:
         fitted = letterbox(pixels, (faces.card.input.height, faces.card.input.width))[0][None, :, :, None]
         run("nothing", lambda: None)
         run("detect network", lambda: faces.model.run(fitted))
-        run("condition", lambda: self.condition.look(pixels, now))
+        run("condition", lambda: self.condition.assess(pixels, now))
         run("motion", lambda: self._compare(pixels))
         found = run("detect", lambda: detector.detect(pixels))
         tracks = run("track and admit", lambda: self._follow(found, now, shape))
         size = (expressions.card.input.height, expressions.card.input.width)
-        crops = np.stack([cut(pixels, face, expressions.card.crop, size) for face in found])[..., None]
+        crops = np.stack([crop_face(pixels, face, expressions.card.crop, size) for face in found])[..., None]
         expressions.model.run(crops)  # sets the batch size
         run("classify network", lambda: expressions.model.run(crops))
         looks = run("classify", lambda: classifier.classify(pixels, found))
@@ -100,9 +100,9 @@ class Stages:
 
     def _compare(self, pixels: Pixels) -> None:
         self.scene.compare(pixels, 0.1)
-        self.scene.detected()
+        self.scene.mark_detected()
 
-    def _follow(self, found: list[Face], now: float, shape: tuple[int, int]) -> Tracks:
+    def _follow(self, found: list[Detection], now: float, shape: tuple[int, int]) -> Tracks:
         tracks = self.tracker.update(found, now, shape)
         self.gate.admit(tracks.seen, shape, now, NOON)
         return tracks
@@ -133,7 +133,7 @@ def main() -> None:
     stages = Stages(build.detector_bundle(), build.classifier_bundle())
     peers: dict[str, Callable[[], Any]] = {"fer network": fer(arguments.fer)} if arguments.fer else {}
     for index, path in enumerate(arguments.images):
-        image = read_picture(path)
+        image = read_image(path)
         assert image is not None, path
         run = without_markers if index < WARM_UP_FRAMES else with_markers
         stages.run_frame(image, index / 10, run)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from contract.card import ClassifierCard, DetectorCard, unpack
 from edge import build
-from edge.camera.file_source import read_picture
+from edge.camera.file_source import read_image
 from edge.vision.bundle import Bundle
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
 
 Arrays = dict[str, NDArray[np.uint8]]
@@ -27,10 +27,10 @@ def network_inputs(faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCa
     found = {}
     size = (expressions.card.input.height, expressions.card.input.width)
     for path in images:
-        pixels = read_picture(path)
+        pixels = read_image(path)
         assert pixels is not None, path
         found[f"detector/{path.name}"] = letterbox(pixels, (faces.card.input.height, faces.card.input.width))[0]
-        crops = [cut(pixels, face, expressions.card.crop, size) for face in Detector(faces).detect(pixels)]
+        crops = [crop_face(pixels, face, expressions.card.crop, size) for face in Detector(faces).detect(pixels)]
         found[f"classifier/{path.name}"] = np.stack(crops)
     return found
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from edge import build
 from edge.settings import AdmitSettings, File, Settings
-from edge.values import Face, Frame, Pixels
+from edge.values import Detection, Frame, Pixels
 from edge.vision.detect import Detector
 
 
@@ -29,7 +29,7 @@ class CountingDetector(Detector):
 
     calls = 0
 
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         """Detect faces, and count the call."""
         self.calls += 1
         return Detector.detect(self, pixels)

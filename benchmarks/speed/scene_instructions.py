@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.machines import arm64
 from benchmarks.machines.debian import missing_requirements
 from benchmarks.speed.frame_instructions import HERE, PROGRAMS, SYSTEM, run
-from edge.camera.file_source import clip
+from edge.camera.file_source import read_frames
 from edge.settings import File
 from edge.values import Pixels
 
@@ -48,7 +48,7 @@ class Row:
 
 def empty(folder: Path) -> Sequence[Pixels]:
     """Return frames of a real place without people, with sensor noise."""
-    frames = [frame.pixels for frame in clip(File(path=str(folder / EMPTY)))][::20]
+    frames = [frame.pixels for frame in read_frames(File(path=str(folder / EMPTY)))][::20]
     background = cv2.resize(np.median(np.stack(frames), axis=0).astype(np.uint8), SIZE, interpolation=cv2.INTER_AREA)
     rng = np.random.default_rng(0)
     noisy = (background + rng.normal(0, NOISE, background.shape) for _ in range(SECONDS * FPS))
@@ -57,7 +57,7 @@ def empty(folder: Path) -> Sequence[Pixels]:
 
 def busy(path: Path) -> Sequence[Pixels]:
     """Return frames of a clip at the scene's rate; a clip that is too short is played forwards and backwards."""
-    frames = [np.asarray(cv2.resize(frame.pixels, SIZE), np.uint8) for frame in clip(File(path=str(path)))]
+    frames = [np.asarray(cv2.resize(frame.pixels, SIZE), np.uint8) for frame in read_frames(File(path=str(path)))]
     forwards_and_backwards = [*frames, *frames[-2:0:-1]]
     return [forwards_and_backwards[index % len(forwards_and_backwards)] for index in range(SECONDS * FPS)]
 

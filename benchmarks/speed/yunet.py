@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.values import Face, Pixels
+from edge.values import Detection, Pixels
 
 LONG_SIDE = 320
 
@@ -19,14 +19,14 @@ class YuNet:
         self._detector = cv2.FaceDetectorYN.create(str(path), "", (long_side, long_side), threshold, 0.3, 5000)
         self._long_side = long_side
 
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         """Detect faces as `edge.vision.detect.Detector` does, on the image resized to the long side."""
         resized, scale = scaled(pixels, self._long_side)
         self._detector.setInputSize(resized.shape[::-1])
         _, rows = self._detector.detect(cv2.cvtColor(resized, cv2.COLOR_GRAY2BGR))
         if rows is None:
             return ()
-        return tuple(Face(tuple((row[:4] / scale).tolist()), float(row[14])) for row in rows)
+        return tuple(Detection(tuple((row[:4] / scale).tolist()), float(row[14])) for row in rows)
 
 
 def scaled(pixels: Pixels, long_side: int) -> tuple[Pixels, float]:

@@ -16,8 +16,8 @@ import cv2
 
 from base.errors import FacetallyError
 from edge.camera.capture import Camera
-from edge.camera.drivers import camera_of
-from edge.camera.file_source import clip
+from edge.camera.drivers import driver_for
+from edge.camera.file_source import read_frames
 from edge.settings import Capture, File, read
 from edge.values import Pixels
 
@@ -49,8 +49,8 @@ def main() -> int:
 def _capture_image(capture: Capture) -> Pixels:
     """Return the first image of a file, or of a camera the image after its exposure has been adjusted."""
     if isinstance(capture, File):
-        return next(clip(capture)).pixels
-    with Camera(camera_of(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
+        return next(read_frames(capture)).pixels
+    with Camera(driver_for(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
         frame, end = newest(), time.monotonic() + EXPOSURE_S
         while time.monotonic() < end:
             frame = newest()

@@ -16,7 +16,7 @@ from contract.card import ClassifierCard, model_of, read_card, unpack
 from contract.errors import BundleError
 from edge.settings import read
 from edge.vision import bundle
-from edge.vision.probe import vet
+from edge.vision.probe import check_in_subprocess
 from tests.support.commands import CONFIG, one_line
 
 
@@ -32,7 +32,7 @@ from tests.support.commands import CONFIG, one_line
         ("spool.unsynced_hold_h=nan", "key 'spool.unsynced_hold_h': "),
         ('spool.path="a\\u0000b"', "key 'spool.path': "),
         ('detect.bundle="a\\u0000b"', "key 'detect.bundle': "),
-        ('publish.tls={ca="a\\u0000b"}', "key 'publish.tls.ca': "),
+        ('broker.tls={ca="a\\u0000b"}', "key 'broker.tls.ca': "),
         ("tally.window_s=1e-300", "key 'tally.window_s': Expected `float` >= 0.1"),
         ("tally.window_s=nan", "key 'tally.window_s': "),
         ("track.gap_s=inf", "key 'track.gap_s': Expected `float` <= 31622400"),
@@ -99,8 +99,8 @@ def test_damaged_media_are_counted_or_refused(tmp_path):
 def own_bundle(folder, content=None):
     """Copy the shipped classifier to a bundle that is not shipped, with other model content if given."""
     card = folder / "own.json"
-    shutil.copy(bundle.CLASSIFIER, card)
-    shutil.copy(bundle.CLASSIFIER.with_suffix(".tflite"), folder / "own.tflite")
+    shutil.copy(bundle.DEFAULT_CLASSIFIER, card)
+    shutil.copy(bundle.DEFAULT_CLASSIFIER.with_suffix(".tflite"), folder / "own.tflite")
     if content is not None:
         tree = msgspec.json.decode(card.read_bytes()) | {"sha256": hashlib.sha256(content).hexdigest()}
         card.write_bytes(msgspec.json.encode(tree))
@@ -124,7 +124,7 @@ def test_a_bundle_that_ends_its_process_does_not_end_the_daemon(tmp_path, monkey
 def test_a_valid_bundle_that_is_not_shipped_is_loaded(tmp_path):
     """Vetting accepts a bundle that runs."""
     card = own_bundle(tmp_path)
-    vet(card, "classify", 1)
+    check_in_subprocess(card, "classify", 1)
     assert bundle.load(card, ClassifierCard).card.sha256
 
 
@@ -137,8 +137,8 @@ def test_a_golden_sample_that_unpacks_to_too_much_is_refused():
 
 def test_a_card_whose_model_message_is_too_long_is_refused():
     """Otherwise the broker would disconnect the daemon each time, and no window would ever be sent."""
-    detector = read_card(bundle.DETECTOR.read_bytes(), "detector")
-    expression = read_card(bundle.CLASSIFIER.read_bytes(), "expression")
+    detector = read_card(bundle.DEFAULT_DETECTOR.read_bytes(), "detector")
+    expression = read_card(bundle.DEFAULT_CLASSIFIER.read_bytes(), "expression")
     long = msgspec.structs.replace(expression, figures={f"{number}.figure": 0.5 for number in range(2000)})
     with pytest.raises(BundleError, match=r"must fit a message of 16384 bytes, are \d+"):
         model_of(detector, long)

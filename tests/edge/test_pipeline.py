@@ -14,7 +14,7 @@ from edge.system.thermal import Governor
 from edge.values import Frame, MissingFrame, Window
 from edge.vision.motion_gate import MotionGate
 from tests.support.fakes import BEGIN, counts, each_frame, lines_of, swaying
-from tests.support.pipelines import ME, MODELS, PIXELS, Faces, wired
+from tests.support.scripted import IDENTITY, MODELS, PIXELS, ScriptedFaces, scripted_pipeline
 
 
 def stays(begin, end):
@@ -28,8 +28,8 @@ def happy(kept):
 
 def test_visit_goes_through_all_stages():
     """Seen for three seconds, counted once, happy, in the window in which it ended."""
-    faces = Faces(stays(58, 61))
-    pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 125)))
+    faces = ScriptedFaces(stays(58, 61))
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 125)))
     pipeline.run()
     assert happy(kept) == [0, 1, 0]
     assert [(window.start - BEGIN).total_seconds() for window in kept.windows] == [0, 60, 120]
@@ -39,15 +39,15 @@ def test_visit_goes_through_all_stages():
 def test_visit_that_is_open_at_the_end_is_counted():
     """A file that ends while somebody is in view counts them, also where it ends with a window."""
     for end in (30, 60, 61):
-        faces = Faces(stays(end - 3, end))
-        pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, end)))
+        faces = ScriptedFaces(stays(end - 3, end))
+        pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, end)))
         pipeline.run()
         assert sum(happy(kept)) == 1
 
 
 def test_visit_ends_while_the_camera_is_away():
     """The visit counts in the window in which it ended, not in the one in which the camera came back."""
-    faces = Faces(stays(35, 40))
+    faces = ScriptedFaces(stays(35, 40))
 
     def items():
         yield from faces.frames(each_frame(10, 0, 40))
@@ -55,7 +55,7 @@ def test_visit_ends_while_the_camera_is_away():
             yield MissingFrame(float(second), "no_camera")
         yield from faces.frames(each_frame(10, 200, 241))
 
-    pipeline, kept = wired(faces, items())
+    pipeline, kept = scripted_pipeline(faces, items())
     pipeline.run()
     assert happy(kept) == [1, 0, 0, 0, 0]
     assert [window.degraded for window in kept.windows] == [("no_camera",)] * 4 + [()]
@@ -64,12 +64,12 @@ def test_visit_ends_while_the_camera_is_away():
 def test_staff_are_never_classified():
     """Who stands in a staff zone, and who lingers once the limit is over: no look at them."""
     zone = ((0, 0), (1, 0), (1, 1), (0, 1))
-    faces = Faces(stays(0, 30))
-    pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 40)), staff_zones=(zone,))
+    faces = ScriptedFaces(stays(0, 30))
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 40)), staff_zones=(zone,))
     pipeline.run()
     assert (faces.classified, happy(kept)) == ([], [0])
-    faces = Faces(stays(0, 100))
-    pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 110)), dwell_limit_s=20)
+    faces = ScriptedFaces(stays(0, 100))
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 110)), dwell_limit_s=20)
     pipeline.run()
     assert max(faces.classified) < 20.1
     assert sum(happy(kept)) == 0
@@ -77,13 +77,13 @@ def test_staff_are_never_classified():
 
 def test_cut_off_file_counts_as_far_as_it_goes():
     """What was seen is counted, the window says truncated, and the error goes on."""
-    faces = Faces(stays(1, 5))
+    faces = ScriptedFaces(stays(1, 5))
 
     def items():
         yield from faces.frames(each_frame(10, 0, 10))
         raise ClipError("clip.mp4: cut off")
 
-    pipeline, kept = wired(faces, items())
+    pipeline, kept = scripted_pipeline(faces, items())
     with pytest.raises(ClipError, match="cut off"):
         pipeline.run()
     assert happy(kept) == [1]
@@ -92,14 +92,14 @@ def test_cut_off_file_counts_as_far_as_it_goes():
 
 def test_full_disk_keeps_windows_in_memory():
     """While the disk refuses nothing is lost and nobody stops; then all come, in order."""
-    faces = Faces(lambda time: [])
+    faces = ScriptedFaces(lambda time: [])
 
     def items():
         for frame in faces.frames(each_frame(2, 0, 400)):
             kept.full = 100 < frame.time < 300
             yield frame
 
-    pipeline, kept = wired(faces, items())
+    pipeline, kept = scripted_pipeline(faces, items())
     with lines_of("edge.pipeline") as said:
         pipeline.run()
     assert [(window.start - BEGIN).total_seconds() for window in kept.windows] == [0, 60, 120, 180, 240, 300, 360]
@@ -111,8 +111,8 @@ def test_full_disk_keeps_windows_in_memory():
 def test_every_second_frame_is_looked_at_where_asked():
     """``detect.every`` saves work; coverage is that of all frames."""
     looked = []
-    faces = Faces(lambda time: looked.append(time) or [])
-    pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 10)))
+    faces = ScriptedFaces(lambda time: looked.append(time) or [])
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 10)))
     pipeline.every = 2
     pipeline.run()
     assert len(looked) == 51
@@ -135,8 +135,8 @@ def test_frames_without_a_detection_are_nobodys_absence():
     """Somebody stands still for half a minute in a still scene: one visit, all of the time covered, and less than half
     of the detections."""
     looked = []
-    faces = Faces(lambda time: looked.append(time) or stays(5, 35)(time))
-    pipeline, kept = wired(faces, faces.frames(each_frame(15, 0, 59)))
+    faces = ScriptedFaces(lambda time: looked.append(time) or stays(5, 35)(time))
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(15, 0, 59)))
     pipeline.motion = MotionGate(max_fps=10, full_rate_s=1.5)
     pipeline.run()
     assert happy(kept) == [1]
@@ -182,7 +182,7 @@ def test_microseconds_between_two_clocks_do_not_move_a_window():
     late = iter((-40e-6, 25e-6, -10e-6, 0.0))
     clock = ReplayClock(midnight)
     clock.utc = lambda seconds: midnight + timedelta(seconds=seconds + next(late))
-    to_counts = stamp(ME, clock, Privacy(k=1), MODELS)
+    to_counts = stamp(IDENTITY, clock, Privacy(k=1), MODELS)
     nobody = {"happiness": 0, "neutral": 0, "unknown": 0}
     first, second = (to_counts(Window(begin, begin + 60, nobody, 1.0, ())) for begin in (0.0, 60.0))
     assert (first.start, first.end) == (midnight, midnight + timedelta(minutes=1))
@@ -191,7 +191,7 @@ def test_microseconds_between_two_clocks_do_not_move_a_window():
 
 def test_scrap_of_a_window_is_still_a_message():
     """Stopped a millisecond after a window ended: what is left has an end after its start."""
-    to_counts = stamp(ME, ReplayClock(BEGIN), Privacy(k=1), MODELS)
+    to_counts = stamp(IDENTITY, ReplayClock(BEGIN), Privacy(k=1), MODELS)
     scrap = to_counts(Window(60.0, 60.001, counts().visits, 1.0, ()))
     assert scrap.end > scrap.start
     assert (scrap.site, scrap.boot, scrap.model) == ("shop-1", "1" * 16, MODELS)
@@ -233,7 +233,7 @@ def test_boot_ids_differ():
 
 def test_source_without_anything_has_no_window():
     """Nothing came, nothing is said."""
-    pipeline, kept = wired(Faces(lambda time: []), iter(()))
+    pipeline, kept = scripted_pipeline(ScriptedFaces(lambda time: []), iter(()))
     pipeline.run()
     assert kept.windows == []
 
@@ -246,7 +246,7 @@ def test_a_camera_that_sees_nothing_is_said_and_not_looked_at():
         for second in range(61):
             yield Frame(black if second > 20 else PIXELS, float(second))
 
-    pipeline, kept = wired(Faces(lambda time: []), frames())
+    pipeline, kept = scripted_pipeline(ScriptedFaces(lambda time: []), frames())
     pipeline.detector = type("Detector", (), {"detect": staticmethod(lambda pixels: seen.append(pixels.mean()) or ())})
     pipeline.run()
     window = kept.windows[0]
@@ -264,7 +264,7 @@ def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
         MissingFrame(2.0, "no_camera"),
         Frame(PIXELS, 3.0),
     ]
-    pipeline, _ = wired(Faces(lambda time: []), iter(items))
+    pipeline, _ = scripted_pipeline(ScriptedFaces(lambda time: []), iter(items))
     pipeline.alive = lambda: said.append(True)
     pipeline.run()
     assert len(said) == 3
@@ -273,8 +273,8 @@ def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
 def test_heat_makes_it_look_at_fewer_frames_and_say_so():
     """At 80 degrees, one in two, four and then eight frames; the visit is still one, the window says ``hot``."""
     looked = []
-    faces = Faces(lambda time: looked.append(time) or ([swaying(320, 240, time)] if 200 <= time <= 230 else []))
-    pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 300)), window_s=60.0)
+    faces = ScriptedFaces(lambda time: looked.append(time) or ([swaying(320, 240, time)] if 200 <= time <= 230 else []))
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 300)), window_s=60.0)
     pipeline.governor = Governor(lambda: 80.0)
     pipeline.run()
     assert 370 <= len(looked) <= 760  # of 3,000

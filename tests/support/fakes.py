@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from contract.message import Bundle, Counts, Model, Models, Privacy
-from edge.values import Face, Track
+from contract.message import BundleIdentity, Counts, Model, Models, Privacy
+from edge.values import Detection, Track
 
 BEGIN = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 MODEL = Model(
     schema=1,
-    detector=Bundle(name="face", sha256="a" * 64, figures={"photos.ap.int8": 0.95}),
-    expression=Bundle(
+    detector=BundleIdentity(name="face", sha256="a" * 64, figures={"photos.ap.int8": 0.95}),
+    expression=BundleIdentity(
         name="expression", sha256="b" * 64, labels=("happiness", "neutral"), confusion=((9, 1), (2, 8)), figures={}
     ),
 )
@@ -40,21 +40,21 @@ def counts(minute: int = 0, happy: int = 0, **of: Any) -> Counts:
     return Counts(**(fields | of))
 
 
-def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Face:
+def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Detection:
     """Return a square face around a point, with level eyes."""
     left, top = x - size / 2, y - size / 2
     eyes = ((left + 0.3 * size, top + 0.4 * size), (left + 0.7 * size, top + 0.4 * size))
-    return Face((left, top, size, size), score, eyes)
+    return Detection((left, top, size, size), score, eyes)
 
 
-def swaying(x: float, y: float, time: float, size: float = 40.0) -> Face:
+def swaying(x: float, y: float, time: float, size: float = 40.0) -> Detection:
     """Return the face at a second of a person who stands at a point and sways."""
     return face(x + 0.1 * size * math.sin(2.1 * time), y + 0.05 * size * math.sin(3.3 * time), size)
 
 
 def track(number: int, x: float = 100.0, y: float = 100.0, size: float = 40.0, **of: Any) -> Track:
     """Return a track of which only number and position matter."""
-    return Track(number, face(x, y, size), **(dict(first=0.0, last=0.0, sightings=5) | of))  # noqa: C408
+    return Track(number, face(x, y, size), **(dict(first=0.0, last=0.0, observations=5) | of))  # noqa: C408
 
 
 class Picamera2:
@@ -236,6 +236,6 @@ def each_frame(fps: float, begin: float, end: float) -> list[float]:
     return [begin + index / fps for index in range(round((end - begin) * fps) + 1)]
 
 
-def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Face]]:
+def walk(begin: float, end: float, path: Callable[[float], tuple[float, float]]) -> Callable[[float], list[Detection]]:
     """Return a function for the faces at a second: one at ``path(second)`` from ``begin`` to ``end``."""
     return lambda time: [face(*path(time))] if begin <= time <= end else []

@@ -4,12 +4,12 @@ import numpy as np
 
 from contract.message import Models, Privacy
 from edge.camera.capture import Source
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import Gate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.errors import SpoolError
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
@@ -33,7 +33,7 @@ class FakeSpool:
             raise SpoolError("spool: could not add a window: disk full")
         self.windows.append(window)
 
-    def first_early(self):
+    def first_unsynced(self):
         return None
 
     def pump(self, spool):
@@ -70,9 +70,9 @@ def scripted_pipeline(faces, items, window_s=60.0, **admit):
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
         kept,
-        Settler(stamp(IDENTITY, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
+        Restamper(stamp(IDENTITY, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
-        condition=Condition(live=False),
+        condition=ImageQuality(live=False),
     )
     return pipeline, kept

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults.hostile import play
+from benchmarks.fuzzing.hostile_device import play
 from collector.devices.registry import DeviceRegistry, read_devices, read_refused
 from collector.receive.admission import MAX_OUT_OF_RANGE_DATES
 from collector.receive.dead_letters import LETTERS_PER_HOUR, DeadLetters

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from base.errors import SettingsError
-from benchmarks.faults.requests import answers
+from benchmarks.fuzzing.http_requests import count_statuses
 from collector.settings import Page, read_settings
 from collector.web.browser_guard import BrowserGuard, content_security_policy
 from collector.web.shared_result import SharedResults
@@ -151,8 +151,8 @@ def test_responses_have_security_headers(port: int) -> None:
 
 
 def test_malformed_requests_never_fail_the_server(store: Path) -> None:
-    """500 requests of `benchmarks.faults.requests`, which sends 5,000 by default, get no 5xx."""
-    counted, failed = answers(store, NOW, 500, seed=3)
+    """500 requests of `benchmarks.fuzzing.http_requests`, which sends 5,000 by default, get no 5xx."""
+    counted, failed = count_statuses(store, NOW, 500, seed=3)
     assert failed == []
     assert counted[200] > 50 and counted[400] > 50
 

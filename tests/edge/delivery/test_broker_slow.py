@@ -5,7 +5,7 @@ import socket
 import time
 from contextlib import ExitStack, contextmanager
 
-from benchmarks.faults.wire import wire
+from benchmarks.faults.tcp_proxy import tcp_proxy
 from edge.delivery.broker_link import LONGEST_WAIT_S, UNACKNOWLEDGED_LIMIT_MS
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
@@ -43,7 +43,7 @@ def test_cut_in_the_middle_of_messages_every_window_arrives(tmp_path):
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
         received = stack.enter_context(listening(port, "+/+/counts"))
-        carried = stack.enter_context(wire(port, rng))
+        carried = stack.enter_context(tcp_proxy(port, rng))
         spool, publisher, until = stack.enter_context(sending(tmp_path, carried.port, 100))
         for _ in range(6):
             until(lambda: publisher.connected, "connected")
@@ -51,7 +51,7 @@ def test_cut_in_the_middle_of_messages_every_window_arrives(tmp_path):
             until(lambda before=before: len(received) > before or spool.depth() == 0, "something is sent")
             carried.cut()
             until(lambda: not publisher.connected, "lost")
-            carried.mend()
+            carried.restore()
         until(lambda: spool.depth() == 0, "all sent")
         wait_until(lambda: set(minutes(received)) == set(range(100)), "all received")
 
@@ -62,8 +62,8 @@ def test_a_slow_broker_does_not_block_the_daemon(tmp_path):
     with ExitStack() as stack:
         stack.enter_context(mosquitto(tmp_path, port))
         received = stack.enter_context(listening(port, "+/+/counts"))
-        carried = stack.enter_context(wire(port, random.Random(5)))
-        carried.slow_s = 0.3
+        carried = stack.enter_context(tcp_proxy(port, random.Random(5)))
+        carried.delay_s = 0.3
         spool, publisher, _ = stack.enter_context(sending(tmp_path, carried.port, 60))
         calls, begin = 0, time.monotonic()
         while spool.depth():
