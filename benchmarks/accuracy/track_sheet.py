@@ -45,7 +45,9 @@ def sheet(path: Path, tracks: dict[int, list[Track]]) -> NDArray[np.uint8]:
         number: [own[at] for at in np.linspace(0, len(own) - 1, COLUMNS).astype(int)] for number, own in tracks.items()
     }
     wanted = {track.last for own in chosen.values() for track in own}
-    pixels = {frame.time: frame.pixels for frame in file_source.read_frames(File(path=str(path))) if frame.time in wanted}
+    pixels = {
+        frame.time: frame.pixels for frame in file_source.read_frames(File(path=str(path))) if frame.time in wanted
+    }
     rows = [np.hstack([_tile(pixels[track.last], track) for track in own]) for own in chosen.values()]
     return np.vstack(rows) if rows else np.zeros((CROP, CROP), np.uint8)
 

@@ -38,7 +38,9 @@ def build(root: Path) -> None:
         store.flush()
     devices = DeviceRegistry(root)
     for number in range(3):
-        expression = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8)))
+        expression = BundleIdentity(
+            name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8))
+        )
         model = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression)
         devices.note(Address("shop-1", "door", "model"), model, False, NOW)
         devices.save()

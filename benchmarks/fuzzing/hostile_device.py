@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from collector.devices.registry import DeviceRegistry, read_devices
 from collector.receive.dead_letters import DeadLetters
-from collector.receive.intake import ReceivedMessage, Intake
+from collector.receive.intake import Intake, ReceivedMessage
 from collector.store.writer import StoreWriter
 from contract.labels import EXPRESSIONS, UNKNOWN
 from contract.message import BundleIdentity, Counts, Model, Models, Privacy, Status, encode
@@ -89,11 +89,15 @@ def _window(number: int, rng: random.Random) -> ReceivedMessage:
 def _model(number: int, rng: random.Random) -> ReceivedMessage:
     """Return a large model message, or one with a false confusion matrix of the good devices' classifier."""
     labels = tuple(f"l{at}" for at in range(30))
-    large = BundleIdentity(name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30)
+    large = BundleIdentity(
+        name="seven", sha256=f"{number:064x}", labels=labels, confusion=((rng.randrange(2**50),) * 30,) * 30
+    )
     swapped = tuple(tuple(90 if at == (row + 1) % 7 else 1 for at in range(7)) for row in range(7))
     false = BundleIdentity(name="seven", sha256="ba9876543210" + "0" * 52, labels=EXPRESSIONS, confusion=swapped)
     expression = large if number % 12 == 7 else false
-    return _retained("model", Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression))
+    return _retained(
+        "model", Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression)
+    )
 
 
 def _status(number: int, rng: random.Random) -> ReceivedMessage:

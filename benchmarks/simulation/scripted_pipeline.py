@@ -26,7 +26,7 @@ from edge.delivery.restamp import Restamper
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import ReplayClock
-from edge.values import Expression, Detection, Frame, Pixels, Track
+from edge.values import Detection, Expression, Frame, Pixels, Track
 
 LABELS = ("anger", "happiness", "neutral", "sadness", "surprise")
 BEGIN = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
