@@ -29,7 +29,7 @@ gap_s = 0.5
 window_s = {window_s}
 [privacy]
 k = 1
-[publish]
+[broker]
 host = "127.0.0.1"
 port = {port}
 [spool]

@@ -61,7 +61,7 @@ def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/he
     The default is logged when it has subscribed to all topics; None does not wait.
     """
     stop, log, listener = threading.Event(), logging.getLogger("collector"), LogEvent(until or "")
-    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"jitter": random.Random(1)})
+    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"rng": random.Random(1)})
     log.addHandler(listener)
     log.setLevel(logging.INFO)
     thread.start()

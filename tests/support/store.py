@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from collector.store.writer import Store
+from collector.store.writer import StoreWriter
 from contract.message import Counts, Models, Privacy
 
 START = datetime(2026, 3, 28, 23, 59, tzinfo=timezone.utc)
@@ -24,7 +24,7 @@ def window(seq: int = 0, visits: dict[str, int] | None = None, start: datetime |
 
 def put(root: Path, *windows: Counts, writer: str = "w1") -> list[bool]:
     """Add windows to a store on disk; return for each whether it was new."""
-    with Store(root, writer) as store:
+    with StoreWriter(root, writer) as store:
         added = [store.add(each) for each in windows]
         store.flush()
     return added
