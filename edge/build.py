@@ -14,7 +14,7 @@ from contract.card import ClassifierCard, DetectorCard, model_of
 from contract.message import Models, Privacy
 from edge.camera.capture import source
 from edge.camera.image_quality import Condition
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery import spool
@@ -23,9 +23,9 @@ from edge.delivery.restamp import Settler
 from edge.delivery.spool_lock import alone
 from edge.pipeline import Pipeline, stamp
 from edge.settings import File, Settings
-from edge.system.clock import boot_id, floor, kernel_boot, now
-from edge.system.health import Watch, temperature_c
-from edge.system.thermal import Governor
+from edge.system.clock import boot_id, floor_to_grid, kernel_boot, now
+from edge.system.health import HealthMonitor, temperature_c
+from edge.system.thermal import ThermalThrottle
 from edge.vision import bundle
 from edge.vision.bundle import Bundle
 from edge.vision.choose_detector import chosen
@@ -50,11 +50,11 @@ def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[Class
 
 def first_window_s(begin: datetime, window_s: float) -> float:
     """How long a window that begins now lasts, so that the next begins on the grid; a scrap is joined to the next."""
-    left = window_s - (begin - floor(begin, window_s)).total_seconds()
+    left = window_s - (begin - floor_to_grid(begin, window_s)).total_seconds()
     return left if left >= SHORTEST_SHARE * window_s else left + window_s
 
 
-def nothing() -> None:
+def no_temperature() -> None:
     """The temperature while a file is replayed, which must count the same each time."""
 
 
@@ -70,7 +70,7 @@ def pipeline(
     expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     own = faces.card.threshold if settings.detect.threshold is None else settings.detect.threshold
     tracker = Tracker(settings.track.for_detector(own))
-    gate = Gate(settings.admit)
+    gate = AdmissionGate(settings.admit)
     camera = source(settings.capture, stop, settings.grid_s)
     begin = camera.clock.utc(camera.start)
     first = first_window_s(begin, settings.tally.window_s)
@@ -88,7 +88,7 @@ def pipeline(
         log.info(line("boot", id=identity.boot))
         log.info(line("detector", bundle=faces.card.identity, reason=choice.reason))
 
-        def report(watch: Watch) -> None:
+        def report(watch: HealthMonitor) -> None:
             runtime = faces.model.runtime
             watch.fixed_faces = len(tracker.fixed)
             publisher.health(watch.report(identity.boot, waiting, camera.clock.state, now(), camera.dropped, runtime))
@@ -113,8 +113,8 @@ def pipeline(
             report,
             alive,
             settings.detect.every,
-            watch=Watch(detector_choice=choice.reason),
+            watch=HealthMonitor(detector_choice=choice.reason),
             condition=Condition(live=not isinstance(settings.capture, File)),
-            governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
+            governor=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
             motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
         )

@@ -15,24 +15,24 @@ from base.logs import line
 from contract.message import Counts, Models, Privacy
 from edge.camera.capture import Source
 from edge.camera.image_quality import BLIND, Condition
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
-from edge.counting.track import Tracker, Tracks
+from edge.counting.track import Tracker, TrackUpdate
 from edge.delivery.printer import Printer
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.restamp import Settler
 from edge.delivery.spool import Spool
 from edge.errors import ClipError, SpoolError
-from edge.system.clock import GRAIN, Clock, rounded
-from edge.system.health import Watch
-from edge.system.thermal import Governor
+from edge.system.clock import GRAIN, SourceClock, round_to_grain
+from edge.system.health import HealthMonitor
+from edge.system.thermal import ThermalThrottle
 from edge.values import Frame, Missing, Window
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
 
 log = logging.getLogger("edge.pipeline")
-UNSPOOLED = 1440
+MAX_BUFFERED_WINDOWS = 1440
 """While the disk refuses, so many windows are kept in memory, a day of minutes."""
 
 
@@ -43,18 +43,18 @@ class Pipeline:
     source: Source
     detector: Detector
     tracker: Tracker
-    gate: Gate
+    gate: AdmissionGate
     classifier: Classifier
     tally: Tally
     spool: Spool
     publisher: Publisher | Printer
     settler: Settler
-    report: Callable[[Watch], None]
+    report: Callable[[HealthMonitor], None]
     alive: Callable[[], None]
     every: int = 1
-    watch: Watch = field(default_factory=Watch)
+    watch: HealthMonitor = field(default_factory=HealthMonitor)
     condition: Condition = field(default_factory=Condition)
-    governor: Governor = field(default_factory=lambda: Governor(lambda: None))
+    governor: ThermalThrottle = field(default_factory=lambda: ThermalThrottle(lambda: None))
     motion: MotionGate | None = None
     """Decides on which frames the detector runs; on all without one."""
     _index: int = 0
@@ -131,7 +131,7 @@ class Pipeline:
         with self.watch.stage("classify"):
             looks = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
         self.tally.bar(admission.barred)
-        self.tally.sight(admission.admitted, looks)
+        self.tally.add_observations(admission.admitted, looks)
         return windows
 
     def _is_wanted(self, frame: Frame) -> bool:
@@ -149,7 +149,7 @@ class Pipeline:
         self._end(self.tracker.miss(missing.time), missing.time)
         return windows
 
-    def _end(self, tracks: Tracks, time: float) -> None:
+    def _end(self, tracks: TrackUpdate, time: float) -> None:
         """Count the visits that are over, forget the tracks that are."""
         self.tally.count(*self.gate.release(tracks.visits, tracks.gone, time))
 
@@ -179,7 +179,7 @@ class Pipeline:
 
     def _bound(self, error: SpoolError) -> None:
         """Drop the oldest of what memory has no room for, count it, and say what waits as often as that changes."""
-        while len(self._unspooled) > UNSPOOLED:
+        while len(self._unspooled) > MAX_BUFFERED_WINDOWS:
             self._unspooled.popleft()
             self.spool.dropped += 1
         if self.dropped != self._refused:
@@ -187,11 +187,11 @@ class Pipeline:
             log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled), dropped=self.spool.dropped))
 
 
-def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) -> Callable[[Window], Counts]:
+def stamp(identity: Identity, clock: SourceClock, privacy: Privacy, models: Models) -> Callable[[Window], Counts]:
     """What turns a window of the source's clock into a message; its ``seq`` is set when it may leave."""
 
     def to_counts(window: Window) -> Counts:
-        start = rounded(clock.utc(window.start))
+        start = round_to_grain(clock.utc(window.start))
         doubtful = window.doubtful_low > 0 or window.doubtful_high > 0
         return Counts(
             schema=2 if doubtful else 1,
@@ -200,7 +200,7 @@ def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) ->
             boot=identity.boot,
             seq=0,
             start=start,
-            end=max(rounded(clock.utc(window.end)), start + GRAIN),
+            end=max(round_to_grain(clock.utc(window.end)), start + GRAIN),
             clock=clock.state,
             coverage=window.coverage,
             degraded=window.degraded,

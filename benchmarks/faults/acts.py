@@ -9,10 +9,10 @@ from benchmarks.faults.asked import Asked
 from benchmarks.faults.oracle import Start, Verdict
 from benchmarks.faults.parts import Part
 from benchmarks.faults.plant import CLOSING, Plant, pictures
-from edge.pipeline import UNSPOOLED
+from edge.pipeline import MAX_BUFFERED_WINDOWS
 
 PATIENCE_S = 120.0
-FULL_FRAMES = UNSPOOLED + 400
+FULL_FRAMES = MAX_BUFFERED_WINDOWS + 400
 FULL_FROM, FULL_UNTIL = 50, FULL_FRAMES - 200
 
 

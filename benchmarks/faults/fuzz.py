@@ -27,7 +27,7 @@ from tqdm import tqdm
 from base.errors import FacetallyError
 from contract.card import read_card, unpack
 from contract.errors import BundleError
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.settings import read
 from edge.vision import bundle
 from edge.vision.probe import vet
@@ -81,7 +81,7 @@ def configured(path: Path, sets: tuple[str, ...] = ()) -> str:
     """Read a configuration as the daemon does, and all that follows from it; ``fine`` or ``refused``."""
     try:
         told = read(path, sets)
-        Gate(told.admit)
+        AdmissionGate(told.admit)
         assert 1 <= told.max_windows < 2**63
         assert len(repr(told)) < 200_000
         return "fine"

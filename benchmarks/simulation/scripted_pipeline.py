@@ -18,9 +18,9 @@ from contract.labels import UNKNOWN
 from contract.message import Models, Privacy
 from edge.camera.capture import Source
 from edge.camera.image_quality import Condition
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
-from edge.counting.track import Tracker, Tracks
+from edge.counting.track import Tracker, TrackUpdate
 from edge.delivery.publish import Identity
 from edge.delivery.restamp import Settler
 from edge.pipeline import Pipeline, stamp
@@ -108,7 +108,7 @@ class _Watched:
     numbers: dict[str, int] = field(default_factory=dict)
     owners: dict[int, Counter[Person | None]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
+    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
         tracks = self.tracker.update(faces, time, shape)
         for track in tracks.seen:
             person = self.stage.who[track.face]
@@ -118,7 +118,7 @@ class _Watched:
                 self.numbers[person.name] = track.number
         return tracks
 
-    def finish(self) -> Tracks:
+    def finish(self) -> TrackUpdate:
         return self.tracker.finish()
 
 
@@ -178,7 +178,7 @@ def run(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None)
         Source(stage.frames(), clock, 0.0, lambda: 0, lambda: None),
         stage,  # type: ignore[arg-type]
         watched,  # type: ignore[arg-type]
-        Gate(admit),
+        AdmissionGate(admit),
         stage,  # type: ignore[arg-type]
         _Tally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=watched.owners),
         kept,  # type: ignore[arg-type]

@@ -20,9 +20,9 @@ from contract.card import ClassifierCard, DetectorCard
 from edge import build
 from edge.camera.file_source import read_picture
 from edge.camera.image_quality import Condition
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
-from edge.counting.track import Tracker, Tracks
+from edge.counting.track import Tracker, TrackUpdate
 from edge.settings import AdmitSettings, TrackSettings
 from edge.values import Face, Pixels
 from edge.vision.bundle import Bundle
@@ -73,7 +73,7 @@ class Stages:
     condition: Condition = field(default_factory=lambda: Condition(live=False))
     scene: Scene = field(default_factory=Scene)
     tracker: Tracker = field(default_factory=lambda: Tracker(TrackSettings()))
-    gate: Gate = field(default_factory=lambda: Gate(AdmitSettings(staff_zones=())))
+    gate: AdmissionGate = field(default_factory=lambda: AdmissionGate(AdmitSettings(staff_zones=())))
 
     def see(self, pixels: Pixels, now: float, run: Callable[[str, Callable[[], Any]], Any]) -> None:
         """One frame through all of them; ``run`` calls each by name."""
@@ -92,13 +92,13 @@ class Stages:
         expressions.model.run(crops)  # its batch is set
         run("classify network", lambda: expressions.model.run(crops))
         looks = run("classify", lambda: classifier.classify(pixels, found))
-        run("tally", lambda: (tally.look(now), tally.sight(tracks.seen, looks), tally.count((), ())))
+        run("tally", lambda: (tally.add_frame(now), tally.add_observations(tracks.seen, looks), tally.count((), ())))
 
     def _compare(self, pixels: Pixels) -> None:
         self.scene.compare(pixels, 0.1)
         self.scene.detected()
 
-    def _follow(self, found: list[Face], now: float, shape: tuple[int, int]) -> Tracks:
+    def _follow(self, found: list[Face], now: float, shape: tuple[int, int]) -> TrackUpdate:
         tracks = self.tracker.update(found, now, shape)
         self.gate.admit(tracks.seen, shape, now, NOON)
         return tracks

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.speed.yunet import YuNet, timed
 from edge import build
 from edge.commands import bench
-from edge.commands.try_images import pictures
+from edge.commands.try_images import read_images
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         print(bench.table(times))
         if chosen.yunet:
             peer = YuNet(chosen.yunet, 0.9)
-            frames = [pixels for _, pixels in pictures(clip)]
+            frames = [pixels for _, pixels in read_images(clip)]
             theirs = float(np.median(timed({"YuNet": peer.detect}, frames)["YuNet"]))
             print(f"YuNet at 320: {theirs:.3f} ms; the glue is {times.glue_ms() / theirs:.3f} of it")
 

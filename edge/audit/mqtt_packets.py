@@ -30,7 +30,7 @@ class Packet:
 
 
 @dataclass(slots=True)
-class Reader:
+class PacketReader:
     """Takes bytes as they come and gives whole packets; ValueError on what is no MQTT."""
 
     version: int = FIVE
@@ -124,7 +124,7 @@ def _serve(server: socket.socket) -> None:
 
 
 def _acknowledge(client: socket.socket) -> None:
-    reader = Reader()
+    reader = PacketReader()
     with client, contextlib.suppress(OSError, ValueError):
         while content := client.recv(65536):
             for packet in reader.feed(content):

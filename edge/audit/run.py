@@ -22,7 +22,7 @@ from contract.errors import BadMessage
 from contract.message import MESSAGES, decode
 from contract.topics import address
 from edge.audit import strace
-from edge.audit.mqtt_packets import CONNECT, PUBLISH, Packet, Reader, listener
+from edge.audit.mqtt_packets import CONNECT, PUBLISH, Packet, PacketReader, listener
 
 LOG_LINE = re.compile(r"^time=\S+ level=\w+ module=\S+ event=\w+( \w+=(\"(?:[^\"\\]|\\.)*\"|[^\"\s]*))*$")
 LONGEST_LINE = 1000
@@ -136,14 +136,14 @@ class _Connections:
 
     port: int
     broker: set[int] = field(default_factory=set)
-    readers: dict[int, Reader] = field(default_factory=dict)
+    readers: dict[int, PacketReader] = field(default_factory=dict)
 
 
 def _judge_connect(report: Report, call: strace.Call, seen: _Connections) -> None:
     """Connections to the broker, and within the machine; to a socket of the same process only wake-ups are sent."""
     if f"htons({seen.port})" in call.arguments:
         seen.broker.add(call.descriptor)
-        seen.readers[call.descriptor] = Reader()
+        seen.readers[call.descriptor] = PacketReader()
         return
     seen.broker.discard(call.descriptor)
     if not re.search(r"AF_UNIX|AF_UNSPEC|inet_addr\(\"127\.0\.0\.1\"\)|\"::1\"", _readable(call.arguments)):

@@ -14,7 +14,7 @@ from edge.camera.drivers import Open, camera_of
 from edge.camera.file_source import clip
 from edge.errors import CameraLost
 from edge.settings import Capture, File
-from edge.system.clock import Clock, MonotonicClock, ReplayClock, floor, now
+from edge.system.clock import MonotonicClock, ReplayClock, SourceClock, floor_to_grid, now
 from edge.values import Frame, Missing
 
 log = logging.getLogger("edge.camera.capture")
@@ -35,7 +35,7 @@ class Source:
     """Where frames come from: the stream, its clock, and the second it starts at."""
 
     frames: Iterator[Frame | Missing]
-    clock: Clock
+    clock: SourceClock
     start: float
     dropped: Callable[[], int]
     reopen: Callable[[], None]
@@ -49,7 +49,7 @@ def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     """
     if isinstance(settings, File):
         frames = itertools.takewhile(lambda _: not stop.is_set(), clip(settings))
-        return Source(frames, ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
+        return Source(frames, ReplayClock(floor_to_grid(now(), window_s)), 0.0, lambda: 0, lambda: None)
     camera = Camera(camera_of(settings), settings.open_limit_s, settings.read_limit_s)
     newest = live(camera, stop, random.Random())  # noqa: S311
     clock = MonotonicClock(time.monotonic, now)

@@ -11,8 +11,8 @@ import numpy as np
 
 from contract.card import ClassifierCard, DetectorCard
 from edge.camera.image_quality import Condition
-from edge.commands.try_images import files, pictures
-from edge.counting.admit import Gate
+from edge.commands.try_images import image_paths, read_images
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.settings import AdmitSettings, TallySettings, TrackSettings
@@ -32,7 +32,7 @@ STAGES = ("condition", "motion", "detect", "track and admit", "classify", "tally
 
 
 @dataclass(slots=True)
-class Times:
+class StageTimes:
     """Milliseconds of each frame, by stage; the networks alone, on the same input, under names of their own."""
 
     values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -65,13 +65,13 @@ class Times:
         return sum(sum(self.values[name]) for name in names) / frames
 
 
-def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCard]) -> Times:
+def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCard]) -> StageTimes:
     """A picture, clip or folder, and the two bundles -> the times of all its frames, one after the other."""
-    detector, classifier, times = Detector(faces), Classifier(expressions), Times()
-    tracker, gate = Tracker(TrackSettings()), Gate(AdmitSettings(staff_zones=()))
+    detector, classifier, times = Detector(faces), Classifier(expressions), StageTimes()
+    tracker, gate = Tracker(TrackSettings()), AdmissionGate(AdmitSettings(staff_zones=()))
     scene = Scene()
     tally, condition = Tally(expressions.card.labels, TallySettings().window_s, 0.0, 60.0), Condition(live=False)
-    seen = (pixels for file in files([path]) for _, pixels in pictures(file))
+    seen = (pixels for file in image_paths([path]) for _, pixels in read_images(file))
     size = (faces.card.input.height, faces.card.input.width)
     crop_size = (expressions.card.input.height, expressions.card.input.width)
     for index, pixels in enumerate(seen):
@@ -101,12 +101,12 @@ def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[Classifi
         with times.of("tally"):
             tally.look(now)
             if admitted:
-                tally.sight(admitted, looks)
+                tally.add_observations(admitted, looks)
             tally.count(*over)
     return times
 
 
-def table(times: Times) -> str:
+def table(times: StageTimes) -> str:
     """The percentiles, what a frame costs, and the memory of this process, as lines of text."""
     rows = [f"{'stage':20}{'frames':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"]
     for name, (p50, p95, p99) in times.percentiles().items():

@@ -11,7 +11,7 @@ from edge.build import classifier_bundle, detector_bundle
 from edge.camera.capture import Camera
 from edge.camera.drivers import camera_of
 from edge.camera.file_source import clip
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.delivery import spool
 from edge.delivery.broker_login import Rights, answered, reached
 from edge.delivery.spool_lock import in_use
@@ -30,7 +30,7 @@ def check(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     """
     yield _tried("detector", lambda: _detector(settings))
     yield _tried("classifier", lambda: _bundle(classifier_bundle(settings.classify.bundle, settings.classify.threads)))
-    yield _tried("staff", lambda: _rules(Gate(settings.admit)))
+    yield _tried("staff", lambda: _rules(AdmissionGate(settings.admit)))
     yield _tried("camera", lambda: _picture(_first_frame(settings)))
     yield _tried("spool", lambda: _spool(settings))
     yield _tried("broker", lambda: _broker(settings))
@@ -54,7 +54,7 @@ def _detector(settings: Settings) -> str:
     return f"{_bundle(detector_bundle(str(choice.card), settings.detect.threads))}; {choice.reason}"
 
 
-def _rules(gate: Gate) -> str:
+def _rules(gate: AdmissionGate) -> str:
     zones, hours = gate.settings.staff_zones, gate.settings.hours
     opened = f"{hours.open} to {hours.close}, {hours.timezone}" if hours else "all hours"
     return f"{len(zones)} zones; {opened}"

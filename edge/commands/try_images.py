@@ -27,9 +27,9 @@ class Tryout:
         A frame of a video is named ``PATH#index``. ``broken`` is told of each file that is no such thing or is cut off;
         the others are seen all the same.
         """
-        for file in files(paths):
+        for file in image_paths(paths):
             try:
-                for name, pixels in pictures(file):
+                for name, pixels in read_images(file):
                     height, width = pixels.shape
                     yield {"image": name, "width": width, "height": height, "faces": self._faces(pixels)}
             except ClipError as error:
@@ -62,7 +62,7 @@ class Tryout:
         return row
 
 
-def files(paths: Sequence[str]) -> Iterator[str]:
+def image_paths(paths: Sequence[str]) -> Iterator[str]:
     """Paths, a folder's pictures by name in the place of the folder; one without any stays as it is."""
     for path in paths:
         inside = Path(path).iterdir() if Path(path).is_dir() else ()
@@ -70,7 +70,7 @@ def files(paths: Sequence[str]) -> Iterator[str]:
         yield from names or [path]
 
 
-def pictures(file: str) -> Iterator[tuple[str, Pixels]]:
+def read_images(file: str) -> Iterator[tuple[str, Pixels]]:
     """A file -> name and grey pixels of the picture, or of all frames of a clip. ClipError if it is neither."""
     path = Path(file)
     if path.suffix.lower() in PICTURES and path.is_file():

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from base.errors import SettingsError
-from edge.counting.dwell import Places
+from edge.counting.dwell import DwellSpots
 from edge.settings import AdmitSettings, Day, Hours, Point, Polygon
 from edge.values import Track
 
@@ -24,18 +24,18 @@ class Admission:
 
 
 @dataclass(slots=True)
-class Gate:
+class AdmissionGate:
     """Decides who is looked at. A track once barred stays barred as long as it lasts. Who vanished where they stood may
     be staff, turned away; their visits wait until that is known.
     """
 
     settings: AdmitSettings
     _barred: set[int] = field(default_factory=set)
-    _places: Places = field(init=False)
+    _places: DwellSpots = field(init=False)
 
     def __post_init__(self) -> None:
         """Fail at start, not at the first face, if the time zone is none."""
-        self._places = Places(self.settings.dwell_limit_s, self.settings.forget_s)
+        self._places = DwellSpots(self.settings.dwell_limit_s, self.settings.forget_s)
         if self.settings.hours:
             try:
                 ZoneInfo(self.settings.hours.timezone)
@@ -54,7 +54,7 @@ class Gate:
             stance = self._places.stay(track, time)
             if stance == "passing":
                 passing.add(track.number)
-            if stance == "staff" or in_any(_share(track, shape), self.settings.staff_zones):
+            if stance == "staff" or in_any_polygon(_share(track, shape), self.settings.staff_zones):
                 self._barred.add(track.number)
                 erased += self._places.bar(track.number)
             if closed:
@@ -92,12 +92,12 @@ def is_open(hours: Hours, utc: datetime) -> bool:
     return (today in hours.days and now >= hours.open) or (yesterday in hours.days and now < hours.close)
 
 
-def in_any(point: Point, zones: Sequence[Polygon]) -> bool:
+def in_any_polygon(point: Point, zones: Sequence[Polygon]) -> bool:
     """Whether a point lies in one of the polygons."""
-    return any(inside(point, zone) for zone in zones)
+    return any(in_polygon(point, zone) for zone in zones)
 
 
-def inside(point: Point, polygon: Polygon) -> bool:
+def in_polygon(point: Point, polygon: Polygon) -> bool:
     """Whether a ray to the right of the point crosses the polygon's border an odd number of times (Shimrat 1962)."""
     x, y = point
     odd = False

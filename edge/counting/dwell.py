@@ -24,7 +24,7 @@ AT_ONCE_S = 2.0
 a passer-by took its track along."""
 ASIDE_S = 10.0
 """Who comes back so soon has only stepped aside."""
-MOST_PLACES = 256
+MAX_SPOTS = 256
 Stance = Literal["out", "passing", "staff"]
 
 
@@ -80,7 +80,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class Places:
+class DwellSpots:
     """Dwell by place, across track losses. Who vanishes where they stood may have turned away: a track that begins
     there, out of nothing, goes on with their dwell. Who walks up begins at zero, and nobody goes on where one has
     walked off, so that a door or a queue, where one follows another, is no till. A place with ``limit_s`` is barred
@@ -106,7 +106,7 @@ class Places:
         inside = [barred for barred in self._barred if barred.has(face.centre, face.size)]
         if not inside and place.dwell >= self.limit_s:
             inside = [replace(place, waiting=())]  # a barred place does not follow anybody
-            self._barred = sorted([*self._barred, *inside], key=lambda each: each.seen)[-MOST_PLACES:]
+            self._barred = sorted([*self._barred, *inside], key=lambda each: each.seen)[-MAX_SPOTS:]
             place.dwell = 0.0
         elif not inside:
             return "out"
@@ -140,7 +140,7 @@ class Places:
         """
         if math.isfinite(time):
             self._forget(time)
-        oldest = sorted(self._left, key=lambda place: place.seen)[:-MOST_PLACES]
+        oldest = sorted(self._left, key=lambda place: place.seen)[:-MAX_SPOTS]
         visits: list[Track] = []
         staff, self._staff = self._staff, []
         for place in [place for place in self._left if place.is_over(time) or place in oldest]:

@@ -55,7 +55,7 @@ class Tally:
         """The open window sees less than it should."""
         self._reasons[reason] = None
 
-    def sight(self, tracks: Sequence[Track], expressions: Sequence[Expression]) -> None:
+    def add_observations(self, tracks: Sequence[Track], expressions: Sequence[Expression]) -> None:
         """What the classifier says of tracks in one frame; sightings that are not good say nothing."""
         for track, expression in zip(tracks, expressions, strict=True):
             if expression.good:

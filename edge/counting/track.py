@@ -35,7 +35,7 @@ DOUBT_GAP_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Tracks:
+class TrackUpdate:
     """One step of the tracker: tracks seen in this frame; tracks to be counted now, because they ended as a visit or
     have lasted so long; numbers of all tracks that are over, or turned out to be faces that never move.
     """
@@ -92,7 +92,7 @@ class Tracker:
     _intervals: list[float] = field(default_factory=list)
     _last: float | None = None
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> Tracks:
+    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
         """Faces of the frame of ``shape`` (height, width) taken at ``time`` (seconds, never going back) -> the tracks
         after it. Faces below the low score are ignored.
         """
@@ -105,17 +105,19 @@ class Tracker:
         self._courses += new
         turned = tuple(course.track.number for course in followed if self._turns_fixed(course, time))
         seen = tuple(course.track for course in [*followed, *new] if not course.fixed)
-        return Tracks(seen, visits, gone + turned)
+        return TrackUpdate(seen, visits, gone + turned)
 
-    def miss(self, time: float) -> Tracks:
+    def miss(self, time: float) -> TrackUpdate:
         """There was no frame at ``time``: nobody is seen, and who was is gone after a while."""
         visits, gone = self._close(time)
-        return Tracks((), visits, gone)
+        return TrackUpdate((), visits, gone)
 
-    def finish(self) -> Tracks:
+    def finish(self) -> TrackUpdate:
         """The source has ended: every track ends here."""
         courses, self._courses = self._courses, []
-        return Tracks((), self._ended(courses), tuple(course.track.number for course in courses if not course.fixed))
+        return TrackUpdate(
+            (), self._ended(courses), tuple(course.track.number for course in courses if not course.fixed)
+        )
 
     def _match(
         self, faces: Sequence[Face], time: float, shape: tuple[int, int]

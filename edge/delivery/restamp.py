@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from base.logs import line
 from contract.message import Counts
 from edge.delivery.spool import Early, Spool
-from edge.system.clock import GRAIN, Clock, rounded
+from edge.system.clock import GRAIN, SourceClock, round_to_grain
 from edge.values import Window
 
 log = logging.getLogger("edge.delivery.restamp")
@@ -23,7 +23,7 @@ class Settler:
     """
 
     to_counts: Callable[[Window], Counts]
-    clock: Clock
+    clock: SourceClock
     kernel: str
     hold_s: float
     monotonic: Callable[[], float]
@@ -61,5 +61,5 @@ class Settler:
 
     def _restamped(self, early: Early) -> Counts:
         """By the clock that is right now."""
-        start, end = (rounded(self.clock.utc(seconds)) for seconds in (early.start, early.end))
+        start, end = (round_to_grain(self.clock.utc(seconds)) for seconds in (early.start, early.end))
         return replace(early.counts, start=start, end=max(end, start + GRAIN), clock="restamped")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from base.logs import line
-from contract.message import Clock as State
+from contract.message import SourceClock as State
 
 log = logging.getLogger("edge.system.clock")
 TIME_ERROR = 5
@@ -24,7 +24,7 @@ AT_ONCE_S, TRIES = 0.001, 20
 """Two clocks read within so many seconds are read at once; so often they are tried to be."""
 
 
-class Clock(Protocol):
+class SourceClock(Protocol):
     """The clock of a source."""
 
     def utc(self, seconds: float) -> datetime:
@@ -77,13 +77,13 @@ class ReplayClock:
         return self._begin + timedelta(seconds=seconds)
 
 
-def floor(instant: datetime, grid_s: float) -> datetime:
+def floor_to_grid(instant: datetime, grid_s: float) -> datetime:
     """The last multiple of ``grid_s`` seconds since 1970 that is not after an instant."""
     seconds = instant.timestamp()
     return datetime.fromtimestamp(seconds - seconds % grid_s, timezone.utc)
 
 
-def rounded(instant: datetime) -> datetime:
+def round_to_grain(instant: datetime) -> datetime:
     """An instant to the nearest `GRAIN`: between the readings of two clocks lie microseconds, which would put a window
     that begins at midnight into the day before.
     """

@@ -24,7 +24,7 @@ EVERY_S = 60.0
 COARSE_S = 900.0
 """Figures that rise while somebody is in view are told as of the last whole quarter of an hour (at first, as of the
 first minute), so that health does not tell by the minute what counts hold back."""
-MOST_TIMES = 4096
+MAX_TIMES = 4096
 """Of each stage so many times are kept at most, the last ones."""
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 VCGENCMD = ("vcgencmd", "get_throttled")
@@ -33,7 +33,7 @@ NOW = 0b1111
 
 
 @dataclass(slots=True)
-class Watch:
+class HealthMonitor:
     """Times stages and counts frames; bounded, whatever the frame rate."""
 
     started: float = field(default_factory=time.monotonic)
@@ -56,8 +56,8 @@ class Watch:
         yield
         times = self._times[name]
         times.append((time.perf_counter() - begin) * 1000)
-        if len(times) > MOST_TIMES:
-            del times[: MOST_TIMES // 2]
+        if len(times) > MAX_TIMES:
+            del times[: MAX_TIMES // 2]
 
     def frame(self) -> None:
         """A frame has gone through."""

@@ -16,7 +16,7 @@ EVERY_S, PATIENCE_S = 10.0, 60.0
 
 
 @dataclass(slots=True)
-class Governor:
+class ThermalThrottle:
     """Halves the rate of detection while the processor is hot, step by step, and gives it back with hysteresis."""
 
     temperature_c: Callable[[], float | None]

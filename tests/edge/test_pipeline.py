@@ -9,7 +9,7 @@ from contract.message import Models, Privacy
 from edge.build import first_window_s
 from edge.camera.capture import Source
 from edge.camera.image_quality import Condition
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery.publish import Identity
@@ -17,8 +17,8 @@ from edge.delivery.restamp import Settler
 from edge.errors import ClipError, SpoolError
 from edge.pipeline import Pipeline, stamp
 from edge.settings import AdmitSettings, TrackSettings
-from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor, is_synchronised, rounded
-from edge.system.thermal import Governor
+from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor_to_grid, is_synchronised, round_to_grain
+from edge.system.thermal import ThermalThrottle
 from edge.values import Expression, Frame, Missing, Window
 from edge.vision.motion_gate import MotionGate
 from tests.support.fakes import BEGIN, counts, each_frame, lines_of, swaying
@@ -71,7 +71,7 @@ def wired(faces, items, window_s=60.0, **admit):
         Source(items, clock, 0.0, lambda: 0, lambda: None),
         faces,
         Tracker(TrackSettings()),
-        Gate(AdmitSettings(**({"staff_zones": ()} | admit))),
+        AdmissionGate(AdmitSettings(**({"staff_zones": ()} | admit))),
         faces,
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
@@ -280,15 +280,17 @@ def test_first_window_ends_on_the_grid(second, window_s, first):
 def test_instants_are_rounded_to_hundredths(instant, expected):
     """Up and down, over seconds and hours."""
     day = "2026-03-28T"
-    assert rounded(datetime.fromisoformat(f"{day}{instant}+00:00")) == datetime.fromisoformat(f"{day}{expected}+00:00")
+    assert round_to_grain(datetime.fromisoformat(f"{day}{instant}+00:00")) == datetime.fromisoformat(
+        f"{day}{expected}+00:00"
+    )
 
 
 def test_floor_is_on_the_grid_of_1970():
     """The same for every device, whatever its window."""
     instant = datetime(2026, 3, 28, 9, 17, 43, 500_000, timezone.utc)
-    assert floor(instant, 60) == instant.replace(second=0, microsecond=0)
-    assert floor(instant, 3600) == instant.replace(minute=0, second=0, microsecond=0)
-    assert floor(floor(instant, 60), 60) == floor(instant, 60)
+    assert floor_to_grid(instant, 60) == instant.replace(second=0, microsecond=0)
+    assert floor_to_grid(instant, 3600) == instant.replace(minute=0, second=0, microsecond=0)
+    assert floor_to_grid(floor_to_grid(instant, 60), 60) == floor_to_grid(instant, 60)
 
 
 def test_boot_ids_differ():
@@ -337,7 +339,7 @@ def test_heat_makes_it_look_at_fewer_frames_and_say_so():
     looked = []
     faces = Faces(lambda time: looked.append(time) or ([swaying(320, 240, time)] if 200 <= time <= 230 else []))
     pipeline, kept = wired(faces, faces.frames(each_frame(10, 0, 300)), window_s=60.0)
-    pipeline.governor = Governor(lambda: 80.0)
+    pipeline.governor = ThermalThrottle(lambda: 80.0)
     pipeline.run()
     assert 370 <= len(looked) <= 760  # of 3,000
     assert sum(window.visits["happiness"] for window in kept.windows) == 1

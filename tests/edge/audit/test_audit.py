@@ -12,7 +12,7 @@ import pytest
 
 import edge.audit.run
 from base.errors import FacetallyError
-from edge.audit.mqtt_packets import CONNECT, PUBLISH, Reader
+from edge.audit.mqtt_packets import CONNECT, PUBLISH, PacketReader
 from edge.audit.strace import calls
 from edge.vision.bundle import CLASSIFIER
 from tests.support.brokers import wait_until
@@ -149,7 +149,7 @@ def test_packets_are_read_however_they_are_cut():
     for version, none in ((4, b""), (5, b"\0")):
         connect = packet(16, b"\0\4MQTT" + bytes([version, 4, 0, 60]) + none + b"\0\1d" + none + b"\0\2st\0\3off")
         publish = packet(0x32, b"\0\3a/b" + b"\0\7" + none + b"payload")
-        reader, seen = Reader(), []
+        reader, seen = PacketReader(), []
         for at in range(len(connect + publish)):
             seen += reader.feed((connect + publish)[at : at + 1])
         assert [(each.kind, each.topic, each.payload) for each in seen] == [

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from base.errors import SettingsError
-from edge.counting.admit import Gate, in_any, inside, is_open
-from edge.counting.dwell import MOST_PLACES
+from edge.counting.admit import AdmissionGate, in_any_polygon, in_polygon, is_open
+from edge.counting.dwell import MAX_SPOTS
 from edge.counting.track import Tracker
 from edge.settings import AdmitSettings, Hours, TrackSettings
 from tests.support.fakes import BEGIN, each_frame, face, swaying, track
@@ -19,7 +19,7 @@ HOOK = ((0, 0), (1, 0), (1, 1), (0.8, 1), (0.8, 0.2), (0, 0.2))
 
 
 def gate(*zones, **of):
-    return Gate(AdmitSettings(staff_zones=zones, **of))
+    return AdmissionGate(AdmitSettings(staff_zones=zones, **of))
 
 
 def admitted(at, tracks, time=0.0, utc=BEGIN):
@@ -51,14 +51,14 @@ def stays(at, begin, end, number=0, fps=2.0, x=100.0):
 )
 def test_point_in_polygon(point, polygon, within):
     """Convex or not, and whichever way round it was drawn."""
-    assert inside(point, polygon) is within
-    assert inside(point, polygon[::-1]) is within
-    assert in_any(point, [((0, 0), (0.01, 0), (0, 0.01)), polygon]) is within
+    assert in_polygon(point, polygon) is within
+    assert in_polygon(point, polygon[::-1]) is within
+    assert in_any_polygon(point, [((0, 0), (0.01, 0), (0, 0.01)), polygon]) is within
 
 
 def test_no_zone_holds_nobody():
     """``staff_zones = []`` bars nobody."""
-    assert not in_any((0.5, 0.5), [])
+    assert not in_any_polygon((0.5, 0.5), [])
     assert admitted(gate(), [track(1)]) == [1]
 
 
@@ -231,7 +231,7 @@ def test_memory_is_bounded():
         time = number * 1.0
         admitted(at, [track(number, chance.uniform(0, 640), chance.uniform(0, 480), 4)], time)
         at.release((), [number - 5] if number >= 5 else [], time)
-        assert len(at._places._left) <= MOST_PLACES
+        assert len(at._places._left) <= MAX_SPOTS
     assert len(at._barred) <= 5
     assert len(at._places._held) == 5
 
@@ -244,5 +244,5 @@ def test_too_many_places_never_push_out_a_barred_one():
     assert len(admitted(at, crowd, 61)) == 600
     assert admitted(at, [track(1000, 5)], 62) == []
     at.release((), range(1, 601), 62.5)
-    assert len(at._places._left) <= MOST_PLACES
+    assert len(at._places._left) <= MAX_SPOTS
     assert admitted(at, [track(1001, 5)], 63) == []

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from edge.counting.admit import Gate, is_open
+from edge.counting.admit import AdmissionGate, is_open
 from edge.settings import AdmitSettings, Hours
 
 SPRING, AUTUMN, PLAIN = "2026-03-29", "2026-10-25", "2026-06-14"
@@ -42,7 +42,7 @@ def test_minutes_open(hours, sunday, minutes):
 def test_closed_again_in_the_hour_that_comes_twice():
     """A bar that closes at half past two closes twice: the gate goes by the wall's clock, not by seconds."""
     bar = Hours(timezone="Europe/Berlin", open="20:00", close="02:30", days=("sat",))
-    Gate(AdmitSettings(staff_zones=(), hours=bar))
+    AdmissionGate(AdmitSettings(staff_zones=(), hours=bar))
     utc = datetime(2026, 10, 25, 0, 0, tzinfo=timezone.utc)  # 02:00, summer time
     opened = [is_open(bar, utc + timedelta(minutes=minute)) for minute in (0, 29, 30, 59, 60, 89, 90)]
     assert opened == [True, True, False, False, True, True, False]

@@ -30,7 +30,7 @@ def test_visit_counts_in_the_window_in_which_it_ends():
     """A visit seen in one window and over in the next belongs to the next, and to no other."""
     counting = tally()
     assert run(counting, 0, 58) == []
-    counting.sight([track(7)], [look(0.9, 0.1, 0.0)])
+    counting.add_observations([track(7)], [look(0.9, 0.1, 0.0)])
     first = run(counting, 58.1, 61)
     counting.count([track(7)], [7])
     second = run(counting, 61.1, 121)
@@ -42,7 +42,7 @@ def test_verdict_is_by_the_sum_of_probabilities():
     """Two sure looks outweigh three unsure ones: the sum decides, not the number of looks."""
     counting = tally()
     for probabilities in ((0.4, 0.6, 0.0), (0.4, 0.6, 0.0), (0.4, 0.6, 0.0), (0.9, 0.1, 0.0), (0.9, 0.1, 0.0)):
-        counting.sight([track(1)], [look(*probabilities)])
+        counting.add_observations([track(1)], [look(*probabilities)])
     counting.count([track(1)], [1])
     counting.look(1.0)
     assert counting.finish()[0].visits == NOBODY | {"happiness": 1}
@@ -52,8 +52,8 @@ def test_looks_that_are_not_good_say_nothing():
     """Many blurred looks do not outvote a good one; with none that is good the visit is unknown."""
     counting = tally()
     for _ in range(50):
-        counting.sight([track(1), track(2)], [look(0.0, 0.0, 1.0, good=False)] * 2)
-    counting.sight([track(1)], [look(0.1, 0.8, 0.1)])
+        counting.add_observations([track(1), track(2)], [look(0.0, 0.0, 1.0, good=False)] * 2)
+    counting.add_observations([track(1)], [look(0.1, 0.8, 0.1)])
     counting.count([track(1), track(2), track(3)], [1, 2, 3])
     counting.look(1.0)
     assert counting.finish()[0].visits == NOBODY | {"neutral": 1, "unknown": 2}
@@ -62,7 +62,7 @@ def test_looks_that_are_not_good_say_nothing():
 def test_barred_track_is_erased_and_never_counted():
     """What was known of somebody who turns out to be staff is forgotten at once."""
     counting = tally()
-    counting.sight([track(1), track(2)], [look(0.9, 0.1, 0.0), look(0.1, 0.9, 0.0)])
+    counting.add_observations([track(1), track(2)], [look(0.9, 0.1, 0.0), look(0.1, 0.9, 0.0)])
     counting.bar([1])
     assert set(counting._sums) == {2}
     counting.count([track(1), track(2)], [1, 2])
@@ -74,7 +74,7 @@ def test_barred_track_is_erased_and_never_counted():
 def test_track_that_was_no_visit_leaves_nothing():
     """A flicker is gone: not counted, and its sums are not kept."""
     counting = tally()
-    counting.sight([track(1)], [look(0.9, 0.1, 0.0)])
+    counting.add_observations([track(1)], [look(0.9, 0.1, 0.0)])
     counting.count([], [1])
     assert counting._sums == {}
     counting.look(1.0)
@@ -84,7 +84,7 @@ def test_track_that_was_no_visit_leaves_nothing():
 def test_long_visit_is_counted_while_it_lasts():
     """Closed by ``max_visit_s``: counted with what is known, and its track goes on without being counted again."""
     counting = tally()
-    counting.sight([track(1)], [look(0.9, 0.1, 0.0)])
+    counting.add_observations([track(1)], [look(0.9, 0.1, 0.0)])
     counting.count([track(1)], [])
     (first,) = run(counting, 0, 61)
     counting.count([], [1])

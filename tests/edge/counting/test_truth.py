@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.accuracy.clips import CONFIG, count, measure
 from contract.card import DetectorCard
-from edge.commands.try_images import pictures
+from edge.commands.try_images import read_images
 from edge.settings import TrackSettings
 from edge.vision import bundle
 from edge.vision.detect import Detector
@@ -67,7 +67,7 @@ def test_walkers_are_found_in_most_frames(card):
     loaded = bundle.load(bundle.SHIPPED / card, DetectorCard)
     detector = Detector(loaded, TrackSettings().for_detector(loaded.card.threshold).low)
     clip = "face-demographics-walking.gif"
-    frames = [detector.detect(pixels) for _, pixels in pictures(str(Path(DATA) / "clips" / clip))]
+    frames = [detector.detect(pixels) for _, pixels in read_images(str(Path(DATA) / "clips" / clip))]
     for person, places in facing(clip).items():
         seen = [
             any(np.hypot(*(np.array(face.centre) - place)) < 0.6 * face.size for face in faces)

@@ -19,7 +19,7 @@ from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_un
 from tests.support.fakes import MODEL, counts, each_frame, lines_of
 
 ME = Identity("shop-1", "door", "1" * 16)
-MEMORY = pipeline_module.UNSPOOLED
+MEMORY = pipeline_module.MAX_BUFFERED_WINDOWS
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from edge.delivery.spool import opened
 from edge.system.clock import is_synchronised
-from edge.system.health import MOST_TIMES, Watch, throttled, version, written_mb
+from edge.system.health import MAX_TIMES, HealthMonitor, throttled, version, written_mb
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ def test_asking_leaves_nothing_to_the_collector(ask):
 
 def test_times_of_stages_are_bounded():
     """However many frames there are between two reports, the last ones count and the rest is let go."""
-    watch = Watch()
-    for _ in range(3 * MOST_TIMES):
+    watch = HealthMonitor()
+    for _ in range(3 * MAX_TIMES):
         with watch.stage("detect"):
             pass
-    assert MOST_TIMES // 2 <= len(watch._times["detect"]) <= MOST_TIMES
+    assert MAX_TIMES // 2 <= len(watch._times["detect"]) <= MAX_TIMES
     assert list(watch.latency()) == ["detect"]
 
 
 def test_latencies_and_frame_rate_are_those_of_the_last_quarter_of_an_hour(tmp_path):
     """Somebody in view makes stages slower for a minute: that minute does not show in health."""
-    watch = Watch()
+    watch = HealthMonitor()
 
     def minute(times, frames):
         watch._times["track"].extend(times)

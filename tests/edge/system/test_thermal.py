@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from edge.system.thermal import EVERY_S, PATIENCE_S, Governor
+from edge.system.thermal import EVERY_S, PATIENCE_S, ThermalThrottle
 from tests.support.fakes import lines_of
 
 
@@ -11,7 +11,7 @@ class Oven:
 
     def __init__(self, idle, work):
         self.idle, self.work, self.now = idle, work, idle
-        self.governor = Governor(lambda: self.now)
+        self.governor = ThermalThrottle(lambda: self.now)
 
     def minutes(self, count):
         """The factors of so many minutes, one a second."""
@@ -49,7 +49,7 @@ def test_the_hottest_device_still_looks():
 def test_the_rate_comes_back_when_it_is_cool():
     """A step a minute, down to every frame."""
     temperature = [80.0]
-    governor = Governor(lambda: temperature[0])
+    governor = ThermalThrottle(lambda: temperature[0])
     now = 0.0
     while governor.update(now) < 8:
         now += 1
@@ -63,5 +63,5 @@ def test_the_rate_comes_back_when_it_is_cool():
 
 def test_a_board_that_does_not_say_is_never_slowed():
     """No temperature, no change."""
-    governor = Governor(lambda: None)
+    governor = ThermalThrottle(lambda: None)
     assert {governor.update(float(second)) for second in range(0, 600, 5)} == {1}
