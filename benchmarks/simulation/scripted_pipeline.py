@@ -23,7 +23,7 @@ from edge.counting.tally import Tally
 from edge.counting.track import Tracker, TrackUpdate
 from edge.delivery.publish import Identity
 from edge.delivery.restamp import Settler
-from edge.pipeline import Pipeline, stamp
+from edge.pipeline import Pipeline, window_converter
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import ReplayClock
 from edge.values import Expression, Face, Frame, Pixels, Track
@@ -172,7 +172,7 @@ def run(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None)
     stage = _Stage(shots(scene, fps, seed), admit.dwell_limit_s, fps, Random(seed + 1), score)
     clock, kept = ReplayClock(BEGIN), _Kept(score)
     models = Models(detector="script@000000000000", expression="script@000000000000")
-    to_counts = stamp(Identity("bench", "script", "0" * 16), clock, Privacy(k=1), models)
+    to_counts = window_converter(Identity("bench", "script", "0" * 16), clock, Privacy(k=1), models)
     watched = _Watched(Tracker(TrackSettings()), stage)
     Pipeline(
         Source(stage.frames(), clock, 0.0, lambda: 0, lambda: None),

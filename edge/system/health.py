@@ -21,8 +21,8 @@ from edge.delivery.spool import Spool
 
 REPORT_EVERY_S = 60.0
 COARSE_S = 900.0
-"""Rates and latencies are those of the last complete period of this length, seconds; at first, of the first minute. They
-rise while somebody is in view, so finer values would reveal by the minute what the counts hold back."""
+"""Rates and latencies are those of the last complete period of this length, seconds; at first, of the first minute.
+They rise while somebody is in view, so finer values would reveal by the minute what the counts hold back."""
 MAX_TIMES = 4096
 """Maximum number of times kept per stage; the oldest half is dropped."""
 THERMAL_ZONE = Path("/sys/class/thermal/thermal_zone0/temp")

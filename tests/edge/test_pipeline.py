@@ -15,7 +15,7 @@ from edge.counting.track import Tracker
 from edge.delivery.publish import Identity
 from edge.delivery.restamp import Settler
 from edge.errors import ClipError, SpoolError
-from edge.pipeline import Pipeline, stamp
+from edge.pipeline import Pipeline, window_converter
 from edge.settings import AdmitSettings, TrackSettings
 from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor_to_grid, is_synchronised, round_to_grain
 from edge.system.thermal import ThermalThrottle
@@ -76,7 +76,7 @@ def wired(faces, items, window_s=60.0, **admit):
         Tally(("happiness", "neutral"), window_s, 0.0, window_s),
         kept,
         kept,
-        Settler(stamp(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
+        Settler(window_converter(ME, clock, Privacy(k=1), MODELS), clock, "kernel", 0.0, lambda: 0.0),
         lambda watch: None,
         lambda: None,
         condition=Condition(live=False),
@@ -249,7 +249,7 @@ def test_microseconds_between_two_clocks_do_not_move_a_window():
     late = iter((-40e-6, 25e-6, -10e-6, 0.0))
     clock = ReplayClock(midnight)
     clock.utc = lambda seconds: midnight + timedelta(seconds=seconds + next(late))
-    to_counts = stamp(ME, clock, Privacy(k=1), MODELS)
+    to_counts = window_converter(ME, clock, Privacy(k=1), MODELS)
     nobody = {"happiness": 0, "neutral": 0, "unknown": 0}
     first, second = (to_counts(Window(begin, begin + 60, nobody, 1.0, ())) for begin in (0.0, 60.0))
     assert (first.start, first.end) == (midnight, midnight + timedelta(minutes=1))
@@ -258,7 +258,7 @@ def test_microseconds_between_two_clocks_do_not_move_a_window():
 
 def test_scrap_of_a_window_is_still_a_message():
     """Stopped a millisecond after a window ended: what is left has an end after its start."""
-    to_counts = stamp(ME, ReplayClock(BEGIN), Privacy(k=1), MODELS)
+    to_counts = window_converter(ME, ReplayClock(BEGIN), Privacy(k=1), MODELS)
     scrap = to_counts(Window(60.0, 60.001, counts().visits, 1.0, ()))
     assert scrap.end > scrap.start
     assert (scrap.site, scrap.boot, scrap.model) == ("shop-1", "1" * 16, MODELS)
