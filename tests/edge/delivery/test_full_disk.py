@@ -14,7 +14,7 @@ from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.errors import SpoolError
 from edge.settings import PublishSettings
-from tests.edge.test_pipeline import Faces, wired
+from tests.support.scripted import ScriptedFaces, scripted_pipeline
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, each_frame, lines_of
 
@@ -49,14 +49,14 @@ def small_disk(folder):
 
 def test_what_memory_has_no_room_for_is_counted():
     """Thirty windows more than memory holds end while the disk refuses: the thirty oldest are dropped, and counted."""
-    faces = Faces(lambda time: [])
+    faces = ScriptedFaces(lambda time: [])
 
     def items():
         for frame in faces.frames(each_frame(1, 0, MEMORY + 40)):
             kept.full = 5 < frame.time < MEMORY + 35.5
             yield frame
 
-    pipeline, kept = wired(faces, items(), window_s=1.0)
+    pipeline, kept = scripted_pipeline(faces, items(), window_s=1.0)
     with lines_of("edge.pipeline") as said:
         pipeline.run()
     seconds = [round((window.start - kept.windows[0].start).total_seconds()) for window in kept.windows]
@@ -71,8 +71,8 @@ def test_what_memory_has_no_room_for_is_counted():
 
 def test_a_full_disk_keeps_nothing_from_being_sent():
     """The broker is served with each frame while windows cannot be stored."""
-    faces = Faces(lambda time: [])
-    pipeline, kept = wired(faces, faces.frames(each_frame(1, 0, 130)))
+    faces = ScriptedFaces(lambda time: [])
+    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(1, 0, 130)))
     kept.full = True
     pipeline.run()
     assert kept.pumped >= 130
