@@ -101,7 +101,7 @@ class FrameAnalyzer:
         return windows
 
     def _should_detect(self, frame: Frame) -> bool:
-        """Whether the detector runs on a frame. The tracker is not told of the others, so no track is lost in them."""
+        """Whether the detector runs on a frame. The tracker skips the others, so no track is lost in them."""
         if self.motion is None:
             return True
         with self._timed("motion"):

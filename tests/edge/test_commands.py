@@ -42,21 +42,22 @@ def bundle_with_wrong_hash(folder):
         (["--clip", "@/people \U0001f600.mp4"], "@/people \U0001f600.mp4: no such file or folder"),
         (["--clip", "@/empty"], "@/empty: no pictures"),
         (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
-        (["--clip", "@/pictures", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
-        (["--clip", "@/pictures", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
-        (["--clip", "@/pictures", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
+        (["--clip", "@/images", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
+        (["--clip", "@/images", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
+        (["--clip", "@/images", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
         (
             ["--set", 'admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'],
-            "key 'admit.hours.timezone': must be a time zone that this machine knows, such as Europe/Berlin, is 'Mars",
+            "key 'admit.hours.timezone': must be a time zone that this machine knows, such as Europe/Berlin,"
+            " is 'Mars/Base'",
         ),
         (["--set", "publish.username=a", "--set", "publish.password_file=@/none"], "publish.password_file': @/none: "),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_2(command, config, tmp_path, overrides, message):
     """Before anything is counted, one line names the file, key or value, and there is no traceback."""
-    for folder in ("empty", "pictures"):
+    for folder in ("empty", "images"):
         (tmp_path / folder).mkdir()
-    cv2.imwrite(str(tmp_path / "pictures" / "1.png"), np.zeros((9, 9), np.uint8))
+    cv2.imwrite(str(tmp_path / "images" / "1.png"), np.zeros((9, 9), np.uint8))
     bundle_with_wrong_hash(tmp_path)
     here = [each.replace("@", str(tmp_path)) for each in ("--set", "spool.path=@/spool.sqlite", *overrides)]
     status, out, errors = command("run", "--config", config, *here)

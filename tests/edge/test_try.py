@@ -110,7 +110,7 @@ def test_try_in_words(command, portrait, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("none.png", None, "none.png: no such file"),
         ("bad.png", b"not an image", "bad.png: must be an image that OpenCV can read"),
@@ -119,7 +119,7 @@ def test_try_in_words(command, portrait, tmp_path):
         ("folder", "folder", "folder: no pictures"),
     ],
 )
-def test_unreadable_file_in_try(command, portrait, tmp_path, name, content, says):
+def test_unreadable_file_in_try(command, portrait, tmp_path, name, content, message):
     """A file that cannot be read is reported with the reason; the others are still read, and the exit code is 2."""
     if content == "folder":
         (tmp_path / name).mkdir()
@@ -127,7 +127,7 @@ def test_unreadable_file_in_try(command, portrait, tmp_path, name, content, says
         (tmp_path / name).write_bytes(content)
     status, out, errors = command("try", "--json", "--detect-only", portrait, tmp_path / name, portrait)
     assert (status, [row["image"] for row in rows(out)]) == (2, [str(portrait)] * 2)
-    assert says in one_line(errors)
+    assert message in one_line(errors)
 
 
 def test_broken_images_of_a_folder(command, portrait, tmp_path):

@@ -1,4 +1,4 @@
-"""Staff are told from visitors by how they appear, stay and disappear: a cashier, a door, a queue."""
+"""Staff are distinguished from visitors by how they appear, stay and disappear: a cashier, a door, a queue."""
 
 import pytest
 
