@@ -29,7 +29,7 @@ CLIPS = {
 
 @needs_clips
 def test_counts_are_the_truth():
-    """Every visit of a face turned to the camera is counted once, and nothing else: no back of a head, no background."""
+    """Every visit of a face turned to the camera is counted once; a back of a head or a background is not."""
     rows = {row.clip: row for row in measure(Path(DATA) / "clips", times=1)}
     assert set(rows) >= CLIPS
     assert {name: rows[name].runs[0].total() for name in CLIPS} == {name: rows[name].truth for name in CLIPS}
