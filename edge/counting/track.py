@@ -22,7 +22,7 @@ of a likelihood ratio, so 2 is a ratio of e."""
 DOUBTFUL_GAP_S = 0.3
 """Assignments after gaps shorter than this, seconds, are never doubtful."""
 MAX_INTERVALS = 32
-"""The frame rate is the median of this many intervals between frames."""
+"""The frame rate is the median of at most this many intervals between frames."""
 MIN_INTERVAL_S = 1e-3
 
 
@@ -61,8 +61,11 @@ class Tracker:
     """Faces that never move."""
     _states: list[TrackState] = field(default_factory=list)
     _next_number: int = 0
+    _frame: int = -1
+    """Index of the latest frame."""
+    _frame_time: float | None = None
     _intervals: list[float] = field(default_factory=list)
-    _last_frame: float | None = None
+    """Latest times between frames, seconds."""
 
     def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame.
@@ -70,7 +73,7 @@ class Tracker:
         ``shape`` is the frame's (height, width) in pixels; ``time`` is its second and must not decrease. Detections
         below the low score are ignored.
         """
-        self._measure_interval(time)
+        self._begin_frame(time)
         visits, gone = self._close(time)  # first, because a face after the gap is another person
         continued, new = self._assign(faces, time, shape)
         for state in self._states:
@@ -131,7 +134,7 @@ class Tracker:
         """Start a track."""
         face, at_fixed_face = new.face, new.face in self.fixed
         track = Track(self._take_number(), face, time, time, 1, doubtful_low=int(new.may_be_lost_track))
-        state = TrackState(track, Motion.from_detection(face), is_fixed=at_fixed_face)
+        state = TrackState(track, Motion.from_detection(face), self._frame, is_fixed=at_fixed_face)
         state.add(face, is_high=True, at_fixed_face=at_fixed_face)
         return state
 
@@ -156,7 +159,7 @@ class Tracker:
         """
         if state.is_fixed:
             if state.evidence.is_moving() or state.track.face not in self.fixed:
-                state.restart(self._take_number(), time)
+                state.restart(self._take_number(), self._frame, time)
             else:
                 self.fixed.add(state.track.face, time)
             return False
@@ -172,9 +175,8 @@ class Tracker:
         Returns the visits to count and the numbers of the tracks that ended.
         """
         self.fixed.forget(time)
-        gap_s = max(self.settings.gap_s, min(MIN_GAP_FRAMES / self._fps(), MAX_GAP_S))
-        ended = [state for state in self._states if time - state.track.last > gap_s]
-        self._states = [state for state in self._states if time - state.track.last <= gap_s]
+        ended = [state for state in self._states if time - state.track.last > self._gap_s(state)]
+        self._states = [state for state in self._states if state not in ended]
         long_visits = []
         for state in self._states:
             if not state.track.counted and not state.is_fixed and state.seconds >= self.settings.max_visit_s:
@@ -186,7 +188,7 @@ class Tracker:
         """Visits among the tracks that ended. Tracks that did not move are remembered as fixed faces instead."""
         visits = []
         for state in ended:
-            if state.is_fixed or not state.is_visit(self.settings, 1 / self._fps()) or state.is_mostly_fixed:
+            if state.is_fixed or not state.is_visit(self.settings, 1 / self._fps(state)) or state.is_mostly_fixed:
                 continue
             if state.evidence.is_still(state.seconds):
                 self.fixed.add(state.track.face, state.track.last)
@@ -199,14 +201,23 @@ class Tracker:
         self._next_number += 1
         return self._next_number - 1
 
-    def _measure_interval(self, time: float) -> None:
-        if self._last_frame is not None:
-            self._intervals = [*self._intervals[-(MAX_INTERVALS - 1) :], time - self._last_frame]
-        self._last_frame = time
+    def _begin_frame(self, time: float) -> None:
+        self._frame += 1
+        if self._frame_time is not None:
+            self._intervals = [*self._intervals[-(MAX_INTERVALS - 1) :], time - self._frame_time]
+        self._frame_time = time
 
-    def _fps(self) -> float:
-        """Frames per second, from the median of the last intervals."""
-        return 1 / max(median(self._intervals), MIN_INTERVAL_S) if self._intervals else REFERENCE_FPS
+    def _fps(self, state: TrackState) -> float:
+        """Frames per second since a track started: the detector may have run less often before.
+
+        A track that has just started has the rate of the last interval.
+        """
+        intervals = self._intervals[-max(1, self._frame - state.first_frame) :]
+        return 1 / max(median(intervals), MIN_INTERVAL_S) if intervals else REFERENCE_FPS
+
+    def _gap_s(self, state: TrackState) -> float:
+        """Time without an observation after which a track ends, seconds."""
+        return max(self.settings.gap_s, min(MIN_GAP_FRAMES / self._fps(state), MAX_GAP_S))
 
 
 def _reported(states: Sequence[TrackState]) -> tuple[int, ...]:

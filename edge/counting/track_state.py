@@ -32,6 +32,8 @@ class TrackState:
     track: Track
     motion: Motion
     """Position, speed and size at ``track.last``."""
+    first_frame: int
+    """Index of the frame of the first observation, among the frames given to the tracker."""
     evidence: Evidence = field(default_factory=Evidence)
     is_missed: bool = False
     """Whether the track was not observed in the last frame."""
@@ -56,9 +58,9 @@ class TrackState:
         if at_fixed_face:
             self.at_fixed_face.add(face, is_high)
 
-    def restart(self, number: int, time: float) -> None:
-        """Turn a fixed face that moves after all into a new track."""
-        self.is_fixed = False
+    def restart(self, number: int, frame: int, time: float) -> None:
+        """Turn a fixed face that moves after all into a new track that starts now."""
+        self.is_fixed, self.first_frame = False, frame
         self.track = replace(self.track, number=number, first=time, sightings=1, counted=False)
         self.evidence, self.at_fixed_face = Evidence(), Evidence()
 
