@@ -106,6 +106,19 @@ def test_short_track_is_no_visit(fps, lasts):
     assert counted == []
 
 
+@pytest.mark.parametrize(("seconds", "visits"), [(0.2, 0), (1.0, 1)])
+def test_idle_time_before_a_track_does_not_change_what_is_a_visit(seconds, visits):
+    """After a minute at one frame per second, the limits hold at the frame rate during the track."""
+    tracker, begin = Tracker(TrackSettings()), 60.0
+    for time in each_frame(1, 0, begin - 1):
+        tracker.update([], time, SHAPE)
+    counted = []
+    for time in each_frame(10, begin, begin + 4):
+        faces = [face(*standing()(time))] if time <= begin + seconds else []
+        counted += tracker.update(faces, time, SHAPE).visits
+    assert len(counted) == visits
+
+
 @pytest.mark.parametrize("fps", RATES)
 def test_rare_detections_are_no_visit(fps):
     """A face detected in one frame every three seconds for a minute is no visit."""
