@@ -1,11 +1,14 @@
 """What comes after the storm: an orderly end, everything away for a while and back, and a disk that stays full."""
 
+import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.faults import live, oracle, parts, script
 from benchmarks.faults.asked import Asked
+from benchmarks.faults.live import Live
 from benchmarks.faults.oracle import Start, Verdict
 from benchmarks.faults.parts import Part
 from benchmarks.faults.plant import CLOSING, Plant, pictures
@@ -18,10 +21,14 @@ FULL_FROM, FULL_UNTIL = 50, FULL_FRAMES - 200
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Seconds from the return of broker and camera: to the first new row in the CSV, to the first frame counted."""
+    """Seconds from the return of broker and camera, None for never."""
 
     row_s: float | None
+    """To the first new row in the CSV."""
     camera_s: float | None
+    """To the first frame counted."""
+    whole_s: float | None
+    """Until the rows of the live daemon have no gap in ``seq``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,37 @@ def away(plant: Plant, seconds: float) -> Back:
         if row_s is None and len(list(parts.rows(plant.folder))) > before:
             row_s = time.monotonic() - since
         camera_s = live.camera_back_s(plant.pane.log, plant.camera.lost[-1][1])
-    return Back(row_s, camera_s)
+    return Back(row_s, camera_s, whole_s(plant, since))
+
+
+def whole_s(plant: Plant, since: float, waiting: Collection[int] = ()) -> float | None:
+    """Wait until the live daemon's rows have no gap in ``seq`` and hold ``waiting`` -> seconds since then (monotonic);
+    None after `PATIENCE_S`."""
+    end = time.monotonic() + PATIENCE_S
+    while live.missing([int(row["seq"]) for row in pane_rows(plant)], waiting):
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.1)
+    return time.monotonic() - since
+
+
+def pane_rows(plant: Plant) -> list[dict[str, str]]:
+    """The rows of the live daemon."""
+    return [row for row in parts.rows(plant.folder) if row["device"] == parts.PANE]
+
+
+def end_pane(plant: Plant) -> Live:
+    """Stop the live daemon in order when all it sent is stored, wait for the rest, and judge what it counted.
+
+    Its spool is looked into after its end, only to tell a late window from a lost one.
+    """
+    whole_s(plant, time.monotonic())
+    plant.pane.end(signal.SIGTERM)
+    word = parts.said(plant.pane.log)
+    left = parts.waiting(plant.folder / "pane.sqlite", word.boot) if word.unsent else frozenset()
+    whole_s(plant, time.monotonic(), left)
+    seen = live.frames(plant.folder / "frames")
+    return live.judge(pane_rows(plant), seen, left, time.time() - time.monotonic())
 
 
 def full_disk(plant: Plant) -> Full | None:

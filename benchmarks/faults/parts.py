@@ -1,10 +1,12 @@
 """Daemon, broker and collector as processes that are killed and started again, and what they wrote."""
 
+import contextlib
 import csv
 import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,6 +134,13 @@ def rows(folder: Path) -> Iterator[dict[str, str]]:
     for path in sorted((folder / "store").glob("date=*/site=*/counts-*.csv")):
         with path.open(newline="") as file:
             yield from csv.DictReader(file)
+
+
+def waiting(spool: Path, boot: str) -> frozenset[int]:
+    """``seq`` of the windows of one boot that a daemon left in its spool when it stopped."""
+    with contextlib.closing(sqlite3.connect(spool)) as database:
+        messages = [json.loads(payload) for (payload,) in database.execute("SELECT payload FROM ready")]
+    return frozenset(message["seq"] for message in messages if message["boot"] == boot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def plant(folder: Path, chance: random.Random) -> Iterator[Plant]:
             port=carried.port,
             spool=folder / "disk" / "door.sqlite",
         )
-        window = pane(folder, carried.port, LIVE_WINDOW_S)
+        window = pane(folder, carried.port, LIVE_WINDOW_S, FACETALLY_PICTURES_LOG=str(folder / "frames"))
         for part in (broker, collector, window, door):
             stack.callback(part.close)
         asked = Asked(many)
@@ -125,12 +125,13 @@ def pictures(folder: Path, fps: float = script.FPS) -> str:
     return f'source = "file"\npath = "{folder}"\nfps = {fps}'
 
 
-def pane(folder: Path, port: int, window_s: float) -> Part:
-    """The live daemon, on the stand-in of a camera that plays the folder's ``loop``."""
+def pane(folder: Path, port: int, window_s: float, **more: str) -> Part:
+    """The live daemon on a camera stand-in that plays the folder's ``loop``. ``more``: environment variables."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(CAMERA), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "FACETALLY_PICTURES": str(folder / "loop"),
         "FACETALLY_PICTURES_FPS": str(script.FPS * LIVE_SPEED),
+        **more,
     }
     capture = f'source = "picamera2"\nfps = {LIVE_FPS}'
     words = {"capture": capture, "window_s": window_s, "port": port, "spool": folder / "pane.sqlite"}

@@ -26,6 +26,9 @@ before: Mosquitto acknowledges first and saves then, so a broker killed in betwe
 UNCONFIRMED = 100
 """Windows that were sent and that no collector has confirmed. More wait in the spool, not at the broker: a fleet whose
 collector is away for a week then leaves a hundred messages a device in the broker's memory, not ten thousand."""
+PASSED_S = 5.0
+"""Minimum time from PUBACK to the early repeat of a window that a receipt has passed over. Collectors that share the
+topic confirm out of order; the receipt of the other one arrives within this time."""
 AGAIN_S = 60.0
 """A window that was sent so long ago is sent again once the collector is heard of; then after twice as long."""
 MOST_DOUBLINGS = 8
@@ -54,14 +57,22 @@ _decoder = msgspec.json.Decoder(Key)
 
 @dataclass(slots=True)
 class Sent:
-    """A window that was sent: its key (None if it cannot be read), when last, when the broker took it (monotonic
-    seconds), whether that was on an earlier connection, and how often it was sent while a collector was there."""
+    """A window that was sent and is still in the spool."""
 
     key: Key | None
+    """None if the payload has none."""
     at: float
+    """Monotonic time of the last send, seconds."""
     taken: float | None = None
+    """Monotonic time of the PUBACK, seconds; None before it."""
     earlier: bool = False
+    """The PUBACK came on an earlier connection."""
     tries: int = 1
+    """Number of sends while a collector was there, without early repeats."""
+    repeated: bool = False
+    """It was sent again on this connection."""
+    passed: bool = False
+    """A collector that should have it by now has not confirmed it."""
 
 
 @dataclass(slots=True)
@@ -72,7 +83,7 @@ class Outbox:
     pace: Pace
     again_s: float = AGAIN_S
     _in_flight: dict[int, int] = field(default_factory=dict)
-    _sent: dict[int, Sent] = field(default_factory=dict)
+    _sent: dict[int, Sent] = field(default_factory=dict)  # in the order of the last send
     _again: set[int] = field(default_factory=set)
     _done: set[int] = field(default_factory=set)
     _refused: set[int] = field(default_factory=set)
@@ -105,7 +116,7 @@ class Outbox:
         self._refused.clear()
         self._heard = now
         for sent in self._sent.values():
-            sent.earlier = sent.taken is not None
+            sent.earlier, sent.repeated, sent.passed = sent.taken is not None, False, False
         with contextlib.suppress(SpoolError):  # what waits then goes out as if it were new
             self._backlog = spool.newest()
 
@@ -125,6 +136,7 @@ class Outbox:
         room = IN_FLIGHT - len(self._in_flight)
         if room <= 0 or len(self._refused) >= MOST_REFUSED:
             return []
+        self._repeat_passed(now)
         self._ask_again(spool, now)
         busy = self._sent.keys() | self._refused | self._done
         new = spool.waiting(self._backlog, room, busy)
@@ -153,8 +165,9 @@ class Outbox:
     def sent(self, mid: int, number: int, payload: bytes, now: float) -> None:
         """A window is on its way as the client's message ``mid``."""
         self._in_flight[mid] = number
-        before = self._sent.get(number)
-        self._sent[number] = Sent(_key(payload), now, tries=before.tries if before else 1)
+        before = self._sent.pop(number, None)
+        tries = before.tries if before else 1
+        self._sent[number] = Sent(_key(payload), now, tries=tries, repeated=before is not None)
         self._again.discard(number)
 
     def acknowledged(self, mid: int, now: float) -> None:
@@ -173,20 +186,52 @@ class Outbox:
         return True
 
     def stored(self, writer: str, receipt: Stored, spool: Spool, now: float, *, live: bool) -> None:
-        """A collector's receipt came; ``live``: it was sent now, and not kept by the broker from earlier."""
-        self._receipts.pop(writer, None)
+        """Take a collector's receipt. ``live``: it was sent now, not kept by the broker from earlier."""
+        before = self._receipts.pop(writer, None)
         self._receipts[writer] = receipt
         while len(self._receipts) > MOST_WRITERS:
             del self._receipts[next(iter(self._receipts))]
-        self._done.update(
+        held = {
             number for number, sent in self._sent.items() if sent.key and receipt.holds(sent.key.boot, sent.key.seq)
-        )
+        }
+        news = held - self._done
+        self._done |= held
         if live:
+            greeting = not news and (before is None or not receipt.boots or receipt == before)
+            self._mark_passed(news, greeting=greeting)
             self._answered(spool, now)
 
+    def _mark_passed(self, news: set[int], *, greeting: bool) -> None:
+        """Mark the windows that the collector should have by now and has not confirmed.
+
+        A broker keeps the order of a topic. What was sent before a newly confirmed window on this connection has
+        reached the collector or is lost, as in TCP's selective acknowledgement (RFC 2018, RFC 6675); what was sent
+        after it may still be on its way. A confirmed window that was repeated proves nothing, because the receipt does
+        not tell which copy arrived (Karn and Partridge 1987).
+
+        A greeting is a receipt without news: the collector has just subscribed, or has read our ``online``. What the
+        broker took before is lost if the collector had no session. A collector with a backlog soon sends news, which
+        clears the marks; one that is silent for longer than `PASSED_S` receives each window once more.
+        """
+        numbers = list(self._sent)
+        proofs = [at for at, number in enumerate(numbers) if number in news and not self._sent[number].repeated]
+        if not greeting and not proofs:
+            return
+        end = len(numbers) if greeting else proofs[-1]
+        for at, number in enumerate(numbers):
+            sent = self._sent[number]
+            sent.passed = at < end and sent.taken is not None and not sent.repeated
+
+    def _repeat_passed(self, now: float) -> None:
+        """Choose for sending, once on each connection, the marked windows that nobody has confirmed in time."""
+        for number in self._overdue():
+            sent = self._sent[number]
+            if sent.passed and sent.taken is not None and now - sent.taken > PASSED_S:
+                self._again.add(number)
+
     def _answered(self, spool: Spool, now: float) -> None:
-        """The collector is there: what it has not confirmed for long is sent again, and what the broker took on an
-        earlier connection at once. The collector answers to our ``online``, which came to it after all that."""
+        """The collector is there. Choose for sending what it has not confirmed for long, and at once what the broker
+        took on an earlier connection: the collector answers to our ``online``, which it read after all that."""
         if self._patience > self.again_s:
             log.info(line("receipts_again"))
         self._heard, self._patience = now, self.again_s

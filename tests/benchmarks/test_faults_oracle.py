@@ -103,21 +103,93 @@ def test_windows_in_memory_when_killed_are_drops_that_were_said():
     assert not oracle.judge([start], [row(seq) for seq in range(2)]).good
 
 
+BEGIN = live.seconds("2026-03-28T09:00:00Z")
+
+
+def frames(*spans, refused=()):
+    """Five frames a second within spans of seconds."""
+    taken = [BEGIN + tick / 5 for first, last in spans for tick in range(round(first * 5), round(last * 5) + 1)]
+    return live.Frames(tuple(taken), tuple(BEGIN + at for at in refused))
+
+
+def quiet(seq, start, **of):
+    """A live window in which nobody passed."""
+    return row(seq, start=start, **of) | {"happiness": "0", "neutral": "0"}
+
+
 def test_a_live_window_must_say_that_its_camera_was_away():
-    """Nine seconds without a camera: the windows in it cover less and say why, or it is wrong; so is a gap."""
-    begin = live.seconds("2026-03-28T09:00:00Z")
-    away = [[begin + 5.2, begin + 14.5]]
-    told = [row(0), row(1, start=5, coverage="0.2", degraded="no_camera"), row(2, start=10, degraded="no_camera")]
-    silent = [row(0), row(1, start=5, coverage="0.2"), row(2, start=10, coverage="0.1", degraded="no_camera")]
-    told[2]["coverage"] = "0.1"
-    quiet = [each | {"happiness": "0", "neutral": "0"} for each in told]
-    assert live.judge(quiet, away, begin).wrong == []
-    assert any("does not say so" in text for text in live.judge(silent, away, begin).wrong)
-    full = [each | {"coverage": "1.0"} for each in quiet]
-    assert any("covers 1.0" in text for text in live.judge(full, away, begin).wrong)
-    gap = [quiet[0], quiet[1], quiet[2] | {"start": "2026-03-28T09:00:11Z", "seq": "3"}]
-    assert len(live.judge(gap, away, begin).wrong) == 2
-    assert any("visits" in text for text in live.judge([quiet[0] | {"neutral": "4"}], [], begin).wrong)
+    """Nine seconds without a camera: the windows in it cover less and say why, or it is wrong."""
+    seen = frames((0, 5.2), (14.4, 15), refused=(7.4, 10.5))
+    told = [quiet(0, 0), *(quiet(seq, 5 * seq, coverage="0.1", degraded="no_camera") for seq in (1, 2))]
+    assert live.judge(told, seen, (), BEGIN).wrong == []
+    silent = [told[0], told[1] | {"degraded": ""}, told[2]]
+    assert ["does not say no_camera" in text for text in live.judge(silent, seen, (), BEGIN).wrong] == [True]
+    full = [told[0], told[1] | {"coverage": "1.0"}, told[2]]
+    assert ["says coverage 1.0" in text for text in live.judge(full, seen, (), BEGIN).wrong] == [True]
+
+
+def test_a_window_without_frames_must_say_so_unless_it_is_too_short():
+    """The first window ends at a round time, perhaps before the first frame. One of five seconds has no excuse."""
+    short = quiet(0, 0) | {"end": "2026-03-28T09:00:00.010Z", "coverage": "0.0"}
+    first = quiet(1, 0.01) | {"end": "2026-03-28T09:00:05Z"}
+    assert live.judge([short, first], frames((0.2, 5)), (), BEGIN).wrong == []
+    blind = [quiet(0, 0), quiet(1, 5, coverage="0.0"), quiet(2, 10)]
+    wrong = live.judge(blind, frames((0, 4.8), (11.2, 15)), (), BEGIN).wrong
+    assert ["does not say no_camera" in text for text in wrong] == [True]
+
+
+def test_a_camera_that_was_given_up_may_refuse_late():
+    """The thread that waited for it ends when the next camera has given frames already."""
+    seen = frames((0, 5.2), (7.2, 15), refused=(7.4,))
+    windows = [quiet(0, 0), quiet(1, 5, coverage="0.8"), quiet(2, 10)]
+    assert live.judge(windows, seen, (), BEGIN).wrong == []
+
+
+def test_a_machine_that_stands_still_is_no_fault_of_the_daemon():
+    """No frame for four seconds, none refused: the window need not say ``no_camera``, and may cover 0.4."""
+    seen = frames((0, 5.6), (9.6, 15))
+    windows = [quiet(0, 0), quiet(1, 5, coverage="0.4"), quiet(2, 10)]
+    assert live.judge(windows, seen, (), BEGIN).wrong == []
+
+
+def test_each_gap_in_the_frames_may_lose_a_visit_or_split_it():
+    """The second walk, from 10 to 17.4 s, is certain with all frames; with two gaps it is no visit or up to three."""
+    windows = [*(quiet(seq, 5 * seq) for seq in range(4)), quiet(4, 20) | {"neutral": "1"}]
+    whole = live.judge(windows, frames((0, 25)), (), BEGIN)
+    torn = live.judge(windows, frames((0, 12), (12.6, 14), (14.6, 25)), (), BEGIN)
+    assert (torn.least, torn.most) == (whole.least - 1, whole.most + 2)
+
+
+def test_lost_late_and_double_windows_are_told_apart():
+    """A window that the spool still holds is late; one that nobody holds is lost."""
+    seen, windows = frames((0, 20)), [*(quiet(seq, 5 * seq) for seq in range(3)), quiet(3, 15) | {"neutral": "1"}]
+    gap = [windows[0], windows[2], windows[3]]
+    assert live.judge(windows, seen, (), BEGIN).wrong == []
+    assert live.judge(gap, seen, (), BEGIN).wrong == ["live: lost: 1"]
+    assert live.judge(gap, seen, {1, 4}, BEGIN).wrong == ["live: late, still in the spool: 1, 4"]
+    assert live.judge([*windows, windows[1]], seen, (), BEGIN).wrong[0] == "live: stored twice: 1"
+    assert live.judge(windows[:2], seen, (), BEGIN).wrong == ["live: lost: windows of the last 10.0 s"]
+    late = [*windows[:3], windows[3] | {"start": "2026-03-28T09:00:16Z"}]
+    assert ["starts 1.00 s after" in text for text in live.judge(late, seen, (), BEGIN).wrong] == [True]
+
+
+def test_more_visits_than_walks_are_found():
+    """Four visits of somebody where the script has at most two."""
+    assert any(
+        "visits" in text
+        for text in live.judge(
+            [
+                quiet(
+                    0,
+                    0,
+                )
+                | {"neutral": "4"}
+            ],
+            frames((0, 5)),
+            (),
+            BEGIN,
+        ).wrong
+    )
 
 
 def test_drops_on_a_full_disk_must_be_those_that_are_missing():

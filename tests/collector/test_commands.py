@@ -19,20 +19,12 @@ from collector.store.load import load
 from collector.store.rows import FIXED, OPTIONAL
 from contract.message import Models, encode
 from contract.topics import topic
-from tests.collector.store.test_writer import SEVEN, START, put, window
+from tests.support.analyst_guide import BLOCKS, GUIDE, collector
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from tests.support.store import SEVEN, START, put, window
 
 REPOSITORY = Path(__file__).parents[2]
-GUIDE = (REPOSITORY / "docs" / "analyst.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 ENDLESS = ("mosquitto_sub", "facetally-collector run", "facetally-collector serve", "import json\n")
-
-
-def collector(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-m", "collector", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=False)
-    assert done.returncode == status, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
 
     from convert import write_bundle
     from training.fit import loop
-    from training.networks.architectures import architectures
+    from training.networks import architectures
 
     exact = architectures.restored(trained / "model.keras")
     model = loop.computed_in("mixed_bfloat16", lambda: architectures.cnn(exact.input_shape[1], 3))
@@ -114,7 +114,7 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     from training.evaluate import classifier_metrics
     from training.fit.distil import taught
     from training.fit.expression_task import ExpressionTask
-    from training.networks.architectures import architectures
+    from training.networks import architectures
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
@@ -189,7 +189,7 @@ def test_a_page_says_that_nothing_is_wrong(trained, tmp_path):
     from training import recipe
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics, classifier_report
-    from training.networks.architectures import architectures
+    from training.networks import architectures
 
     run = tmp_path / "right"
     shutil.copytree(trained, run)

@@ -4,47 +4,22 @@ import json
 import os
 import signal
 import subprocess
-import threading
-from collections import Counter
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
-from collector.receive.receiver import run
-from collector.settings import Broker, Settings, Store
 from contract.receipt import Stored, encode_receipt
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
-from tests.support.fakes import counts, lines_of
+from tests.support.fakes import counts
 from tests.support.publishing import ABOUT, device, listening
+from tests.support.receiver import collecting, stored
 
 ROOT = Path(__file__).parents[2]
 pytestmark = needs_mosquitto
 WINDOWS = int(os.environ.get("FACETALLY_WINDOWS", "1000"))
 """More by hand: 10,000 take a minute."""
-
-
-@contextmanager
-def collecting(root, port, writer="collector", **broker):
-    """A collector, from when it has subscribed to all."""
-    stop = threading.Event()
-    chosen = Broker(host="127.0.0.1", port=port, **broker)
-    settings = Settings(broker=chosen, store=Store(root=str(root), writer=writer))
-    thread = threading.Thread(target=run, args=(settings, stop))
-    with lines_of("collector.receive.connection") as said:
-        thread.start()
-        try:
-            wait_until(lambda: any("+/health" in line for line in said), "subscribed")
-            yield
-        finally:
-            stop.set()
-            thread.join(20)
-
-
-def stored(root):
-    """How often each window is in the files."""
-    lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()[1:]]
-    return Counter(int(line.split(",")[4]) for line in lines)
 
 
 def test_a_window_leaves_the_spool_when_the_collector_has_it(tmp_path):
@@ -93,6 +68,18 @@ def forget_session(port):
     wait_until(client.is_connected, "connected")
     client.disconnect()
     client.loop_stop()
+
+
+def test_what_the_broker_took_before_the_collector_came_is_stored_within_seconds(tmp_path):
+    """A broker that was killed knows no session of the collector. The device is back first: the broker acknowledges its
+    windows and drops them. A collector that greets a second later receives them, without further windows."""
+    port, root = free_port(), tmp_path / "store"
+    with mosquitto(tmp_path, port), device(tmp_path, port, 3, confirm="collector") as sender:
+        sender.until(lambda: sender.publisher._outbox.unconfirmed == 3, "the broker has all")
+        time.sleep(1.0)
+        with collecting(root, port):
+            sender.until(lambda: sender.spool.depth() == 0, "all are confirmed", 20.0)
+    assert stored(root) == dict.fromkeys(range(3), 1)
 
 
 def test_two_collectors_that_share_confirm_between_them(tmp_path):

@@ -14,7 +14,7 @@ from edge.vision.classify import Classifier
 from training.data.face_cache import Faces
 from training.data.label_targets import Floats
 from training.evaluate import classifier_metrics
-from training.networks.architectures import architectures
+from training.networks import architectures
 from training.recipe import ClassifierRecipe
 
 Batch = tuple[NDArray[np.uint8], Floats, Floats]

@@ -20,7 +20,7 @@ from training.data.label_targets import Floats
 from training.evaluate import classifier_metrics, classifier_report
 from training.fit import distil
 from training.fit.loop import Ahead, Judge, computed_in, schedule, train
-from training.networks.architectures import architectures, stem
+from training.networks import architectures, stem
 from training.recipe import ClassifierRecipe
 
 

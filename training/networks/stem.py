@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from base.errors import SettingsError
 from training.fit.loop import Ahead, Batch, computed_in, schedule, train
-from training.networks.architectures import architectures
+from training.networks import architectures
 from training.recipe import ClassifierRecipe, kept
 
 PEAK_RATE = 4e-3

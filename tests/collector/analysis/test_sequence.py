@@ -7,7 +7,7 @@ import pytest
 
 from collector.analysis.sequence import clones, gaps_in_seq
 from collector.store.load import load
-from tests.collector.store.test_writer import START, put, window
+from tests.support.store import START, put, window
 
 ONE, OTHER, THIRD = (f"{number:016x}" for number in (1, 2, 3))
 

@@ -13,17 +13,9 @@ from collector.devices.registry import Devices, read_devices
 from collector.devices.registry_file import damages
 from contract.message import Bundle, Health, Model, Status, encode
 from contract.topics import Address, topic
-from tests.collector.receive.test_receiver import (
-    BOOT,
-    NEXT_BOOT,
-    START,
-    counts_messages,
-    receiving,
-    rows,
-    settings_for,
-    window,
-)
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from tests.support.device_models import bundle
+from tests.support.receiver import BOOT, NEXT_BOOT, START, counts_messages, receiving, rows, settings_for, window
 
 
 @needs_mosquitto
@@ -44,12 +36,6 @@ def test_devices_json_holds_what_devices_say_of_themselves(tmp_path: Path) -> No
             publish(port, counts_messages(range(1), boot=NEXT_BOOT))
             wait_until(lambda: rows(root) == 1, "all has been received")
     assert state() == [("online", NEXT_BOOT)]
-
-
-def bundle(number: int, right: int = 9) -> Bundle:
-    """A classifier of two labels whose file has this number, and that is right so often in ten."""
-    sha256, confusion = f"{number:012x}".ljust(64, "0"), ((right, 10 - right), (10 - right, right))
-    return Bundle(name="e", sha256=sha256, labels=("a", "b"), confusion=confusion)
 
 
 def tell(devices: Devices, device: str, expression: Bundle) -> None:

@@ -23,8 +23,8 @@ from contract.errors import BadMessage
 from contract.labels import labelset
 from contract.message import Bundle, Counts, Model, Models, Status, encode
 from contract.topics import topic
-from tests.collector.devices.test_registry import bundle
-from tests.collector.store.test_writer import START, put, window
+from tests.support.device_models import bundle
+from tests.support.store import START, put, window
 
 NOW = START + timedelta(days=1)
 PAIRS = [(("l604d", "m"), ("l6943", "m")), (("a", "bedfz"), ("a", "c", "d2c7f0z"))]

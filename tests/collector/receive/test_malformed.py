@@ -19,9 +19,9 @@ from collector.store.writer import Store
 from contract.errors import BadMessage
 from contract.message import Counts, decode, encode
 from contract.topics import topic
-from tests.collector.receive.test_receiver import counts_messages, numbers, receiving, rows, settings_for
-from tests.collector.store.test_writer import START, window
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
+from tests.support.receiver import counts_messages, numbers, receiving, rows, settings_for
+from tests.support.store import START, window
 
 AT = topic("shop-1", "door", "counts")
 GOOD = json.loads(encode(window(0)))

@@ -16,10 +16,10 @@ from collector.store.retention import Retention, too_old
 from collector.store.rollup import Rollups
 from contract.message import Status, encode
 from contract.topics import topic
-from tests.collector.receive.test_receiver import counts_messages, rows
-from tests.collector.store.test_writer import START, put, window
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.fakes import lines_of
+from tests.support.receiver import counts_messages, rows
+from tests.support.store import START, put, window
 
 BOOT = "0" * 15 + "1"
 

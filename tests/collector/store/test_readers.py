@@ -12,8 +12,8 @@ import pytest
 from base.errors import SettingsError
 from collector.exports.tables import export
 from collector.store.load import labels, load
-from tests.collector.store.test_writer import START, put, window
-from tests.collector.test_commands import BLOCKS, GUIDE, collector
+from tests.support.analyst_guide import BLOCKS, GUIDE, collector
+from tests.support.store import START, put, window
 
 ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector.devices.clock_check import APART, ClockHistory, Witnesses
 from collector.store.retention import Retention
-from tests.collector.store.test_writer import START, put, window
+from tests.support.store import START, put, window
 
 NOW = START + timedelta(days=60)
 YEAR = timedelta(days=365)

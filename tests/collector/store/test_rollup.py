@@ -22,7 +22,7 @@ from collector.store.load import load
 from collector.store.rollup import FOLDER, Rollups
 from collector.store.rollup_file import FIRST_PRINTS, PRINTS, SEAL, SECOND_PRINTS
 from collector.store.rows import FIXED
-from tests.collector.store.test_writer import START, put, window
+from tests.support.store import START, put, window
 
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]
 LATER = START + timedelta(days=30)

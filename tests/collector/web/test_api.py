@@ -21,7 +21,7 @@ from collector.devices.registry import Devices
 from collector.settings import Api as ApiSettings
 from contract.message import Health, Status
 from contract.topics import Address
-from tests.collector.store.test_writer import SEVEN, put, window
+from tests.support.store import SEVEN, put, window
 
 NOW = datetime(2026, 3, 29, 3, 0, tzinfo=timezone.utc)
 BOOT = "0" * 16

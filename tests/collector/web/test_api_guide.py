@@ -12,8 +12,8 @@ import pytest
 
 from collector.settings import read_settings
 from collector.web.serve import serve
-from tests.collector.store.test_writer import put, window
 from tests.support.brokers import free_port, wait_until
+from tests.support.store import put, window
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "analyst.md").read_text(encoding="utf-8").partition("## The HTTP API")[2]
 TOKEN = "0123456789abcdef"

@@ -12,7 +12,7 @@ from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.openapi import document
 from collector.api.routes import Api, mount
-from tests.collector.store.test_writer import SEVEN, put, window
+from tests.support.store import SEVEN, put, window
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed (make test)")
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not installed (make test)")

@@ -17,10 +17,10 @@ from collector.devices.registry import Devices
 from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
-from tests.collector.store.test_writer import SEVEN, put, window
-from tests.collector.web.test_page import model
 from tests.support.brokers import free_port, listens, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served
+from tests.support.device_models import model
+from tests.support.store import SEVEN, put, window
 
 pytestmark = needs_chromium
 NOW = datetime(2026, 3, 28, 17, 30, tzinfo=timezone.utc)

@@ -21,10 +21,11 @@ from collector.page.app import make_page
 from collector.page.figures import trend
 from collector.page.views import Shown, View
 from collector.store.load import load
-from contract.message import Bundle, Health, Model, Status
+from contract.message import Health, Status
 from contract.topics import Address
-from tests.collector.store.test_writer import SEVEN, put, window
 from tests.support.brokers import free_port, wait_until
+from tests.support.device_models import model
+from tests.support.store import SEVEN, put, window
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -44,13 +45,6 @@ def store(tmp_path: Path) -> Path:
         devices.note(Address(site, "door", "model"), model(), False, NOW)
     devices.save()
     return tmp_path
-
-
-def model() -> Model:
-    """The one of `window`, that is right in nine of ten."""
-    sure = tuple(map(tuple, (np.eye(7, dtype=int) * 530 + 10).tolist()))
-    seven = Bundle(name="seven", sha256="ba9876543210" + "0" * 52, labels=SEVEN[:7], confusion=sure)
-    return Model(schema=1, detector=Bundle(name="faces", sha256="0" * 64), expression=seven)
 
 
 def view(root: Path, now: datetime = NOW) -> View:

@@ -18,9 +18,9 @@ from benchmarks.faults.requests import answers
 from collector.settings import Page, read_settings
 from collector.web.browser_guard import WebGuard, policy
 from collector.web.shared_result import Shared
-from tests.collector.store.test_writer import put, window
 from tests.support.brokers import free_port, wait_until
 from tests.support.browser import served
+from tests.support.store import put, window
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)
 

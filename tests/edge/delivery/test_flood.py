@@ -13,11 +13,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from contract.message import Status, encode
 from edge.delivery.inbox import MOST
-from tests.collector.receive.test_receiver import counts_messages
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.fakes import lines_of
 from tests.support.publishing import ABOUT, OTHER_BOOT, device
-from tests.whole.test_delivery import collecting, stored
+from tests.support.receiver import collecting, counts_messages, stored
 
 HUGE = 200_000_000
 GROWS_MB = 12.0

@@ -14,9 +14,9 @@ from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.errors import SpoolError
 from edge.settings import PublishSettings
-from tests.support.scripted import ScriptedFaces, scripted_pipeline
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, each_frame, lines_of
+from tests.support.scripted import ScriptedFaces, scripted_pipeline
 
 ME = Identity("shop-1", "door", "1" * 16)
 MEMORY = pipeline_module.MAX_BUFFERED_WINDOWS

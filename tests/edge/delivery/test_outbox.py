@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from contract.receipt import Stored
-from edge.delivery.outbox import AGAIN_S, KEPT_S, LONGEST_AGAIN_S, UNCONFIRMED, Confirm, Outbox
-from edge.delivery.rate_limit import Pace
+from edge.delivery.outbox import AGAIN_S, KEPT_S, LONGEST_AGAIN_S, PASSED_S, UNCONFIRMED, Confirm, Outbox
+from edge.delivery.rate_limit import IN_FLIGHT, Pace
 from edge.delivery.spool import opened
 from tests.support.fakes import counts, lines_of
 
@@ -60,7 +60,11 @@ def spool(tmp_path: Path):
 
 
 def fill(spool, windows: int) -> None:
-    for minute in range(windows):
+    fill_from(spool, 0, windows)
+
+
+def fill_from(spool, first: int, end: int) -> None:
+    for minute in range(first, end):
         spool.add(counts(minute, 6))
 
 
@@ -122,6 +126,129 @@ def test_what_a_broker_took_before_it_died_is_sent_again_at_once(spool) -> None:
     assert line.wait(1) == [7, 8, 9]
     line.confirm((6, 6))
     assert line.wait(1) == []
+
+
+def test_a_window_that_a_receipt_passes_over_is_sent_again_within_seconds(spool) -> None:
+    """The broker took 0 to 2 before the collector had subscribed. The receipt for 3 shows that they are lost: they are
+    sent again once `PASSED_S` have passed, once; then after `AGAIN_S` as ever."""
+    line = Line(spool)
+    fill(spool, 3)
+    line.send()
+    line.wait(1)
+    fill_from(spool, 3, 5)
+    assert line.send() == [3, 4]
+    line.confirm((3, 3))
+    assert line.wait(PASSED_S - 2) == []
+    assert line.wait(3) == [0, 1, 2]  # and not 4, which was sent after 3
+    line.confirm((3, 4))
+    assert line.wait(AGAIN_S - 10) == []
+    line.now += 10
+    line.confirm((3, 4))
+    assert line.wait(1) == [0, 1, 2]
+
+
+def test_collectors_that_share_may_confirm_out_of_order(spool) -> None:
+    """One collector confirms 1 and 3 at once, the other 0 and 2 three seconds later: nothing is repeated."""
+    fill(spool, 4)
+    line = Line(spool)
+    line.send()
+    line.confirm((1, 1), (3, 3), writer="one")
+    assert line.wait(3) == []
+    line.confirm((0, 0), (2, 2), writer="two")
+    assert line.wait(PASSED_S + 1) == []
+    assert line.left() == []
+
+
+def test_a_slow_collector_causes_no_early_repeats(spool) -> None:
+    """It answers our ``online``, then confirms a window each three seconds, in order."""
+    fill(spool, 20)
+    line = Line(spool)
+    line.send()
+    line.confirm()
+    for seq in range(18):
+        line.confirm((0, seq))
+        assert line.wait(3) == []
+
+
+def test_a_collector_that_comes_back_is_sent_what_was_taken_while_it_was_away(spool) -> None:
+    """Its greeting is an empty receipt, or the last one again. Each window is repeated once."""
+    fill(spool, 2)
+    line = Line(spool)
+    line.send()
+    line.confirm((0, 0))
+    fill_from(spool, 2, 4)
+    assert line.send() == [2, 3]
+    line.confirm((0, 0))  # the same again
+    assert line.wait(PASSED_S + 1) == [1, 2, 3]
+    line.confirm()
+    assert line.wait(PASSED_S + 1) == []
+    fill_from(spool, 4, 5)
+    assert line.send() == [4]
+    line.confirm()  # a collector that was restarted
+    assert line.wait(PASSED_S + 1) == [4]
+
+
+def test_a_greeting_that_the_broker_kept_repeats_nothing(spool) -> None:
+    """It does not say that a collector is there."""
+    fill(spool, 2)
+    line = Line(spool)
+    line.send()
+    line.confirm(live=False)
+    assert line.wait(AGAIN_S - 2) == []
+
+
+def test_news_of_another_boot_is_no_greeting(spool) -> None:
+    """A collector that stores the windows of an earlier start has not come to those of this one."""
+    fill(spool, 2)
+    line = Line(spool)
+    line.send()
+    for seq in range(3):
+        receipt = Stored(schema=1, boots={"f" * 16: ((0, seq),)})
+        line.outbox.stored("collector", receipt, spool, line.now, live=seq > 0)
+        assert line.wait(PASSED_S + 1) == []
+
+
+def test_a_repeated_window_does_not_prove_that_others_are_lost(spool) -> None:
+    """The receipt may be for its first copy: 1, sent between the two copies of 0, may be on its way."""
+    fill(spool, 1)
+    line = Line(spool)
+    line.send()
+    line.wait(1)
+    line.confirm()
+    line.wait(PASSED_S - 2)
+    fill_from(spool, 1, 2)
+    assert line.wait(3) == [1, 0]
+    line.confirm((0, 0))
+    assert line.wait(PASSED_S + 1) == []
+
+
+def test_early_repeats_keep_to_the_pace_and_take_no_room(spool) -> None:
+    """Ninety-nine are lost: they are sent again at two a second, and new windows go first."""
+    fill(spool, UNCONFIRMED)
+    line = Line(spool)
+    line.send()
+    line.outbox.pace = Pace(2.0)
+    line.confirm((UNCONFIRMED - 1, UNCONFIRMED - 1))
+    fill_from(spool, UNCONFIRMED, UNCONFIRMED + 10)
+    assert line.send() == [UNCONFIRMED]  # 99 are unconfirmed: room for one
+    sent = line.wait(PASSED_S + 20)
+    assert sent == list(range(len(sent)))
+    assert IN_FLIGHT + 2 * 15 <= len(sent) <= IN_FLIGHT + 2 * 22
+
+
+def test_an_early_repeat_is_allowed_anew_on_each_connection(spool) -> None:
+    """The repeat was in flight when the broker died; the next broker took it before the collector had subscribed."""
+    fill(spool, 1)
+    line = Line(spool)
+    line.send()
+    line.confirm()
+    line.now += PASSED_S + 1
+    assert line.send(taken=False) == [0]
+    line.outbox.disconnected()
+    line.outbox.connected(spool, line.now)
+    line.outbox.acknowledged(2, line.now)
+    line.confirm()
+    assert line.wait(PASSED_S + 1) == [0]
 
 
 def test_windows_that_no_collector_takes_do_not_keep_others_back_for_ever(spool) -> None:

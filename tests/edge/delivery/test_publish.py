@@ -19,9 +19,9 @@ from edge.delivery.publish import Identity, Publisher, published
 from edge.delivery.rate_limit import Pace
 from edge.delivery.spool import opened
 from edge.settings import PublishSettings
-from tests.contract.test_message import MESSAGES
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, lines_of
+from tests.support.messages import MESSAGES
 from tests.support.publishing import ABOUT, BOOT, ME, OTHER_BOOT, device, listening, minutes, retained, states
 
 pytestmark = needs_mosquitto

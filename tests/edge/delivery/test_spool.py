@@ -9,26 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from contract.message import Counts, Privacy, decode
+from contract.message import Privacy
 from edge.delivery.spool import opened
 from edge.errors import SpoolCorrupt, SpoolError
 from tests.support.fakes import counts, lines_of
+from tests.support.spools import MANY, happy, happy_in, ready
 
-MANY = 100_000
 ROOT = Path(__file__).parents[3]
-
-
-def ready(spool):
-    """All messages that may be sent, oldest first."""
-    return [decode(payload, Counts) for _, payload in spool.waiting(0, MANY)]
-
-
-def happy_in(messages):
-    return [message.visits["happiness"] for message in messages]
-
-
-def happy(spool):
-    return happy_in(ready(spool))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from edge.delivery.spool import Early, opened
 from edge.errors import SpoolCorrupt, SpoolError
-from tests.edge.delivery.test_spool import MANY, happy, ready
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
 from tests.support.fakes import counts, lines_of
 from tests.support.publishing import device, retained
+from tests.support.spools import MANY, happy, ready
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
     from training import recipe
     from training.data import face_cache
     from training.fit import expression_task, loop
-    from training.networks.architectures import architectures, stem
+    from training.networks import architectures, stem
 
     keys = ("network=dense", f"backbone={draw_backbone(tmp_path)}", "front=[8,12,12,1]", "front_steps=200")
     made = recipe.read(trained / "mood.toml", tuple(f"model.{key}" for key in keys))
