@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from base.logs import line
-from contract.message import Clock as State
+from contract import message
 
 log = logging.getLogger("edge.system.clock")
+ClockState: TypeAlias = message.Clock
+"""How far a timestamp can be trusted, as in the counts message."""
 TIME_ERROR = 5
 """Result of adjtimex(2) while the kernel's clock is not synchronised."""
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -32,7 +34,7 @@ class SourceClock(Protocol):
         """Convert a second on the source's clock to UTC."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClockState:
         """How far `utc` can be trusted now."""
 
 
@@ -62,7 +64,7 @@ class MonotonicClock:
                 return
 
     @property
-    def state(self) -> State:
+    def state(self) -> ClockState:
         """``synced`` if the kernel's clock is synchronised, else ``unsynced``."""
         return "synced" if is_synchronised() else "unsynced"
 
@@ -70,7 +72,7 @@ class MonotonicClock:
 class ReplayClock:
     """The clock of a file: its own timestamps, counted from ``begin``."""
 
-    state: State = "replay"
+    state: ClockState = "replay"
 
     def __init__(self, begin: datetime) -> None:
         self._begin = begin
