@@ -21,6 +21,7 @@ from edge.counting.track import Tracker
 from edge.delivery import spool
 from edge.delivery.publish import Identity, published
 from edge.delivery.restamp import Settler
+from edge.delivery.spool import Spool
 from edge.delivery.spool_lock import alone
 from edge.pipeline import Pipeline, window_converter
 from edge.settings import File, Settings
@@ -76,11 +77,8 @@ def pipeline(
     choice = chosen(settings, None if stream else Path(settings.spool.path).parent)
     detector = detector_bundle(str(choice.card), settings.detect.threads)
     classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
-    gate = AdmissionGate(settings.admit)  # before the camera is opened: its settings may be wrong
+    gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
-    identity = Identity(settings.site, settings.device, boot_id())
-    models = Models(detector=detector.card.identity, expression=classifier.card.identity)
-    health = HealthMonitor(detector_choice=choice.reason)
     tracker = _tracker(settings, detector.card)
     analyzer = FrameAnalyzer(
         detector=Detector(detector, tracker.settings.low),
@@ -94,22 +92,15 @@ def pipeline(
         quality=Condition(live=not isinstance(settings.capture, File)),
         throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
         motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
-        health=health,
+        health=HealthMonitor(detector_choice=choice.reason),
         observer=observer or Observer(),
     )
-    restamper = Settler(
-        window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models),
-        camera.clock,
-        kernel_boot(),
-        0.0 if stream else settings.spool.unsynced_hold_h * 3600,
-        time.monotonic,
-        identity.boot,
-    )
-    path = Path(":memory:" if stream else settings.spool.path)
-    max_bytes = int(settings.spool.max_mb * 1e6)
+    identity = Identity(settings.site, settings.device, boot_id())
+    models = Models(detector=detector.card.identity, expression=classifier.card.identity)
+    converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
+    hold_s = 0.0 if stream else settings.spool.unsynced_hold_h * 3600
     with (
-        alone(path),
-        spool.opened(path, settings.max_windows, max_bytes, settings.privacy.release_s) as opened,
+        _spool(settings, in_memory=stream is not None) as opened,
         published(settings.publish, identity, model_of(detector.card, classifier.card), stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
@@ -117,19 +108,26 @@ def pipeline(
 
         def report(monitor: HealthMonitor) -> None:
             monitor.fixed_faces = len(tracker.fixed)
-            publisher.health(
-                monitor.report(identity.boot, opened, camera.clock.state, now(), camera.dropped, detector.model.runtime)
-            )
+            runtime = detector.model.runtime
+            publisher.health(monitor.report(identity.boot, opened, camera.clock.state, now(), camera.dropped, runtime))
 
         yield Pipeline(
             source=camera,
             analyzer=analyzer,
-            restamper=restamper,
+            restamper=Settler(converter, camera.clock, kernel_boot(), hold_s, time.monotonic, identity.boot),
             spool=opened,
             publisher=publisher,
             report=report,
             alive=alive,
         )
+
+
+@contextmanager
+def _spool(settings: Settings, *, in_memory: bool) -> Iterator[Spool]:
+    """Lock and open the spool."""
+    path, max_bytes = Path(":memory:" if in_memory else settings.spool.path), int(settings.spool.max_mb * 1e6)
+    with alone(path), spool.opened(path, settings.max_windows, max_bytes, settings.privacy.release_s) as opened:
+        yield opened
 
 
 def _tracker(settings: Settings, card: DetectorCard) -> Tracker:
