@@ -24,27 +24,27 @@ class FrameSource(Protocol):
 class FrameSelector(Protocol):
     """Decides on which frames the detector runs."""
 
-    def wants(self, pixels: Pixels, time: float) -> bool:
-        """Whether the detector must run on a grey frame (height, width) taken at ``time``, seconds."""
+    def wants(self, pixels: Pixels, time: float, /) -> bool:
+        """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds."""
 
-    def saw(self, tracks: Collection[int], time: float) -> None:
-        """Take note of the numbers of the tracks observed at ``time``, seconds."""
+    def saw(self, tracks: Collection[int], time: float, /) -> None:
+        """Pass on the numbers of the tracks observed at ``time``, seconds."""
 
 
 class FaceDetector(Protocol):
     """Finds faces in a frame."""
 
-    def detect(self, pixels: Pixels) -> Sequence[Face]:
+    def detect(self, pixels: Pixels, /) -> Sequence[Face]:
         """Detections in a grey frame (height, width)."""
 
 
 class FaceTracker(Protocol):
     """Joins detections into tracks."""
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
+    def update(self, detections: Sequence[Face], time: float, shape: tuple[int, int], /) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame of ``shape`` (height, width)."""
 
-    def skip(self, time: float) -> TrackUpdate:
+    def skip(self, time: float, /) -> TrackUpdate:
         """Let time pass without a frame."""
 
     def finish(self) -> TrackUpdate:
@@ -54,14 +54,14 @@ class FaceTracker(Protocol):
 class ExpressionClassifier(Protocol):
     """Estimates the expression of faces."""
 
-    def classify(self, pixels: Pixels, faces: Sequence[Face]) -> Sequence[Expression]:
-        """One expression per face of a grey frame (height, width), in the same order."""
+    def classify(self, pixels: Pixels, detections: Sequence[Face], /) -> Sequence[Expression]:
+        """One expression per detection of a grey frame (height, width), in the same order."""
 
 
 class WindowPublisher(Protocol):
     """Sends finished windows."""
 
-    def pump(self, spool: Spool) -> None:
+    def pump(self, spool: Spool, /) -> None:
         """Send what is in the spool, without blocking."""
 
 

@@ -67,7 +67,7 @@ class Tracker:
     _intervals: list[float] = field(default_factory=list)
     """Latest times between frames, seconds."""
 
-    def update(self, faces: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
+    def update(self, detections: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame.
 
         ``shape`` is the frame's (height, width) in pixels; ``time`` is its second and must not decrease. Detections
@@ -75,7 +75,7 @@ class Tracker:
         """
         self._begin_frame(time)
         visits, gone = self._close(time)  # first, because a face after the gap is another person
-        continued, new = self._assign(faces, time, shape)
+        continued, new = self._assign(detections, time, shape)
         for state in self._states:
             state.is_missed = state not in continued
         started = [self._start(each, time) for each in new]
@@ -95,7 +95,7 @@ class Tracker:
         return TrackUpdate((), self._visits_among(states), _reported(states))
 
     def _assign(
-        self, faces: Sequence[Face], time: float, shape: tuple[int, int]
+        self, detections: Sequence[Face], time: float, shape: tuple[int, int]
     ) -> tuple[list[TrackState], list[_NewTrack]]:
         """Continue tracks with detections. Returns the continued tracks, and the detections that start new ones."""
         candidates = [
@@ -106,7 +106,7 @@ class Tracker:
         continued: list[TrackState] = []
         new: list[_NewTrack] = []
         for is_high in (True, False):
-            found = [face for face in faces if self._is_in_round(face, is_high)]
+            found = [face for face in detections if self._is_in_round(face, is_high)]
             costs = [[motion.cost(face) for face in found] for _, motion in candidates]
             pairs = assign(costs)
             for row, column in pairs:
