@@ -46,7 +46,7 @@ def answers(classifier: Classifier, faces: Grey, chance: np.random.Generator) ->
             some = looking[at : at + AT_ONCE]
             crops = [_look(faces[number], classifier.card.input.width, chance) for number in some]
             for number, expression in zip(some, classifier.classify_crops(crops), strict=True):
-                tallies[number].sight([tracks[number]], [expression])
+                tallies[number].add_observations([tracks[number]], [expression])
     names = (*labels, UNKNOWN)
     return np.array([_verdict(*each, names) for each in zip(tallies, tracks, strict=True)], np.intp)
 
@@ -65,7 +65,7 @@ def _look(face: Grey, side: int, chance: np.random.Generator) -> Grey:
 
 def _verdict(tally: Tally, track: Track, names: tuple[str, ...]) -> int:
     """The visit is over: what it counted as."""
-    tally.look(1.0)
+    tally.add_frame(1.0)
     tally.count([track], [track.number])
     (window,) = tally.finish()
     return next(number for number, name in enumerate(names) if window.visits[name])

@@ -1,10 +1,11 @@
-"""``facetally-edge``: arguments, log lines and exit codes, and nothing else."""
+"""Command line of ``facetally-edge``: arguments, logging and exit codes."""
 
 import argparse
 import contextlib
 import gc
 import json
 import logging
+import math
 import resource
 import signal
 import sys
@@ -13,199 +14,215 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from base.errors import FacetallyError
-from base.logs import LineFormatter, discard_output, hide_secrets, line
+from base.logs import Lines, hidden, line, nobody_reads
 from edge import settings as configuration
-from edge.camera.library_messages import stderr_to_log
+from edge.camera.library_messages import captured
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
-END_OF_FILE_S, ON_SIGNAL_S = 60.0, 4.0
-"""How long finished windows are still offered to the broker when a file has ended, and when told to stop."""
+DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
+"""How long finished windows are still sent at the end of a file, and after a signal to stop, seconds."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. 0: done; 1: failed; 2: a file, key or value is wrong, and which."""
-    chosen = _parser().parse_args(arguments)
-    with stderr_to_log():
-        return _logged(chosen)
+    """Run one command. Returns the exit code: 0 done, 1 failed, 2 a file, key or value is wrong."""
+    parsed = _parser().parse_args(arguments)
+    with captured():
+        return _run_command(parsed)
 
 
-def _logged(chosen: argparse.Namespace) -> int:
-    """Run a command; its exit code."""
+def _run_command(parsed: argparse.Namespace) -> int:
+    """Run the parsed command with logging set up, and translate its errors to exit codes."""
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
-        return int(chosen.do(chosen))
+        return int(parsed.do(parsed))
     except FacetallyError as error:
-        return _failed(error)
+        return _report(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        discard_output()
+        nobody_reads()
         return 141
     except Exception:
         log.exception(line("crash"))
         return 1
 
 
-def _failed(error: FacetallyError) -> int:
-    """Say what is wrong; the exit code for it."""
-    print(f"facetally-edge: {hide_secrets(str(error))}", file=sys.stderr)
+def _report(error: FacetallyError) -> int:
+    """Print an error. Returns the exit code for it."""
+    print(f"facetally-edge: {hidden(str(error))}", file=sys.stderr)
     return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="facetally-edge", description="Counts apparent facial expressions, on the device that sees the faces."
+        prog="facetally-edge", description="Count apparent facial expressions on the device that sees the faces."
     )
     commands = parser.add_subparsers(required=True, metavar="run|check|try|bench|audit")
-    run = commands.add_parser("run", help="count what a camera or a file shows, and publish it")
-    check = commands.add_parser("check", help="say what of a configuration works on this device")
-    for command in (run, check):
-        command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
-        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as privacy.k=1")
-        source = command.add_mutually_exclusive_group()
-        source.add_argument("--clip", metavar="PATH", help="video, animated GIF or folder, in place of the camera")
-        source.add_argument(
-            "--camera", metavar="N", help="USB camera by number or path, in place of the configured one"
-        )
-    run.add_argument("--stdout", action="store_true", help="print the messages; send nothing, spool nothing")
+    run = commands.add_parser("run", help="count the visits that a camera or a file shows, and publish the counts")
+    _add_config(run)
+    _add_source(run)
+    run.add_argument("--stdout", action="store_true", help="print the messages instead of sending and spooling them")
     run.set_defaults(do=_run)
+    check = commands.add_parser("check", help="check what of a configuration works on this device")
+    _add_config(check)
+    _add_source(check)
     check.set_defaults(do=_check)
-    audit = commands.add_parser("audit", help="run the daemon on a clip and report every byte that leaves it")
-    audit.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
-    audit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as privacy.k=1")
-    audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder with people in it")
+    audit = commands.add_parser("audit", help="run the daemon on a clip, and report every byte that leaves the process")
+    _add_config(audit)
+    audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder of images that shows people")
     audit.set_defaults(do=_audit)
-    tryout = commands.add_parser("try", help="show what the models see in pictures and clips")
-    tryout.add_argument("paths", nargs="+", metavar="PATH", help="picture, folder of pictures, animation or video")
-    tryout.add_argument("--json", action="store_true", help="one JSON object a picture")
-    tryout.add_argument("--crops", action="store_true", help="each picture is one cropped face already")
-    tryout.add_argument("--detect-only", action="store_true", help="faces without expressions")
-    tryout.add_argument("--min-score", type=_share, metavar="S", help="the detector's threshold, 0 to 1")
+    tryout = commands.add_parser("try", help="run the models on images and clips, and print what they find")
+    tryout.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, animation or video")
+    tryout.add_argument("--json", action="store_true", help="print one JSON object per image")
+    tryout.add_argument("--crops", action="store_true", help="take every image as one cropped face")
+    tryout.add_argument("--detect-only", action="store_true", help="detect faces only, without expressions")
+    tryout.add_argument("--min-score", type=_fraction, metavar="S", help="detector threshold, 0 to 1")
+    _add_bundles(tryout)
     tryout.set_defaults(do=_try)
-    bench = commands.add_parser("bench", help="time each stage on this device, beside the bare networks")
-    bench.add_argument("path", metavar="PATH", help="video, animation or folder of pictures")
-    for command in (tryout, bench):
-        command.add_argument("--detector", metavar="CARD", help="name of another shipped detector bundle, or a card")
-        command.add_argument(
-            "--classifier", metavar="CARD", help="name of another shipped classifier bundle, or a card"
-        )
+    bench = commands.add_parser("bench", help="measure the time of each stage and of the bare networks on this device")
+    bench.add_argument("path", metavar="PATH", help="video, animation or folder of images")
+    _add_bundles(bench)
     bench.set_defaults(do=_bench)
     return parser
 
 
-def _share(text: str) -> float:
-    value = float(text)
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, such as privacy.k=1"
+    )
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--clip", metavar="PATH", help="video, animated GIF or folder, instead of the camera")
+    source.add_argument("--camera", metavar="N", help="USB camera by number or path, instead of the configured one")
+
+
+def _add_bundles(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--detector", metavar="CARD", help="shipped detector bundle by name, or path of a card")
+    command.add_argument("--classifier", metavar="CARD", help="shipped classifier bundle by name, or path of a card")
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: 0 to 1")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, is {text}")
     return value
 
 
-def _settings(chosen: argparse.Namespace) -> configuration.Settings:
-    """The configuration file with what the command line puts in its place."""
-    overrides = list(chosen.set)
-    if chosen.clip is not None:
-        overrides.append(f'capture={{source = "file", path = {_quoted(chosen.clip)}}}')
-    if chosen.camera is not None:
-        device = chosen.camera if chosen.camera.isdigit() else _quoted(chosen.camera)
+def _settings(parsed: argparse.Namespace) -> configuration.Settings:
+    """Read the configuration file, with the overrides of the command line."""
+    overrides = list(parsed.set)
+    if parsed.clip is not None:
+        overrides.append(f'capture={{source = "file", path = {_quoted(parsed.clip)}}}')
+    if parsed.camera is not None:
+        device = parsed.camera if parsed.camera.isdigit() else _quoted(parsed.camera)
         overrides.append(f'capture={{source = "v4l2", device = {device}}}')
-    return configuration.read(chosen.config, tuple(overrides))
+    return configuration.read(parsed.config, tuple(overrides))
 
 
 def _quoted(text: str) -> str:
-    """A string of TOML; it knows JSON's escapes, but no halves of a character."""
+    """Quote a TOML string. TOML knows JSON's escapes except surrogate pairs, so no character is escaped as one."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _run(chosen: argparse.Namespace) -> int:
-    """Count until the source ends or a signal comes; then send what is finished."""
-    from edge.build import pipeline  # noqa: PLC0415 (OpenCV and the runtime take a second; --help need not wait)
+def _run(parsed: argparse.Namespace) -> int:
+    """Count until the source ends or a signal arrives, then send the finished windows."""
+    from edge import build  # noqa: PLC0415 (OpenCV and the runtime load for a second; --help must not wait)
     from edge.errors import SpoolError  # noqa: PLC0415
     from edge.system.notify import Notifier  # noqa: PLC0415
 
-    settings = _settings(chosen)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a frame
+    settings = _settings(parsed)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain a frame
     stop, notifier = threading.Event(), Notifier()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with pipeline(settings, stop, notifier.alive, sys.stdout if chosen.stdout else None) as wired:
+    with build.pipeline(settings, stop, notifier.alive, sys.stdout if parsed.stdout else None) as pipeline:
         gc.collect()
-        gc.freeze()  # modules and networks stay; the collection each minute need not look through them
+        gc.freeze()  # the collection of every minute then skips modules and networks, which stay
         notifier.ready()
         log.info(line("started", site=settings.site, device=settings.device, source=settings.capture.name))
         try:
-            wired.run()
+            pipeline.run()
         finally:
             notifier.stopping()
             if isinstance(settings.capture, configuration.File):
                 with contextlib.suppress(SpoolError):
-                    wired.spool.release_held()
-            left = wired.drain(END_OF_FILE_S, stop)
-            if left and stop.is_set():
-                left = wired.drain(ON_SIGNAL_S, threading.Event())
+                    pipeline.spool.release()
+            unsent = pipeline.drain(DRAIN_AT_END_S, stop)
+            if unsent and stop.is_set():
+                unsent = pipeline.drain(DRAIN_ON_SIGNAL_S, threading.Event())
             with contextlib.suppress(SpoolError):
-                wired.report(wired.watch)  # the last word on how it fared; the audit sees this message, too
-            if wired.dropped:
-                log.error(line("dropped", windows=wired.dropped))
-            log.info(line("stopped", unsent=left))
+                pipeline.report(pipeline.analyzer.health)  # the final state; the audit sees this message, too
+            if pipeline.dropped:
+                log.error(line("dropped", windows=pipeline.dropped))
+            log.info(line("stopped", unsent=unsent))
     return 0
 
 
-def _check(chosen: argparse.Namespace) -> int:
+def _check(parsed: argparse.Namespace) -> int:
     from edge.commands.check import check  # noqa: PLC0415
 
     failed = 0
-    for name, works, text in check(_settings(chosen)):
-        print(f"{'ok    ' if works else 'FAILED'}  {name}: {text}")
-        failed += not works
+    for result in check(_settings(parsed)):
+        print(f"{'ok    ' if result.works else 'FAILED'}  {result.part}: {result.text}")
+        failed += not result.works
     return 2 if failed else 0
 
 
-def _try(chosen: argparse.Namespace) -> int:
+def _try(parsed: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415
-    from edge.commands.try_images import Tryout  # noqa: PLC0415
-    from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
+    from edge.commands.try_images import ImageAnalyzer  # noqa: PLC0415
+    from edge.vision.bundle import FOR_STILLS  # noqa: PLC0415
     from edge.vision.classify import Classifier  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
 
-    if chosen.crops and chosen.detect_only:
-        raise FacetallyError("--crops has faces already and --detect-only classifies none: choose one")
-    card = chosen.detector or str(STILL_IMAGE_DETECTOR)
-    detector = None if chosen.crops else Detector(build.detector_bundle(card), chosen.min_score)
-    classifier = None if chosen.detect_only else Classifier(build.classifier_bundle(chosen.classifier))
+    if parsed.crops and parsed.detect_only:
+        raise FacetallyError(
+            "--crops and --detect-only must not be combined: the one skips detection, the other classification"
+        )
+    card = parsed.detector or str(FOR_STILLS)
+    detector = None if parsed.crops else Detector(build.detector_bundle(card), parsed.min_score)
+    classifier = None if parsed.detect_only else Classifier(build.classifier_bundle(parsed.classifier))
     failed: list[int] = []
-    for row in Tryout(detector, classifier).rows(chosen.paths, lambda error: failed.append(_failed(error))):
-        if chosen.json:
+    for row in ImageAnalyzer(detector, classifier).rows(parsed.paths, lambda error: failed.append(_report(error))):
+        if parsed.json:
             print(json.dumps(row), flush=True)
         else:
-            faces = ", ".join(_words(face) for face in row["faces"])
+            faces = ", ".join(_describe(face) for face in row["faces"])
             print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
     return max(failed, default=0)
 
 
-def _audit(chosen: argparse.Namespace) -> int:
+def _audit(parsed: argparse.Namespace) -> int:
     from edge.audit.run import audit  # noqa: PLC0415
 
-    report = audit(chosen.config, chosen.set, chosen.clip)
+    report = audit(parsed.config, parsed.set, parsed.clip)
     print(report.text())
     return 1 if report.violations else 0
 
 
-def _bench(chosen: argparse.Namespace) -> int:
+def _bench(parsed: argparse.Namespace) -> int:
     import cv2  # noqa: PLC0415
 
     from edge import build  # noqa: PLC0415
     from edge.commands import bench  # noqa: PLC0415
 
     cv2.setNumThreads(1)
-    faces, expressions = build.detector_bundle(chosen.detector), build.classifier_bundle(chosen.classifier)
-    print(bench.table(bench.measure(chosen.path, faces, expressions)))
+    detector, classifier = build.detector_bundle(parsed.detector), build.classifier_bundle(parsed.classifier)
+    print(bench.table(bench.measure(parsed.path, detector, classifier)))
     return 0
 
 
-def _words(face: dict[str, object]) -> str:
+def _describe(face: dict[str, object]) -> str:
+    """One face as text: expression, score and box."""
     parts = [str(face.get("expression", "face"))]
     if face["box"] is not None:
         parts.append(f"{face['score']} at {face['box']}")

@@ -1,4 +1,4 @@
-"""Settings -> the pipeline they describe, all that it opens closed at the end."""
+"""Build the pipeline that the settings describe, and close at the end all that it opened."""
 
 import logging
 import threading
@@ -12,109 +12,132 @@ from typing import TextIO
 from base.logs import line
 from contract.card import ClassifierCard, DetectorCard, model_of
 from contract.message import Models, Privacy
-from edge.camera.capture import source
-from edge.camera.image_quality import ImageQuality
-from edge.counting.admit import Gate
+from edge.analyzer import FrameAnalyzer
+from edge.camera.capture import Source, source
+from edge.camera.image_quality import Condition
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery import spool
 from edge.delivery.publish import Identity, published
-from edge.delivery.restamp import Restamper
-from edge.delivery.spool_lock import locked
-from edge.pipeline import Pipeline, stamp
+from edge.delivery.restamp import Settler
+from edge.delivery.spool import Spool
+from edge.delivery.spool_lock import alone
+from edge.pipeline import Pipeline, window_converter
 from edge.settings import File, Settings
-from edge.system.clock import boot_id, floor, kernel_boot, now
-from edge.system.health import Watch, temperature_c
-from edge.system.thermal import Governor
+from edge.stages import Observer
+from edge.system.clock import boot_id, floor_to_grid, kernel_boot, now
+from edge.system.health import HealthMonitor, temperature_c
+from edge.system.thermal import ThermalThrottle
 from edge.vision import bundle
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import choose_detector
+from edge.vision.choose_detector import chosen
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
 
 log = logging.getLogger("edge")
-SHORTEST_SHARE = 0.01
-"""A first window shorter than this share of a whole one is not worth a message."""
+MIN_WINDOW_FRACTION = 0.01
+"""A first window shorter than this fraction of a full one is joined to the second."""
 
 
 def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[DetectorCard]:
-    """The detector's bundle at a path, or a shipped one by its name, or the default."""
-    return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_DETECTOR, DetectorCard, threads)
+    """Load a detector bundle: the card at a path, a shipped bundle by name, or the default. Raises BundleError."""
+    return bundle.load(bundle.card_path(path) if path else bundle.DETECTOR, DetectorCard, threads)
 
 
 def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[ClassifierCard]:
-    """The classifier's bundle at a path, or a shipped one by its name, or the default."""
-    return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_CLASSIFIER, ClassifierCard, threads)
+    """Load a classifier bundle: the card at a path, a shipped bundle by name, or the default. Raises BundleError."""
+    return bundle.load(bundle.card_path(path) if path else bundle.CLASSIFIER, ClassifierCard, threads)
 
 
 def first_window_s(begin: datetime, window_s: float) -> float:
-    """How long a window that begins now lasts, so that the next begins on the grid; a scrap is joined to the next."""
-    left = window_s - (begin - floor(begin, window_s)).total_seconds()
-    return left if left >= SHORTEST_SHARE * window_s else left + window_s
+    """Duration of a first window that starts at ``begin``, seconds, so that the second starts on the grid."""
+    left = window_s - (begin - floor_to_grid(begin, window_s)).total_seconds()
+    return left if left >= MIN_WINDOW_FRACTION * window_s else left + window_s
 
 
-def nothing() -> None:
-    """The temperature while a file is replayed, which must count the same each time."""
+def no_temperature() -> None:
+    """Temperature while a file is replayed: unknown, because every replay must give the same counts."""
 
 
 @contextmanager
 def pipeline(
-    settings: Settings, stop: threading.Event, alive: Callable[[], None], stream: TextIO | None = None
+    settings: Settings,
+    stop: threading.Event,
+    alive: Callable[[], None],
+    stream: TextIO | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[Pipeline]:
-    """A pipeline ready to run; ``alive`` is called for every frame that has gone through. With a ``stream`` messages
-    are printed there, nothing goes to a broker, and the spool is one of its own that ends with the process.
+    """Open a pipeline that is ready to run.
+
+    ``stop`` ends the source; ``alive`` is called after every frame. With a ``stream``, messages are printed there
+    instead of sent to a broker, and the spool is in memory. ``observer`` sees what each stage produced.
     """
-    choice = choose_detector(settings, None if stream else Path(settings.spool.path).parent)
-    faces = detector_bundle(str(choice.card), settings.detect.threads)
-    expressions = classifier_bundle(settings.classify.bundle, settings.classify.threads)
-    own = faces.card.threshold if settings.detect.threshold is None else settings.detect.threshold
-    tracker = Tracker(settings.track.for_detector(own))
-    gate = Gate(settings.admit)
+    choice = chosen(settings, None if stream else Path(settings.spool.path).parent)
+    detector = detector_bundle(str(choice.card), settings.detect.threads)
+    classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
-    begin = camera.clock.utc(camera.start)
-    first = first_window_s(begin, settings.tally.window_s)
+    tracker = _tracker(settings, detector.card)
+    analyzer = FrameAnalyzer(
+        detector=Detector(detector, tracker.settings.low),
+        tracker=tracker,
+        gate=gate,
+        classifier=Classifier(classifier),
+        tally=_tally(settings, classifier.card, camera),
+        utc=camera.clock.utc,
+        reopen=camera.reopen,
+        every=settings.detect.every,
+        quality=Condition(live=not isinstance(settings.capture, File)),
+        throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
+        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
+        health=HealthMonitor(detector_choice=choice.reason),
+        observer=observer or Observer(),
+    )
     identity = Identity(settings.site, settings.device, boot_id())
-    model = model_of(faces.card, expressions.card)
-    models = Models(detector=faces.card.identity, expression=expressions.card.identity)
-    path = Path(":memory:" if stream else settings.spool.path)
+    models = Models(detector=detector.card.identity, expression=classifier.card.identity)
+    converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
+    hold_s = 0.0 if stream else settings.spool.unsynced_hold_h * 3600
     with (
-        locked(path),
-        spool.opened(
-            path, settings.max_windows, int(settings.spool.max_mb * 1e6), settings.privacy.release_s
-        ) as waiting,
-        published(settings.broker, identity, model, stream) as publisher,
+        _spool(settings, in_memory=stream is not None) as opened,
+        published(settings.publish, identity, model_of(detector.card, classifier.card), stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
-        log.info(line("detector", bundle=faces.card.identity, reason=choice.reason))
+        log.info(line("detector", bundle=detector.card.identity, reason=choice.reason))
 
-        def report(watch: Watch) -> None:
-            runtime = faces.model.runtime
-            watch.fixed_faces = len(tracker.fixed)
-            publisher.health(watch.report(identity.boot, waiting, camera.clock.state, now(), camera.dropped, runtime))
+        def report(monitor: HealthMonitor) -> None:
+            monitor.fixed_faces = len(tracker.fixed)
+            runtime = detector.model.runtime
+            publisher.health(monitor.report(identity.boot, opened, camera.clock.state, now(), camera.dropped, runtime))
 
         yield Pipeline(
-            camera,
-            Detector(faces, tracker.settings.low),
-            tracker,
-            gate,
-            Classifier(expressions),
-            Tally(expressions.card.labels, settings.tally.window_s, camera.start, first),
-            waiting,
-            publisher,
-            Restamper(
-                stamp(identity, camera.clock, Privacy(k=settings.privacy.k), models),
-                camera.clock,
-                kernel_boot(),
-                0.0 if stream else settings.spool.unsynced_hold_h * 3600,
-                time.monotonic,
-                identity.boot,
-            ),
-            report,
-            alive,
-            settings.detect.every,
-            watch=Watch(detector_choice=choice.reason),
-            condition=ImageQuality(live=not isinstance(settings.capture, File)),
-            governor=Governor(nothing if isinstance(settings.capture, File) else temperature_c),
-            motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
+            source=camera,
+            analyzer=analyzer,
+            restamper=Settler(converter, camera.clock, kernel_boot(), hold_s, time.monotonic, identity.boot),
+            spool=opened,
+            publisher=publisher,
+            report=report,
+            alive=alive,
         )
+
+
+@contextmanager
+def _spool(settings: Settings, *, in_memory: bool) -> Iterator[Spool]:
+    """Lock and open the spool."""
+    path, max_bytes = Path(":memory:" if in_memory else settings.spool.path), int(settings.spool.max_mb * 1e6)
+    with alone(path), spool.opened(path, settings.max_windows, max_bytes, settings.privacy.release_s) as opened:
+        yield opened
+
+
+def _tracker(settings: Settings, card: DetectorCard) -> Tracker:
+    """A tracker whose high score is the detector's threshold, unless the settings name another."""
+    threshold = card.threshold if settings.detect.threshold is None else settings.detect.threshold
+    return Tracker(settings.track.for_detector(threshold))
+
+
+def _tally(settings: Settings, card: ClassifierCard, camera: Source) -> Tally:
+    """A tally whose first window starts with the source."""
+    window_s = settings.tally.window_s
+    first_s = first_window_s(camera.clock.utc(camera.start), window_s)
+    return Tally(card.labels, window_s, camera.start, first_s)

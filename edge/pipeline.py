@@ -1,4 +1,4 @@
-"""The stages wired: one frame goes in, at times a window comes out."""
+"""Run the pipeline: take frames from the source, analyse them, and deliver the windows that end."""
 
 import contextlib
 import logging
@@ -13,185 +13,122 @@ from msgspec import UNSET
 
 from base.logs import line
 from contract.message import Counts, Models, Privacy
-from edge.camera.capture import Source
-from edge.camera.image_quality import BLIND, ImageQuality
-from edge.counting.admit import Gate
-from edge.counting.tally import Tally
-from edge.counting.track import Tracker, Tracks
-from edge.delivery.printer import Printer
-from edge.delivery.publish import Identity, Publisher
-from edge.delivery.restamp import Restamper
+from edge.analyzer import FrameAnalyzer
+from edge.delivery.publish import Identity
+from edge.delivery.restamp import Settler
 from edge.delivery.spool import Spool
 from edge.errors import ClipError, SpoolError
-from edge.system.clock import GRAIN, Clock, rounded
-from edge.system.health import Watch
-from edge.system.thermal import Governor
-from edge.values import Frame, MissingFrame, Window
-from edge.vision.classify import Classifier
-from edge.vision.detect import Detector
-from edge.vision.motion_gate import MotionGate
+from edge.stages import FrameSource, WindowPublisher
+from edge.system.clock import GRAIN, SourceClock, round_to_grain
+from edge.system.health import HealthMonitor
+from edge.values import Frame, Missing, Window
 
 log = logging.getLogger("edge.pipeline")
-UNSPOOLED = 1440
-"""While the disk refuses, so many windows are kept in memory, a day of minutes."""
+MAX_BUFFERED_WINDOWS = 1440
+"""Maximum number of windows buffered in memory while the disk is full: a day of one-minute windows."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Pipeline:
-    """capture -> detect -> track -> admit -> classify -> tally -> spool -> publish."""
+    """Source -> analyzer -> spool -> publisher."""
 
-    source: Source
-    detector: Detector
-    tracker: Tracker
-    gate: Gate
-    classifier: Classifier
-    tally: Tally
+    source: FrameSource
+    analyzer: FrameAnalyzer
+    restamper: Settler
     spool: Spool
-    publisher: Publisher | Printer
-    restamper: Restamper
-    report: Callable[[Watch], None]
+    publisher: WindowPublisher
+    report: Callable[[HealthMonitor], None]
+    """Publishes a health message; called once a minute."""
     alive: Callable[[], None]
-    every: int = 1
-    watch: Watch = field(default_factory=Watch)
-    condition: ImageQuality = field(default_factory=ImageQuality)
-    governor: Governor = field(default_factory=lambda: Governor(lambda: None))
-    motion: MotionGate | None = None
-    """Decides on which frames the detector runs; on all without one."""
-    _index: int = 0
-    _unspooled: deque[Window] = field(default_factory=deque)
-    _refused: int | None = None
-    """While the disk refuses: how many windows were in memory or dropped when that was last said."""
+    """Called after every frame, and after every attempt to get one that returned."""
+    _buffered: deque[Window] = field(default_factory=deque)
+    """Windows that are not in the spool yet."""
+    _logged_dropped: int | None = None
+    """Value of `dropped` when a full disk was last logged; None while the disk takes windows."""
 
     def run(self) -> None:
-        """Until the source ends. A file that is cut off counts as far as it goes; then its ClipError is raised."""
+        """Count until the source ends. Raises ClipError, after counting what was read, if a file is cut off."""
         error = None
         try:
             for item in self.source.frames:
-                self._deliver(self._see(item) if isinstance(item, Frame) else self._miss(item))
-                if isinstance(item, Frame) or item.attempt_returned:
+                self._deliver(self._analyse(item))
+                if isinstance(item, Frame) or item.tried:
                     self.alive()
         except ClipError as cut_off:
-            self.tally.note("truncated")
+            self.analyzer.tally.add_reason("truncated")
             error = cut_off
-        self._end(self.tracker.finish(), math.inf)
-        self._deliver(self.tally.finish())
+        self._deliver(self.analyzer.finish(math.inf))
         if error:
             raise error
 
     def drain(self, limit_s: float, stop: threading.Event) -> int:
-        """Send what waits for at most so many seconds, or until told to stop; how many messages still wait then."""
+        """Send what is in the spool, for at most ``limit_s`` seconds or until ``stop`` is set.
+
+        Returns the number of messages that are left.
+        """
         end = time.monotonic() + limit_s
         self._deliver([])
-        while self._left() and time.monotonic() < end and not stop.wait(0.02):
+        while self._unsent() and time.monotonic() < end and not stop.wait(0.02):
             self._deliver([])
-        return self._left()
+        return self._unsent()
 
     @property
     def dropped(self) -> int:
-        """Finished windows that are lost if the process ends now: those for which neither disk nor memory had room, and
-        those that are in memory only.
-        """
-        return self.spool.dropped + len(self._unspooled)
+        """Number of finished windows lost if the process ends now: dropped ones, and those only in memory."""
+        return self.spool.dropped + len(self._buffered)
 
-    def _left(self) -> int:
-        """Messages that wait; of those on a disk that cannot be read nothing is known, and nothing can be sent."""
+    def _analyse(self, item: Frame | Missing) -> list[Window]:
+        return self.analyzer.add_frame(item) if isinstance(item, Frame) else self.analyzer.add_missing(item)
+
+    def _unsent(self) -> int:
+        """Number of messages that wait to be sent. A spool that cannot be read counts as empty: nothing can be sent."""
         try:
-            return len(self._unspooled) + self.spool.depth()
+            return len(self._buffered) + self.spool.depth()
         except SpoolError:
-            return len(self._unspooled)
-
-    def _see(self, frame: Frame) -> list[Window]:
-        """One frame through all stages; the windows that are over."""
-        wrong = self.condition.assess(frame.pixels, frame.time)
-        if wrong in BLIND:
-            if wrong == "frozen":
-                self.source.reopen()
-            return self._miss(MissingFrame(frame.time, wrong))
-        windows = self.tally.look(frame.time)
-        if wrong:
-            self.tally.note(wrong)
-        self.watch.frame()
-        factor = self.governor.update(frame.time)
-        if factor > 1:
-            self.tally.note("hot")
-        self._index += 1
-        if (self._index - 1) % (self.every * factor):
-            return windows
-        if not self._is_wanted(frame):
-            return windows
-        with self.watch.stage("detect"):
-            faces = self.detector.detect(frame.pixels)
-        with self.watch.stage("track"):
-            height, width = frame.pixels.shape
-            tracks = self.tracker.update(faces, frame.time, (height, width))
-            if self.motion:
-                self.motion.update_tracks([track.number for track in tracks.seen], frame.time)
-            self._end(tracks, frame.time)  # first: a new track may go on where one has vanished
-            admission = self.gate.admit(tracks.seen, (height, width), frame.time, self.source.clock.utc(frame.time))
-        with self.watch.stage("classify"):
-            looks = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
-        self.tally.bar(admission.barred)
-        self.tally.sight(admission.admitted, looks)
-        return windows
-
-    def _is_wanted(self, frame: Frame) -> bool:
-        """Whether the detector runs on a frame. The tracker is told nothing of the others: nobody in them is missed."""
-        if self.motion is None:
-            return True
-        with self.watch.stage("motion"):
-            wanted = self.motion.should_detect(frame.pixels, frame.time)
-        self.watch.gate(wanted)
-        return wanted
-
-    def _miss(self, missing: MissingFrame) -> list[Window]:
-        """No frame: time goes on, and visits end; the windows that are over."""
-        windows = self.tally.miss(missing.time, missing.reason)
-        self._end(self.tracker.miss(missing.time), missing.time)
-        return windows
-
-    def _end(self, tracks: Tracks, time: float) -> None:
-        """Count the visits that are over, forget the tracks that are."""
-        self.tally.count(*self.gate.release(tracks.visits, tracks.gone, time))
+            return len(self._buffered)
 
     def _deliver(self, windows: list[Window]) -> None:
-        """Windows into the spool, the spool to the broker, health once a minute. What the disk refuses waits here, and
-        keeps nothing from being sent.
+        """Store windows in the spool, send what is in the spool, and report health once a minute.
+
+        Windows that the disk refuses stay in memory; sending goes on.
         """
-        self._unspooled.extend(windows)
+        self._buffered.extend(windows)
         try:
-            self._keep()
+            self._store()
         except SpoolError as error:
-            self._bound(error)
-        with contextlib.suppress(SpoolError):  # said already: what cannot be deleted now is sent again
+            self._bound_buffer(error)
+        with contextlib.suppress(SpoolError):  # logged above; a message that cannot be deleted now is sent again
             self.publisher.pump(self.spool)
-            if self.watch.due():
-                self.report(self.watch)
+            if self.analyzer.health.is_due():
+                self.report(self.analyzer.health)
 
-    def _keep(self) -> None:
-        """Windows into the spool; SpoolError from the one on that the disk refuses."""
-        while self._unspooled:
-            self.restamper.add(self._unspooled[0], self.spool)
-            self._unspooled.popleft()
-        self.restamper.restamp(self.spool)
-        if self._refused is not None:
+    def _store(self) -> None:
+        """Move buffered windows to the spool. Raises SpoolError at the first one that the disk refuses."""
+        while self._buffered:
+            self.restamper.add(self._buffered[0], self.spool)
+            self._buffered.popleft()
+        self.restamper.settle(self.spool)
+        if self._logged_dropped is not None:
             log.info(line("spool_works"))
-            self._refused = None
+            self._logged_dropped = None
 
-    def _bound(self, error: SpoolError) -> None:
-        """Drop the oldest of what memory has no room for, count it, and say what waits as often as that changes."""
-        while len(self._unspooled) > UNSPOOLED:
-            self._unspooled.popleft()
+    def _bound_buffer(self, error: SpoolError) -> None:
+        """Drop and count the oldest windows beyond the bound. Log whenever the number of lost windows changes."""
+        while len(self._buffered) > MAX_BUFFERED_WINDOWS:
+            self._buffered.popleft()
             self.spool.dropped += 1
-        if self.dropped != self._refused:
-            self._refused = self.dropped
-            log.error(line("spool_failed", reason=error, in_memory=len(self._unspooled), dropped=self.spool.dropped))
+        if self.dropped != self._logged_dropped:
+            self._logged_dropped = self.dropped
+            log.error(line("spool_failed", reason=error, in_memory=len(self._buffered), dropped=self.spool.dropped))
 
 
-def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) -> Callable[[Window], Counts]:
-    """What turns a window of the source's clock into a message; its ``seq`` is set when it may leave."""
+def window_converter(
+    identity: Identity, clock: SourceClock, privacy: Privacy, models: Models
+) -> Callable[[Window], Counts]:
+    """Make the function that converts a window to a counts message. The spool sets ``seq`` when it releases one."""
 
     def to_counts(window: Window) -> Counts:
-        start = rounded(clock.utc(window.start))
+        start = round_to_grain(clock.utc(window.start))
         doubtful = window.doubtful_low > 0 or window.doubtful_high > 0
         return Counts(
             schema=2 if doubtful else 1,
@@ -200,7 +137,7 @@ def stamp(identity: Identity, clock: Clock, privacy: Privacy, models: Models) ->
             boot=identity.boot,
             seq=0,
             start=start,
-            end=max(rounded(clock.utc(window.end)), start + GRAIN),
+            end=max(round_to_grain(clock.utc(window.end)), start + GRAIN),
             clock=clock.state,
             coverage=window.coverage,
             degraded=window.degraded,

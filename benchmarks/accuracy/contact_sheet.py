@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import build
-from edge.commands.try_images import pictures
+from edge.commands.try_images import read_images
 from edge.values import Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector, clip
@@ -27,7 +27,7 @@ def tiles(paths: Sequence[str], every: int, min_score: float | None) -> Iterator
     detector = Detector(build.detector_bundle(), min_score)
     classifier = Classifier(build.classifier_bundle())
     for path in paths:
-        for index, (name, pixels) in enumerate(pictures(path)):
+        for index, (name, pixels) in enumerate(read_images(path)):
             if index % every == 0:
                 yield _tile(name, pixels, detector, classifier)
 

@@ -60,7 +60,7 @@ def main() -> None:
             yield Frame(pixels, index / arguments.fps)
         os.getsid(0)
 
-    with build.pipeline(settings, threading.Event(), build.nothing, io.StringIO()) as wired:
+    with build.pipeline(settings, threading.Event(), build.no_temperature, io.StringIO()) as wired:
         wired.source = replace(wired.source, frames=frames())
         wired.detector = detector
         if arguments.path == "every":

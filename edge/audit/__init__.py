@@ -1,1 +1,1 @@
-"""Proof of what the daemon writes and sends, by tracing its system calls."""
+"""Prove what the daemon writes and sends, by tracing its system calls."""

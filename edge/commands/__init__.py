@@ -1,1 +1,1 @@
-"""What the subcommands of ``facetally-edge`` do."""
+"""Implement the subcommands of ``facetally-edge``; `edge.__main__` reads their arguments."""

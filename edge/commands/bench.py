@@ -1,63 +1,81 @@
-"""A clip -> milliseconds of each stage on this device, beside the bare networks on the same input."""
+"""Measure the time of each stage on this device, and of the bare networks on the same input."""
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.card import ClassifierCard, DetectorCard
-from edge.camera.image_quality import ImageQuality
-from edge.commands.try_images import files, pictures
-from edge.counting.admit import Gate
+from edge.analyzer import FrameAnalyzer
+from edge.camera.image_quality import Condition
+from edge.commands.try_images import image_paths, read_images
+from edge.counting.admit import Admission, AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
-from edge.settings import AdmitSettings, TallySettings, TrackSettings
+from edge.settings import AdmitSettings, DetectSettings, TallySettings, TrackSettings
+from edge.stages import Observer, Stage
 from edge.system.health import resident_mb
+from edge.values import Frame, Pixels, Track
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
-from edge.vision.crop import crop_face
+from edge.vision.crop import cut
 from edge.vision.detect import Detector, letterbox
-from edge.vision.motion_gate import BackgroundModel
+from edge.vision.motion_gate import MotionGate
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 FPS = 10.0
-WARM = 3
-"""The first frames are not counted: memory is laid out then."""
+WARM_UP_FRAMES = 3
+"""The first frames are not measured, because memory is allocated in them."""
 NETWORKS = ("detect network", "classify network")
-STAGES = ("condition", "motion", "detect", "track and admit", "classify", "tally")
+ROWS: dict[Stage, str] = {
+    "quality": "condition",
+    "motion": "motion",
+    "detect": "detect",
+    "track": "track and admit",
+    "classify": "classify",
+    "tally": "tally",
+}
+"""Row of the table for each stage."""
+STAGES = tuple(ROWS.values())
+TABLE = (
+    "detect network", "condition", "motion", "detect", "track and admit", "classify network", "classify", "tally"
+)  # fmt: skip
+"""Rows in the order of the table."""
 
 
 @dataclass(slots=True)
-class Times:
-    """Milliseconds of each frame, by stage; the networks alone, on the same input, under names of their own."""
+class StageTimes:
+    """Milliseconds per frame, by row of the table: the stages, and the bare networks."""
 
     values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Note how long what is inside takes."""
+    def measure(self, row: str) -> Iterator[None]:
+        """Add the time that the block takes."""
         begin = time.perf_counter()
         yield
-        self.values[name].append((time.perf_counter() - begin) * 1000)
+        self.values[row].append((time.perf_counter() - begin) * 1000)
 
     def percentiles(self) -> dict[str, tuple[float, float, float]]:
-        """Stage -> p50, p95 and p99 in milliseconds."""
+        """Percentiles 50, 95 and 99 of each row, milliseconds."""
         found = {}
-        for name, each in self.values.items():
-            p50, p95, p99 = np.percentile(each, (50, 95, 99)).tolist()
-            found[name] = (p50, p95, p99)
+        for row in TABLE:
+            if self.values[row]:
+                p50, p95, p99 = np.percentile(self.values[row], (50, 95, 99)).tolist()
+                found[row] = (p50, p95, p99)
         return found
 
     def frame_ms(self) -> float:
-        """What a frame costs in all stages: the sum of their means over all frames."""
+        """Mean time of a frame in all stages, milliseconds."""
         return self._per_frame(STAGES)
 
     def glue_ms(self) -> float:
-        """What of it is not the two networks."""
+        """Mean time of a frame in all stages less the two bare networks, milliseconds."""
         return self.frame_ms() - self._per_frame(NETWORKS)
 
     def _per_frame(self, names: tuple[str, ...]) -> float:
@@ -65,52 +83,93 @@ class Times:
         return sum(sum(self.values[name]) for name in names) / frames
 
 
-def measure(path: str, faces: Bundle[DetectorCard], expressions: Bundle[ClassifierCard]) -> Times:
-    """A picture, clip or folder, and the two bundles -> the times of all its frames, one after the other."""
-    detector, classifier, times = Detector(faces), Classifier(expressions), Times()
-    tracker, gate = Tracker(TrackSettings()), Gate(AdmitSettings(staff_zones=()))
-    scene = BackgroundModel()
-    tally, condition = Tally(expressions.card.labels, TallySettings().window_s, 0.0, 60.0), ImageQuality(live=False)
-    seen = (pixels for file in files([path]) for _, pixels in pictures(file))
-    size = (faces.card.input.height, faces.card.input.width)
-    crop_size = (expressions.card.input.height, expressions.card.input.width)
-    for index, pixels in enumerate(seen):
-        if index == WARM:
+@dataclass(slots=True)
+class StageTimer(Observer):
+    """Sums the times of a frame's stages, and keeps the tracks that were classified."""
+
+    admitted: tuple[Track, ...] = ()
+    _seconds: dict[Stage, float] = field(default_factory=lambda: defaultdict(float))
+
+    def on_admission(self, frame: Frame, admission: Admission) -> None:
+        """Keep the admitted tracks."""
+        self.admitted = admission.admitted
+
+    def on_stage_time(self, stage: Stage, seconds: float) -> None:
+        """Add a part of a stage."""
+        self._seconds[stage] += seconds
+
+    def end_frame(self, times: StageTimes) -> None:
+        """Move the frame's times to ``times``. Classification counts only if there was a face to classify."""
+        for stage, seconds in self._seconds.items():
+            if stage != "classify" or self.admitted:
+                times.values[ROWS[stage]].append(seconds * 1000)
+        self._seconds.clear()
+        self.admitted = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EveryFrame:
+    """The motion gate at its full cost, but every frame is passed to the detector."""
+
+    gate: MotionGate
+
+    def wants(self, pixels: Pixels, time: float) -> bool:
+        """True, after asking the gate."""
+        self.gate.wants(pixels, time)
+        return True
+
+    def saw(self, tracks: Collection[int], time: float) -> None:
+        """Pass the tracks on to the gate."""
+        self.gate.saw(tracks, time)
+
+
+def measure(path: str, detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard]) -> StageTimes:
+    """Run the pipeline's stages on all frames of an image, clip or folder, and measure each of them."""
+    times, timer = StageTimes(), StageTimer()
+    analyzer = _analyzer(detector, classifier, timer)
+    images = (pixels for file in image_paths([path]) for _, pixels in read_images(file))
+    for index, pixels in enumerate(images):
+        if index == WARM_UP_FRAMES:
             times.values.clear()
-        now, shape = index / FPS, (pixels.shape[0], pixels.shape[1])
-        fitted = letterbox(pixels, size)[0][None, :, :, None]
-        with times.of("detect network"):
-            faces.model.run(fitted)
-        with times.of("condition"):
-            condition.assess(pixels, now)
-        with times.of("motion"):
-            scene.compare(pixels, 1 / FPS)
-        scene.mark_detected()
-        with times.of("detect"):
-            found = detector.detect(pixels)
-        with times.of("track and admit"):
-            tracks = tracker.update(found, now, shape)
-            over = gate.release(tracks.visits, tracks.gone, now)
-            admitted = gate.admit(tracks.seen, shape, now, NOON).admitted
-        if admitted:
-            crops = np.stack([crop_face(pixels, each.face, expressions.card.crop, crop_size) for each in admitted])
-            with times.of("classify network"):
-                expressions.model.run(crops[..., None])
-            with times.of("classify"):
-                looks = classifier.classify(pixels, [each.face for each in admitted])
-        with times.of("tally"):
-            tally.look(now)
-            if admitted:
-                tally.sight(admitted, looks)
-            tally.count(*over)
+        network_input = letterbox(pixels, (detector.card.input.height, detector.card.input.width))[0][None, :, :, None]
+        with times.measure("detect network"):
+            detector.model.run(network_input)
+        analyzer.add_frame(Frame(pixels, index / FPS))
+        if timer.admitted:
+            crops = _crops(pixels, timer.admitted, classifier.card)
+            with times.measure("classify network"):
+                classifier.model.run(crops)
+        timer.end_frame(times)
     return times
 
 
-def table(times: Times) -> str:
-    """The percentiles, what a frame costs, and the memory of this process, as lines of text."""
+def table(times: StageTimes) -> str:
+    """The percentiles, the mean time of a frame and the memory of this process, as lines of text."""
     rows = [f"{'stage':20}{'frames':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"]
     for name, (p50, p95, p99) in times.percentiles().items():
         rows.append(f"{name:20}{len(times.values[name]):8}{p50:9.3f}{p95:9.3f}{p99:9.3f}")
     rows.append(f"a frame: {times.frame_ms():.3f} ms, of which {times.glue_ms():.3f} ms are not the two networks")
     rows.append(f"resident memory: {resident_mb():.0f} MB")
     return "\n".join(rows)
+
+
+def _analyzer(detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard], observer: Observer) -> FrameAnalyzer:
+    """The stages as the daemon builds them by default, with the detector on every frame."""
+    detect, track, window_s = DetectSettings(), TrackSettings(), TallySettings().window_s
+    return FrameAnalyzer(
+        detector=Detector(detector),
+        tracker=Tracker(track),
+        gate=AdmissionGate(AdmitSettings(staff_zones=())),
+        classifier=Classifier(classifier),
+        tally=Tally(classifier.card.labels, window_s, 0.0, window_s),
+        utc=lambda seconds: BEGIN + timedelta(seconds=seconds),
+        quality=Condition(live=False),
+        motion=EveryFrame(MotionGate(detect.max_fps, track.gap_s, detect.follow_motion)),
+        observer=observer,
+    )
+
+
+def _crops(pixels: Pixels, tracks: Sequence[Track], card: ClassifierCard) -> NDArray[np.uint8]:
+    """The classifier's input for tracks of a frame: uint8 (n, height, width, 1)."""
+    size = (card.input.height, card.input.width)
+    return np.stack([cut(pixels, track.face, card.crop, size) for track in tracks])[..., None]

@@ -1,6 +1,7 @@
-"""Settings -> what of them works on this device, one line each."""
+"""Check what of a configuration works on this device: bundles, staff rules, camera, spool, broker, clock."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +10,48 @@ from contract.receipt import stored_filter
 from contract.topics import topic
 from edge.build import classifier_bundle, detector_bundle
 from edge.camera.capture import Camera
-from edge.camera.drivers import driver_for
-from edge.camera.file_source import read_frames
-from edge.counting.admit import Gate
+from edge.camera.drivers import camera_of
+from edge.camera.file_source import clip
+from edge.counting.admit import AdmissionGate
 from edge.delivery import spool
-from edge.delivery.broker_check import Rights, check_access, check_reachable
-from edge.delivery.spool_lock import is_locked
+from edge.delivery.broker_login import Rights, answered, reached
+from edge.delivery.spool_lock import in_use
 from edge.settings import File, Settings
 from edge.system.clock import is_synchronised
 from edge.values import Frame
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import choose_detector
+from edge.vision.choose_detector import chosen
 
 BROKER_LIMIT_S = 3.0
 
 
-def check(settings: Settings) -> Iterator[tuple[str, bool, str]]:
-    """Name, whether it works, and what was seen or what is wrong: bundles, staff rules, camera or clip, spool, broker,
-    clock.
-    """
-    yield _tried("detector", lambda: _detector(settings))
-    yield _tried("classifier", lambda: _bundle(classifier_bundle(settings.classify.bundle, settings.classify.threads)))
-    yield _tried("staff", lambda: _rules(Gate(settings.admit)))
-    yield _tried("camera", lambda: _picture(_first_frame(settings)))
-    yield _tried("spool", lambda: _spool(settings))
-    yield _tried("broker", lambda: _broker(settings))
-    yield "clock", True, "synchronised" if is_synchronised() else "not synchronised yet; windows will say so"
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Result of checking one part of the device."""
+
+    part: str
+    works: bool
+    text: str
+    """What was found, or what is wrong."""
 
 
-def _tried(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
+def check(settings: Settings) -> Iterator[CheckResult]:
+    """Check the parts one after another. A part that fails does not keep the others from being checked."""
+    yield _checked("detector", lambda: _detector(settings))
+    yield _checked("classifier", lambda: _classifier(settings))
+    yield _checked("staff", lambda: _staff_rules(AdmissionGate(settings.admit)))
+    yield _checked("camera", lambda: _frame(_first_frame(settings)))
+    yield _checked("spool", lambda: _spool(settings))
+    yield _checked("broker", lambda: _broker(settings))
+    clock = "synchronised" if is_synchronised() else "not synchronised yet; windows are marked as unsynced"
+    yield CheckResult("clock", True, clock)
+
+
+def _checked(part: str, describe: Callable[[], str]) -> CheckResult:
     try:
-        return name, True, look()
+        return CheckResult(part, True, describe())
     except (FacetallyError, OSError) as error:
-        return name, False, str(error)
+        return CheckResult(part, False, str(error))
 
 
 def _bundle(loaded: Bundle[Any]) -> str:
@@ -50,11 +60,15 @@ def _bundle(loaded: Bundle[Any]) -> str:
 
 
 def _detector(settings: Settings) -> str:
-    choice = choose_detector(settings, Path(settings.spool.path).parent)
+    choice = chosen(settings, Path(settings.spool.path).parent)
     return f"{_bundle(detector_bundle(str(choice.card), settings.detect.threads))}; {choice.reason}"
 
 
-def _rules(gate: Gate) -> str:
+def _classifier(settings: Settings) -> str:
+    return _bundle(classifier_bundle(settings.classify.bundle, settings.classify.threads))
+
+
+def _staff_rules(gate: AdmissionGate) -> str:
     zones, hours = gate.settings.staff_zones, gate.settings.hours
     opened = f"{hours.open} to {hours.close}, {hours.timezone}" if hours else "all hours"
     return f"{len(zones)} zones; {opened}"
@@ -62,13 +76,13 @@ def _rules(gate: Gate) -> str:
 
 def _first_frame(settings: Settings) -> Frame:
     if isinstance(settings.capture, File):
-        return next(read_frames(settings.capture))
+        return next(clip(settings.capture))
     capture = settings.capture
-    with Camera(driver_for(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
+    with Camera(camera_of(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
         return newest()
 
 
-def _picture(frame: Frame) -> str:
+def _frame(frame: Frame) -> str:
     height, width = frame.pixels.shape
     return f"a frame of {width} x {height}, mean grey level {frame.pixels.mean():.0f}"
 
@@ -80,23 +94,25 @@ def _spool(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    """As another client than the daemon. Where the broker names clients by their users it would be the same one and
-    throw the daemon out, so while that runs only the way to the broker is tried.
-    """
-    where = f"{settings.broker.host}:{settings.broker.port}"
+    host, port = settings.publish.host, settings.publish.port
     try:
-        return _asked(settings, where)
+        return _broker_access(settings, f"{host}:{port}")
     except OSError as error:
-        raise FacetallyError(f"{where}: {error}") from error
+        raise FacetallyError(f"{host}:{port}: {error}") from error
 
 
-def _asked(settings: Settings, where: str) -> str:
-    broker, me = settings.broker, (settings.site, settings.device)
-    if broker.username is not None and is_locked(Path(settings.spool.path)):
-        check_reachable(broker, BROKER_LIMIT_S)
-        return f"{where} is there; the daemon runs and is logged in under our name, its log says what the broker says"
-    reads = (topic(*me, "status"), *((stored_filter(*me),) if broker.confirm == "collector" else ()))
-    rights = Rights((topic(*me, "counts"),), reads)
-    version = check_access(broker, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
-    told = "" if version == "5" else ", which does not tell whether we may publish"
-    return f"{where} lets us in, MQTT {version}{told}"
+def _broker_access(settings: Settings, address: str) -> str:
+    """Log in as another client than the daemon, and ask for the rights that the daemon needs.
+
+    A broker that names clients by their users would take both for one client and disconnect the daemon. While the
+    daemon runs with a user name, only the connection is checked.
+    """
+    broker, device = settings.publish, (settings.site, settings.device)
+    if broker.username is not None and in_use(Path(settings.spool.path)):
+        reached(broker, BROKER_LIMIT_S)
+        return f"{address} can be reached; login not checked, because the daemon runs and is logged in as this user"
+    reads = (topic(*device, "status"), *((stored_filter(*device),) if broker.confirm == "collector" else ()))
+    rights = Rights((topic(*device, "counts"),), reads)
+    version = answered(broker, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
+    unknown = "" if version == "5" else "; this version does not tell whether publishing is allowed"
+    return f"{address} accepts the login, MQTT {version}{unknown}"

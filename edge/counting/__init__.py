@@ -1,1 +1,1 @@
-"""Detections -> tracks, visits and windows."""
+"""Turn detections into tracks, tracks into visits, and visits into counts per time window."""

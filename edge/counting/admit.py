@@ -1,4 +1,4 @@
-"""Tracks -> those that may be classified; staff, closed hours and lingerers are barred before any look at them."""
+"""Decide which tracks may be classified: never staff, never outside opening hours, never after a long dwell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from base.errors import SettingsError
-from edge.counting.dwell import Places
+from edge.counting.dwell import DwellSpots
 from edge.settings import AdmitSettings, Day, Hours, Point, Polygon
 from edge.values import Track
 
@@ -15,75 +15,89 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Tracks that may be classified now, and the numbers of all that never may: of tracks in the frame, and of ended
-    ones whose visits waited.
-    """
+    """The gate's decision for one frame."""
 
     admitted: tuple[Track, ...]
-    barred: tuple[int, ...]
+    """Tracks that may be classified in this frame."""
+    excluded: tuple[int, ...]
+    """Numbers of tracks that are never counted: those in the frame, and ended ones whose visits were pending."""
 
 
 @dataclass(slots=True)
-class Gate:
-    """Decides who is looked at. A track once barred stays barred as long as it lasts. Who vanished where they stood may
-    be staff, turned away; their visits wait until that is known.
+class AdmissionGate:
+    """Decides per frame which tracks may be classified, and when an ended visit may be counted.
+
+    A track that was excluded once stays excluded until it ends. A track that disappears without moving may be staff who
+    turned away, so its visit is held back until the dwell spot is known to be empty (see `edge.counting.dwell`).
     """
 
     settings: AdmitSettings
-    _barred: set[int] = field(default_factory=set)
-    _places: Places = field(init=False)
+    _excluded: set[int] = field(default_factory=set)
+    _spots: DwellSpots = field(init=False)
 
     def __post_init__(self) -> None:
-        """Fail at start, not at the first face, if the time zone is none."""
-        self._places = Places(self.settings.dwell_limit_s, self.settings.forget_s)
+        """Check the time zone at start rather than at the first face. Raises SettingsError if it does not exist."""
+        self._spots = DwellSpots(self.settings.dwell_limit_s, self.settings.forget_s)
         if self.settings.hours:
             try:
                 ZoneInfo(self.settings.hours.timezone)
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:
                 raise SettingsError(
-                    f"key 'admit.hours.timezone': {self.settings.hours.timezone!r} is no time zone"
-                    " of this machine, such as Europe/Berlin"
+                    "key 'admit.hours.timezone': must be a time zone that this machine knows, such as Europe/Berlin,"
+                    f" is {self.settings.hours.timezone!r}"
                 ) from error
 
     def admit(self, tracks: Sequence[Track], shape: tuple[int, int], time: float, utc: datetime) -> Admission:
-        """Tracks in a frame of ``shape`` (height, width) at ``time`` seconds and ``utc`` -> who may be classified."""
+        """Decide which tracks of a frame may be classified.
+
+        ``shape`` is the frame's (height, width) in pixels, ``time`` its second on the source's clock, ``utc`` the same
+        instant on the wall clock.
+        """
         closed = self.settings.hours is not None and not is_open(self.settings.hours, utc)
         passing: set[int] = set()
-        erased: list[int] = []
+        excluded_later: list[int] = []
         for track in tracks:
-            stance = self._places.stay(track, time)
-            if stance == "passing":
+            presence = self._spots.observe(track, time)
+            if presence == "passing":
                 passing.add(track.number)
-            if stance == "staff" or in_any(_share(track, shape), self.settings.staff_zones):
-                self._barred.add(track.number)
-                erased += self._places.bar(track.number)
+            if presence == "staff" or in_any_polygon(_relative_centre(track, shape), self.settings.staff_zones):
+                self._excluded.add(track.number)
+                excluded_later += self._spots.exclude(track.number)
             if closed:
-                self._barred.add(track.number)
-        never = self._barred | passing
+                self._excluded.add(track.number)
+        hidden = self._excluded | passing
         return Admission(
-            tuple(track for track in tracks if track.number not in never and not track.counted),
-            (*(track.number for track in tracks if track.number in self._barred), *erased),
+            tuple(track for track in tracks if track.number not in hidden and not track.counted),
+            (*(track.number for track in tracks if track.number in self._excluded), *excluded_later),
         )
 
     def release(
         self, visits: Sequence[Track], gone: Sequence[int], time: float
     ) -> tuple[tuple[Track, ...], tuple[int, ...]]:
-        """Visits that have ended and numbers of tracks that are gone by ``time`` -> those that need not wait, or no
-        longer. At ``math.inf`` none waits.
+        """Hold back visits that may be staff, and release those that are decided by ``time``.
+
+        Takes the visits that ended now and the numbers of tracks that ended. Returns the visits to count now, and the
+        numbers of tracks about which nothing needs to be kept. At ``math.inf`` every pending visit is decided.
         """
-        waits = {track.number: track for track in visits if track.number in gone and track.number not in self._barred}
+        pending = {
+            track.number: track for track in visits if track.number in gone and track.number not in self._excluded
+        }
         for number in gone:
-            self._places.vanish(number, waits.get(number))
-        self._barred.difference_update(gone)
-        ended, staff = self._places.over(time)
+            self._spots.leave(number, pending.get(number))
+        self._excluded.difference_update(gone)
+        released, staff = self._spots.release(time)
         return (
-            (*(track for track in visits if track.number not in waits), *ended),
-            (*(number for number in gone if number not in waits), *(track.number for track in ended), *staff),
+            (*(track for track in visits if track.number not in pending), *released),
+            (
+                *(number for number in gone if number not in pending),
+                *(track.number for track in released),
+                *staff,
+            ),
         )
 
 
 def is_open(hours: Hours, utc: datetime) -> bool:
-    """Whether the shop is open at an instant; a close before the open is on the next day."""
+    """Whether the shop is open at an instant. A closing time before the opening time is on the next day."""
     local = utc.astimezone(ZoneInfo(hours.timezone))
     now, today = local.strftime("%H:%M"), DAYS[local.weekday()]
     if hours.open < hours.close:
@@ -92,13 +106,16 @@ def is_open(hours: Hours, utc: datetime) -> bool:
     return (today in hours.days and now >= hours.open) or (yesterday in hours.days and now < hours.close)
 
 
-def in_any(point: Point, zones: Sequence[Polygon]) -> bool:
-    """Whether a point lies in one of the polygons."""
-    return any(inside(point, zone) for zone in zones)
+def in_any_polygon(point: Point, polygons: Sequence[Polygon]) -> bool:
+    """Whether a point is inside at least one of the polygons."""
+    return any(in_polygon(point, polygon) for polygon in polygons)
 
 
-def inside(point: Point, polygon: Polygon) -> bool:
-    """Whether a ray to the right of the point crosses the polygon's border an odd number of times (Shimrat 1962)."""
+def in_polygon(point: Point, polygon: Polygon) -> bool:
+    """Whether a point is inside a polygon, convex or not.
+
+    A horizontal ray from the point crosses the border an odd number of times if the point is inside (Shimrat 1962).
+    """
     x, y = point
     odd = False
     for (ax, ay), (bx, by) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
@@ -107,7 +124,7 @@ def inside(point: Point, polygon: Polygon) -> bool:
     return odd
 
 
-def _share(track: Track, shape: tuple[int, int]) -> Point:
-    """The middle of a track's face as shares of the frame's width and height."""
+def _relative_centre(track: Track, shape: tuple[int, int]) -> Point:
+    """Centre of a track's face as fractions of the frame's width and height."""
     x, y = track.face.centre
     return x / shape[1], y / shape[0]

@@ -1,89 +1,95 @@
-"""What the observations of a track say: whether it was a face at all, and whether it moved."""
+"""Accumulate what the observations of a track prove: that it is a face, and whether it moves."""
 
 import math
 from dataclasses import dataclass
 
-from edge.values import Detection
+from edge.values import Face
 
-STILL, STILL_LONG = 0.02, 0.04
-"""A face whose centre varies by less than this many face sizes (standard deviation) does not move; the second holds for
-tracks of ``LONG_S`` or more. Nobody stands so still: people who stand and sit in the measured clips vary by at least
-0.033 in tracks of a second and 0.08 in tracks of ten, faces on a screen by 0.004 at most."""
-JITTER = 0.05
-"""Nor is a face still whose centre varies by more than this in all, the detector's noise included: where frames are
-rare, swaying looks like noise."""
+MAX_STILL_STD, MAX_STILL_STD_LONG = 0.02, 0.04
+"""A track does not move if the standard deviation of its centre is below this, face sizes. The second value holds for
+tracks of `LONG_S` or more. In the measured clips, people who stand or sit vary by at least 0.033 in tracks of one
+second and 0.08 in tracks of ten; faces on a screen by at most 0.004."""
+MAX_STILL_STD_WITH_NOISE = 0.05
+"""A track whose centre varies by more than this including detector noise, face sizes, is not still either. At low frame
+rates the sway of a person looks like noise."""
 SHORT_S, LONG_S = 0.8, 10.0
-"""A track shorter than the first, seconds, is never said to be still."""
-CONFIDENCE = 2.0
-"""A track is still if it is so by this many standard errors ..."""
-MOVED_CONFIDENCE, MOVED_OBSERVATIONS = 4.0, 10
-"""... and moves if it does by this many, which is asked again in each frame, and has so many observations."""
-MOST = 1 << 14
-"""After so many observations the sums begin to forget, so that a poster that is moved is noticed."""
+"""Tracks shorter than the first, seconds, are never called still."""
+STILL_STANDARD_ERRORS = 2.0
+"""A track is still if its variance is below the limit by this many standard errors."""
+MOVING_STANDARD_ERRORS, MOVING_MIN_OBSERVATIONS = 4.0, 10
+"""A track moves if its variance exceeds the limit by this many standard errors, after this many observations. The test
+is repeated for every frame and therefore stricter."""
+MAX_OBSERVATIONS = 1 << 14
+"""Number of observations after which the sums are halved, so that a poster that is moved is noticed."""
 
 
 @dataclass(slots=True)
 class Evidence:
-    """Sums over the observations of one track, so that memory does not grow."""
+    """Running sums over the observations of one track, in constant memory."""
 
     high: int = 0
-    """Observations with a high score."""
+    """Number of observations with a high score."""
     observations: int = 0
+    """Number of observations."""
     _size: float = 0.0
+    """Size of the first face, pixels: the unit of all distances below."""
     _count: float = 0.0
     _mean: tuple[float, float] = (0.0, 0.0)
     _squares: float = 0.0
+    """Sum of squared deviations of the centre from its mean."""
     _first: tuple[float, float] = (0.0, 0.0)
     _last: tuple[float, float] = (0.0, 0.0)
     _steps: float = 0.0
+    """Sum of squared steps of the centre between consecutive observations."""
 
-    def add(self, face: Detection, is_high: bool) -> None:
-        """One more observation."""
+    def add(self, face: Face, is_high: bool) -> None:
+        """Add an observation; ``is_high`` says whether its score is high."""
         self.high += is_high
         self.observations += 1
         self._size = self._size or face.size
-        if self._count >= MOST:
+        if self._count >= MAX_OBSERVATIONS:
             self._count, self._squares, self._steps = self._count / 2, self._squares / 2, self._steps / 2
-        here = (face.centre[0] / self._size, face.centre[1] / self._size)
+        centre = (face.centre[0] / self._size, face.centre[1] / self._size)
         if self._count:
-            self._steps += _squared(here, self._last)
+            self._steps += _squared_distance(centre, self._last)
         else:
-            self._first = here
+            self._first = centre
         self._count += 1
-        before, self._mean = self._mean, _towards(self._mean, here, 1 / self._count)
-        self._squares += (here[0] - before[0]) * (here[0] - self._mean[0])
-        self._squares += (here[1] - before[1]) * (here[1] - self._mean[1])
-        self._last = here
+        before, self._mean = self._mean, _towards(self._mean, centre, 1 / self._count)
+        self._squares += (centre[0] - before[0]) * (centre[0] - self._mean[0])
+        self._squares += (centre[1] - before[1]) * (centre[1] - self._mean[1])
+        self._last = centre
 
     @property
     def high_ratio(self) -> float:
-        """The ratio of observations that have a high score."""
+        """Fraction of the observations that have a high score."""
         return self.high / max(1, self.observations)
 
     @property
     def travel(self) -> float:
-        """Distance from the first observation to the last, in face sizes."""
-        return math.sqrt(_squared(self._first, self._last))
+        """Distance between the first and the last observation, face sizes."""
+        return math.sqrt(_squared_distance(self._first, self._last))
 
     def is_still(self, seconds: float) -> bool:
-        """Whether a track of so many seconds has not moved, beyond what the detector's noise explains."""
+        """Whether a track that lasted ``seconds`` has not moved, apart from detector noise."""
         motion, error = self._motion()
-        limit = STILL_LONG if seconds >= LONG_S else STILL
-        if seconds < SHORT_S or self._squares > JITTER**2 * (self._count - 1):
+        limit = MAX_STILL_STD_LONG if seconds >= LONG_S else MAX_STILL_STD
+        if seconds < SHORT_S or self._squares > MAX_STILL_STD_WITH_NOISE**2 * (self._count - 1):
             return False
-        return motion + CONFIDENCE * error < limit**2
+        return motion + STILL_STANDARD_ERRORS * error < limit**2
 
-    def moves(self) -> bool:
-        """Whether a track has moved, beyond what the detector's noise explains."""
+    def is_moving(self) -> bool:
+        """Whether the track has moved by more than detector noise explains."""
         motion, error = self._motion()
-        return self._count >= MOVED_OBSERVATIONS and motion - MOVED_CONFIDENCE * error > STILL_LONG**2
+        enough = self._count >= MOVING_MIN_OBSERVATIONS
+        return enough and motion - MOVING_STANDARD_ERRORS * error > MAX_STILL_STD_LONG**2
 
     def _motion(self) -> tuple[float, float]:
         """Variance of the true centre and its standard error, squared face sizes.
 
-        The noise of a detector changes from frame to frame; people sway over seconds. So half the mean squared step
-        from one observation to the next estimates the noise, and what the variance has beyond it is motion (von
-        Neumann 1941).
+        Detector noise changes from frame to frame, but people sway over seconds. Half the mean squared step between
+        consecutive observations therefore estimates the noise, and the rest of the variance is motion (von Neumann
+        1941).
         """
         if self._count < 3:
             return 0.0, math.inf
@@ -92,9 +98,9 @@ class Evidence:
         return motion, noise * math.sqrt(2 / self._count)
 
 
-def _squared(a: tuple[float, float], b: tuple[float, float]) -> float:
+def _squared_distance(a: tuple[float, float], b: tuple[float, float]) -> float:
     return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
 
 
-def _towards(a: tuple[float, float], b: tuple[float, float], ratio: float) -> tuple[float, float]:
-    return a[0] + ratio * (b[0] - a[0]), a[1] + ratio * (b[1] - a[1])
+def _towards(a: tuple[float, float], b: tuple[float, float], weight: float) -> tuple[float, float]:
+    return a[0] + weight * (b[0] - a[0]), a[1] + weight * (b[1] - a[1])

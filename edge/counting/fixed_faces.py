@@ -1,56 +1,58 @@
-"""Faces that never move: posters, portraits, mannequins, screens."""
+"""Remember where faces are that never move: posters, portraits, mannequins, screens."""
 
 from dataclasses import dataclass, field
 
-from edge.values import Detection
+from edge.values import Face
 
-NEAR = 0.3
-"""A face is in a known place if it is at most this many face sizes from it ..."""
-RATIO = 1.25
-"""... and larger or smaller by this factor at most."""
+MAX_DISTANCE = 0.3
+"""A detection is a known fixed face if their centres are at most this far apart, face sizes, ..."""
+MAX_SIZE_RATIO = 1.25
+"""... and their sizes differ by at most this factor."""
 FORGET_S = 3600.0
-"""A place where no face was seen for so long, seconds, is forgotten."""
-MOST = 64
-"""So many places are known at most, the last ones seen."""
+"""A fixed face that was not detected for this time, seconds, is forgotten."""
+MAX_FIXED_FACES = 64
+"""Maximum number of fixed faces; the oldest is replaced."""
 
 
 @dataclass(slots=True)
-class _Place:
-    face: Detection
-    seen: float
+class FixedFace:
+    """A detection that represents a fixed face, and the second at which it was detected last."""
+
+    face: Face
+    last: float
 
 
 @dataclass(slots=True)
 class FixedFaces:
-    """The places of faces that did not move, so that they are known at once when they are found again."""
+    """Known fixed faces. A face that is found again at the same position is recognised at once."""
 
-    _places: list[_Place] = field(default_factory=list)
+    _known: list[FixedFace] = field(default_factory=list)
 
     def __len__(self) -> int:
-        """How many are known now."""
-        return len(self._places)
+        """Number of fixed faces known now."""
+        return len(self._known)
 
-    def learn(self, face: Detection, time: float) -> None:
-        """A track at this face did not move, as seen until ``time``, seconds."""
-        place = self._at(face)
-        if place is None:
-            self._places = [*self._places[-(MOST - 1) :], _Place(face, time)]
+    def add(self, face: Face, time: float) -> None:
+        """Add a face that did not move until ``time``, seconds, or renew it if it is known."""
+        known = self._find(face)
+        if known is None:
+            self._known = [*self._known[-(MAX_FIXED_FACES - 1) :], FixedFace(face, time)]
         else:
-            place.seen = max(place.seen, time)
+            known.last = max(known.last, time)
 
-    def holds(self, face: Detection) -> bool:
-        """Whether a face is where one that never moves is known."""
-        return self._at(face) is not None
+    def __contains__(self, face: Face) -> bool:
+        """Whether a detection is at the position of a known fixed face."""
+        return self._find(face) is not None
 
     def forget(self, time: float) -> None:
-        """Drop what was not seen for ``FORGET_S`` by ``time``, seconds."""
-        self._places = [place for place in self._places if time - place.seen <= FORGET_S]
+        """Drop the faces that were not detected for `FORGET_S` before ``time``, seconds."""
+        self._known = [known for known in self._known if time - known.last <= FORGET_S]
 
-    def _at(self, face: Detection) -> _Place | None:
-        return next((place for place in self._places if _same(place.face, face)), None)
+    def _find(self, face: Face) -> FixedFace | None:
+        return next((known for known in self._known if _is_same(known.face, face)), None)
 
 
-def _same(a: Detection, b: Detection) -> bool:
+def _is_same(a: Face, b: Face) -> bool:
     larger, smaller = max(a.size, b.size), min(a.size, b.size)
-    away = ((a.centre[0] - b.centre[0]) ** 2 + (a.centre[1] - b.centre[1]) ** 2) ** 0.5
-    return away <= NEAR * larger and larger <= RATIO * smaller
+    distance = ((a.centre[0] - b.centre[0]) ** 2 + (a.centre[1] - b.centre[1]) ** 2) ** 0.5
+    return distance <= MAX_DISTANCE * larger and larger <= MAX_SIZE_RATIO * smaller

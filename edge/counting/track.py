@@ -1,264 +1,225 @@
-"""Faces in a frame -> tracks of visitors."""
+"""Join detections over time into tracks, one per visitor, and decide which tracks are visits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
 from edge.counting.association import Motion, assign
-from edge.counting.evidence import LONG_S, Evidence
+from edge.counting.evidence import LONG_S
 from edge.counting.fixed_faces import FixedFaces
+from edge.counting.track_state import REFERENCE_FPS, TrackState
 from edge.settings import TrackSettings
-from edge.values import Detection, Track
+from edge.values import Face, Track
 
-OUTWARD = 0.5
-"""A face at the border that moves out by more face sizes a second than this is leaving."""
-KNOWN = 4
-"""After so many observations the speed of a track is known."""
-FRAMES = 2.5
-"""Where ``gap_s`` is less than so many frames last, as on a slow device, they are bridged: one may lack the face ..."""
-LONGEST_GAP_S = 10.0
-"""... but no gap longer than this: what comes less often cannot be followed."""
-RATE = 10.0
-"""Frames a second at which ``min_observations`` is meant as it stands."""
-DOUBT = 2.0
-"""An association whose cost is at most this far from the limit might as well have gone the other way. Twice the
-logarithm of a ratio of likelihoods: 2 is a ratio of e."""
-WALKED = 0.3
-"""A track that ends at least this many face sizes from where it began is somebody who walks. It may be a frame shorter
-than a visit, as half of all visits are that last little longer; one that stays may be only half a frame shorter."""
-ROUNDING_S = 1e-6
-"""Times are sums of floating-point numbers."""
-WEAK = 1.5
-"""A visit whose ratio of high scores is below this many times the minimum might as well be none."""
-DOUBT_GAP_S = 0.3
-"""A gap that is shorter, seconds, is no reason for doubt."""
+MIN_GAP_FRAMES = 2.5
+"""At low frame rates a track is kept for this many frames, even if that is longer than ``gap_s``: one frame may lack
+the face."""
+MAX_GAP_S = 10.0
+"""A track is never kept for longer than this without an observation, seconds."""
+DOUBTFUL_COST = 2.0
+"""An assignment whose cost is at most this far from zero could have gone the other way. The cost is twice the logarithm
+of a likelihood ratio, so 2 is a ratio of e."""
+DOUBTFUL_GAP_S = 0.3
+"""Assignments after gaps shorter than this, seconds, are never doubtful."""
+MAX_INTERVALS = 32
+"""The frame rate is the median of at most this many intervals between frames."""
+MIN_INTERVAL_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Tracks:
-    """One step of the tracker: tracks seen in this frame; tracks to be counted now, because they ended as a visit or
-    have lasted so long; numbers of all tracks that are over, or turned out to be faces that never move.
-    """
+class TrackUpdate:
+    """Result of one step of the tracker."""
 
     seen: tuple[Track, ...]
+    """Tracks observed in this frame."""
     visits: tuple[Track, ...]
+    """Tracks to count now, because they ended as a visit or have reached ``max_visit_s``."""
     gone: tuple[int, ...]
+    """Numbers of tracks that ended, or turned out to be fixed faces."""
 
 
-@dataclass(slots=True)
-class _Course:
-    """A track with its motion, as of ``track.last``, and its evidence."""
+@dataclass(frozen=True, slots=True)
+class _NewTrack:
+    """A detection that starts a track."""
 
-    track: Track
-    motion: Motion
-    evidence: Evidence = field(default_factory=Evidence)
-    missed: bool = False
-    """Whether the last frame did not show it."""
-    fixed: bool = False
-    """Whether it is taken for a face that never moves; its number is not told to anybody."""
-    inside: Evidence = field(default_factory=Evidence)
-    """Evidence of the observations where a face is known that never moves."""
-
-    @property
-    def seconds(self) -> float:
-        """From the first observation to the last."""
-        return self.track.last - self.track.first
-
-    def visit(self, min_high_ratio: float) -> Track:
-        """The track as it is counted; in doubt if its evidence is weak, too."""
-        weak = self.evidence.high_ratio < WEAK * min_high_ratio
-        return replace(self.track, doubtful_low=max(self.track.doubtful_low, int(weak)))
-
-    @property
-    def stays_at_fixed(self) -> bool:
-        """Whether most observations are of a face that never moves, as after somebody who walked past it."""
-        return 2 * self.inside.observations >= self.evidence.observations and not self.inside.moves()
+    face: Face
+    may_be_lost_track: bool
+    """Whether the detection might belong to a track that is lost."""
 
 
 @dataclass(slots=True)
 class Tracker:
     """Follows visitors from frame to frame.
 
-    A face with a high score starts a track or continues one; a face with a low score continues a track that no other
-    face continues (the two rounds of ByteTrack, Zhang et al. 2022). All limits are in seconds, whatever the frame rate.
-    Frames on which no detection ran are not told to the tracker; the time since the last one then bridges them.
+    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high score
+    continue tracks or start new ones. Then detections with a low score continue tracks that are left. All limits are in
+    seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed on.
     """
 
     settings: TrackSettings
     fixed: FixedFaces = field(default_factory=FixedFaces)
     """Faces that never move."""
-    _courses: list[_Course] = field(default_factory=list)
-    _next: int = 0
+    _states: list[TrackState] = field(default_factory=list)
+    _next_number: int = 0
+    _frame: int = -1
+    """Index of the latest frame."""
+    _frame_time: float | None = None
     _intervals: list[float] = field(default_factory=list)
-    _last: float | None = None
+    """Latest times between frames, seconds."""
 
-    def update(self, faces: Sequence[Detection], time: float, shape: tuple[int, int]) -> Tracks:
-        """Faces of the frame of ``shape`` (height, width) taken at ``time`` (seconds, never going back) -> the tracks
-        after it. Faces below the low score are ignored.
+    def update(self, detections: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
+        """Continue and start tracks with the detections of a frame.
+
+        ``shape`` is the frame's (height, width) in pixels; ``time`` is its second and must not decrease. Detections
+        below the low score are ignored.
         """
-        self._keep_pace(time)
-        visits, gone = self._close(time)  # first: after the gap it is somebody else
-        followed, left = self._match(faces, time, shape)
-        for course in self._courses:
-            course.missed = course not in followed
-        new = [self._begin(face, time, again) for face, again in left]
-        self._courses += new
-        turned = tuple(course.track.number for course in followed if self._turns_fixed(course, time))
-        seen = tuple(course.track for course in [*followed, *new] if not course.fixed)
-        return Tracks(seen, visits, gone + turned)
+        self._begin_frame(time)
+        visits, gone = self._close(time)  # first, because a face after the gap is another person
+        continued, new = self._assign(detections, time, shape)
+        for state in self._states:
+            state.is_missed = state not in continued
+        started = [self._start(each, time) for each in new]
+        self._states += started
+        fixed = tuple(state.number for state in continued if self._becomes_fixed(state, time))
+        seen = tuple(state.track for state in [*continued, *started] if not state.is_fixed)
+        return TrackUpdate(seen, visits, gone + fixed)
 
-    def miss(self, time: float) -> Tracks:
-        """There was no frame at ``time``: nobody is seen, and who was is gone after a while."""
+    def skip(self, time: float) -> TrackUpdate:
+        """Let time pass without a frame; tracks end after the gap."""
         visits, gone = self._close(time)
-        return Tracks((), visits, gone)
+        return TrackUpdate((), visits, gone)
 
-    def finish(self) -> Tracks:
-        """The source has ended: every track ends here."""
-        courses, self._courses = self._courses, []
-        return Tracks((), self._ended(courses), tuple(course.track.number for course in courses if not course.fixed))
+    def finish(self) -> TrackUpdate:
+        """End all tracks at the end of the source."""
+        states, self._states = self._states, []
+        return TrackUpdate((), self._visits_among(states), _reported(states))
 
-    def _match(
-        self, faces: Sequence[Detection], time: float, shape: tuple[int, int]
-    ) -> tuple[list[_Course], list[tuple[Detection, bool]]]:
-        """Continue tracks -> those continued, and the faces with a high score that start tracks, each with whether it
-        might be a track that is lost.
-        """
-        expected = [
-            (course, course.motion.after(time - course.track.last))
-            for course in self._courses
-            if not _has_left(course, time, shape)
+    def _assign(
+        self, detections: Sequence[Face], time: float, shape: tuple[int, int]
+    ) -> tuple[list[TrackState], list[_NewTrack]]:
+        """Continue tracks with detections. Returns the continued tracks, and the detections that start new ones."""
+        candidates = [
+            (state, state.motion.predict(time - state.track.last))
+            for state in self._states
+            if not state.has_left(time, shape)
         ]
-        followed: list[_Course] = []
-        left: list[tuple[Detection, bool]] = []
+        continued: list[TrackState] = []
+        new: list[_NewTrack] = []
         for is_high in (True, False):
-            found = [face for face in faces if self._is_in_round(face, is_high)]
-            costs = [[motion.cost(face) for face in found] for _, motion in expected]
+            found = [face for face in detections if self._is_in_round(face, is_high)]
+            costs = [[motion.cost(face) for face in found] for _, motion in candidates]
             pairs = assign(costs)
             for row, column in pairs:
-                course, motion = expected[row]
-                self._follow(course, motion, found[column], time, costs[row][column])
-                followed.append(course)
+                state, motion = candidates[row]
+                self._continue(state, motion, found[column], time, costs[row][column])
+                continued.append(state)
             rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
             if is_high:
-                left = [
-                    (face, any(costs[row][column] < DOUBT for row in range(len(costs)) if row not in rows))
+                unassigned = [costs[row] for row in range(len(costs)) if row not in rows]
+                new = [
+                    _NewTrack(face, any(row[column] < DOUBTFUL_COST for row in unassigned))
                     for column, face in enumerate(found)
                     if column not in columns
                 ]
-            expected = [each for row, each in enumerate(expected) if row not in rows]
-        return followed, left
+            candidates = [each for row, each in enumerate(candidates) if row not in rows]
+        return continued, new
 
-    def _is_in_round(self, face: Detection, is_high: bool) -> bool:
-        return face.score >= self.settings.high if is_high else self.settings.low <= face.score < self.settings.high
+    def _is_in_round(self, face: Face, is_high: bool) -> bool:
+        return self._is_high(face) if is_high else self.settings.low <= face.score < self.settings.high
 
-    def _begin(self, face: Detection, time: float, again: bool) -> _Course:
-        """A new track; ``again``: it might be one that is lost."""
-        track = Track(self._next, face, time, time, 1, doubtful_low=int(again))
-        self._next += 1
-        course = _Course(track, Motion.of(face), fixed=self.fixed.holds(face))
-        course.evidence.add(face, is_high=True)
-        if course.fixed:
-            course.inside.add(face, is_high=True)
-        return course
+    def _is_high(self, face: Face) -> bool:
+        return face.score >= self.settings.high
 
-    def _follow(self, course: _Course, expected: Motion, face: Detection, time: float, cost: float) -> None:
-        """A track meets its face again; where it was expected, and at what cost."""
-        track = course.track
-        other = time - track.last >= DOUBT_GAP_S and cost > -DOUBT
-        course.motion = expected.corrected(face)
-        course.evidence.add(face, face.score >= self.settings.high)
-        if self.fixed.holds(face):
-            course.inside.add(face, face.score >= self.settings.high)
-        course.track = replace(
+    def _start(self, new: _NewTrack, time: float) -> TrackState:
+        """Start a track."""
+        face, at_fixed_face = new.face, new.face in self.fixed
+        track = Track(self._take_number(), face, time, time, 1, doubtful_low=int(new.may_be_lost_track))
+        state = TrackState(track, Motion.from_detection(face), self._frame, is_fixed=at_fixed_face)
+        state.add(face, is_high=True, at_fixed_face=at_fixed_face)
+        return state
+
+    def _continue(self, state: TrackState, predicted: Motion, face: Face, time: float, cost: float) -> None:
+        """Continue a track, given its predicted motion and the cost of the assignment."""
+        track = state.track
+        is_doubtful = time - track.last >= DOUBTFUL_GAP_S and cost > -DOUBTFUL_COST
+        state.motion = predicted.update(face)
+        state.add(face, is_high=self._is_high(face), at_fixed_face=face in self.fixed)
+        state.track = replace(
             track,
             face=face,
             last=time,
-            observations=track.observations + 1,
-            doubtful_high=max(track.doubtful_high, int(other)),
+            sightings=track.sightings + 1,
+            doubtful_high=max(track.doubtful_high, int(is_doubtful)),
         )
 
-    def _turns_fixed(self, course: _Course, time: float) -> bool:
-        """Note whether a track is a fixed face by now -> whether it has just turned out to be one. One that moves after
-        all is a visitor from now on, under a new number.
+    def _becomes_fixed(self, state: TrackState, time: float) -> bool:
+        """Update whether a track is a fixed face. Returns whether it has just turned out to be one.
+
+        A fixed face that moves after all becomes a visitor with a new track number.
         """
-        if course.fixed:
-            if course.evidence.moves() or not self.fixed.holds(course.track.face):
-                course.fixed = False
-                course.track = replace(course.track, number=self._next, first=time, observations=1, counted=False)
-                course.evidence, course.inside = Evidence(), Evidence()
-                self._next += 1
+        if state.is_fixed:
+            if state.evidence.is_moving() or state.track.face not in self.fixed:
+                state.restart(self._take_number(), self._frame, time)
             else:
-                self.fixed.learn(course.track.face, time)
+                self.fixed.add(state.track.face, time)
             return False
-        if course.seconds < LONG_S or not course.evidence.is_still(course.seconds):
+        if state.seconds < LONG_S or not state.evidence.is_still(state.seconds):
             return False
-        self.fixed.learn(course.track.face, time)
-        course.fixed = True
+        self.fixed.add(state.track.face, time)
+        state.is_fixed = True
         return True
 
     def _close(self, time: float) -> tuple[tuple[Track, ...], tuple[int, ...]]:
-        """End what was not seen for the gap; count, once, what has lasted ``max_visit_s``."""
-        self.fixed.forget(time)
-        gap_s = max(self.settings.gap_s, min(FRAMES / self._rate(), LONGEST_GAP_S))
-        over = [course for course in self._courses if time - course.track.last > gap_s]
-        self._courses = [course for course in self._courses if time - course.track.last <= gap_s]
-        lasting = []
-        for course in self._courses:
-            if not course.track.counted and not course.fixed and course.seconds >= self.settings.max_visit_s:
-                lasting.append(course.visit(self.settings.min_high_ratio))
-                course.track = replace(course.track, counted=True)
-        gone = tuple(course.track.number for course in over if not course.fixed)
-        return (*self._ended(over), *lasting), gone
+        """End tracks that were not observed for the gap, and count once those that have reached ``max_visit_s``.
 
-    def _ended(self, courses: Sequence[_Course]) -> tuple[Track, ...]:
-        """Tracks that are over -> those that are visits; what did not move is learnt."""
+        Returns the visits to count and the numbers of the tracks that ended.
+        """
+        self.fixed.forget(time)
+        ended = [state for state in self._states if time - state.track.last > self._gap_s(state)]
+        self._states = [state for state in self._states if state not in ended]
+        long_visits = []
+        for state in self._states:
+            if not state.track.counted and not state.is_fixed and state.seconds >= self.settings.max_visit_s:
+                long_visits.append(state.visit(self.settings.min_high_ratio))
+                state.track = replace(state.track, counted=True)
+        return (*self._visits_among(ended), *long_visits), _reported(ended)
+
+    def _visits_among(self, ended: Sequence[TrackState]) -> tuple[Track, ...]:
+        """Visits among the tracks that ended. Tracks that did not move are remembered as fixed faces instead."""
         visits = []
-        for course in courses:
-            if course.fixed or not self._is_visit(course) or course.stays_at_fixed:
+        for state in ended:
+            if state.is_fixed or not state.is_visit(self.settings, 1 / self._fps(state)) or state.is_mostly_fixed:
                 continue
-            if course.evidence.is_still(course.seconds):
-                self.fixed.learn(course.track.face, course.track.last)
+            if state.evidence.is_still(state.seconds):
+                self.fixed.add(state.track.face, state.track.last)
             else:
-                visits.append(course.visit(self.settings.min_high_ratio))
+                visits.append(state.visit(self.settings.min_high_ratio))
         return tuple(visits)
 
-    def _is_visit(self, course: _Course) -> bool:
-        """Whether a track was seen for long enough, and clearly enough, to be somebody, and is not counted yet."""
-        track, frame_s = course.track, 1 / self._rate()
-        slack = frame_s if course.evidence.travel >= WALKED else frame_s / 2
-        needed = round(self.settings.min_observations / (RATE * frame_s))
-        return (
-            not track.counted
-            and track.observations >= max(2, needed)
-            and course.evidence.high >= max(1, needed)
-            and course.evidence.high_ratio >= self.settings.min_high_ratio
-            and course.seconds >= self.settings.min_visit_s - slack - ROUNDING_S
-        )
+    def _take_number(self) -> int:
+        """A track number that was never used before."""
+        self._next_number += 1
+        return self._next_number - 1
 
-    def _keep_pace(self, time: float) -> None:
-        if self._last is not None:
-            self._intervals = [*self._intervals[-31:], time - self._last]
-        self._last = time
+    def _begin_frame(self, time: float) -> None:
+        self._frame += 1
+        if self._frame_time is not None:
+            self._intervals = [*self._intervals[-(MAX_INTERVALS - 1) :], time - self._frame_time]
+        self._frame_time = time
 
-    def _rate(self) -> float:
-        """Frames a second, by the median of the last intervals."""
-        return 1 / max(median(self._intervals), 1e-3) if self._intervals else RATE
+    def _fps(self, state: TrackState) -> float:
+        """Frames per second since a track started: the detector may have run less often before.
+
+        A track that has just started has the rate of the last interval.
+        """
+        intervals = self._intervals[-max(1, self._frame - state.first_frame) :]
+        return 1 / max(median(intervals), MIN_INTERVAL_S) if intervals else REFERENCE_FPS
+
+    def _gap_s(self, state: TrackState) -> float:
+        """Time without an observation after which a track ends, seconds."""
+        return max(self.settings.gap_s, min(MIN_GAP_FRAMES / self._fps(state), MAX_GAP_S))
 
 
-def _has_left(course: _Course, time: float, shape: tuple[int, int]) -> bool:
-    """Whether a visitor was on the way out when last seen: the box cut off by a border, which makes its centre seem to
-    slow down, or the centre beyond it by now. A face inside the frame is then somebody who comes in.
-    """
-    if not course.missed or course.track.observations < KNOWN:
-        return False
-    motion, elapsed = course.motion, min(time - course.track.last, 1.0)
-    x, y, width, height = course.track.face.box
-    out = OUTWARD * course.track.face.size
-    for low, length, limit, place, speed in zip(
-        (x, y), (width, height), shape[::-1], (motion.x, motion.y), (motion.vx, motion.vy), strict=True
-    ):
-        if (low < 0 and speed < -out) or (low + length > limit and speed > out):
-            return True
-        if not 0 <= place + elapsed * speed <= limit:
-            return True
-    return False
+def _reported(states: Sequence[TrackState]) -> tuple[int, ...]:
+    """Numbers of the tracks that are not fixed faces, whose numbers are not known to other stages."""
+    return tuple(state.number for state in states if not state.is_fixed)

@@ -1,1 +1,1 @@
-"""The machine: clock, temperature, health, systemd."""
+"""Deal with the machine: its clock, temperature, health, and service manager."""

@@ -1,4 +1,4 @@
-"""Seconds of the source's clock -> UTC, and how far that can be believed."""
+"""Convert seconds on a source's clock to UTC, and tell how far that UTC can be trusted."""
 
 import ctypes
 import logging
@@ -7,117 +7,122 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from base.logs import line
-from contract.message import Clock as State
+from contract import message
 
 log = logging.getLogger("edge.system.clock")
+ClockState: TypeAlias = message.Clock
+"""How far a timestamp can be trusted, as in the counts message."""
 TIME_ERROR = 5
-"""What adjtimex(2) returns while the kernel's clock is not synchronised."""
+"""Result of adjtimex(2) while the kernel's clock is not synchronised."""
 LIBC = ctypes.CDLL(None, use_errno=True)
-"""Once: each one made is a class of its own, which only the garbage collector takes away again."""
+"""Loaded once: every CDLL is a new class, which only the garbage collector frees."""
 
 GRAIN = timedelta(milliseconds=10)
-"""No window is stamped finer than this."""
-AT_ONCE_S, TRIES = 0.001, 20
-"""Two clocks read within so many seconds are read at once; so often they are tried to be."""
+"""Resolution of window timestamps."""
+MAX_READING_S, MAX_READINGS = 0.001, 20
+"""Two clocks count as read at the same time if the reading took less than the first, seconds. Otherwise they are read
+again, up to the second number of times."""
 
 
-class Clock(Protocol):
-    """The clock of a source."""
+class SourceClock(Protocol):
+    """The clock of a source of frames."""
 
     def utc(self, seconds: float) -> datetime:
-        """A second of the source's clock, as UTC."""
+        """Convert a second on the source's clock to UTC."""
 
     @property
-    def state(self) -> State:
-        """How far `utc` can be believed now."""
+    def state(self) -> ClockState:
+        """How far `utc` can be trusted now."""
 
 
 class MonotonicClock:
-    """The clock of a live source: monotonic seconds, set against the wall clock when asked, so that neither a jump nor
-    a daylight-saving day moves a window.
+    """The clock of a live source: monotonic seconds, converted to UTC by the wall clock at the time of the call.
+
+    Neither a jump of the wall clock nor daylight-saving time moves a window.
     """
 
     def __init__(self, monotonic: Callable[[], float], wall: Callable[[], datetime]) -> None:
         self._monotonic, self._wall = monotonic, wall
 
     def utc(self, seconds: float) -> datetime:
-        """A monotonic second, as UTC by what the wall clock says now."""
+        """Convert a monotonic second to UTC by the present wall clock."""
         _, monotonic, wall = min(self._readings())
         return wall - timedelta(seconds=monotonic - seconds)
 
     def _readings(self) -> Iterator[tuple[float, float, datetime]]:
-        """Both clocks at once, until no other process had the processor in between, which on a busy one may have it
-        for longer than `GRAIN`: how long a reading took, and the two instants.
+        """Read both clocks until a reading is fast enough. Yields its duration, the monotonic second and the wall time.
+
+        On a busy processor another process may run between two readings, for longer than `GRAIN`.
         """
-        for _ in range(TRIES):
+        for _ in range(MAX_READINGS):
             before, wall, after = self._monotonic(), self._wall(), self._monotonic()
             yield after - before, (before + after) / 2, wall
-            if after - before < AT_ONCE_S:
+            if after - before < MAX_READING_S:
                 return
 
     @property
-    def state(self) -> State:
-        """``synced`` if the kernel says that its clock is synchronised."""
+    def state(self) -> ClockState:
+        """``synced`` if the kernel's clock is synchronised, else ``unsynced``."""
         return "synced" if is_synchronised() else "unsynced"
 
 
 class ReplayClock:
-    """The clock of a file: its own time stamps, counted from ``begin``."""
+    """The clock of a file: its own timestamps, counted from ``begin``."""
 
-    state: State = "replay"
+    state: ClockState = "replay"
 
     def __init__(self, begin: datetime) -> None:
         self._begin = begin
 
     def utc(self, seconds: float) -> datetime:
-        """A second of the file, as UTC."""
+        """Convert a second of the file to UTC."""
         return self._begin + timedelta(seconds=seconds)
 
 
-def floor(instant: datetime, grid_s: float) -> datetime:
-    """The last multiple of ``grid_s`` seconds since 1970 that is not after an instant."""
+def floor_to_grid(instant: datetime, grid_s: float) -> datetime:
+    """Round an instant down to a multiple of ``grid_s`` seconds since 1970 UTC."""
     seconds = instant.timestamp()
     return datetime.fromtimestamp(seconds - seconds % grid_s, timezone.utc)
 
 
-def rounded(instant: datetime) -> datetime:
-    """An instant to the nearest `GRAIN`: between the readings of two clocks lie microseconds, which would put a window
-    that begins at midnight into the day before.
+def round_to_grain(instant: datetime) -> datetime:
+    """Round an instant to the nearest multiple of `GRAIN`.
+
+    Two clocks are read microseconds apart. Without rounding, a window that starts at midnight could belong to the day
+    before.
     """
     steps = round(instant.microsecond / GRAIN.microseconds)
     return instant.replace(microsecond=0) + steps * GRAIN
 
 
 def now() -> datetime:
-    """The wall clock, UTC."""
+    """Wall clock, UTC."""
     return datetime.now(timezone.utc)
 
 
 def is_synchronised() -> bool:
-    """Whether the kernel's clock is synchronised, as any NTP daemon tells it (adjtimex(2)); no, as far as is known,
-    where the kernel does not let us ask.
-    """
-    buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes on 64-bit Linux; modes 0 only reads
+    """Whether an NTP daemon keeps the kernel's clock synchronised (adjtimex(2)); False if the kernel refuses to say."""
+    buffer = ctypes.create_string_buffer(512)  # struct timex has 208 bytes on 64-bit Linux; modes 0 only reads
     state = LIBC.adjtimex(buffer)
     if state == -1:
-        _say_unknown(ctypes.get_errno())
+        _log_unknown(ctypes.get_errno())
     return state not in (TIME_ERROR, -1)
 
 
 @cache
-def _say_unknown(number: int) -> None:
-    """Once: a sandbox that forbids the question forbids it for good."""
+def _log_unknown(number: int) -> None:
+    """Log once per error number: a sandbox that forbids the call forbids it for good."""
     log.error(line("clock_unknown", reason=os.strerror(number), errno=number))
 
 
 def kernel_boot() -> str:
-    """The random id of this start of the kernel: as long as it is the same, so is the monotonic clock."""
+    """Random id of the kernel's boot. The monotonic clock continues as long as the id stays the same."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def boot_id() -> str:
-    """Sixteen random hex digits, new per start of the daemon."""
+    """New random id of a daemon start, 16 hexadecimal digits."""
     return os.urandom(8).hex()

@@ -1,4 +1,4 @@
-"""What the daemon does -> systemd: ready, alive, stopping (sd_notify(3)'s protocol; nothing without systemd)."""
+"""Tell systemd that the daemon is ready, alive or stopping (sd_notify(3)); do nothing without systemd."""
 
 import logging
 import os
@@ -9,30 +9,32 @@ from collections.abc import Callable, Mapping
 from base.logs import line
 
 log = logging.getLogger("edge.system.notify")
-EVERY_S = 1.0
-"""``WATCHDOG=1`` is said no more often than this."""
+MIN_INTERVAL_S = 1.0
+"""``WATCHDOG=1`` is sent at most once in this time, seconds."""
 
 
 class Notifier:
-    """Speaks to the socket that systemd names in the environment; silent where there is none."""
+    """Sends datagrams to the socket that systemd names in the environment."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ, now: Callable[[], float] = time.monotonic) -> None:
         self._path = environment.get("NOTIFY_SOCKET", "")
-        self._now, self._said = now, -EVERY_S
+        self._now, self._last_alive = now, -MIN_INTERVAL_S
 
     def ready(self) -> None:
-        """Everything is open and checked."""
+        """Report that everything is open and checked."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """A frame has been processed, or an attempt to get one has come back. Never called by a timer, so that a stall
-        is seen."""
-        if self._now() - self._said >= EVERY_S:
-            self._said = self._now()
+        """Report that a frame was processed, or that an attempt to get one has returned.
+
+        Never call this from a timer: systemd must notice a stall.
+        """
+        if self._now() - self._last_alive >= MIN_INTERVAL_S:
+            self._last_alive = self._now()
             self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The daemon ends on purpose."""
+        """Report that the daemon stops on purpose."""
         self._send("STOPPING=1")
 
     def _send(self, state: str) -> None:

@@ -1,4 +1,4 @@
-"""The loop that wires the stages, on scripted faces; the clocks that stamp its windows."""
+"""The pipeline and its frame analyzer on scripted faces, and the clocks that stamp its windows."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -8,119 +8,157 @@ import pytest
 from contract.message import Privacy
 from edge.build import first_window_s
 from edge.errors import ClipError
-from edge.pipeline import stamp
-from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor, is_synchronised, rounded
-from edge.system.thermal import Governor
-from edge.values import Frame, MissingFrame, Window
+from edge.pipeline import window_converter
+from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor_to_grid, is_synchronised, round_to_grain
+from edge.system.thermal import ThermalThrottle
+from edge.values import Frame, Missing, Window
 from edge.vision.motion_gate import MotionGate
 from tests.support.fakes import BEGIN, counts, each_frame, lines_of, swaying
-from tests.support.scripted import IDENTITY, MODELS, PIXELS, ScriptedFaces, scripted_pipeline
+from tests.support.scripted import IDENTITY, MODELS, PIXELS, Recorder, ScriptedFaces, scripted_pipeline
 
 
-def stays(begin, end):
-    """Somebody is in view between two seconds."""
+def standing(begin, end):
+    """A person who stands in view between two seconds."""
     return lambda time: [swaying(320, 240, time)] if begin <= time <= end else []
 
 
-def happy(kept):
-    return [window.visits["happiness"] for window in kept.windows]
+def nobody(time):
+    return []
 
 
 def test_visit_goes_through_all_stages():
-    """Seen for three seconds, counted once, happy, in the window in which it ended."""
-    faces = ScriptedFaces(stays(58, 61))
-    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 125)))
+    """A person in view for three seconds is counted once, as happy, in the window in which the visit ended."""
+    faces = ScriptedFaces(standing(58, 61))
+    pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 125)))
     pipeline.run()
-    assert happy(kept) == [0, 1, 0]
-    assert [(window.start - BEGIN).total_seconds() for window in kept.windows] == [0, 60, 120]
-    assert kept.pumped >= 1250
+    assert spool.happy == [0, 1, 0]
+    assert [(window.start - BEGIN).total_seconds() for window in spool.windows] == [0, 60, 120]
+    assert spool.pumped >= 1250
 
 
 def test_visit_that_is_open_at_the_end_is_counted():
-    """A file that ends while somebody is in view counts them, also where it ends with a window."""
+    """A file that ends while a person is in view counts the visit, also if it ends together with a window."""
     for end in (30, 60, 61):
-        faces = ScriptedFaces(stays(end - 3, end))
-        pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, end)))
+        faces = ScriptedFaces(standing(end - 3, end))
+        pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(10, 0, end)))
         pipeline.run()
-        assert sum(happy(kept)) == 1
+        assert sum(spool.happy) == 1
 
 
 def test_visit_ends_while_the_camera_is_away():
-    """The visit counts in the window in which it ended, not in the one in which the camera came back."""
-    faces = ScriptedFaces(stays(35, 40))
+    """A visit counts in the window in which it ended, not in the one in which the camera came back."""
+    faces = ScriptedFaces(standing(35, 40))
 
     def items():
         yield from faces.frames(each_frame(10, 0, 40))
         for second in range(41, 200):
-            yield MissingFrame(float(second), "no_camera")
+            yield Missing(float(second), "no_camera")
         yield from faces.frames(each_frame(10, 200, 241))
 
-    pipeline, kept = scripted_pipeline(faces, items())
+    pipeline, spool = scripted_pipeline(faces, items())
     pipeline.run()
-    assert happy(kept) == [1, 0, 0, 0, 0]
-    assert [window.degraded for window in kept.windows] == [("no_camera",)] * 4 + [()]
+    assert spool.happy == [1, 0, 0, 0, 0]
+    assert [window.degraded for window in spool.windows] == [("no_camera",)] * 4 + [()]
 
 
 def test_staff_are_never_classified():
-    """Who stands in a staff zone, and who lingers once the limit is over: no look at them."""
+    """A face in a staff zone is never classified; a face that stays is not classified after the dwell limit."""
     zone = ((0, 0), (1, 0), (1, 1), (0, 1))
-    faces = ScriptedFaces(stays(0, 30))
-    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 40)), staff_zones=(zone,))
+    faces, recorder = ScriptedFaces(standing(0, 30)), Recorder()
+    frames = faces.frames(each_frame(10, 0, 40))
+    pipeline, spool = scripted_pipeline(faces, frames, observer=recorder, staff_zones=(zone,))
     pipeline.run()
-    assert (faces.classified, happy(kept)) == ([], [0])
-    faces = ScriptedFaces(stays(0, 100))
-    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 110)), dwell_limit_s=20)
+    assert (recorder.classified_at, spool.happy) == ([], [0])
+    faces, recorder = ScriptedFaces(standing(0, 100)), Recorder()
+    frames = faces.frames(each_frame(10, 0, 110))
+    pipeline, spool = scripted_pipeline(faces, frames, observer=recorder, dwell_limit_s=20)
     pipeline.run()
-    assert max(faces.classified) < 20.1
-    assert sum(happy(kept)) == 0
+    assert max(recorder.classified_at) < 20.1
+    assert sum(spool.happy) == 0
+
+
+def test_observer_sees_what_each_stage_produced():
+    """Detections, tracks, admission, expressions, visits and windows of a run reach the observer."""
+    seen = {"detections": 0, "tracks": set(), "admitted": 0, "expressions": 0, "visits": [], "windows": 0}
+    stages = set()
+
+    class Everything(Recorder):
+        def on_detections(self, frame, detections):
+            seen["detections"] += len(detections)
+
+        def on_tracks(self, frame, update):
+            seen["tracks"] |= {track.number for track in update.seen}
+
+        def on_admission(self, frame, admission):
+            seen["admitted"] += len(admission.admitted)
+
+        def on_expressions(self, frame, tracks, expressions):
+            seen["expressions"] += len(expressions)
+
+        def on_visits(self, visits, gone):
+            seen["visits"] += [(visit.track.number, visit.label) for visit in visits]
+
+        def on_windows(self, windows):
+            seen["windows"] += len(windows)
+
+        def on_stage_time(self, stage, seconds):
+            stages.add(stage)
+
+    faces = ScriptedFaces(standing(1, 4))
+    pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 65)), observer=Everything())
+    pipeline.run()
+    assert seen == {
+        "detections": 31, "tracks": {0}, "admitted": 31, "expressions": 31, "visits": [(0, "happiness")], "windows": 2,
+    }  # fmt: skip
+    assert stages == {"quality", "detect", "track", "classify", "tally"}
+    assert len(spool.windows) == seen["windows"]
 
 
 def test_cut_off_file_counts_as_far_as_it_goes():
-    """What was seen is counted, the window says truncated, and the error goes on."""
-    faces = ScriptedFaces(stays(1, 5))
+    """The visits read so far are counted, the window is marked as truncated, and the error is raised."""
+    faces = ScriptedFaces(standing(1, 5))
 
     def items():
         yield from faces.frames(each_frame(10, 0, 10))
         raise ClipError("clip.mp4: cut off")
 
-    pipeline, kept = scripted_pipeline(faces, items())
+    pipeline, spool = scripted_pipeline(faces, items())
     with pytest.raises(ClipError, match="cut off"):
         pipeline.run()
-    assert happy(kept) == [1]
-    assert kept.windows[0].degraded == ("truncated",)
+    assert spool.happy == [1]
+    assert spool.windows[0].degraded == ("truncated",)
 
 
 def test_full_disk_keeps_windows_in_memory():
-    """While the disk refuses nothing is lost and nobody stops; then all come, in order."""
-    faces = ScriptedFaces(lambda time: [])
+    """While the disk is full, windows are buffered and counting goes on; then all are stored, in order."""
+    faces = ScriptedFaces(nobody)
 
     def items():
         for frame in faces.frames(each_frame(2, 0, 400)):
-            kept.full = 100 < frame.time < 300
+            spool.full = 100 < frame.time < 300
             yield frame
 
-    pipeline, kept = scripted_pipeline(faces, items())
-    with lines_of("edge.pipeline") as said:
+    pipeline, spool = scripted_pipeline(faces, items())
+    with lines_of("edge.pipeline") as logged:
         pipeline.run()
-    assert [(window.start - BEGIN).total_seconds() for window in kept.windows] == [0, 60, 120, 180, 240, 300, 360]
-    waiting = [line.partition("in_memory=")[2].partition(" ")[0] for line in said[:-1]]
-    assert waiting == ["1", "2", "3"]  # said as often as it changes, not with each frame
-    assert said[-1] == "event=spool_works"
+    assert [(window.start - BEGIN).total_seconds() for window in spool.windows] == [0, 60, 120, 180, 240, 300, 360]
+    waiting = [line.partition("in_memory=")[2].partition(" ")[0] for line in logged[:-1]]
+    assert waiting == ["1", "2", "3"]  # logged when the number changes, not for every frame
+    assert logged[-1] == "event=spool_works"
 
 
-def test_every_second_frame_is_looked_at_where_asked():
-    """``detect.every`` saves work; coverage is that of all frames."""
-    looked = []
-    faces = ScriptedFaces(lambda time: looked.append(time) or [])
-    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 10)))
-    pipeline.every = 2
+def test_detector_runs_on_every_nth_frame():
+    """``detect.every`` saves detections; the coverage is still that of all frames."""
+    faces, recorder = ScriptedFaces(nobody), Recorder()
+    pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 10)), observer=recorder)
+    pipeline.analyzer.every = 2
     pipeline.run()
-    assert len(looked) == 51
-    assert kept.windows[0].coverage == 1.0
+    assert len(recorder.detected_at) == 51
+    assert spool.windows[0].coverage == 1.0
 
 
-class Waiting:
-    """A spool as far as health asks."""
+class EmptySpool:
+    """A spool as far as the health message reads it."""
 
     dropped = 0
 
@@ -131,23 +169,23 @@ class Waiting:
         return None
 
 
-def test_frames_without_a_detection_are_nobodys_absence():
-    """Somebody stands still for half a minute in a still scene: one visit, all of the time covered, and less than half
-    of the detections."""
-    looked = []
-    faces = ScriptedFaces(lambda time: looked.append(time) or stays(5, 35)(time))
-    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(15, 0, 59)))
-    pipeline.motion = MotionGate(max_fps=10, full_rate_s=1.5)
+def test_frames_without_a_detection_do_not_end_a_track():
+    """A person who stands in a still scene for half a minute is one visit, with full coverage and few detections."""
+    faces, recorder = ScriptedFaces(standing(5, 35)), Recorder()
+    pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(15, 0, 59)), observer=recorder)
+    pipeline.analyzer.motion = MotionGate(max_fps=10, settle_s=1.5)
     pipeline.run()
-    assert happy(kept) == [1]
-    assert kept.windows[0].coverage == 1.0
-    assert len(looked) < 0.25 * 59 * 15
-    health = pipeline.watch.report("0" * 16, Waiting(), "synced", BEGIN, lambda: 0, "ai_edge_litert")
-    assert health.detections_saved == pytest.approx(1 - len(looked) / (59 * 15 + 1), abs=1e-4)
+    detections = len(recorder.detected_at)
+    assert spool.happy == [1]
+    assert spool.windows[0].coverage == 1.0
+    assert detections < 0.25 * 59 * 15
+    monitor = pipeline.analyzer.health
+    health = monitor.report("0" * 16, EmptySpool(), "synced", BEGIN, lambda: 0, "ai_edge_litert")
+    assert health.detections_saved == pytest.approx(1 - detections / (59 * 15 + 1), abs=1e-4)
 
 
-def test_clock_of_a_camera_is_set_against_the_wall_when_asked():
-    """A wall clock that jumps moves no window: seconds are monotonic, the stamp is by the wall clock of now."""
+def test_monotonic_clock_is_compared_with_the_wall_clock_at_the_call():
+    """A jump of the wall clock moves no window: seconds are monotonic, and only the present wall clock counts."""
     monotonic, wall = [100.0], [BEGIN]
     clock = MonotonicClock(lambda: monotonic[0], lambda: wall[0])
     assert clock.utc(40.0) == BEGIN - timedelta(seconds=60)
@@ -157,8 +195,8 @@ def test_clock_of_a_camera_is_set_against_the_wall_when_asked():
     assert clock.state == ("synced" if is_synchronised() else "unsynced")
 
 
-def test_clocks_between_which_another_process_ran_are_read_again():
-    """Hundredths of a second between two readings would put one window's start after the end of the one before."""
+def test_clocks_are_read_again_if_another_process_ran_in_between():
+    """A slow reading is repeated: an error of 0.01 s could put a window's start after the end of the one before."""
     clocks = [100.0, BEGIN]
     pauses = iter((0.03, 0.06, 0.0, 0.0))
 
@@ -173,28 +211,28 @@ def test_clocks_between_which_another_process_ran_are_read_again():
     clock = MonotonicClock(lambda: clocks[0], wall)
     assert [clock.utc(100.0) for _ in range(2)] == [BEGIN, BEGIN]
     always = MonotonicClock(lambda: (later(0.008), clocks[0])[1], lambda: clocks[1])
-    assert abs(always.utc(100.0) - BEGIN) <= timedelta(milliseconds=4), "never at once: half of the shortest"
+    assert abs(always.utc(100.0) - BEGIN) <= timedelta(milliseconds=4), "if every reading is slow: half of the fastest"
 
 
 def test_microseconds_between_two_clocks_do_not_move_a_window():
-    """A window that begins at midnight is not of the day before, and windows meet."""
+    """A window that begins at midnight does not belong to the day before, and consecutive windows meet."""
     midnight = datetime(2026, 3, 29, tzinfo=timezone.utc)
     late = iter((-40e-6, 25e-6, -10e-6, 0.0))
     clock = ReplayClock(midnight)
     clock.utc = lambda seconds: midnight + timedelta(seconds=seconds + next(late))
-    to_counts = stamp(IDENTITY, clock, Privacy(k=1), MODELS)
-    nobody = {"happiness": 0, "neutral": 0, "unknown": 0}
-    first, second = (to_counts(Window(begin, begin + 60, nobody, 1.0, ())) for begin in (0.0, 60.0))
+    to_counts = window_converter(IDENTITY, clock, Privacy(k=1), MODELS)
+    empty = {"happiness": 0, "neutral": 0, "unknown": 0}
+    first, second = (to_counts(Window(begin, begin + 60, empty, 1.0, ())) for begin in (0.0, 60.0))
     assert (first.start, first.end) == (midnight, midnight + timedelta(minutes=1))
     assert second.start == first.end
 
 
-def test_scrap_of_a_window_is_still_a_message():
-    """Stopped a millisecond after a window ended: what is left has an end after its start."""
-    to_counts = stamp(IDENTITY, ReplayClock(BEGIN), Privacy(k=1), MODELS)
-    scrap = to_counts(Window(60.0, 60.001, counts().visits, 1.0, ()))
-    assert scrap.end > scrap.start
-    assert (scrap.site, scrap.boot, scrap.model) == ("shop-1", "1" * 16, MODELS)
+def test_window_of_a_millisecond_is_a_valid_message():
+    """A window that ends a millisecond after its start has an end after its start in the message, too."""
+    to_counts = window_converter(IDENTITY, ReplayClock(BEGIN), Privacy(k=1), MODELS)
+    message = to_counts(Window(60.0, 60.001, counts().visits, 1.0, ()))
+    assert message.end > message.start
+    assert (message.site, message.boot, message.model) == ("shop-1", "1" * 16, MODELS)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +240,7 @@ def test_scrap_of_a_window_is_still_a_message():
     [(0, 60, 60), (15, 60, 45), (59, 60, 1), (59.9, 60, 60.1), (7, 5, 3), (0, 3600, 3600)],
 )
 def test_first_window_ends_on_the_grid(second, window_s, first):
-    """So that the following begin at full minutes; a scrap of less than a hundredth is joined to the next."""
+    """The second window starts at a full minute. A first window under one hundredth is joined to the second."""
     assert first_window_s(BEGIN + timedelta(seconds=second), window_s) == pytest.approx(first)
 
 
@@ -211,72 +249,71 @@ def test_first_window_ends_on_the_grid(second, window_s, first):
     [("12:00:00.004999", "12:00:00"), ("11:59:59.999960", "12:00:00"), ("12:00:00.016", "12:00:00.020000")],
 )
 def test_instants_are_rounded_to_hundredths(instant, expected):
-    """Up and down, over seconds and hours."""
-    day = "2026-03-28T"
-    assert rounded(datetime.fromisoformat(f"{day}{instant}+00:00")) == datetime.fromisoformat(f"{day}{expected}+00:00")
+    """Instants are rounded up and down, across seconds and hours."""
+    before, after = (datetime.fromisoformat(f"2026-03-28T{each}+00:00") for each in (instant, expected))
+    assert round_to_grain(before) == after
 
 
 def test_floor_is_on_the_grid_of_1970():
-    """The same for every device, whatever its window."""
+    """The grid is the same for every device, whatever its window."""
     instant = datetime(2026, 3, 28, 9, 17, 43, 500_000, timezone.utc)
-    assert floor(instant, 60) == instant.replace(second=0, microsecond=0)
-    assert floor(instant, 3600) == instant.replace(minute=0, second=0, microsecond=0)
-    assert floor(floor(instant, 60), 60) == floor(instant, 60)
+    assert floor_to_grid(instant, 60) == instant.replace(second=0, microsecond=0)
+    assert floor_to_grid(instant, 3600) == instant.replace(minute=0, second=0, microsecond=0)
+    assert floor_to_grid(floor_to_grid(instant, 60), 60) == floor_to_grid(instant, 60)
 
 
 def test_boot_ids_differ():
-    """Sixteen hex digits, new each time."""
+    """Boot ids are sixteen hexadecimal digits, new each time."""
     ids = {boot_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(len(each) == 16 and int(each, 16) >= 0 for each in ids)
 
 
 def test_source_without_anything_has_no_window():
-    """Nothing came, nothing is said."""
-    pipeline, kept = scripted_pipeline(ScriptedFaces(lambda time: []), iter(()))
+    """A source that ends at once gives no window."""
+    pipeline, spool = scripted_pipeline(ScriptedFaces(nobody), iter(()))
     pipeline.run()
-    assert kept.windows == []
+    assert spool.windows == []
 
 
-def test_a_camera_that_sees_nothing_is_said_and_not_looked_at():
-    """Black for half of the window: coverage says so, nobody is looked for, and the reason stands in the window."""
-    black, seen = np.zeros((480, 640), np.uint8), []
+def test_a_blind_camera_degrades_the_window_and_is_not_analysed():
+    """A camera that is black for half of a window reduces its coverage; the detector does not run, and the reason is
+    in the window."""
+    black, dark = np.zeros((480, 640), np.uint8), []
+
+    class DarkFrames(Recorder):
+        def on_detections(self, frame, detections):
+            dark.append(frame.pixels.mean() < 1)
 
     def frames():
         for second in range(61):
             yield Frame(black if second > 20 else PIXELS, float(second))
 
-    pipeline, kept = scripted_pipeline(ScriptedFaces(lambda time: []), frames())
-    pipeline.detector = type("Detector", (), {"detect": staticmethod(lambda pixels: seen.append(pixels.mean()) or ())})
+    pipeline, spool = scripted_pipeline(ScriptedFaces(nobody), frames(), observer=DarkFrames())
     pipeline.run()
-    window = kept.windows[0]
+    window = spool.windows[0]
     assert window.degraded == ("black",)
     assert 0.4 < window.coverage < 0.6
-    assert sum(mean < 1 for mean in seen) == 10  # until it was sure
+    assert sum(dark) == 10  # until the image was black for long enough
 
 
-def test_what_is_alive_is_said_of_frames_and_of_attempts_that_came_back():
-    """Not of the seconds in which nothing was tried."""
-    said = []
-    items = [
-        Frame(PIXELS, 0.0),
-        MissingFrame(1.0, "no_camera", attempt_returned=True),
-        MissingFrame(2.0, "no_camera"),
-        Frame(PIXELS, 3.0),
-    ]
-    pipeline, _ = scripted_pipeline(ScriptedFaces(lambda time: []), iter(items))
-    pipeline.alive = lambda: said.append(True)
+def test_alive_is_called_for_frames_and_for_attempts_that_returned():
+    """A missing frame without an attempt does not count as a sign of life."""
+    calls = []
+    items = [Frame(PIXELS, 0.0), Missing(1.0, "no_camera", tried=True), Missing(2.0, "no_camera"), Frame(PIXELS, 3.0)]
+    pipeline, _ = scripted_pipeline(ScriptedFaces(nobody), iter(items))
+    pipeline.alive = lambda: calls.append(True)
     pipeline.run()
-    assert len(said) == 3
+    assert len(calls) == 3
 
 
-def test_heat_makes_it_look_at_fewer_frames_and_say_so():
-    """At 80 degrees, one in two, four and then eight frames; the visit is still one, the window says ``hot``."""
-    looked = []
-    faces = ScriptedFaces(lambda time: looked.append(time) or ([swaying(320, 240, time)] if 200 <= time <= 230 else []))
-    pipeline, kept = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 300)), window_s=60.0)
-    pipeline.governor = Governor(lambda: 80.0)
+def test_heat_reduces_the_detection_rate_and_is_reported():
+    """At 80 degrees the detector runs on one of two, four and then eight frames; the visit is still counted once, and
+    every window is marked as ``hot``."""
+    faces, recorder = ScriptedFaces(standing(200, 230)), Recorder()
+    pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(10, 0, 300)), observer=recorder)
+    pipeline.analyzer.throttle = ThermalThrottle(lambda: 80.0)
     pipeline.run()
-    assert 370 <= len(looked) <= 760  # of 3,000
-    assert sum(window.visits["happiness"] for window in kept.windows) == 1
-    assert {window.degraded for window in kept.windows} == {("hot",)}
+    assert 370 <= len(recorder.detected_at) <= 760  # of 3,000
+    assert sum(spool.happy) == 1
+    assert {window.degraded for window in spool.windows} == {("hot",)}

@@ -1,4 +1,4 @@
-"""``facetally-edge try``: pictures and clips in, one object a picture out."""
+"""``facetally-edge try`` describes images and clips, one JSON object per image."""
 
 import json
 import os
@@ -16,11 +16,12 @@ from tests.support.commands import ROOT, one_line
 
 
 def rows(out):
+    """The JSON objects printed."""
     return [json.loads(line) for line in out]
 
 
-def test_try_prints_one_object_a_picture(command, portrait):
-    """Exactly the keys of the design; the smile is found and named."""
+def test_try_prints_one_object_per_image(command, portrait):
+    """The object has exactly the keys of the contract, and the smile is predicted as happiness."""
     status, out, _ = command("try", "--json", portrait)
     (row,) = rows(out)
     assert status == 0
@@ -38,7 +39,7 @@ def test_try_prints_one_object_a_picture(command, portrait):
 
 
 def test_try_keeps_the_order_of_its_input(command, portrait, tmp_path):
-    """Pictures as they are given, a folder's by name, a clip's frames by number."""
+    """Images are in the order of the arguments; those of a folder are sorted by name."""
     for name in ("b.png", "a.png"):
         cv2.imwrite(str(tmp_path / name), np.zeros((20, 30), np.uint8))
     status, out, _ = command("try", "--json", "--detect-only", tmp_path / "b.png", portrait, tmp_path)
@@ -50,33 +51,33 @@ def test_try_keeps_the_order_of_its_input(command, portrait, tmp_path):
 
 
 def test_try_on_a_clip_numbers_its_frames(command, clip):
-    """Every frame is a picture, named ``PATH#index``."""
+    """Every frame of a clip is an image, named ``PATH#index``."""
     _, out, _ = command("try", "--json", "--detect-only", clip)
     assert [row["image"] for row in rows(out)] == [f"{clip}#{index}" for index in range(50)]
     assert any(row["faces"] for row in rows(out))
 
 
 def test_try_detect_only_leaves_the_expression_out(command, portrait):
-    """Box and score, and nothing of the face."""
+    """With ``--detect-only`` a face has a box and a score only."""
     _, out, _ = command("try", "--json", "--detect-only", portrait)
     (face,) = rows(out)[0]["faces"]
     assert list(face) == ["box", "score"]
 
 
 def test_try_min_score_lowers_and_raises(command, portrait):
-    """The detector's threshold, 0 to 1."""
-    counted = {}
+    """``--min-score`` sets the detector's threshold, from 0 to 1."""
+    found = {}
     for score in ("0", "0.4", "1"):
         _, out, _ = command("try", "--json", "--detect-only", "--min-score", score, portrait)
         scores = [face["score"] for face in rows(out)[0]["faces"]]
         assert all(each >= float(score) - 1e-3 for each in scores)
-        counted[score] = len(scores)
-    assert counted["0"] > counted["0.4"] >= 1
-    assert counted["1"] == 0
+        found[score] = len(scores)
+    assert found["0"] > found["0.4"] >= 1
+    assert found["1"] == 0
 
 
-def test_try_crops_takes_each_picture_as_a_face(command, portrait, tmp_path):
-    """One face without a box, probabilities over all labels, and always a label: never ``unknown``."""
+def test_try_crops_takes_each_image_as_a_face(command, portrait, tmp_path):
+    """With ``--crops`` an image is one face without a box, with all probabilities and a label, never ``unknown``."""
     cv2.imwrite(str(tmp_path / "a.png"), cv2.imread(str(portrait))[60:171, 170:281])
     cv2.imwrite(str(tmp_path / "b.png"), np.full((10, 12), 128, np.uint8))
     status, out, _ = command("try", "--json", "--crops", tmp_path)
@@ -89,8 +90,8 @@ def test_try_crops_takes_each_picture_as_a_face(command, portrait, tmp_path):
     assert all(tuple(face["probabilities"]) == EXPRESSIONS for face in faces)
 
 
-def test_try_calls_a_face_without_a_verdict_unknown(command, portrait, tmp_path):
-    """A face too small for a verdict has probabilities all the same."""
+def test_face_too_small_for_a_prediction_is_unknown(command, portrait, tmp_path):
+    """A face too small for a prediction is ``unknown``, but still has probabilities."""
     card = json.loads((SHIPPED / "expression.json").read_bytes()) | {"min_face_px": 400}
     (tmp_path / "strict.json").write_text(json.dumps(card))
     shutil.copy(SHIPPED / "expression.tflite", tmp_path / "strict.tflite")
@@ -101,7 +102,7 @@ def test_try_calls_a_face_without_a_verdict_unknown(command, portrait, tmp_path)
 
 
 def test_try_in_words(command, portrait, tmp_path):
-    """Without ``--json``, a line that a person reads."""
+    """Without ``--json`` every image is a line of text."""
     cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((20, 30), np.uint8))
     _, out, _ = command("try", portrait, tmp_path / "empty.png")
     assert "512x512  happiness " in out[0]
@@ -109,28 +110,28 @@ def test_try_in_words(command, portrait, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("none.png", None, "none.png: no such file"),
-        ("bad.png", b"not a picture", "bad.png: not a picture"),
+        ("bad.png", b"not an image", "bad.png: must be an image that OpenCV can read"),
         ("bad.mp4", b"not a video", "bad.mp4: "),
         ("none.mp4", None, "none.mp4: no such file"),
         ("folder", "folder", "folder: no images"),
     ],
 )
-def test_unreadable_picture_in_try(command, portrait, tmp_path, name, content, says):
-    """The file is named, with what is wrong; the others are seen all the same, and the exit code is 2."""
+def test_unreadable_file_in_try(command, portrait, tmp_path, name, content, message):
+    """A file that cannot be read is reported with the reason; the others are still read, and the exit code is 2."""
     if content == "folder":
         (tmp_path / name).mkdir()
     elif content is not None:
         (tmp_path / name).write_bytes(content)
     status, out, errors = command("try", "--json", "--detect-only", portrait, tmp_path / name, portrait)
     assert (status, [row["image"] for row in rows(out)]) == (2, [str(portrait)] * 2)
-    assert says in one_line(errors)
+    assert message in one_line(errors)
 
 
-def test_one_broken_picture_of_a_folder(command, portrait, tmp_path):
-    """The folder's others are seen; each broken one is named on a line of its own."""
+def test_broken_images_of_a_folder(command, portrait, tmp_path):
+    """Each broken image of a folder is reported on a line of its own; the others are still read."""
     for name in ("a.png", "c.tif"):
         cv2.imwrite(str(tmp_path / name), cv2.imread(str(portrait)))
     for name in ("b.png", "d.jpg"):
@@ -138,20 +139,20 @@ def test_one_broken_picture_of_a_folder(command, portrait, tmp_path):
     status, out, errors = command("try", "--json", tmp_path)
     assert (status, [row["image"] for row in rows(out)]) == (2, [str(tmp_path / name) for name in ("a.png", "c.tif")])
     assert [len(row["faces"]) for row in rows(out)] == [1, 1]
-    reason = "not a picture that OpenCV can read"
-    said = [line for line in errors if line.startswith("facetally-edge: ")]
-    assert said == [f"facetally-edge: {tmp_path / name}: {reason}" for name in ("b.png", "d.jpg")]
+    reason = "must be an image that OpenCV can read"
+    reported = [line for line in errors if line.startswith("facetally-edge: ")]
+    assert reported == [f"facetally-edge: {tmp_path / name}: {reason}" for name in ("b.png", "d.jpg")]
 
 
-def test_try_cannot_do_both(command, portrait):
-    """Crops have faces already."""
+def test_crops_and_detect_only_exclude_each_other(command, portrait):
+    """``--crops`` skips detection and ``--detect-only`` classification, so both together are an error."""
     status, _, errors = command("try", "--crops", "--detect-only", portrait)
     assert (status, len(errors)) == (2, 1)
-    assert "choose one" in one_line(errors)
+    assert "must not be combined" in one_line(errors)
 
 
-def test_reader_that_goes_away_is_no_crash(portrait, tmp_path):
-    """``facetally-edge try --json FOLDER | head -1`` ends quietly."""
+def test_closed_pipe_is_no_crash(portrait, tmp_path):
+    """``facetally-edge try --json FOLDER | head -1`` ends without an error message."""
     for index in range(400):
         os.link(portrait, tmp_path / f"{index}.png")
     arguments = [sys.executable, "-m", "edge", "try", "--json", "--detect-only", tmp_path]

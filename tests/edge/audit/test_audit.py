@@ -1,4 +1,4 @@
-"""What leaves the daemon, call by call: nothing but counts; and a leak that is planted is seen."""
+"""The audit finds nothing but counts in what the daemon writes and sends, and it finds every planted leak."""
 
 import contextlib
 import os
@@ -12,9 +12,9 @@ import pytest
 
 import edge.audit.run
 from base.errors import FacetallyError
-from edge.audit.mqtt_packets import CONNECT, PUBLISH, Reader
+from edge.audit.mqtt_packets import CONNECT, PUBLISH, PacketReader
 from edge.audit.strace import calls
-from edge.vision.bundle import DEFAULT_CLASSIFIER
+from edge.vision.bundle import CLASSIFIER
 from tests.support.brokers import wait_until
 from tests.support.commands import SMALLEST
 
@@ -41,7 +41,7 @@ LEAKS = {
     ),
     "the log": (
         'import sys; print("face=" + face.tobytes().hex(), file=sys.stderr)',
-        "said what is no line of the log",
+        "printed a line that is not a log line",
     ),
     "a program": ('import subprocess; subprocess.run(["true"])', "started "),
     "a listener": (
@@ -49,7 +49,7 @@ LEAKS = {
         " l.accept()[0].sendall(face.tobytes())",
         "sent 1600 bytes to TCP",
     ),
-    "memory that looks like a file": ('import os; os.close(os.memfd_create("face"))', "memfd_create("),
+    "a file in memory": ('import os; os.close(os.memfd_create("face"))', "memfd_create("),
     "a renamed file": (
         'import os; os.rename("{folder}/a", "{folder}/b") if os.path.exists("{folder}/a") else 0',
         "rename",
@@ -75,7 +75,7 @@ def audit(folder, clip, config=SMALLEST, **environment):
 
 @needs_strace
 def test_nothing_but_counts_leaves(tmp_path, clip):
-    """Exit code 0: the spool's files, counts, status, model and health to the broker, lines of the log."""
+    """The unchanged daemon writes the spool, sends counts, status, model and health, and logs: exit code 0."""
     done = audit(tmp_path, clip)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "facetally/v1/shop-1/door/counts: 1 messages" in done.stdout
@@ -88,33 +88,33 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
 
 
 @needs_strace
-def test_a_device_that_speaks_tls_is_audited_like_any(tmp_path, clip):
-    """Certificate and password are for its broker: the listener takes the place of all that."""
-    broker = '[broker]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
+def test_a_device_with_tls_and_password_is_audited_too(tmp_path, clip):
+    """The listener replaces the broker together with its TLS and password."""
+    broker = '[publish]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
     done = audit(tmp_path, clip, SMALLEST + broker)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "CONNECT 1" in done.stdout
 
 
 @needs_strace
-def test_a_bundle_of_somebody_else_is_audited_as_it_is_vetted(tmp_path, clip):
-    """The process that tries it is watched like the daemon, and is no violation by itself."""
+def test_the_process_that_tests_a_bundle_is_traced(tmp_path, clip):
+    """The process that tests a bundle that is not shipped is traced like the daemon, and is no violation."""
     for suffix in (".json", ".tflite"):
-        shutil.copy(DEFAULT_CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
+        shutil.copy(CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
     done = audit(tmp_path, clip, SMALLEST + f'[classify]\nbundle = "{tmp_path}/own.json"\n')
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def running():
-    """The command lines of all processes."""
+def command_lines():
+    """Command lines of all processes."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             yield path.read_text(errors="replace")
 
 
 @needs_strace
-def test_a_clip_that_takes_too_long_is_said_and_nothing_runs_on(tmp_path, clip):
-    """Exit code 2 and one line, as for all that cannot be run; the daemon is not left behind."""
+def test_a_clip_that_takes_too_long_is_an_error(tmp_path, clip):
+    """If the daemon does not end in time, the audit fails, and kills the daemon."""
     (tmp_path / "edge.toml").write_text(SMALLEST)
     long = tmp_path / "long"
     long.mkdir()
@@ -122,14 +122,14 @@ def test_a_clip_that_takes_too_long_is_said_and_nothing_runs_on(tmp_path, clip):
         (long / f"{at:05}.png").symlink_to(clip / "0.png")
     with pytest.raises(FacetallyError, match="did not end within 3 s"):
         edge.audit.run.audit(tmp_path / "edge.toml", (), str(long), 3.0)
-    wait_until(lambda: not any(str(long) in command for command in running()), "the daemon is gone", 5.0)
+    wait_until(lambda: not any(str(long) in command for command in command_lines()), "the daemon is gone", 5.0)
 
 
 @needs_strace
 @pytest.mark.parametrize("kind", list(LEAKS))
-def test_a_planted_leak_is_seen(tmp_path, clip, kind):
-    """A detector that also puts pixels elsewhere: exit code 1, and where they went."""
-    leak, said = (text.format(folder=tmp_path) for text in LEAKS[kind])
+def test_a_planted_leak_is_found(tmp_path, clip, kind):
+    """If the detector also writes pixels elsewhere, the exit code is 1, and the report says where they went."""
+    leak, violation = (text.format(folder=tmp_path) for text in LEAKS[kind])
     (tmp_path / "a").write_text("")
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif 'run' in sys.orig_argv and 'edge' in sys.orig_argv:\n"
@@ -137,30 +137,30 @@ def test_a_planted_leak_is_seen(tmp_path, clip, kind):
     )
     done = audit(tmp_path, clip, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert f"VIOLATION: {said}" in done.stdout
+    assert f"VIOLATION: {violation}" in done.stdout
 
 
 def packet(kind, body):
     return bytes([kind, len(body)]) + body
 
 
-def test_packets_are_read_however_they_are_cut():
-    """A CONNECT with a will and a PUBLISH, byte by byte, MQTT 3.1.1 and 5."""
+def test_packets_are_parsed_byte_by_byte():
+    """A CONNECT with a will and a PUBLISH of MQTT 3.1.1 and 5 are parsed from single bytes."""
     for version, none in ((4, b""), (5, b"\0")):
         connect = packet(16, b"\0\4MQTT" + bytes([version, 4, 0, 60]) + none + b"\0\1d" + none + b"\0\2st\0\3off")
         publish = packet(0x32, b"\0\3a/b" + b"\0\7" + none + b"payload")
-        reader, seen = Reader(), []
+        reader, seen = PacketReader(), []
         for at in range(len(connect + publish)):
             seen += reader.feed((connect + publish)[at : at + 1])
         assert [(each.kind, each.topic, each.payload) for each in seen] == [
             (CONNECT, "st", b"off"),
             (PUBLISH, "a/b", b"payload"),
         ]
-        assert seen[1].number == 7
+        assert seen[1].packet_id == 7
 
 
-def test_calls_are_read_from_straces_lines():
-    """Descriptors, bytes, what failed, what is only begun; a string that was cut off spoils the record."""
+def test_calls_are_parsed_from_the_output_of_strace():
+    """Descriptors and bytes are parsed, failed calls are left out, and a truncated string is an error."""
     lines = [
         r'12 write(3<\x2f\x74\x6d\x70>, "\x68\x69", 2) = 2',
         r'12 openat(AT_FDCWD</>, "\x2f\x78", O_RDWR|O_CREAT, 0644) = -1 EACCES (Permission denied)',

@@ -1,4 +1,4 @@
-"""Faces that never move are learnt and ignored; people are not."""
+"""Faces that never move are remembered and ignored; people are not."""
 
 import random
 
@@ -14,7 +14,7 @@ SHAPE = (480, 640)
 
 
 def followed(fps, end, at, tracker=None, begin=0.0):
-    """Faces ``at`` each second through a tracker -> all visits."""
+    """Track the faces ``at`` each second. Returns all visits and the tracker."""
     tracker = tracker or Tracker(TrackSettings())
     visits = [each for t in each_frame(fps, begin, end) for each in tracker.update(at(t), t, SHAPE).visits]
     return visits, tracker
@@ -23,7 +23,7 @@ def followed(fps, end, at, tracker=None, begin=0.0):
 @pytest.mark.parametrize("fps", [30, 15, 5])
 @pytest.mark.parametrize("seconds", [1, 5, 60, 200])
 def test_a_face_on_a_screen_is_no_visit(fps, seconds):
-    """However long it is shown; it is one fixed face."""
+    """A face on a screen is one fixed face and no visit, however long it is shown."""
     visits, tracker = followed(fps, seconds + 5, lambda t: [face(320, 240)] if t < seconds else [])
     assert visits == []
     assert len(tracker.fixed) == 1
@@ -31,8 +31,8 @@ def test_a_face_on_a_screen_is_no_visit(fps, seconds):
 
 @pytest.mark.parametrize("fps", [15, 5])
 def test_a_poster_is_known_when_it_is_found_again(fps):
-    """After half a minute it is learnt though its box shakes; later, lost and found for two seconds at a time, it is
-    neither seen nor counted, and somebody who stands beside it is.
+    """A poster with a noisy box is fixed after half a minute. Detected again for two seconds at a time, it is neither
+    reported nor counted, but a person who stands beside it is.
     """
     rng = random.Random(1)
 
@@ -55,7 +55,7 @@ def test_a_poster_is_known_when_it_is_found_again(fps):
 @pytest.mark.parametrize("fps", [30, 15, 5])
 @pytest.mark.parametrize("stands", [1, 5, 60, 170])
 def test_somebody_who_stands_is_a_visit(fps, stands):
-    """Whoever sways by a few hundredths of their face is counted, however long they stand."""
+    """A person who sways by a few hundredths of the face size is counted, however long they stand."""
     rng = random.Random(2)
 
     def person(t):
@@ -68,41 +68,41 @@ def test_somebody_who_stands_is_a_visit(fps, stands):
 
 
 def test_somebody_who_stands_where_a_poster_is_known_is_a_visit():
-    """A person before it moves; a poster does not."""
+    """A person in front of a known poster is counted, because a person moves."""
     _, tracker = followed(10, 30, lambda t: [face(320, 240)])
     visits, _ = followed(10, 60, lambda t: [swaying(320, 240, t)] if 40 < t < 52 else [], tracker, begin=35)
     assert len(visits) == 1
 
 
-def test_a_place_is_forgotten():
-    """A poster that is gone for an hour is not reported any more."""
+def test_a_fixed_face_is_forgotten():
+    """A fixed face that was not detected for an hour is forgotten."""
     fixed = FixedFaces()
-    fixed.learn(face(100, 100), 0.0)
-    assert fixed.holds(face(104, 100))
-    assert not fixed.holds(face(120, 100))
-    assert not fixed.holds(face(100, 100, size=60))
+    fixed.add(face(100, 100), 0.0)
+    assert face(104, 100) in fixed
+    assert face(120, 100) not in fixed
+    assert face(100, 100, size=60) not in fixed
     fixed.forget(FORGET_S)
     assert len(fixed) == 1
     fixed.forget(FORGET_S + 1)
     assert len(fixed) == 0
 
 
-def test_places_are_bounded():
-    """However many are learnt."""
+def test_fixed_faces_are_bounded():
+    """At most 64 fixed faces are remembered."""
     fixed = FixedFaces()
     for x in range(1000):
-        fixed.learn(face(100.0 * x, 100), 0.0)
+        fixed.add(face(100.0 * x, 100), 0.0)
     assert len(fixed) == 64
 
 
 def test_noise_is_not_motion():
-    """A box that shakes is still; one that drifts by less than it shakes moves."""
+    """A box with noise is still; a box that drifts by less than its noise moves."""
     rng = random.Random(3)
     still, drifts = Evidence(), Evidence()
     for index in range(150):
         still.add(face(320 + rng.gauss(0, 1), 240 + rng.gauss(0, 1)), True)
         drifts.add(face(320 + 0.06 * index + rng.gauss(0, 1), 240 + rng.gauss(0, 1)), True)
     assert still.is_still(10.0)
-    assert not still.moves()
+    assert not still.is_moving()
     assert not drifts.is_still(10.0)
-    assert drifts.moves()
+    assert drifts.is_moving()

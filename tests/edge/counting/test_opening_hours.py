@@ -1,14 +1,14 @@
-"""How long a shop is open on the days on which the clocks change."""
+"""Opening hours on the days on which the clocks change."""
 
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from edge.counting.admit import Gate, is_open
+from edge.counting.admit import AdmissionGate, is_open
 from edge.settings import AdmitSettings, Hours
 
 SPRING, AUTUMN, PLAIN = "2026-03-29", "2026-10-25", "2026-06-14"
-"""Three Sundays in Berlin: of 23, of 25 and of 24 hours."""
+"""Three Sundays in Berlin, of 23, 25 and 24 hours."""
 DAY = Hours(timezone="Europe/Berlin", open="09:00", close="20:00", days=("sun",))
 NIGHT = Hours(timezone="Europe/Berlin", open="20:00", close="03:00", days=("sat",))
 EARLY = Hours(timezone="Europe/Berlin", open="02:30", close="03:30", days=("sun",))
@@ -33,16 +33,16 @@ ROUND = Hours(timezone="Europe/Berlin", open="00:00", close="24:00", days=("sun"
     ],
 )
 def test_minutes_open(hours, sunday, minutes):
-    """By the clock on the shop's wall: an hour that is skipped is not opened, one that comes twice is open twice."""
+    """Hours follow the local clock: a skipped hour is not open, and a repeated hour is open twice."""
     begin = datetime.fromisoformat(f"{sunday}T00:00+00:00") - timedelta(days=1)
     instants = [begin + timedelta(minutes=minute) for minute in range(3 * 1440)]
     assert sum(is_open(hours, instant) for instant in instants) == minutes
 
 
 def test_closed_again_in_the_hour_that_comes_twice():
-    """A bar that closes at half past two closes twice: the gate goes by the wall's clock, not by seconds."""
+    """A bar that closes at 02:30 closes twice on that night, because hours follow the local clock."""
     bar = Hours(timezone="Europe/Berlin", open="20:00", close="02:30", days=("sat",))
-    Gate(AdmitSettings(staff_zones=(), hours=bar))
+    AdmissionGate(AdmitSettings(staff_zones=(), hours=bar))
     utc = datetime(2026, 10, 25, 0, 0, tzinfo=timezone.utc)  # 02:00, summer time
     opened = [is_open(bar, utc + timedelta(minutes=minute)) for minute in (0, 29, 30, 59, 60, 89, 90)]
     assert opened == [True, True, False, False, True, True, False]

@@ -1,4 +1,4 @@
-"""Frame-by-frame stories of what is counted, when and under which label."""
+"""What is counted, when, and under which label, frame by frame."""
 
 import pytest
 
@@ -7,95 +7,96 @@ from edge.values import Expression
 from tests.support.fakes import each_frame, track
 
 LABELS = ("happiness", "neutral", "sadness")
-NOBODY = {"happiness": 0, "neutral": 0, "sadness": 0, "unknown": 0}
+EMPTY = {"happiness": 0, "neutral": 0, "sadness": 0, "unknown": 0}
 
 
-def tally(window_s=60.0, start=0.0, first_s=None):
+def make_tally(window_s=60.0, start=0.0, first_s=None):
     return Tally(LABELS, window_s, start, window_s if first_s is None else first_s)
 
 
-def look(*probabilities, good=True):
+def expression(*probabilities, good=True):
     return Expression(probabilities, good)
 
 
-def run(tallying, begin, end, fps=10.0):
-    return [window for time in each_frame(fps, begin, end) for window in tallying.look(time)]
+def run(tally, begin, end, fps=10.0):
+    """Add frames between two seconds. Returns the windows that ended."""
+    return [window for time in each_frame(fps, begin, end) for window in tally.add_frame(time)]
 
 
-def spans(windows):
+def intervals(windows):
     return [(window.start, window.end) for window in windows]
 
 
 def test_visit_counts_in_the_window_in_which_it_ends():
-    """A visit seen in one window and over in the next belongs to the next, and to no other."""
-    counting = tally()
-    assert run(counting, 0, 58) == []
-    counting.sight([track(7)], [look(0.9, 0.1, 0.0)])
-    first = run(counting, 58.1, 61)
-    counting.count([track(7)], [7])
-    second = run(counting, 61.1, 121)
-    third = run(counting, 121.1, 181)
-    assert [window.visits for window in (*first, *second, *third)] == [NOBODY, NOBODY | {"happiness": 1}, NOBODY]
+    """A visit observed in one window that ends in the next counts in the next only."""
+    tally = make_tally()
+    assert run(tally, 0, 58) == []
+    tally.add_observations([track(7)], [expression(0.9, 0.1, 0.0)])
+    first = run(tally, 58.1, 61)
+    tally.count([track(7)], [7])
+    second = run(tally, 61.1, 121)
+    third = run(tally, 121.1, 181)
+    assert [window.visits for window in (*first, *second, *third)] == [EMPTY, EMPTY | {"happiness": 1}, EMPTY]
 
 
-def test_verdict_is_by_the_sum_of_probabilities():
-    """Two sure looks outweigh three unsure ones: the sum decides, not the number of looks."""
-    counting = tally()
+def test_prediction_is_the_largest_sum_of_probabilities():
+    """Two certain observations outweigh three uncertain ones: the sum decides, not the number."""
+    tally = make_tally()
     for probabilities in ((0.4, 0.6, 0.0), (0.4, 0.6, 0.0), (0.4, 0.6, 0.0), (0.9, 0.1, 0.0), (0.9, 0.1, 0.0)):
-        counting.sight([track(1)], [look(*probabilities)])
-    counting.count([track(1)], [1])
-    counting.look(1.0)
-    assert counting.finish()[0].visits == NOBODY | {"happiness": 1}
+        tally.add_observations([track(1)], [expression(*probabilities)])
+    tally.count([track(1)], [1])
+    tally.add_frame(1.0)
+    assert tally.finish()[0].visits == EMPTY | {"happiness": 1}
 
 
-def test_looks_that_are_not_good_say_nothing():
-    """Many blurred looks do not outvote a good one; with none that is good the visit is unknown."""
-    counting = tally()
+def test_observations_that_are_not_good_are_ignored():
+    """Many blurred observations do not outvote a good one. A visit without a good one is ``unknown``."""
+    tally = make_tally()
     for _ in range(50):
-        counting.sight([track(1), track(2)], [look(0.0, 0.0, 1.0, good=False)] * 2)
-    counting.sight([track(1)], [look(0.1, 0.8, 0.1)])
-    counting.count([track(1), track(2), track(3)], [1, 2, 3])
-    counting.look(1.0)
-    assert counting.finish()[0].visits == NOBODY | {"neutral": 1, "unknown": 2}
+        tally.add_observations([track(1), track(2)], [expression(0.0, 0.0, 1.0, good=False)] * 2)
+    tally.add_observations([track(1)], [expression(0.1, 0.8, 0.1)])
+    tally.count([track(1), track(2), track(3)], [1, 2, 3])
+    tally.add_frame(1.0)
+    assert tally.finish()[0].visits == EMPTY | {"neutral": 1, "unknown": 2}
 
 
-def test_barred_track_is_erased_and_never_counted():
-    """What was known of somebody who turns out to be staff is forgotten at once."""
-    counting = tally()
-    counting.sight([track(1), track(2)], [look(0.9, 0.1, 0.0), look(0.1, 0.9, 0.0)])
-    counting.bar([1])
-    assert set(counting._sums) == {2}
-    counting.count([track(1), track(2)], [1, 2])
-    counting.look(1.0)
-    assert counting.finish()[0].visits == NOBODY | {"neutral": 1}
-    assert (counting._sums, counting._barred) == ({}, set())
+def test_excluded_track_is_erased_and_never_counted():
+    """The observations of a track that turns out to be staff are erased at once."""
+    tally = make_tally()
+    tally.add_observations([track(1), track(2)], [expression(0.9, 0.1, 0.0), expression(0.1, 0.9, 0.0)])
+    tally.exclude([1])
+    assert set(tally._sums) == {2}
+    tally.count([track(1), track(2)], [1, 2])
+    tally.add_frame(1.0)
+    assert tally.finish()[0].visits == EMPTY | {"neutral": 1}
+    assert (tally._sums, tally._excluded) == ({}, set())
 
 
 def test_track_that_was_no_visit_leaves_nothing():
-    """A flicker is gone: not counted, and its sums are not kept."""
-    counting = tally()
-    counting.sight([track(1)], [look(0.9, 0.1, 0.0)])
-    counting.count([], [1])
-    assert counting._sums == {}
-    counting.look(1.0)
-    assert counting.finish()[0].visits == NOBODY
+    """A track that ends without being a visit is not counted, and its sums are erased."""
+    tally = make_tally()
+    tally.add_observations([track(1)], [expression(0.9, 0.1, 0.0)])
+    tally.count([], [1])
+    assert tally._sums == {}
+    tally.add_frame(1.0)
+    assert tally.finish()[0].visits == EMPTY
 
 
 def test_long_visit_is_counted_while_it_lasts():
-    """Closed by ``max_visit_s``: counted with what is known, and its track goes on without being counted again."""
-    counting = tally()
-    counting.sight([track(1)], [look(0.9, 0.1, 0.0)])
-    counting.count([track(1)], [])
-    (first,) = run(counting, 0, 61)
-    counting.count([], [1])
-    (second,) = run(counting, 61.1, 121)
-    assert [first.visits, second.visits] == [NOBODY | {"happiness": 1}, NOBODY]
+    """A visit that reaches ``max_visit_s`` is counted then, and not again when its track ends."""
+    tally = make_tally()
+    tally.add_observations([track(1)], [expression(0.9, 0.1, 0.0)])
+    tally.count([track(1)], [])
+    (first,) = run(tally, 0, 61)
+    tally.count([], [1])
+    (second,) = run(tally, 61.1, 121)
+    assert [first.visits, second.visits] == [EMPTY | {"happiness": 1}, EMPTY]
 
 
 @pytest.mark.parametrize("fps", [30, 15, 5, 2])
 def test_steady_camera_covers_all(fps):
-    """At any rate of more than a frame a second the whole window was looked at."""
-    windows = run(tally(), 0, 181, fps)
+    """At any rate above one frame per second the coverage is 1."""
+    windows = run(make_tally(), 0, 181, fps)
     assert [window.coverage for window in windows] == [1.0, 1.0, 1.0]
     assert all(window.degraded == () for window in windows)
 
@@ -105,108 +106,108 @@ def test_steady_camera_covers_all(fps):
     [(20, 40, [0.6833, 1.0]), (50, 75, [0.8333, 0.7667]), (10, 130, [0.1667, 0.0, 0.85]), (59.9, 60.1, [1.0, 1.0])],
 )
 def test_gap_costs_coverage(begin, end, coverages):
-    """A frame vouches for at most the second before it; without frames nothing was looked at."""
-    counting = tally()
-    windows = run(counting, 0, begin) + run(counting, end, 60 * len(coverages) + 1)
+    """A frame covers at most the second before it, so a gap reduces the coverage."""
+    tally = make_tally()
+    windows = run(tally, 0, begin) + run(tally, end, 60 * len(coverages) + 1)
     assert [window.coverage for window in windows] == pytest.approx(coverages, abs=2e-4)
 
 
-def test_window_without_camera_says_so():
-    """Each window that the camera was away for names the reason; the one after is whole again."""
-    counting = tally()
-    windows = run(counting, 0, 90)
+def test_window_without_camera_has_the_reason():
+    """Every window in which the camera was away has the reason; the next one has none."""
+    tally = make_tally()
+    windows = run(tally, 0, 90)
     for second in range(91, 200):
-        windows += counting.miss(float(second), "no_camera")
-    windows += run(counting, 200, 301)
+        windows += tally.add_missing(float(second), "no_camera")
+    windows += run(tally, 200, 301)
     assert [window.degraded for window in windows] == [(), ("no_camera",), ("no_camera",), ("no_camera",), ()]
     assert [window.coverage for window in windows] == pytest.approx([1.0, 0.5, 0.0, 0.6833, 1.0], abs=2e-4)
 
 
-def test_every_window_of_a_long_hang_says_why():
-    """When the driver came back only after minutes, the windows in between are empty and say no_camera."""
-    counting = tally()
-    windows = [*run(counting, 0, 10), *counting.miss(250.0, "no_camera")]
-    assert spans(windows) == [(0, 60), (60, 120), (120, 180), (180, 240)]
+def test_every_window_of_a_long_hang_has_the_reason():
+    """If the driver returns after minutes only, all windows in between have the reason ``no_camera``."""
+    tally = make_tally()
+    windows = [*run(tally, 0, 10), *tally.add_missing(250.0, "no_camera")]
+    assert intervals(windows) == [(0, 60), (60, 120), (120, 180), (180, 240)]
     assert [window.degraded for window in windows] == [("no_camera",)] * 4
     assert [window.coverage for window in windows] == pytest.approx([1 / 6, 0, 0, 0], abs=2e-4)
 
 
-def test_reasons_are_said_once_in_the_order_they_came():
-    """A reason that came a thousand times is one word in the message."""
-    counting = tally()
+def test_reasons_are_listed_once_in_order():
+    """A repeated reason is listed once, in the order of the first occurrences."""
+    tally = make_tally()
     for reason in ("hot", "black", "hot", "black"):
-        counting.note(reason)
-    assert run(counting, 0, 61)[0].degraded == ("hot", "black")
+        tally.add_reason(reason)
+    assert run(tally, 0, 61)[0].degraded == ("hot", "black")
 
 
 def test_first_window_ends_on_the_grid():
-    """Started 17 s before a full minute: the first window lasts 17 s, those after it a minute each."""
-    windows = run(tally(start=1000.0, first_s=17.0), 1000.5, 1200)
-    assert spans(windows) == [(1000, 1017), (1017, 1077), (1077, 1137), (1137, 1197)]
+    """A tally that starts 17 s before a full minute has a first window of 17 s, then windows of a minute."""
+    windows = run(make_tally(start=1000.0, first_s=17.0), 1000.5, 1200)
+    assert intervals(windows) == [(1000, 1017), (1017, 1077), (1077, 1137), (1137, 1197)]
     assert [window.coverage for window in windows] == [1.0] * 4
 
 
 def test_many_empty_windows_after_a_long_gap():
-    """A day without any frame is 1440 windows, each empty and there."""
-    counting = tally()
-    counting.look(0.0)
-    windows = counting.look(86_401.0)
-    assert spans(windows) == [(60 * n, 60 * n + 60) for n in range(1440)]
-    assert all(window.visits == NOBODY and window.coverage == 0 for window in windows[:-1])
+    """A day without a frame gives 1440 empty windows."""
+    tally = make_tally()
+    tally.add_frame(0.0)
+    windows = tally.add_frame(86_401.0)
+    assert intervals(windows) == [(60 * n, 60 * n + 60) for n in range(1440)]
+    assert all(window.visits == EMPTY and window.coverage == 0 for window in windows[:-1])
 
 
 def test_last_window_is_as_long_as_the_source():
-    """At the end the open window is closed where the source ended, with its visits and coverage."""
-    counting = tally()
-    run(counting, 0, 75)
-    counting.count([track(1)], [1])
-    (last,) = counting.finish()
+    """The open window ends with the source, and has its visits and its coverage."""
+    tally = make_tally()
+    run(tally, 0, 75)
+    tally.count([track(1)], [1])
+    (last,) = tally.finish()
     assert (last.start, last.end, last.coverage) == (60, 75, 1.0)
-    assert last.visits == NOBODY | {"unknown": 1}
+    assert last.visits == EMPTY | {"unknown": 1}
 
 
 def test_source_without_frames_has_no_window():
-    """Nothing was seen and no time passed: nothing is said."""
-    assert tally().finish() == []
-    counting = tally()
-    counting.look(0.0)
-    assert counting.finish() == []
+    """If no time passed, there is no window."""
+    assert make_tally().finish() == []
+    tally = make_tally()
+    tally.add_frame(0.0)
+    assert tally.finish() == []
 
 
 def test_visits_that_end_with_the_source_on_the_grid_are_counted():
-    """A file whose last frame falls on the end of a window: visits that end there are in that window."""
-    counting = tally()
-    assert run(counting, 0, 60) == []
-    counting.count([track(1)], [1])
-    (last,) = counting.finish()
+    """If the last frame falls on the end of a window, the visits that end there count in that window."""
+    tally = make_tally()
+    assert run(tally, 0, 60) == []
+    tally.count([track(1)], [1])
+    (last,) = tally.finish()
     assert (last.start, last.end) == (0, 60)
-    assert last.visits == NOBODY | {"unknown": 1}
+    assert last.visits == EMPTY | {"unknown": 1}
 
 
 def test_visits_that_end_while_the_camera_is_away_are_counted():
-    """Stopped while there is no camera: the open window ends at the last attempt, and holds what ended meanwhile."""
-    counting = tally()
-    run(counting, 0, 50)
+    """If the source ends without a camera, the open window ends at the last attempt, with the visits until then."""
+    tally = make_tally()
+    run(tally, 0, 50)
     for second in range(51, 80):
-        counting.miss(float(second), "no_camera")
-    counting.count([track(1)], [1])
-    (last,) = counting.finish()
+        tally.add_missing(float(second), "no_camera")
+    tally.count([track(1)], [1])
+    (last,) = tally.finish()
     assert (last.start, last.end, last.degraded) == (60, 79, ("no_camera",))
-    assert last.visits == NOBODY | {"unknown": 1}
+    assert last.visits == EMPTY | {"unknown": 1}
 
 
 def test_all_labels_are_in_every_window_in_the_bundles_order():
-    """Zero is said, not left out."""
-    counting = tally()
-    assert list(run(counting, 0, 61)[0].visits) == [*LABELS, "unknown"]
+    """A label without visits is in the window, with a zero."""
+    tally = make_tally()
+    assert list(run(tally, 0, 61)[0].visits) == [*LABELS, "unknown"]
 
 
-def test_doubts_go_with_the_visits_that_count():
-    """A window says how many of its visits are doubtful; a barred one adds none, and the next window begins anew."""
-    counting = tally()
-    counting.bar([3])
+def test_doubtful_visits_are_those_that_count():
+    """A window has the number of its doubtful visits. Excluded visits add none, and the next window starts at zero."""
+    tally = make_tally()
+    tally.exclude([3])
     doubtful = [track(1, doubtful_low=1), track(2, doubtful_low=1, doubtful_high=1), track(3, doubtful_low=1)]
-    counting.count(doubtful, [1, 2, 3])
-    first, second = run(counting, 0, 121)
+    tally.count(doubtful, [1, 2, 3])
+    first, second = run(tally, 0, 121)
     assert (first.doubtful_low, first.doubtful_high) == (2, 1)
     assert (second.doubtful_low, second.doubtful_high) == (0, 0)

@@ -1,4 +1,4 @@
-"""Visits counted on clips, against what people counted by hand. The clips are not in the repository."""
+"""Visits counted on clips are those counted by hand. The clips are not in the repository."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.accuracy.clips import CONFIG, count, measure
 from contract.card import DetectorCard
-from edge.commands.try_images import pictures
+from edge.commands.try_images import read_images
 from edge.settings import TrackSettings
 from edge.vision import bundle
 from edge.vision.detect import Detector
@@ -29,7 +29,7 @@ CLIPS = {
 
 @needs_clips
 def test_counts_are_the_truth():
-    """Every visit of a face turned to the camera is counted once and nobody else is: no back of a head, no shelf."""
+    """Every visit of a face turned to the camera is counted once; a back of a head or a background is not."""
     rows = {row.clip: row for row in measure(Path(DATA) / "clips", times=1)}
     assert set(rows) >= CLIPS
     assert {name: rows[name].runs[0].total() for name in CLIPS} == {name: rows[name].truth for name in CLIPS}
@@ -37,7 +37,7 @@ def test_counts_are_the_truth():
 
 @needs_clips
 def test_replay_counts_the_same_each_time(tmp_path):
-    """Three runs over one clip count the same visits under the same expressions."""
+    """Three runs over one clip count the same visits with the same expressions."""
     (tmp_path / "edge.toml").write_text(CONFIG)
     clip = Path(DATA) / "clips" / "face-demographics-walking-and-pause.gif"
     first, second, third = (count(clip, tmp_path / "edge.toml") for _ in range(3))
@@ -45,9 +45,9 @@ def test_replay_counts_the_same_each_time(tmp_path):
     assert first.total() == 3
 
 
-def facing(clip):
-    """Person -> the middle of their face in each frame, (frames, 2), pixels; between the frames marked by hand in
-    truth_faces.csv on a straight line.
+def face_centres(clip):
+    """Centre of each person's face in every frame, (frames, 2), pixels: interpolated between the frames that were
+    annotated by hand in golden/clip_truth_faces.csv.
     """
     rows = pd.read_csv(Path(__file__).parents[2] / "golden" / "clip_truth_faces.csv")
     return {
@@ -61,16 +61,16 @@ def facing(clip):
 @needs_clips
 @pytest.mark.parametrize("card", ["face-640x480.json", "face-320x240.json", "face-416x320.json"])
 def test_walkers_are_found_in_most_frames(card):
-    """Both people of the walking clip, faces from 18 pixels on, are found in at least four of five frames, at the low
-    score with which the tracker goes on.
+    """Both people of the walking clip, with faces from 18 pixels, are detected in at least four of five frames at the
+    tracker's low score.
     """
     loaded = bundle.load(bundle.SHIPPED / card, DetectorCard)
     detector = Detector(loaded, TrackSettings().for_detector(loaded.card.threshold).low)
     clip = "face-demographics-walking.gif"
-    frames = [detector.detect(pixels) for _, pixels in pictures(str(Path(DATA) / "clips" / clip))]
-    for person, places in facing(clip).items():
+    frames = [detector.detect(pixels) for _, pixels in read_images(str(Path(DATA) / "clips" / clip))]
+    for person, centres in face_centres(clip).items():
         seen = [
-            any(np.hypot(*(np.array(face.centre) - place)) < 0.6 * face.size for face in faces)
-            for faces, place in zip(frames, places, strict=True)
+            any(np.hypot(*(np.array(face.centre) - centre)) < 0.6 * face.size for face in faces)
+            for faces, centre in zip(frames, centres, strict=True)
         ]
         assert np.mean(seen) >= 0.8, person

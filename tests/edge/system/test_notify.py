@@ -1,4 +1,4 @@
-"""What systemd is told."""
+"""Notifications to systemd."""
 
 import socket
 
@@ -9,25 +9,25 @@ from edge.system.notify import Notifier
 
 @pytest.fixture
 def systemd(tmp_path):
-    """A socket as systemd makes it."""
+    """A datagram socket like systemd's."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
         listener.setblocking(False)
         yield listener
 
 
-def told(listener):
-    """All that has arrived."""
-    words = []
+def received(listener):
+    """All messages that have arrived."""
+    messages = []
     while True:
         try:
-            words.append(listener.recv(64).decode())
+            messages.append(listener.recv(64).decode())
         except BlockingIOError:
-            return words
+            return messages
 
 
-def test_systemd_is_told_in_its_own_words(systemd, tmp_path):
-    """Ready, alive at most once a second, stopping."""
+def test_states_are_sent_to_the_socket(systemd, tmp_path):
+    """The notifier sends ready, alive at most once a second, and stopping."""
     now = [100.0]
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}, lambda: now[0])
     notifier.ready()
@@ -35,20 +35,20 @@ def test_systemd_is_told_in_its_own_words(systemd, tmp_path):
         notifier.alive()
         now[0] += 0.1
     notifier.stopping()
-    assert told(systemd) == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]
+    assert received(systemd) == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]
 
 
 def test_an_abstract_socket_is_reached():
-    """Names that begin with @ are in no file system."""
+    """A socket name that starts with @ is in the abstract namespace, not in the file system."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0facetally-test")
         listener.setblocking(False)
         Notifier({"NOTIFY_SOCKET": "@facetally-test"}).ready()
-        assert told(listener) == ["READY=1"]
+        assert received(listener) == ["READY=1"]
 
 
-def test_without_systemd_nothing_is_said(caplog):
-    """No variable, no word; a socket that is gone is a warning and nothing more."""
+def test_without_systemd_nothing_is_sent(caplog):
+    """Without the variable nothing is sent or logged; a socket that is gone is a warning only."""
     Notifier({}).ready()
     assert not caplog.records
     Notifier({"NOTIFY_SOCKET": "/nowhere/notify"}).ready()

@@ -1,0 +1,149 @@
+"""Run one frame through all stages, from image quality to counting, and return the windows that ended."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+
+from contract.message import Reason
+from edge.camera.image_quality import BLIND, Condition
+from edge.counting.admit import AdmissionGate
+from edge.counting.tally import Tally
+from edge.counting.track import TrackUpdate
+from edge.stages import (
+    ExpressionClassifier,
+    FaceDetector,
+    FaceTracker,
+    FrameSelector,
+    Observer,
+    Stage,
+)
+from edge.system.health import HealthMonitor
+from edge.system.thermal import ThermalThrottle
+from edge.values import Frame, Missing, Window
+
+REPORTED_STAGES: frozenset[Stage] = frozenset(("motion", "detect", "track", "classify"))
+"""Stages whose latency is in the health message."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FrameAnalyzer:
+    """The stages of one frame: quality, motion, detect, track, admit, classify, tally.
+
+    It opens nothing and sends nothing. The same frames give the same windows.
+    """
+
+    detector: FaceDetector
+    tracker: FaceTracker
+    gate: AdmissionGate
+    classifier: ExpressionClassifier
+    tally: Tally
+    utc: Callable[[float], datetime]
+    """Converts a second on the source's clock to UTC."""
+    reopen: Callable[[], None] = lambda: None
+    """Opens the camera again; called when its image is frozen."""
+    every: int = 1
+    """The detector runs on every n-th frame only."""
+    quality: Condition = field(default_factory=Condition)
+    throttle: ThermalThrottle = field(default_factory=lambda: ThermalThrottle(lambda: None))
+    motion: FrameSelector | None = None
+    """Decides on which frames the detector runs; None for all frames."""
+    health: HealthMonitor = field(default_factory=HealthMonitor)
+    observer: Observer = field(default_factory=Observer)
+    _frames: int = 0
+
+    def add_frame(self, frame: Frame) -> list[Window]:
+        """Analyse a frame. Returns the windows that ended before it."""
+        with self._timed("quality"):
+            problem = self.quality.look(frame.pixels, frame.time)
+        if problem in BLIND:
+            if problem == "frozen":
+                self.reopen()
+            return self.add_missing(Missing(frame.time, problem))
+        self.health.add_frame()
+        factor = self.throttle.update(frame.time)
+        with self._timed("tally"):
+            windows = self._cover(frame.time, problem, is_hot=factor > 1)
+        self._frames += 1
+        if (self._frames - 1) % (self.every * factor) == 0 and self._should_detect(frame):
+            self._analyse(frame)
+        return windows
+
+    def add_missing(self, missing: Missing) -> list[Window]:
+        """Let time pass without a frame, so that visits end. Returns the windows that ended."""
+        windows = self.tally.add_missing(missing.time, missing.reason)
+        self._count(self.tracker.skip(missing.time), missing.time)
+        if windows:
+            self.observer.on_windows(windows)
+        return windows
+
+    def finish(self, time: float) -> list[Window]:
+        """End all tracks at the end of the source and close the open window.
+
+        At a ``time`` of ``math.inf`` visits that are held back are decided, too.
+        """
+        self._count(self.tracker.finish(), time)
+        windows = self.tally.finish()
+        if windows:
+            self.observer.on_windows(windows)
+        return windows
+
+    def _cover(self, time: float, problem: Reason | None, *, is_hot: bool) -> list[Window]:
+        """Add a frame to the coverage, with the reasons why the window is degraded."""
+        windows = self.tally.add_frame(time)
+        if problem:
+            self.tally.add_reason(problem)
+        if is_hot:
+            self.tally.add_reason("hot")
+        if windows:
+            self.observer.on_windows(windows)
+        return windows
+
+    def _should_detect(self, frame: Frame) -> bool:
+        """Whether the detector runs on a frame. The tracker skips the others, so no track is lost in them."""
+        if self.motion is None:
+            return True
+        with self._timed("motion"):
+            wanted = self.motion.wants(frame.pixels, frame.time)
+        self.health.add_motion_decision(wanted)
+        return wanted
+
+    def _analyse(self, frame: Frame) -> None:
+        """Detect, track, admit, classify and count."""
+        with self._timed("detect"):
+            detections = self.detector.detect(frame.pixels)
+        self.observer.on_detections(frame, detections)
+        height, width = frame.pixels.shape
+        with self._timed("track"):
+            update = self.tracker.update(detections, frame.time, (height, width))
+            if self.motion:
+                self.motion.saw([track.number for track in update.seen], frame.time)
+            # released first, because a new track may continue the dwell time of one that has just ended
+            released = self.gate.release(update.visits, update.gone, frame.time)
+            admission = self.gate.admit(update.seen, (height, width), frame.time, self.utc(frame.time))
+        self.observer.on_tracks(frame, update)
+        self.observer.on_admission(frame, admission)
+        with self._timed("classify"):
+            expressions = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
+        self.observer.on_expressions(frame, admission.admitted, expressions)
+        with self._timed("tally"):
+            counted = self.tally.count(*released)
+            self.tally.exclude(admission.excluded)
+            self.tally.add_observations(admission.admitted, expressions)
+        self.observer.on_visits(counted, released[1])
+
+    def _count(self, update: TrackUpdate, time: float) -> None:
+        """Count the visits that ended, without a frame."""
+        visits, gone = self.gate.release(update.visits, update.gone, time)
+        self.observer.on_visits(self.tally.count(visits, gone), gone)
+
+    @contextmanager
+    def _timed(self, stage: Stage) -> Iterator[None]:
+        """Measure the time of a stage, or of a part of it."""
+        begin = perf_counter()
+        yield
+        seconds = perf_counter() - begin
+        if stage in REPORTED_STAGES:
+            self.health.add_time(stage, seconds)
+        self.observer.on_stage_time(stage, seconds)

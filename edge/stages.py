@@ -1,0 +1,94 @@
+"""Interfaces of the pipeline's replaceable stages, and the observer that sees what each stage produced."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from edge.counting.admit import Admission
+from edge.counting.tally import CountedVisit
+from edge.counting.track import TrackUpdate
+from edge.delivery.spool import Spool
+from edge.values import Expression, Face, Frame, Missing, Pixels, Track, Window
+
+Stage: TypeAlias = Literal["quality", "motion", "detect", "track", "classify", "tally"]
+"""Stages whose time is measured. ``track`` includes admission."""
+
+
+class FrameSource(Protocol):
+    """A camera, a file, or a script."""
+
+    @property
+    def frames(self) -> Iterator[Frame | Missing]:
+        """Frames in the order of their times, and missing frames with the reason."""
+
+
+class FrameSelector(Protocol):
+    """Decides on which frames the detector runs."""
+
+    def wants(self, pixels: Pixels, time: float, /) -> bool:
+        """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds."""
+
+    def saw(self, tracks: Collection[int], time: float, /) -> None:
+        """Pass on the numbers of the tracks observed at ``time``, seconds."""
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a frame."""
+
+    def detect(self, pixels: Pixels, /) -> Sequence[Face]:
+        """Detections in a grey frame (height, width)."""
+
+
+class FaceTracker(Protocol):
+    """Joins detections into tracks."""
+
+    def update(self, detections: Sequence[Face], time: float, shape: tuple[int, int], /) -> TrackUpdate:
+        """Continue and start tracks with the detections of a frame of ``shape`` (height, width)."""
+
+    def skip(self, time: float, /) -> TrackUpdate:
+        """Let time pass without a frame."""
+
+    def finish(self) -> TrackUpdate:
+        """End all tracks."""
+
+
+class ExpressionClassifier(Protocol):
+    """Estimates the expression of faces."""
+
+    def classify(self, pixels: Pixels, detections: Sequence[Face], /) -> Sequence[Expression]:
+        """One expression per detection of a grey frame (height, width), in the same order."""
+
+
+class WindowPublisher(Protocol):
+    """Sends finished windows."""
+
+    def pump(self, spool: Spool, /) -> None:
+        """Send what is in the spool, without blocking."""
+
+
+class Observer:
+    """Sees what each stage of the pipeline produced, and by default does nothing with it.
+
+    Tests and benchmarks subclass it and override the methods they need. All methods are called in the pipeline's
+    thread.
+    """
+
+    def on_detections(self, frame: Frame, detections: Sequence[Face]) -> None:
+        """The detector found faces in a frame."""
+
+    def on_tracks(self, frame: Frame, update: TrackUpdate) -> None:
+        """The tracker was updated with the detections of a frame."""
+
+    def on_admission(self, frame: Frame, admission: Admission) -> None:
+        """The gate decided which tracks of a frame may be classified."""
+
+    def on_expressions(self, frame: Frame, tracks: Sequence[Track], expressions: Sequence[Expression]) -> None:
+        """The classifier estimated the expressions of the admitted tracks, in the same order."""
+
+    def on_visits(self, visits: Sequence[CountedVisit], gone: Sequence[int]) -> None:
+        """Visits were counted, and the tracks whose numbers are in ``gone`` were forgotten afterwards."""
+
+    def on_windows(self, windows: Sequence[Window]) -> None:
+        """Windows ended."""
+
+    def on_stage_time(self, stage: Stage, seconds: float) -> None:
+        """A stage took this time for one frame. A stage may have several parts per frame."""
