@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from base.errors import FacetallyError
-from base.logs import Lines, hidden, line, nobody_reads
+from base.logs import LineFormatter, discard_output, hide_secrets, line
 from edge import settings as configuration
-from edge.camera.library_messages import captured
+from edge.camera.library_messages import stderr_to_log
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
@@ -27,14 +27,14 @@ DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 a file, key or value is wrong."""
     parsed = _parser().parse_args(arguments)
-    with captured():
+    with stderr_to_log():
         return _run_command(parsed)
 
 
 def _run_command(parsed: argparse.Namespace) -> int:
     """Run the parsed command with logging set up, and translate its errors to exit codes."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines())
+    handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
         return int(parsed.do(parsed))
@@ -43,7 +43,7 @@ def _run_command(parsed: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        nobody_reads()
+        discard_output()
         return 141
     except Exception:
         log.exception(line("crash"))
@@ -52,7 +52,7 @@ def _run_command(parsed: argparse.Namespace) -> int:
 
 def _report(error: FacetallyError) -> int:
     """Print an error. Returns the exit code for it."""
-    print(f"facetally-edge: {hidden(str(error))}", file=sys.stderr)
+    print(f"facetally-edge: {hide_secrets(str(error))}", file=sys.stderr)
     return 2
 
 
@@ -155,7 +155,7 @@ def _run(parsed: argparse.Namespace) -> int:
             notifier.stopping()
             if isinstance(settings.capture, configuration.File):
                 with contextlib.suppress(SpoolError):
-                    pipeline.spool.release()
+                    pipeline.spool.release_held()
             unsent = pipeline.drain(DRAIN_AT_END_S, stop)
             if unsent and stop.is_set():
                 unsent = pipeline.drain(DRAIN_ON_SIGNAL_S, threading.Event())
@@ -180,7 +180,7 @@ def _check(parsed: argparse.Namespace) -> int:
 def _try(parsed: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415
     from edge.commands.try_images import ImageAnalyzer  # noqa: PLC0415
-    from edge.vision.bundle import FOR_STILLS  # noqa: PLC0415
+    from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
     from edge.vision.classify import Classifier  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
 
@@ -188,7 +188,7 @@ def _try(parsed: argparse.Namespace) -> int:
         raise FacetallyError(
             "--crops and --detect-only must not be combined: the one skips detection, the other classification"
         )
-    card = parsed.detector or str(FOR_STILLS)
+    card = parsed.detector or str(STILL_IMAGE_DETECTOR)
     detector = None if parsed.crops else Detector(build.detector_bundle(card), parsed.min_score)
     classifier = None if parsed.detect_only else Classifier(build.classifier_bundle(parsed.classifier))
     failed: list[int] = []

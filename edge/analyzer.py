@@ -7,7 +7,7 @@ from datetime import datetime
 from time import perf_counter
 
 from contract.message import Reason
-from edge.camera.image_quality import BLIND, Condition
+from edge.camera.image_quality import BLIND, ImageQuality
 from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import TrackUpdate
@@ -21,7 +21,7 @@ from edge.stages import (
 )
 from edge.system.health import HealthMonitor
 from edge.system.thermal import ThermalThrottle
-from edge.values import Frame, Missing, Window
+from edge.values import Frame, MissingFrame, Window
 
 REPORTED_STAGES: frozenset[Stage] = frozenset(("motion", "detect", "track", "classify"))
 """Stages whose latency is in the health message."""
@@ -45,7 +45,7 @@ class FrameAnalyzer:
     """Opens the camera again; called when its image is frozen."""
     every: int = 1
     """The detector runs on every n-th frame only."""
-    quality: Condition = field(default_factory=Condition)
+    quality: ImageQuality = field(default_factory=ImageQuality)
     throttle: ThermalThrottle = field(default_factory=lambda: ThermalThrottle(lambda: None))
     motion: FrameSelector | None = None
     """Decides on which frames the detector runs; None for all frames."""
@@ -56,11 +56,11 @@ class FrameAnalyzer:
     def add_frame(self, frame: Frame) -> list[Window]:
         """Analyse a frame. Returns the windows that ended before it."""
         with self._timed("quality"):
-            problem = self.quality.look(frame.pixels, frame.time)
+            problem = self.quality.assess(frame.pixels, frame.time)
         if problem in BLIND:
             if problem == "frozen":
                 self.reopen()
-            return self.add_missing(Missing(frame.time, problem))
+            return self.add_missing(MissingFrame(frame.time, problem))
         self.health.add_frame()
         factor = self.throttle.update(frame.time)
         with self._timed("tally"):
@@ -70,7 +70,7 @@ class FrameAnalyzer:
             self._analyse(frame)
         return windows
 
-    def add_missing(self, missing: Missing) -> list[Window]:
+    def add_missing(self, missing: MissingFrame) -> list[Window]:
         """Let time pass without a frame, so that visits end. Returns the windows that ended."""
         windows = self.tally.add_missing(missing.time, missing.reason)
         self._count(self.tracker.skip(missing.time), missing.time)
@@ -105,7 +105,7 @@ class FrameAnalyzer:
         if self.motion is None:
             return True
         with self._timed("motion"):
-            wanted = self.motion.wants(frame.pixels, frame.time)
+            wanted = self.motion.should_detect(frame.pixels, frame.time)
         self.health.add_motion_decision(wanted)
         return wanted
 
@@ -118,7 +118,7 @@ class FrameAnalyzer:
         with self._timed("track"):
             update = self.tracker.update(detections, frame.time, (height, width))
             if self.motion:
-                self.motion.saw([track.number for track in update.seen], frame.time)
+                self.motion.update_tracks([track.number for track in update.seen], frame.time)
             # released first, because a new track may continue the dwell time of one that has just ended
             released = self.gate.release(update.visits, update.gone, frame.time)
             admission = self.gate.admit(update.seen, (height, width), frame.time, self.utc(frame.time))

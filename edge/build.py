@@ -14,15 +14,15 @@ from contract.card import ClassifierCard, DetectorCard, model_of
 from contract.message import Models, Privacy
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.track import Tracker
 from edge.delivery import spool
 from edge.delivery.publish import Identity, published
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.delivery.spool import Spool
-from edge.delivery.spool_lock import alone
+from edge.delivery.spool_lock import locked
 from edge.pipeline import Pipeline, window_converter
 from edge.settings import File, Settings
 from edge.stages import Observer
@@ -31,7 +31,7 @@ from edge.system.health import HealthMonitor, temperature_c
 from edge.system.thermal import ThermalThrottle
 from edge.vision import bundle
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import chosen
+from edge.vision.choose_detector import choose_detector
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
@@ -43,12 +43,12 @@ MIN_WINDOW_FRACTION = 0.01
 
 def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[DetectorCard]:
     """Load a detector bundle: the card at a path, a shipped bundle by name, or the default. Raises BundleError."""
-    return bundle.load(bundle.card_path(path) if path else bundle.DETECTOR, DetectorCard, threads)
+    return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_DETECTOR, DetectorCard, threads)
 
 
 def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[ClassifierCard]:
     """Load a classifier bundle: the card at a path, a shipped bundle by name, or the default. Raises BundleError."""
-    return bundle.load(bundle.card_path(path) if path else bundle.CLASSIFIER, ClassifierCard, threads)
+    return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_CLASSIFIER, ClassifierCard, threads)
 
 
 def first_window_s(begin: datetime, window_s: float) -> float:
@@ -74,7 +74,7 @@ def pipeline(
     ``stop`` ends the source; ``alive`` is called after every frame. With a ``stream``, messages are printed there
     instead of sent to a broker, and the spool is in memory. ``observer`` sees what each stage produced.
     """
-    choice = chosen(settings, None if stream else Path(settings.spool.path).parent)
+    choice = choose_detector(settings, None if stream else Path(settings.spool.path).parent)
     detector = detector_bundle(str(choice.card), settings.detect.threads)
     classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
@@ -89,7 +89,7 @@ def pipeline(
         utc=camera.clock.utc,
         reopen=camera.reopen,
         every=settings.detect.every,
-        quality=Condition(live=not isinstance(settings.capture, File)),
+        quality=ImageQuality(live=not isinstance(settings.capture, File)),
         throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
         motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
         health=HealthMonitor(detector_choice=choice.reason),
@@ -101,7 +101,7 @@ def pipeline(
     hold_s = 0.0 if stream else settings.spool.unsynced_hold_h * 3600
     with (
         _spool(settings, in_memory=stream is not None) as opened,
-        published(settings.publish, identity, model_of(detector.card, classifier.card), stream) as publisher,
+        published(settings.broker, identity, model_of(detector.card, classifier.card), stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
         log.info(line("detector", bundle=detector.card.identity, reason=choice.reason))
@@ -114,7 +114,7 @@ def pipeline(
         yield Pipeline(
             source=camera,
             analyzer=analyzer,
-            restamper=Settler(converter, camera.clock, kernel_boot(), hold_s, time.monotonic, identity.boot),
+            restamper=Restamper(converter, camera.clock, kernel_boot(), hold_s, time.monotonic, identity.boot),
             spool=opened,
             publisher=publisher,
             report=report,
@@ -126,7 +126,7 @@ def pipeline(
 def _spool(settings: Settings, *, in_memory: bool) -> Iterator[Spool]:
     """Lock and open the spool."""
     path, max_bytes = Path(":memory:" if in_memory else settings.spool.path), int(settings.spool.max_mb * 1e6)
-    with alone(path), spool.opened(path, settings.max_windows, max_bytes, settings.privacy.release_s) as opened:
+    with locked(path), spool.opened(path, settings.max_windows, max_bytes, settings.privacy.release_s) as opened:
         yield opened
 
 

@@ -15,13 +15,13 @@ from base.logs import line
 from contract.message import Counts, Models, Privacy
 from edge.analyzer import FrameAnalyzer
 from edge.delivery.publish import Identity
-from edge.delivery.restamp import Settler
+from edge.delivery.restamp import Restamper
 from edge.delivery.spool import Spool
 from edge.errors import ClipError, SpoolError
 from edge.stages import FrameSource, WindowPublisher
 from edge.system.clock import GRAIN, SourceClock, round_to_grain
 from edge.system.health import HealthMonitor
-from edge.values import Frame, Missing, Window
+from edge.values import Frame, MissingFrame, Window
 
 log = logging.getLogger("edge.pipeline")
 MAX_BUFFERED_WINDOWS = 1440
@@ -34,7 +34,7 @@ class Pipeline:
 
     source: FrameSource
     analyzer: FrameAnalyzer
-    restamper: Settler
+    restamper: Restamper
     spool: Spool
     publisher: WindowPublisher
     report: Callable[[HealthMonitor], None]
@@ -52,7 +52,7 @@ class Pipeline:
         try:
             for item in self.source.frames:
                 self._deliver(self._analyse(item))
-                if isinstance(item, Frame) or item.tried:
+                if isinstance(item, Frame) or item.attempt_returned:
                     self.alive()
         except ClipError as cut_off:
             self.analyzer.tally.add_reason("truncated")
@@ -77,7 +77,7 @@ class Pipeline:
         """Number of finished windows lost if the process ends now: dropped ones, and those only in memory."""
         return self.spool.dropped + len(self._buffered)
 
-    def _analyse(self, item: Frame | Missing) -> list[Window]:
+    def _analyse(self, item: Frame | MissingFrame) -> list[Window]:
         return self.analyzer.add_frame(item) if isinstance(item, Frame) else self.analyzer.add_missing(item)
 
     def _unsent(self) -> int:
@@ -107,7 +107,7 @@ class Pipeline:
         while self._buffered:
             self.restamper.add(self._buffered[0], self.spool)
             self._buffered.popleft()
-        self.restamper.settle(self.spool)
+        self.restamper.restamp(self.spool)
         if self._logged_dropped is not None:
             log.info(line("spool_works"))
             self._logged_dropped = None

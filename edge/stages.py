@@ -7,7 +7,7 @@ from edge.counting.admit import Admission
 from edge.counting.tally import CountedVisit
 from edge.counting.track import TrackUpdate
 from edge.delivery.spool import Spool
-from edge.values import Expression, Face, Frame, Missing, Pixels, Track, Window
+from edge.values import Detection, Expression, Frame, MissingFrame, Pixels, Track, Window
 
 Stage: TypeAlias = Literal["quality", "motion", "detect", "track", "classify", "tally"]
 """Stages whose time is measured. ``track`` includes admission."""
@@ -17,31 +17,31 @@ class FrameSource(Protocol):
     """A camera, a file, or a script."""
 
     @property
-    def frames(self) -> Iterator[Frame | Missing]:
+    def frames(self) -> Iterator[Frame | MissingFrame]:
         """Frames in the order of their times, and missing frames with the reason."""
 
 
 class FrameSelector(Protocol):
     """Decides on which frames the detector runs."""
 
-    def wants(self, pixels: Pixels, time: float, /) -> bool:
+    def should_detect(self, pixels: Pixels, time: float, /) -> bool:
         """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds."""
 
-    def saw(self, tracks: Collection[int], time: float, /) -> None:
+    def update_tracks(self, tracks: Collection[int], time: float, /) -> None:
         """Pass on the numbers of the tracks observed at ``time``, seconds."""
 
 
 class FaceDetector(Protocol):
     """Finds faces in a frame."""
 
-    def detect(self, pixels: Pixels, /) -> Sequence[Face]:
+    def detect(self, pixels: Pixels, /) -> Sequence[Detection]:
         """Detections in a grey frame (height, width)."""
 
 
 class FaceTracker(Protocol):
     """Joins detections into tracks."""
 
-    def update(self, detections: Sequence[Face], time: float, shape: tuple[int, int], /) -> TrackUpdate:
+    def update(self, detections: Sequence[Detection], time: float, shape: tuple[int, int], /) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame of ``shape`` (height, width)."""
 
     def skip(self, time: float, /) -> TrackUpdate:
@@ -54,7 +54,7 @@ class FaceTracker(Protocol):
 class ExpressionClassifier(Protocol):
     """Estimates the expression of faces."""
 
-    def classify(self, pixels: Pixels, detections: Sequence[Face], /) -> Sequence[Expression]:
+    def classify(self, pixels: Pixels, detections: Sequence[Detection], /) -> Sequence[Expression]:
         """One expression per detection of a grey frame (height, width), in the same order."""
 
 
@@ -72,7 +72,7 @@ class Observer:
     thread.
     """
 
-    def on_detections(self, frame: Frame, detections: Sequence[Face]) -> None:
+    def on_detections(self, frame: Frame, detections: Sequence[Detection]) -> None:
         """The detector found faces in a frame."""
 
     def on_tracks(self, frame: Frame, update: TrackUpdate) -> None:

@@ -16,7 +16,7 @@ from edge import build
 from edge.commands.try_images import read_images
 from edge.values import Pixels
 from edge.vision.classify import Classifier
-from edge.vision.detect import Detector, clip
+from edge.vision.detect import Detector
 
 TILE, COLUMNS = 300, 6
 GREEN, WHITE = (80, 220, 80), (255, 255, 255)
@@ -37,8 +37,7 @@ def _tile(name: str, pixels: Pixels, detector: Detector, classifier: Classifier)
     drawn = cv2.cvtColor(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
     faces = detector.detect(pixels)
     for face, prediction in zip(faces, classifier.classify(pixels, faces), strict=True):
-        x, y, w, h = (value * scale for value in face.box)
-        left, top, right, bottom = clip((x, y, w, h), drawn.shape[1] - 1, drawn.shape[0] - 1)
+        left, top, right, bottom = face.box.scale(scale).pixel_bounds(drawn.shape[1] - 1, drawn.shape[0] - 1)
         cv2.rectangle(drawn, (left, top), (right, bottom), GREEN, 1)
         label = classifier.card.labels[int(np.argmax(prediction.probabilities))] if prediction.good else "unknown"
         cv2.putText(drawn, f"{label[:7]} {face.score:.2f}", (left, max(top - 3, 9)), 0, 0.33, GREEN, 1, cv2.LINE_AA)

@@ -13,12 +13,12 @@ from benchmarks.faults.opened_files import OpenedFiles
 from benchmarks.faults.processes import RestartableProcess, csv_rows, read_log, windows_in_spool
 from benchmarks.faults.rig import CAMERA_LOG, Rig, folder_source
 from benchmarks.faults.small_disk import SmallDisk
-from edge.pipeline import UNSPOOLED
+from edge.pipeline import MAX_BUFFERED_WINDOWS
 
 LIMIT_S = 120.0
 DRAIN_FRAMES = 2 * scripted_walks.FRAMES_PER_WINDOW + 5
 """Length of the drain phase. Nobody is in view in its last image, so no visit is cut off."""
-FULL_DISK_FRAMES = UNSPOOLED + 400
+FULL_DISK_FRAMES = MAX_BUFFERED_WINDOWS + 400
 FILL_AT_FRAME, EMPTY_AT_FRAME = 50, FULL_DISK_FRAMES - 200
 NO_DETECTION = ("--set", "detect.every=1000000")
 """Counts are not compared while the disk is full; without detection the phase takes seconds."""

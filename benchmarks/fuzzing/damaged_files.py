@@ -30,7 +30,7 @@ from tqdm import tqdm
 from base.errors import FacetallyError
 from contract.card import read_card, unpack
 from contract.errors import BundleError
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.settings import read
 from edge.vision import bundle
 from edge.vision.probe import check_in_subprocess
@@ -77,7 +77,7 @@ def read_config(path: Path, overrides: tuple[str, ...] = ()) -> str:
     """Read a configuration as the daemon does; return ``accepted`` or ``refused``."""
     try:
         settings_read = read(path, overrides)
-        Gate(settings_read.admit)
+        AdmissionGate(settings_read.admit)
         assert 1 <= settings_read.max_windows < 2**63
         assert len(repr(settings_read)) < 200_000
         return "accepted"

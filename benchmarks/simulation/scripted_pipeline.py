@@ -15,18 +15,15 @@ import numpy as np
 
 from benchmarks.simulation.people import SHAPE, Person, Scene, SimulatedFrame, simulate
 from contract.labels import UNKNOWN
-from contract.message import Models, Privacy
-from edge.camera.capture import Source
+from edge.analyzer import FrameAnalyzer
 from edge.camera.image_quality import ImageQuality
-from edge.counting.admit import Gate
-from edge.counting.tally import Tally
-from edge.counting.track import Tracker, Tracks
-from edge.delivery.publish import Identity
-from edge.delivery.restamp import Restamper
-from edge.pipeline import Pipeline, stamp
+from edge.counting.admit import AdmissionGate
+from edge.counting.tally import CountedVisit, Tally
+from edge.counting.track import Tracker, TrackUpdate
 from edge.settings import AdmitSettings, TrackSettings
+from edge.stages import Observer
 from edge.system.clock import ReplayClock
-from edge.values import Detection, Expression, Frame, Pixels, Track
+from edge.values import Detection, Expression, Frame, Pixels, Window
 
 LABELS = ("anger", "happiness", "neutral", "sadness", "surprise")
 BEGIN = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
@@ -105,67 +102,36 @@ class _SimulatedVision:
 
 
 @dataclass(slots=True)
-class _ScoredTracker:
-    """The real tracker; counts identity switches, and remembers whose faces each track has."""
+class _Scorer(Observer):
+    """Scores tracks, visits and windows by the people whose faces the detections are."""
 
-    tracker: Tracker
     vision: _SimulatedVision
+    score: Score
     numbers: dict[str, int] = field(default_factory=dict)
     """Latest track number of each visitor."""
     owners: dict[int, Counter[Person | None]] = field(default_factory=lambda: defaultdict(Counter))
     """Detections of each track, by person."""
 
-    def update(self, faces: Sequence[Detection], time: float, shape: tuple[int, int]) -> Tracks:
-        tracks = self.tracker.update(faces, time, shape)
-        for track in tracks.seen:
+    def on_tracks(self, frame: Frame, update: TrackUpdate) -> None:
+        for track in update.seen:
             person = self.vision.owner[track.face]
             self.owners[track.number][person] += 1
             if person and person.visits:
-                self.vision.score.switches += self.numbers.get(person.name, track.number) != track.number
+                self.score.switches += self.numbers.get(person.name, track.number) != track.number
                 self.numbers[person.name] = track.number
-        return tracks
 
-    def finish(self) -> Tracks:
-        return self.tracker.finish()
-
-
-@dataclass
-class _ScoredTally(Tally):
-    """The real tally; scores each counted visit by the person who has most of its track's detections."""
-
-    score: Score = field(kw_only=True)
-    owners: dict[int, Counter[Person | None]] = field(kw_only=True)
-
-    def count(self, visits: Sequence[Track], gone: Sequence[int]) -> None:
-        before = sum(self._visits.values())
-        for track in visits:
-            Tally.count(self, [track], ())
-            if sum(self._visits.values()) > before:
-                before += 1
-                ((person, _),) = self.owners[track.number].most_common(1)
-                self.score.false += person is None
-                self.score.wrong += person is not None and not person.visits
-        Tally.count(self, (), gone)
+    def on_visits(self, visits: Sequence[CountedVisit], gone: Sequence[int]) -> None:
+        for visit in visits:
+            ((person, _),) = self.owners[visit.track.number].most_common(1)
+            self.score.false += person is None
+            self.score.wrong += person is not None and not person.visits
         for number in gone:
             del self.owners[number]
 
-
-@dataclass(slots=True)
-class _ScoredWindows:
-    """Replaces spool and publisher."""
-
-    score: Score
-
-    def add(self, counts: object) -> None:
-        visits: dict[str, int] = counts.visits
-        self.score.counted += Counter(visits)
-        self.score.windows.append(sum(visits.values()))
-
-    def first_unsynced(self) -> None:
-        return None
-
-    def pump(self, spool: object) -> None:
-        """Send nothing."""
+    def on_windows(self, windows: Sequence[Window]) -> None:
+        for window in windows:
+            self.score.counted += Counter(window.visits)
+            self.score.windows.append(sum(window.visits.values()))
 
 
 def run_scene(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None = None) -> Score:
@@ -175,22 +141,17 @@ def run_scene(scene: Scene, fps: float, seed: int, admit: AdmitSettings | None =
     for person in scene.people:
         score.truth[person.expression or UNKNOWN] += person.visits
     vision = _SimulatedVision(simulate(scene, fps, seed), admit.dwell_limit_s, fps, Random(seed + 1), score)
-    clock, windows = ReplayClock(BEGIN), _ScoredWindows(score)
-    models = Models(detector="script@000000000000", expression="script@000000000000")
-    to_counts = stamp(Identity("bench", "script", "0" * 16), clock, Privacy(k=1), models)
-    tracker = _ScoredTracker(Tracker(TrackSettings()), vision)
-    Pipeline(
-        Source(vision.frames(), clock, 0.0, lambda: 0, lambda: None),
-        vision,  # type: ignore[arg-type]
-        tracker,  # type: ignore[arg-type]
-        Gate(admit),
-        vision,  # type: ignore[arg-type]
-        _ScoredTally(LABELS, WINDOW_S, 0.0, WINDOW_S, score=score, owners=tracker.owners),
-        windows,  # type: ignore[arg-type]
-        windows,  # type: ignore[arg-type]
-        Restamper(to_counts, clock, "kernel", 0.0, lambda: 0.0),
-        lambda watch: None,
-        lambda: None,
-        condition=ImageQuality(live=False),
-    ).run()
+    analyzer = FrameAnalyzer(
+        detector=vision,
+        tracker=Tracker(TrackSettings()),
+        gate=AdmissionGate(admit),
+        classifier=vision,
+        tally=Tally(LABELS, WINDOW_S, 0.0, WINDOW_S),
+        utc=ReplayClock(BEGIN).utc,
+        quality=ImageQuality(live=False),
+        observer=_Scorer(vision, score),
+    )
+    for frame in vision.frames():
+        analyzer.add_frame(frame)
+    analyzer.finish(math.inf)
     return score

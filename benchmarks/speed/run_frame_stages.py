@@ -21,9 +21,9 @@ from contract.card import ClassifierCard, DetectorCard
 from edge import build
 from edge.camera.file_source import read_image
 from edge.camera.image_quality import ImageQuality
-from edge.counting.admit import Gate
+from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
-from edge.counting.track import Tracker, Tracks
+from edge.counting.track import Tracker, TrackUpdate
 from edge.settings import AdmitSettings, TrackSettings
 from edge.values import Detection, Pixels
 from edge.vision.bundle import Bundle
@@ -77,7 +77,7 @@ class Stages:
     condition: ImageQuality = field(default_factory=lambda: ImageQuality(live=False))
     scene: BackgroundModel = field(default_factory=BackgroundModel)
     tracker: Tracker = field(default_factory=lambda: Tracker(TrackSettings()))
-    gate: Gate = field(default_factory=lambda: Gate(AdmitSettings(staff_zones=())))
+    gate: AdmissionGate = field(default_factory=lambda: AdmissionGate(AdmitSettings(staff_zones=())))
 
     def run_frame(self, pixels: Pixels, now: float, run: Callable[[str, Callable[[], Any]], Any]) -> None:
         """Run all stages on one frame; ``run`` is called with the name and function of each."""
@@ -96,13 +96,13 @@ class Stages:
         expressions.model.run(crops)  # sets the batch size
         run("classify network", lambda: expressions.model.run(crops))
         looks = run("classify", lambda: classifier.classify(pixels, found))
-        run("tally", lambda: (tally.look(now), tally.sight(tracks.seen, looks), tally.count((), ())))
+        run("tally", lambda: (tally.add_frame(now), tally.add_observations(tracks.seen, looks), tally.count((), ())))
 
     def _compare(self, pixels: Pixels) -> None:
         self.scene.compare(pixels, 0.1)
         self.scene.mark_detected()
 
-    def _follow(self, found: list[Detection], now: float, shape: tuple[int, int]) -> Tracks:
+    def _follow(self, found: list[Detection], now: float, shape: tuple[int, int]) -> TrackUpdate:
         tracks = self.tracker.update(found, now, shape)
         self.gate.admit(tracks.seen, shape, now, NOON)
         return tracks

@@ -11,8 +11,8 @@ import argparse
 import io
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,19 +20,26 @@ import numpy as np
 
 from edge import build
 from edge.settings import AdmitSettings, File, Settings
-from edge.values import Detection, Frame, Pixels
+from edge.stages import Observer
+from edge.values import Detection, Frame
 from edge.vision.detect import Detector
 
 
-class CountingDetector(Detector):
-    """The detector, with a count of its calls."""
+@dataclass(frozen=True, slots=True)
+class InMemorySource:
+    """Frames that are in memory, in place of the source that the pipeline opened."""
 
-    calls = 0
+    frames: Iterator[Frame]
 
-    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
-        """Detect faces, and count the call."""
-        self.calls += 1
-        return Detector.detect(self, pixels)
+
+class DetectionCounter(Observer):
+    """Counts the frames on which the detector ran."""
+
+    count = 0
+
+    def on_detections(self, frame: Frame, detections: Sequence[Detection]) -> None:
+        """Count a frame."""
+        self.count += 1
 
 
 def main() -> None:
@@ -48,25 +55,25 @@ def main() -> None:
     cv2.imwrite(str(arguments.frames.with_suffix(".png")), images[0])
     capture = File(path=str(arguments.frames.parent))
     settings = Settings(site="bench", device="scene", capture=capture, admit=AdmitSettings(staff_zones=()))
-    detector = CountingDetector(build.detector_bundle())
+    detector, detections = Detector(build.detector_bundle()), DetectionCounter()
     before = 0
 
     def frames() -> Iterator[Frame]:
         nonlocal before
         for index, pixels in enumerate(images):
             if index <= arguments.fps:
-                before = detector.calls
+                before = detections.count
             os.getsid(0)
             yield Frame(pixels, index / arguments.fps)
         os.getsid(0)
 
-    with build.pipeline(settings, threading.Event(), build.no_temperature, io.StringIO()) as wired:
-        wired.source = replace(wired.source, frames=frames())
-        wired.detector = detector
+    with build.pipeline(settings, threading.Event(), lambda: None, io.StringIO(), detections) as pipeline:
+        pipeline.source = InMemorySource(frames())
+        pipeline.analyzer.detector = detector
         if arguments.path == "every":
-            wired.motion = None
-        wired.run()
-    print(detector.calls - before)
+            pipeline.analyzer.motion = None
+        pipeline.run()
+    print(detections.count - before)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.speed.yunet import YuNet, timed
 from edge import build
 from edge.commands import bench
-from edge.commands.try_images import pictures
+from edge.commands.try_images import read_images
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         print(bench.table(times))
         if arguments.yunet:
             peer = YuNet(arguments.yunet, 0.9)
-            frames = [pixels for _, pixels in pictures(clip)]
+            frames = [pixels for _, pixels in read_images(clip)]
             yunet_ms = float(np.median(timed({"YuNet": peer.detect}, frames)["YuNet"]))
             ratio = times.glue_ms() / yunet_ms
             print(f"YuNet at 320: {yunet_ms:.3f} ms; all stages without the networks: {ratio:.3f} of it")

@@ -91,7 +91,7 @@ def audit(config: Path, overrides: Iterable[str], clip: str, limit_s: float = LI
     with tempfile.TemporaryDirectory(prefix="facetally-audit-") as folder, listener() as port:
         spool, record = Path(folder) / "spool.sqlite", Path(folder) / "strace.txt"
         # the listener supports neither TLS nor passwords, and sends no receipts
-        broker = f'publish={{host = "127.0.0.1", port = {port}, confirm = "broker"}}'
+        broker = f'broker={{host = "127.0.0.1", port = {port}, confirm = "broker"}}'
         sets = (*overrides, broker, f'spool.path="{spool}"', "privacy.k=1")
         daemon = [sys.executable, "-B", "-m", "edge", "run", "--config", str(config), "--clip", clip]
         daemon += [part for each in sets for part in ("--set", each)]

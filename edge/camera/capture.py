@@ -15,7 +15,7 @@ from edge.camera.drivers import OpenCamera, driver_for
 from edge.camera.file_source import read_frames
 from edge.errors import CameraLost
 from edge.settings import Capture, File
-from edge.system.clock import Clock, MonotonicClock, ReplayClock, floor, now
+from edge.system.clock import MonotonicClock, ReplayClock, SourceClock, floor_to_grid, now
 from edge.values import Frame, MissingFrame
 
 log = logging.getLogger("edge.camera.capture")
@@ -38,7 +38,7 @@ class Source:
     """A stream of frames with its clock."""
 
     frames: Iterator[Frame | MissingFrame]
-    clock: Clock
+    clock: SourceClock
     start: float
     """Time at which the stream starts, seconds of the clock."""
     dropped: Callable[[], int]
@@ -55,7 +55,7 @@ def source(settings: Capture, stop: threading.Event, window_s: float) -> Source:
     """
     if isinstance(settings, File):
         frames = itertools.takewhile(lambda _: not stop.is_set(), read_frames(settings))
-        return Source(frames, ReplayClock(floor(now(), window_s)), 0.0, lambda: 0, lambda: None)
+        return Source(frames, ReplayClock(floor_to_grid(now(), window_s)), 0.0, lambda: 0, lambda: None)
     camera = Camera(driver_for(settings), settings.open_limit_s, settings.read_limit_s)
     newest = live_frames(camera, stop, random.Random())  # noqa: S311
     clock = MonotonicClock(time.monotonic, now)

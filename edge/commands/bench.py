@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contract.card import ClassifierCard, DetectorCard
 from edge.analyzer import FrameAnalyzer
-from edge.camera.image_quality import Condition
+from edge.camera.image_quality import ImageQuality
 from edge.commands.try_images import image_paths, read_images
 from edge.counting.admit import Admission, AdmissionGate
 from edge.counting.tally import Tally
@@ -23,7 +23,7 @@ from edge.system.health import resident_mb
 from edge.values import Frame, Pixels, Track
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
 from edge.vision.motion_gate import MotionGate
 
@@ -113,14 +113,14 @@ class EveryFrame:
 
     gate: MotionGate
 
-    def wants(self, pixels: Pixels, time: float) -> bool:
+    def should_detect(self, pixels: Pixels, time: float) -> bool:
         """True, after asking the gate."""
-        self.gate.wants(pixels, time)
+        self.gate.should_detect(pixels, time)
         return True
 
-    def saw(self, tracks: Collection[int], time: float) -> None:
+    def update_tracks(self, tracks: Collection[int], time: float) -> None:
         """Pass the tracks on to the gate."""
-        self.gate.saw(tracks, time)
+        self.gate.update_tracks(tracks, time)
 
 
 def measure(path: str, detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard]) -> StageTimes:
@@ -163,7 +163,7 @@ def _analyzer(detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard]
         classifier=Classifier(classifier),
         tally=Tally(classifier.card.labels, window_s, 0.0, window_s),
         utc=lambda seconds: BEGIN + timedelta(seconds=seconds),
-        quality=Condition(live=False),
+        quality=ImageQuality(live=False),
         motion=EveryFrame(MotionGate(detect.max_fps, track.gap_s, detect.follow_motion)),
         observer=observer,
     )
@@ -172,4 +172,4 @@ def _analyzer(detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard]
 def _crops(pixels: Pixels, tracks: Sequence[Track], card: ClassifierCard) -> NDArray[np.uint8]:
     """The classifier's input for tracks of a frame: uint8 (n, height, width, 1)."""
     size = (card.input.height, card.input.width)
-    return np.stack([cut(pixels, track.face, card.crop, size) for track in tracks])[..., None]
+    return np.stack([crop_face(pixels, track.face, card.crop, size) for track in tracks])[..., None]

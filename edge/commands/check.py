@@ -10,17 +10,17 @@ from contract.receipt import stored_filter
 from contract.topics import topic
 from edge.build import classifier_bundle, detector_bundle
 from edge.camera.capture import Camera
-from edge.camera.drivers import camera_of
-from edge.camera.file_source import clip
+from edge.camera.drivers import driver_for
+from edge.camera.file_source import read_frames
 from edge.counting.admit import AdmissionGate
 from edge.delivery import spool
-from edge.delivery.broker_login import Rights, answered, reached
-from edge.delivery.spool_lock import in_use
+from edge.delivery.broker_check import Rights, check_access, check_reachable
+from edge.delivery.spool_lock import is_locked
 from edge.settings import File, Settings
 from edge.system.clock import is_synchronised
 from edge.values import Frame
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import chosen
+from edge.vision.choose_detector import choose_detector
 
 BROKER_LIMIT_S = 3.0
 
@@ -60,7 +60,7 @@ def _bundle(loaded: Bundle[Any]) -> str:
 
 
 def _detector(settings: Settings) -> str:
-    choice = chosen(settings, Path(settings.spool.path).parent)
+    choice = choose_detector(settings, Path(settings.spool.path).parent)
     return f"{_bundle(detector_bundle(str(choice.card), settings.detect.threads))}; {choice.reason}"
 
 
@@ -76,9 +76,9 @@ def _staff_rules(gate: AdmissionGate) -> str:
 
 def _first_frame(settings: Settings) -> Frame:
     if isinstance(settings.capture, File):
-        return next(clip(settings.capture))
+        return next(read_frames(settings.capture))
     capture = settings.capture
-    with Camera(camera_of(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
+    with Camera(driver_for(capture), capture.open_limit_s, capture.read_limit_s).opened() as newest:
         return newest()
 
 
@@ -94,7 +94,7 @@ def _spool(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    host, port = settings.publish.host, settings.publish.port
+    host, port = settings.broker.host, settings.broker.port
     try:
         return _broker_access(settings, f"{host}:{port}")
     except OSError as error:
@@ -107,12 +107,12 @@ def _broker_access(settings: Settings, address: str) -> str:
     A broker that names clients by their users would take both for one client and disconnect the daemon. While the
     daemon runs with a user name, only the connection is checked.
     """
-    broker, device = settings.publish, (settings.site, settings.device)
-    if broker.username is not None and in_use(Path(settings.spool.path)):
-        reached(broker, BROKER_LIMIT_S)
+    broker, device = settings.broker, (settings.site, settings.device)
+    if broker.username is not None and is_locked(Path(settings.spool.path)):
+        check_reachable(broker, BROKER_LIMIT_S)
         return f"{address} can be reached; login not checked, because the daemon runs and is logged in as this user"
     reads = (topic(*device, "status"), *((stored_filter(*device),) if broker.confirm == "collector" else ()))
     rights = Rights((topic(*device, "counts"),), reads)
-    version = answered(broker, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
+    version = check_access(broker, f"facetally-check:{settings.site}:{settings.device}", BROKER_LIMIT_S, rights)
     unknown = "" if version == "5" else "; this version does not tell whether publishing is allowed"
     return f"{address} accepts the login, MQTT {version}{unknown}"

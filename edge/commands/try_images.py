@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from contract.labels import UNKNOWN
-from edge.camera.file_source import PICTURES, clip, read_picture
+from edge.camera.file_source import IMAGE_SUFFIXES, read_frames, read_image
 from edge.errors import ClipError
 from edge.settings import File
-from edge.values import Expression, Face, Pixels
+from edge.values import Detection, Expression, Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 
@@ -48,7 +48,7 @@ class ImageAnalyzer:
         expressions = self.classifier.classify(pixels, detections)
         return [self._face(*each) for each in zip(detections, expressions, strict=True)]
 
-    def _face(self, detection: Face | None, expression: Expression | None) -> dict[str, Any]:
+    def _face(self, detection: Detection | None, expression: Expression | None) -> dict[str, Any]:
         """One face as JSON. A crop, which has no detection, is never ``unknown``."""
         row: dict[str, Any] = {
             "box": [round(value, 1) for value in detection.box] if detection else None,
@@ -68,18 +68,18 @@ def image_paths(paths: Sequence[str]) -> Iterator[str]:
     """Replace every folder by the images in it, sorted by name. A folder without images stays as it is."""
     for path in paths:
         inside = Path(path).iterdir() if Path(path).is_dir() else ()
-        names = sorted(str(each) for each in inside if each.suffix.lower() in PICTURES)
+        names = sorted(str(each) for each in inside if each.suffix.lower() in IMAGE_SUFFIXES)
         yield from names or [path]
 
 
 def read_images(file: str) -> Iterator[tuple[str, Pixels]]:
     """Read an image, or all frames of a clip: name and grey pixels (height, width). Raises ClipError on bad files."""
     path = Path(file)
-    if path.suffix.lower() in PICTURES and path.is_file():
-        pixels = read_picture(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        pixels = read_image(path)
         if pixels is None:
             raise ClipError(f"{file}: must be an image that OpenCV can read")
         yield file, pixels
     else:
-        for index, frame in enumerate(clip(File(path=file))):
+        for index, frame in enumerate(read_frames(File(path=file))):
             yield f"{file}#{index}", frame.pixels

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.values import Face
+from edge.values import Detection
 
 SPEED_STD = 4.0
 """Standard deviation of a visitor's speed, face sizes per second."""
@@ -50,7 +50,7 @@ class Motion:
     """Variance of ``log_size``."""
 
     @classmethod
-    def from_detection(cls, face: Face) -> "Motion":
+    def from_detection(cls, face: Detection) -> "Motion":
         """Estimate after the first detection of a track."""
         x, y = face.centre
         error, speed = DETECTION_STD * face.size, SPEED_STD * face.size
@@ -83,7 +83,7 @@ class Motion:
             self.size_variance + SIZE_STD**2 * elapsed,
         )
 
-    def distance(self, face: Face) -> float:
+    def distance(self, face: Detection) -> float:
         """Squared Mahalanobis distance of a detection: of its centre (x, y) and of the logarithm of its size."""
         x, y = face.centre
         variance = self.position_variance + (DETECTION_STD * face.size) ** 2
@@ -91,7 +91,7 @@ class Motion:
         log_ratio = math.log(face.size) - self.log_size
         return squared / variance + log_ratio**2 / (self.size_variance + DETECTION_STD**2)
 
-    def cost(self, face: Face) -> float:
+    def cost(self, face: Detection) -> float:
         """Cost of assigning a detection to this track rather than to a new one; the track is more likely if negative.
 
         The cost is -2 times the log density of Student's t distribution, minus `NEW_TRACK_COST`. It is infinite if the
@@ -106,7 +106,7 @@ class Motion:
         fit = (DEGREES_OF_FREEDOM + 3) * math.log1p(self.distance(face) / DEGREES_OF_FREEDOM)
         return fit + log_determinant - NEW_TRACK_COST
 
-    def update(self, face: Face) -> "Motion":
+    def update(self, face: Detection) -> "Motion":
         """Estimate after a detection (update step of the Kalman filter).
 
         An outlier has a lower weight, as in the maximum likelihood estimate under Student's t distribution.

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from edge.values import Face, Track
+from edge.values import Detection, Track
 
 RADIUS = 1.5
 """Radius of a spot, face sizes. It allows a step to the side. Two people shoulder to shoulder are about 2 apart."""
@@ -65,7 +65,7 @@ class DwellSpot:
         distance = ((self.centre[0] - centre[0]) ** 2 + (self.centre[1] - centre[1]) ** 2) ** 0.5
         return distance <= RADIUS * larger and larger <= MAX_SIZE_RATIO * smaller
 
-    def add(self, face: Face, time: float) -> None:
+    def add(self, face: Detection, time: float) -> None:
         """Add the time since the last observation to the dwell time, and follow the face."""
         elapsed = time - self.last
         weight = min(1.0, elapsed / FOLLOW_S)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from edge.values import Face
+from edge.values import Detection
 
 MAX_STILL_STD, MAX_STILL_STD_LONG = 0.02, 0.04
 """A track does not move if the standard deviation of its centre is below this, face sizes. The second value holds for
@@ -42,7 +42,7 @@ class Evidence:
     _steps: float = 0.0
     """Sum of squared steps of the centre between consecutive observations."""
 
-    def add(self, face: Face, is_high: bool) -> None:
+    def add(self, face: Detection, is_high: bool) -> None:
         """Add an observation; ``is_high`` says whether its score is high."""
         self.high += is_high
         self.observations += 1

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from edge.values import Face
+from edge.values import Detection
 
 MAX_DISTANCE = 0.3
 """A detection is a known fixed face if their centres are at most this far apart, face sizes, ..."""
@@ -18,7 +18,7 @@ MAX_FIXED_FACES = 64
 class FixedFace:
     """A detection that represents a fixed face, and the second at which it was detected last."""
 
-    face: Face
+    face: Detection
     last: float
 
 
@@ -32,7 +32,7 @@ class FixedFaces:
         """Number of fixed faces known now."""
         return len(self._known)
 
-    def add(self, face: Face, time: float) -> None:
+    def add(self, face: Detection, time: float) -> None:
         """Add a face that did not move until ``time``, seconds, or renew it if it is known."""
         known = self._find(face)
         if known is None:
@@ -40,7 +40,7 @@ class FixedFaces:
         else:
             known.last = max(known.last, time)
 
-    def __contains__(self, face: Face) -> bool:
+    def __contains__(self, face: Detection) -> bool:
         """Whether a detection is at the position of a known fixed face."""
         return self._find(face) is not None
 
@@ -48,11 +48,11 @@ class FixedFaces:
         """Drop the faces that were not detected for `FORGET_S` before ``time``, seconds."""
         self._known = [known for known in self._known if time - known.last <= FORGET_S]
 
-    def _find(self, face: Face) -> FixedFace | None:
+    def _find(self, face: Detection) -> FixedFace | None:
         return next((known for known in self._known if _is_same(known.face, face)), None)
 
 
-def _is_same(a: Face, b: Face) -> bool:
+def _is_same(a: Detection, b: Detection) -> bool:
     larger, smaller = max(a.size, b.size), min(a.size, b.size)
     distance = ((a.centre[0] - b.centre[0]) ** 2 + (a.centre[1] - b.centre[1]) ** 2) ** 0.5
     return distance <= MAX_DISTANCE * larger and larger <= MAX_SIZE_RATIO * smaller

@@ -9,7 +9,7 @@ from edge.counting.evidence import LONG_S
 from edge.counting.fixed_faces import FixedFaces
 from edge.counting.track_state import REFERENCE_FPS, TrackState
 from edge.settings import TrackSettings
-from edge.values import Face, Track
+from edge.values import Detection, Track
 
 MIN_GAP_FRAMES = 2.5
 """At low frame rates a track is kept for this many frames, even if that is longer than ``gap_s``: one frame may lack
@@ -42,7 +42,7 @@ class TrackUpdate:
 class _NewTrack:
     """A detection that starts a track."""
 
-    face: Face
+    face: Detection
     may_be_lost_track: bool
     """Whether the detection might belong to a track that is lost."""
 
@@ -67,7 +67,7 @@ class Tracker:
     _intervals: list[float] = field(default_factory=list)
     """Latest times between frames, seconds."""
 
-    def update(self, detections: Sequence[Face], time: float, shape: tuple[int, int]) -> TrackUpdate:
+    def update(self, detections: Sequence[Detection], time: float, shape: tuple[int, int]) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame.
 
         ``shape`` is the frame's (height, width) in pixels; ``time`` is its second and must not decrease. Detections
@@ -95,7 +95,7 @@ class Tracker:
         return TrackUpdate((), self._visits_among(states), _reported(states))
 
     def _assign(
-        self, detections: Sequence[Face], time: float, shape: tuple[int, int]
+        self, detections: Sequence[Detection], time: float, shape: tuple[int, int]
     ) -> tuple[list[TrackState], list[_NewTrack]]:
         """Continue tracks with detections. Returns the continued tracks, and the detections that start new ones."""
         candidates = [
@@ -124,10 +124,10 @@ class Tracker:
             candidates = [each for row, each in enumerate(candidates) if row not in rows]
         return continued, new
 
-    def _is_in_round(self, face: Face, is_high: bool) -> bool:
+    def _is_in_round(self, face: Detection, is_high: bool) -> bool:
         return self._is_high(face) if is_high else self.settings.low <= face.score < self.settings.high
 
-    def _is_high(self, face: Face) -> bool:
+    def _is_high(self, face: Detection) -> bool:
         return face.score >= self.settings.high
 
     def _start(self, new: _NewTrack, time: float) -> TrackState:
@@ -138,7 +138,7 @@ class Tracker:
         state.add(face, is_high=True, at_fixed_face=at_fixed_face)
         return state
 
-    def _continue(self, state: TrackState, predicted: Motion, face: Face, time: float, cost: float) -> None:
+    def _continue(self, state: TrackState, predicted: Motion, face: Detection, time: float, cost: float) -> None:
         """Continue a track, given its predicted motion and the cost of the assignment."""
         track = state.track
         is_doubtful = time - track.last >= DOUBTFUL_GAP_S and cost > -DOUBTFUL_COST
@@ -148,7 +148,7 @@ class Tracker:
             track,
             face=face,
             last=time,
-            sightings=track.sightings + 1,
+            observations=track.observations + 1,
             doubtful_high=max(track.doubtful_high, int(is_doubtful)),
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from edge.counting.association import Motion
 from edge.counting.evidence import Evidence
 from edge.settings import TrackSettings
-from edge.values import Face, Track
+from edge.values import Detection, Track
 
 REFERENCE_FPS = 10.0
 """Frame rate at which the minimum number of observations of `edge.settings.TrackSettings` holds, frames per second."""
@@ -52,7 +52,7 @@ class TrackState:
         """Number of the track."""
         return self.track.number
 
-    def add(self, face: Face, *, is_high: bool, at_fixed_face: bool) -> None:
+    def add(self, face: Detection, *, is_high: bool, at_fixed_face: bool) -> None:
         """Add an observation to the evidence."""
         self.evidence.add(face, is_high)
         if at_fixed_face:
@@ -61,7 +61,7 @@ class TrackState:
     def restart(self, number: int, frame: int, time: float) -> None:
         """Turn a fixed face that moves after all into a new track that starts now."""
         self.is_fixed, self.first_frame = False, frame
-        self.track = replace(self.track, number=number, first=time, sightings=1, counted=False)
+        self.track = replace(self.track, number=number, first=time, observations=1, counted=False)
         self.evidence, self.at_fixed_face = Evidence(), Evidence()
 
     def visit(self, min_high_ratio: float) -> Track:
@@ -75,10 +75,10 @@ class TrackState:
         ``frame_s`` is the time between two frames, seconds.
         """
         slack = frame_s if self.evidence.travel >= WALKING_TRAVEL else frame_s / 2
-        needed = round(settings.min_sightings / (REFERENCE_FPS * frame_s))
+        needed = round(settings.min_observations / (REFERENCE_FPS * frame_s))
         return (
             not self.track.counted
-            and self.track.sightings >= max(2, needed)
+            and self.track.observations >= max(2, needed)
             and self.evidence.high >= max(1, needed)
             and self.evidence.high_ratio >= settings.min_high_ratio
             and self.seconds >= settings.min_visit_s - slack - ROUNDING_S
@@ -96,7 +96,7 @@ class TrackState:
         This is so if the box was cut off by the border it moved towards, which makes the centre seem to slow down, or
         if the extrapolated centre is outside the frame by now. A face inside the frame is then somebody who enters.
         """
-        if not self.is_missed or self.track.sightings < MIN_OBSERVATIONS_FOR_SPEED:
+        if not self.is_missed or self.track.observations < MIN_OBSERVATIONS_FOR_SPEED:
             return False
         motion, elapsed = self.motion, min(time - self.track.last, MAX_EXIT_PREDICTION_S)
         x, y, width, height = self.track.face.box

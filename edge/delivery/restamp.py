@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from base.logs import line
 from contract.message import Counts
 from edge.delivery.spool import Spool, UnsyncedWindow
-from edge.system.clock import GRAIN, Clock, rounded
+from edge.system.clock import GRAIN, SourceClock, round_to_grain
 from edge.values import Window
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Restamper:
     """
 
     to_counts: Callable[[Window], Counts]
-    clock: Clock
+    clock: SourceClock
     kernel: str
     """Boot id of the kernel: monotonic seconds count from its start."""
     hold_s: float
@@ -65,5 +65,5 @@ class Restamper:
 
     def _restamped(self, window: UnsyncedWindow) -> Counts:
         """The window's counts, stamped by the clock that is now synchronised."""
-        start, end = (rounded(self.clock.utc(seconds)) for seconds in (window.start, window.end))
+        start, end = (round_to_grain(self.clock.utc(seconds)) for seconds in (window.start, window.end))
         return replace(window.counts, start=start, end=max(end, start + GRAIN), clock="restamped")

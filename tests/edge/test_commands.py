@@ -15,8 +15,8 @@ import pytest
 
 from base.errors import FacetallyError
 from edge.__main__ import main
-from edge.delivery.broker_login import answered
-from edge.settings import PublishSettings
+from edge.delivery.broker_check import check_access
+from edge.settings import BrokerSettings
 from edge.vision.bundle import SHIPPED
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
 from tests.support.commands import CONFIG, ROOT, one_line, windows
@@ -40,7 +40,7 @@ def bundle_with_wrong_hash(folder):
         (["--set", "privacy"], "--set privacy: expected key=value"),
         (["--clip", "none.mp4"], "none.mp4: no such file or folder"),
         (["--clip", "@/people \U0001f600.mp4"], "@/people \U0001f600.mp4: no such file or folder"),
-        (["--clip", "@/empty"], "@/empty: no pictures"),
+        (["--clip", "@/empty"], "@/empty: no images"),
         (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
         (["--clip", "@/images", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
         (["--clip", "@/images", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
@@ -50,7 +50,7 @@ def bundle_with_wrong_hash(folder):
             "key 'admit.hours.timezone': must be a time zone that this machine knows, such as Europe/Berlin,"
             " is 'Mars/Base'",
         ),
-        (["--set", "publish.username=a", "--set", "publish.password_file=@/none"], "publish.password_file': @/none: "),
+        (["--set", "broker.username=a", "--set", "broker.password_file=@/none"], "broker.password_file': @/none: "),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_2(command, config, tmp_path, overrides, message):
@@ -176,7 +176,7 @@ def test_run_without_camera_continues_until_sigterm(config):
 def test_check_reports_every_part(command, config, clip, tmp_path):
     """`check` prints a line for each part; the exit code is 0 only if all of them work."""
     port = free_port()
-    arguments = ["check", "--config", config, "--clip", clip, "--set", f"publish.port={port}"]
+    arguments = ["check", "--config", config, "--clip", clip, "--set", f"broker.port={port}"]
     arguments += ["--set", f"spool.path={tmp_path}/spool.sqlite"]
     with mosquitto(tmp_path, port):
         status, out, _ = command(*arguments)
@@ -192,16 +192,16 @@ def test_check_reports_every_part(command, config, clip, tmp_path):
     ("overrides", "message"),
     [
         (['admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'], "staff: key 'admit.hours.timezone'"),
-        (["publish.username=a", "publish.password_file=@/none"], "broker: key 'publish.password_file': @/none: "),
-        (['publish.tls={ca="@/none"}'], "broker: key 'publish.tls': "),
-        (['publish.tls={ca="@/edge.toml"}'], "broker: key 'publish.tls': "),
-        (["publish.username=a"], "refuses: Not authorized"),
+        (["broker.username=a", "broker.password_file=@/none"], "broker: key 'broker.password_file': @/none: "),
+        (['broker.tls={ca="@/none"}'], "broker: key 'broker.tls': "),
+        (['broker.tls={ca="@/edge.toml"}'], "broker: key 'broker.tls': "),
+        (["broker.username=a"], "refuses: Not authorized"),
     ],
 )
 def test_check_finds_what_would_stop_run(command, config, clip, tmp_path, overrides, message):
     """`check` reads time zone, password and certificates as `run` does, and logs in to the broker."""
     port = free_port()
-    arguments = [f"publish.port={port}", "spool.path=@/spool.sqlite", *overrides]
+    arguments = [f"broker.port={port}", "spool.path=@/spool.sqlite", *overrides]
     sets = [word for each in arguments for word in ("--set", each.replace("@", str(tmp_path)))]
     with mosquitto(tmp_path, port, "allow_anonymous false"):
         status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
@@ -213,22 +213,22 @@ def test_check_finds_what_would_stop_run(command, config, clip, tmp_path, overri
 def test_check_needs_an_answer_in_mqtt(tmp_path):
     """A port that accepts the connection and does not answer is not a broker."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        settings = PublishSettings(host="127.0.0.1", port=listener.getsockname()[1])
+        settings = BrokerSettings(host="127.0.0.1", port=listener.getsockname()[1])
         with pytest.raises(FacetallyError, match="gives no answer in MQTT"):
-            answered(settings, "check", 0.3)
+            check_access(settings, "check", 0.3)
 
 
 @needs_mosquitto
 def test_check_does_not_disconnect_the_daemon(tmp_path):
     """`check` has its own client id, and falls back to MQTT 3.1.1 as the daemon does."""
     port = free_port()
-    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.publish") as logged:
+    with mosquitto(tmp_path, port), device(tmp_path, port) as sender, lines_of("edge.delivery.broker_link") as logged:
         sender.connects()
-        settings = PublishSettings(host="127.0.0.1", port=port)
-        assert answered(settings, "facetally-check:shop-1:door", 3.0) == "5"
+        settings = BrokerSettings(host="127.0.0.1", port=port)
+        assert check_access(settings, "facetally-check:shop-1:door", 3.0) == "5"
         with only_mqtt_311(port, b"\x20\x02\x00\x01") as before:
-            older = PublishSettings(host="127.0.0.1", port=before)
-            assert answered(older, "facetally-check:shop-1:door", 3.0) == "3.1.1"
+            older = BrokerSettings(host="127.0.0.1", port=before)
+            assert check_access(older, "facetally-check:shop-1:door", 3.0) == "3.1.1"
         for _ in range(20):
             sender.publisher.pump(sender.spool)
             time.sleep(0.02)
@@ -241,7 +241,7 @@ def test_check_continues_after_a_failure(command, config, tmp_path):
     bad = bundle_with_wrong_hash(tmp_path)
     status, out, errors = command(
         "check", "--config", config, "--clip", tmp_path / "none", "--set", f"detect.bundle={bad}",
-        "--set", f"spool.path={tmp_path}/spool.sqlite", "--set", f"publish.port={free_port()}",
+        "--set", f"spool.path={tmp_path}/spool.sqlite", "--set", f"broker.port={free_port()}",
     )  # fmt: skip
     assert (status, errors) == (2, [])
     failed = [line.removeprefix("FAILED  ") for line in out if line.startswith("FAILED")]
@@ -274,7 +274,7 @@ def test_check_reports_missing_rights(command, config, clip, tmp_path):
     """
     port, acl = free_port(), tmp_path / "acl"
     acl.write_text("topic read facetally/v1/shop-1/door/#\n")
-    sets = ["--set", f"publish.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]
+    sets = ["--set", f"broker.port={port}", "--set", f"spool.path={tmp_path}/spool.sqlite"]
     with mosquitto(tmp_path, port, f"acl_file {acl}", "max_queued_messages 1000"):
         status, out, _ = command("check", "--config", config, "--clip", clip, *sets)
     failed = [line for line in out if line.startswith("FAILED")]
@@ -290,7 +290,7 @@ def test_check_does_not_log_in_as_a_running_daemon(command, config, clip, tmp_pa
     users.touch(mode=0o600)
     subprocess.run(["mosquitto_passwd", "-b", users, "shop-1/door", "word"], check=True, capture_output=True)
     secret.write_text("word\n")
-    overrides = {"publish.port": port, "publish.username": "shop-1/door", "publish.password_file": secret}
+    overrides = {"broker.port": port, "broker.username": "shop-1/door", "broker.password_file": secret}
     overrides |= {"spool.path": tmp_path / "spool.sqlite"}
     sets = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
     lines = ("allow_anonymous false", f"password_file {users}", "use_username_as_clientid true")

@@ -11,7 +11,7 @@ from edge.errors import ClipError
 from edge.pipeline import window_converter
 from edge.system.clock import MonotonicClock, ReplayClock, boot_id, floor_to_grid, is_synchronised, round_to_grain
 from edge.system.thermal import ThermalThrottle
-from edge.values import Frame, Missing, Window
+from edge.values import Frame, MissingFrame, Window
 from edge.vision.motion_gate import MotionGate
 from tests.support.fakes import BEGIN, counts, each_frame, lines_of, swaying
 from tests.support.scripted import IDENTITY, MODELS, PIXELS, Recorder, ScriptedFaces, scripted_pipeline
@@ -52,7 +52,7 @@ def test_visit_ends_while_the_camera_is_away():
     def items():
         yield from faces.frames(each_frame(10, 0, 40))
         for second in range(41, 200):
-            yield Missing(float(second), "no_camera")
+            yield MissingFrame(float(second), "no_camera")
         yield from faces.frames(each_frame(10, 200, 241))
 
     pipeline, spool = scripted_pipeline(faces, items())
@@ -173,7 +173,7 @@ def test_frames_without_a_detection_do_not_end_a_track():
     """A person who stands in a still scene for half a minute is one visit, with full coverage and few detections."""
     faces, recorder = ScriptedFaces(standing(5, 35)), Recorder()
     pipeline, spool = scripted_pipeline(faces, faces.frames(each_frame(15, 0, 59)), observer=recorder)
-    pipeline.analyzer.motion = MotionGate(max_fps=10, settle_s=1.5)
+    pipeline.analyzer.motion = MotionGate(max_fps=10, full_rate_s=1.5)
     pipeline.run()
     detections = len(recorder.detected_at)
     assert spool.happy == [1]
@@ -300,7 +300,12 @@ def test_a_blind_camera_degrades_the_window_and_is_not_analysed():
 def test_alive_is_called_for_frames_and_for_attempts_that_returned():
     """A missing frame without an attempt does not count as a sign of life."""
     calls = []
-    items = [Frame(PIXELS, 0.0), Missing(1.0, "no_camera", tried=True), Missing(2.0, "no_camera"), Frame(PIXELS, 3.0)]
+    items = [
+        Frame(PIXELS, 0.0),
+        MissingFrame(1.0, "no_camera", attempt_returned=True),
+        MissingFrame(2.0, "no_camera"),
+        Frame(PIXELS, 3.0),
+    ]
     pipeline, _ = scripted_pipeline(ScriptedFaces(nobody), iter(items))
     pipeline.alive = lambda: calls.append(True)
     pipeline.run()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.counting.admit import in_any
+from edge.counting.admit import in_any_polygon
 from edge.settings import read
 from tests.support.browser import chromium, complaints, needs_chromium
 from tests.support.commands import CONFIG
@@ -77,9 +77,9 @@ def test_clicked_zones_are_those_of_the_daemon(page, tmp_path):
     zones = configured(tmp_path, line(page))
     for drawn, clicked in zip(zones, (DESK, TILL), strict=True):
         assert np.abs(np.array(drawn) - clicked).max() < 0.004
-    assert in_any((0.2, 0.5), zones)
-    assert in_any((0.9, 0.6), zones)
-    assert not in_any((0.55, 0.5), zones)
+    assert in_any_polygon((0.2, 0.5), zones)
+    assert in_any_polygon((0.9, 0.6), zones)
+    assert not in_any_polygon((0.55, 0.5), zones)
     assert len(page.find_elements("css selector", "#drawing polygon")) == 2
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from edge.values import Detection
-from training.data.labelled_images import Floats, Scene, overlap
+from edge.vision.boxes import iou
+from training.data.labelled_images import Floats, Scene
 from training.evaluate.detector_metrics import Find
 
 FOUND = 0.25
@@ -38,6 +39,6 @@ def _wrong(faces: Sequence[Detection], scene: Scene) -> Floats:
         known = np.concatenate([scene.boxes, np.array(kept, np.float32).reshape(-1, 4)])
         middle = known[:, :2] + known[:, 2:] / 2
         inside = ((middle > box[:2]) & (middle < box[:2] + box[2:])).all(1)
-        if face.score >= FOUND and not (inside | (overlap(box, known) > APART)).any():
+        if face.score >= FOUND and not (inside | (iou(box, known) > APART)).any():
             kept.append(box)
     return np.array(kept, np.float32).reshape(-1, 4)

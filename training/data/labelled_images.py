@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from base.errors import SettingsError
+from edge.vision.boxes import iou
 from training.data.fer2013 import Broken, name_or_stop
 
 LONGEST = 640
@@ -200,19 +201,11 @@ def tight(human: Floats, teacher: Floats) -> Floats:
     made[:, :2] += human[:, 2:] * (1 - TIGHT) / 2
     made[:, 2:] *= TIGHT
     if len(teacher):
-        shared = np.stack([overlap(box, teacher) for box in human])
+        shared = np.stack([iou(box, teacher) for box in human])
         mine = shared.argmax(1)
         best = (shared.argmax(0)[mine] == np.arange(len(human))) & (shared.max(1) > SAME)
         made[best] = teacher[mine[best]]
     return made
-
-
-def overlap(box: Floats, boxes: Floats) -> Floats:
-    """Intersection over union of one box (4,) with each of (n, 4)."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(1)
-    return np.asarray(shared / (box[2:].prod() + boxes[:, 2:].prod(1) - shared + 1e-6))
 
 
 def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool_]) -> Found:

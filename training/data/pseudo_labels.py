@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from training.data.labelled_images import MIRRORED, Floats, Found, overlap
+from edge.vision.boxes import iou
+from training.data.labelled_images import MIRRORED, Floats, Found
 
 LONG_SIDES = (400, 640, 960)
 """A picture is shown in these sizes, pixels, but no more than twice its own, each time with its mirror image."""
@@ -79,7 +80,7 @@ def _joined(looks: list[Floats]) -> tuple[Floats, Floats, Floats]:
     for index, row in enumerate(rows):
         if not left[index]:
             continue
-        same = left & (overlap(row[:4], rows[:, :4]) > SAME)
+        same = left & (iou(row[:4], rows[:, :4]) > SAME)
         left &= ~same
         score = sum(rows[same & (look == each), 14].max(initial=0.0) for each in range(len(looks))) / len(looks)
         place = np.average(rows[same, :14], axis=0, weights=rows[same, 14] ** 2)

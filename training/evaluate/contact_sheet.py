@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.detect import clip
+from edge.values import Box
 
 Picture = NDArray[np.uint8]
 GREEN, RED = (80, 220, 80), (60, 60, 240)
@@ -25,9 +25,9 @@ def boxed(grey: Picture, kinds: Sequence[tuple[Sequence[Sequence[float]], tuple[
     scale = side / max(grey.shape)
     picture = cv2.cvtColor(cv2.resize(grey, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
     for boxes, colour in kinds:
-        for x, y, w, h in boxes:
-            box = (float(x) * scale, float(y) * scale, float(w) * scale, float(h) * scale)
-            left, top, right, bottom = clip(box, picture.shape[1] - 1, picture.shape[0] - 1)
+        for values in boxes:
+            box = Box(*map(float, values)).scale(scale)
+            left, top, right, bottom = box.pixel_bounds(picture.shape[1] - 1, picture.shape[0] - 1)
             cv2.rectangle(picture, (left, top), (right, bottom), colour, 1)
     tile = np.zeros((side, side, 3), np.uint8)
     tile[: picture.shape[0], : picture.shape[1]] = picture[:side, :side]

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.vision.boxes import iou
 from edge.vision.detect import decode, grid_cells, letterbox
-from training.data.labelled_images import Floats, Scene, overlap
+from training.data.labelled_images import Floats, Scene
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import sized
 
@@ -58,7 +59,7 @@ def _best(given: Floats, at: Floats, label: Floats) -> tuple[int, float]:
     """
     sure: NDArray[np.intp] = np.flatnonzero(given[:, 0] >= FOUND)
     boxes, _ = decode(given[sure, 1:5], given[sure, 5:], at[sure])
-    mine = sure[overlap(label, boxes) > SAME]
+    mine = sure[iou(label, boxes) > SAME]
     if not len(mine):
         return 0, 1.0
     best = mine[given[mine, 0].argmax()]

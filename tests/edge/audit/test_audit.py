@@ -14,7 +14,7 @@ import edge.audit.run
 from base.errors import FacetallyError
 from edge.audit.mqtt_packets import CONNECT, PUBLISH, PacketReader
 from edge.audit.strace import calls
-from edge.vision.bundle import CLASSIFIER
+from edge.vision.bundle import DEFAULT_CLASSIFIER
 from tests.support.brokers import wait_until
 from tests.support.commands import SMALLEST
 
@@ -90,7 +90,7 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
 @needs_strace
 def test_a_device_with_tls_and_password_is_audited_too(tmp_path, clip):
     """The listener replaces the broker together with its TLS and password."""
-    broker = '[publish]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
+    broker = '[broker]\nhost = "192.0.2.1"\ntls = {}\nusername = "door"\npassword_file = "/none"\n'
     done = audit(tmp_path, clip, SMALLEST + broker)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "CONNECT 1" in done.stdout
@@ -100,7 +100,7 @@ def test_a_device_with_tls_and_password_is_audited_too(tmp_path, clip):
 def test_the_process_that_tests_a_bundle_is_traced(tmp_path, clip):
     """The process that tests a bundle that is not shipped is traced like the daemon, and is no violation."""
     for suffix in (".json", ".tflite"):
-        shutil.copy(CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
+        shutil.copy(DEFAULT_CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
     done = audit(tmp_path, clip, SMALLEST + f'[classify]\nbundle = "{tmp_path}/own.json"\n')
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -13,7 +13,7 @@ from edge.camera.capture import MAX_STUCK_THREADS, Camera, live_frames, source
 from edge.camera.drivers import driver_for, gstreamer, has_gstreamer
 from edge.errors import CameraLost, ClipError
 from edge.settings import File, Gstreamer, V4l2
-from edge.system.clock import ReplayClock, floor
+from edge.system.clock import ReplayClock, floor_to_grid
 from edge.values import Frame, MissingFrame
 from tests.support import fakes
 
@@ -213,7 +213,7 @@ def test_replay_uses_the_time_of_the_file(tmp_path):
     assert isinstance(replayed.clock, ReplayClock)
     assert replayed.clock.state == "replay"
     begin = replayed.clock.utc(replayed.start)
-    assert begin == floor(begin, 60.0)
+    assert begin == floor_to_grid(begin, 60.0)
     assert [frame.time for frame in replayed.frames] == [0.0]
     assert replayed.dropped() == 0
 

@@ -19,7 +19,7 @@ from tests.support.fakes import MODEL, counts, each_frame, lines_of
 from tests.support.scripted import ScriptedFaces, scripted_pipeline
 
 ME = Identity("shop-1", "door", "1" * 16)
-MEMORY = pipeline_module.UNSPOOLED
+MEMORY = pipeline_module.MAX_BUFFERED_WINDOWS
 
 
 @contextmanager
