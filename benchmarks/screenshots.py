@@ -82,7 +82,7 @@ def fill(root: Path, rng: np.random.Generator) -> None:
             model = Model(schema=1, detector=BundleIdentity(name="face", sha256="0" * 64), expression=seven)
             messages = {"status": Status(schema=1, state=state, boot=BOOT), "model": model, "health": health}
             for kind, message in messages.items():
-                devices.note(Address(shop, device, kind), message, False, NOW)  # type: ignore[arg-type]
+                devices.record(Address(shop, device, kind), message, False, NOW)  # type: ignore[arg-type]
     devices.save()
 
 

@@ -82,7 +82,7 @@ def best_scores(shown: Sequence[Shown], min_side: float) -> np.ndarray:
     for each in shown:
         scored = each.scored(min_side)
         matched = [value for value, is_right in scores.match(scored) if is_right]
-        values += matched + [0.0] * (int(scored.counts.sum()) - len(matched))
+        values += matched + [0.0] * (int(scored.required.sum()) - len(matched))
     return np.array(values)
 
 

@@ -42,14 +42,14 @@ def build(root: Path) -> None:
             name="seven", sha256=f"{number:064x}", labels=("a", "b"), confusion=((9, 1), (2, 8))
         )
         model = Model(schema=1, detector=BundleIdentity(name="f", sha256="0" * 64), expression=expression)
-        devices.note(Address("shop-1", "door", "model"), model, False, NOW)
+        devices.record(Address("shop-1", "door", "model"), model, False, NOW)
         devices.save()
     for path in root.glob("date=*/site=*/*.csv"):
         os.utime(path, (NOW.timestamp(), NOW.timestamp()))
     rollups, first = Rollups(root, HOUR_S, lambda: LATER), (NOW - timedelta(days=2)).date()
     rollups.retire(first)
     shutil.rmtree(root / f"date={first}")
-    rollups.deleted(first)
+    rollups.mark_deleted(first)
     Rollups(root, HOUR_S, lambda: LATER).cells()
 
 

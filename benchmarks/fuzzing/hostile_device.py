@@ -155,7 +155,7 @@ def play(root: Path, messages: int, restarts: int, seed: int = 1) -> Outcome:
             intake = Intake(store, DeviceRegistry(root), DeadLetters(root, 8 * 2**20))
             part = waiting[begin : begin + every]
             for at in range(0, len(part), 50):
-                intake.take([arrival for group in part[at : at + 50] for arrival in group], NOW)
+                intake.process([arrival for group in part[at : at + 50] for arrival in group], NOW)
                 intake.save_devices()
         took += time.perf_counter() - began
     lines = [line for path in root.glob("date=*/site=*/*.csv") for line in path.read_text().splitlines()]
