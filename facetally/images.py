@@ -93,12 +93,12 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
     import numpy as np  # noqa: PLC0415
 
     if not isinstance(image, np.ndarray):
-        from edge.camera.file_source import read_picture  # noqa: PLC0415
+        from edge.camera.file_source import read_image  # noqa: PLC0415
 
         path = Path(fspath(image))
         if not path.is_file():
             raise FacetallyError(f"image: must be a file or an array of pixels, {path} does not exist")
-        pixels = read_picture(path)
+        pixels = read_image(path)
         if pixels is None:
             raise FacetallyError(f"image: must be an image that OpenCV can read, is {path}")
         return pixels
@@ -114,10 +114,10 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
 @cache
 def _detector(name: str | None, min_score: float | None) -> Detector:
     from edge.build import detector_bundle  # noqa: PLC0415
-    from edge.vision.bundle import FOR_STILLS  # noqa: PLC0415
+    from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
 
-    return Detector(detector_bundle(name or str(FOR_STILLS)), min_score)
+    return Detector(detector_bundle(name or str(STILL_IMAGE_DETECTOR)), min_score)
 
 
 @cache

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import facetally
-from collector.devices.registry import Devices
-from collector.store.writer import Store
-from contract.message import Bundle, Counts, Model, Models, Privacy
+from collector.devices.registry import DeviceRegistry
+from collector.store.writer import StoreWriter
+from contract.message import BundleIdentity, Counts, Model, Models, Privacy
 from contract.topics import Address
 
 BEGIN = datetime(2026, 3, 30, 8, tzinfo=timezone.utc)
@@ -37,7 +37,7 @@ def window(minute: int, happy: int, neutral: int) -> Counts:
 @pytest.fixture
 def store(tmp_path):
     """Two hours of windows of one device; in the second it counts more neutral visits."""
-    with Store(tmp_path, "w1") as rows:
+    with StoreWriter(tmp_path, "w1") as rows:
         for minute in range(120):
             rows.add(window(minute, 3, 1 if minute < 60 else 5))
         rows.flush()
@@ -65,10 +65,12 @@ def test_a_summary_has_one_row_a_period_in_the_zone_given(store):
 @pytest.fixture
 def confused(store):
     """The device has published that its model takes half of the happy faces for neutral ones."""
-    expression = Bundle(name="mood", sha256="a" * 64, labels=LABELS, confusion=((50, 50), (0, 100)))
-    model = Model(schema=2, detector=Bundle(name="face", sha256="0" * 64, labels=("face",)), expression=expression)
-    devices = Devices(store)
-    devices.note(Address("shop-1", "door", "model"), model, False, BEGIN)
+    expression = BundleIdentity(name="mood", sha256="a" * 64, labels=LABELS, confusion=((50, 50), (0, 100)))
+    model = Model(
+        schema=2, detector=BundleIdentity(name="face", sha256="0" * 64, labels=("face",)), expression=expression
+    )
+    devices = DeviceRegistry(store)
+    devices.record(Address("shop-1", "door", "model"), model, False, BEGIN)
     devices.save()
     return store
 

@@ -132,8 +132,9 @@ def _mistakes(folder, capsys):
         yield f"collector.toml: {text}", _raised(read_settings, path, (re.sub(r" = ", "=", text, count=1),))
     for name, kind, payload in MESSAGES:
         yield name, _raised(decode, payload, kind)
-    yield "receipt: a range that ends before it begins", _raised(
-        decode_receipt, b'{"schema":1,"boots":{"0123456789abcdef":[[5,3]]}}'
+    yield (
+        "receipt: a range that ends before it begins",
+        _raised(decode_receipt, b'{"schema":1,"boots":{"0123456789abcdef":[[5,3]]}}'),
     )
     yield "topic: a site with a slash", _raised(topic, "a/b", "door", "counts")
     yield "topic: another kind", _raised(address, "facetally/v1/shop-1/door/frames")
@@ -143,8 +144,9 @@ def _mistakes(folder, capsys):
     yield "card: a matrix of another size", _raised(read_card, _card(confusion=[[1, 0], [0, 1]]), "models/mood.json")
     shutil.copy(MODELS / "expression.json", folder / "mood.json")
     (folder / "mood.tflite").write_bytes(b"no model")
-    yield "facetally.analyze: a model of another card", _raised(
-        facetally.analyze, np.zeros((64, 64), np.uint8), classifier=str(folder / "mood.json")
+    yield (
+        "facetally.analyze: a model of another card",
+        _raised(facetally.analyze, np.zeros((64, 64), np.uint8), classifier=str(folder / "mood.json")),
     )
     yield "facetally.analyze: float pixels", _raised(facetally.analyze, np.zeros((8, 8)))
     yield "facetally.load: no folder", _raised(facetally.load, folder / "store")
@@ -155,8 +157,9 @@ def _mistakes(folder, capsys):
     yield "facetally-edge try: no such file", _printed(capsys, edge, "try", str(folder / "none.png"))
     yield "facetally-edge try: a score of 2", _printed(capsys, edge, "try", "--min-score", "2", "a.png")
     yield "facetally-edge: an unknown command", _printed(capsys, edge, "count")
-    yield "facetally-collector summary: no store", _printed(
-        capsys, collector, "summary", "--root", str(folder / "store"), "--by", "day"
+    yield (
+        "facetally-collector summary: no store",
+        _printed(capsys, collector, "summary", "--root", str(folder / "store"), "--by", "day"),
     )
     yield "facetally-collector export: another format", _printed(capsys, collector, "export", "--format", "pdf")
 
