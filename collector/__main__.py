@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -17,6 +16,8 @@ from msgspec.structs import replace
 
 from base.errors import FacetallyError, SettingsError
 from base.logs import LineFormatter, line
+from base.packaged_file import print_packaged_file
+from base.version import installed_version
 from collector.receive.receiver import run, utc_now
 from collector.settings import Settings, read_settings
 from contract.errors import BundleError, TopicError
@@ -54,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log.exception(line("stopped", reason="unexpected"))
         return 1
     return 0
+
+
+def _config(_options: argparse.Namespace, _settings: Settings) -> None:
+    print_packaged_file("collector", "samples", "collector.toml")
 
 
 def _run(_options: argparse.Namespace, settings: Settings) -> None:
@@ -213,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Receive the counts of facetally devices over MQTT, store them, and show them.",
         epilog=EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('facetally')}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {installed_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[..., None], text: str, *parents: Any) -> argparse.ArgumentParser:
@@ -221,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
+    add("config", _config, "Print a configuration that lists and explains every key.")
     add("run", _run, "Receive counts over MQTT and store them until SIGTERM or SIGINT.")
     serving = add("serve", _serve, "Serve the page and the HTTP API until SIGTERM or SIGINT.")
     serving.add_argument("--zone", help="time zone that the page shows at first, instead of page.zone")

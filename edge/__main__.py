@@ -15,6 +15,8 @@ from pathlib import Path
 
 from base.errors import FacetallyError
 from base.logs import LineFormatter, discard_output, hide_secrets, line
+from base.packaged_file import print_packaged_file
+from base.version import installed_version
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
 
@@ -60,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facetally-edge", description="Count apparent facial expressions on the device that sees the faces."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|check|try|bench|audit")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {installed_version()}")
+    commands = parser.add_subparsers(required=True, metavar="run|check|config|zones|try|bench|audit")
     run = commands.add_parser("run", help="count the visits that a camera or a file shows, and publish the counts")
     _add_config(run)
     _add_source(run)
@@ -70,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(check)
     _add_source(check)
     check.set_defaults(do=_check)
+    config = commands.add_parser("config", help="print a configuration that lists and explains every key")
+    config.set_defaults(do=_config)
+    zones = commands.add_parser("zones", help="print the web page in which staff zones are drawn")
+    zones.set_defaults(do=_zones)
     audit = commands.add_parser("audit", help="run the daemon on a clip, and report every byte that leaves the process")
     _add_config(audit)
     audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder of images that shows people")
@@ -115,6 +122,16 @@ def _fraction(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, is {text}")
     return value
+
+
+def _config(_parsed: argparse.Namespace) -> int:
+    print_packaged_file("edge", "samples", "edge.toml")
+    return 0
+
+
+def _zones(_parsed: argparse.Namespace) -> int:
+    print_packaged_file("edge", "aiming", "zones.html")
+    return 0
 
 
 def _settings(parsed: argparse.Namespace) -> configuration.Settings:

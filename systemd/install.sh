@@ -32,7 +32,7 @@ is_live() { [ -z "$ROOT" ]; } # not installing into another folder
 
 source_file() { # NAME: print the path of a file of this folder, or of a prepared card, which has no subfolders
     local path
-    for path in "$HERE/$1" "$HERE/units/$1" "$HERE/zones/$1"; do
+    for path in "$HERE/$1" "$HERE/units/$1"; do
         if [ -f "$path" ]; then echo "$path"; return; fi
     done
     fail "$1: not found beside install.sh; copy the whole systemd folder"
@@ -59,11 +59,12 @@ install_packages() { # EXTRA WHEEL. --system-site-packages: picamera2 and libcam
     "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another build may have the same version
 }
 
-install_config() { # FILE GROUP: keep an existing one. It may hold a password: only root and the service may read it.
+install_config() { # edge|collector GROUP: keep an existing one. It may hold a password: only root and the service may read it.
     install -d -m 0755 "$ETC"
-    if [ -e "$ETC/$1" ]; then echo "kept $ETC/$1"; else install -m 0640 "$(source_file "$1")" "$ETC/$1"; fi
-    chmod o= "$ETC/$1"
-    if [ "$(id -u)" = 0 ]; then chgrp "$2" "$ETC/$1"; fi
+    local file="$ETC/$1.toml"
+    if [ -e "$file" ]; then echo "kept $file"; else (umask 027 && "$ENV/bin/facetally-$1" config >"$file.new" && mv "$file.new" "$file"); fi
+    chmod o= "$file"
+    if [ "$(id -u)" = 0 ]; then chgrp "$2" "$file"; fi
 }
 
 install_unit() { # NAME.service
@@ -113,10 +114,9 @@ restart_journal() { if is_live; then systemctl try-restart systemd-journald; fi;
 
 edge() {
     install_packages edge "$1"
-    install_config edge.toml video
+    install_config edge video
     install_unit facetally-edge.service
     keep_journal_in_memory
-    install -m 0644 "$(source_file view.py)" "$ENV" # a separate program: the daemon cannot write images
     restart_or_roll_back "$1"
     echo "Now edit $ETC/edge.toml (site, device, capture, staff_zones), then run:"
     echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
@@ -127,7 +127,7 @@ collector() {
     if is_live && ! id facetally >/dev/null 2>&1; then
         useradd --system --no-create-home --shell /usr/sbin/nologin facetally
     fi
-    install_config collector.toml "$(getent group facetally >/dev/null && echo facetally || echo root)"
+    install_config collector "$(getent group facetally >/dev/null && echo facetally || echo root)"
     install_unit facetally-collector.service
     install_unit facetally-web.service
     restart_or_roll_back "$1"

@@ -26,7 +26,6 @@ CARD_FILES = (
     "card/facetally-first-boot.service",
     "install.sh",
     "units/facetally-edge.service",
-    "zones/view.py",
 )
 ETC = PurePosixPath("/etc/facetally")
 GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")

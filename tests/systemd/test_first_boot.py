@@ -163,8 +163,8 @@ def test_the_first_boot(card, tmp_path):
             assert device.run("stat", "-c", "%a %U:%G", "/etc/facetally/password") == "640 root:video"
             counts = device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/shop-1/door/counts", "-C", "1")
             assert '"no_camera"' in counts
-            view = ("/opt/facetally/view.py", "/etc/facetally/edge.toml", "view.png")
-            assert "is /dev/video0 there?" in device.run("/opt/facetally/bin/python", *view, check=False)
+            view = ("/etc/facetally/edge.toml", "view.png")
+            assert "is /dev/video0 there?" in device.run("/opt/facetally/bin/facetally-view", *view, check=False)
             assert contents(card) == {*IMAGER, "facetally/first-boot.log"}
             left = device.run("systemctl", "list-unit-files", "--no-legend", "facetally-*")
             assert [line.split()[0] for line in left.splitlines()] == ["facetally-edge.service"]

@@ -14,7 +14,8 @@ from collector.settings import read_settings
 from edge.build import detector_bundle
 from edge.settings import Settings, read
 
-SYSTEMD = Path(__file__).parents[2] / "systemd"
+ROOT = Path(__file__).parents[2]
+SYSTEMD = ROOT / "systemd"
 ALL = sorted(SYSTEMD.glob("*/*.service"))
 FIRST_BOOT = "facetally-first-boot"
 """Installs a prepared card as root, and is removed afterwards; the other units are confined more strictly."""
@@ -71,13 +72,13 @@ def test_the_daemon_is_watched_and_always_restarted():
 
 def test_the_sample_configurations_are_valid():
     """The collector's is valid as shipped; the daemon's lacks only the key that has no default."""
-    assert read_settings(SYSTEMD / "collector.toml").store.root == "/var/lib/facetally-store"
-    assert read(SYSTEMD / "edge.toml", ("admit.staff_zones=[]",)).privacy.k == 5
+    assert read_settings(ROOT / "collector/samples/collector.toml").store.root == "/var/lib/facetally-store"
+    assert read(ROOT / "edge/samples/edge.toml", ("admit.staff_zones=[]",)).privacy.k == 5
 
 
 def sample():
     """Return the daemon's sample configuration, with the keys that are commented out."""
-    text = (SYSTEMD / "edge.toml").read_text()
+    text = (ROOT / "edge/samples/edge.toml").read_text()
     return msgspec.toml.decode(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))
 
 

@@ -14,7 +14,7 @@ from tests.support.browser import chromium, complaints, needs_chromium
 from tests.support.commands import CONFIG
 
 pytestmark = needs_chromium
-PAGE = (Path(__file__).parents[2] / "systemd/zones/zones.html").as_uri()
+PAGE = (Path(__file__).parents[2] / "edge/aiming/zones.html").as_uri()
 DESK = [(0.1, 0.25), (0.4, 0.3), (0.35, 0.75), (0.1, 0.8)]
 TILL = [(0.7, 0.5), (0.95, 0.5), (0.95, 0.9)]
 

@@ -78,7 +78,7 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     """It installs units, configuration and a working daemon; `undo` removes them, but keeps an edited configuration."""
     config = tmp_path / "etc/facetally/edge.toml"
     assert install(tmp_path, "edge", wheel).returncode == 0
-    assert config.read_text() == (ROOT / "systemd/edge.toml").read_text()
+    assert config.read_text() == (ROOT / "edge/samples/edge.toml").read_text()
     config.write_text("# mine\n")
     config.chmod(0o644)  # as earlier versions installed it
     again = install(tmp_path, "edge", wheel)

@@ -30,7 +30,7 @@ path = "/var/lib/facetally/spool.sqlite"
 unsynced_hold_h = 0
 """
 SIZED = "video/x-raw,format={form},width=642,height=480 ! appsink"
-(OF_A_JETSON,) = re.findall(r'^# pipeline = "(.*)"', (ROOT / "systemd/edge.toml").read_text(), re.MULTILINE)
+(OF_A_JETSON,) = re.findall(r'^# pipeline = "(.*)"', (ROOT / "edge/samples/edge.toml").read_text(), re.MULTILINE)
 """The installer's example; without NVIDIA's plugins OpenCV hangs in it."""
 READS = f"""
 import json, sys

@@ -72,11 +72,11 @@ def test_check_reads_a_frame(plugged, tmp_path):
 
 
 def test_image_to_draw_zones_in_is_written(plugged, tmp_path):
-    """`systemd/zones/view.py` writes an image, with no zones configured yet; a missing camera or folder is reported."""
+    """`facetally-view` writes an image, with no zones configured yet; a missing camera or folder is reported."""
     environment, gone = plugged
     config = configured(tmp_path)
     config.write_text(config.read_text().replace("staff_zones = []\n", ""))
-    command = [sys.executable, ROOT / "systemd/zones/view.py", config]
+    command = [sys.executable, "-m", "edge.aiming.view", config]
     environment = environment | {"PYTHONPATH": str(ROOT)}
 
     def view(name):

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ME = Identity("shop-1", "door", "1" * 16)
-EDGE = Path(__file__).parents[3] / "systemd" / "edge.toml"
+EDGE = Path(__file__).parents[3] / "edge" / "samples" / "edge.toml"
 
 
 class Authority:

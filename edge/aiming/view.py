@@ -1,6 +1,6 @@
-"""Save one image of the device's camera, to draw staff zones in it with ``zones.html``.
+"""Save one image of the device's camera, to draw staff zones in it with the page that ``facetally-edge zones`` prints.
 
-``python systemd/zones/view.py CONFIG IMAGE``
+``facetally-view CONFIG IMAGE``
 
 Run it in the environment in which the daemon is installed, while the daemon is stopped. It is a separate program that
 an installer runs on purpose: the daemon cannot write images. Run it while nobody is in view, and delete the image when
@@ -29,7 +29,7 @@ NO_ZONES = ("admit.staff_zones=[]",)
 
 def main() -> int:
     """Write the image; return 0, or 2 after an error message."""
-    parser = argparse.ArgumentParser(prog="view.py", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="facetally-view", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("config", type=Path, metavar="CONFIG", help="edge.toml; its [capture] section is used")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="file to write, such as view.png")
     arguments = parser.parse_args()
@@ -37,12 +37,17 @@ def main() -> int:
         pixels = _capture_image(read(arguments.config, NO_ZONES).capture)
         written = cv2.imwrite(str(arguments.image), pixels)
     except (FacetallyError, cv2.error) as error:
-        print(f"view.py: {error}", file=sys.stderr)
+        print(f"facetally-view: {error}", file=sys.stderr)
         return 2
     if not written:
-        print(f"view.py: {arguments.image}: cannot be written; the folder must exist and be writable", file=sys.stderr)
+        print(
+            f"facetally-view: {arguments.image}: cannot be written; the folder must exist and be writable",
+            file=sys.stderr,
+        )
         return 2
-    print(f"{arguments.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels; draw the zones in it with zones.html")
+    print(
+        f"{arguments.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels; draw the zones in it with the page of: facetally-edge zones"
+    )
     return 0
 
 

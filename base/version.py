@@ -1,0 +1,11 @@
+"""Version of the installed package."""
+
+from importlib import metadata
+
+
+def installed_version() -> str:
+    """Return the version of facetally, ``unknown`` if it runs from a folder that is not installed."""
+    try:
+        return metadata.version("facetally")
+    except metadata.PackageNotFoundError:
+        return "unknown"
