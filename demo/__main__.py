@@ -110,7 +110,7 @@ def _count_camera(folder: Path, port: int, camera: str) -> int:
     serve = [*PYTHON, "collector", "serve", *_store_options(folder, port), "--set", f"page.port={page}"]
     count = [*PYTHON, "edge", "run", "--config", str(config)]
     with _running(count, folder / "edge.log") as daemon, _running(serve, folder / "page.log"):
-        wait_for(page)
+        wait_for(page, PAGE_LIMIT_S)
         print(f"page: http://127.0.0.1:{page}/   (Ctrl-C stops)", flush=True)
         try:
             return daemon.wait()

@@ -34,14 +34,14 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(port: int) -> None:
-    """Return once a process listens on the port; raise TimeoutError after `START_LIMIT_S`."""
-    end = time.monotonic() + START_LIMIT_S
+def wait_for(port: int, limit_s: float = START_LIMIT_S) -> None:
+    """Return once a process listens on the port; raise TimeoutError after the limit, seconds."""
+    end = time.monotonic() + limit_s
     while time.monotonic() < end:
         if listens(port):
             return
         time.sleep(0.02)
-    raise TimeoutError(f"port {port}: no process listens after {START_LIMIT_S:g} s")
+    raise TimeoutError(f"port {port}: no process listens after {limit_s:g} s")
 
 
 def program() -> str | None:
