@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contract.errors import BundleError
-from training.evaluate.classifier_metrics import Answers, drop_in_recall
+from training.evaluate.classifier_metrics import Predictions, drop_in_recall
 
 PRECISION, ACCURACY, RECALL = 0.01, 0.005, 0.03
 """By how much average precision, accuracy, and the recall of one label may fall."""
@@ -18,7 +18,7 @@ def detector(before: float, after: float) -> None:
         raise BundleError(f"average precision falls from {before:.4f} to {after:.4f}; {PRECISION} is allowed")
 
 
-def classifier(before: Answers, after: Answers, labels: Sequence[str]) -> None:
+def classifier(before: Predictions, after: Predictions, labels: Sequence[str]) -> None:
     """BundleError if the accuracy, or the recall of a label, falls by more than is allowed."""
     was, now = float(before.right.mean()), float(after.right.mean())
     if was - now > ACCURACY:

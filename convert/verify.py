@@ -22,12 +22,12 @@ def verify(run: Run, card_path: Path) -> str:
     if isinstance(run.recipe, ClassifierRecipe):
         loaded = bundle.load(card_path, ClassifierCard)
         test = Faces.of(run.folder / "cache.npz", run.recipe, "test")
-        answers = classifier_metrics.answers(Classifier(loaded).probabilities, test, run.recipe)
+        answers = classifier_metrics.predictions(Classifier(loaded).probabilities, test, run.recipe)
         figures, promised = classifier_metrics.figures(answers), loaded.card.figures
     else:
         found = bundle.load(card_path, DetectorCard)
         _, held = labelled_images.split(list(labelled_images.read(run.folder / "cache.npz")))
-        figures = detector_metrics.figures(Detector(found, detector_metrics.LOWEST).detect, held, found.card.threshold)
+        figures = detector_metrics.figures(Detector(found, detector_metrics.MIN_SCORE).detect, held, found.card.threshold)
         promised = found.card.figures
     if missing := [name for name in figures if f"{name}.int8" not in promised]:
         raise BundleError(f"{card_path}: the card says nothing of {', '.join(missing)}, which the run's data gives")

@@ -14,7 +14,7 @@ from contract.labels import UNKNOWN
 from edge.counting.tally import Tally
 from edge.values import Face, Track
 from edge.vision.classify import Classifier
-from training.augment.lighting import spoil
+from training.augment.lighting import degrade
 from training.data.face_cache import moved
 from training.data.label_targets import VOTES, Mapping, weights
 
@@ -26,7 +26,7 @@ OFF = 0.06
 AT_ONCE = 256
 
 
-def agreed(votes: NDArray[np.uint8], labels: Mapping) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def majority_labels(votes: NDArray[np.uint8], labels: Mapping) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """FER+ votes (n, 10) and a recipe's labels -> the label of each face, (n,), and whether more than half of its
     taggers gave it.
     """
@@ -34,7 +34,7 @@ def agreed(votes: NDArray[np.uint8], labels: Mapping) -> tuple[NDArray[np.intp],
     return of_labels.argmax(1), of_labels.max(1) > 0.5 * np.maximum(votes.sum(1), 1)
 
 
-def answers(classifier: Classifier, faces: Grey, chance: np.random.Generator) -> NDArray[np.intp]:
+def simulate_visits(classifier: Classifier, faces: Grey, chance: np.random.Generator) -> NDArray[np.intp]:
     """Faces (n, h, h), one visit each -> the number of each visit's label, (n,); that of ``unknown`` is the last."""
     labels = classifier.card.labels
     tallies = [Tally(labels, 60.0, 0.0, 60.0) for _ in faces]
@@ -51,7 +51,7 @@ def answers(classifier: Classifier, faces: Grey, chance: np.random.Generator) ->
     return np.array([_verdict(*each, names) for each in zip(tallies, tracks, strict=True)], np.intp)
 
 
-def matrix(truth: NDArray[np.intp], answered: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+def confusion_matrix(truth: NDArray[np.intp], answered: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     """Labels and answers of visits, (n,) each -> how often each goes with each, (size, size + 1), rows the truth."""
     return np.bincount(truth * (size + 1) + answered, minlength=size * (size + 1)).reshape(size, size + 1)
 
@@ -60,7 +60,7 @@ def _look(face: Grey, side: int, chance: np.random.Generator) -> Grey:
     """One look at a face: off a little, wider or tighter, spoiled; (side, side)."""
     shift = (float(chance.normal(0, OFF)), float(chance.normal(0, OFF)))
     cut = moved(face[None], side, float(chance.uniform(0.9, 1.05)), shift)[0]
-    return spoil(chance, cv2.flip(cut, 1) if chance.random() < 0.5 else cut)
+    return degrade(chance, cv2.flip(cut, 1) if chance.random() < 0.5 else cut)
 
 
 def _verdict(tally: Tally, track: Track, names: tuple[str, ...]) -> int:

@@ -58,7 +58,7 @@ def open_run(folder: Path, size: tuple[int, int] | None = None, threshold: float
     for name in ("recipe.json", "model.keras", "cache.npz"):
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: not there; python -m training prepare and train come first")
-    made = recipe.kept(folder)
+    made = recipe.read_run_recipe(folder)
     model = restored(folder / "model.keras")
     if isinstance(made, DetectorRecipe):
         if size:
@@ -151,18 +151,18 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
             notes=notes,
         )
 
-    int8 = Detector(Bundle(card(detector_metrics.LOWEST, {}), model))
+    int8 = Detector(Bundle(card(detector_metrics.MIN_SCORE, {}), model))
     exact = float_model.float_detector(run.model, run.recipe.width, run.recipe.height)
-    lowest = detector_metrics.threshold(int8.detect, held)
+    lowest = detector_metrics.choose_threshold(int8.detect, held)
     threshold = max(lowest, run.threshold)
     figures = _side_by_side(*(detector_metrics.figures(each.detect, held, threshold) for each in (exact, int8)))
     gate.detector(figures["stills.ap.float"], figures["stills.ap.int8"])
     shelves, background = (
-        len(held_back(held, choose=True)) for held_back in (detector_metrics.shelves, detector_metrics.background)
+        len(held_back(held, choose=True)) for held_back in (detector_metrics.shop_negatives, detector_metrics.everyday_negatives)
     )
     everyday = f", and on {background} everyday scenes without people," if background else ""
     notes = (
-        f"Threshold {threshold}: {lowest} is the lowest, in hundredths, with at most {detector_metrics.FALSE_ON_SHELVES} false"
+        f"Threshold {threshold}: {lowest} is the lowest, in hundredths, with at most {detector_metrics.MAX_FALSE_PER_NEGATIVE} false"
         f" detections an image on {shelves} held-back shop shelves{everyday} and their mirror images. `shelves` and"
         f" `background` count false detections on other images. {RAISED if threshold > lowest else ''}`stills`:"
         " labelled by people, faces of 20 pixels and more unless named, matched by their centres. `masked`: with masks"
@@ -178,7 +178,7 @@ def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard
 def _classifier_calibration(run: Run) -> NDArray[np.uint8]:
     """Faces of the tuning part, FER2013's and photographs', as the device cuts them."""
     assert isinstance(run.recipe, ClassifierRecipe)
-    faces = Faces.of(run.folder / "cache.npz", run.recipe, "tune")
+    faces = Faces.of(run.folder / "cache.npz", run.recipe, "validation")
     crops = np.concatenate([each for each in faces.crops(run.recipe) if len(each)])
     picked = np.random.default_rng(run.recipe.seed).permutation(len(crops))[: 2 * CALIBRATION]
     return crops[picked]
@@ -188,7 +188,7 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
     made = run.recipe
     assert isinstance(made, ClassifierRecipe)
     size = len(made.labels)
-    tune, test = (Faces.of(run.folder / "cache.npz", made, part) for part in ("tune", "test"))
+    tune, test = (Faces.of(run.folder / "cache.npz", made, part) for part in ("validation", "test"))
     blank = _common(run, content, model, {})
 
     def card(heat: float, unknown: float, figures: dict[str, float], matrix: NDArray[np.intp]) -> ClassifierCard:
@@ -210,7 +210,7 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
     cooled = Classifier(Bundle(msgspec.structs.replace(plainly, temperature=heat), model))
     unknown = round(float(np.quantile(cooled.probabilities(crops).max(1), UNKNOWN_SHARE)), 3)
     exact = float_model.float_classifier(run.model, cooled.card)
-    before, after = (classifier_metrics.answers(each.probabilities, test, made) for each in (exact, cooled))
+    before, after = (classifier_metrics.predictions(each.probabilities, test, made) for each in (exact, cooled))
     first = next(iter(after))
     gate.classifier(before[first], after[first], tuple(made.labels))
     made_card = card(
@@ -224,11 +224,11 @@ def _classifier_card(run: Run, content: bytes, model: Interpreter) -> Classifier
 
 def _with_visits(card: ClassifierCard, model: Interpreter, test: Faces, labels: Mapping) -> ClassifierCard:
     """The card with its matrix of visits, of the faces whose taggers agree; as it is if there are none."""
-    truth, sure = visit_confusion.agreed(test.votes, labels)
+    truth, sure = visit_confusion.majority_labels(test.votes, labels)
     if not sure.any():
         return card
-    answered = visit_confusion.answers(Classifier(Bundle(card, model)), test.fer[sure], np.random.default_rng(SEED))
-    counts = visit_confusion.matrix(truth[sure], answered, len(card.labels))
+    answered = visit_confusion.simulate_visits(Classifier(Bundle(card, model)), test.fer[sure], np.random.default_rng(SEED))
+    counts = visit_confusion.confusion_matrix(truth[sure], answered, len(card.labels))
     return msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, counts.tolist())))
 
 

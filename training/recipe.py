@@ -43,7 +43,7 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """
         run.mkdir(parents=True, exist_ok=True)
         if (run / "checkpoint.keras").exists() and (run / "recipe.json").exists():
-            before, now = (msgspec.structs.asdict(made) for made in (kept(run), self))
+            before, now = (msgspec.structs.asdict(made) for made in (read_run_recipe(run), self))
             other = [key for key in now if key not in ABOUT and now[key] != before.get(key)]
             if other:
                 was = ", ".join(f"model.{key} was {before.get(key)!r}" for key in other)
@@ -77,7 +77,7 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
 
     labels: dict[str, dict[str, float]]
     network: Literal["cnn", "plain", "wide", "transfer", "dense"]
-    enlarge: Positive = 1
+    upscale: Positive = 1
     """The networks ``wide`` and ``transfer`` see their input so many times larger: teachers may cost more."""
     backbone: str | None = None
     pretrained: bool = True
@@ -96,11 +96,11 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     teachers: tuple[str, ...] = ()
     """Runs of trained models, or cards of bundles, with the same labels, whose mean answer is mixed into the targets
     (Hinton et al. 2015)."""
-    teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """How much of the targets of FER2013's faces the teachers' answer is, and ``photo_teacher_share`` of photographs',
+    teacher_weight: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """How much of the targets of FER2013's faces the teachers' answer is, and ``photo_teacher_weight`` of photographs',
     whose one label each may be wrong; a teacher that was trained on a photograph has learnt its label, too."""
-    photo_teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    teachers_see: Literal["faces", "views"] = "faces"
+    photo_teacher_weight: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    teacher_input: Literal["faces", "views"] = "faces"
     """Whether teachers answer once to each face, or, while training goes on, to each picture that the model is shown
     (Beyer et al. 2022, consistent teaching)."""
     mixup: Annotated[float, Meta(ge=0)] = 0.0
@@ -110,7 +110,7 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
     """Of the crop; photographs are kept with no more around the box (`training.data.photographs.MARGIN`)."""
     align: Literal["none"] = "none"
     """A device could turn the eyes level (the card's ``align``); nothing here trains on faces so turned."""
-    photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    photo_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.25
     photo_fold: Annotated[int, Meta(ge=0, lt=5)] | None = None
     """Cross-validation: the photographs of this fold are for the test, all others but those of ``tune`` for
     training."""
@@ -130,7 +130,7 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
         """Whether another run's recipe says the same of some keys; SettingsError that names the first it does not.
         ``key`` is the one that names the run. None that trained on repeats stands behind one that leaves them out.
         """
-        other = kept(run)
+        other = read_run_recipe(run)
         for each in (*keys, "repeats") if self.repeats == "out" else keys:
             wanted, given = (_comparable(getattr(made, each, None)) for made in (self, other))
             if given != wanted:
@@ -154,7 +154,7 @@ def read(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     return read_toml(path, _Holder, overrides).model
 
 
-def kept(run: Path) -> Recipe:
+def read_run_recipe(run: Path) -> Recipe:
     """What `Common.keep` left in a run's folder; SettingsError if there is none or it is broken."""
     path = run / "recipe.json"
     try:

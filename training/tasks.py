@@ -24,9 +24,9 @@ class Task(Protocol):
 def of(recipe: Recipe) -> Task:
     """The task that a recipe is a recipe for."""
     if isinstance(recipe, DetectorRecipe):
-        from training.fit.face_task import FaceTask  # noqa: PLC0415
+        from training.fit.detector_task import DetectorTask  # noqa: PLC0415
 
-        return FaceTask(recipe)
-    from training.fit.expression_task import ExpressionTask  # noqa: PLC0415
+        return DetectorTask(recipe)
+    from training.fit.classifier_task import ClassifierTask  # noqa: PLC0415
 
-    return ExpressionTask(recipe)
+    return ClassifierTask(recipe)

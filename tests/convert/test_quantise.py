@@ -16,11 +16,11 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 def answered(rights):
     """Label -> right answers of so many: answers as a classifier of three labels would give them."""
-    from training.evaluate.classifier_metrics import Answers
+    from training.evaluate.classifier_metrics import Predictions
 
     truth = np.repeat(np.arange(3), [total for _, total in rights])
     given = np.concatenate([np.where(np.arange(n) < right, at, (at + 1) % 3) for at, (right, n) in enumerate(rights)])
-    return Answers(truth, np.eye(3, dtype=np.float32)[given])
+    return Predictions(truth, np.eye(3, dtype=np.float32)[given])
 
 
 @pytest.mark.parametrize(

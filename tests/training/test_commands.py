@@ -38,7 +38,7 @@ def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
     draw_cache(tmp_path / "cache.npz")
     (tmp_path / "mood.toml").write_text(RECIPE)
     script = (
-        "import os, sys; from training import loop; save = loop.save\n"
+        "import os, sys; from training.fit import loop; save = loop.save\n"
         "def once(model, path):\n    save(model, path)\n    os.kill(os.getpid(), 9)\n"
         "loop.save = once\nloop.EVERY = 7\n"
         "from training.__main__ import main; main(sys.argv[1:])"
@@ -87,10 +87,10 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
 
     from convert import write_bundle
     from training.fit import loop
-    from training.networks.architectures import architectures
+    from training.networks import architectures
 
     exact = architectures.restored(trained / "model.keras")
-    model = loop.computed_in("mixed_bfloat16", lambda: architectures.cnn(exact.input_shape[1], 3))
+    model = loop.build_with_precision("mixed_bfloat16", lambda: architectures.cnn(exact.input_shape[1], 3))
     model.set_weights(exact.get_weights())
     for name in ("recipe.json", "cache.npz"):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
@@ -113,8 +113,8 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics
     from training.fit.distil import taught
-    from training.fit.expression_task import ExpressionTask
-    from training.networks.architectures import architectures
+    from training.fit.classifier_task import ClassifierTask
+    from training.networks import architectures
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
@@ -128,20 +128,20 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
         run = tmp_path / str(number)
         run.mkdir()
         draw_cache(run / "cache.npz")
-        ExpressionTask(msgspec.structs.replace(first, start=str(start))).train(run)
+        ClassifierTask(msgspec.structs.replace(first, start=str(start))).train(run)
         given = classifier_metrics.softmax(
             classifier_metrics.logits(architectures.restored(run / "model.keras"), crops)
         )
         assert np.abs(given - wanted).mean() < 0.1
     (run / "checkpoint.keras").unlink()
     with pytest.raises(SettingsError, match=r"model.start: .* has model.width 48, not 64"):
-        ExpressionTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
+        ClassifierTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
     told = tmp_path / "told"
     msgspec.structs.replace(first, repeats="in").keep(told)
     shutil.copy(trained / "model.keras", told)
     (told / "cache.npz").hardlink_to(trained / "cache.npz")
     with pytest.raises(SettingsError, match=r"model.start: .* has model.repeats in, not out"):
-        ExpressionTask(msgspec.structs.replace(first, start=str(told))).train(run)
+        ClassifierTask(msgspec.structs.replace(first, start=str(told))).train(run)
     with pytest.raises(BundleError, match=r"told: trained on repeats of the test's faces"):
         open_run(told)
     with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
@@ -189,7 +189,7 @@ def test_a_page_says_that_nothing_is_wrong(trained, tmp_path):
     from training import recipe
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics, classifier_report
-    from training.networks.architectures import architectures
+    from training.networks import architectures
 
     run = tmp_path / "right"
     shutil.copytree(trained, run)
@@ -236,7 +236,7 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
         judged.append(model.get_weights())
         return next(verdicts)
 
-    with loop.Ahead(small_batch) as batches:
+    with loop.BatchPrefetcher(small_batch) as batches:
         model = loop.train(small_model, batches, 100, tmp_path, loop.Judge(verdict, 2))
     assert len(judged) == 4
     for kept, best in zip(model.get_weights(), judged[1], strict=True):
@@ -253,7 +253,7 @@ def test_snapshots_are_averaged_weights_along_the_way(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "EVERY", 2)
     monkeypatch.setattr(loop, "SNAPSHOT", 4)
-    with loop.Ahead(small_batch) as batches:
+    with loop.BatchPrefetcher(small_batch) as batches:
         run = loop.train(small_model, batches, 8, tmp_path)
         monkeypatch.setattr(loop, "SNAPSHOT", 999)
         without, none = (loop.train(small_model, batches, steps, tmp_path / str(steps)) for steps in (8, 0))
@@ -268,9 +268,9 @@ def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):
     """The same batch by whichever process; after a kill of the one that asked for them none is left."""
     import time
 
-    from training.fit.loop import Ahead
+    from training.fit.loop import BatchPrefetcher
 
-    with Ahead(lambda number: (number, number**2)) as batches:
+    with BatchPrefetcher(lambda number: (number, number**2)) as batches:
         assert list(batches.between(3, 40)) == [(number, number**2) for number in range(3, 40)]
         assert batches(5) == (5, 25)
     script = (

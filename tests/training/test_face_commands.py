@@ -46,7 +46,7 @@ def data(tmp_path_factory):
     """A folder like the published one, with few and drawn pictures of every kind."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(3)
-    names = (ROOT / "training" / "validation.txt").read_text().split()
+    names = (ROOT / "training" / "data" / "validation.txt").read_text().split()
     kinds = {f"photos/{at:05}.jpg": "photo" for at in range(40)}
     kinds |= {f"street/{at:05}.jpg": "street" for at in range(20)}
     kinds |= {f"shelves/{at:05}.jpg": "negative" for at in range(40)}
@@ -144,19 +144,19 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
     from training import recipe as recipes
     from training.data.labelled_images import read
     from training.fit.detector_targets import Batches
-    from training.fit.face_task import FaceTask
+    from training.fit.detector_task import DetectorTask
 
     mixing = f"model.mixed={{ '{folder}' = 3, '{tmp_path}/model.keras' = 1 }}"
-    made = recipes.read(ROOT / "training" / "face.toml", (mixing, "model.steps=0"))
-    model = FaceTask(made)._make(Batches(list(read(folder / "cache.npz")), (64, 64), 2, 0))
+    made = recipes.read(ROOT / "training" / "recipes" / "face.toml", (mixing, "model.steps=0"))
+    model = DetectorTask(made)._make(Batches(list(read(folder / "cache.npz")), (64, 64), 2, 0))
     one, other, mean = (
         each.get_layer("boxes8").get_weights()[0]
         for each in (restored(folder / "model.keras"), restored(tmp_path / "model.keras"), model)
     )
     np.testing.assert_allclose(mean, 0.75 * one + 0.25 * other, atol=1e-6)
-    both = recipes.read(ROOT / "training" / "face.toml", (mixing, "model.start=x"))
+    both = recipes.read(ROOT / "training" / "recipes" / "face.toml", (mixing, "model.start=x"))
     with pytest.raises(SettingsError, match=r"model\.start and model\.mixed"):
-        FaceTask(both)._make(lambda _: None)
+        DetectorTask(both)._make(lambda _: None)
 
 
 def test_a_size_that_is_none_is_named(trained, tmp_path):

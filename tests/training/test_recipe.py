@@ -56,7 +56,7 @@ def test_a_folder_goes_on_with_its_own_recipe_only(trained):
     from base.errors import SettingsError
     from training import recipe
 
-    kept, text = recipe.kept(trained), (trained / "recipe.json").read_bytes()
+    kept, text = recipe.read_run_recipe(trained), (trained / "recipe.json").read_bytes()
     msgspec.structs.replace(kept, steps=kept.steps, data="Mine.").keep(trained)
     with pytest.raises(SettingsError, match=r"begun with another recipe \(model.seed was \d+\)"):
         msgspec.structs.replace(kept, seed=99).keep(trained)

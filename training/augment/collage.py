@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.augment.crowd import Crowds
-from training.augment.lighting import spoil
+from training.augment.lighting import degrade
 from training.augment.occlusion import cover
 from training.data.labelled_images import MIRRORED, Floats, Scene, turned
 
@@ -143,7 +143,7 @@ def _finished(rng: Generator, made: Collage) -> Collage:
     """A collage as a poor camera would see it, with the faces that are in it."""
     height, width = made.pixels.shape
     keep, found = _inside(made.boxes, (height, width))
-    return Collage(spoil(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
+    return Collage(degrade(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
 
 
 def _place(rng: Generator, scene: Scene, shown: Floats, size: tuple[int, int]) -> tuple[NDArray[np.float64], bool]:

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from training.data.face_cache import Faces, kept_share, moved, plain
 from training.data.label_targets import OWN_LABELS, VOTES, from_names, weights
-from training.evaluate import scores
+from training.evaluate import precision_recall
 from training.recipe import ClassifierRecipe
 
 Grey = NDArray[np.uint8]
@@ -26,7 +26,7 @@ SHIFTS = {"left": (-0.1, 0, 1), "right": (0.1, 0, 1), "up": (0, -0.1, 1), "down"
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Predictions:
     """Labels (n,) and probabilities (n, labels) of one set of faces; a row of zeros is a face that was not found."""
 
     truth: NDArray[np.intp]
@@ -46,7 +46,7 @@ class Answers:
         """Confusion (labels, labels), rows the truth; of the faces found."""
         found = self.certainty > 0
         size = self.probabilities.shape[1]
-        return scores.confusion(self.truth[found], self.probabilities.argmax(1)[found], size)
+        return precision_recall.confusion(self.truth[found], self.probabilities.argmax(1)[found], size)
 
     def recalls(self) -> NDArray[np.float64]:
         """Share of each label that is answered right (labels,); NaN where a label does not occur."""
@@ -71,17 +71,17 @@ class Answers:
 
     def figures(self) -> dict[str, float]:
         """Accuracy, macro recall and F1, calibration error, and how right the surest four of five are."""
-        answers = np.where(self.certainty > 0, self.probabilities.argmax(1), -1)
+        predictions = np.where(self.certainty > 0, self.probabilities.argmax(1), -1)
         return {
             "accuracy": float(self.right.mean()),
             "macro_recall": float(np.nanmean(self.recalls())),
-            "macro_f1": float(f1_score(self.truth, answers, labels=np.unique(self.truth), average="macro")),
-            "ece": scores.calibration_error(self.certainty, self.right),
+            "macro_f1": float(f1_score(self.truth, predictions, labels=np.unique(self.truth), average="macro")),
+            "ece": precision_recall.calibration_error(self.certainty, self.right),
             "right_at_0.8": self.right_at(0.8),
         }
 
 
-def answers(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> dict[str, Answers]:
+def predictions(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> dict[str, Predictions]:
     """A classifier and a part of the cache -> its answers on the sets that are published, as far as they hold faces:
     those of FER2013 of which more than half of the votes agree (``ferplus_majority``), those with one label ahead
     (``ferplus_plurality``), all by FER2013's own labels (``fer2013``), and photographs (``photos``).
@@ -97,9 +97,9 @@ def answers(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe)
         ahead = (ordered[:, -1] > ordered[:, -2]) & (ordered[:, -1] > others)
         own = from_names(np.array(OWN_LABELS)[part.own], recipe.labels, 0.0)
         known = own.sum(1) > 0
-        sets["ferplus_majority"] = Answers(votes.argmax(1)[agreed], seen[agreed])
-        sets["ferplus_plurality"] = Answers(votes.argmax(1)[ahead], seen[ahead])
-        sets["fer2013"] = Answers(own.argmax(1)[known], seen[known])
+        sets["ferplus_majority"] = Predictions(votes.argmax(1)[agreed], seen[agreed])
+        sets["ferplus_plurality"] = Predictions(votes.argmax(1)[ahead], seen[ahead])
+        sets["fer2013"] = Predictions(own.argmax(1)[known], seen[known])
     if len(photos(part)[0]):
         sets["photos"] = photo_answers(probabilities, part, recipe)
     return {name: each for name, each in sets.items() if len(each.truth)}
@@ -111,16 +111,16 @@ def photos(part: Faces) -> tuple[NDArray[np.intp], Grey]:
     return part.photo_targets[known].argmax(1), part.photos[known]
 
 
-def photo_answers(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> Answers:
+def photo_answers(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> Predictions:
     """A classifier and the photographs of a part, cut as the recipe says -> its answers, in the order of `photos`."""
     return _photos(probabilities, part, plain(photos(part)[1], recipe.width, kept_share(recipe)))
 
 
-def _photos(probabilities: Probabilities, part: Faces, crops: Grey) -> Answers:
+def _photos(probabilities: Probabilities, part: Faces, crops: Grey) -> Predictions:
     """Answers to crops of `photos`; none where the detector found no face."""
     known = part.photo_targets.sum(1) > 0
     seen = in_parts(probabilities, crops) * (part.photo_side[known] > 0)[:, None]
-    return Answers(part.photo_targets[known].argmax(1), seen)
+    return Predictions(part.photo_targets[known].argmax(1), seen)
 
 
 def by_size(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> dict[str, float]:
@@ -143,7 +143,7 @@ def by_shift(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe
     }
 
 
-def drop_in_recall(before: Answers, after: Answers, label: int, rounds: int = 1000) -> tuple[float, float]:
+def drop_in_recall(before: Predictions, after: Predictions, label: int, rounds: int = 1000) -> tuple[float, float]:
     """By how much the recall of a label falls from one model to another on the same faces: the fall, and the lower end
     of its 90 % interval by a paired bootstrap over that label's faces.
     """
@@ -161,7 +161,7 @@ def interval(right: NDArray[np.bool_]) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def figures(sets: dict[str, Answers]) -> dict[str, float]:
+def figures(sets: dict[str, Predictions]) -> dict[str, float]:
     """The figures of each set, by name of set and figure."""
     return {f"{name}.{figure}": value for name, each in sets.items() for figure, value in each.figures().items()}
 
@@ -195,7 +195,7 @@ def temperature(values: Floats, targets: Floats) -> float:
     return float(candidates[int(np.argmin(costs))])
 
 
-def risk(sets: Sequence[Answers]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def risk(sets: Sequence[Predictions]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Of each set: coverage and the share of right answers among those covered, the surest first (El-Yaniv and Wiener
     2010).
     """

@@ -21,7 +21,7 @@ from training.data.fer2013 import FerFaces
 from training.data.label_targets import OWN_LABELS
 from training.data.photographs import Photographs
 from training.evaluate import classifier_metrics
-from training.evaluate.classifier_metrics import Answers
+from training.evaluate.classifier_metrics import Predictions
 from training.evaluate.contact_sheet import captioned, sheet
 from training.evaluate.float_model import of_run
 from training.evaluate.html_page import Page
@@ -74,7 +74,7 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
         if loaded.card.labels != tuple(recipe.labels):
             raise SettingsError(f"{card}: its labels are {loaded.card.labels}, the recipe's {tuple(recipe.labels)}")
         models["int8"] = Classifier(loaded)
-    sets = {kind: classifier_metrics.answers(model.probabilities, test, recipe) for kind, model in models.items()}
+    sets = {kind: classifier_metrics.predictions(model.probabilities, test, recipe) for kind, model in models.items()}
     page = Page(f"{recipe.name}: faces it was not trained on")
     _figures(page, run, sets)
     last = sets[list(sets)[-1]]
@@ -97,7 +97,7 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
     page.write(run / "report.html")
 
 
-def _figures(page: Page, run: Path, sets: dict[str, dict[str, Answers]]) -> None:
+def _figures(page: Page, run: Path, sets: dict[str, dict[str, Predictions]]) -> None:
     """The figures of all sets, float and int8 in columns, into the page, ``report.json`` and the terminal."""
     columns = {kind: classifier_metrics.figures(each) for kind, each in sets.items()}
     names = list(next(iter(columns.values())))
@@ -111,7 +111,7 @@ def _figures(page: Page, run: Path, sets: dict[str, dict[str, Answers]]) -> None
         print(f"{name:34}" + "".join(f"{each[name]:9.4f}" for each in columns.values()))
 
 
-def _by_label(page: Page, sets: dict[str, Answers], labels: Sequence[str]) -> None:
+def _by_label(page: Page, sets: dict[str, Predictions], labels: Sequence[str]) -> None:
     page.say("By label", "Recall, and the area under the receiver operating characteristic, one against the rest.")
     for name, each in sets.items():
         rows = np.bincount(each.truth, minlength=len(labels))
@@ -131,7 +131,7 @@ def _photographs(page: Page, models: dict[str, Classifier], test: Faces, recipe:
         page.table(["", *found], [[name, *(each[name] for each in found.values())] for name in names])
 
 
-def _panels(sets: dict[str, Answers], draw: Callable[[Axes, Answers], None]) -> Figure:
+def _panels(sets: dict[str, Predictions], draw: Callable[[Axes, Predictions], None]) -> Figure:
     """One drawing a set, side by side."""
     figure = Figure(figsize=(4.8 * len(sets), 4.4), layout="constrained")
     for axes, (name, each) in zip(np.atleast_1d(figure.subplots(1, len(sets))), sets.items(), strict=True):
@@ -140,7 +140,7 @@ def _panels(sets: dict[str, Answers], draw: Callable[[Axes, Answers], None]) -> 
     return figure
 
 
-def _confusion(axes: Axes, each: Answers, labels: Sequence[str]) -> None:
+def _confusion(axes: Axes, each: Predictions, labels: Sequence[str]) -> None:
     matrix = each.matrix()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
@@ -152,7 +152,7 @@ def _confusion(axes: Axes, each: Answers, labels: Sequence[str]) -> None:
     axes.set(xlabel="answer", ylabel="truth")
 
 
-def _roc(axes: Axes, each: Answers, labels: Sequence[str]) -> None:
+def _roc(axes: Axes, each: Predictions, labels: Sequence[str]) -> None:
     for label, area in enumerate(each.auc()):
         if np.isfinite(area):
             false, true, _ = roc_curve(each.truth == label, each.probabilities[:, label])
@@ -161,7 +161,7 @@ def _roc(axes: Axes, each: Answers, labels: Sequence[str]) -> None:
     axes.legend(fontsize=7)
 
 
-def _reliability(axes: Axes, each: Answers) -> None:
+def _reliability(axes: Axes, each: Predictions) -> None:
     """Share of right answers over certainty (Guo et al. 2017, reliability diagram)."""
     bins = np.minimum((each.certainty * BINS).astype(int), BINS - 1)
     used = np.unique(bins)
@@ -170,7 +170,7 @@ def _reliability(axes: Axes, each: Answers) -> None:
     axes.set(xlabel="certainty", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
 
 
-def _risk(sets: dict[str, Answers]) -> Figure:
+def _risk(sets: dict[str, Predictions]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for name, (coverage, right) in zip(sets, classifier_metrics.risk(list(sets.values())), strict=True):
@@ -206,7 +206,7 @@ def _crops(name: str, test: Faces, recipe: ClassifierRecipe) -> NDArray[np.uint8
     return test.fer
 
 
-def _worst(each: Answers, crops: NDArray[np.uint8], labels: Sequence[str]) -> list[NDArray[np.uint8]]:
+def _worst(each: Predictions, crops: NDArray[np.uint8], labels: Sequence[str]) -> list[NDArray[np.uint8]]:
     """Tiles of the faces answered wrongly with most certainty: answer over truth."""
     wrong = np.where(each.right, 0, each.certainty)
     order = [at for at in np.argsort(-wrong)[:WORST] if wrong[at] > 0]

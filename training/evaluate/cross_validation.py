@@ -14,7 +14,7 @@ from edge.vision.classify import Classifier
 from training import recipe
 from training.data import face_cache
 from training.evaluate import classifier_metrics
-from training.evaluate.classifier_metrics import Answers
+from training.evaluate.classifier_metrics import Predictions
 from training.evaluate.float_model import of_run
 from training.recipe import ClassifierRecipe
 
@@ -57,7 +57,7 @@ class _Held:
 
     @classmethod
     def of(cls, run: Path) -> "_Held":
-        made = recipe.kept(run)
+        made = recipe.read_run_recipe(run)
         if not isinstance(made, ClassifierRecipe):
             raise SettingsError(f"{run}: no run of a classifier")
         part = face_cache.Faces.of(run / "cache.npz", made, "test")
@@ -80,21 +80,21 @@ def _figures(held: Sequence[_Held], models: Sequence[Classifier]) -> dict[str, s
     return rows | {name: f"{value:.3f}" for name, value in moved.items()}
 
 
-def _with_verdict(answers: Answers, held: _Held, model: Classifier) -> Answers:
+def _with_verdict(answers: Predictions, held: _Held, model: Classifier) -> Predictions:
     """Answers -> the same without those that the device would not give."""
     known = held.part.photo_targets.sum(1) > 0
     large = held.part.photo_side[known] >= held.recipe.min_face_px
     given = large & (answers.certainty >= model.card.unknown_below)
-    return Answers(answers.truth, answers.probabilities * given[:, None])
+    return Predictions(answers.truth, answers.probabilities * given[:, None])
 
 
-def _joined(parts: Sequence[Answers]) -> Answers:
-    return Answers(
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    return Predictions(
         np.concatenate([part.truth for part in parts]), np.concatenate([part.probabilities for part in parts])
     )
 
 
-def estimates(answers: Answers) -> dict[str, Estimate]:
+def estimates(answers: Predictions) -> dict[str, Estimate]:
     """Answers to n faces -> accuracy and macro recall, each with its interval: the bootstrap by face (Efron and
     Tibshirani 1993), drawn as counts of right and wrong answers of each label.
     """

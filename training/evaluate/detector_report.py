@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 from matplotlib.figure import Figure
 
-from training.evaluate import scores
+from training.evaluate import precision_recall
 from training.evaluate.contact_sheet import GREEN, RED, boxed, sheet
-from training.evaluate.detector_metrics import Shown
+from training.evaluate.detector_metrics import SceneDetections
 
 TILE = 260
 WORST_AT = 0.4
@@ -23,7 +23,7 @@ def figures(run: Path, values: dict[str, float]) -> None:
         print(f"{name:34}{value:9.4f}")
 
 
-def precision_recall(run: Path, curves: dict[str, scores.Curve]) -> None:
+def precision_recall(run: Path, curves: dict[str, precision_recall.Curve]) -> None:
     """Draw precision over recall of each set."""
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
@@ -35,12 +35,12 @@ def precision_recall(run: Path, curves: dict[str, scores.Curve]) -> None:
     figure.savefig(run / "report.png", dpi=120)
 
 
-def worst_pictures(run: Path, shown: Sequence[Shown], most: int = 24) -> None:
+def worst_pictures(run: Path, shown: Sequence[SceneDetections], most: int = 24) -> None:
     """A sheet of the pictures with most wrong at `WORST_AT`: found red, labels green."""
     rows = []
     for each in shown:
         found = [face for face in each.found if face.score >= WORST_AT]
-        matched = scores.match(scores.Picture(found, each.scene.boxes, each.scene.sure))
+        matched = precision_recall.match(precision_recall.ImageDetections(found, each.scene.boxes, each.scene.sure))
         false = sum(not right for _, right in matched)
         missed = int(each.scene.sure.sum()) - sum(right for _, right in matched)
         rows.append((false + missed, each.scene, [face.box for face in found]))

@@ -13,7 +13,7 @@ from contract.card import ClassifierCard, Crop, DetectorCard, Input
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
-from training.evaluate.detector_metrics import LOWEST
+from training.evaluate.detector_metrics import MIN_SCORE
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import exact, restored
 from training.recipe import ClassifierRecipe
@@ -51,7 +51,7 @@ def draft_detector(width: int, height: int) -> DetectorCard:
     """A card for a detector that tells all it finds."""
     names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
     return DetectorCard(
-        **draft("draft", width, height), strides=STRIDES, threshold=LOWEST, overlap=OVERLAP, landmarks=names
+        **draft("draft", width, height), strides=STRIDES, threshold=MIN_SCORE, overlap=OVERLAP, landmarks=names
     )
 
 

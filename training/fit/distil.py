@@ -14,7 +14,7 @@ from edge.vision.classify import Classifier
 from training.data.face_cache import Faces
 from training.data.label_targets import Floats
 from training.evaluate import classifier_metrics
-from training.networks.architectures import architectures
+from training.networks import architectures
 from training.recipe import ClassifierRecipe
 
 Batch = tuple[NDArray[np.uint8], Floats, Floats]
@@ -51,10 +51,10 @@ def taught(part: Faces, recipe: ClassifierRecipe) -> Floats:
     """The targets (n + m, labels) of a part, mixed with the mean answer of the recipe's teachers to each face and its
     mirror image; rows of zeros stay so.
     """
-    if not recipe.teachers or recipe.teachers_see == "views":
+    if not recipe.teachers or recipe.teacher_input == "views":
         return part.targets
-    share = np.full((len(part.targets), 1), recipe.teacher_share, np.float32)
-    share[len(part.fer) :] = recipe.photo_teacher_share
+    share = np.full((len(part.targets), 1), recipe.teacher_weight, np.float32)
+    share[len(part.fer) :] = recipe.photo_teacher_weight
     answers = np.mean([_answers(Path(teacher), part, recipe) for teacher in recipe.teachers], axis=0)
     known = part.targets.sum(1, keepdims=True) > 0
     return np.where(known, (1 - share) * part.targets + share * answers, 0).astype(np.float32)

@@ -202,7 +202,7 @@ def _forward(model: keras.Model) -> Callable[[Any], None]:
     return forward
 
 
-def computed_in(precision: str, make: Callable[[], keras.Model]) -> keras.Model:
+def build_with_precision(precision: str, make: Callable[[], keras.Model]) -> keras.Model:
     """The network that ``make`` makes, its layers computing in ``precision``; a saved model keeps that."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
@@ -220,7 +220,7 @@ def schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRate
     )
 
 
-class Ahead:
+class BatchPrefetcher:
     """Numbered batches, a few of them made ahead, in processes of their own: by threads alone Python's lock would leave
     all but one or two processors without work, and an accelerator waiting.
 
@@ -245,7 +245,7 @@ class Ahead:
         waiting: deque[Future[Batch]] = deque()
         for number in range(start, end):
             while len(waiting) < AHEAD and number + len(waiting) < end:
-                waiting.append(self._pool.submit(Ahead._make, id(self), number + len(waiting)))
+                waiting.append(self._pool.submit(BatchPrefetcher._make, id(self), number + len(waiting)))
             yield waiting.popleft().result()
 
     def __enter__(self) -> "Ahead":
@@ -258,7 +258,7 @@ class Ahead:
 
     @staticmethod
     def _make(which: int, number: int) -> Batch:
-        return Ahead._makers[which](number)
+        return BatchPrefetcher._makers[which](number)
 
 
 def _end_with(parent: int) -> None:

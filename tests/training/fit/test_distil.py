@@ -27,21 +27,21 @@ def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
     from training.recipe import _Holder
 
     recipe = read_toml(
-        trained / "mood.toml", _Holder, (f"model.teachers=['{trained}']", "model.teacher_share=0.25")
+        trained / "mood.toml", _Holder, (f"model.teachers=['{trained}']", "model.teacher_weight=0.25")
     ).model
     part = Faces.of(trained / "cache.npz", recipe, "train")
     mixed = taught(part, recipe)
     np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
     moved, last = np.abs(mixed - part.targets), len(part.fer)
     assert len(part.photos) and 0.01 < moved[:last].max() <= 0.25 + 1e-6 and not moved[last:].any()
-    alike = taught(part, msgspec.structs.replace(recipe, photo_teacher_share=0.5)) - part.targets
+    alike = taught(part, msgspec.structs.replace(recipe, photo_teacher_weight=0.5)) - part.targets
     assert 0.01 < np.abs(alike[last:]).max() <= 0.5 + 1e-6
     np.testing.assert_allclose(alike[:last], mixed[:last] - part.targets[:last], atol=1e-6)
 
 
 def test_faces_are_blended_with_their_targets():
     """A blend of two faces has as much of either's target as of its pixels; without mixup a batch stays as it is."""
-    from training.fit.expression_task import _blended
+    from training.fit.classifier_task import _blended
 
     pixels = np.zeros((6, 4, 4, 1), np.uint8)
     pixels[:3] = 200
@@ -73,7 +73,7 @@ def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     card = tmp_path / "mood.json"
-    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teachers_see=views"))
+    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teacher_input=views"))
     part = Faces.of(trained / "cache.npz", made, "train")
     np.testing.assert_array_equal(taught(part, made), part.targets)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1)).astype(np.uint8)
@@ -89,16 +89,16 @@ def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_without_a_teacher_it_does_not_matter_what_teachers_see(trained, tmp_path):
+def test_without_a_teacher_it_does_not_matter_what_teacher_input(trained, tmp_path):
     """The same weights after two steps."""
     from training import recipe
-    from training.fit.expression_task import ExpressionTask
+    from training.fit.classifier_task import ExpressionTask
 
     ends = []
     for see in ("faces", "views"):
         (tmp_path / see).mkdir()
         draw_cache(tmp_path / see / "cache.npz")
-        more = ("model.steps=2", f"model.start={trained}", f"model.teachers_see={see}")
+        more = ("model.steps=2", f"model.start={trained}", f"model.teacher_input={see}")
         ExpressionTask(recipe.read(trained / "mood.toml", more)).train(tmp_path / see)
         ends.append(weights(tmp_path / see))
     for one, other in zip(*ends, strict=True):

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageDetections:
     """Of one picture: what was found, the labelled boxes (n, 4), and which of them count (the others may be found or
     not, as may what lies on them).
     """
@@ -63,7 +63,7 @@ class Curve:
         return float(self.right[self.scores >= threshold].sum() / max(self.labels, 1))
 
 
-def curve(pictures: Sequence[Picture]) -> Curve:
+def curve(pictures: Sequence[ImageDetections]) -> Curve:
     """Pictures -> the curve of all faces found in them."""
     rows = [row for picture in pictures for row in match(picture)]
     rows.sort(key=lambda row: -row[0])
@@ -80,7 +80,7 @@ class Difference:
     high: float
 
 
-def difference(ours: Sequence[Picture], theirs: Sequence[Picture], rounds: int = 2000, seed: int = 0) -> Difference:
+def difference(ours: Sequence[ImageDetections], theirs: Sequence[ImageDetections], rounds: int = 2000, seed: int = 0) -> Difference:
     """What two detectors found in the same pictures -> by how much the first one's average precision is higher.
 
     Paired bootstrap by picture: pictures are drawn with replacement, both detectors scored on the same draw (Efron and
@@ -104,7 +104,7 @@ class _Rows:
     labels: NDArray[np.intp]
 
     @classmethod
-    def of(cls, pictures: Sequence[Picture]) -> "_Rows":
+    def of(cls, pictures: Sequence[ImageDetections]) -> "_Rows":
         rows = [(*row, index) for index, picture in enumerate(pictures) for row in match(picture)]
         rows.sort(key=lambda row: -row[0])
         right, owner = np.array([row[1] for row in rows], bool), np.array([row[2] for row in rows], np.intp)
@@ -119,7 +119,7 @@ class _Rows:
         return float((best * weight * self.right).sum() / max(int(times @ self.labels), 1))
 
 
-def match(picture: Picture) -> list[tuple[float, bool]]:
+def match(picture: ImageDetections) -> list[tuple[float, bool]]:
     """Faces of one picture, best first -> score and whether it is right; each label is found once, and faces on labels
     that do not count are left out.
     """

@@ -19,13 +19,13 @@ from training.data.pseudo_labels import Teacher
 from training.evaluate import detector_metrics, detector_report, float_model
 from training.fit import box_size
 from training.fit.detector_targets import Batches, loss
-from training.fit.loop import Ahead, Batch, computed_in, save, schedule, settle, train
+from training.fit.loop import BatchPrefetcher, Batch, build_with_precision, save, schedule, settle, train
 from training.networks.architectures import LEVELS_BEFORE_2, face_detector, restored, sized
 from training.networks.grow import grow
 from training.recipe import DetectorRecipe
 
 
-class FaceTask:
+class DetectorTask:
     """How a `DetectorRecipe` is prepared, trained and evaluated."""
 
     def __init__(self, recipe: DetectorRecipe) -> None:
@@ -45,7 +45,7 @@ class FaceTask:
         recipe = self._recipe
         recipe.keep(run)
         part, _ = labelled_images.split(list(labelled_images.read(run / "cache.npz")))
-        with Ahead(Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)) as batches:
+        with BatchPrefetcher(Batches(part, (recipe.height, recipe.width), recipe.batch, recipe.seed)) as batches:
             model = train(lambda: self._make(batches), batches, recipe.steps, run)
         box_size.fit(model, part, (recipe.height, recipe.width))
         save(model, run / "model.keras")
@@ -54,7 +54,7 @@ class FaceTask:
         """The model to train: that of the run or bundle that the recipe starts from, or a new one."""
         recipe = self._recipe
         keras.utils.set_random_seed(recipe.seed)
-        model = computed_in(recipe.precision, face_detector)
+        model = build_with_precision(recipe.precision, face_detector)
         start = Path(recipe.start) if recipe.start else None
         if start and recipe.mixed:
             raise SettingsError("model.start and model.mixed: training begins from one of them")
@@ -85,14 +85,14 @@ class FaceTask:
         _, held = labelled_images.split(list(labelled_images.read(run / "cache.npz")))
         if card:
             loaded = bundle.load(card, DetectorCard)
-            detector, threshold = Detector(loaded, detector_metrics.LOWEST), loaded.card.threshold
+            detector, threshold = Detector(loaded, detector_metrics.MIN_SCORE), loaded.card.threshold
         else:
             model = sized(restored(run / "model.keras"), recipe.height, recipe.width)
             detector = float_model.float_detector(model, recipe.width, recipe.height)
-            threshold = detector_metrics.threshold(detector.detect, held)
+            threshold = detector_metrics.choose_threshold(detector.detect, held)
         detector_report.figures(run, detector_metrics.figures(detector.detect, held, threshold))
         detector_report.precision_recall(run, detector_metrics.curves(detector.detect, held))
-        detector_report.worst_pictures(run, detector_metrics.look(detector.detect, detector_metrics.stills(held)))
+        detector_report.worst_pictures(run, detector_metrics.detect_all(detector.detect, detector_metrics.hand_labelled(held)))
 
 
 def _begin(model: keras.Model, file: Path, pixels: NDArray[np.uint8]) -> None:

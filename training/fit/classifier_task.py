@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from base.errors import SettingsError
 from contract.card import ClassifierCard
 from edge.vision import bundle
-from training.augment.lighting import spoil
+from training.augment.lighting import degrade
 from training.data import face_cache, fer2013, photographs
 from training.data.face_cache import Faces, kept_share
 from training.data.fer2013 import Broken
 from training.data.label_targets import Floats
 from training.evaluate import classifier_metrics, classifier_report
 from training.fit import distil
-from training.fit.loop import Ahead, Judge, computed_in, schedule, train
-from training.networks.architectures import architectures, stem
+from training.fit.loop import BatchPrefetcher, Judge, build_with_precision, schedule, train
+from training.networks import architectures, stem
 from training.recipe import ClassifierRecipe
 
 
@@ -32,20 +32,20 @@ class Batches:
     def __init__(self, part: Faces, recipe: ClassifierRecipe, targets: Floats) -> None:
         self._faces, self._recipe, self._targets = part, recipe, targets
         self._chances = tuple(_chances(each, recipe.balance) for each in (part.fer_targets, part.photo_targets))
-        self._photo_share = recipe.photo_share if self._chances[0] is not None else 1.0
+        self._photo_fraction = recipe.photo_fraction if self._chances[0] is not None else 1.0
         if self._chances[1] is None:
-            self._photo_share = 0.0
+            self._photo_fraction = 0.0
 
     def __call__(self, step: int) -> distil.Batch:
         """The batch of a step, by random numbers of seed and step alone."""
         recipe, part = self._recipe, self._faces
         rng = np.random.default_rng((recipe.seed, step))
-        photos = int(rng.binomial(recipe.batch, self._photo_share))
+        photos = int(rng.binomial(recipe.batch, self._photo_fraction))
         fer_rows = _drawn(rng, recipe.batch - photos, self._chances[0])
         photo_rows = _drawn(rng, photos, self._chances[1])
         pixels = [vary(rng, part.fer[row], recipe.width, 1.0, recipe.vary) for row in fer_rows]
         pixels += [vary(rng, part.photos[row], recipe.width, kept_share(recipe), recipe.vary) for row in photo_rows]
-        shares = np.repeat([[recipe.teacher_share], [recipe.photo_teacher_share]], [len(fer_rows), photos], axis=0)
+        shares = np.repeat([[recipe.teacher_weight], [recipe.photo_teacher_weight]], [len(fer_rows), photos], axis=0)
         targets = self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
         made = np.stack(pixels)[..., None], targets, shares.astype(np.float32)
         return _blended(rng, made, recipe.mixup) if recipe.mixup else made
@@ -90,7 +90,7 @@ def vary(rng: Generator, face: NDArray[np.uint8], side: int, share: float, stren
     cut = cv2.warpAffine(face, np.column_stack([matrix, move]), (side, side), borderMode=cv2.BORDER_REPLICATE)
     if rng.random() < 0.2 * strength:
         cut = _coarser(rng, cut)
-    cut = spoil(rng, cut, 0.6 * strength)
+    cut = degrade(rng, cut, 0.6 * strength)
     if rng.random() < 0.25 * strength:
         _cover(rng, cut)
     return cut
@@ -114,7 +114,7 @@ def _cover(rng: Generator, face: NDArray[np.uint8]) -> None:
     face[top : top + height, left : left + width] = rng.integers(256)
 
 
-class ExpressionTask:
+class ClassifierTask:
     """How a `ClassifierRecipe` is prepared, trained and evaluated."""
 
     def __init__(self, recipe: ClassifierRecipe) -> None:
@@ -138,15 +138,15 @@ class ExpressionTask:
         part = Faces.of(run / "cache.npz", recipe, "train")
         judge = self._judge(run) if recipe.patience else None
         headed = 0 if recipe.start else recipe.frozen_steps
-        with Ahead(Batches(part, recipe, distil.taught(part, recipe))) as batches:
-            finish = distil.Views(recipe) if recipe.teachers and recipe.teachers_see == "views" else distil.untaught
+        with BatchPrefetcher(Batches(part, recipe, distil.taught(part, recipe))) as batches:
+            finish = distil.Views(recipe) if recipe.teachers and recipe.teacher_input == "views" else distil.untaught
             if headed:
                 train(lambda: self._make_head(run, batches), batches, headed, run / "head", finish=finish)
             train(lambda: self._make(run, batches), batches, recipe.steps, run, judge, finish)
 
     def _judge(self, run: Path) -> Judge:
         """Accuracy on the part split off for this."""
-        tune = Faces.of(run / "cache.npz", self._recipe, "tune")
+        tune = Faces.of(run / "cache.npz", self._recipe, "validation")
         crops, truth = np.concatenate(tune.crops(self._recipe)), tune.targets
         known = truth.sum(1) > 0
 
@@ -156,21 +156,21 @@ class ExpressionTask:
 
         return Judge(accuracy, self._recipe.patience)
 
-    def _make_head(self, run: Path, batches: Ahead) -> keras.Model:
+    def _make_head(self, run: Path, batches: BatchPrefetcher) -> keras.Model:
         """A new model of which only the head learns."""
         model = self._new(run, batches)
         for layer in model.layers:
             layer.trainable = layer.name == "logits"
         return self._compiled(model, self._recipe.frozen_steps)
 
-    def _make(self, run: Path, batches: Ahead) -> keras.Model:
+    def _make(self, run: Path, batches: BatchPrefetcher) -> keras.Model:
         """The model to train, all of it: a new one, the one whose head was trained, or that of the run or bundle that
         the recipe starts from.
         """
         recipe = self._recipe
         start = Path(recipe.start) if recipe.start else None
         if start and start.suffix == ".json":
-            model = computed_in(recipe.precision, lambda: architectures.of(recipe))
+            model = build_with_precision(recipe.precision, lambda: architectures.of(recipe))
             bundle.load(start, ClassifierCard)  # refuses a file that is broken or not the card's
             from training.networks.from_bundle import begin  # noqa: PLC0415 (needs TensorFlow, which an accelerator may lack)
 
@@ -196,12 +196,12 @@ class ExpressionTask:
         model.compile(optimiser, keras.losses.CategoricalCrossentropy(from_logits=True))
         return model
 
-    def _new(self, run: Path, batches: Ahead) -> keras.Model:
+    def _new(self, run: Path, batches: BatchPrefetcher) -> keras.Model:
         """A model that nothing was learnt by yet but, if the recipe says so, its front."""
         recipe = self._recipe
         if recipe.front_steps or recipe.like:
             return stem.begun(recipe, batches, run / "front")
-        return computed_in(recipe.precision, lambda: architectures.of(recipe))
+        return build_with_precision(recipe.precision, lambda: architectures.of(recipe))
 
     def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
         """The test part, the float model and, where a card is given, its int8 model -> ``run/report.html``."""
