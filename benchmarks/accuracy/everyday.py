@@ -80,7 +80,7 @@ def best_scores(shown: Sequence[SceneDetections], smallest: float) -> np.ndarray
     for each in shown:
         picture = each.with_labels(smallest)
         right = [value for value, is_right in precision_recall.match(picture) if is_right]
-        made += right + [0.0] * (int(picture.counts.sum()) - len(right))
+        made += right + [0.0] * (int(picture.required.sum()) - len(right))
     return np.array(made)
 
 
