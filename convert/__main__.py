@@ -59,7 +59,11 @@ def _score(text: str) -> float:
 def _size(text: str) -> tuple[int, int]:
     """``WIDTHxHEIGHT`` in pixels as (height, width), multiples of 8."""
     width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)) or int(width) % 8 or int(height) % 8:
+    if (
+        not (width.isdecimal() and height.isdecimal() and int(width) and int(height))
+        or int(width) % 8
+        or int(height) % 8
+    ):
         raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in multiples of 8, such as 320x240, is {text!r}")
     return int(height), int(width)
 

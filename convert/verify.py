@@ -27,7 +27,9 @@ def verify(run: TrainedRun, card_path: Path) -> str:
         measured = run.metrics(Detector(detector, MIN_SCORE), detector.card.threshold)
         on_card = detector.card.figures
     if missing := [name for name in measured if f"{name}.int8" not in on_card]:
-        raise BundleError(f"{card_path}: the card must hold {', '.join(missing)}, which the run's data give; it does not")
+        raise BundleError(
+            f"{card_path}: the card must hold {', '.join(missing)}, which the run's data give; it does not"
+        )
     rows = [f"{name:34}{on_card[name + '.int8']:9.4f}{value:9.4f}" for name, value in measured.items()]
     for name, value in measured.items():
         if abs(on_card[name + ".int8"] - value) > TOLERANCE:

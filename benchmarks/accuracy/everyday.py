@@ -29,8 +29,7 @@ from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics
-from training.evaluate import precision_recall
+from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
 SMALLEST_IN_CROWD, SEPARATED = 16.0, 24.0
@@ -57,7 +56,9 @@ class Held:
         if not kinds["background"]:
             raise SettingsError(f"{cache}: holds no background images; prepare it with diverse.zip in the data folder")
         shelves = [scene for scene in held if scene.kind == "negative"]
-        return cls(detector_metrics.hand_labelled(held), kinds["crowd"], kinds["background"], shelves, list(_people(people)))
+        return cls(
+            detector_metrics.hand_labelled(held), kinds["crowd"], kinds["background"], shelves, list(_people(people))
+        )
 
 
 def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
@@ -86,7 +87,10 @@ def best_scores(shown: Sequence[SceneDetections], smallest: float) -> np.ndarray
 
 def report(peer: Peer, held: Held, threshold: float) -> dict[str, float]:
     """One detector -> its figures at ``threshold`` and at the one that lets `ALLOWED` false detections through."""
-    stills, crowds = detector_metrics.detect_all(peer.find, held.stills), detector_metrics.detect_all(peer.find, held.crowds)
+    stills, crowds = (
+        detector_metrics.detect_all(peer.find, held.stills),
+        detector_metrics.detect_all(peer.find, held.crowds),
+    )
     background, shelves = (
         detector_metrics.detect_all(peer.find, held.background),
         detector_metrics.detect_all(peer.find, held.shelves),
@@ -105,7 +109,9 @@ def report(peer: Peer, held: Held, threshold: float) -> dict[str, float]:
         "crowds AP": in_crowds.average_precision(),
         "crowds recall": in_crowds.recall_over(threshold),
         "background false an image": float((false >= threshold).sum() / len(background)),
-        "shelves false an image": float((detector_metrics.all_scores(shelves) >= threshold).sum() / max(len(shelves), 1)),
+        "shelves false an image": float(
+            (detector_metrics.all_scores(shelves) >= threshold).sum() / max(len(shelves), 1)
+        ),
         f"threshold at {ALLOWED} false": allowed,
         "  stills recall there": in_stills.recall_over(allowed),
         "  crowds recall there": in_crowds.recall_over(allowed),

@@ -24,8 +24,7 @@ from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics
-from training.evaluate import precision_recall
+from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
 TIMED = 400
@@ -84,9 +83,16 @@ class Looks:
     @classmethod
     def of(cls, find: detector_metrics.Detect, held: Sequence[Scene]) -> "Looks":
         """Run it on all of them."""
-        sets = (detector_metrics.hand_labelled(held), detector_metrics.with_masks(held), detector_metrics.with_turned_faces(held))
+        sets = (
+            detector_metrics.hand_labelled(held),
+            detector_metrics.with_masks(held),
+            detector_metrics.with_turned_faces(held),
+        )
         return cls(
-            *(detector_metrics.detect_all(find, each) for each in (*sets, detector_metrics.shop_negatives(held, choose=False)))
+            *(
+                detector_metrics.detect_all(find, each)
+                for each in (*sets, detector_metrics.shop_negatives(held, choose=False))
+            )
         )
 
     def sets(self) -> dict[str, list[precision_recall.ImageDetections]]:
@@ -138,7 +144,9 @@ class Table:
 
     def recall(self) -> None:
         """Recall at rates of false faces on stills, and at the rate on shelves that each shipped threshold has."""
-        stills = {peer.name: precision_recall.curve(self.looks[peer.name].sets()["stills >= 20 px"]) for peer in self.peers}
+        stills = {
+            peer.name: precision_recall.curve(self.looks[peer.name].sets()["stills >= 20 px"]) for peer in self.peers
+        }
         for rate in RATES:
             self.add(
                 f"recall at {rate} false faces a still", {key: each.recall_at(rate) for key, each in stills.items()}

@@ -78,7 +78,7 @@ def test_faces_are_answered_as_visits_by_the_device_itself() -> None:
     """Flat grey is nobody's expression for sure, or somebody's: each visit has one answer, the same every time, and the
     matrix holds all of them."""
     pytest.importorskip("sklearn", reason="training's packages are not installed (make train-setup)")
-    from convert.visit_confusion import majority_labels, simulate_visits, confusion_matrix
+    from convert.visit_confusion import confusion_matrix, majority_labels, simulate_visits
     from edge.vision.classify import Classifier
 
     classifier = Classifier(load(SHIPPED / "expression.json", ClassifierCard))

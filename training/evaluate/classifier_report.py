@@ -81,7 +81,9 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
     if card:
         loaded = bundle.load(card, ClassifierCard)
         if loaded.card.labels != tuple(recipe.labels):
-            raise SettingsError(f"{card}: labels must be {tuple(recipe.labels)} as in the recipe, are {loaded.card.labels}")
+            raise SettingsError(
+                f"{card}: labels must be {tuple(recipe.labels)} as in the recipe, are {loaded.card.labels}"
+            )
         models["int8"] = Classifier(loaded)
     sets = {kind: classifier_metrics.predictions(model.probabilities, test, recipe) for kind, model in models.items()}
     page = Page(f"{recipe.name}: test set")
@@ -137,7 +139,9 @@ def _add_photographs(page: Page, models: dict[str, Classifier], test: Faces, rec
 def _add_errors(page: Page, run: Path, sets: dict[str, Predictions], test: Faces, recipe: ClassifierRecipe) -> None:
     """Add a sheet of the most confident errors, on labelled images if there are any."""
     name = "photos" if "photos" in sets else next(iter(sets))
-    crops = plain(classifier_metrics.photos(test)[1], recipe.width, kept_share(recipe)) if name == "photos" else test.fer
+    crops = (
+        plain(classifier_metrics.photos(test)[1], recipe.width, kept_share(recipe)) if name == "photos" else test.fer
+    )
     if tiles := _confident_errors(sets[name], crops, list(recipe.labels)):
         page.add_section("Most confident errors", f"Of `{name}`: prediction above, truth below.")
         page.add_image("worst", _png(sheet(tiles, 8)))
@@ -146,9 +150,7 @@ def _add_errors(page: Page, run: Path, sets: dict[str, Predictions], test: Faces
         (run / "worst.png").unlink(missing_ok=True)
 
 
-def _confident_errors(
-    each: Predictions, crops: NDArray[np.uint8], labels: Sequence[str]
-) -> list[NDArray[np.uint8]]:
+def _confident_errors(each: Predictions, crops: NDArray[np.uint8], labels: Sequence[str]) -> list[NDArray[np.uint8]]:
     """Tiles of the wrong predictions with the highest confidence."""
     wrong = np.where(each.correct, 0, each.confidence)
     order = [at for at in np.argsort(-wrong)[:WORST] if wrong[at] > 0]

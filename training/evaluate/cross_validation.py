@@ -75,7 +75,9 @@ def _figures(held: Sequence[_HeldOut], models: Sequence[Classifier]) -> dict[str
     parts = [classifier_metrics.photo_predictions(model.probabilities, each.part, each.recipe) for each, model in pairs]
     known = [_without_unknown(predictions, *pair) for predictions, pair in zip(parts, pairs, strict=True)]
     sizes = np.array([len(predictions.truth) for predictions in parts])
-    shifts = [classifier_metrics.accuracy_by_shift(model.probabilities, each.part, each.recipe) for each, model in pairs]
+    shifts = [
+        classifier_metrics.accuracy_by_shift(model.probabilities, each.part, each.recipe) for each, model in pairs
+    ]
     shifted = {f"crop {name}": float(np.average([each[name] for each in shifts], weights=sizes)) for name in shifts[0]}
     rows = {}
     for suffix, predictions in (("", _joined(parts)), (", `unknown` wrong", _joined(known))):

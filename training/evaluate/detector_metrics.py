@@ -104,7 +104,9 @@ def choose_threshold(detect: Detect, held: Sequence[Scene]) -> float:
 
     ``detect`` must return all detections down to `MIN_SCORE`.
     """
-    return max(_threshold_on(detect, negatives(held, choose=True)) for negatives in (shop_negatives, everyday_negatives))
+    return max(
+        _threshold_on(detect, negatives(held, choose=True)) for negatives in (shop_negatives, everyday_negatives)
+    )
 
 
 def _threshold_on(detect: Detect, negatives: Sequence[Scene]) -> float:

@@ -17,7 +17,7 @@ from training.evaluate import classifier_metrics, classifier_report
 from training.evaluate.contact_sheet import captioned, sheet
 from training.fit import distil
 from training.fit.classifier_batches import Batches
-from training.fit.loop import Validation, build_with_precision, schedule, train
+from training.fit.loop import Validation, build_with_precision, jit_compile, schedule, train
 from training.fit.prefetch import BatchPrefetcher
 from training.networks import architectures, stem
 from training.recipe import ClassifierRecipe
@@ -129,5 +129,6 @@ class ClassifierTask:
             use_ema=True,
             ema_momentum=recipe.ema,
         )
-        model.compile(optimiser, keras.losses.CategoricalCrossentropy(from_logits=True))
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model.compile(optimiser, loss, jit_compile=jit_compile(steps))
         return model

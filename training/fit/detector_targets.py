@@ -1,7 +1,5 @@
 """Training batches of the face detector: collages, their target maps, and the loss."""
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 from keras import ops

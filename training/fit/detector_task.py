@@ -24,7 +24,7 @@ from training.evaluate import detector_metrics, detector_report, float_model
 from training.evaluate.contact_sheet import GREEN, RED, boxed, sheet
 from training.fit import box_size
 from training.fit.detector_targets import Batches, loss
-from training.fit.loop import Validation, build_with_precision, save, schedule, train
+from training.fit.loop import Validation, build_with_precision, jit_compile, save, schedule, train
 from training.fit.prefetch import Batch, BatchPrefetcher
 from training.fit.recalibrate import recalibrate_batch_norm
 from training.networks.architectures import LEVELS_BEFORE_2, face_detector, restored, sized
@@ -62,9 +62,7 @@ class DetectorTask:
         recipe.save_to(run)
         part, held = labelled_images.split(list(labelled_images.read(run / "cache.npz")))
         size = (recipe.height, recipe.width)
-        collages = Collages(
-            part, mined_fraction=recipe.mined_fraction, large_face_fraction=recipe.large_face_fraction
-        )
+        collages = Collages(part, mined_fraction=recipe.mined_fraction, large_face_fraction=recipe.large_face_fraction)
         drawing = Batches(collages, size, recipe.batch, recipe.seed)
         with BatchPrefetcher(drawing) as batches:
             _preview(run, drawing)
@@ -128,7 +126,7 @@ class DetectorTask:
         optimiser = keras.optimizers.AdamW(
             rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema, clipnorm=10.0
         )
-        model.compile(optimiser, loss)
+        model.compile(optimiser, loss, jit_compile=jit_compile(recipe.steps))
         return model
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from training.fit import training_log
 from training.fit.prefetch import Batch, BatchPrefetcher
-from training.fit.recalibrate import recalibrate_batch_norm
+from training.fit.recalibrate import BATCHES, recalibrate_batch_norm
 from training.fit.training_log import TrainingLog
 from training.networks.architectures import restored
 
@@ -21,6 +22,10 @@ EPOCH = 200
 """Steps between two checkpoints, and between two measurements of validation metrics."""
 SNAPSHOT_STEPS = 1200
 """Steps between two snapshots of the averaged weights; a mean of some may be better than the last."""
+BEST = "best.keras"
+"""File with the best model so far, if training stops early."""
+SHORT_RUN = 50
+"""Steps up to which the training step is not compiled with XLA."""
 FINISHED = 4
 """Finished batches that wait for the model."""
 
@@ -55,7 +60,7 @@ def train(
     the averaged weights as ``snapshot-STEP.keras``, and ``model.keras`` at the end.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint, best = folder / "checkpoint.keras", folder / "best.keras"
+    checkpoint, best = folder / "checkpoint.keras", folder / BEST
     model = keras.saving.load_model(checkpoint) if checkpoint.exists() else make()
     done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
     log = TrainingLog(folder / training_log.NAME, done)
@@ -68,9 +73,10 @@ def train(
         loss = float(model.train_on_batch(*batch))  # the mean since the metrics were last reset
         progress.update()
         if (step + 1) % EPOCH == 0 or step + 1 == steps:
-            metrics = _validate(model, batches, validation, log, best) if validation else {}
+            metrics = _validate(model, batches, validation, log, steps) if validation else {}
             log.append(step + 1, loss, metrics)
-            progress.set_postfix(loss=f"{loss:.4f}", **{name: f"{value:.4f}" for name, value in metrics.items()})
+            named = {training_log.METRIC + name: value for name, value in metrics.items()}
+            progress.set_postfix({"loss": f"{loss:.4f}"} | {name: f"{value:.4f}" for name, value in named.items()})
             model.reset_metrics()
             save(model, checkpoint)
             if model.optimizer.use_ema and (step + 1) % SNAPSHOT_STEPS == 0:
@@ -79,7 +85,7 @@ def train(
     if patience and best.exists():
         model = restored(best)
     elif model.optimizer.built and model.optimizer.use_ema:  # built by its first step
-        _average(model, batches)
+        _average(model, batches, steps)
     save(model, folder / "model.keras")
     return model
 
@@ -97,15 +103,15 @@ def _finished(batches: Iterator[Batch], finish: Callable[[Batch], Batch]) -> Ite
 
 
 def _validate(
-    model: keras.Model, batches: Callable[[int], Batch], validation: Validation, log: TrainingLog, best: Path
+    model: keras.Model, batches: Callable[[int], Batch], validation: Validation, log: TrainingLog, steps: int
 ) -> Mapping[str, float]:
-    """Measure the model, and save it as ``best`` if it is; the weights in training stay as they are."""
+    """Measure the model, and save it as ``best.keras`` if it is; the weights in training stay as they are."""
     with _restoring(model):
         if validation.averaged and model.optimizer.use_ema:
-            _average(model, batches)
+            _average(model, batches, steps)
         metrics = validation.metrics(model)
         if validation.patience and next(iter(metrics.values())) > log.best:
-            save(model, best)
+            save(model, log.folder / BEST)
     return metrics
 
 
@@ -124,10 +130,13 @@ def _restoring(model: keras.Model) -> Iterator[None]:
         variable.assign(value)
 
 
-def _average(model: keras.Model, batches: Callable[[int], Batch]) -> None:
-    """Replace the weights by their moving average, and recalibrate batch normalisation for them."""
+def _average(model: keras.Model, batches: Callable[[int], Batch], steps: int) -> None:
+    """Replace the weights by their moving average, and recalibrate batch normalisation for them.
+
+    A run of few ``steps`` is recalibrated on no more batches than it was trained on.
+    """
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    recalibrate_batch_norm(model, batches)
+    recalibrate_batch_norm(model, batches, min(steps, BATCHES))
 
 
 def build_with_precision(precision: str, make: Callable[[], keras.Model]) -> keras.Model:
@@ -146,6 +155,11 @@ def schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRate
     return keras.optimizers.schedules.CosineDecay(
         peak / 50, max(1, steps - warm), alpha=0.02, warmup_target=peak, warmup_steps=warm
     )
+
+
+def jit_compile(steps: int) -> Literal["auto", False]:
+    """Whether Keras should compile the training step with XLA; in a short run compiling takes longer than training."""
+    return "auto" if steps > SHORT_RUN else False
 
 
 def _reseed(model: keras.Model, step: int) -> None:

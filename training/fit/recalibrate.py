@@ -12,9 +12,10 @@ BATCHES = 40
 """Batches over which the statistics are averaged."""
 
 
-def recalibrate_batch_norm(model: keras.Model, batches: Callable[[int], Batch]) -> None:
+def recalibrate_batch_norm(model: keras.Model, batches: Callable[[int], Batch], count: int = BATCHES) -> None:
     """Replace the moving mean and variance of each batch normalisation by those that the model's weights produce.
 
+    Statistics are averaged over the first ``count`` batches.
     The moving statistics of training belong to the weights of the last steps, not to their average.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
@@ -26,11 +27,11 @@ def recalibrate_batch_norm(model: keras.Model, batches: Callable[[int], Batch]) 
     forward = _training_forward(model)
     statistics = [each for norm in norms for each in (norm.moving_mean, norm.moving_variance)]
     totals = [np.zeros(each.shape, np.float32) for each in statistics]
-    for number in range(BATCHES):
+    for number in range(count):
         forward(np.asarray(batches(number)[0], np.float32))
         totals = [total + np.asarray(each.value) for total, each in zip(totals, statistics, strict=True)]
     for variable, total in zip(statistics, totals, strict=True):
-        variable.assign(total / BATCHES)
+        variable.assign(total / count)
     for norm, momentum in zip(norms, momentums, strict=True):
         norm.momentum = momentum
 

@@ -33,6 +33,11 @@ class TrainingLog:
         partial.replace(self._path)
 
     @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self._path.parent
+
+    @property
     def best(self) -> float:
         """The best value of the first metric so far, minus infinity without one."""
         return max(self._values(), default=-math.inf)

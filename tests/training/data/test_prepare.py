@@ -79,7 +79,11 @@ def test_what_looks_like_a_face_of_the_tuning_part_is_not_trained_on(tmp_path):
     copy = np.clip(tuned[:, ::-1].astype(int) + 6, 0, 255).astype(np.uint8)
     fer_folder(tmp_path / "fer2013", [(3, text(face), "Training") for face in (tuned, copy, noise[np.argmax(first)])])
     part = read(tmp_path / "fer2013", "stop").part.tolist()
-    assert part == ["validation", "validation" if hashlib.sha256(copy.tobytes()).digest()[0] < TUNE else "repeat", "train"]
+    assert part == [
+        "validation",
+        "validation" if hashlib.sha256(copy.tobytes()).digest()[0] < TUNE else "repeat",
+        "train",
+    ]
 
 
 def test_one_row_without_a_label_is_the_only_one_that_is_bad(tmp_path, drawn):

@@ -64,12 +64,12 @@ def test_what_was_not_found_or_is_unsure_is_wrong():
     from types import SimpleNamespace
 
     from training.evaluate.classifier_metrics import Predictions
-    from training.evaluate.cross_validation import _with_verdict
+    from training.evaluate.cross_validation import _without_unknown
 
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0, 0]], np.float32)
     part = SimpleNamespace(photo_side=np.array([50, 50, 20, 0]), photo_targets=np.eye(2)[[0, 0, 0, 0]])
     held = SimpleNamespace(part=part, recipe=SimpleNamespace(min_face_px=24))
     model = SimpleNamespace(card=SimpleNamespace(unknown_below=0.7))
     answers = Predictions(np.zeros(4, np.intp), probabilities)
-    assert answers.right.tolist() == [True, True, True, False]
-    assert _with_verdict(answers, held, model).right.tolist() == [True, False, False, False]
+    assert answers.correct.tolist() == [True, True, True, False]
+    assert _without_unknown(answers, held, model).correct.tolist() == [True, False, False, False]
