@@ -29,9 +29,9 @@ def card(**changes: object) -> ClassifierCard:
 
 def test_a_card_with_visits_is_of_version_2_and_reads_back() -> None:
     """The card and the model message of its device have version 2 and hold the matrix, seven rows of eight."""
-    told = card(schema=2, visits=VISITS)
-    assert read_card(write_card(told), "x.json") == told
-    model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, told)
+    with_visits = card(schema=2, visits=VISITS)
+    assert read_card(write_card(with_visits), "x.json") == with_visits
+    model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, with_visits)
     assert model.schema == 2
     assert decode(encode(model), Model) == model
     assert model.expression.visits == tuple(map(tuple, VISITS))
@@ -56,7 +56,7 @@ def test_without_visits_a_card_stays_at_version_1() -> None:
     ],
 )
 def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: str) -> None:
-    """A wrong number of rows or columns, a negative count and a wrong version are refused on a card and in a message."""
+    """A wrong size, a negative count and a wrong version are refused, on a card and in a message."""
     with pytest.raises(BundleError, match=says):
         card(**changes)
     expression = replace(MODEL.expression, labels=SHIPPED_CARD["labels"], confusion=SHIPPED_CARD["confusion"])
@@ -68,8 +68,8 @@ def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: s
 
 def test_the_matrix_of_visits_is_preferred_to_that_of_faces() -> None:
     """Counts are of visits, so they are corrected by the matrix of visits where there is one."""
-    told = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
-    (confusion_matrix,) = confusions([Device(site="shop", device="door", model=told)]).values()
+    with_visits = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
+    (confusion_matrix,) = confusions([Device(site="shop", device="door", model=with_visits)]).values()
     assert (confusion_matrix.of, confusion_matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
     assert MODEL.expression.visits is UNSET
 

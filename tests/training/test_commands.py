@@ -20,7 +20,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 
 def test_soft_labels_map_votes_onto_own_categories():
-    """Votes become distributions over the recipe's labels. Single votes do not count, nor faces mostly of other labels."""
+    """Votes become distributions over the recipe's labels. Single votes and faces of other labels do not count."""
     from training.data.label_targets import from_votes
 
     votes = np.zeros((4, 10), np.uint8)
@@ -157,7 +157,7 @@ def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     card = read_card((tmp_path / "mood.json").read_bytes(), "mood.json")
-    assert (card.data, card.licence) == ("Drawn faces.", "Not said by the recipe.")
+    assert (card.data, card.licence) == ("Drawn faces.", "Not stated in the recipe.")
     named = tmp_path / "mood.json"
     tree = json.loads(named.read_text())
     del tree["figures"]["photos.accuracy.int8"]

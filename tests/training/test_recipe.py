@@ -22,6 +22,19 @@ def test_a_wrong_recipe_is_named(tmp_path):
     assert "bad.toml: unknown key 'model.stepps'; allowed: " in done.stderr
 
 
+def test_the_table_of_keys_holds_all_of_them():
+    """Each key of both tasks has one row with type, default and meaning."""
+    import msgspec
+
+    from training.recipe import ClassifierRecipe, DetectorRecipe
+    from training.recipe_table import markdown
+
+    rows = [line.strip("| ").split(" | ") for line in markdown().splitlines() if line.startswith("| `")]
+    names = {field.name for struct in (ClassifierRecipe, DetectorRecipe) for field in msgspec.structs.fields(struct)}
+    assert {row[0].strip("`") for row in rows} == names
+    assert {len(row) for row in rows} == {4}
+
+
 def test_a_renamed_key_is_named_with_its_new_name(tmp_path):
     """A recipe with a former key is refused, and the message says what the key is called now."""
     from base.errors import SettingsError
