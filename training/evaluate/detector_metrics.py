@@ -60,13 +60,13 @@ def photographs(scenes: Sequence[Scene]) -> list[Scene]:
 def with_masks(scenes: Sequence[Scene]) -> list[Scene]:
     """Hand-labelled images and photographs with a mask over each face with landmarks; other faces do not count."""
     rng = np.random.default_rng(SEED)
-    masked = []
+    drawn_over = []
     for scene in (*hand_labelled(scenes), *photographs(scenes)):
         pixels, known = scene.pixels.copy(), np.isfinite(scene.landmarks).all(1)
         if known.any():
             cover(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
-            masked.append(replace(scene, pixels=pixels, likely=scene.likely * known))
-    return masked
+            drawn_over.append(replace(scene, pixels=pixels, likely=scene.likely * known))
+    return drawn_over
 
 
 def with_turned_faces(scenes: Sequence[Scene]) -> list[Scene]:
@@ -120,8 +120,8 @@ def lowest_threshold(false_scores: Floats, most: int) -> float:
     return hundredths / 100
 
 
-def figures(detect: Detect, scenes: Sequence[Scene], threshold: float) -> dict[str, float]:
-    """Metrics on held-out images, over all thresholds and at ``threshold``, by their names on a card.
+def figures(detect: Detect, scenes: Sequence[Scene], min_score: float) -> dict[str, float]:
+    """Metrics on held-out images, over all thresholds and at ``min_score``, by their names on a card.
 
     ``detect`` must return all detections down to `MIN_SCORE`.
     """
@@ -131,10 +131,10 @@ def figures(detect: Detect, scenes: Sequence[Scene], threshold: float) -> dict[s
         **{f"{name}.ap": curve.average_precision() for name, curve in curves.items()},
         "stills.recall_at_0.1_false": curves["stills"].recall_at(0.1),
         "stills.recall_at_0.3_false": curves["stills"].recall_at(0.3),
-        "stills.recall": curves["stills"].recall_over(threshold),
-        "photos.recall": curves["photos"].recall_over(threshold),
-        "shelves.false_per_picture": _false_rate(detect, shop_negatives(scenes, choose=False), threshold),
-        **({"background.false_per_picture": _false_rate(detect, everyday, threshold)} if everyday else {}),
+        "stills.recall": curves["stills"].recall_over(min_score),
+        "photos.recall": curves["photos"].recall_over(min_score),
+        "shelves.false_per_picture": _false_rate(detect, shop_negatives(scenes, choose=False), min_score),
+        **({"background.false_per_picture": _false_rate(detect, everyday, min_score)} if everyday else {}),
     }
 
 
@@ -144,8 +144,8 @@ def validation(detect: Detect, scenes: Sequence[Scene]) -> dict[str, float]:
     return {"average_precision": curve.average_precision(), "recall_at_0.1_false": curve.recall_at(0.1)}
 
 
-def _false_rate(detect: Detect, negatives: Sequence[Scene], threshold: float) -> float:
-    return int((all_scores(detect_all(detect, negatives)) >= threshold).sum()) / max(len(negatives), 1)
+def _false_rate(detect: Detect, negatives: Sequence[Scene], min_score: float) -> float:
+    return int((all_scores(detect_all(detect, negatives)) >= min_score).sum()) / max(len(negatives), 1)
 
 
 def _curves(detect: Detect, scenes: Sequence[Scene]) -> Iterator[tuple[str, precision_recall.Curve]]:
@@ -153,14 +153,14 @@ def _curves(detect: Detect, scenes: Sequence[Scene]) -> Iterator[tuple[str, prec
     yield "stills", precision_recall.curve([each.with_labels() for each in labelled])
     for min_side in (12, 40):
         yield f"stills_{min_side}px", precision_recall.curve([each.with_labels(min_side) for each in labelled])
-    masked = detect_all(detect, with_masks(scenes))
-    yield "masked", precision_recall.curve([each.with_labels() for each in masked])
+    behind_masks = detect_all(detect, with_masks(scenes))
+    yield "masked", precision_recall.curve([each.with_labels() for each in behind_masks])
     turned_faces = detect_all(detect, with_turned_faces(scenes))
     yield "turned", precision_recall.curve([each.with_labels(only_turned=True) for each in turned_faces])
     if crowds := [scene for scene in scenes if scene.kind == "crowd"]:
         yield "crowds", precision_recall.curve([each.with_labels(16) for each in detect_all(detect, crowds)])
-    photos = detect_all(detect, photographs(scenes))
-    yield "photos", precision_recall.curve([each.with_labels(0) for each in photos])
+    by_teacher = detect_all(detect, photographs(scenes))
+    yield "photos", precision_recall.curve([each.with_labels(0) for each in by_teacher])
 
 
 def curves(detect: Detect, scenes: Sequence[Scene]) -> dict[str, precision_recall.Curve]:
