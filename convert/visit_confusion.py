@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contract.labels import UNKNOWN
 from edge.counting.tally import Tally
-from edge.values import Face, Track
+from edge.values import Detection, Track
 from edge.vision.classify import Classifier
 from training.trained_run import majority_labels, random_view
 
@@ -28,7 +28,7 @@ def simulate_visits(classifier: Classifier, faces: Grey, rng: np.random.Generato
     """Index of the label (n,) that a device counts for a visit of each face (n, h, h); ``unknown`` is last."""
     labels = classifier.card.labels
     tallies = [Tally(labels, 60.0, 0.0, 60.0) for _ in faces]
-    tracks = [Track(number, Face((0.0, 0.0, 1.0, 1.0), 1.0), 0.0, 0.0, 0) for number in range(len(faces))]
+    tracks = [Track(number, Detection((0.0, 0.0, 1.0, 1.0), 1.0), 0.0, 0.0, 0) for number in range(len(faces))]
     observations = rng.integers(*OBSERVATIONS, len(faces))
     for observation in range(OBSERVATIONS[1] - 1):
         visible = np.flatnonzero(observations > observation)
@@ -36,7 +36,7 @@ def simulate_visits(classifier: Classifier, faces: Grey, rng: np.random.Generato
             some = visible[at : at + AT_ONCE]
             crops = [random_view(faces[number], classifier.card.input.width, rng) for number in some]
             for number, expression in zip(some, classifier.classify_crops(crops), strict=True):
-                tallies[number].sight([tracks[number]], [expression])
+                tallies[number].add_observations([tracks[number]], [expression])
     names = (*labels, UNKNOWN)
     return np.array([_counted(*each, names) for each in zip(tallies, tracks, strict=True)], np.intp)
 
@@ -48,7 +48,7 @@ def confusion_matrix(truth: NDArray[np.intp], counted: NDArray[np.intp], size: i
 
 def _counted(tally: Tally, track: Track, names: tuple[str, ...]) -> int:
     """End a visit, and return the index of the label it was counted under."""
-    tally.look(1.0)
+    tally.add_frame(1.0)
     tally.count([track], [track.number])
     (window,) = tally.finish()
     return next(number for number, name in enumerate(names) if window.visits[name])

@@ -175,14 +175,14 @@ def _with_visits(run: TrainedClassifier, card: ClassifierCard, model: Interprete
     classifier = Classifier(Bundle(card, model))
     counted = visit_confusion.simulate_visits(classifier, faces[majority], np.random.default_rng(SEED))
     counts = visit_confusion.confusion_matrix(truth[majority], counted, len(card.labels))
-    return msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, counts.tolist())))
+    return msgspec.structs.replace(card, schema=3, visit_confusion=tuple(map(tuple, counts.tolist())))
 
 
 CLASSIFIER_NOTES = (
     "Apparent expression of one face, not what a person feels. `ferplus_majority`: faces of FER2013's PublicTest with"
     " more than half of ten votes for one label; `photos`: press-style photographs labelled by students. None of these"
     f" was trained on. Temperature and unknown_below ({UNKNOWN_FRACTION:.0%} of faces below) are fitted on a validation"
-    " set that was split off Training. The confusion matrix is that of ferplus_majority; `visits` is of the same faces,"
+    " set that was split off Training. The confusion matrix is that of ferplus_majority; `visit_confusion` is of the same faces,"
     " each observed several times."
 )
 

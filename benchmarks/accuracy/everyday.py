@@ -30,8 +30,9 @@ from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics, scores
-from training.evaluate.detector_metrics import Shown
+from training.evaluate import detector_metrics
+from training.evaluate import precision_recall
+from training.evaluate.detector_metrics import SceneDetections
 
 MIN_CROWD_FACE_PX, MIN_SEPARATED_FACE_PX = 16.0, 24.0
 SIDES = (64, 128, 448)
@@ -59,7 +60,7 @@ class ValidationImages:
                 f"{cache}: must hold background images; run `training prepare` with diverse.zip in the data folder"
             )
         negatives = [scene for scene in held if scene.kind == "negative"]
-        return cls(detector_metrics.stills(held), kinds["crowd"], kinds["background"], negatives, list(_people(people)))
+        return cls(detector_metrics.hand_labelled(held), kinds["crowd"], kinds["background"], negatives, list(_people(people)))
 
 
 def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
@@ -76,30 +77,30 @@ def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
     return images
 
 
-def best_scores(shown: Sequence[Shown], min_side: float) -> np.ndarray:
+def best_scores(shown: Sequence[SceneDetections], min_side: float) -> np.ndarray:
     """Return the score of the detection matched to each labelled face of at least ``min_side``; 0 for a missed face."""
     values: list[float] = []
     for each in shown:
-        scored = each.scored(min_side)
-        matched = [value for value, is_right in scores.match(scored) if is_right]
+        scored = each.with_labels(min_side)
+        matched = [value for value, is_right in precision_recall.match(scored) if is_right]
         values += matched + [0.0] * (int(scored.required.sum()) - len(matched))
     return np.array(values)
 
 
 def report(peer: Peer, images: ValidationImages, threshold: float) -> dict[str, float]:
     """Measure one detector at ``threshold``, and at the threshold of `ALLOWED_FALSE` false detections."""
-    labelled = detector_metrics.look(peer.find, images.labelled)
-    crowds = detector_metrics.look(peer.find, images.crowds)
-    background = detector_metrics.look(peer.find, images.background)
-    negatives = detector_metrics.look(peer.find, images.negatives)
-    false = detector_metrics.scores(background)
+    labelled = detector_metrics.detect_all(peer.find, images.labelled)
+    crowds = detector_metrics.detect_all(peer.find, images.crowds)
+    background = detector_metrics.detect_all(peer.find, images.background)
+    negatives = detector_metrics.detect_all(peer.find, images.negatives)
+    false = detector_metrics.all_scores(background)
     most = int(ALLOWED_FALSE * len(background) + 1e-9)
-    allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.LOWEST
-    in_labelled = scores.curve([each.scored() for each in labelled])
-    in_crowds = scores.curve([each.scored(MIN_CROWD_FACE_PX) for each in crowds])
+    allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.MIN_SCORE
+    in_labelled = precision_recall.curve([each.with_labels() for each in labelled])
+    in_crowds = precision_recall.curve([each.with_labels(MIN_CROWD_FACE_PX) for each in crowds])
     faces = np.concatenate([best_scores(each, MIN_SEPARATED_FACE_PX) for each in (labelled, crowds)])
-    maxima = [max((face.score for face in each.found), default=0.0) for each in background]
-    false_in_negatives = (detector_metrics.scores(negatives) >= threshold).sum()
+    maxima = [max((face.score for face in each.detections), default=0.0) for each in background]
+    false_in_negatives = (detector_metrics.all_scores(negatives) >= threshold).sum()
     figures = {
         "threshold": threshold,
         "labelled AP": in_labelled.average_precision(),

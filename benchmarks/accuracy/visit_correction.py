@@ -20,7 +20,7 @@ from collector.analysis.correction import Confusion, shares
 from collector.store.columns import FIXED_COLUMNS
 from contract.card import ClassifierCard, write_card
 from contract.labels import UNKNOWN
-from convert.visit_confusion import agreed, answers, matrix
+from convert.visit_confusion import majority_labels, simulate_visits, confusion_matrix
 from edge.vision.bundle import SHIPPED, load
 from edge.vision.classify import Classifier
 from training.data.fer2013 import found
@@ -70,7 +70,7 @@ def trial(
     half = rng.permutation(len(truth)) < len(truth) // 2
     mix, sampled_truth, sampled_prediction = sample_shop(truth[~half], predicted[~half], visits, size, rng)
     counted = np.bincount(sampled_prediction, minlength=size + 1)
-    measured = Confusion(card.labels, matrix(truth[half], predicted[half], size).astype(float), "visits")
+    measured = Confusion(card.labels, confusion_matrix(truth[half], predicted[half], size).astype(float), "visits")
     table = correct(counted, measured, rng)
     visit_shares = np.bincount(sampled_truth, minlength=size) / len(sampled_truth)
     return {
@@ -99,9 +99,9 @@ def main() -> None:
     classifier = Classifier(load(options.card, ClassifierCard))
     card, rng = classifier.card, np.random.default_rng(1)
     pixels, votes = public_test(options.fer)
-    truth, sure = agreed(votes, {label: {label: 1.0} for label in card.labels})
-    truth, predicted = truth[sure], answers(classifier, pixels[sure], rng)
-    confusion = matrix(truth, predicted, len(card.labels))
+    truth, sure = majority_labels(votes, {label: {label: 1.0} for label in card.labels})
+    truth, predicted = truth[sure], simulate_visits(classifier, pixels[sure], rng)
+    confusion = confusion_matrix(truth, predicted, len(card.labels))
     print(pd.DataFrame(confusion, card.labels, [*card.labels, UNKNOWN]))
     for visits in VISITS:
         trials = [trial(truth, predicted, visits, card, rng) for _ in range(options.trials)]

@@ -4,7 +4,7 @@
 
 The images are those of the run's cache that no model was trained on. All detectors get the same grey images, resized to
 a long side of 320 pixels. A detector with another input size resizes them again, and that time is included. Average
-precision matches faces by their centres (`training.evaluate.scores`). Its difference has a 95 % interval from a paired
+precision matches faces by their centres (`training.evaluate.precision_recall`). Its difference has a 95 % interval from a paired
 bootstrap over images.
 """
 
@@ -25,8 +25,9 @@ from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics, scores
-from training.evaluate.detector_metrics import Shown
+from training.evaluate import detector_metrics
+from training.evaluate import precision_recall
+from training.evaluate.detector_metrics import SceneDetections
 
 TIMED_IMAGES = 400
 FALSE_RATES = (0.1, 0.3)
@@ -38,9 +39,9 @@ class Peer:
     """A detector under test."""
 
     name: str
-    find: detector_metrics.Find
+    find: detector_metrics.Detect
     """Detects at a low threshold, for curves."""
-    used: detector_metrics.Find
+    used: detector_metrics.Detect
     """Detects at `threshold`, as it is used."""
     kilobytes: float
     """Size of the model file."""
@@ -49,7 +50,7 @@ class Peer:
     """Height and width of the network's input; None if it takes any."""
 
 
-def resizing(find: detector_metrics.Find, long_side: int) -> detector_metrics.Find:
+def resizing(find: detector_metrics.Detect, long_side: int) -> detector_metrics.Detect:
     """Return a detector that resizes each image to a long side first."""
 
     def detect(pixels: Pixels) -> tuple[Detection, ...]:
@@ -64,13 +65,13 @@ def shipped(path: Path) -> Peer:
     loaded = bundle.load(path, DetectorCard, 1)
     size = (loaded.card.input.height, loaded.card.input.width)
     kilobytes = path.with_suffix(".tflite").stat().st_size / 1000
-    finds = (Detector(loaded, detector_metrics.LOWEST).detect, Detector(loaded).detect)
+    finds = (Detector(loaded, detector_metrics.MIN_SCORE).detect, Detector(loaded).detect)
     return Peer(f"ours {size[1]}x{size[0]}", *finds, kilobytes, loaded.card.threshold, size)
 
 
 def yunet(path: Path, long_side: int) -> Peer:
     """Load YuNet with the default score threshold of OpenCV, 0.9."""
-    finds = (YuNet(path, detector_metrics.LOWEST, long_side).detect, YuNet(path, 0.9, long_side).detect)
+    finds = (YuNet(path, detector_metrics.MIN_SCORE, long_side).detect, YuNet(path, 0.9, long_side).detect)
     return Peer("YuNet", *finds, path.stat().st_size / 1000, 0.9, None)
 
 
@@ -78,37 +79,37 @@ def yunet(path: Path, long_side: int) -> Peer:
 class DetectorResults:
     """Detections of one detector in all sets of images."""
 
-    labelled: list[Shown]
-    masked: list[Shown]
+    labelled: list[SceneDetections]
+    masked: list[SceneDetections]
     """Faces with masks."""
-    profiles: list[Shown]
+    profiles: list[SceneDetections]
     """Faces turned to the side."""
-    negatives: list[Shown]
+    negatives: list[SceneDetections]
     """Images without faces."""
 
     @classmethod
-    def of(cls, find: detector_metrics.Find, images: Sequence[Scene]) -> "DetectorResults":
+    def of(cls, find: detector_metrics.Detect, images: Sequence[Scene]) -> "DetectorResults":
         """Run a detector on all images."""
-        sets = (detector_metrics.stills(images), detector_metrics.masked(images), detector_metrics.profiles(images))
+        sets = (detector_metrics.hand_labelled(images), detector_metrics.with_masks(images), detector_metrics.with_turned_faces(images))
         return cls(
-            *(detector_metrics.look(find, each) for each in (*sets, detector_metrics.shelves(images, choose=False)))
+            *(detector_metrics.detect_all(find, each) for each in (*sets, detector_metrics.shop_negatives(images, choose=False)))
         )
 
-    def sets(self) -> dict[str, list[scores.Picture]]:
+    def sets(self) -> dict[str, list[precision_recall.ImageDetections]]:
         """Return the sets for average precision, by name."""
-        sized = {f"labelled >= {side} px": [each.scored(side) for each in self.labelled] for side in (12, 20, 40)}
-        turned = [each.scored(only_turned=True) for each in self.profiles]
-        return {**sized, "masked >= 20 px": [each.scored() for each in self.masked], "turned >= 20 px": turned}
+        sized = {f"labelled >= {side} px": [each.with_labels(side) for each in self.labelled] for side in (12, 20, 40)}
+        turned = [each.with_labels(only_turned=True) for each in self.profiles]
+        return {**sized, "masked >= 20 px": [each.with_labels() for each in self.masked], "turned >= 20 px": turned}
 
     def false_rate(self, threshold: float) -> float:
         """Return the false detections per negative at a threshold."""
-        return float((detector_metrics.scores(self.negatives) >= threshold).sum() / max(len(self.negatives), 1))
+        return float((detector_metrics.all_scores(self.negatives) >= threshold).sum() / max(len(self.negatives), 1))
 
     def threshold_at(self, rate: float) -> float:
         """Return the lowest threshold with at most ``rate`` false detections per negative."""
-        false = detector_metrics.scores(self.negatives)
+        false = detector_metrics.all_scores(self.negatives)
         allowed = int(rate * len(self.negatives) + 1e-9)
-        return float(np.nextafter(false[allowed], 2)) if len(false) > allowed else detector_metrics.LOWEST
+        return float(np.nextafter(false[allowed], 2)) if len(false) > allowed else detector_metrics.MIN_SCORE
 
 
 @dataclass(slots=True)
@@ -131,19 +132,19 @@ class Table:
         sets = {peer.name: self.results[peer.name].sets() for peer in self.peers}
         peer = self.peers[-1].name
         for name, theirs in sets[peer].items():
-            curves = {key: scores.curve(each[name]) for key, each in sets.items()}
+            curves = {key: precision_recall.curve(each[name]) for key, each in sets.items()}
             self.add(
                 f"AP, {name} ({curves[peer].labels} faces)",
                 {key: each.average_precision() for key, each in curves.items()},
             )
-            gaps = {key: scores.difference(each[name], theirs) for key, each in sets.items() if key != peer}
+            gaps = {key: precision_recall.difference(each[name], theirs) for key, each in sets.items() if key != peer}
             self.add(f"  above {peer}", {key: gap.value for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
             self.add("    95 % from", {key: gap.low for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
             self.add("    95 % to", {key: gap.high for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
 
     def recall(self) -> None:
         """Add recall at `FALSE_RATES`, and at the false detections per negative of each shipped threshold."""
-        curves = {peer.name: scores.curve(self.results[peer.name].sets()["labelled >= 20 px"]) for peer in self.peers}
+        curves = {peer.name: precision_recall.curve(self.results[peer.name].sets()["labelled >= 20 px"]) for peer in self.peers}
         for rate in FALSE_RATES:
             self.add(
                 f"recall at {rate} false per labelled image",
@@ -174,7 +175,7 @@ def plot(path: Path, results: dict[str, DetectorResults]) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     for name, each in results.items():
-        curve = scores.curve(each.sets()["labelled >= 20 px"])
+        curve = precision_recall.curve(each.sets()["labelled >= 20 px"])
         left.plot(curve.recall, curve.precision, label=f"{name}: AP {curve.average_precision():.3f}")
         rates = np.linspace(0, 0.3, 61)
         right.plot(rates, [curve.recall_over(each.threshold_at(rate)) for rate in rates], label=name)

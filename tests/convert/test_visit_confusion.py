@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from collector.analysis.correction import confusions
 from collector.devices.device import Device
-from contract.card import ClassifierCard, DetectorCard, bundle_of, model_of, read_card, write_card
+from contract.card import ClassifierCard, DetectorCard, bundle_identity, model_of, read_card, write_card
 from contract.errors import BadMessage, BundleError
 from contract.message import Model, decode, encode
 from edge.vision.bundle import SHIPPED, load
@@ -29,30 +29,30 @@ def card(**changes: object) -> ClassifierCard:
 
 def test_a_card_with_visits_is_of_version_2_and_reads_back() -> None:
     """The card and the model message of its device have version 2 and hold the matrix, seven rows of eight."""
-    with_visits = card(schema=2, visits=VISITS)
+    with_visits = card(schema=3, visit_confusion=VISITS)
     assert read_card(write_card(with_visits), "x.json") == with_visits
     model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, with_visits)
     assert model.schema == 2
     assert decode(encode(model), Model) == model
-    assert model.expression.visits == tuple(map(tuple, VISITS))
+    assert model.expression.visit_confusion == tuple(map(tuple, VISITS))
 
 
 def test_without_visits_a_card_stays_at_version_1() -> None:
     """Card and message have no such key, so a collector of the first release can read them."""
-    old = {key: value for key, value in SHIPPED_CARD.items() if key != "visits"} | {"schema": 1}
+    old = {key: value for key, value in SHIPPED_CARD.items() if key != "visit_confusion"} | {"schema": 1}
     read = read_card(json.dumps(old).encode(), "x.json")
-    assert b'"visits"' not in write_card(read)
-    assert b'"visits"' not in encode(Model(schema=1, detector=MODEL.detector, expression=bundle_of(read)))
+    assert b'"visit_confusion"' not in write_card(read)
+    assert b'"visit_confusion"' not in encode(Model(schema=1, detector=MODEL.detector, expression=bundle_identity(read)))
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"schema": 1, "visits": VISITS}, "since version 2"),
-        ({"schema": 2, "visits": VISITS[:-1]}, "7 x 8"),
-        ({"schema": 2, "visits": [[5] * 7] * 7}, "7 x 8"),
-        ({"schema": 2, "visits": [[-1] * 8] * 7}, r"\$\.visits"),
-        ({"schema": 3}, r"\$\.schema"),
+        ({"schema": 1, "visit_confusion": VISITS}, "needs version 3"),
+        ({"schema": 2, "visit_confusion": VISITS[:-1]}, "7 x 8"),
+        ({"schema": 2, "visit_confusion": [[5] * 7] * 7}, "7 x 8"),
+        ({"schema": 2, "visit_confusion": [[-1] * 8] * 7}, r"\$\.visit_confusion"),
+        ({"schema": 4}, r"\$\.schema"),
     ],
 )
 def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: str) -> None:
@@ -61,17 +61,17 @@ def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: s
         card(**changes)
     expression = replace(MODEL.expression, labels=SHIPPED_CARD["labels"], confusion=SHIPPED_CARD["confusion"])
     tree = msgspec.to_builtins(replace(MODEL, expression=expression))
-    tree["expression"] |= {key: value for key, value in changes.items() if key == "visits"}
+    tree["expression"] |= {key: value for key, value in changes.items() if key == "visit_confusion"}
     with pytest.raises(BadMessage):
         decode(json.dumps(tree | {"schema": changes["schema"]}).encode(), Model)
 
 
 def test_the_matrix_of_visits_is_preferred_to_that_of_faces() -> None:
     """Counts are of visits, so they are corrected by the matrix of visits where there is one."""
-    with_visits = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
+    with_visits = replace(MODEL, schema=3, expression=replace(MODEL.expression, visit_confusion=((9, 0, 1), (1, 8, 2))))
     (confusion_matrix,) = confusions([Device(site="shop", device="door", model=with_visits)]).values()
     assert (confusion_matrix.of, confusion_matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
-    assert MODEL.expression.visits is UNSET
+    assert MODEL.expression.visit_confusion is UNSET
 
 
 def test_simulated_visits_are_counted_by_the_devices_own_code() -> None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Face
+from edge.values import Detection
 from training.augment.occlusion import cover
 from training.data.labelled_images import Floats, Scene, chooses_threshold, turned
 from training.evaluate import precision_recall
 
-Detect = Callable[[NDArray[np.uint8]], Sequence[Face]]
+Detect = Callable[[NDArray[np.uint8]], Sequence[Detection]]
 MIN_SCORE = 0.02
 """Lowest score of the detections that curves are made of."""
 MIN_SIDE = 20.0
@@ -31,7 +31,7 @@ class SceneDetections:
     """A labelled image and the detections in it."""
 
     scene: Scene
-    detections: Sequence[Face]
+    detections: Sequence[Detection]
 
     def with_labels(self, min_side: float = MIN_SIDE, only_turned: bool = False) -> precision_recall.ImageDetections:
         """The detections with the labels that must be detected: of this size or more, all or only turned faces."""

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.detect import cells, decode, letterbox
+from edge.vision.detect import grid_cells, decode, letterbox
 from training.data.labelled_images import Floats, Scene, overlap
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import sized
@@ -40,7 +40,7 @@ def fit(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> d
 
 def size_ratios(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
     """Median ratio of the predicted to the labelled size, by stride. Size is the square root of the area."""
-    fixed, grid = sized(model, *size), cells(size, STRIDES)
+    fixed, grid = sized(model, *size), grid_cells(size, STRIDES)
     ratios: dict[int, list[float]] = defaultdict(list)
     for scene in scenes:
         image, scale = letterbox(scene.pixels, size)
@@ -54,7 +54,7 @@ def size_ratios(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, in
 def _best_match(output: Floats, grid: Floats, label: Floats) -> tuple[int, float]:
     """Stride and size ratio of the highest-scored box that overlaps a label (4,); stride 0 if there is none.
 
-    ``output`` (cells, 15) is the network's, ``grid`` (cells, 3) as of `edge.vision.detect.cells`.
+    ``output`` (cells, 15) is the network's, ``grid`` (cells, 3) as of `edge.vision.detect.grid_cells`.
     """
     confident: NDArray[np.intp] = np.flatnonzero(output[:, 0] >= MIN_LOGIT)
     boxes, _ = decode(output[confident, 1:5], output[confident, 5:], grid[confident])

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from edge.vision.detect import cells
+from edge.vision.detect import grid_cells
 from training.augment.collage import Collage, Collages
 from training.data.labelled_images import Floats
 
@@ -32,7 +32,7 @@ class Batches:
         """``size`` is the largest (height, width), ``batch`` the number of images of that size."""
         self._collages, self._batch, self._seed = collages, batch, seed
         self._sizes = [(_multiple_of_32(size[0] * scale), _multiple_of_32(size[1] * scale)) for scale in SCALES]
-        self._grids = [cells(each, STRIDES) for each in self._sizes]
+        self._grids = [grid_cells(each, STRIDES) for each in self._sizes]
 
     def __call__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
         """The batch of a step."""

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from edge.values import Face
+from edge.values import Detection
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -17,7 +17,7 @@ def test_average_precision_by_hand():
     from training.evaluate.precision_recall import ImageDetections, curve
 
     boxes = np.array([[0, 0, 10, 10], [50, 50, 10, 10]], np.float32)
-    found = [Face((0, 0, 10, 10), 0.9), Face((100, 100, 10, 10), 0.8), Face((51, 50, 10, 10), 0.7)]
+    found = [Detection((0, 0, 10, 10), 0.9), Detection((100, 100, 10, 10), 0.8), Detection((51, 50, 10, 10), 0.7)]
     made = curve([ImageDetections(found, boxes, np.array([True, True]))])
     assert made.average_precision() == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert made.recall_at(0.0) == 0.5
@@ -28,7 +28,7 @@ def test_a_detection_of_a_label_that_is_not_required_is_ignored():
     """Small or doubtful labels may be detected or not."""
     from training.evaluate.precision_recall import ImageDetections, match
 
-    image = ImageDetections([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
+    image = ImageDetections([Detection((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
     assert match(image) == []
 
 
@@ -47,8 +47,8 @@ def test_the_difference_of_two_detectors_is_paired():
     from training.evaluate.precision_recall import ImageDetections, difference
 
     box = np.array([[0, 0, 10, 10]], np.float32)
-    one = [ImageDetections([Face((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
-    two = [ImageDetections([Face((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
+    one = [ImageDetections([Detection((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
+    two = [ImageDetections([Detection((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
     gap = difference(one, two)
     assert gap.value == pytest.approx(0.25)
     assert 0 < gap.low < 0.25 < gap.high
