@@ -40,6 +40,8 @@ path = {spool}
 unsynced_hold_h = 0
 """
 PYTHON = (sys.executable, "-m")
+PAGE_LIMIT_S = 60.0
+"""Time for the page to start on a slow machine, which imports Dash first."""
 CLIP_WINDOW_S, CAMERA_WINDOW_S = 2.0, 10.0
 QUIET_S = 2.0
 """After the daemon has ended, the store is taken as complete when no row has been added for this time."""

@@ -30,8 +30,7 @@ from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics
-from training.evaluate import precision_recall
+from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
 MIN_CROWD_FACE_PX, MIN_SEPARATED_FACE_PX = 16.0, 24.0
@@ -60,7 +59,9 @@ class ValidationImages:
                 f"{cache}: must hold background images; run `training prepare` with diverse.zip in the data folder"
             )
         negatives = [scene for scene in held if scene.kind == "negative"]
-        return cls(detector_metrics.hand_labelled(held), kinds["crowd"], kinds["background"], negatives, list(_people(people)))
+        return cls(
+            detector_metrics.hand_labelled(held), kinds["crowd"], kinds["background"], negatives, list(_people(people))
+        )
 
 
 def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:

@@ -20,7 +20,7 @@ from collector.analysis.correction import Confusion, shares
 from collector.store.columns import FIXED_COLUMNS
 from contract.card import ClassifierCard, write_card
 from contract.labels import UNKNOWN
-from convert.visit_confusion import majority_labels, simulate_visits, confusion_matrix
+from convert.visit_confusion import confusion_matrix, majority_labels, simulate_visits
 from edge.vision.bundle import SHIPPED, load
 from edge.vision.classify import Classifier
 from training.data.fer2013 import found

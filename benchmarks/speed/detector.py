@@ -25,8 +25,7 @@ from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics
-from training.evaluate import precision_recall
+from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
 TIMED_IMAGES = 400
@@ -90,9 +89,16 @@ class DetectorResults:
     @classmethod
     def of(cls, find: detector_metrics.Detect, images: Sequence[Scene]) -> "DetectorResults":
         """Run a detector on all images."""
-        sets = (detector_metrics.hand_labelled(images), detector_metrics.with_masks(images), detector_metrics.with_turned_faces(images))
+        sets = (
+            detector_metrics.hand_labelled(images),
+            detector_metrics.with_masks(images),
+            detector_metrics.with_turned_faces(images),
+        )
         return cls(
-            *(detector_metrics.detect_all(find, each) for each in (*sets, detector_metrics.shop_negatives(images, choose=False)))
+            *(
+                detector_metrics.detect_all(find, each)
+                for each in (*sets, detector_metrics.shop_negatives(images, choose=False))
+            )
         )
 
     def sets(self) -> dict[str, list[precision_recall.ImageDetections]]:
@@ -144,7 +150,10 @@ class Table:
 
     def recall(self) -> None:
         """Add recall at `FALSE_RATES`, and at the false detections per negative of each shipped threshold."""
-        curves = {peer.name: precision_recall.curve(self.results[peer.name].sets()["labelled >= 20 px"]) for peer in self.peers}
+        curves = {
+            peer.name: precision_recall.curve(self.results[peer.name].sets()["labelled >= 20 px"])
+            for peer in self.peers
+        }
         for rate in FALSE_RATES:
             self.add(
                 f"recall at {rate} false per labelled image",

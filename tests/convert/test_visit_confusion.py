@@ -42,7 +42,9 @@ def test_without_visits_a_card_stays_at_version_1() -> None:
     old = {key: value for key, value in SHIPPED_CARD.items() if key != "visit_confusion"} | {"schema": 1}
     read = read_card(json.dumps(old).encode(), "x.json")
     assert b'"visit_confusion"' not in write_card(read)
-    assert b'"visit_confusion"' not in encode(Model(schema=1, detector=MODEL.detector, expression=bundle_identity(read)))
+    assert b'"visit_confusion"' not in encode(
+        Model(schema=1, detector=MODEL.detector, expression=bundle_identity(read))
+    )
 
 
 @pytest.mark.parametrize(

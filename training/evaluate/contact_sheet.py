@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.detect import clip
+from edge.values import Box
 
 Image = NDArray[np.uint8]
 GREEN, RED = (80, 220, 80), (60, 60, 240)
@@ -26,9 +26,9 @@ def boxed(grey: Image, groups: Sequence[tuple[Sequence[Sequence[float]], tuple[i
     scale = side / max(grey.shape)
     image = cv2.cvtColor(cv2.resize(grey, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
     for boxes, colour in groups:
-        for x, y, w, h in boxes:
-            box = (float(x) * scale, float(y) * scale, float(w) * scale, float(h) * scale)
-            left, top, right, bottom = clip(box, image.shape[1] - 1, image.shape[0] - 1)
+        for values in boxes:
+            box = Box(*map(float, values)).scale(scale)
+            left, top, right, bottom = box.pixel_bounds(image.shape[1] - 1, image.shape[0] - 1)
             cv2.rectangle(image, (left, top), (right, bottom), colour, 1)
     tile = np.zeros((side, side, 3), np.uint8)
     tile[: image.shape[0], : image.shape[1]] = image[:side, :side]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Face
+from edge.values import Detection
 
 MIN_AREA_RATIO, MAX_AREA_RATIO = 0.1, 1.8
 """A detection matches a label if its centre lies inside the label and the ratio of their areas is in this range. People
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 class ImageDetections:
     """Detections and labels of one image."""
 
-    detections: Sequence[Face]
+    detections: Sequence[Detection]
     labels: NDArray[np.float32]
     """Boxes (n, 4): left, top, width, height, pixels."""
     required: NDArray[np.bool_]
@@ -141,7 +141,7 @@ def match(image: ImageDetections) -> list[tuple[float, bool]]:
     return rows
 
 
-def _matching(face: Face, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _matching(face: Detection, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which labels (n,) a detection can match."""
     centre, (_, _, width, height) = np.array(face.centre), face.box
     inside = ((centre >= labels[:, :2]) & (centre <= labels[:, :2] + labels[:, 2:])).all(1)

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.detect import grid_cells, decode, letterbox
-from training.data.labelled_images import Floats, Scene, overlap
+from edge.vision.boxes import iou
+from edge.vision.detect import decode, grid_cells, letterbox
+from training.data.labelled_images import Floats, Scene
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import sized
 
@@ -58,7 +59,7 @@ def _best_match(output: Floats, grid: Floats, label: Floats) -> tuple[int, float
     """
     confident: NDArray[np.intp] = np.flatnonzero(output[:, 0] >= MIN_LOGIT)
     boxes, _ = decode(output[confident, 1:5], output[confident, 5:], grid[confident])
-    matching = confident[overlap(label, boxes) > MIN_OVERLAP]
+    matching = confident[iou(label, boxes) > MIN_OVERLAP]
     if not len(matching):
         return 0, 1.0
     best = matching[output[matching, 0].argmax()]

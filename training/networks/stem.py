@@ -7,7 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from base.errors import SettingsError
-from training.fit.loop import BatchPrefetcher, Batch, build_with_precision, schedule, train
+from training.fit.loop import Batch, BatchPrefetcher, build_with_precision, schedule, train
 from training.networks import architectures
 from training.recipe import ClassifierRecipe, read_run_recipe
 
@@ -53,7 +53,9 @@ def _like(recipe: ClassifierRecipe) -> keras.Model:
     if recipe.network != "dense":
         raise SettingsError(f"model.front_steps: for the network 'dense', not {recipe.network!r}")
     if not recipe.front_steps:
-        raise SettingsError(f"model.front_teacher: {recipe.front_teacher} teaches the front nothing in no steps; set model.front_steps")
+        raise SettingsError(
+            f"model.front_teacher: {recipe.front_teacher} teaches the front nothing in no steps; set model.front_steps"
+        )
     if recipe.front_teacher is None:
         return architectures.of(replace(recipe, network="transfer", upscale=2))
     run = Path(recipe.front_teacher)

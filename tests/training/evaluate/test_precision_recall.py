@@ -47,8 +47,12 @@ def test_the_difference_of_two_detectors_is_paired():
     from training.evaluate.precision_recall import ImageDetections, difference
 
     box = np.array([[0, 0, 10, 10]], np.float32)
-    one = [ImageDetections([Detection((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
-    two = [ImageDetections([Detection((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
+    one = [
+        ImageDetections([Detection((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)
+    ]
+    two = [
+        ImageDetections([Detection((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)
+    ]
     gap = difference(one, two)
     assert gap.value == pytest.approx(0.25)
     assert 0 < gap.low < 0.25 < gap.high

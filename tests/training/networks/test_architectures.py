@@ -105,8 +105,7 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
     from base.errors import SettingsError
     from training import recipe
     from training.data import face_cache
-    from training.fit import loop
-    from training.fit import classifier_task
+    from training.fit import classifier_task, loop
     from training.networks import architectures, stem
 
     keys = ("network=dense", f"backbone={draw_backbone(tmp_path)}", "front=[8,12,12,1]", "front_steps=200")
