@@ -1,1 +1,1 @@
-"""Float models -> int8 bundles that a device runs, with the gate that refuses a bad one."""
+"""Convert float models to int8 bundles that a device runs, and refuse those that are not good enough."""

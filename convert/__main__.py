@@ -1,4 +1,4 @@
-"""``python -m convert quantise|verify``: argument parsing and nothing else."""
+"""Command line of the conversion: ``python -m convert quantise|verify``."""
 
 import argparse
 import os
@@ -9,58 +9,62 @@ from base.errors import FacetallyError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; exit code 2 for a missing or bad file, and for a bundle that the gate refuses."""
-    parser = argparse.ArgumentParser(prog="python -m convert", description="Float models -> int8 bundles.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    quantise = commands.add_parser("quantise", help="quantise, measure and write a bundle; refuse a bad one")
-    quantise.add_argument("run", type=Path, help="folder of a training run")
-    quantise.add_argument("--out", type=Path, required=True, help="folder for NAME.tflite and NAME.json")
-    quantise.add_argument("--size", type=_size, metavar="WxH", help="a detector's input, if not the recipe's: 320x240")
-    quantise.add_argument(
-        "--threshold",
-        type=_score,
-        default=0.0,
-        metavar="SCORE",
-        help="a detector's threshold, at least; otherwise as shelves have it",
-    )
-    verify = commands.add_parser("verify", help="measure a bundle anew, through the code that runs on the device")
-    verify.add_argument("card", type=Path, help="a bundle's card, NAME.json")
-    verify.add_argument("--run", type=Path, required=True, help="folder of the training run with the data held back")
-    chosen = parser.parse_args(arguments)
+    """Run one command; exit code 2 for wrong input and for a bundle that the gate refuses."""
+    chosen = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from convert import verify as verifying  # noqa: PLC0415
-        from convert import write_bundle  # noqa: PLC0415 (TensorFlow is slow to import)
+        from convert import verify as verifying  # noqa: PLC0415 (TensorFlow is slow to import; --help must not wait)
+        from convert import write_bundle  # noqa: PLC0415
+        from training.trained_run import open_run  # noqa: PLC0415
 
         if chosen.command == "quantise":
-            run = write_bundle.open_run(chosen.run, chosen.size, chosen.threshold)
-            print(write_bundle.figures_table(write_bundle.make(run, chosen.out)))
+            run = open_run(chosen.run, chosen.size)
+            card = write_bundle.make(run, chosen.out, min_threshold=chosen.threshold, force=chosen.force)
+            print(write_bundle.figures_table(card))
         else:
-            print(verifying.verify(write_bundle.open_run(chosen.run), chosen.card))
+            print(verifying.verify(open_run(chosen.run), chosen.card))
     except FacetallyError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m convert", description="Convert float models to int8 bundles.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    quantise = commands.add_parser("quantise", help="quantise a run, measure it and write its bundle")
+    quantise.add_argument("run", type=Path, help="folder of a training run")
+    quantise.add_argument("--out", type=Path, required=True, help="folder for NAME.tflite and NAME.json")
+    quantise.add_argument("--size", type=_size, metavar="WxH", help="input size of a detector, if not the recipe's")
+    quantise.add_argument(
+        "--threshold", type=_score, default=0.0, metavar="SCORE", help="lowest threshold of a detector, 0 to 1"
+    )
+    quantise.add_argument(
+        "--force", action="store_true", help="write the bundle even if the gate refuses it; the card's notes say why"
+    )
+    verify = commands.add_parser("verify", help="measure a bundle again through the device's code")
+    verify.add_argument("card", type=Path, help="card of a bundle, NAME.json")
+    verify.add_argument("--run", type=Path, required=True, help="folder of the training run with the test data")
+    return parser
+
+
 def _score(text: str) -> float:
     """A number from 0 to 1."""
     score = float(text)
     if not 0 <= score <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 1")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, is {text!r}")
     return score
 
 
 def _size(text: str) -> tuple[int, int]:
-    """``WIDTHxHEIGHT`` in pixels, multiples of 8 -> (height, width)."""
+    """``WIDTHxHEIGHT`` in pixels as (height, width), multiples of 8."""
     width, _, height = text.partition("x")
     if (
-        not (width.isdecimal() and height.isdecimal())
+        not (width.isdecimal() and height.isdecimal() and int(width) and int(height))
         or int(width) % 8
         or int(height) % 8
-        or not int(width) * int(height)
     ):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in multiples of 8, such as 320x240")
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in multiples of 8, such as 320x240, is {text!r}")
     return int(height), int(width)
 
 

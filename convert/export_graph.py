@@ -1,4 +1,4 @@
-"""A trained Keras model -> the same function with outputs by name and without what quantising would spoil."""
+"""Rebuild a trained Keras model for export: named outputs, and no arithmetic on the pixels."""
 
 from typing import Any
 
@@ -10,28 +10,27 @@ OUTPUTS = {"detect": ("boxes", "landmarks", "scores"), "classify": ("logits",)}
 
 
 def rescaling(model: keras.Model) -> tuple[float, float]:
-    """The scale and offset with which a model takes pixels 0..255 first."""
+    """Scale and offset of the first layer, which rescales pixels 0 to 255; TypeError if it is another layer."""
     first = model.layers[1]
     if not isinstance(first, layers.Rescaling):
-        raise TypeError(f"{model.name}: the first layer is {type(first).__name__}, not Rescaling")
+        raise TypeError(f"{model.name}: the first layer must be Rescaling, is {type(first).__name__}")
     return float(first.scale), float(first.offset)
 
 
 def deployed(model: keras.Model, task: str) -> keras.Model:
-    """The model with a dictionary of outputs (see `OUTPUTS`), taking what its `rescaling` makes of pixels: as uint8
-    with
-    that scale the pixels then need no arithmetic at all."""
-    begin = model.layers[1].output
-    return keras.Model(begin, {"logits": model.outputs[0]} if task == "classify" else _apart(model))
+    """The model behind its `rescaling`, with a dictionary of outputs (see `OUTPUTS`).
 
-
-def _apart(model: keras.Model) -> dict[str, Any]:
-    """Of a detector: scores, boxes and landmarks each apart, all strides one after the other, so that each is quantised
-    over its own range.
+    Its input is quantised to uint8 with the scale of the rescaling, so pixels go in as they are.
     """
-    apart = {}
+    start = model.layers[1].output
+    return keras.Model(start, {"logits": model.outputs[0]} if task == "classify" else _detector_outputs(model))
+
+
+def _detector_outputs(model: keras.Model) -> dict[str, Any]:
+    """Scores, boxes and landmarks as separate outputs over all strides, so that each is quantised over its own range."""
+    outputs = {}
     for name in OUTPUTS["detect"]:
         heads = [layer for layer in model.layers if layer.name.rstrip("0123456789") == name]
         rows = [layers.Reshape((-1, head.filters))(head.output) for head in heads]
-        apart[name] = layers.Concatenate(axis=1)(rows)
-    return apart
+        outputs[name] = layers.Concatenate(axis=1)(rows)
+    return outputs

@@ -1,4 +1,4 @@
-"""A float model and pictures to calibrate on -> a full int8 TFLite file with named tensors."""
+"""Quantise a float model to a TFLite file that is int8 throughout, with named tensors."""
 
 import tempfile
 from pathlib import Path
@@ -14,20 +14,20 @@ from tensorflow.lite.tools import flatbuffer_utils
 from convert.export_graph import OUTPUTS, deployed, rescaling
 
 
-def quantise(model: keras.Model, task: str, pictures: NDArray[np.uint8]) -> bytes:
-    """A trained model and calibration pictures uint8 (n, h, w, 1) -> the file: uint8 in, int8 out, int8 throughout.
+def quantise(model: keras.Model, task: str, images: NDArray[np.uint8]) -> bytes:
+    """Quantise a trained model; the content of a TFLite file with uint8 input and int8 outputs.
 
-    The input's scale is the model's own rescaling, so that pixels go in as they are. A black and a white picture are
-    calibrated too, so that the whole range of pixels is met.
+    ``images`` (n, h, w, 1) calibrate the ranges of activations; a black and a white image are added, so that the whole
+    range of pixels occurs. The scale of the input is that of the model's own rescaling.
     """
     scale, offset = rescaling(model)
     function = deployed(model, task)
-    height, width = pictures.shape[1:3]
-    ends = np.stack([np.zeros((height, width, 1), np.uint8), np.full((height, width, 1), 255, np.uint8)])
+    height, width = images.shape[1:3]
+    extremes = np.stack([np.zeros((height, width, 1), np.uint8), np.full((height, width, 1), 255, np.uint8)])
 
     def calibration() -> Any:
-        for picture in np.concatenate([pictures, ends]):
-            yield [picture[None].astype(np.float32) * scale + offset]
+        for image in np.concatenate([images, extremes]):
+            yield [image[None].astype(np.float32) * scale + offset]
 
     with tempfile.TemporaryDirectory() as folder:
         function.export(folder, verbose=False)
@@ -38,37 +38,37 @@ def quantise(model: keras.Model, task: str, pictures: NDArray[np.uint8]) -> byte
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.int8
         content = converter.convert()
-    return _named(content, OUTPUTS[task])
+    return _with_names(content, OUTPUTS[task])
 
 
 def operators(content: bytes) -> tuple[str, ...]:
-    """The operators of a TFLite file, each once, by name."""
+    """Names of the operators of a TFLite file, each once."""
     codes = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     return tuple(sorted({codes[max(each.builtinCode, each.deprecatedBuiltinCode)] for each in model.operatorCodes}))
 
 
-def floats(content: bytes) -> list[str]:
-    """Names of tensors that are not quantised; empty where a file is int8 throughout."""
+def float_tensors(content: bytes) -> list[str]:
+    """Names of the tensors that are not quantised; empty if a file is int8 throughout."""
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     kinds = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
     return [tensor.name.decode() for graph in model.subgraphs for tensor in graph.tensors if tensor.type in kinds]
 
 
-def _named(content: bytes, outputs: tuple[str, ...]) -> bytes:
-    """Input and outputs under their own names; a signature's outputs are sorted by name, and so are ours."""
+def _with_names(content: bytes, outputs: tuple[str, ...]) -> bytes:
+    """The file with its input and outputs named; a signature sorts outputs by name, as ``outputs`` are."""
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     (graph,) = model.subgraphs
     graph.tensors[graph.inputs[0]].name = b"pixels"
     (signature,) = model.signatureDefs
-    places = {each.name.decode(): each.tensorIndex for each in signature.outputs}
+    tensors = {each.name.decode(): each.tensorIndex for each in signature.outputs}
     for name in outputs:
-        graph.tensors[places[name]].name = name.encode()
+        graph.tensors[tensors[name]].name = name.encode()
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def write(content: bytes, path: Path) -> None:
-    """The file, at once and whole."""
-    beside = path.with_suffix(".writing")
-    beside.write_bytes(content)
-    beside.replace(path)
+    """Write a file under a temporary name, then rename it."""
+    partial = path.with_suffix(".writing")
+    partial.write_bytes(content)
+    partial.replace(path)

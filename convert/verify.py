@@ -1,38 +1,37 @@
-"""A bundle and held-back data -> its int8 figures measured anew, and whether they are those of its card."""
+"""Measure a bundle again through the device's code, and compare with the figures on its card."""
 
 from pathlib import Path
 
 from contract.card import ClassifierCard, DetectorCard
 from contract.errors import BundleError
-from convert.write_bundle import Run
 from edge.vision import bundle
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
-from training.data import labelled_images
-from training.data.face_cache import Faces
-from training.evaluate import classifier_metrics, detector_metrics
-from training.recipe import ClassifierRecipe
+from training.trained_run import MIN_SCORE, TrainedClassifier, TrainedRun
 
-CLOSE = 0.002
-"""Figures of another runtime may differ by this much."""
+TOLERANCE = 0.002
+"""Allowed difference of a figure: another runtime may round differently."""
 
 
-def verify(run: Run, card_path: Path) -> str:
-    """The run with the data and the path of a card -> a table; BundleError if a figure is not the card's."""
-    if isinstance(run.recipe, ClassifierRecipe):
-        loaded = bundle.load(card_path, ClassifierCard)
-        test = Faces.of(run.folder / "cache.npz", run.recipe, "test")
-        answers = classifier_metrics.answers(Classifier(loaded).probabilities, test, run.recipe)
-        figures, promised = classifier_metrics.figures(answers), loaded.card.figures
+def verify(run: TrainedRun, card_path: Path) -> str:
+    """A table of the card's figures and those measured on the run's test data.
+
+    BundleError if a figure is missing on the card or differs by more than `TOLERANCE`.
+    """
+    if isinstance(run, TrainedClassifier):
+        classifier = bundle.load(card_path, ClassifierCard)
+        measured = run.metrics(run.predictions(Classifier(classifier).probabilities))
+        on_card = classifier.card.figures
     else:
-        found = bundle.load(card_path, DetectorCard)
-        _, held = labelled_images.split(list(labelled_images.read(run.folder / "cache.npz")))
-        figures = detector_metrics.figures(Detector(found, detector_metrics.LOWEST).detect, held, found.card.threshold)
-        promised = found.card.figures
-    if missing := [name for name in figures if f"{name}.int8" not in promised]:
-        raise BundleError(f"{card_path}: the card says nothing of {', '.join(missing)}, which the run's data gives")
-    rows = [f"{name:34}{promised[name + '.int8']:9.4f}{value:9.4f}" for name, value in figures.items()]
-    for name, value in figures.items():
-        if abs(promised[name + ".int8"] - value) > CLOSE:
-            raise BundleError(f"{card_path}: {name} is {value:.4f}, the card says {promised[name + '.int8']}")
+        detector = bundle.load(card_path, DetectorCard)
+        measured = run.metrics(Detector(detector, MIN_SCORE), detector.card.threshold)
+        on_card = detector.card.figures
+    if missing := [name for name in measured if f"{name}.int8" not in on_card]:
+        raise BundleError(
+            f"{card_path}: the card must hold {', '.join(missing)}, which the run's data give; it does not"
+        )
+    rows = [f"{name:34}{on_card[name + '.int8']:9.4f}{value:9.4f}" for name, value in measured.items()]
+    for name, value in measured.items():
+        if abs(on_card[name + ".int8"] - value) > TOLERANCE:
+            raise BundleError(f"{card_path}: {name} must be {on_card[name + '.int8']} as on the card, is {value:.4f}")
     return "\n".join([f"{'':34}{'card':>9}{'now':>9}", *rows])

@@ -1,12 +1,11 @@
-"""A classifier and faces it was not trained on -> how it answers whole visits, which is what an analyst corrects by.
+"""Measure the confusion matrix of whole visits, with which an analyst corrects counts.
 
-A visit is one face, looked at several times: each look is cut a little off, and spoiled as worse
-cameras and light spoil pictures. Every look goes through the device's own `edge.vision.classify`, and every visit through its
-own `edge.counting.tally`, so that thresholds and the sum over sightings are those that run. Faces of one person at several
-moments are not to be had with labels: of what changes within a visit, only place, light and noise change here.
+A visit is simulated as one face that is observed several times. Each observation is a crop that is shifted a little and
+degraded as by a worse camera or worse light. Observations go through the device's own `edge.vision.classify`, and visits
+through its own `edge.counting.tally`, so thresholds and summed probabilities are those of a device. Labelled faces of
+one person at several moments do not exist: only position, light and noise vary within a simulated visit.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,57 +13,41 @@ from contract.labels import UNKNOWN
 from edge.counting.tally import Tally
 from edge.values import Face, Track
 from edge.vision.classify import Classifier
-from training.augment.lighting import spoil
-from training.data.face_cache import moved
-from training.data.label_targets import VOTES, Mapping, weights
+from training.trained_run import majority_labels, random_view
+
+__all__ = ["confusion_matrix", "majority_labels", "simulate_visits"]
 
 Grey = NDArray[np.uint8]
-LOOKS = (3, 12)
-"""A visit has at least so many looks, and fewer than so many."""
-OFF = 0.06
-"""Standard deviation of where a look is cut, as a share of the face."""
+OBSERVATIONS = (3, 12)
+"""Observations of a visit: at least the first, fewer than the second."""
 AT_ONCE = 256
+"""Crops in one call of the classifier."""
 
 
-def agreed(votes: NDArray[np.uint8], labels: Mapping) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """FER+ votes (n, 10) and a recipe's labels -> the label of each face, (n,), and whether more than half of its
-    taggers gave it.
-    """
-    of_labels = votes.astype(np.float32) @ weights(VOTES, labels)
-    return of_labels.argmax(1), of_labels.max(1) > 0.5 * np.maximum(votes.sum(1), 1)
-
-
-def answers(classifier: Classifier, faces: Grey, chance: np.random.Generator) -> NDArray[np.intp]:
-    """Faces (n, h, h), one visit each -> the number of each visit's label, (n,); that of ``unknown`` is the last."""
+def simulate_visits(classifier: Classifier, faces: Grey, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Index of the label (n,) that a device counts for one visit of each face (n, h, h); that of ``unknown`` is last."""
     labels = classifier.card.labels
     tallies = [Tally(labels, 60.0, 0.0, 60.0) for _ in faces]
     tracks = [Track(number, Face((0.0, 0.0, 1.0, 1.0), 1.0), 0.0, 0.0, 0) for number in range(len(faces))]
-    looks = chance.integers(*LOOKS, len(faces))
-    for look in range(LOOKS[1] - 1):
-        looking = np.flatnonzero(looks > look)
-        for at in range(0, len(looking), AT_ONCE):
-            some = looking[at : at + AT_ONCE]
-            crops = [_look(faces[number], classifier.card.input.width, chance) for number in some]
+    observations = rng.integers(*OBSERVATIONS, len(faces))
+    for observation in range(OBSERVATIONS[1] - 1):
+        visible = np.flatnonzero(observations > observation)
+        for at in range(0, len(visible), AT_ONCE):
+            some = visible[at : at + AT_ONCE]
+            crops = [random_view(faces[number], classifier.card.input.width, rng) for number in some]
             for number, expression in zip(some, classifier.classify_crops(crops), strict=True):
                 tallies[number].sight([tracks[number]], [expression])
     names = (*labels, UNKNOWN)
-    return np.array([_verdict(*each, names) for each in zip(tallies, tracks, strict=True)], np.intp)
+    return np.array([_counted(*each, names) for each in zip(tallies, tracks, strict=True)], np.intp)
 
 
-def matrix(truth: NDArray[np.intp], answered: NDArray[np.intp], size: int) -> NDArray[np.intp]:
-    """Labels and answers of visits, (n,) each -> how often each goes with each, (size, size + 1), rows the truth."""
-    return np.bincount(truth * (size + 1) + answered, minlength=size * (size + 1)).reshape(size, size + 1)
+def confusion_matrix(truth: NDArray[np.intp], counted: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+    """Counts (size, size + 1) of true labels (n,) and counted labels (n,), rows truth, the last column ``unknown``."""
+    return np.bincount(truth * (size + 1) + counted, minlength=size * (size + 1)).reshape(size, size + 1)
 
 
-def _look(face: Grey, side: int, chance: np.random.Generator) -> Grey:
-    """One look at a face: off a little, wider or tighter, spoiled; (side, side)."""
-    shift = (float(chance.normal(0, OFF)), float(chance.normal(0, OFF)))
-    cut = moved(face[None], side, float(chance.uniform(0.9, 1.05)), shift)[0]
-    return spoil(chance, cv2.flip(cut, 1) if chance.random() < 0.5 else cut)
-
-
-def _verdict(tally: Tally, track: Track, names: tuple[str, ...]) -> int:
-    """The visit is over: what it counted as."""
+def _counted(tally: Tally, track: Track, names: tuple[str, ...]) -> int:
+    """End a visit, and return the index of the label it was counted under."""
     tally.look(1.0)
     tally.count([track], [track.number])
     (window,) = tally.finish()

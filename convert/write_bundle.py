@@ -1,11 +1,9 @@
-"""A run of training -> a bundle: the int8 file, and the card that says all of it."""
+"""Write the bundle of a trained run: the int8 file, and the card with its figures."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -14,77 +12,46 @@ from contract.card import Card, ClassifierCard, Crop, DetectorCard, Golden, Inpu
 from contract.errors import BundleError
 from convert import gate, visit_confusion
 from convert.golden_samples import drawn
-from convert.quantise import floats, operators, quantise, write
+from convert.quantise import float_tensors, operators, quantise, write
 from edge.vision import bundle
 from edge.vision.bundle import Bundle, golden_output
 from edge.vision.classify import Classifier
-from edge.vision.detect import Detector, letterbox
+from edge.vision.detect import Detector
 from edge.vision.interpreter import Interpreter
-from training import recipe
-from training.data import labelled_images
-from training.data.face_cache import Faces
-from training.data.label_targets import Mapping
-from training.evaluate import classifier_metrics, detector_metrics, float_model
-from training.fit.detector_targets import STRIDES
-from training.networks.architectures import exact, restored, sized
-from training.recipe import ClassifierRecipe, DetectorRecipe
+from training.trained_run import (
+    MAX_FALSE_PER_NEGATIVE,
+    MIN_SCORE,
+    OVERLAP,
+    STRIDES,
+    TrainedClassifier,
+    TrainedDetector,
+    TrainedRun,
+)
 
 CALIBRATION = 200
+"""Calibration images of a detector; a classifier gets twice as many."""
 TOLERANCE = 16
-"""Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 were seen 9 apart."""
-RAISED = "It was set higher by hand. "
-UNKNOWN_SHARE = 0.05
-"""``unknown_below`` is set so that this share of the tuning part's faces is left without a verdict."""
+"""Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 differed by up to 9."""
+UNKNOWN_FRACTION = 0.05
+"""Fraction of the validation set's faces that ``unknown_below`` makes ``unknown``."""
 SEED = 1
-"""Of the looks that visits are made of."""
+"""Seed of the simulated visits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A folder of training: recipe, float model, cache."""
+def make(run: TrainedRun, out: Path, *, min_threshold: float = 0.0, force: bool = False) -> Card:
+    """Quantise a run, measure float and int8, and write ``NAME.tflite`` and ``NAME.json`` into ``out``.
 
-    folder: Path
-    recipe: recipe.Recipe
-    model: keras.Model
-    threshold: float = 0.0
-
-
-def open_run(folder: Path, size: tuple[int, int] | None = None, threshold: float = 0.0) -> Run:
-    """A folder that `training train` has filled -> its parts; BundleError if one is missing.
-
-    A detector's weights fit other sizes of input than the recipe's, too: (height, width), multiples of 8. Its name then
-    says so. Its threshold is at least the one given.
+    ``min_threshold`` raises a detector's threshold. BundleError if the gate refuses the model; with ``force`` the
+    gate's objections are written into the card's notes instead.
     """
-    for name in ("recipe.json", "model.keras", "cache.npz"):
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder / name}: not there; python -m training prepare and train come first")
-    made = recipe.kept(folder)
-    model = restored(folder / "model.keras")
-    if isinstance(made, DetectorRecipe):
-        if size:
-            name = f"{made.name}-{size[1]}x{size[0]}"
-            made = msgspec.structs.replace(made, height=size[0], width=size[1], name=name)
-        model = sized(model, made.height, made.width)
-    elif size or threshold:
-        raise BundleError(
-            f"{folder}: --size and --threshold are for detectors; a classifier keeps what it was trained at"
-        )
-    elif made.repeats == "in":
-        raise BundleError(f"{folder}: trained on repeats of the test's faces (model.repeats); no bundle is made of it")
+    if isinstance(run, TrainedDetector):
+        content = _quantised(run, "detect", run.calibration_images(CALIBRATION))
+        card: Card = _detector_card(run, content, min_threshold, force)
+    elif min_threshold:
+        raise BundleError(f"{run.folder}: a classifier's threshold must be fitted; --threshold is for detectors")
     else:
-        model = exact(model)
-    return Run(folder, made, model, threshold)
-
-
-def make(run: Run, out: Path) -> Card:
-    """Quantise, measure float and int8, write ``NAME.tflite`` and ``NAME.json``; BundleError if the gate refuses."""
-    detects = isinstance(run.recipe, DetectorRecipe)
-    pictures = _detector_calibration(run) if detects else _classifier_calibration(run)
-    content = quantise(run.model, "detect" if detects else "classify", pictures[..., None])
-    if left := floats(content):
-        raise BundleError(f"{run.recipe.name}: not int8 throughout: {', '.join(left)}")
-    model = Interpreter(content)
-    card = _detector_card(run, content, model) if detects else _classifier_card(run, content, model)
+        content = _quantised(run, "classify", run.calibration_images(2 * CALIBRATION))
+        card = _classifier_card(run, content, force)
     out.mkdir(parents=True, exist_ok=True)
     write(content, out / f"{card.name}.tflite")
     write(write_card(card), out / f"{card.name}.json")
@@ -92,156 +59,136 @@ def make(run: Run, out: Path) -> Card:
     return card
 
 
-def _common(run: Run, content: bytes, model: Interpreter, figures: dict[str, float]) -> dict[str, Any]:
-    """What the cards of both tasks say alike."""
-    made = run.recipe
-    close = isinstance(made, ClassifierRecipe)
+def _quantised(run: TrainedRun, task: str, images: NDArray[np.uint8]) -> bytes:
+    content = quantise(run.model, task, images[..., None])
+    if tensors := float_tensors(content):
+        raise BundleError(f"{run.recipe.name}: must be int8 throughout, has float tensors: {', '.join(tensors)}")
+    return content
+
+
+def _common_fields(run: TrainedRun, content: bytes, model: Interpreter) -> dict[str, Any]:
+    """The fields of a card that both tasks share, without figures."""
+    recipe = run.recipe
+    close = isinstance(run, TrainedClassifier)
     return {
         "schema": 1,
-        "name": made.name,
-        "version": made.version,
+        "name": recipe.name,
+        "version": recipe.version,
         "sha256": hashlib.sha256(content).hexdigest(),
         "input": Input(
-            width=made.width,
-            height=made.height,
+            width=recipe.width,
+            height=recipe.height,
             channels=1,
             dtype="uint8",
             scale=model.input.scale,
             zero_point=model.input.zero_point,
         ),
-        "figures": {name: round(value, 4) for name, value in figures.items()},
-        "data": made.data,
-        "licence": made.licence,
+        "data": recipe.data,
+        "licence": recipe.licence,
         "operators": operators(content),
-        "golden": tuple(_golden(name, picture, model) for name, picture in drawn(made.height, made.width, close)),
+        "golden": tuple(_golden(name, image, model) for name, image in drawn(recipe.height, recipe.width, close)),
     }
 
 
-def _golden(name: str, picture: NDArray[np.uint8], model: Interpreter) -> Golden:
-    output = golden_output(model, picture[None, ..., None])
-    return Golden(name=name, input=pack(picture.tobytes()), output=pack(output.tobytes()), tolerance=TOLERANCE)
+def _golden(name: str, image: NDArray[np.uint8], model: Interpreter) -> Golden:
+    output = golden_output(model, image[None, ..., None])
+    return Golden(name=name, input=pack(image.tobytes()), output=pack(output.tobytes()), tolerance=TOLERANCE)
 
 
 def _side_by_side(floating: dict[str, float], int8: dict[str, float]) -> dict[str, float]:
-    return {f"{name}.{kind}": each[name] for name in int8 for kind, each in (("float", floating), ("int8", int8))}
+    return {
+        f"{name}.{kind}": round(each[name], 4) for name in int8 for kind, each in (("float", floating), ("int8", int8))
+    }
 
 
-# The detector.
-
-
-def _detector_calibration(run: Run) -> NDArray[np.uint8]:
-    """Pictures the model was not trained on, fitted as the device fits them; every kind of picture."""
-    _, held = labelled_images.split(list(labelled_images.read(run.folder / "cache.npz")))
-    size = (run.recipe.height, run.recipe.width)
-    picked = np.random.default_rng(run.recipe.seed).permutation(len(held))[:CALIBRATION]
-    return np.stack([letterbox(held[index].pixels, size)[0] for index in picked])
-
-
-def _detector_card(run: Run, content: bytes, model: Interpreter) -> DetectorCard:
-    _, held = labelled_images.split(list(labelled_images.read(run.folder / "cache.npz")))
-    blank = _common(run, content, model, {})
-
-    def card(threshold: float, figures: dict[str, float], notes: str = "") -> DetectorCard:
-        return DetectorCard(
-            **{**blank, "figures": {name: round(value, 4) for name, value in figures.items()}},
-            strides=STRIDES,
-            threshold=threshold,
-            overlap=float_model.OVERLAP,
-            landmarks=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
-            notes=notes,
-        )
-
-    int8 = Detector(Bundle(card(detector_metrics.LOWEST, {}), model))
-    exact = float_model.float_detector(run.model, run.recipe.width, run.recipe.height)
-    lowest = detector_metrics.threshold(int8.detect, held)
-    threshold = max(lowest, run.threshold)
-    figures = _side_by_side(*(detector_metrics.figures(each.detect, held, threshold) for each in (exact, int8)))
-    gate.detector(figures["stills.ap.float"], figures["stills.ap.int8"])
-    shelves, background = (
-        len(held_back(held, choose=True)) for held_back in (detector_metrics.shelves, detector_metrics.background)
+def _detector_card(run: TrainedDetector, content: bytes, min_threshold: float, force: bool) -> DetectorCard:
+    model = Interpreter(content)
+    draft = DetectorCard(
+        **_common_fields(run, content, model),
+        figures={},
+        strides=STRIDES,
+        threshold=MIN_SCORE,
+        overlap=OVERLAP,
+        landmarks=("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"),
     )
-    everyday = f", and on {background} everyday scenes without people," if background else ""
-    notes = (
-        f"Threshold {threshold}: {lowest} is the lowest, in hundredths, with at most {detector_metrics.FALSE_ON_SHELVES} false"
-        f" detections an image on {shelves} held-back shop shelves{everyday} and their mirror images. `shelves` and"
-        f" `background` count false detections on other images. {RAISED if threshold > lowest else ''}`stills`:"
-        " labelled by people, faces of 20 pixels and more unless named, matched by their centres. `masked`: with masks"
-        " drawn over all faces. `turned`: faces that look aside. `crowds`: labelled by people, 16 pixels and more."
-        " `photos`: labels by a teacher."
+    int8 = Detector(Bundle(draft, model))
+    chosen = run.choose_threshold(int8)
+    threshold = max(chosen, min_threshold)
+    figures = _side_by_side(*(run.metrics(each, threshold) for each in (run.float_detector(), int8)))
+    forced = gate.check(
+        run.recipe.name, gate.detector_faults(figures["stills.ap.float"], figures["stills.ap.int8"]), force
     )
-    return card(threshold, figures, notes)
+    notes = _detector_notes(run, threshold, chosen) + forced
+    return msgspec.structs.replace(draft, threshold=threshold, figures=figures, notes=notes)
 
 
-# The classifier.
+def _detector_notes(run: TrainedDetector, threshold: float, chosen: float) -> str:
+    shop, everyday = run.threshold_negatives()
+    on_everyday = f" and on {everyday} everyday images without people" if everyday else ""
+    raised = " It was raised by hand." if threshold > chosen else ""
+    return (
+        f"Threshold {threshold}: {chosen} is the lowest, in hundredths, with at most {MAX_FALSE_PER_NEGATIVE} false"
+        f" detections an image on {shop} held-out images of shop shelves{on_everyday}, and their mirror images.{raised}"
+        " `shelves` and `background`: false detections on other images. `stills`: labelled by people, faces of 20 pixels"
+        " and more unless named, matched by their centres. `masked`: with masks drawn over all faces. `turned`: faces"
+        " turned aside. `crowds`: labelled by people, 16 pixels and more. `photos`: labelled by a teacher."
+    )
 
 
-def _classifier_calibration(run: Run) -> NDArray[np.uint8]:
-    """Faces of the tuning part, FER2013's and photographs', as the device cuts them."""
-    assert isinstance(run.recipe, ClassifierRecipe)
-    faces = Faces.of(run.folder / "cache.npz", run.recipe, "tune")
-    crops = np.concatenate([each for each in faces.crops(run.recipe) if len(each)])
-    picked = np.random.default_rng(run.recipe.seed).permutation(len(crops))[: 2 * CALIBRATION]
-    return crops[picked]
-
-
-def _classifier_card(run: Run, content: bytes, model: Interpreter) -> ClassifierCard:
-    made = run.recipe
-    assert isinstance(made, ClassifierRecipe)
-    size = len(made.labels)
-    tune, test = (Faces.of(run.folder / "cache.npz", made, part) for part in ("tune", "test"))
-    blank = _common(run, content, model, {})
-
-    def card(heat: float, unknown: float, figures: dict[str, float], matrix: NDArray[np.intp]) -> ClassifierCard:
-        return ClassifierCard(
-            **{**blank, "figures": {name: round(value, 4) for name, value in figures.items()}},
-            labels=tuple(made.labels),
-            crop=Crop(margin=made.margin, align=made.align),
-            temperature=heat,
-            unknown_below=unknown,
-            min_face_px=made.min_face_px,
-            confusion=tuple(tuple(row) for row in matrix.tolist()),
-            notes=NOTES,
-        )
-
-    plainly = card(1.0, 0.0, {}, np.zeros((size, size), np.intp))
-    raw = Classifier(Bundle(plainly, model))
-    crops = np.concatenate(tune.crops(made))
-    heat = round(classifier_metrics.temperature(np.log(raw.probabilities(crops) + 1e-9), tune.targets), 3)
-    cooled = Classifier(Bundle(msgspec.structs.replace(plainly, temperature=heat), model))
-    unknown = round(float(np.quantile(cooled.probabilities(crops).max(1), UNKNOWN_SHARE)), 3)
-    exact = float_model.float_classifier(run.model, cooled.card)
-    before, after = (classifier_metrics.answers(each.probabilities, test, made) for each in (exact, cooled))
+def _classifier_card(run: TrainedClassifier, content: bytes, force: bool) -> ClassifierCard:
+    model, recipe = Interpreter(content), run.recipe
+    size = len(recipe.labels)
+    draft = ClassifierCard(
+        **_common_fields(run, content, model),
+        figures={},
+        labels=tuple(recipe.labels),
+        crop=Crop(margin=recipe.margin, align=recipe.align),
+        temperature=1.0,
+        unknown_below=0.0,
+        min_face_px=recipe.min_face_px,
+        confusion=((0,) * size,) * size,
+    )
+    temperature = round(run.fit_temperature(Classifier(Bundle(draft, model)).probabilities), 3)
+    draft = msgspec.structs.replace(draft, temperature=temperature)
+    classifier = Classifier(Bundle(draft, model))
+    confidence = classifier.probabilities(run.validation_set()[0]).max(1)
+    unknown_below = round(float(np.quantile(confidence, UNKNOWN_FRACTION)), 3)
+    before, after = (run.predictions(each.probabilities) for each in (run.float_classifier(draft), classifier))
     first = next(iter(after))
-    gate.classifier(before[first], after[first], tuple(made.labels))
-    made_card = card(
-        heat,
-        unknown,
-        _side_by_side(classifier_metrics.figures(before), classifier_metrics.figures(after)),
-        after[first].matrix(),
+    faults = gate.classifier_faults(before[first], after[first], tuple(recipe.labels))
+    card = msgspec.structs.replace(
+        draft,
+        unknown_below=unknown_below,
+        figures=_side_by_side(run.metrics(before), run.metrics(after)),
+        confusion=tuple(map(tuple, after[first].confusion_matrix().tolist())),
+        notes=CLASSIFIER_NOTES + gate.check(recipe.name, faults, force),
     )
-    return _with_visits(made_card, model, test, made.labels)
+    return _with_visits(run, card, model)
 
 
-def _with_visits(card: ClassifierCard, model: Interpreter, test: Faces, labels: Mapping) -> ClassifierCard:
-    """The card with its matrix of visits, of the faces whose taggers agree; as it is if there are none."""
-    truth, sure = visit_confusion.agreed(test.votes, labels)
-    if not sure.any():
+def _with_visits(run: TrainedClassifier, card: ClassifierCard, model: Interpreter) -> ClassifierCard:
+    """The card with its confusion matrix of visits; without one if no face has a majority of votes."""
+    faces, votes = run.test_faces()
+    truth, majority = visit_confusion.majority_labels(votes, run.recipe.labels)
+    if not majority.any():
         return card
-    answered = visit_confusion.answers(Classifier(Bundle(card, model)), test.fer[sure], np.random.default_rng(SEED))
-    counts = visit_confusion.matrix(truth[sure], answered, len(card.labels))
+    classifier = Classifier(Bundle(card, model))
+    counted = visit_confusion.simulate_visits(classifier, faces[majority], np.random.default_rng(SEED))
+    counts = visit_confusion.confusion_matrix(truth[majority], counted, len(card.labels))
     return msgspec.structs.replace(card, schema=2, visits=tuple(map(tuple, counts.tolist())))
 
 
-NOTES = (
-    "Apparent expression of one face, not what a person feels. `ferplus_majority`: FER2013's PublicTest where more than"
-    " half of ten taggers agree; `photos`: press-style photographs, labels by students. None of these was trained on."
-    f" Temperature and unknown_below ({UNKNOWN_SHARE:.0%} of faces below) are set on a part split off Training. The"
-    " confusion matrix is that of ferplus_majority; `visits` is of the same faces, each looked at several times."
+CLASSIFIER_NOTES = (
+    "Apparent expression of one face, not what a person feels. `ferplus_majority`: faces of FER2013's PublicTest with"
+    " more than half of ten votes for one label; `photos`: press-style photographs labelled by students. None of these"
+    f" was trained on. Temperature and unknown_below ({UNKNOWN_FRACTION:.0%} of faces below) are fitted on a validation"
+    " set that was split off Training. The confusion matrix is that of ferplus_majority; `visits` is of the same faces,"
+    " each observed several times."
 )
 
 
 def figures_table(card: Card) -> str:
-    """A card's figures, float and int8 side by side, as lines of text."""
+    """A table of a card's figures, float and int8 side by side."""
     names = sorted({name.rpartition(".")[0] for name in card.figures})
     rows = [f"{'':34}{'float':>9}{'int8':>9}"]
     rows += [f"{name:34}{card.figures[name + '.float']:9.4f}{card.figures[name + '.int8']:9.4f}" for name in names]

@@ -1,1 +1,1 @@
-"""Data -> float models and their reports, on a workstation."""
+"""Train float models from published data and measure them."""

@@ -1,5 +1,6 @@
-"""A TOML file -> how one model is made."""
+"""Recipes: one TOML file describes one training run of a face detector or an expression classifier."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,131 +11,166 @@ from base.errors import SettingsError
 from base.toml_settings import read_toml
 
 Positive = Annotated[int, Meta(gt=0)]
-ABOUT = ("version", "steps", "data", "licence")
-"""Keys that may change while a model is trained: what it is called, and for how long."""
+NotNegative = Annotated[int, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+CHANGEABLE = ("version", "steps", "data", "licence")
+"""Keys that may change while a run is under way: the words on its card, and how long it trains."""
+RENAMED = {
+    "like": "front_teacher",
+    "enlarge": "upscale",
+    "teacher_share": "teacher_weight",
+    "photo_teacher_share": "photo_teacher_weight",
+    "teachers_see": "teacher_input",
+    "photo_share": "photo_fraction",
+    "repeats": "near_duplicates",
+    "vary": "augment_strength",
+    "mine": "mine_with",
+    "mixed": "average_of",
+}
+"""Former names of keys, and what they are called now."""
 
 
 class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What both tasks set: the name of the model, its input, and how long and with what it is trained."""
+    """Keys of both tasks."""
 
     name: str
+    """Name of the model, of its bundle's files and on its card."""
     version: str = "1.0.0"
+    """Version on the card."""
     width: Positive
+    """Input width, pixels."""
     height: Positive
+    """Input height, pixels."""
     steps: Positive
+    """Number of optimiser steps."""
     batch: Positive
+    """Images in a batch."""
     peak_rate: float
+    """Highest learning rate, after warm-up and before cosine decay."""
     weight_decay: float = 1e-4
+    """Weight decay of AdamW."""
     ema: float = 0.998
+    """Momentum of the exponential moving average of the weights, which is the model that a run ends with."""
     seed: int = 1
+    """Seed of the initial weights and of all random choices."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    """What activations are computed in while training; weights and losses are float32."""
-
+    """Type of the activations during training; weights and losses are float32."""
     start: str | None = None
-    """What to train on from: the folder of a run, or the card of a bundle of the same network; otherwise anew."""
+    """Initial weights: the folder of a run, or the card of a bundle of the same network. Random weights if not set."""
     data: str = "Not said by the recipe."
-    """What the model is trained on, whose it is and under which licences, for its card; and ``licence``, of its
-    weights."""
+    """Training data, their owners and licences, for the card."""
     licence: str = "Not said by the recipe."
+    """Licence of the weights, for the card."""
 
-    def keep(self, run: Path) -> None:
-        """Leave the recipe in the run's folder, beside what is made by it; SettingsError if there is a checkpoint of
-        another one, which would be trained on. More steps are the same recipe.
+    def save_to(self, run: Path) -> None:
+        """Write the recipe into a run's folder.
+
+        SettingsError if the folder holds a checkpoint that was trained with another recipe. The keys of `CHANGEABLE`
+        may differ.
         """
         run.mkdir(parents=True, exist_ok=True)
         if (run / "checkpoint.keras").exists() and (run / "recipe.json").exists():
-            before, now = (msgspec.structs.asdict(made) for made in (kept(run), self))
-            other = [key for key in now if key not in ABOUT and now[key] != before.get(key)]
+            before, now = (msgspec.structs.asdict(each) for each in (read_run_recipe(run), self))
+            other = [key for key in now if key not in CHANGEABLE and now[key] != before.get(key)]
             if other:
                 was = ", ".join(f"model.{key} was {before.get(key)!r}" for key in other)
-                raise SettingsError(f"{run}: begun with another recipe ({was}); take another folder")
+                raise SettingsError(f"{run}: holds the checkpoint of another recipe ({was}); use another folder")
         (run / "recipe.json").write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
 
 class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_only=True):
-    """A face detector from scenes with boxes."""
+    """A face detector, trained on images with boxes."""
 
     teacher: str | None = None
-    """A YuNet file: when data is prepared it looks for faces on what nobody drew boxes on, in several sizes; otherwise
-    its one look in faces.csv counts."""
-    mine: tuple[str, ...] = ()
-    """Cards of detectors: what they take for faces where nothing is one, is trained on more often than other places."""
-    steps: Annotated[int, Meta(ge=0)]
-    mixed: dict[str, Annotated[float, Meta(gt=0)]] = {}
-    """Folders of runs, or snapshots that they left, and what each weighs: training begins from the mean of their
-    weights in place of ``start`` (Wortsman et al. 2022, model soups). They must come from one start. With ``steps = 0``
-    the mean is the model."""
+    """ONNX file of YuNet, which labels the images without hand-drawn boxes when data are prepared, at several sizes and
+    mirrored. If not set, the teacher's labels in ``faces.csv`` are used."""
+    mine_with: tuple[str, ...] = ()
+    """Cards of detectors. What they detect where no face is becomes a hard negative when data are prepared."""
+    mine_heads: bool = False
+    """Whether hand-drawn boxes of heads seen from behind are hard negatives, too."""
+    mined_fraction: Fraction = 0.15
+    """Fraction of the tiles of a collage that show a hard negative."""
+    large_face_fraction: Fraction = 0.0
+    """Fraction of the tiles scaled so that a face is 0.35 to 1.1 times as large as the input's shorter side."""
+    steps: NotNegative
+    """Number of optimiser steps. With 0 the initial weights are the model."""
+    average_of: dict[str, Annotated[float, Meta(gt=0)]] = {}
+    """Initial weights: the weighted mean of several runs or snapshots, path to weight (Wortsman et al. 2022, model
+    soups). They must share a common start."""
     boxes_only: bool = False
-    """Whether only the layers that place boxes learn, and scores stay those of ``start``."""
+    """Whether only the layers that predict boxes are trained; scores stay those of ``start``."""
 
 
 class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw_only=True):
-    """An expression classifier from FER2013 with FER+ votes and from photographs.
-
-    ``labels`` maps each label of the model, in its order, onto weights of FER+ votes:
-    ``happiness = {happiness = 1}``, or ``satisfied = {happiness = 1, surprise = 0.5}``.
-    """
+    """An expression classifier, trained on FER2013 with FER+ votes and on labelled images."""
 
     labels: dict[str, dict[str, float]]
+    """Each label of the model, in output order, and the votes or labels of the data it is made of, with weights:
+    ``satisfied = { happiness = 1, surprise = 0.5 }``."""
     network: Literal["cnn", "plain", "wide", "transfer", "dense"]
-    enlarge: Positive = 1
-    """The networks ``wide`` and ``transfer`` see their input so many times larger: teachers may cost more."""
+    """Architecture, see `training.networks.architectures`."""
+    upscale: Positive = 1
+    """Factor by which ``wide`` and ``transfer`` upscale their input, for teachers."""
     backbone: str | None = None
+    """Face-recognition backbone of ``transfer`` and ``dense``: ``NAME.npz``, with ``NAME.json`` beside it."""
     pretrained: bool = True
-    """Whether the backbone's weights are taken, too, or its layers alone, to see what the weights are worth."""
+    """Whether the backbone's weights are loaded, or only its architecture."""
     front: tuple[Positive, Positive, Positive, Positive] = (32, 64, 48, 2)
-    """Of the network ``dense``: channels of its two convolutions that halve the side, channels inside its first
-    residual blocks, and how many of those there are."""
-    front_steps: Annotated[int, Meta(ge=0)] = 0
-    """So many steps the front of ``dense`` learns to give what the first layers of ``like`` give, whose other layers it
-    begins with: a run of ``dense``, or of ``transfer`` with ``enlarge = 2``; the backbone itself unless said."""
-    like: str | None = None
-    frozen_steps: Annotated[int, Meta(ge=0)] = 0
-    """So many steps the head alone is trained, before the backbone, too."""
-    patience: Annotated[int, Meta(ge=0)] = 0
-    """Stop after so many verdicts (every 200 steps, on the part ``tune``) without a better one; 0: never."""
+    """First layers of ``dense``: channels of the two strided convolutions, inner channels of the residual blocks, and
+    number of blocks."""
+    front_steps: NotNegative = 0
+    """Steps in which the front of ``dense`` learns to reproduce the first layers of ``front_teacher``."""
+    front_teacher: str | None = None
+    """Run whose first layers the front imitates and whose later layers are copied: of ``dense``, or of ``transfer``
+    with ``upscale = 2``. The backbone if not set."""
+    frozen_steps: NotNegative = 0
+    """Steps in which only the last layer is trained, before all layers are."""
+    patience: NotNegative = 0
+    """Epochs without better validation accuracy after which training stops and the best model is kept; 0: never."""
     teachers: tuple[str, ...] = ()
-    """Runs of trained models, or cards of bundles, with the same labels, whose mean answer is mixed into the targets
-    (Hinton et al. 2015)."""
-    teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """How much of the targets of FER2013's faces the teachers' answer is, and ``photo_teacher_share`` of photographs',
-    whose one label each may be wrong; a teacher that was trained on a photograph has learnt its label, too."""
-    photo_teacher_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    teachers_see: Literal["faces", "views"] = "faces"
-    """Whether teachers answer once to each face, or, while training goes on, to each picture that the model is shown
-    (Beyer et al. 2022, consistent teaching)."""
+    """Runs or cards of bundles with the same labels, whose mean prediction is mixed into the targets (Hinton et al.
+    2015, distillation)."""
+    teacher_weight: Fraction = 0.5
+    """Weight of the teachers' prediction in the targets of FER2013's faces."""
+    photo_teacher_weight: Fraction = 0.0
+    """Weight of the teachers' prediction in the targets of labelled images. A teacher that was trained on them has
+    learnt their labels, too."""
+    teacher_input: Literal["faces", "views"] = "faces"
+    """Whether teachers predict once for each face, or for each augmented view that the model is shown (Beyer et al.
+    2022, consistent teaching)."""
     mixup: Annotated[float, Meta(ge=0)] = 0.0
-    """Faces of a batch are blended in pairs, targets too, by shares from a beta distribution with both parameters this
-    (Zhang et al. 2018); 0: never."""
+    """Both parameters of the beta distribution of mixup (Zhang et al. 2018); 0: no mixup."""
     margin: Annotated[float, Meta(gt=-0.5, le=0.3)]
-    """Of the crop; photographs are kept with no more around the box (`training.data.photographs.MARGIN`)."""
+    """Margin of the crop on each side, as a fraction of the box. Labelled images are cached with 0.3."""
     align: Literal["none"] = "none"
-    """A device could turn the eyes level (the card's ``align``); nothing here trains on faces so turned."""
-    photo_share: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    """Alignment of the crop. Devices can rotate the eyes level; training cannot yet."""
+    photo_fraction: Fraction = 0.25
+    """Fraction of a batch that is labelled images; the others are faces of FER2013."""
     photo_fold: Annotated[int, Meta(ge=0, lt=5)] | None = None
-    """Cross-validation: the photographs of this fold are for the test, all others but those of ``tune`` for
-    training."""
+    """Cross-validation: fold of the labelled images that is held out as the test set."""
     fer_labels: Literal["votes", "own"] = "votes"
-    """FER+ votes, or FER2013's own label."""
-    repeats: Literal["out", "in"] = "out"
-    """Whether faces that look like one of the test or of ``tune`` are trained on, as for published tables, which that
-    flatters. No bundle is made of such a run."""
-    balance: Annotated[float, Meta(ge=0, le=1)] = 0.4
-    """A label is drawn in proportion to its frequency to the power of 1 minus this (0: as it comes, 1: all alike)."""
-    vary: Annotated[float, Meta(ge=0, le=1)] = 1.0
-    """How far, and how often, the faces trained on are turned, moved, spoilt and covered: 1 as a camera in a shop might
-    see them, 0 mirrored at most."""
+    """Targets of FER2013's faces: FER+ votes, or FER2013's own label."""
+    near_duplicates: Literal["exclude", "include"] = "exclude"
+    """Whether training faces that nearly repeat one of the test or validation set are used. No bundle is made of such a
+    run; it is for comparison with published tables."""
+    balance: Fraction = 0.4
+    """Class balance: a label is drawn in proportion to its frequency to the power of 1 minus this."""
+    augment_strength: Fraction = 1.0
+    """Strength and frequency of augmentation: 1 as in a shop's camera, 0 mirrored at most."""
     min_face_px: Positive = 24
+    """Longer side of a face, pixels, below which a device predicts ``unknown``."""
 
-    def alike(self, key: str, run: Path, *keys: str) -> None:
-        """Whether another run's recipe says the same of some keys; SettingsError that names the first it does not.
-        ``key`` is the one that names the run. None that trained on repeats stands behind one that leaves them out.
+    def require_same(self, key: str, run: Path, *keys: str) -> None:
+        """SettingsError if the recipe of another run differs in one of ``keys``; ``key`` is the one that names the run.
+
+        A recipe that excludes near-duplicates requires the same of the runs it builds on.
         """
-        other = kept(run)
-        for each in (*keys, "repeats") if self.repeats == "out" else keys:
+        other = read_run_recipe(run)
+        for each in (*keys, "near_duplicates") if self.near_duplicates == "exclude" else keys:
             wanted, given = (_comparable(getattr(made, each, None)) for made in (self, other))
             if given != wanted:
-                raise SettingsError(f"{key}: {run} has model.{each} {given}, not {wanted}")
+                raise SettingsError(f"{key}: {run} has model.{each} {given}, must be {wanted}")
 
 
 Recipe = DetectorRecipe | ClassifierRecipe
@@ -145,19 +181,26 @@ def _comparable(value: object) -> object:
     return list(value) if isinstance(value, dict) else value
 
 
-class _Holder(Struct, frozen=True, forbid_unknown_fields=True):
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
     model: Recipe
 
 
 def read(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """A recipe file (one table, ``[model]``) -> the recipe; SettingsError that names file, key and what is allowed."""
-    return read_toml(path, _Holder, overrides).model
+    """Read a recipe file, one table ``[model]``; SettingsError names the file, the key and what is allowed."""
+    try:
+        return read_toml(path, _File, overrides).model
+    except SettingsError as error:
+        unknown = re.search(r"unknown key 'model\.(\w+)'", str(error))
+        if unknown and unknown[1] in RENAMED:
+            new = RENAMED[unknown[1]]
+            raise SettingsError(f"{path}: key 'model.{unknown[1]}' is now called 'model.{new}'") from error
+        raise
 
 
-def kept(run: Path) -> Recipe:
-    """What `Common.keep` left in a run's folder; SettingsError if there is none or it is broken."""
+def read_run_recipe(run: Path) -> Recipe:
+    """Read the recipe that `Common.save_to` wrote; SettingsError if it is missing or not valid."""
     path = run / "recipe.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Recipe)
     except (OSError, msgspec.MsgspecError) as error:
-        raise SettingsError(f"{path}: {error}; python -m training train writes it") from error
+        raise SettingsError(f"{path}: {error}; `python -m training train` writes it") from error

@@ -1,4 +1,4 @@
-"""A recipe -> what preparing, training and evaluating it means."""
+"""Choose the task, face detection or expression classification, that a recipe describes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,24 +9,27 @@ from training.recipe import DetectorRecipe, Recipe
 
 
 class Task(Protocol):
-    """The three steps of one model; each reads and writes the run's folder."""
+    """The three commands of one model; each reads and writes the run's folder."""
 
     def prepare(self, data: Path, run: Path, broken: Broken) -> None:
-        """Data -> ``run/cache.npz``."""
+        """Read a data folder and write ``run/cache.npz``."""
 
     def train(self, run: Path) -> None:
-        """``run/cache.npz`` -> ``run/model.keras``."""
+        """Train on ``run/cache.npz`` and write ``run/model.keras``."""
 
     def evaluate(self, run: Path, card: Path | None, beside: Sequence[Path]) -> None:
-        """``run/model.keras``, beside a card's int8 model and other runs -> ``run/report.json`` and pictures."""
+        """Measure ``run/model.keras``, and the int8 model of a card if given; write the report.
+
+        ``beside`` are other runs whose learning curves are drawn, too.
+        """
 
 
 def of(recipe: Recipe) -> Task:
-    """The task that a recipe is a recipe for."""
+    """The task of a recipe."""
     if isinstance(recipe, DetectorRecipe):
-        from training.fit.face_task import FaceTask  # noqa: PLC0415
+        from training.fit.detector_task import DetectorTask  # noqa: PLC0415
 
-        return FaceTask(recipe)
-    from training.fit.expression_task import ExpressionTask  # noqa: PLC0415
+        return DetectorTask(recipe)
+    from training.fit.classifier_task import ClassifierTask  # noqa: PLC0415
 
-    return ExpressionTask(recipe)
+    return ClassifierTask(recipe)

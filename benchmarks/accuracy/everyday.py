@@ -29,8 +29,8 @@ from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics, scores
-from training.evaluate.detector_metrics import Shown
+from training.evaluate import detector_metrics, precision_recall
+from training.evaluate.detector_metrics import SceneDetections
 
 SMALLEST_IN_CROWD, SEPARATED = 16.0, 24.0
 SIDES = (64, 128, 448)
@@ -56,7 +56,9 @@ class Held:
         if not kinds["background"]:
             raise SettingsError(f"{cache}: holds no background images; prepare it with diverse.zip in the data folder")
         shelves = [scene for scene in held if scene.kind == "negative"]
-        return cls(detector_metrics.stills(held), kinds["crowd"], kinds["background"], shelves, list(_people(people)))
+        return cls(
+            detector_metrics.hand_labelled(held), kinds["crowd"], kinds["background"], shelves, list(_people(people))
+        )
 
 
 def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
@@ -73,30 +75,33 @@ def _people(folder: Path | None) -> Sequence[tuple[str, Pixels]]:
     return made
 
 
-def best_scores(shown: Sequence[Shown], smallest: float) -> np.ndarray:
+def best_scores(shown: Sequence[SceneDetections], smallest: float) -> np.ndarray:
     """For each label that counts, the score of the detection matched to it; 0 where none is."""
     made: list[float] = []
     for each in shown:
-        picture = each.scored(smallest)
-        right = [value for value, is_right in scores.match(picture) if is_right]
-        made += right + [0.0] * (int(picture.counts.sum()) - len(right))
+        picture = each.with_labels(smallest)
+        right = [value for value, is_right in precision_recall.match(picture) if is_right]
+        made += right + [0.0] * (int(picture.required.sum()) - len(right))
     return np.array(made)
 
 
 def report(peer: Peer, held: Held, threshold: float) -> dict[str, float]:
     """One detector -> its figures at ``threshold`` and at the one that lets `ALLOWED` false detections through."""
-    stills, crowds = detector_metrics.look(peer.find, held.stills), detector_metrics.look(peer.find, held.crowds)
-    background, shelves = (
-        detector_metrics.look(peer.find, held.background),
-        detector_metrics.look(peer.find, held.shelves),
+    stills, crowds = (
+        detector_metrics.detect_all(peer.find, held.stills),
+        detector_metrics.detect_all(peer.find, held.crowds),
     )
-    false = detector_metrics.scores(background)
+    background, shelves = (
+        detector_metrics.detect_all(peer.find, held.background),
+        detector_metrics.detect_all(peer.find, held.shelves),
+    )
+    false = detector_metrics.all_scores(background)
     most = int(ALLOWED * len(background) + 1e-9)
-    allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.LOWEST
-    in_stills = scores.curve([each.scored() for each in stills])
-    in_crowds = scores.curve([each.scored(SMALLEST_IN_CROWD) for each in crowds])
+    allowed = float(np.nextafter(false[most], 2)) if len(false) > most else detector_metrics.MIN_SCORE
+    in_stills = precision_recall.curve([each.with_labels() for each in stills])
+    in_crowds = precision_recall.curve([each.with_labels(SMALLEST_IN_CROWD) for each in crowds])
     faces = np.concatenate([best_scores(each, SEPARATED) for each in (stills, crowds)])
-    maxima = [max((face.score for face in each.found), default=0.0) for each in background]
+    maxima = [max((face.score for face in each.detections), default=0.0) for each in background]
     made = {
         "threshold": threshold,
         "stills AP": in_stills.average_precision(),
@@ -104,7 +109,9 @@ def report(peer: Peer, held: Held, threshold: float) -> dict[str, float]:
         "crowds AP": in_crowds.average_precision(),
         "crowds recall": in_crowds.recall_over(threshold),
         "background false an image": float((false >= threshold).sum() / len(background)),
-        "shelves false an image": float((detector_metrics.scores(shelves) >= threshold).sum() / max(len(shelves), 1)),
+        "shelves false an image": float(
+            (detector_metrics.all_scores(shelves) >= threshold).sum() / max(len(shelves), 1)
+        ),
         f"threshold at {ALLOWED} false": allowed,
         "  stills recall there": in_stills.recall_over(allowed),
         "  crowds recall there": in_crowds.recall_over(allowed),

@@ -18,7 +18,7 @@ from collector.analysis.correction import Confusion, shares
 from collector.store.rows import FIXED
 from contract.card import ClassifierCard, write_card
 from contract.labels import UNKNOWN
-from convert.visit_confusion import agreed, answers, matrix
+from convert.visit_confusion import confusion_matrix, majority_labels, simulate_visits
 from edge.vision.bundle import SHIPPED, load
 from edge.vision.classify import Classifier
 from training.data.fer2013 import found
@@ -68,7 +68,7 @@ def trial(
     half = chance.permutation(len(truth)) < len(truth) // 2
     mix, here, there = shop(truth[~half], answered[~half], visits, size, chance)
     counted = np.bincount(there, minlength=size + 1)
-    measured = Confusion(card.labels, matrix(truth[half], answered[half], size).astype(float), "visits")
+    measured = Confusion(card.labels, confusion_matrix(truth[half], answered[half], size).astype(float), "visits")
     table = corrected(counted, measured, chance)
     own = np.bincount(here, minlength=size) / len(here)
     return {
@@ -91,9 +91,9 @@ def main() -> None:
     classifier = Classifier(load(options.card, ClassifierCard))
     card, chance = classifier.card, np.random.default_rng(1)
     pixels, votes = public_test(options.fer)
-    truth, sure = agreed(votes, {label: {label: 1.0} for label in card.labels})
-    truth, answered = truth[sure], answers(classifier, pixels[sure], chance)
-    whole = matrix(truth, answered, len(card.labels))
+    truth, sure = majority_labels(votes, {label: {label: 1.0} for label in card.labels})
+    truth, answered = truth[sure], simulate_visits(classifier, pixels[sure], chance)
+    whole = confusion_matrix(truth, answered, len(card.labels))
     print(pd.DataFrame(whole, card.labels, [*card.labels, UNKNOWN]))
     for visits in VISITS:
         trials = [trial(truth, answered, visits, card, chance) for _ in range(options.trials)]

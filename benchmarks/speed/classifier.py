@@ -21,7 +21,7 @@ from edge.vision.classify import Classifier
 from training import recipe
 from training.data.face_cache import Faces
 from training.evaluate import classifier_metrics
-from training.evaluate.classifier_metrics import Answers
+from training.evaluate.classifier_metrics import Predictions
 
 Grey = NDArray[np.uint8]
 TIMED = 1000
@@ -81,9 +81,9 @@ def main() -> None:
     test = Faces.of(chosen.run / "cache.npz", made, "test")
     loaded = bundle.load(chosen.card, ClassifierCard)
     ours, peer = Classifier(loaded), Peer(chosen.peer)
-    found: dict[str, dict[str, Answers]] = {
-        "ours": classifier_metrics.answers(ours.probabilities, test, made),
-        "fer": classifier_metrics.answers(peer.probabilities, test, made),
+    found: dict[str, dict[str, Predictions]] = {
+        "ours": classifier_metrics.predictions(ours.probabilities, test, made),
+        "fer": classifier_metrics.predictions(peer.probabilities, test, made),
     }
     figures = {name: classifier_metrics.figures(sets) for name, sets in found.items()}
     times = timed(ours, peer, test.crops(made)[0][:TIMED])

@@ -3,7 +3,7 @@
 ``python -m benchmarks.speed.detector --run runs/face --yunet FILE.onnx [--card NAME.json ...] [--long-side PIXELS] [--out
 FOLDER]``. The run's cache holds the pictures; none that a model was trained on is used. Both are given the same grey
 pictures, brought to the long side of 320 pixels before; a network of ours with another input fits them to it by itself,
-in the time that is measured. Average precision is by centre match (`training.evaluate.scores`), its difference with a 95 %
+in the time that is measured. Average precision is by centre match (`training.evaluate.precision_recall`), its difference with a 95 %
 interval by a paired bootstrap over pictures.
 """
 
@@ -24,8 +24,8 @@ from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
 from training.data.labelled_images import Scene
-from training.evaluate import detector_metrics, scores
-from training.evaluate.detector_metrics import Shown
+from training.evaluate import detector_metrics, precision_recall
+from training.evaluate.detector_metrics import SceneDetections
 
 TIMED = 400
 """Pictures whose detection is timed, each by all detectors in turn."""
@@ -39,14 +39,14 @@ class Peer:
     """
 
     name: str
-    find: detector_metrics.Find
-    used: detector_metrics.Find
+    find: detector_metrics.Detect
+    used: detector_metrics.Detect
     kilobytes: float
     threshold: float
     size: tuple[int, int] | None
 
 
-def given(find: detector_metrics.Find, long_side: int) -> detector_metrics.Find:
+def given(find: detector_metrics.Detect, long_side: int) -> detector_metrics.Detect:
     """A detector that is given pictures of that long side alone."""
 
     def found(pixels: Pixels) -> tuple[Face, ...]:
@@ -61,13 +61,13 @@ def shipped(path: Path) -> Peer:
     loaded = bundle.load(path, DetectorCard, 1)
     size = (loaded.card.input.height, loaded.card.input.width)
     kilobytes = path.with_suffix(".tflite").stat().st_size / 1000
-    finds = (Detector(loaded, detector_metrics.LOWEST).detect, Detector(loaded).detect)
+    finds = (Detector(loaded, detector_metrics.MIN_SCORE).detect, Detector(loaded).detect)
     return Peer(f"ours {size[1]}x{size[0]}", *finds, kilobytes, loaded.card.threshold, size)
 
 
 def yunet(path: Path, long_side: int) -> Peer:
     """YuNet with the score threshold that OpenCV gives it, 0.9."""
-    finds = (YuNet(path, detector_metrics.LOWEST, long_side).detect, YuNet(path, 0.9, long_side).detect)
+    finds = (YuNet(path, detector_metrics.MIN_SCORE, long_side).detect, YuNet(path, 0.9, long_side).detect)
     return Peer("YuNet", *finds, path.stat().st_size / 1000, 0.9, None)
 
 
@@ -75,34 +75,41 @@ def yunet(path: Path, long_side: int) -> Peer:
 class Looks:
     """What one detector finds in all sets of pictures."""
 
-    stills: list[Shown]
-    masked: list[Shown]
-    profiles: list[Shown]
-    shelves: list[Shown]
+    stills: list[SceneDetections]
+    masked: list[SceneDetections]
+    profiles: list[SceneDetections]
+    shelves: list[SceneDetections]
 
     @classmethod
-    def of(cls, find: detector_metrics.Find, held: Sequence[Scene]) -> "Looks":
+    def of(cls, find: detector_metrics.Detect, held: Sequence[Scene]) -> "Looks":
         """Run it on all of them."""
-        sets = (detector_metrics.stills(held), detector_metrics.masked(held), detector_metrics.profiles(held))
+        sets = (
+            detector_metrics.hand_labelled(held),
+            detector_metrics.with_masks(held),
+            detector_metrics.with_turned_faces(held),
+        )
         return cls(
-            *(detector_metrics.look(find, each) for each in (*sets, detector_metrics.shelves(held, choose=False)))
+            *(
+                detector_metrics.detect_all(find, each)
+                for each in (*sets, detector_metrics.shop_negatives(held, choose=False))
+            )
         )
 
-    def sets(self) -> dict[str, list[scores.Picture]]:
+    def sets(self) -> dict[str, list[precision_recall.ImageDetections]]:
         """The sets that average precision is taken of, by name."""
-        sized = {f"stills >= {side} px": [each.scored(side) for each in self.stills] for side in (12, 20, 40)}
-        turned = [each.scored(only_turned=True) for each in self.profiles]
-        return {**sized, "masked >= 20 px": [each.scored() for each in self.masked], "turned >= 20 px": turned}
+        sized = {f"stills >= {side} px": [each.with_labels(side) for each in self.stills] for side in (12, 20, 40)}
+        turned = [each.with_labels(only_turned=True) for each in self.profiles]
+        return {**sized, "masked >= 20 px": [each.with_labels() for each in self.masked], "turned >= 20 px": turned}
 
     def false_rate(self, threshold: float) -> float:
         """False faces a shelf at a threshold."""
-        return float((detector_metrics.scores(self.shelves) >= threshold).sum() / max(len(self.shelves), 1))
+        return float((detector_metrics.all_scores(self.shelves) >= threshold).sum() / max(len(self.shelves), 1))
 
     def threshold_at(self, rate: float) -> float:
         """The threshold at which no more than so many false faces a shelf are found."""
-        false = detector_metrics.scores(self.shelves)
+        false = detector_metrics.all_scores(self.shelves)
         allowed = int(rate * len(self.shelves) + 1e-9)
-        return float(np.nextafter(false[allowed], 2)) if len(false) > allowed else detector_metrics.LOWEST
+        return float(np.nextafter(false[allowed], 2)) if len(false) > allowed else detector_metrics.MIN_SCORE
 
 
 @dataclass(slots=True)
@@ -125,19 +132,21 @@ class Table:
         sets = {peer.name: self.looks[peer.name].sets() for peer in self.peers}
         peer = self.peers[-1].name
         for name, theirs in sets[peer].items():
-            curves = {key: scores.curve(each[name]) for key, each in sets.items()}
+            curves = {key: precision_recall.curve(each[name]) for key, each in sets.items()}
             self.add(
                 f"AP, {name} ({curves[peer].labels} faces)",
                 {key: each.average_precision() for key, each in curves.items()},
             )
-            gaps = {key: scores.difference(each[name], theirs) for key, each in sets.items() if key != peer}
+            gaps = {key: precision_recall.difference(each[name], theirs) for key, each in sets.items() if key != peer}
             self.add(f"  above {peer}", {key: gap.value for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
             self.add("    95 % from", {key: gap.low for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
             self.add("    95 % to", {key: gap.high for key, gap in gaps.items()}, "+.3f", f"AP, {name}")
 
     def recall(self) -> None:
         """Recall at rates of false faces on stills, and at the rate on shelves that each shipped threshold has."""
-        stills = {peer.name: scores.curve(self.looks[peer.name].sets()["stills >= 20 px"]) for peer in self.peers}
+        stills = {
+            peer.name: precision_recall.curve(self.looks[peer.name].sets()["stills >= 20 px"]) for peer in self.peers
+        }
         for rate in RATES:
             self.add(
                 f"recall at {rate} false faces a still", {key: each.recall_at(rate) for key, each in stills.items()}
@@ -167,7 +176,7 @@ def plot(path: Path, looks: dict[str, Looks]) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     for name, each in looks.items():
-        curve = scores.curve(each.sets()["stills >= 20 px"])
+        curve = precision_recall.curve(each.sets()["stills >= 20 px"])
         left.plot(curve.recall, curve.precision, label=f"{name}: AP {curve.average_precision():.3f}")
         rates = np.linspace(0, 0.3, 61)
         right.plot(rates, [curve.recall_over(each.threshold_at(rate)) for rate in rates], label=name)

@@ -16,11 +16,11 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 def answered(rights):
     """Label -> right answers of so many: answers as a classifier of three labels would give them."""
-    from training.evaluate.classifier_metrics import Answers
+    from training.evaluate.classifier_metrics import Predictions
 
     truth = np.repeat(np.arange(3), [total for _, total in rights])
     given = np.concatenate([np.where(np.arange(n) < right, at, (at + 1) % 3) for at, (right, n) in enumerate(rights)])
-    return Answers(truth, np.eye(3, dtype=np.float32)[given])
+    return Predictions(truth, np.eye(3, dtype=np.float32)[given])
 
 
 @pytest.mark.parametrize(
@@ -40,24 +40,24 @@ def test_the_gate_refuses_an_int8_model_that_lost_too_much(after, complaint):
 
     before = answered([(900, 1000), (180, 200), (18, 20)])
     if complaint is None:
-        gate.classifier(before, answered(after), list(OWN))
+        gate.check("mood", gate.classifier_faults(before, answered(after), list(OWN)))
     else:
         with pytest.raises(BundleError, match=complaint):
-            gate.classifier(before, answered(after), list(OWN))
+            gate.check("mood", gate.classifier_faults(before, answered(after), list(OWN)))
 
 
 def test_the_gate_refuses_a_detector_that_lost_too_much():
     """A hundredth of average precision is allowed."""
     from convert import gate
 
-    gate.detector(0.8, 0.791)
+    gate.check("face", gate.detector_faults(0.8, 0.791))
     with pytest.raises(BundleError, match="average precision"):
-        gate.detector(0.8, 0.789)
+        gate.check("face", gate.detector_faults(0.8, 0.789))
 
 
 def test_int8_and_float_agree_and_nothing_is_left_in_float(trained):
     """The quantised file holds no float tensor, and its probabilities are those of the float model within 0.1."""
-    from convert.quantise import floats, quantise
+    from convert.quantise import float_tensors, quantise
     from edge.vision.bundle import Bundle
     from edge.vision.classify import Classifier
     from edge.vision.interpreter import Interpreter
@@ -68,7 +68,7 @@ def test_int8_and_float_agree_and_nothing_is_left_in_float(trained):
     model = restored(trained / "model.keras")
     crops = read(trained / "cache.npz")[0].pixels[:60]
     content = quantise(model, "classify", crops[..., None])
-    assert floats(content) == []
+    assert float_tensors(content) == []
     card = float_model.draft_classifier(list(OWN), 48, 48, Crop(margin=0.0, align="none"))
     exact = float_model.float_classifier(model, card).probabilities(crops)
     int8 = Classifier(Bundle(card, Interpreter(content))).probabilities(crops)

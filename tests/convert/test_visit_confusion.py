@@ -69,8 +69,8 @@ def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: s
 def test_the_matrix_of_visits_goes_before_that_of_faces() -> None:
     """What is counted are visits."""
     told = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
-    (matrix,) = confusions([Device(site="shop", device="door", model=told)]).values()
-    assert (matrix.of, matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
+    (confusion_matrix,) = confusions([Device(site="shop", device="door", model=told)]).values()
+    assert (confusion_matrix.of, confusion_matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
     assert MODEL.expression.visits is UNSET
 
 
@@ -78,18 +78,18 @@ def test_faces_are_answered_as_visits_by_the_device_itself() -> None:
     """Flat grey is nobody's expression for sure, or somebody's: each visit has one answer, the same every time, and the
     matrix holds all of them."""
     pytest.importorskip("sklearn", reason="training's packages are not installed (make train-setup)")
-    from convert.visit_confusion import agreed, answers, matrix
+    from convert.visit_confusion import confusion_matrix, majority_labels, simulate_visits
     from edge.vision.classify import Classifier
 
     classifier = Classifier(load(SHIPPED / "expression.json", ClassifierCard))
     faces = np.random.default_rng(1).integers(0, 256, (12, 48, 48)).astype(np.uint8)
-    first, again = (answers(classifier, faces, np.random.default_rng(2)) for _ in range(2))
+    first, again = (simulate_visits(classifier, faces, np.random.default_rng(2)) for _ in range(2))
     assert first.tolist() == again.tolist()
     truth = np.arange(12) % 7
-    counts = matrix(truth, first, 7)
+    counts = confusion_matrix(truth, first, 7)
     assert counts.shape == (7, 8)
     assert counts.sum(1).tolist() == np.bincount(truth, minlength=7).tolist()
     votes = np.zeros((2, 10), np.uint8)
     votes[0, 1], votes[1, :5] = 9, 2
-    label, sure = agreed(votes, {label: {label: 1.0} for label in classifier.card.labels})
+    label, sure = majority_labels(votes, {label: {label: 1.0} for label in classifier.card.labels})
     assert (classifier.card.labels[label[0]], sure.tolist()) == ("happiness", [True, False])

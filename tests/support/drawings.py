@@ -29,7 +29,7 @@ batch = 16
 peak_rate = 4e-3
 ema = 0.9
 margin = 0.0
-vary = 0.1
+augment_strength = 0.1
 data = "Drawn faces."
 [model.labels]
 satisfied = { happiness = 1, surprise = 0.5 }
@@ -64,7 +64,7 @@ def draw_cache(path):
     for row, each in enumerate(kind):
         votes[row, VOTES.index(names[each])] = 10
     own = np.array([OWN_LABELS.index(names[each]) for each in kind], np.uint8)
-    parts = np.array(["train", "tune", "test"])
+    parts = np.array(["train", "validation", "test"])
     side = np.full(60, 50, np.float32)
     side[-1] = 0
     write(

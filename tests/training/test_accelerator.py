@@ -44,7 +44,7 @@ def test_what_jax_trains_tensorflow_reads(tmp_path):
 
     recipe = tmp_path / "mood.toml"
     recipe.write_text(RECIPE)
-    for run, more in (("teacher", ()), ("student", (f"teachers=['{tmp_path / 'teacher'}']", "teachers_see=views"))):
+    for run, more in (("teacher", ()), ("student", (f"teachers=['{tmp_path / 'teacher'}']", "teacher_input=views"))):
         draw_cache(tmp_path / run / "cache.npz")
         keys = [word for key in ("steps=6", "mixup=0.3", *more) for word in ("--set", f"model.{key}")]
         with_jax("-m", "training", "train", recipe, "--run", tmp_path / run, *keys)

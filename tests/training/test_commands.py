@@ -38,9 +38,9 @@ def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
     draw_cache(tmp_path / "cache.npz")
     (tmp_path / "mood.toml").write_text(RECIPE)
     script = (
-        "import os, sys; from training import loop; save = loop.save\n"
+        "import os, sys; from training.fit import loop; save = loop.save\n"
         "def once(model, path):\n    save(model, path)\n    os.kill(os.getpid(), 9)\n"
-        "loop.save = once\nloop.EVERY = 7\n"
+        "loop.save = once\nloop.EPOCH = 7\n"
         "from training.__main__ import main; main(sys.argv[1:])"
     )
     arguments = ["train", str(tmp_path / "mood.toml"), "--run", str(tmp_path)]
@@ -88,14 +88,15 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
     from convert import write_bundle
     from training.fit import loop
     from training.networks import architectures
+    from training.trained_run import open_run
 
     exact = architectures.restored(trained / "model.keras")
-    model = loop.computed_in("mixed_bfloat16", lambda: architectures.cnn(exact.input_shape[1], 3))
+    model = loop.build_with_precision("mixed_bfloat16", lambda: architectures.cnn(exact.input_shape[1], 3))
     model.set_weights(exact.get_weights())
     for name in ("recipe.json", "cache.npz"):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
     model.save(tmp_path / "model.keras")
-    wanted, given = (write_bundle.make(write_bundle.open_run(run), tmp_path / "out") for run in (trained, tmp_path))
+    wanted, given = (write_bundle.make(open_run(run), tmp_path / "out") for run in (trained, tmp_path))
     assert given == msgspec.structs.replace(wanted, sha256=given.sha256)
 
 
@@ -108,13 +109,14 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
 
     from base.errors import SettingsError
     from contract.errors import BundleError
-    from convert.write_bundle import open_run
+    from edge.vision import bundle
     from training import recipe
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics
-    from training.fit.distil import taught
-    from training.fit.expression_task import ExpressionTask
+    from training.fit.classifier_task import ClassifierTask
+    from training.fit.distil import distilled_targets
     from training.networks import architectures
+    from training.trained_run import open_run
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
@@ -128,25 +130,27 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
         run = tmp_path / str(number)
         run.mkdir()
         draw_cache(run / "cache.npz")
-        ExpressionTask(msgspec.structs.replace(first, start=str(start))).train(run)
+        ClassifierTask(msgspec.structs.replace(first, start=str(start))).train(run)
         given = classifier_metrics.softmax(
             classifier_metrics.logits(architectures.restored(run / "model.keras"), crops)
         )
         assert np.abs(given - wanted).mean() < 0.1
     (run / "checkpoint.keras").unlink()
-    with pytest.raises(SettingsError, match=r"model.start: .* has model.width 48, not 64"):
-        ExpressionTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
+    with pytest.raises(SettingsError, match=r"model.start: .* has model.width 48, must be 64"):
+        ClassifierTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
     told = tmp_path / "told"
-    msgspec.structs.replace(first, repeats="in").keep(told)
+    msgspec.structs.replace(first, near_duplicates="include").save_to(told)
     shutil.copy(trained / "model.keras", told)
     (told / "cache.npz").hardlink_to(trained / "cache.npz")
-    with pytest.raises(SettingsError, match=r"model.start: .* has model.repeats in, not out"):
-        ExpressionTask(msgspec.structs.replace(first, start=str(told))).train(run)
-    with pytest.raises(BundleError, match=r"told: trained on repeats of the test's faces"):
+    with pytest.raises(SettingsError, match=r"model.start: .* has model.near_duplicates include, must be exclude"):
+        ClassifierTask(msgspec.structs.replace(first, start=str(told))).train(run)
+    with pytest.raises(BundleError, match=r"told: model.near_duplicates must be 'exclude'"):
         open_run(told)
     with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
         shipped = (str(bundle.SHIPPED / "expression.json"),)
-        taught(Faces.of(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped))
+        distilled_targets(
+            Faces.of(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped)
+        )
 
 
 def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
@@ -162,7 +166,7 @@ def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
     verify = [sys.executable, "-m", "convert", "verify", str(named), "--run", str(trained)]
     done = subprocess.run(verify, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "the card says nothing of photos.accuracy" in done.stderr
+    assert "the card must hold photos.accuracy" in done.stderr
 
 
 def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_path):
@@ -179,7 +183,7 @@ def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_pa
     figures = json.loads((trained / "report.json").read_text())
     assert set(figures) == {"float", "int8"}
     assert figures["int8"]["photos.accuracy"] <= 19 / 20
-    for name in ("confusion", "roc", "calibration", "risk", "course"):
+    for name in ("confusion", "roc", "calibration", "coverage", "learning_curve"):
         assert (trained / f"{name}.png").stat().st_size > 1000
     assert cv2.imread(str(trained / "worst.png")).any()
 
@@ -228,7 +232,7 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
     """Of verdicts 1, 3, 2, 2, ... with a patience of two the second is the best: the fourth ends the run."""
     from training.fit import loop
 
-    monkeypatch.setattr(loop, "EVERY", 2)
+    monkeypatch.setattr(loop, "EPOCH", 2)
 
     verdicts, judged = iter([1.0, 3.0, 2.0, 2.0]), []
 
@@ -236,7 +240,7 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, mo
         judged.append(model.get_weights())
         return next(verdicts)
 
-    with loop.Ahead(small_batch) as batches:
+    with loop.BatchPrefetcher(small_batch) as batches:
         model = loop.train(small_model, batches, 100, tmp_path, loop.Judge(verdict, 2))
     assert len(judged) == 4
     for kept, best in zip(model.get_weights(), judged[1], strict=True):
@@ -251,11 +255,11 @@ def test_snapshots_are_averaged_weights_along_the_way(tmp_path, monkeypatch):
     from training.fit import loop
     from training.networks.architectures import restored
 
-    monkeypatch.setattr(loop, "EVERY", 2)
-    monkeypatch.setattr(loop, "SNAPSHOT", 4)
-    with loop.Ahead(small_batch) as batches:
+    monkeypatch.setattr(loop, "EPOCH", 2)
+    monkeypatch.setattr(loop, "SNAPSHOT_STEPS", 4)
+    with loop.BatchPrefetcher(small_batch) as batches:
         run = loop.train(small_model, batches, 8, tmp_path)
-        monkeypatch.setattr(loop, "SNAPSHOT", 999)
+        monkeypatch.setattr(loop, "SNAPSHOT_STEPS", 999)
         without, none = (loop.train(small_model, batches, steps, tmp_path / str(steps)) for steps in (8, 0))
     assert sorted(path.name for path in tmp_path.glob("*/snap*")) == []
     half, whole = (restored(tmp_path / f"snapshot-0000{step}.keras") for step in (4, 8))
@@ -268,9 +272,9 @@ def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):
     """The same batch by whichever process; after a kill of the one that asked for them none is left."""
     import time
 
-    from training.fit.loop import Ahead
+    from training.fit.loop import BatchPrefetcher
 
-    with Ahead(lambda number: (number, number**2)) as batches:
+    with BatchPrefetcher(lambda number: (number, number**2)) as batches:
         assert list(batches.between(3, 40)) == [(number, number**2) for number in range(3, 40)]
         assert batches(5) == (5, 25)
     script = (

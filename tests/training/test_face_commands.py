@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import cv2
@@ -13,56 +12,20 @@ import pytest
 
 from base.errors import SettingsError
 from contract.card import DetectorCard
+from tests.support.training_data import write_scenes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 
 ROOT = Path(__file__).parents[2]
-POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
-FACE = (0.350, 0.122, 0.180, 0.223)
-MARKS = ((0.399, 0.203), (0.483, 0.203), (0.440, 0.251), (0.403, 0.285), (0.477, 0.285))
-"""Box and landmarks of the face in scikit-image's portrait, as fractions of its side."""
-
-
-def drawn(rng, size, count):
-    """An image (h, w) with the portrait on a grey ground or without it, and the rows of its face: box, landmarks."""
-    portrait = pytest.importorskip("skimage.data", reason="scikit-image brings the portrait").astronaut().mean(-1)
-    pixels, rows = np.full(size, 90, np.uint8), []
-    for _ in range(count):
-        side = int(rng.integers(150, 190))
-        left, top = int(rng.integers(0, size[1] - side)), int(rng.integers(0, size[0] - side // 2))
-        small = cv2.resize(portrait.astype(np.uint8), (side, side), interpolation=cv2.INTER_AREA)
-        pixels[top : top + side, left : left + side] = small[: size[0] - top]
-        x, y, w, h = (side * each for each in FACE)
-        rows.append(
-            [left + x, top + y, w, h, *(v for a, b in MARKS for v in (left + side * a, top + side * b))],
-        )
-    return pixels, rows
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder like the published one, with few and drawn pictures of every kind."""
+    """A folder like the published one, with a few drawn images of each kind."""
     folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(3)
-    names = (ROOT / "training" / "validation.txt").read_text().split()
-    kinds = {f"photos/{at:05}.jpg": "photo" for at in range(40)}
-    kinds |= {f"street/{at:05}.jpg": "street" for at in range(20)}
-    kinds |= {f"shelves/{at:05}.jpg": "negative" for at in range(40)}
-    kinds |= dict.fromkeys([*names[:4], *(f"labelled/9{at:04}.jpg" for at in range(6))], "labelled-still")
-    kinds |= {f"labelled/8{at:04}.jpg": "labelled-video" for at in range(4)}
-    images = ["image,width,height,expression,kind"]
-    faces = ["image,x,y,w,h," + ",".join(f"{name}_{axis}" for name in POINTS for axis in "xy") + ",score,source"]
-    with zipfile.ZipFile(folder / "scenes.zip", "w") as archive:
-        for name, kind in kinds.items():
-            picture, rows = drawn(rng, (200, 240), 0 if kind == "negative" else 1)
-            archive.writestr(name, cv2.imencode(".jpg", picture)[1].tobytes())
-            images.append(f"{name},240,200,,{kind}")
-            source = "human" if kind.startswith("labelled") else "yunet"
-            faces += [f"{name},{','.join(f'{value:.1f}' for value in row)},0.95,{source}" for row in rows]
-    (folder / "images.csv").write_text("\n".join(images) + "\n")
-    (folder / "faces.csv").write_text("\n".join(faces) + "\n")
+    write_scenes(folder)
     return folder
 
 
@@ -110,7 +73,7 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
     square, wide = (bundle.load(tmp_path / name, DetectorCard) for name in ("face.json", "face-320x240.json"))
     assert (wide.card.input.width, wide.card.input.height) == (320, 240)
     assert wide.card.threshold == 0.995  # more than any that shelves ask for
-    assert "set higher by hand" in wide.card.notes
+    assert "raised by hand" in wide.card.notes
     assert square.card.threshold < 0.995
     assert "FLOAT" not in " ".join(square.card.operators)
     picture = np.full((1, 320, 320, 1), 90, np.uint8)
@@ -142,21 +105,22 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
     assert np.abs(before[..., 1:5] - after[..., 1:5]).max() > 1e-3
 
     from training import recipe as recipes
+    from training.augment.collage import Collages
     from training.data.labelled_images import read
     from training.fit.detector_targets import Batches
-    from training.fit.face_task import FaceTask
+    from training.fit.detector_task import DetectorTask
 
-    mixing = f"model.mixed={{ '{folder}' = 3, '{tmp_path}/model.keras' = 1 }}"
-    made = recipes.read(ROOT / "training" / "face.toml", (mixing, "model.steps=0"))
-    model = FaceTask(made)._make(Batches(list(read(folder / "cache.npz")), (64, 64), 2, 0))
+    mixing = f"model.average_of={{ '{folder}' = 3, '{tmp_path}/model.keras' = 1 }}"
+    made = recipes.read(ROOT / "training" / "recipes" / "face.toml", (mixing, "model.steps=0"))
+    model = DetectorTask(made)._make(Batches(Collages(list(read(folder / "cache.npz"))), (64, 64), 2, 0))
     one, other, mean = (
         each.get_layer("boxes8").get_weights()[0]
         for each in (restored(folder / "model.keras"), restored(tmp_path / "model.keras"), model)
     )
     np.testing.assert_allclose(mean, 0.75 * one + 0.25 * other, atol=1e-6)
-    both = recipes.read(ROOT / "training" / "face.toml", (mixing, "model.start=x"))
-    with pytest.raises(SettingsError, match=r"model\.start and model\.mixed"):
-        FaceTask(both)._make(lambda _: None)
+    both = recipes.read(ROOT / "training" / "recipes" / "face.toml", (mixing, "model.start=x"))
+    with pytest.raises(SettingsError, match=r"model\.start and model\.average_of"):
+        DetectorTask(both)._make(lambda _: None)
 
 
 def test_a_size_that_is_none_is_named(trained, tmp_path):
@@ -164,7 +128,7 @@ def test_a_size_that_is_none_is_named(trained, tmp_path):
     command = [sys.executable, "-m", "convert", "quantise", str(trained[0]), "--out", str(tmp_path), "--size", "320x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "'320x' is not WIDTHxHEIGHT" in done.stderr
+    assert "must be WIDTHxHEIGHT in multiples of 8, such as 320x240, is '320x'" in done.stderr
 
 
 def test_a_threshold_that_is_none_is_named(trained, tmp_path):
@@ -182,14 +146,15 @@ def test_a_threshold_that_is_none_is_named(trained, tmp_path):
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "'61' is not from 0 to 1" in done.stderr
+    assert "must be a number from 0 to 1, is '61'" in done.stderr
 
 
 def test_a_batch_depends_on_its_step_alone(scenes):
-    """The same step gives the same pictures and targets; sizes vary, the number of cells of a batch hardly."""
+    """The same step gives the same images and targets; sizes vary, the number of cells of a batch hardly does."""
+    from training.augment.collage import Collages
     from training.fit.detector_targets import Batches
 
-    batches, again = (Batches(scenes, (320, 320), 8, 1) for _ in range(2))
+    batches, again = (Batches(Collages(scenes), (320, 320), 8, 1) for _ in range(2))
     cells = set()
     for step in range(8):
         (pixels, targets), (pixels_again, targets_again) = batches(step), again(step)
@@ -271,7 +236,7 @@ def test_boxes_are_made_as_large_as_they_were_taught():
     scores = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
     factors = box_size.fit(model, scenes, (320, 320))
     assert factors == {8: pytest.approx(1.25, abs=0.01)}
-    assert box_size.too_large(model, scenes, (320, 320)) == {8: pytest.approx(1.0, abs=0.01)}
+    assert box_size.size_ratios(model, scenes, (320, 320)) == {8: pytest.approx(1.0, abs=0.01)}
     after = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
     np.testing.assert_array_equal(scores, after)
 

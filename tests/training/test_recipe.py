@@ -26,8 +26,11 @@ def test_a_wrong_recipe_is_named(tmp_path):
     ("changes", "says"),
     [
         (("model.start=nowhere",), "nowhere/recipe.json: "),
-        (("model.start={run}", "model.network=plain"), "model.start: {run} has model.network cnn, not plain"),
-        (("model.start={run}", "model.precision=mixed_bfloat16"), "has model.precision float32, not mixed_bfloat16"),
+        (("model.start={run}", "model.network=plain"), "model.start: {run} has model.network cnn, must be plain"),
+        (
+            ("model.start={run}", "model.precision=mixed_bfloat16"),
+            "has model.precision float32, must be mixed_bfloat16",
+        ),
         (
             ("model.start={run}", "model.labels={{good={{happiness=1}}, bad={{anger=1}}, so={{neutral=1}}}}"),
             "model.labels",
@@ -56,8 +59,8 @@ def test_a_folder_goes_on_with_its_own_recipe_only(trained):
     from base.errors import SettingsError
     from training import recipe
 
-    kept, text = recipe.kept(trained), (trained / "recipe.json").read_bytes()
-    msgspec.structs.replace(kept, steps=kept.steps, data="Mine.").keep(trained)
-    with pytest.raises(SettingsError, match=r"begun with another recipe \(model.seed was \d+\)"):
-        msgspec.structs.replace(kept, seed=99).keep(trained)
+    kept, text = recipe.read_run_recipe(trained), (trained / "recipe.json").read_bytes()
+    msgspec.structs.replace(kept, steps=kept.steps, data="Mine.").save_to(trained)
+    with pytest.raises(SettingsError, match=r"holds the checkpoint of another recipe \(model.seed was \d+\)"):
+        msgspec.structs.replace(kept, seed=99).save_to(trained)
     (trained / "recipe.json").write_bytes(text)

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.augment.crowd import Crowds
-from training.augment.lighting import spoil
+from training.augment.lighting import degrade
 from training.augment.occlusion import cover
 from training.data.labelled_images import MIRRORED, Floats, Scene, turned
 
@@ -30,6 +30,8 @@ MINED = 0.15
 """How often a tile shows, in place of a random image, one in which an earlier detector found what is no face."""
 SMALLEST, LARGEST = 7.0, 1.05
 """Sides of faces in the collage, drawn log-uniformly: pixels, and fraction of the collage's shorter side."""
+LARGE = (0.35, 1.1)
+"""Range of the side of a face in tiles of large faces, as a fraction of the collage's shorter side, log-uniform."""
 CROWD = 0.14
 """How often a collage is a crowd, which has twenty times as many faces as another."""
 GROUNDS = {"plain": 0.15, "shelf": 0.25, "background": 0.35, "street": 0.25}
@@ -58,7 +60,10 @@ class Collage:
 class Collages:
     """Draws collages from scenes by kind."""
 
-    def __init__(self, scenes: Sequence[Scene]) -> None:
+    def __init__(
+        self, scenes: Sequence[Scene], *, mined_fraction: float = MINED, large_face_fraction: float = 0.0
+    ) -> None:
+        self._mined_fraction, self._large_face_fraction = mined_fraction, large_face_fraction
         self._kinds = {kind: [scene for scene in scenes if scene.kind == kind] for kind in SHARES}
         for kind in self._kinds.values():
             aside = [scene for scene in kind if (turned(scene) & scene.sure).any()]
@@ -79,12 +84,12 @@ class Collages:
             return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.likely))
         made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
         for _ in range(int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.2, 0.2, 0.15, 0.1]))):
-            made = _laid(rng, made, *self._pick(rng))
+            made = _laid(rng, made, *self._pick(rng), self._large_face_fraction)
         return _finished(rng, made)
 
     def _pick(self, rng: Generator) -> tuple[Scene, Floats]:
         """A scene, and the boxes (n, 4) of which one is to be seen: its faces, or what was wrongly found in it."""
-        if self._mined and rng.random() < MINED:
+        if self._mined and rng.random() < self._mined_fraction:
             scene = self._mined[int(rng.integers(len(self._mined)))]
             return scene, scene.mined
         kind = self._kinds[str(rng.choice(self._names, p=self._shares))]
@@ -117,10 +122,10 @@ def _window(rng: Generator, pixels: NDArray[np.uint8], size: tuple[int, int]) ->
     return pixels[top : top + height, left : left + width]
 
 
-def _laid(rng: Generator, made: Collage, scene: Scene, shown: Floats) -> Collage:
+def _laid(rng: Generator, made: Collage, scene: Scene, shown: Floats, large_face_fraction: float = 0.0) -> Collage:
     """A collage with one more tile on it, its faces masked now and then, the tile now and then out of focus."""
     height, width = made.pixels.shape
-    matrix, flip = _place(rng, scene, shown, (height, width))
+    matrix, flip = _place(rng, scene, shown, (height, width), large_face_fraction)
     rows, columns = scene.pixels.shape
     covered = cv2.warpAffine(np.full((rows, columns), 255, np.uint8), _of_pixels(matrix), (width, height)) > 127
     small = _of_pixels(_after_shrink(scene, matrix))
@@ -143,18 +148,25 @@ def _finished(rng: Generator, made: Collage) -> Collage:
     """A collage as a poor camera would see it, with the faces that are in it."""
     height, width = made.pixels.shape
     keep, found = _inside(made.boxes, (height, width))
-    return Collage(spoil(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
+    return Collage(degrade(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
 
 
-def _place(rng: Generator, scene: Scene, shown: Floats, size: tuple[int, int]) -> tuple[NDArray[np.float64], bool]:
+def _place(
+    rng: Generator, scene: Scene, shown: Floats, size: tuple[int, int], large_face_fraction: float = 0.0
+) -> tuple[NDArray[np.float64], bool]:
     """Where a tile goes so that one of the boxes ``shown`` (n, 4) is in view more often than not: an affine matrix
     (2, 3) from its pixels to the collage's, and whether it is mirrored.
+
+    In ``large_face_fraction`` of the tiles the box is `LARGE` times as large as the collage's shorter side.
     """
     height, width = size
     rows, columns = scene.pixels.shape
     fit = min(height / rows, width / columns)
     enlarged = ENLARGED[int(rng.random() < 0.25)]
-    if rng.random() < WHOLE:
+    if len(shown) and large_face_fraction and rng.random() < large_face_fraction:
+        wanted = min(size) * np.exp(rng.uniform(*np.log(LARGE)))
+        scale = min(wanted / rng.choice(shown[:, 2:].max(1)), ENLARGED[1])
+    elif rng.random() < WHOLE:
         scale = min(fit * np.exp(rng.uniform(np.log(0.7), np.log(1.6))), ENLARGED[1])
     elif len(shown):
         sides = shown[:, 2:].max(1)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 
 
-def spoil(rng: Generator, grey: Grey, strength: float = 1.0) -> Grey:
+def degrade(rng: Generator, grey: Grey, strength: float = 1.0) -> Grey:
     """A grey picture -> it with random exposure, contrast, blur, noise and JPEG; ``strength`` scales how often."""
     if rng.random() < 0.7 * strength:
         grey = expose(rng, grey)

@@ -76,7 +76,7 @@ class Faces:
         """One of the parts train, tune and test; SettingsError if the recipe's labels find no face in it at all."""
         fer, photos = read(cache)
         mine = fer.part == part
-        if part == "train" and recipe.repeats == "in":
+        if part == "train" and recipe.near_duplicates == "include":
             mine |= fer.part == "repeat"
         photo = _photo_part(photos, recipe.photo_fold) == part
         if part != "test":
@@ -128,4 +128,4 @@ def _photo_part(photos: Photographs, fold: int | None) -> NDArray[np.str_]:
     if fold is None:
         return photos.part
     folds = np.arange(len(photos.part)) % FOLDS
-    return np.where(folds == fold, "test", np.where(photos.part == "tune", "tune", "train"))
+    return np.where(folds == fold, "test", np.where(photos.part == "validation", "validation", "train"))

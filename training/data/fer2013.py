@@ -60,9 +60,9 @@ def read(folder: Path, broken: Broken) -> FerFaces:
     own = pd.to_numeric(frame.emotion, errors="coerce").fillna(0).to_numpy(np.uint8)
     part = np.array([PARTS.get(usage, "") for usage in frame.Usage], object)
     digest = np.array([hashlib.sha256(face.tobytes()).digest()[0] for face in pixels])
-    part[(part == "train") & (digest < TUNE)] = "tune"
+    part[(part == "train") & (digest < TUNE)] = "validation"
     part[repeats(pixels, part == "test") & (part != "private")] = "repeat"
-    part[repeats(pixels, part == "tune") & (part == "train")] = "repeat"
+    part[repeats(pixels, part == "validation") & (part == "train")] = "repeat"
     return FerFaces(pixels[good], votes[good], own[good], part[good].astype(str))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.values import Face
 from training.data.labelled_images import Floats, Scene, overlap
-from training.evaluate.detector_metrics import Find
+from training.evaluate.detector_metrics import Detect
 
 FOUND = 0.25
 """Score from which a detection that no label explains is mined."""
@@ -20,7 +20,7 @@ APART = 0.1
 middle lies inside it."""
 
 
-def mine(finds: Sequence[Find], scene: Scene) -> Scene:
+def mine(finds: Sequence[Detect], scene: Scene) -> Scene:
     """Detectors that tell all they find down to `FOUND`, a scene -> the scene with what was wrongly found in it.
 
     Scenes that are held back, and frames of labelled videos, are left as they are.

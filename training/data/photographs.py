@@ -135,4 +135,4 @@ def _from_folders(data: Path, broken: Broken) -> Iterator[Labelled]:
 
 def _part(name: str) -> str:
     """Of what may be trained on: train, or tune for a few, by a hash of the name."""
-    return "tune" if hashlib.sha256(name.encode()).digest()[1] < TUNE else "train"
+    return "validation" if hashlib.sha256(name.encode()).digest()[1] < TUNE else "train"

@@ -1,1 +1,1 @@
-"""Trained models -> metrics, reports and contact sheets."""
+"""Metrics, reports and contact sheets of trained models."""

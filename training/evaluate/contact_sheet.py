@@ -1,4 +1,4 @@
-"""Small pictures -> one sheet of them, with words and boxes."""
+"""Contact sheets: many small images in one, with captions and boxes."""
 
 from collections.abc import Sequence
 
@@ -8,33 +8,34 @@ from numpy.typing import NDArray
 
 from edge.vision.detect import clip
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 GREEN, RED = (80, 220, 80), (60, 60, 240)
+"""Colours, BGR."""
 
 
-def captioned(grey: Picture, words: Sequence[str], side: int) -> Picture:
-    """A grey face -> a tile (side, side, 3) with the first word at its top and the second at its foot."""
+def captioned(grey: Image, captions: Sequence[str], side: int) -> Image:
+    """A colour tile (side, side, 3) of a grey face, with the first caption at its top and the second at its foot."""
     tile = cv2.cvtColor(cv2.resize(grey, (side, side)), cv2.COLOR_GRAY2BGR)
-    for word, y in zip(words, (12, side - 6), strict=False):
-        cv2.putText(tile, word, (3, y), 0, 0.4, GREEN, 1, cv2.LINE_AA)
+    for text, y in zip(captions, (12, side - 6), strict=False):
+        cv2.putText(tile, text, (3, y), 0, 0.4, GREEN, 1, cv2.LINE_AA)
     return np.asarray(tile, np.uint8)
 
 
-def boxed(grey: Picture, kinds: Sequence[tuple[Sequence[Sequence[float]], tuple[int, int, int]]], side: int) -> Picture:
-    """A grey picture -> a tile (side, side, 3) that holds it, with boxes (left, top, width, height) in colours."""
+def boxed(grey: Image, groups: Sequence[tuple[Sequence[Sequence[float]], tuple[int, int, int]]], side: int) -> Image:
+    """A colour tile (side, side, 3) of a grey image with groups of boxes (left, top, width, height), each in a colour."""
     scale = side / max(grey.shape)
-    picture = cv2.cvtColor(cv2.resize(grey, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
-    for boxes, colour in kinds:
+    image = cv2.cvtColor(cv2.resize(grey, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
+    for boxes, colour in groups:
         for x, y, w, h in boxes:
             box = (float(x) * scale, float(y) * scale, float(w) * scale, float(h) * scale)
-            left, top, right, bottom = clip(box, picture.shape[1] - 1, picture.shape[0] - 1)
-            cv2.rectangle(picture, (left, top), (right, bottom), colour, 1)
+            left, top, right, bottom = clip(box, image.shape[1] - 1, image.shape[0] - 1)
+            cv2.rectangle(image, (left, top), (right, bottom), colour, 1)
     tile = np.zeros((side, side, 3), np.uint8)
-    tile[: picture.shape[0], : picture.shape[1]] = picture[:side, :side]
+    tile[: image.shape[0], : image.shape[1]] = image[:side, :side]
     return tile
 
 
-def sheet(tiles: Sequence[Picture], columns: int = 6) -> Picture:
-    """Tiles of one size -> one picture, rows of so many."""
+def sheet(tiles: Sequence[Image], columns: int = 6) -> Image:
+    """Join tiles of one size into rows of ``columns``; the last row is filled with black."""
     filled = [*tiles, *[np.zeros_like(tiles[0])] * (-len(tiles) % columns)]
     return np.vstack([np.hstack(filled[at : at + columns]) for at in range(0, len(filled), columns)])

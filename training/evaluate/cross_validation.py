@@ -1,4 +1,4 @@
-"""Runs that each held another fold of the photographs back -> what becomes of all photographs, none of them seen."""
+"""Pool cross-validation runs: each labelled image is predicted by the run that held it out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,32 +11,35 @@ from base.errors import SettingsError
 from contract.card import ClassifierCard
 from edge.vision import bundle
 from edge.vision.classify import Classifier
-from training import recipe
-from training.data import face_cache
+from training.data.face_cache import Faces
 from training.evaluate import classifier_metrics
-from training.evaluate.classifier_metrics import Answers
-from training.evaluate.float_model import of_run
-from training.recipe import ClassifierRecipe
+from training.evaluate.classifier_metrics import Predictions
+from training.evaluate.float_model import classifier_of_run
+from training.recipe import ClassifierRecipe, read_run_recipe
 
 ROUNDS = 2000
+"""Bootstrap draws."""
 Estimate = tuple[float, float, float]
-"""A figure, and the ends of the interval that holds it 95 times in 100."""
+"""A metric and the ends of its 95 % interval."""
 
 
 def pool(runs: Sequence[Path]) -> str:
-    """Folders of runs with the cache and labels in common -> a table: accuracy and macro recall with 95 % intervals,
-    and the accuracy where crops are off; float, and int8 where each run's folder holds its bundle.
+    """A table of accuracy and macro recall with 95 % intervals, and of accuracy with shifted crops.
 
-    A photograph without a face found is wrong; in the rows that say so `unknown`, by the bundle's card, is too.
-    SettingsError if two runs held the same fold back, or one none, or if their labels differ.
+    ``runs`` are folders with a common cache and labels, each with another ``photo_fold``. The table has the float
+    models, and the int8 models if each folder holds its bundle. An image without a detected face is wrong; in the rows
+    that say so, ``unknown`` by the bundle's thresholds is wrong, too.
+
+    SettingsError if two runs held out the same fold, one held out none, or their labels differ.
     """
-    held = [_Held.of(run) for run in runs]
+    held = [_HeldOut.of(run) for run in runs]
     folds = [each.recipe.photo_fold for each in held]
+    names = ", ".join(map(str, runs))
     if None in folds or len(set(folds)) < len(folds):
-        raise SettingsError(f"{', '.join(map(str, runs))}: hold back the folds {folds}, not each another")
+        raise SettingsError(f"{names}: each run must hold out another fold (model.photo_fold), they hold out {folds}")
     if len({tuple(each.recipe.labels) for each in held}) > 1:
-        raise SettingsError(f"{', '.join(map(str, runs))}: their labels differ")
-    kinds = {"float": [each.exact for each in held]}
+        raise SettingsError(f"{names}: labels must be the same, they differ")
+    kinds = {"float": [each.float_model for each in held]}
     if all(each.card for each in held):
         kinds["int8"] = [Classifier(bundle.load(each.card, ClassifierCard)) for each in held if each.card]
     columns = {kind: _figures(held, models) for kind, models in kinds.items()}
@@ -47,65 +50,69 @@ def pool(runs: Sequence[Path]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A run and the photographs it held back; ``card`` is that of its bundle, if it was quantised into its folder."""
+class _HeldOut:
+    """A run and the labelled images that it held out."""
 
     recipe: ClassifierRecipe
-    part: face_cache.Faces
-    exact: Classifier
+    part: Faces
+    float_model: Classifier
     card: Path | None
+    """Card of the run's bundle, if it was quantised into the run's folder."""
 
     @classmethod
-    def of(cls, run: Path) -> "_Held":
-        made = recipe.kept(run)
-        if not isinstance(made, ClassifierRecipe):
-            raise SettingsError(f"{run}: no run of a classifier")
-        part = face_cache.Faces.of(run / "cache.npz", made, "test")
-        card = run / f"{made.name}.json"
-        return cls(made, part, of_run(made, run), card if card.is_file() else None)
+    def of(cls, run: Path) -> "_HeldOut":
+        recipe = read_run_recipe(run)
+        if not isinstance(recipe, ClassifierRecipe):
+            raise SettingsError(f"{run}: must be the run of a classifier, is that of a detector")
+        part = Faces.of(run / "cache.npz", recipe, "test")
+        card = run / f"{recipe.name}.json"
+        return cls(recipe, part, classifier_of_run(recipe, run), card if card.is_file() else None)
 
 
-def _figures(held: Sequence[_Held], models: Sequence[Classifier]) -> dict[str, str]:
-    """The runs' models, each on its own photographs -> figures by name, written out."""
+def _figures(held: Sequence[_HeldOut], models: Sequence[Classifier]) -> dict[str, str]:
+    """Metrics as text by name; each model predicts the images that its run held out."""
     pairs = list(zip(held, models, strict=True))
-    given = [classifier_metrics.photo_answers(model.probabilities, each.part, each.recipe) for each, model in pairs]
-    sure = [_with_verdict(answers, each, model) for answers, (each, model) in zip(given, pairs, strict=True)]
-    sizes = np.array([len(answers.truth) for answers in given])
-    shifts = [classifier_metrics.by_shift(model.probabilities, each.part, each.recipe) for each, model in pairs]
-    moved = {f"crop {name}": float(np.average([each[name] for each in shifts], weights=sizes)) for name in shifts[0]}
+    parts = [classifier_metrics.photo_predictions(model.probabilities, each.part, each.recipe) for each, model in pairs]
+    known = [_without_unknown(predictions, *pair) for predictions, pair in zip(parts, pairs, strict=True)]
+    sizes = np.array([len(predictions.truth) for predictions in parts])
+    shifts = [
+        classifier_metrics.accuracy_by_shift(model.probabilities, each.part, each.recipe) for each, model in pairs
+    ]
+    shifted = {f"crop {name}": float(np.average([each[name] for each in shifts], weights=sizes)) for name in shifts[0]}
     rows = {}
-    for what, answers in (("", _joined(given)), (", `unknown` wrong", _joined(sure))):
-        for name, estimate in estimates(answers).items():
-            rows[name + what] = "{:.3f} ({:.3f} to {:.3f})".format(*estimate)
-    return rows | {name: f"{value:.3f}" for name, value in moved.items()}
+    for suffix, predictions in (("", _joined(parts)), (", `unknown` wrong", _joined(known))):
+        for name, estimate in estimates(predictions).items():
+            rows[name + suffix] = "{:.3f} ({:.3f} to {:.3f})".format(*estimate)
+    return rows | {name: f"{value:.3f}" for name, value in shifted.items()}
 
 
-def _with_verdict(answers: Answers, held: _Held, model: Classifier) -> Answers:
-    """Answers -> the same without those that the device would not give."""
+def _without_unknown(predictions: Predictions, held: _HeldOut, model: Classifier) -> Predictions:
+    """The predictions with rows of zeros where a device would predict ``unknown``."""
     known = held.part.photo_targets.sum(1) > 0
     large = held.part.photo_side[known] >= held.recipe.min_face_px
-    given = large & (answers.certainty >= model.card.unknown_below)
-    return Answers(answers.truth, answers.probabilities * given[:, None])
+    confident = large & (predictions.confidence >= model.card.unknown_below)
+    return Predictions(predictions.truth, predictions.probabilities * confident[:, None])
 
 
-def _joined(parts: Sequence[Answers]) -> Answers:
-    return Answers(
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    return Predictions(
         np.concatenate([part.truth for part in parts]), np.concatenate([part.probabilities for part in parts])
     )
 
 
-def estimates(answers: Answers) -> dict[str, Estimate]:
-    """Answers to n faces -> accuracy and macro recall, each with its interval: the bootstrap by face (Efron and
-    Tibshirani 1993), drawn as counts of right and wrong answers of each label.
+def estimates(predictions: Predictions) -> dict[str, Estimate]:
+    """Accuracy and macro recall with intervals: the bootstrap by face (Efron and Tibshirani 1993).
+
+    Faces are drawn as counts of wrong and correct predictions of each label.
     """
-    size = answers.probabilities.shape[1]
-    counts = np.bincount(2 * answers.truth + answers.right, minlength=2 * size)
-    drawn = np.random.default_rng(0).multinomial(len(answers.truth), counts / counts.sum(), ROUNDS)
-    return {name: _estimate(figure, counts, drawn) for name, figure in FIGURES.items()}
+    size = predictions.probabilities.shape[1]
+    counts = np.bincount(2 * predictions.truth + predictions.correct, minlength=2 * size)
+    draws = np.random.default_rng(0).multinomial(len(predictions.truth), counts / counts.sum(), ROUNDS)
+    return {name: _estimate(metric, counts, draws) for name, metric in METRICS.items()}
 
 
 Counts = NDArray[np.int64]
-"""Wrong and right answers of each label in turn, (..., 2 labels)."""
+"""Wrong and correct predictions of each label in turn, (..., 2 labels)."""
 
 
 def _accuracy(counts: Counts) -> NDArray[np.float64]:
@@ -114,14 +121,14 @@ def _accuracy(counts: Counts) -> NDArray[np.float64]:
 
 def _macro_recall(counts: Counts) -> NDArray[np.float64]:
     """The mean over the labels that occur."""
-    right, all_of = counts[..., 1::2], counts[..., ::2] + counts[..., 1::2]
-    recalls = np.divide(right, all_of, out=np.zeros(right.shape), where=all_of > 0)
-    return np.asarray(recalls.sum(-1) / (all_of > 0).sum(-1))
+    correct, total = counts[..., 1::2], counts[..., ::2] + counts[..., 1::2]
+    recalls = np.divide(correct, total, out=np.zeros(correct.shape), where=total > 0)
+    return np.asarray(recalls.sum(-1) / (total > 0).sum(-1))
 
 
-FIGURES: dict[str, Callable[[Counts], NDArray[np.float64]]] = {"accuracy": _accuracy, "macro recall": _macro_recall}
+METRICS: dict[str, Callable[[Counts], NDArray[np.float64]]] = {"accuracy": _accuracy, "macro recall": _macro_recall}
 
 
-def _estimate(figure: Callable[[Counts], NDArray[np.float64]], counts: Counts, drawn: Counts) -> Estimate:
-    low, high = np.quantile(figure(drawn), (0.025, 0.975))
-    return float(figure(counts)), float(low), float(high)
+def _estimate(metric: Callable[[Counts], NDArray[np.float64]], counts: Counts, draws: Counts) -> Estimate:
+    low, high = np.quantile(metric(draws), (0.025, 0.975))
+    return float(metric(counts)), float(low), float(high)

@@ -1,7 +1,7 @@
-"""A detector and pictures it was not trained on -> how well it finds faces: small, masked, turned, and none on shelves.
+"""Metrics of a face detector on held-out images: small, masked and turned faces, and false detections.
 
-What is measured is any function from grey pixels (h, w) to faces: the device's detector, a float model behind the same
-code, or another's.
+A detector here is any function from grey pixels (h, w) to faces: the device's detector, a float model behind the same
+code, or another project's.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,139 +13,156 @@ from numpy.typing import NDArray
 from edge.values import Face
 from training.augment.occlusion import cover
 from training.data.labelled_images import Floats, Scene, chooses_threshold, turned
-from training.evaluate import scores
+from training.evaluate import precision_recall
 
-Find = Callable[[NDArray[np.uint8]], Sequence[Face]]
-LOWEST = 0.02
-"""Curves are drawn of faces found with at least this score."""
-SMALLEST = 20.0
-"""Labels whose longer side is shorter, pixels of the stored picture, do not count unless it is said otherwise."""
-FALSE_ON_SHELVES = 0.01
-"""False faces a picture at a threshold, at most, on the shelves where it is chosen and their mirror images."""
+Detect = Callable[[NDArray[np.uint8]], Sequence[Face]]
+MIN_SCORE = 0.02
+"""Lowest score of the detections that curves are made of."""
+MIN_SIDE = 20.0
+"""Longer side of a label, pixels of the cached image, from which it counts unless said otherwise."""
+MAX_FALSE_PER_NEGATIVE = 0.01
+"""False detections an image that a threshold may leave on the negatives it is chosen on and their mirror images."""
 SEED = 0
-"""The masks of the masked pictures are always the same."""
+"""Seed of the masks that are drawn over faces."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A picture with its labels, and what a detector found in it."""
+class SceneDetections:
+    """A labelled image and the detections in it."""
 
     scene: Scene
-    found: Sequence[Face]
+    detections: Sequence[Face]
 
-    def scored(self, smallest: float = SMALLEST, only_turned: bool = False) -> scores.Picture:
-        """The labels of this size or more count; of all or of those that are turned."""
-        counts = self.scene.sure & (self.scene.boxes[:, 2:].max(1, initial=0) >= smallest)
-        return scores.Picture(self.found, self.scene.boxes, counts & turned(self.scene) if only_turned else counts)
-
-
-def look(find: Find, scenes: Sequence[Scene]) -> list[Shown]:
-    """What a detector finds in each scene."""
-    return [Shown(scene, find(scene.pixels)) for scene in scenes]
+    def with_labels(self, min_side: float = MIN_SIDE, only_turned: bool = False) -> precision_recall.ImageDetections:
+        """The detections with the labels that must be detected: of this size or more, all or only turned faces."""
+        scene = self.scene
+        required = scene.sure & (scene.boxes[:, 2:].max(1, initial=0) >= min_side)
+        if only_turned:
+            required = required & turned(scene)
+        return precision_recall.ImageDetections(self.detections, scene.boxes, required)
 
 
-def stills(scenes: Sequence[Scene]) -> list[Scene]:
-    """The hand-labelled still pictures."""
+def detect_all(detect: Detect, scenes: Sequence[Scene]) -> list[SceneDetections]:
+    """Run a detector on each image."""
+    return [SceneDetections(scene, detect(scene.pixels)) for scene in scenes]
+
+
+def hand_labelled(scenes: Sequence[Scene]) -> list[Scene]:
+    """The photographs with hand-drawn boxes."""
     return [scene for scene in scenes if scene.kind == "labelled-still"]
 
 
-def photos(scenes: Sequence[Scene]) -> list[Scene]:
-    """Photographs and street scenes, labelled by the teacher."""
+def photographs(scenes: Sequence[Scene]) -> list[Scene]:
+    """The photographs and street scenes that the teacher labelled."""
     return [scene for scene in scenes if scene.kind in ("photo", "street")]
 
 
-def masked(scenes: Sequence[Scene]) -> list[Scene]:
-    """Stills and photographs with a mask drawn over every face whose landmarks are known; the others do not count."""
+def with_masks(scenes: Sequence[Scene]) -> list[Scene]:
+    """Hand-labelled images and photographs with a mask over each face with landmarks; other faces do not count."""
     rng = np.random.default_rng(SEED)
-    made = []
-    for scene in (*stills(scenes), *photos(scenes)):
+    masked = []
+    for scene in (*hand_labelled(scenes), *photographs(scenes)):
         pixels, known = scene.pixels.copy(), np.isfinite(scene.landmarks).all(1)
         if known.any():
             cover(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
-            made.append(replace(scene, pixels=pixels, likely=scene.likely * known))
-    return made
+            masked.append(replace(scene, pixels=pixels, likely=scene.likely * known))
+    return masked
 
 
-def profiles(scenes: Sequence[Scene]) -> list[Scene]:
-    """Stills and photographs in which somebody looks aside."""
-    return [scene for scene in (*stills(scenes), *photos(scenes)) if (turned(scene) & scene.sure).any()]
+def with_turned_faces(scenes: Sequence[Scene]) -> list[Scene]:
+    """Hand-labelled images and photographs with a face that is turned aside."""
+    both = (*hand_labelled(scenes), *photographs(scenes))
+    return [scene for scene in both if (turned(scene) & scene.sure).any()]
 
 
-def shelves(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
-    """Shop shelves without people: those that thresholds are chosen on, or those that false faces are counted on."""
-    return _empty(scenes, "negative", choose)
+def shop_negatives(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
+    """Images of shop shelves without people: the half that thresholds are chosen on, or the half that is measured."""
+    return _negatives(scenes, "negative", choose)
 
 
-def background(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
-    """Everyday scenes without people, split likewise."""
-    return _empty(scenes, "background", choose)
+def everyday_negatives(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
+    """Everyday images without people, split in the same way."""
+    return _negatives(scenes, "background", choose)
 
 
-def _empty(scenes: Sequence[Scene], kind: str, choose: bool) -> list[Scene]:
+def _negatives(scenes: Sequence[Scene], kind: str, choose: bool) -> list[Scene]:
     return [scene for scene in scenes if scene.kind == kind and chooses_threshold(scene.name) == choose]
 
 
 def mirrored(scene: Scene) -> Scene:
-    """A scene without faces, left and right exchanged."""
+    """The mirror image of a scene without faces."""
     return replace(scene, pixels=np.ascontiguousarray(scene.pixels[:, ::-1]))
 
 
-def scores(shown: Sequence[Shown]) -> Floats:
-    """The scores of all faces found, best first."""
-    return np.sort(np.array([face.score for each in shown for face in each.found], np.float32))[::-1]
+def all_scores(images: Sequence[SceneDetections]) -> Floats:
+    """Scores of all detections, highest first."""
+    return np.sort(np.array([face.score for each in images for face in each.detections], np.float32))[::-1]
 
 
-def threshold(find: Find, held: Sequence[Scene]) -> float:
-    """A detector that tells all it finds -> the lowest threshold at which both shelves and everyday scenes without
-    people have few enough false faces.
+def choose_threshold(detect: Detect, held: Sequence[Scene]) -> float:
+    """The lowest threshold with few enough false detections on both kinds of negatives.
+
+    ``detect`` must return all detections down to `MIN_SCORE`.
     """
-    return max(_threshold_on(find, empty(held, choose=True)) for empty in (shelves, background))
+    return max(
+        _threshold_on(detect, negatives(held, choose=True)) for negatives in (shop_negatives, everyday_negatives)
+    )
 
 
-def _threshold_on(find: Find, empty: Sequence[Scene]) -> float:
-    choosing = look(find, [*empty, *map(mirrored, empty)])
-    return lowest_threshold(scores(choosing), int(FALSE_ON_SHELVES * len(choosing)))
+def _threshold_on(detect: Detect, negatives: Sequence[Scene]) -> float:
+    images = detect_all(detect, [*negatives, *map(mirrored, negatives)])
+    return lowest_threshold(all_scores(images), int(MAX_FALSE_PER_NEGATIVE * len(images)))
 
 
-def lowest_threshold(false: Floats, most: int) -> float:
-    """Scores of false faces -> the lowest threshold, in hundredths and at least 0.3, that at most so many reach."""
-    hundredths = next((at for at in range(30, 100) if (false >= at / 100).sum() <= most), 99)
+def lowest_threshold(false_scores: Floats, most: int) -> float:
+    """The lowest threshold, in hundredths and at least 0.3, that at most ``most`` false detections reach."""
+    hundredths = next((each for each in range(30, 100) if (false_scores >= each / 100).sum() <= most), 99)
     return hundredths / 100
 
 
-def figures(find: Find, scenes: Sequence[Scene], threshold: float) -> dict[str, float]:
-    """A detector that tells all it finds down to a low score, held-back scenes -> its figures at all thresholds and at
-    the one given.
+def figures(detect: Detect, scenes: Sequence[Scene], threshold: float) -> dict[str, float]:
+    """Metrics on held-out images, over all thresholds and at ``threshold``, by their names on a card.
+
+    ``detect`` must return all detections down to `MIN_SCORE`.
     """
-    curves = dict(_curves(find, scenes))
-    on_background = background(scenes, choose=False)
+    curves = dict(_curves(detect, scenes))
+    everyday = everyday_negatives(scenes, choose=False)
     return {
         **{f"{name}.ap": curve.average_precision() for name, curve in curves.items()},
         "stills.recall_at_0.1_false": curves["stills"].recall_at(0.1),
         "stills.recall_at_0.3_false": curves["stills"].recall_at(0.3),
         "stills.recall": curves["stills"].recall_over(threshold),
         "photos.recall": curves["photos"].recall_over(threshold),
-        "shelves.false_per_picture": _false_rate(find, shelves(scenes, choose=False), threshold),
-        **({"background.false_per_picture": _false_rate(find, on_background, threshold)} if on_background else {}),
+        "shelves.false_per_picture": _false_rate(detect, shop_negatives(scenes, choose=False), threshold),
+        **({"background.false_per_picture": _false_rate(detect, everyday, threshold)} if everyday else {}),
     }
 
 
-def _false_rate(find: Find, empty: Sequence[Scene], threshold: float) -> float:
-    return int((scores(look(find, empty)) >= threshold).sum()) / max(len(empty), 1)
+def validation(detect: Detect, scenes: Sequence[Scene]) -> dict[str, float]:
+    """Metrics that are cheap enough for each epoch."""
+    curve = precision_recall.curve([each.with_labels() for each in detect_all(detect, scenes)])
+    return {"average_precision": curve.average_precision(), "recall_at_0.1_false": curve.recall_at(0.1)}
 
 
-def _curves(find: Find, scenes: Sequence[Scene]) -> Iterator[tuple[str, scores.Curve]]:
-    on_stills = look(find, stills(scenes))
-    yield "stills", scores.curve([each.scored() for each in on_stills])
-    for smallest in (12, 40):
-        yield f"stills_{smallest}px", scores.curve([each.scored(smallest) for each in on_stills])
-    yield "masked", scores.curve([each.scored() for each in look(find, masked(scenes))])
-    yield "turned", scores.curve([each.scored(only_turned=True) for each in look(find, profiles(scenes))])
+def _false_rate(detect: Detect, negatives: Sequence[Scene], threshold: float) -> float:
+    return int((all_scores(detect_all(detect, negatives)) >= threshold).sum()) / max(len(negatives), 1)
+
+
+def _curves(detect: Detect, scenes: Sequence[Scene]) -> Iterator[tuple[str, precision_recall.Curve]]:
+    labelled = detect_all(detect, hand_labelled(scenes))
+    yield "stills", precision_recall.curve([each.with_labels() for each in labelled])
+    for min_side in (12, 40):
+        yield f"stills_{min_side}px", precision_recall.curve([each.with_labels(min_side) for each in labelled])
+    masked = detect_all(detect, with_masks(scenes))
+    yield "masked", precision_recall.curve([each.with_labels() for each in masked])
+    turned_faces = detect_all(detect, with_turned_faces(scenes))
+    yield "turned", precision_recall.curve([each.with_labels(only_turned=True) for each in turned_faces])
     if crowds := [scene for scene in scenes if scene.kind == "crowd"]:
-        yield "crowds", scores.curve([each.scored(16) for each in look(find, crowds)])
-    yield "photos", scores.curve([each.scored(0) for each in look(find, photos(scenes))])
+        yield "crowds", precision_recall.curve([each.with_labels(16) for each in detect_all(detect, crowds)])
+    photos = detect_all(detect, photographs(scenes))
+    yield "photos", precision_recall.curve([each.with_labels(0) for each in photos])
 
 
-def curves(find: Find, scenes: Sequence[Scene]) -> dict[str, scores.Curve]:
-    """The curves of a report, by the name of the set."""
-    return {name: curve for name, curve in _curves(find, scenes) if "px" not in name}
+def curves(detect: Detect, scenes: Sequence[Scene]) -> dict[str, precision_recall.Curve]:
+    """Precision-recall curves of a report, by set of images."""
+    return {name: curve for name, curve in _curves(detect, scenes) if "px" not in name}

@@ -1,4 +1,4 @@
-"""What a detector found in pictures held back -> ``report.json``, ``report.png`` and a sheet of its worst errors."""
+"""Report of a face detector: ``report.json``, precision over recall, and a sheet of the worst images."""
 
 import json
 from collections.abc import Sequence
@@ -7,46 +7,49 @@ from pathlib import Path
 import cv2
 from matplotlib.figure import Figure
 
-from training.evaluate import scores
+from training.evaluate import precision_recall
 from training.evaluate.contact_sheet import GREEN, RED, boxed, sheet
-from training.evaluate.detector_metrics import Shown
+from training.evaluate.detector_metrics import SceneDetections
 
 TILE = 260
-WORST_AT = 0.4
-"""Faces found with at least this score are looked at for the sheet of errors."""
+"""Side of a tile in the sheet, pixels."""
+MIN_SCORE = 0.4
+"""Lowest score of the detections in the sheet of worst images."""
 
 
-def figures(run: Path, values: dict[str, float]) -> None:
-    """Write the figures and print them."""
+def write_figures(run: Path, values: dict[str, float]) -> None:
+    """Write metrics to ``report.json`` and print them."""
     (run / "report.json").write_text(json.dumps({name: round(value, 4) for name, value in values.items()}, indent=2))
     for name, value in values.items():
         print(f"{name:34}{value:9.4f}")
 
 
-def precision_recall(run: Path, curves: dict[str, scores.Curve]) -> None:
-    """Draw precision over recall of each set."""
+def draw_precision_recall(run: Path, curves: dict[str, precision_recall.Curve]) -> None:
+    """Plot precision over recall for each set of images to ``report.png``."""
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
     for name, curve in curves.items():
-        words = f"{name}: AP {curve.average_precision():.3f}, {curve.labels} faces"
-        axes.plot(curve.recall, curve.precision, label=words)
+        label = f"{name}: AP {curve.average_precision():.3f}, {curve.labels} faces"
+        axes.plot(curve.recall, curve.precision, label=label)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend()
     figure.savefig(run / "report.png", dpi=120)
 
 
-def worst_pictures(run: Path, shown: Sequence[Shown], most: int = 24) -> None:
-    """A sheet of the pictures with most wrong at `WORST_AT`: found red, labels green."""
+def draw_worst(run: Path, images: Sequence[SceneDetections], most: int = 24) -> None:
+    """Write ``worst.png``: the images with most errors at `MIN_SCORE`, detections in red and labels in green."""
     rows = []
-    for each in shown:
-        found = [face for face in each.found if face.score >= WORST_AT]
-        matched = scores.match(scores.Picture(found, each.scene.boxes, each.scene.sure))
-        false = sum(not right for _, right in matched)
-        missed = int(each.scene.sure.sum()) - sum(right for _, right in matched)
-        rows.append((false + missed, each.scene, [face.box for face in found]))
+    for each in images:
+        detections = [face for face in each.detections if face.score >= MIN_SCORE]
+        matches = precision_recall.match(
+            precision_recall.ImageDetections(detections, each.scene.boxes, each.scene.sure)
+        )
+        false = sum(not correct for _, correct in matches)
+        missed = int(each.scene.sure.sum()) - sum(correct for _, correct in matches)
+        rows.append((false + missed, each.scene, [face.box for face in detections]))
     rows.sort(key=lambda row: -row[0])
     tiles = [
-        boxed(scene.pixels, [(scene.boxes[scene.sure].tolist(), GREEN), (found, RED)], TILE)
-        for _, scene, found in rows[:most]
+        boxed(scene.pixels, [(scene.boxes[scene.sure].tolist(), GREEN), (boxes, RED)], TILE)
+        for _, scene, boxes in rows[:most]
     ]
     cv2.imwrite(str(run / "worst.png"), sheet(tiles))

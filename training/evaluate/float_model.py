@@ -1,4 +1,4 @@
-"""A Keras model in place of the device's interpreter: float and int8 go through the same code, the device's own."""
+"""Run a float Keras model through the device's own code, so that float and int8 differ in the model alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from contract.card import ClassifierCard, Crop, DetectorCard, Input
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
-from training.evaluate.detector_metrics import LOWEST
+from training.evaluate.detector_metrics import MIN_SCORE
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import exact, restored
 from training.recipe import ClassifierRecipe
 
 OVERLAP = 0.3
-"""Of two boxes that overlap by more than this the lower-scored is dropped."""
+"""Intersection over union of two boxes above which the lower-scored one is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class FloatModel:
-    """A Keras model in place of the device's int8 interpreter: same calls, nothing quantised. ``parts`` names slices of
-    the last axis of its output."""
+    """A Keras model with the interface of the device's interpreter."""
 
     model: keras.Model
     parts: dict[str, slice]
+    """Names of the outputs, and their slices of the last axis."""
 
     def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """As `edge.vision.interpreter.Interpreter.run`."""
-        given = np.asarray(self.model.predict_on_batch(pixels.astype(np.float32)))
-        return {name: given[..., part] for name, part in self.parts.items()}
+        output = np.asarray(self.model.predict_on_batch(pixels.astype(np.float32)))
+        return {name: output[..., part] for name, part in self.parts.items()}
 
     def values(self, raw: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
         """As `edge.vision.interpreter.Interpreter.values`."""
@@ -41,22 +41,22 @@ class FloatModel:
 
 
 def draft(name: str, width: int, height: int) -> dict[str, Any]:
-    """What a card says before anything is measured: enough for the device's code to run a model."""
-    taken = Input(width=width, height=height, channels=1, dtype="uint8", scale=1.0, zero_point=0)
+    """Fields of a card that the device's code needs to run a model that has not been measured."""
+    pixels = Input(width=width, height=height, channels=1, dtype="uint8", scale=1.0, zero_point=0)
     blank = {"version": "", "sha256": "", "figures": {}, "data": "", "licence": "", "golden": ()}
-    return {"schema": 1, "name": name, "input": taken, **blank}
+    return {"schema": 1, "name": name, "input": pixels, **blank}
 
 
 def draft_detector(width: int, height: int) -> DetectorCard:
-    """A card for a detector that tells all it finds."""
-    names = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+    """The card of a detector that returns all detections down to `MIN_SCORE`."""
+    landmarks = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
     return DetectorCard(
-        **draft("draft", width, height), strides=STRIDES, threshold=LOWEST, overlap=OVERLAP, landmarks=names
+        **draft("draft", width, height), strides=STRIDES, threshold=MIN_SCORE, overlap=OVERLAP, landmarks=landmarks
     )
 
 
 def draft_classifier(labels: Sequence[str], width: int, height: int, crop: Crop) -> ClassifierCard:
-    """A card for a classifier that is never unsure."""
+    """The card of a classifier that never predicts ``unknown``."""
     return ClassifierCard(
         **draft("draft", width, height),
         labels=tuple(labels),
@@ -69,20 +69,20 @@ def draft_classifier(labels: Sequence[str], width: int, height: int, crop: Crop)
 
 
 def float_detector(model: keras.Model, width: int, height: int) -> Detector:
-    """A trained detector behind the device's code."""
+    """The device's detector with a float model."""
     parts = {"scores": slice(0, 1), "boxes": slice(1, 5), "landmarks": slice(5, 15)}
     floating: Any = FloatModel(model, parts)
     return Detector(Bundle(draft_detector(width, height), floating))
 
 
 def float_classifier(model: keras.Model, card: ClassifierCard) -> Classifier:
-    """A trained classifier behind the device's code."""
+    """The device's classifier with a float model."""
     floating: Any = FloatModel(model, {"logits": slice(0, len(card.labels))})
     return Classifier(Bundle(card, floating))
 
 
-def of_run(recipe: ClassifierRecipe, run: Path) -> Classifier:
-    """The float model of a classifier's run behind the device's code."""
+def classifier_of_run(recipe: ClassifierRecipe, run: Path) -> Classifier:
+    """The device's classifier with the float model of a run."""
     crop = Crop(margin=recipe.margin, align=recipe.align)
     card = draft_classifier(list(recipe.labels), recipe.width, recipe.height, crop)
     return float_classifier(exact(restored(run / "model.keras")), card)

@@ -1,7 +1,7 @@
-"""A trained face detector and the pictures it was trained on -> the same, with boxes of the size that was taught.
+"""Correct the size of a trained detector's boxes so that it matches the labels in the median.
 
-Training leaves boxes a few parts in a hundred too large, more so at a fine stride, where one cell is much of a face.
-What is left is a factor, and is taken away here: the last layer gives the logarithms of sides, so it is one more bias.
+Training leaves boxes a few per cent too large, more so at a fine stride, where one cell is much of a face. The error is
+a factor, and the last layer predicts the logarithms of sides, so one bias corrects it.
 """
 
 from collections import defaultdict
@@ -16,22 +16,21 @@ from training.data.labelled_images import Floats, Scene, overlap
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import sized
 
-FOUND = 0.0
-"""Logit from which a cell's box counts."""
-SAME = 0.3
-"""A box is of a label that it overlaps (intersection over union) by more."""
-ENOUGH = 30
-"""Boxes of one stride that a median is taken of; with fewer the stride is left as it is."""
+MIN_LOGIT = 0.0
+"""Lowest score logit of a cell whose box is compared."""
+MIN_OVERLAP = 0.3
+"""Intersection over union from which a box and a label are of the same face."""
+MIN_BOXES = 30
+"""Boxes that a median needs; a stride with fewer is not corrected."""
 
 
 def fit(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
-    """Move the biases of a model's sides so that its boxes are as large as the labels, in the median of each stride ->
-    the factor by which they were too large, by stride.
+    """Correct the biases of a detector's box sides, and return the factor by which boxes were too large, by stride.
 
-    Taken on the hand-labelled stills among ``scenes``, seen in ``size`` (height, width): on drawn crowds, which most of
-    what is trained on is of, boxes are right.
+    Measured on the hand-labelled images among ``scenes``, letterboxed to ``size`` (height, width). On rendered crowds,
+    which most training images are, boxes are right.
     """
-    factors = too_large(model, [scene for scene in scenes if scene.kind == "labelled-still"], size)
+    factors = size_ratios(model, [scene for scene in scenes if scene.kind == "labelled-still"], size)
     for stride, factor in factors.items():
         layer = model.get_layer(f"boxes{stride}")
         kernel, bias = layer.get_weights()
@@ -39,28 +38,29 @@ def fit(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> d
     return factors
 
 
-def too_large(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
-    """By stride, the median of what is found over what is labelled, both the root of the area."""
-    seen, at = sized(model, *size), cells(size, STRIDES)
+def size_ratios(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
+    """Median ratio of the predicted to the labelled size, by stride. Size is the square root of the area."""
+    fixed, grid = sized(model, *size), cells(size, STRIDES)
     ratios: dict[int, list[float]] = defaultdict(list)
     for scene in scenes:
-        picture, scale = letterbox(scene.pixels, size)
-        given = np.asarray(seen.predict_on_batch(picture[None, ..., None].astype(np.float32)))[0]
+        image, scale = letterbox(scene.pixels, size)
+        output = np.asarray(fixed.predict_on_batch(image[None, ..., None].astype(np.float32)))[0]
         for label in scene.boxes[scene.sure] * scale:
-            stride, ratio = _best(given, at, label)
+            stride, ratio = _best_match(output, grid, label)
             ratios[stride].append(ratio)
-    return {stride: float(np.median(ratios[stride])) for stride in STRIDES if len(ratios[stride]) >= ENOUGH}
+    return {stride: float(np.median(ratios[stride])) for stride in STRIDES if len(ratios[stride]) >= MIN_BOXES}
 
 
-def _best(given: Floats, at: Floats, label: Floats) -> tuple[int, float]:
-    """Outputs (cells, 15) -> of the box most sure of a label (4,) its stride and how much larger it is; stride 0 if
-    there is none.
+def _best_match(output: Floats, grid: Floats, label: Floats) -> tuple[int, float]:
+    """Stride and size ratio of the highest-scored box that overlaps a label (4,); stride 0 if there is none.
+
+    ``output`` (cells, 15) is the network's, ``grid`` (cells, 3) as of `edge.vision.detect.cells`.
     """
-    sure: NDArray[np.intp] = np.flatnonzero(given[:, 0] >= FOUND)
-    boxes, _ = decode(given[sure, 1:5], given[sure, 5:], at[sure])
-    mine = sure[overlap(label, boxes) > SAME]
-    if not len(mine):
+    confident: NDArray[np.intp] = np.flatnonzero(output[:, 0] >= MIN_LOGIT)
+    boxes, _ = decode(output[confident, 1:5], output[confident, 5:], grid[confident])
+    matching = confident[overlap(label, boxes) > MIN_OVERLAP]
+    if not len(matching):
         return 0, 1.0
-    best = mine[given[mine, 0].argmax()]
-    box = boxes[sure.searchsorted(best)]
-    return int(at[best, 2]), float(np.sqrt(box[2:].prod() / label[2:].prod()))
+    best = matching[output[matching, 0].argmax()]
+    box = boxes[confident.searchsorted(best)]
+    return int(grid[best, 2]), float(np.sqrt(box[2:].prod() / label[2:].prod()))

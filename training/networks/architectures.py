@@ -112,12 +112,12 @@ def of(recipe: ClassifierRecipe) -> keras.Model:
     if recipe.network == "plain":
         return plain(side, labels)
     if recipe.network == "wide":
-        return wide(side, labels, recipe.enlarge)
+        return wide(side, labels, recipe.upscale)
     if recipe.backbone is None:
         raise SettingsError(f"model.backbone: network {recipe.network!r} needs the path of a backbone (NAME.npz)")
     if recipe.network == "dense":
         return dense(side, labels, Path(recipe.backbone), recipe.front, pretrained=recipe.pretrained)
-    return transfer(side, labels, Path(recipe.backbone), pretrained=recipe.pretrained, enlarge=recipe.enlarge)
+    return transfer(side, labels, Path(recipe.backbone), pretrained=recipe.pretrained, upscale=recipe.upscale)
 
 
 def cnn(side: int, labels: int) -> keras.Model:
@@ -146,12 +146,12 @@ def plain(side: int, labels: int) -> keras.Model:
     return keras.Model(pixels, layers.Dense(labels, dtype="float32", name="logits")(x), name="plain")
 
 
-def wide(side: int, labels: int, enlarge: int = 1) -> keras.Model:
+def wide(side: int, labels: int, upscale: int = 1) -> keras.Model:
     """A large residual net (He et al. 2016, basic blocks), for teachers: far too slow for a device. Pixels
-    (n, side, side, 1), seen ``enlarge`` times larger -> logits (n, labels).
+    (n, side, side, 1), seen ``upscale`` times larger -> logits (n, labels).
     """
     pixels = keras.Input((side, side, 1), name="pixels")
-    x = _conv(_enlarged(layers.Rescaling(1 / 127.5, offset=-1)(pixels), enlarge), 48)
+    x = _conv(_enlarged(layers.Rescaling(1 / 127.5, offset=-1)(pixels), upscale), 48)
     for filters in (64, 128, 256, 384):
         x = _basic(_basic(_conv(x, filters, 3, 2), filters), filters)
     x = layers.Dropout(0.4)(layers.GlobalAveragePooling2D()(x))
@@ -169,14 +169,14 @@ def _enlarged(x: Any, times: int) -> Any:
     return layers.UpSampling2D(times, interpolation="bilinear")(x) if times > 1 else x
 
 
-def transfer(side: int, labels: int, weights: Path, *, pretrained: bool = True, enlarge: int = 1) -> keras.Model:
+def transfer(side: int, labels: int, weights: Path, *, pretrained: bool = True, upscale: int = 1) -> keras.Model:
     """The face-recognition backbone of ``weights`` (``NAME.npz``, ``NAME.json`` beside it), pooled, with a new head;
-    not ``pretrained``, its layers alone, with random weights. It sees pixels ``enlarge`` times larger.
+    not ``pretrained``, its layers alone, with random weights. It sees pixels ``upscale`` times larger.
 
     Pixels (n, side, side, 1) in 0..255 -> logits (n, labels). Symmetric padding as in the backbone's own framework.
     """
     pixels = keras.Input((side, side, 1), name="pixels")
-    x = _enlarged(layers.Rescaling(1 / 127.5, offset=-1)(pixels), enlarge)
+    x = _enlarged(layers.Rescaling(1 / 127.5, offset=-1)(pixels), upscale)
     x = _backbone(x, _listed(weights))
     return _with_head(pixels, x, labels, weights if pretrained else None, "transfer")
 

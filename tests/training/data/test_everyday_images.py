@@ -134,7 +134,7 @@ def test_a_threshold_keeps_both_shelves_and_everyday_scenes_free():
     def find(pixels):
         return [Face((0, 0, 4, 4), 0.8 if pixels[0, 0] else 0.5)]
 
-    assert detector_metrics.threshold(find, empty) == pytest.approx(0.81)
+    assert detector_metrics.choose_threshold(find, empty) == pytest.approx(0.81)
 
 
 def test_the_list_of_columns_is_that_of_the_published_files(request):

@@ -54,12 +54,12 @@ def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn
 
     fer, _ = read(tmp_path / "cache.npz")
     assert fer.part[:2].tolist() == ["test", "repeat"]
-    assert set(fer.part[2:].tolist()) <= {"train", "tune"}
+    assert set(fer.part[2:].tolist()) <= {"train", "validation"}
     np.testing.assert_array_equal(fer.pixels[0], noise[0])
     assert fer.votes[:, 1].tolist() == [10] * 7
     assert "repeat" in (tmp_path / "prepared.html").read_text()
     made = recipe.read(tmp_path / "mood.toml")
-    told = msgspec.structs.replace(made, repeats="in")
+    told = msgspec.structs.replace(made, near_duplicates="include")
     left, taken, test = (
         len(Faces.of(tmp_path / "cache.npz", each, part).fer)
         for each, part in ((made, "train"), (told, "train"), (told, "test"))
@@ -79,7 +79,11 @@ def test_what_looks_like_a_face_of_the_tuning_part_is_not_trained_on(tmp_path):
     copy = np.clip(tuned[:, ::-1].astype(int) + 6, 0, 255).astype(np.uint8)
     fer_folder(tmp_path / "fer2013", [(3, text(face), "Training") for face in (tuned, copy, noise[np.argmax(first)])])
     part = read(tmp_path / "fer2013", "stop").part.tolist()
-    assert part == ["tune", "tune" if hashlib.sha256(copy.tobytes()).digest()[0] < TUNE else "repeat", "train"]
+    assert part == [
+        "validation",
+        "validation" if hashlib.sha256(copy.tobytes()).digest()[0] < TUNE else "repeat",
+        "train",
+    ]
 
 
 def test_one_row_without_a_label_is_the_only_one_that_is_bad(tmp_path, drawn):

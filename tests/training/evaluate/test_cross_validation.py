@@ -45,12 +45,12 @@ def test_every_photograph_is_scored_once(tmp_path):
 
 def test_figures_and_intervals_by_hand():
     """Of label 0 nine of ten are right, of label 1 one of two; label 2 does not occur and counts for nothing."""
-    from training.evaluate.classifier_metrics import Answers
+    from training.evaluate.classifier_metrics import Predictions
     from training.evaluate.cross_validation import estimates
 
     truth = np.repeat([0, 1], [10, 2])
     chosen = np.array([0] * 9 + [1, 1, 0])
-    found = estimates(Answers(truth, np.eye(3, dtype=np.float32)[chosen]))
+    found = estimates(Predictions(truth, np.eye(3, dtype=np.float32)[chosen]))
     value, low, high = found["accuracy"]
     assert value == pytest.approx(10 / 12)
     assert low == pytest.approx(10 / 12 - 1.96 * (10 / 12 * 2 / 12 / 12) ** 0.5, abs=0.06)
@@ -63,13 +63,13 @@ def test_what_was_not_found_or_is_unsure_is_wrong():
     """A face that was not found has a row of zeros; the device gives no verdict on small and uncertain ones."""
     from types import SimpleNamespace
 
-    from training.evaluate.classifier_metrics import Answers
-    from training.evaluate.cross_validation import _with_verdict
+    from training.evaluate.classifier_metrics import Predictions
+    from training.evaluate.cross_validation import _without_unknown
 
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0, 0]], np.float32)
     part = SimpleNamespace(photo_side=np.array([50, 50, 20, 0]), photo_targets=np.eye(2)[[0, 0, 0, 0]])
     held = SimpleNamespace(part=part, recipe=SimpleNamespace(min_face_px=24))
     model = SimpleNamespace(card=SimpleNamespace(unknown_below=0.7))
-    answers = Answers(np.zeros(4, np.intp), probabilities)
-    assert answers.right.tolist() == [True, True, True, False]
-    assert _with_verdict(answers, held, model).right.tolist() == [True, False, False, False]
+    answers = Predictions(np.zeros(4, np.intp), probabilities)
+    assert answers.correct.tolist() == [True, True, True, False]
+    assert _without_unknown(answers, held, model).correct.tolist() == [True, False, False, False]

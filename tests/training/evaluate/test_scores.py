@@ -14,11 +14,11 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 def test_average_precision_by_hand():
     """Two labels; found: right, wrong, right. Precision at recall 1/2 is 1, at recall 1 it is 2/3."""
-    from training.evaluate.scores import Picture, curve
+    from training.evaluate.precision_recall import ImageDetections, curve
 
     boxes = np.array([[0, 0, 10, 10], [50, 50, 10, 10]], np.float32)
     found = [Face((0, 0, 10, 10), 0.9), Face((100, 100, 10, 10), 0.8), Face((51, 50, 10, 10), 0.7)]
-    made = curve([Picture(found, boxes, np.array([True, True]))])
+    made = curve([ImageDetections(found, boxes, np.array([True, True]))])
     assert made.average_precision() == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert made.recall_at(0.0) == 0.5
     assert made.recall_at(1.0) == 1.0
@@ -26,9 +26,9 @@ def test_average_precision_by_hand():
 
 def test_aface_on_a_label_that_does_not_count_is_neither_right_nor_wrong():
     """Small or unsure labels may be found or not."""
-    from training.evaluate.scores import Picture, match
+    from training.evaluate.precision_recall import ImageDetections, match
 
-    picture = Picture([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
+    picture = ImageDetections([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
     assert match(picture) == []
 
 
@@ -44,11 +44,11 @@ def test_the_threshold_is_the_lowest_that_few_false_faces_reach():
 
 def test_the_difference_of_two_detectors_is_paired():
     """One that finds what the other misses is above it in every draw; equal ones differ by nothing."""
-    from training.evaluate.scores import Picture, difference
+    from training.evaluate.precision_recall import ImageDetections, difference
 
     box = np.array([[0, 0, 10, 10]], np.float32)
-    one = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
-    two = [Picture([Face((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
+    one = [ImageDetections([Face((0, 0, 10, 10), 0.9)] if at % 4 else [], box, np.array([True])) for at in range(40)]
+    two = [ImageDetections([Face((0, 0, 10, 10), 0.9)] if at % 2 else [], box, np.array([True])) for at in range(40)]
     gap = difference(one, two)
     assert gap.value == pytest.approx(0.25)
     assert 0 < gap.low < 0.25 < gap.high

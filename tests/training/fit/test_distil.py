@@ -21,33 +21,30 @@ def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
     """
     import msgspec
 
-    from base.toml_settings import read_toml
+    from training import recipe as recipes
     from training.data.face_cache import Faces
-    from training.fit.distil import taught
-    from training.recipe import _Holder
+    from training.fit.distil import distilled_targets
 
-    recipe = read_toml(
-        trained / "mood.toml", _Holder, (f"model.teachers=['{trained}']", "model.teacher_share=0.25")
-    ).model
+    recipe = recipes.read(trained / "mood.toml", (f"model.teachers=['{trained}']", "model.teacher_weight=0.25"))
     part = Faces.of(trained / "cache.npz", recipe, "train")
-    mixed = taught(part, recipe)
+    mixed = distilled_targets(part, recipe)
     np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
     moved, last = np.abs(mixed - part.targets), len(part.fer)
     assert len(part.photos) and 0.01 < moved[:last].max() <= 0.25 + 1e-6 and not moved[last:].any()
-    alike = taught(part, msgspec.structs.replace(recipe, photo_teacher_share=0.5)) - part.targets
+    alike = distilled_targets(part, msgspec.structs.replace(recipe, photo_teacher_weight=0.5)) - part.targets
     assert 0.01 < np.abs(alike[last:]).max() <= 0.5 + 1e-6
     np.testing.assert_allclose(alike[:last], mixed[:last] - part.targets[:last], atol=1e-6)
 
 
 def test_faces_are_blended_with_their_targets():
     """A blend of two faces has as much of either's target as of its pixels; without mixup a batch stays as it is."""
-    from training.fit.expression_task import _blended
+    from training.fit.classifier_batches import mix_up
 
     pixels = np.zeros((6, 4, 4, 1), np.uint8)
     pixels[:3] = 200
     targets = np.repeat(np.eye(2, dtype=np.float32), 3, axis=0)
     shares = np.repeat(np.array([[0.7], [0.2]], np.float32), 3, axis=0)
-    made, of_them, taught = _blended(np.random.default_rng(3), (pixels, targets, shares), 1.0)
+    made, of_them, taught = mix_up(np.random.default_rng(3), (pixels, targets, shares), 1.0)
     np.testing.assert_allclose(made[:, 0, 0, 0] / 200, of_them[:, 0], atol=0.003)
     np.testing.assert_allclose(of_them.sum(1), 1, atol=1e-6)
     np.testing.assert_allclose(taught[:, 0], 0.2 + 0.5 * of_them[:, 0], atol=1e-6)
@@ -67,38 +64,38 @@ def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
     from training import recipe
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics
-    from training.fit.distil import Views, taught
+    from training.fit.distil import ViewTeachers, distilled_targets
     from training.networks.architectures import restored
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     card = tmp_path / "mood.json"
-    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teachers_see=views"))
+    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teacher_input=views"))
     part = Faces.of(trained / "cache.npz", made, "train")
-    np.testing.assert_array_equal(taught(part, made), part.targets)
+    np.testing.assert_array_equal(distilled_targets(part, made), part.targets)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1)).astype(np.uint8)
     targets, shares = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([[0.0], [1.0], [0.5], [0.5]], np.float32)
-    shown, mixed = Views(made)((pixels, targets, shares))
+    shown, mixed = ViewTeachers(made)((pixels, targets, shares))
     assert shown is pixels
     seen = np.stack([cv2.resize(each, (48, 48)) for each in pixels])
     ours = classifier_metrics.softmax(classifier_metrics.logits(restored(trained / "model.keras"), seen))
     answers = (ours + Classifier(bundle.load(card, ClassifierCard)).probabilities(seen)) / 2
     np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
     with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json has the labels"):
-        Views(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
+        ViewTeachers(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_without_a_teacher_it_does_not_matter_what_teachers_see(trained, tmp_path):
+def test_without_teachers_their_input_does_not_matter(trained, tmp_path):
     """The same weights after two steps."""
     from training import recipe
-    from training.fit.expression_task import ExpressionTask
+    from training.fit.classifier_task import ExpressionTask
 
     ends = []
     for see in ("faces", "views"):
         (tmp_path / see).mkdir()
         draw_cache(tmp_path / see / "cache.npz")
-        more = ("model.steps=2", f"model.start={trained}", f"model.teachers_see={see}")
+        more = ("model.steps=2", f"model.start={trained}", f"model.teacher_input={see}")
         ExpressionTask(recipe.read(trained / "mood.toml", more)).train(tmp_path / see)
         ends.append(weights(tmp_path / see))
     for one, other in zip(*ends, strict=True):

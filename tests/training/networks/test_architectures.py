@@ -34,10 +34,10 @@ def test_normalising_in_one_operator_is_batch_normalisation():
 
 def test_a_network_in_bfloat16_keeps_weights_and_outputs_in_float32():
     """What is quantised later is float32; activations between are not."""
-    from training.fit.loop import computed_in
+    from training.fit.loop import build_with_precision
     from training.networks.architectures import face_detector
 
-    model = computed_in("mixed_bfloat16", face_detector)
+    model = build_with_precision("mixed_bfloat16", face_detector)
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert model.output.dtype == "float32"
     assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
@@ -47,11 +47,11 @@ def test_a_network_in_bfloat16_keeps_weights_and_outputs_in_float32():
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_a_network_learns_in_bfloat16():
     """A step in bfloat16 lowers the loss, and the gradient reaches every weight."""
-    from training.fit.loop import computed_in
+    from training.fit.loop import build_with_precision
     from training.networks.architectures import plain
 
     keras.utils.set_random_seed(1)
-    model = computed_in("mixed_bfloat16", lambda: plain(48, 3))
+    model = build_with_precision("mixed_bfloat16", lambda: plain(48, 3))
     model.compile(keras.optimizers.AdamW(1e-3), keras.losses.CategoricalCrossentropy(from_logits=True))
     rng = np.random.default_rng(2)
     pixels, truth = rng.integers(0, 256, (24, 48, 48, 1)).astype(np.float32), np.eye(3)[np.arange(24) % 3]
@@ -105,7 +105,7 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
     from base.errors import SettingsError
     from training import recipe
     from training.data import face_cache
-    from training.fit import expression_task, loop
+    from training.fit import classifier_task, loop
     from training.networks import architectures, stem
 
     keys = ("network=dense", f"backbone={draw_backbone(tmp_path)}", "front=[8,12,12,1]", "front_steps=200")
@@ -116,9 +116,9 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
     def given(model, layer):
         return keras.Model(model.inputs, model.get_layer(layer).output).predict_on_batch(pixels)
 
-    backbone = architectures.of(replace(made, network="transfer", enlarge=2))
+    backbone = architectures.of(replace(made, network="transfer", upscale=2))
     wanted = given(backbone, architectures.JOINT)
-    with loop.Ahead(expression_task.Batches(part, made, part.targets)) as batches:
+    with loop.BatchPrefetcher(classifier_task.Batches(part, made, part.targets)) as batches:
         begun = stem.begun(made, batches, tmp_path / "front")
         before, after = (
             np.square(given(each, architectures.FRONT) - wanted).mean() for each in (architectures.of(made), begun)
@@ -127,18 +127,18 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
         kernel = begun.get_layer("convolution12").get_weights()[0]
         np.testing.assert_array_equal(kernel, backbone.get_layer("convolution12").get_weights()[0])
 
-        made.keep(tmp_path / "run")
+        made.save_to(tmp_path / "run")
         begun.get_layer("convolution12").set_weights([2 * kernel])
         loop.save(begun, tmp_path / "run" / "model.keras")
-        small = replace(made, like=str(tmp_path / "run"), front=(4, 4, 4, 1), front_steps=1)
+        small = replace(made, front_teacher=str(tmp_path / "run"), front=(4, 4, 4, 1), front_steps=1)
         again = stem.begun(small, batches, tmp_path / "small")
         np.testing.assert_array_equal(again.get_layer("convolution12").get_weights()[0], 2 * kernel)
-        with pytest.raises(SettingsError, match=r"model.like: .* is no run of 'dense'"):
-            stem.begun(replace(made, like=str(trained)), batches, tmp_path / "none")
+        with pytest.raises(SettingsError, match=r"model.front_teacher: .* is no run of 'dense'"):
+            stem.begun(replace(made, front_teacher=str(trained)), batches, tmp_path / "none")
         with pytest.raises(SettingsError, match=r"model.front_steps: for the network 'dense', not 'cnn'"):
             stem.begun(replace(made, network="cnn"), batches, tmp_path / "none")
     (tmp_path / "idle").mkdir()
     (tmp_path / "idle" / "cache.npz").hardlink_to(trained / "cache.npz")
-    idle = expression_task.ExpressionTask(replace(made, like=str(tmp_path / "run"), front_steps=0))
-    with pytest.raises(SettingsError, match=r"model.like: .* set model.front_steps"):
+    idle = classifier_task.ClassifierTask(replace(made, front_teacher=str(tmp_path / "run"), front_steps=0))
+    with pytest.raises(SettingsError, match=r"model.front_teacher: .* set model.front_steps"):
         idle.train(tmp_path / "idle")

@@ -69,7 +69,7 @@ def test_a_file_of_another_network_is_named():
 
 def test_a_bundle_that_is_broken_is_not_begun_from(tmp_path):
     """Its hash is compared first, as on a device."""
-    from training.fit.face_task import FaceTask
+    from training.fit.detector_task import DetectorTask
     from training.recipe import read
 
     for name in ("face-416x320.json", "face-416x320.tflite"):
@@ -77,9 +77,9 @@ def test_a_bundle_that_is_broken_is_not_begun_from(tmp_path):
     content = bytearray((tmp_path / "face-416x320.tflite").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "face-416x320.tflite").write_bytes(content)
-    recipe = read(Path(ROOT / "training" / "face.toml"), (f"model.start={tmp_path / 'face-416x320.json'}",))
+    recipe = read(Path(ROOT / "training" / "recipes" / "face.toml"), (f"model.start={tmp_path / 'face-416x320.json'}",))
     with pytest.raises(BundleError, match="sha256"):
-        FaceTask(recipe)._make(lambda step: (pictures(2), None))
+        DetectorTask(recipe)._make(lambda step: (pictures(2), None))
 
 
 def test_averaged_weights_have_statistics_of_their_own(tmp_path):
@@ -100,7 +100,7 @@ def test_averaged_weights_have_statistics_of_their_own(tmp_path):
         rng = np.random.default_rng(step % 4)
         return rng.normal(3, 1, (64, 8, 8, 1)).astype(np.float32), rng.normal(size=(64, 1)).astype(np.float32)
 
-    with loop.Ahead(batch) as batches:
+    with loop.BatchPrefetcher(batch) as batches:
         model = loop.train(make, batches, 40, tmp_path)
     seen = np.concatenate([batch(step)[0] for step in range(4)])
     np.testing.assert_allclose(model.predict_on_batch(seen), np.asarray(model(seen, training=True)), atol=0.02)

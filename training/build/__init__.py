@@ -1,0 +1,1 @@
+"""Rebuild shipped bundles from published data: chains of training runs and conversions."""
