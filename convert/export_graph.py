@@ -27,7 +27,7 @@ def deployed(model: keras.Model, task: str) -> keras.Model:
 
 
 def _detector_outputs(model: keras.Model) -> dict[str, Any]:
-    """Scores, boxes and landmarks as separate outputs over all strides, so that each is quantised over its own range."""
+    """Scores, boxes and landmarks as separate outputs over all strides, each quantised over its own range."""
     outputs = {}
     for name in OUTPUTS["detect"]:
         heads = [layer for layer in model.layers if layer.name.rstrip("0123456789") == name]

@@ -1,7 +1,7 @@
 """Measure the confusion matrix of whole visits, with which an analyst corrects counts.
 
 A visit is simulated as one face that is observed several times. Each observation is a crop that is shifted a little and
-degraded as by a worse camera or worse light. Observations go through the device's own `edge.vision.classify`, and visits
+degraded as by a worse camera or worse light. Observations go through the device's own `edge.vision.classify` and visits
 through its own `edge.counting.tally`, so thresholds and summed probabilities are those of a device. Labelled faces of
 one person at several moments do not exist: only position, light and noise vary within a simulated visit.
 """
@@ -25,7 +25,7 @@ AT_ONCE = 256
 
 
 def simulate_visits(classifier: Classifier, faces: Grey, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Index of the label (n,) that a device counts for one visit of each face (n, h, h); that of ``unknown`` is last."""
+    """Index of the label (n,) that a device counts for a visit of each face (n, h, h); ``unknown`` is last."""
     labels = classifier.card.labels
     tallies = [Tally(labels, 60.0, 0.0, 60.0) for _ in faces]
     tracks = [Track(number, Face((0.0, 0.0, 1.0, 1.0), 1.0), 0.0, 0.0, 0) for number in range(len(faces))]

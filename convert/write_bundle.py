@@ -129,9 +129,9 @@ def _detector_notes(run: TrainedDetector, threshold: float, chosen: float) -> st
     return (
         f"Threshold {threshold}: {chosen} is the lowest, in hundredths, with at most {MAX_FALSE_PER_NEGATIVE} false"
         f" detections an image on {shop} held-out images of shop shelves{on_everyday}, and their mirror images.{raised}"
-        " `shelves` and `background`: false detections on other images. `stills`: labelled by people, faces of 20 pixels"
-        " and more unless named, matched by their centres. `masked`: with masks drawn over all faces. `turned`: faces"
-        " turned aside. `crowds`: labelled by people, 16 pixels and more. `photos`: labelled by a teacher."
+        " `shelves` and `background`: false detections on other images. `stills`: labelled by people, faces of 20"
+        " pixels and more unless named, matched by their centres. `masked`: with masks drawn over all faces. `turned`:"
+        " faces turned aside. `crowds`: labelled by people, 16 pixels and more. `photos`: labelled by a teacher."
     )
 
 

@@ -1,4 +1,4 @@
-"""Command line of training: ``python -m training prepare|train|evaluate|pool|build``."""
+"""Command line of training: ``python -m training prepare|train|evaluate|pool|build|keys``."""
 
 import argparse
 import os
@@ -32,6 +32,11 @@ def _run(chosen: argparse.Namespace) -> None:
 
         inputs = dict(chosen.input)
         print(build(chosen.chain, chosen.data, chosen.out, inputs=inputs, smoke=chosen.smoke, resume=chosen.resume))
+        return
+    if chosen.command == "keys":
+        from training.recipe_table import markdown  # noqa: PLC0415
+
+        print(markdown())
         return
     from training import recipe, tasks  # noqa: PLC0415
 
@@ -70,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
             )
     _add_pool(commands)
     _add_build(commands)
+    what = "print all recipe keys as Markdown tables"
+    commands.add_parser("keys", help=what, description=what)
     return parser
 
 

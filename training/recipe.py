@@ -58,9 +58,9 @@ class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Type of the activations during training; weights and losses are float32."""
     start: str | None = None
     """Initial weights: the folder of a run, or the card of a bundle of the same network. Random weights if not set."""
-    data: str = "Not said by the recipe."
+    data: str = "Not stated in the recipe."
     """Training data, their owners and licences, for the card."""
-    licence: str = "Not said by the recipe."
+    licence: str = "Not stated in the recipe."
     """Licence of the weights, for the card."""
 
     def save_to(self, run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Converting: int8 answers as float does, or the gate refuses."""
+"""Quantisation and its gate: the int8 model predicts as the float model, or is refused."""
 
 import os
 
@@ -14,8 +14,8 @@ pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 
 
-def answered(rights):
-    """Label -> right answers of so many: answers as a classifier of three labels would give them."""
+def predicted(rights):
+    """Predictions of a classifier of three labels with so many correct of so many faces of each."""
     from training.evaluate.classifier_metrics import Predictions
 
     truth = np.repeat(np.arange(3), [total for _, total in rights])
@@ -35,19 +35,19 @@ def answered(rights):
     ],
 )
 def test_the_gate_refuses_an_int8_model_that_lost_too_much(after, complaint):
-    """Half a point of accuracy and three of a label's recall are allowed; of a rare label, what chance may do too."""
+    """Half a point of accuracy and three of a label's recall may be lost; of a rare label, what may be random, too."""
     from convert import gate
 
-    before = answered([(900, 1000), (180, 200), (18, 20)])
+    before = predicted([(900, 1000), (180, 200), (18, 20)])
     if complaint is None:
-        gate.check("mood", gate.classifier_faults(before, answered(after), list(OWN)))
+        gate.check("mood", gate.classifier_faults(before, predicted(after), list(OWN)))
     else:
         with pytest.raises(BundleError, match=complaint):
-            gate.check("mood", gate.classifier_faults(before, answered(after), list(OWN)))
+            gate.check("mood", gate.classifier_faults(before, predicted(after), list(OWN)))
 
 
 def test_the_gate_refuses_a_detector_that_lost_too_much():
-    """A hundredth of average precision is allowed."""
+    """A hundredth of average precision may be lost."""
     from convert import gate
 
     gate.check("face", gate.detector_faults(0.8, 0.791))
@@ -55,8 +55,31 @@ def test_the_gate_refuses_a_detector_that_lost_too_much():
         gate.check("face", gate.detector_faults(0.8, 0.789))
 
 
+@pytest.mark.parametrize(
+    ("rights", "complaint"),
+    [
+        (
+            [(900, 1000), (0, 200), (0, 20)],
+            "accuracy is 0.7377; more than 0.8197, the fraction of satisfied, is allowed",
+        ),
+        ([(990, 1000), (190, 200), (0, 20)], "recall of neutral is 0 on 20 faces"),
+    ],
+)
+def test_the_gate_refuses_a_useless_classifier_unless_forced(rights, complaint):
+    """One no better than the majority label, or without a correct face of a label, is refused, even if int8 equals
+    float. Forced, the card's notes say so.
+    """
+    from convert import gate
+
+    faults = gate.classifier_faults(predicted(rights), predicted(rights), list(OWN))
+    with pytest.raises(BundleError, match=f"mood: .*{complaint}.*--force"):
+        gate.check("mood", faults)
+    assert complaint in gate.check("mood", faults, force=True)
+    assert gate.check("mood", [], force=True) == ""
+
+
 def test_int8_and_float_agree_and_nothing_is_left_in_float(trained):
-    """The quantised file holds no float tensor, and its probabilities are those of the float model within 0.1."""
+    """The quantised file holds no float tensor, and its probabilities are within 0.1 of the float model's."""
     from convert.quantise import float_tensors, quantise
     from edge.vision.bundle import Bundle
     from edge.vision.classify import Classifier

@@ -1,4 +1,4 @@
-"""The matrix of visits: on the card, in the model message, made by the device's own classifier and tally."""
+"""The confusion matrix of visits: on the card, in the model message, and as measured by the device's own code."""
 
 import json
 
@@ -21,24 +21,24 @@ VISITS = [[5] * 8] * 7
 
 
 def card(**changes: object) -> ClassifierCard:
-    """The shipped card with keys put in."""
+    """The shipped card with some keys changed."""
     read = read_card(json.dumps(SHIPPED_CARD | changes).encode(), "x.json")
     assert isinstance(read, ClassifierCard)
     return read
 
 
 def test_a_card_with_visits_is_of_version_2_and_reads_back() -> None:
-    """Seven rows of eight; the device's model message then is of version 2 as well, and holds it."""
-    told = card(schema=2, visits=VISITS)
-    assert read_card(write_card(told), "x.json") == told
-    model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, told)
+    """The card and the model message of its device have version 2 and hold the matrix, seven rows of eight."""
+    with_visits = card(schema=2, visits=VISITS)
+    assert read_card(write_card(with_visits), "x.json") == with_visits
+    model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, with_visits)
     assert model.schema == 2
     assert decode(encode(model), Model) == model
     assert model.expression.visits == tuple(map(tuple, VISITS))
 
 
-def test_without_visits_all_is_as_in_version_1() -> None:
-    """A card of version 1 stays what it was, and a collector of the first release can read its device's message."""
+def test_without_visits_a_card_stays_at_version_1() -> None:
+    """Card and message have no such key, so a collector of the first release can read them."""
     old = {key: value for key, value in SHIPPED_CARD.items() if key != "visits"} | {"schema": 1}
     read = read_card(json.dumps(old).encode(), "x.json")
     assert b'"visits"' not in write_card(read)
@@ -56,7 +56,7 @@ def test_without_visits_all_is_as_in_version_1() -> None:
     ],
 )
 def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: str) -> None:
-    """On a card, and but for its own schema in a message."""
+    """A wrong size, a negative count and a wrong version are refused, on a card and in a message."""
     with pytest.raises(BundleError, match=says):
         card(**changes)
     expression = replace(MODEL.expression, labels=SHIPPED_CARD["labels"], confusion=SHIPPED_CARD["confusion"])
@@ -66,17 +66,16 @@ def test_a_matrix_of_another_size_is_refused(changes: dict[str, object], says: s
         decode(json.dumps(tree | {"schema": changes["schema"]}).encode(), Model)
 
 
-def test_the_matrix_of_visits_goes_before_that_of_faces() -> None:
-    """What is counted are visits."""
-    told = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
-    (confusion_matrix,) = confusions([Device(site="shop", device="door", model=told)]).values()
+def test_the_matrix_of_visits_is_preferred_to_that_of_faces() -> None:
+    """Counts are of visits, so they are corrected by the matrix of visits where there is one."""
+    with_visits = replace(MODEL, schema=2, expression=replace(MODEL.expression, visits=((9, 0, 1), (1, 8, 2))))
+    (confusion_matrix,) = confusions([Device(site="shop", device="door", model=with_visits)]).values()
     assert (confusion_matrix.of, confusion_matrix.counts.tolist()) == ("visits", [[9, 0, 1], [1, 8, 2]])
     assert MODEL.expression.visits is UNSET
 
 
-def test_faces_are_answered_as_visits_by_the_device_itself() -> None:
-    """Flat grey is nobody's expression for sure, or somebody's: each visit has one answer, the same every time, and the
-    matrix holds all of them."""
+def test_simulated_visits_are_counted_by_the_devices_own_code() -> None:
+    """Each visit is counted once, under the same label every time, and the matrix holds all visits."""
     pytest.importorskip("sklearn", reason="training's packages are not installed (make train-setup)")
     from convert.visit_confusion import confusion_matrix, majority_labels, simulate_visits
     from edge.vision.classify import Classifier

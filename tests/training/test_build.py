@@ -47,7 +47,9 @@ def test_a_chain_ends_in_its_bundles_and_is_resumed_where_it_stopped(tmp_path, n
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(path.stem for path in (out / "bundles").glob("*.json")) == bundles
     for each in bundles:
-        bundle.load(out / "bundles" / f"{each}.json", type(read_card((out / "bundles" / f"{each}.json").read_bytes(), each)))
+        bundle.load(
+            out / "bundles" / f"{each}.json", type(read_card((out / "bundles" / f"{each}.json").read_bytes(), each))
+        )
     assert build(*arguments).returncode == 2
     (out / "bundles" / f"{bundles[-1]}.json").unlink()
     again = build(*arguments, "--resume")

@@ -1,5 +1,4 @@
-"""Training and conversion on small, drawn data: what they compute, and that an interrupted run ends like a whole
-one."""
+"""Training, evaluation and conversion of classifiers on small, drawn data."""
 
 import json
 import os
@@ -21,7 +20,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 
 def test_soft_labels_map_votes_onto_own_categories():
-    """Votes become shares of the labels asked for; single votes are slips; a face mostly of other labels is out."""
+    """Votes become distributions over the recipe's labels. Single votes and faces of other labels do not count."""
     from training.data.label_targets import from_votes
 
     votes = np.zeros((4, 10), np.uint8)
@@ -34,7 +33,7 @@ def test_soft_labels_map_votes_onto_own_categories():
 
 
 def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
-    """Training that is killed after a checkpoint and started again ends, bit for bit, where a whole run does."""
+    """Training that is killed after a checkpoint and started again ends with the same weights, bit for bit."""
     draw_cache(tmp_path / "cache.npz")
     (tmp_path / "mood.toml").write_text(RECIPE)
     script = (
@@ -53,7 +52,7 @@ def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
 
 
 def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, tmp_path):
-    """A recipe with own labels is quantised, verified, and counted under its labels, without a change of code."""
+    """A recipe with other labels is quantised and verified, and the daemon predicts those labels."""
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     card = read_card((tmp_path / "mood.json").read_bytes(), "mood.json")
@@ -80,8 +79,8 @@ def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, tmp_path
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_path):
-    """What training computed in is forgotten: all that the card says, but the sum of a file in which layers have other
-    names, is as of the network in float32.
+    """Only weights reach the bundle: the card equals that of the float32 network but for the sha256, since layers have
+    other names.
     """
     import msgspec
 
@@ -102,8 +101,8 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
-    """From the int8 file of a bundle, or from a run's model: after a step at a vanishing rate the network answers as
-    that did. A start of another size, or of one that has seen the test, and a teacher of other labels are named.
+    """Training starts from a run or from the int8 file of a bundle: after a step at a vanishing rate the network
+    predicts the same. A start of another size, one trained on near-duplicates, and a teacher of other labels are named.
     """
     import msgspec
 
@@ -120,8 +119,8 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    still = ("model.steps=1", "model.peak_rate=1e-9", "model.weight_decay=0")
-    first = recipe.read(trained / "mood.toml", still)
+    one_step = ("model.steps=1", "model.peak_rate=1e-9", "model.weight_decay=0")
+    first = recipe.read(trained / "mood.toml", one_step)
     crops = Faces.of(trained / "cache.npz", first, "test").crops(first)[0]
     wanted = classifier_metrics.softmax(
         classifier_metrics.logits(architectures.restored(trained / "model.keras"), crops)
@@ -138,14 +137,14 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     (run / "checkpoint.keras").unlink()
     with pytest.raises(SettingsError, match=r"model.start: .* has model.width 48, must be 64"):
         ClassifierTask(msgspec.structs.replace(first, start=str(trained), width=64, height=64)).train(run)
-    told = tmp_path / "told"
-    msgspec.structs.replace(first, near_duplicates="include").save_to(told)
-    shutil.copy(trained / "model.keras", told)
-    (told / "cache.npz").hardlink_to(trained / "cache.npz")
+    tainted = tmp_path / "tainted"
+    msgspec.structs.replace(first, near_duplicates="include").save_to(tainted)
+    shutil.copy(trained / "model.keras", tainted)
+    (tainted / "cache.npz").hardlink_to(trained / "cache.npz")
     with pytest.raises(SettingsError, match=r"model.start: .* has model.near_duplicates include, must be exclude"):
-        ClassifierTask(msgspec.structs.replace(first, start=str(told))).train(run)
-    with pytest.raises(BundleError, match=r"told: model.near_duplicates must be 'exclude'"):
-        open_run(told)
+        ClassifierTask(msgspec.structs.replace(first, start=str(tainted))).train(run)
+    with pytest.raises(BundleError, match=r"tainted: model.near_duplicates must be 'exclude'"):
+        open_run(tainted)
     with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
         shipped = (str(bundle.SHIPPED / "expression.json"),)
         distilled_targets(
@@ -154,11 +153,11 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
 
 
 def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
-    """Nothing of what facetally's own models are trained on."""
+    """The card names the data of the recipe, not those of the shipped models. A figure missing on a card is named."""
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     card = read_card((tmp_path / "mood.json").read_bytes(), "mood.json")
-    assert (card.data, card.licence) == ("Drawn faces.", "Not said by the recipe.")
+    assert (card.data, card.licence) == ("Drawn faces.", "Not stated in the recipe.")
     named = tmp_path / "mood.json"
     tree = json.loads(named.read_text())
     del tree["figures"]["photos.accuracy.int8"]
@@ -170,7 +169,7 @@ def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
 
 
 def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_path):
-    """One HTML file that needs nothing beside it, with the figures of both; a face not found is wrong."""
+    """One HTML file needs no other file and holds the figures of both. A face that is not detected is wrong."""
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     command = [sys.executable, "-m", "training", "evaluate", str(trained / "mood.toml"), "--run", str(trained)]
@@ -188,8 +187,8 @@ def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_pa
     assert cv2.imread(str(trained / "worst.png")).any()
 
 
-def test_a_page_says_that_nothing_is_wrong(trained, tmp_path):
-    """Where every face found is answered right there is no sheet of wrong ones, nor that of an earlier page."""
+def test_a_report_says_that_there_are_no_errors(trained, tmp_path):
+    """Without errors there is no sheet of errors, and that of an earlier report is removed."""
     from training import recipe
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics, classifier_report
@@ -197,7 +196,7 @@ def test_a_page_says_that_nothing_is_wrong(trained, tmp_path):
 
     run = tmp_path / "right"
     shutil.copytree(trained, run)
-    (run / "worst.png").write_bytes(b"of an earlier page")
+    (run / "worst.png").write_bytes(b"of an earlier report")
     made = recipe.read(run / "mood.toml")
     with np.load(run / "cache.npz") as held:
         cached = dict(held)
@@ -213,95 +212,8 @@ def test_a_page_says_that_nothing_is_wrong(trained, tmp_path):
     assert not (run / "worst.png").exists()
 
 
-def small_model():
-    """Three numbers -> one, weights averaged."""
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.AdamW(0.1, use_ema=True), "mse")
-    return model
-
-
-def small_batch(step):
-    """Four rows of noise."""
-    rng = np.random.default_rng(step)
-    return rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(4, 1)).astype(np.float32)
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path, monkeypatch):
-    """Of verdicts 1, 3, 2, 2, ... with a patience of two the second is the best: the fourth ends the run."""
-    from training.fit import loop
-
-    monkeypatch.setattr(loop, "EPOCH", 2)
-
-    verdicts, judged = iter([1.0, 3.0, 2.0, 2.0]), []
-
-    def verdict(model):
-        judged.append(model.get_weights())
-        return next(verdicts)
-
-    with loop.BatchPrefetcher(small_batch) as batches:
-        model = loop.train(small_model, batches, 100, tmp_path, loop.Judge(verdict, 2))
-    assert len(judged) == 4
-    for kept, best in zip(model.get_weights(), judged[1], strict=True):
-        np.testing.assert_array_equal(kept, best)
-    course = (tmp_path / "course.csv").read_text().splitlines()
-    assert [line.split(",")[2] for line in course] == ["judged", "1.000000", "3.000000", "2.000000", "2.000000"]
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_snapshots_are_averaged_weights_along_the_way(tmp_path, monkeypatch):
-    """The last is what the run ends with; leaving them changes nothing of that. A run of no steps is its start."""
-    from training.fit import loop
-    from training.networks.architectures import restored
-
-    monkeypatch.setattr(loop, "EPOCH", 2)
-    monkeypatch.setattr(loop, "SNAPSHOT_STEPS", 4)
-    with loop.BatchPrefetcher(small_batch) as batches:
-        run = loop.train(small_model, batches, 8, tmp_path)
-        monkeypatch.setattr(loop, "SNAPSHOT_STEPS", 999)
-        without, none = (loop.train(small_model, batches, steps, tmp_path / str(steps)) for steps in (8, 0))
-    assert sorted(path.name for path in tmp_path.glob("*/snap*")) == []
-    half, whole = (restored(tmp_path / f"snapshot-0000{step}.keras") for step in (4, 8))
-    first = [model.get_weights()[0].tolist() for model in (run, without, whole)]
-    assert first[0] == first[1] == first[2] != half.get_weights()[0].tolist()
-    assert none.get_weights()[0].tolist() == small_model().get_weights()[0].tolist()
-
-
-def test_batches_come_in_order_and_their_makers_end_with_a_killed_run(tmp_path):
-    """The same batch by whichever process; after a kill of the one that asked for them none is left."""
-    import time
-
-    from training.fit.loop import BatchPrefetcher
-
-    with BatchPrefetcher(lambda number: (number, number**2)) as batches:
-        assert list(batches.between(3, 40)) == [(number, number**2) for number in range(3, 40)]
-        assert batches(5) == (5, 25)
-    script = (
-        "import os, time; from training.fit.loop import Ahead\n"
-        "with Ahead(lambda number: (os.getpid(),)) as batches:\n"
-        "    print(*{pid for (pid,) in batches.between(0, 200)}, flush=True); time.sleep(100)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
-        makers = [int(word) for word in run.stdout.readline().split()]
-        assert makers and all(Path(f"/proc/{pid}").exists() for pid in makers)
-        run.kill()
-    until = time.monotonic() + 30
-    while any(_alive(pid) for pid in makers) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert not any(_alive(pid) for pid in makers)
-
-
-def _alive(pid):
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_folds_of_photographs_cover_them_all_once(trained):
-    """Each photograph is in the test of one fold and trained on in the others."""
+    """Each photograph is in the test set of one fold and in the training set of the others."""
     import msgspec
 
     from training import recipe as recipes

@@ -1,4 +1,4 @@
-"""Training and conversion of the face detector, on drawn scenes: the pictures it learns from, and the commands."""
+"""Training, evaluation and conversion of the face detector on drawn scenes."""
 
 import json
 import os
@@ -39,7 +39,9 @@ def run(*command):
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """The commands of the trainer's guide, with few steps, on what ships: the gate is for networks that find faces."""
+    """A run by the commands of the trainer's guide, with few steps, from the shipped network: the gate needs one that
+    detects faces.
+    """
     folder = tmp_path_factory.mktemp("run")
     recipe = ("training/recipes/face.toml", "--run", folder, "--set", "model.steps=6", "--set", "model.batch=4")
     recipe += ("--set", "model.start=edge/models/face-416x320.json", "--set", "model.peak_rate=1e-5")
@@ -57,8 +59,8 @@ def scenes(trained):
 
 
 def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
-    """prepare, train, evaluate, quantise at two sizes, verify: a report, its pictures, and two bundles that the daemon
-    loads; the smaller one finds the same faces in a picture of its own shape.
+    """prepare, train, evaluate, quantise at two sizes and verify give a report with images, a preview, and two bundles
+    that the daemon loads. The bundles score the same places alike.
     """
     from edge.vision import bundle
 
@@ -67,20 +69,20 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
     assert {"stills.ap", "masked.ap", "turned.ap"} <= set(json.loads((folder / "report.json").read_text()))
     assert (folder / "report.png").stat().st_size > 1000
     assert (folder / "worst.png").stat().st_size > 1000
+    assert (folder / "preview.png").stat().st_size > 1000
+    assert "validation_average_precision" in (folder / "training_log.csv").read_text()
     run("convert", "quantise", folder, "--out", tmp_path)
     run("convert", "quantise", folder, "--out", tmp_path, "--size", "320x240", "--threshold", "0.995")
     run("convert", "verify", tmp_path / "face-320x240.json", "--run", folder)
     square, wide = (bundle.load(tmp_path / name, DetectorCard) for name in ("face.json", "face-320x240.json"))
     assert (wide.card.input.width, wide.card.input.height) == (320, 240)
-    assert wide.card.threshold == 0.995  # more than any that shelves ask for
+    assert wide.card.threshold == 0.995  # higher than any that negatives ask for
     assert "raised by hand" in wide.card.notes
     assert square.card.threshold < 0.995
     assert "FLOAT" not in " ".join(square.card.operators)
-    picture = np.full((1, 320, 320, 1), 90, np.uint8)
-    picture[0, 60:180, 80:200, 0] = 200
-    cells = [
-        each.model.values(each.model.run(picture[:, : each.card.input.height]), "scores") for each in (square, wide)
-    ]
+    image = np.full((1, 320, 320, 1), 90, np.uint8)
+    image[0, 60:180, 80:200, 0] = 200
+    cells = [each.model.values(each.model.run(image[:, : each.card.input.height]), "scores") for each in (square, wide)]
     first_rows = slice(0, 40 * 20)  # of stride 8, away from where the padding begins
     one, other = (each[0, first_rows, 0] for each in cells)
     assert np.abs(one - other).mean() < 0.5
@@ -88,8 +90,8 @@ def test_the_detector_is_made_by_the_commands_of_the_guide(trained, tmp_path):
 
 
 def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
-    """With ``boxes_only`` scores and landmarks stay those of the run it starts from, to the bit; boxes do not. Training
-    can begin from a mean of both runs, too.
+    """With ``boxes_only``, scores and landmarks stay those of the start, bit for bit, and boxes change. A run can also
+    start from the weighted mean of two runs.
     """
     from training.networks.architectures import restored
 
@@ -97,8 +99,8 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
     (tmp_path / "cache.npz").symlink_to(folder / "cache.npz")
     on = ("--set", f"model.start={folder}", "--set", "model.boxes_only=true", "--set", "model.peak_rate=0.01")
     run("training", "train", recipe[0], "--run", tmp_path, *recipe[3:], *on)
-    picture = np.random.default_rng(1).integers(0, 256, (1, 320, 320, 1)).astype(np.float32)
-    before, after = (restored(each / "model.keras")(picture, training=False) for each in (folder, tmp_path))
+    image = np.random.default_rng(1).integers(0, 256, (1, 320, 320, 1)).astype(np.float32)
+    before, after = (restored(each / "model.keras")(image, training=False) for each in (folder, tmp_path))
     before, after = np.asarray(before), np.asarray(after)
     np.testing.assert_array_equal(before[..., 0], after[..., 0])
     np.testing.assert_array_equal(before[..., 5:], after[..., 5:])
@@ -123,16 +125,16 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
         DetectorTask(both)._make(lambda _: None)
 
 
-def test_a_size_that_is_none_is_named(trained, tmp_path):
-    """Exit code 2 and what is wanted."""
+def test_a_wrong_size_is_named(trained, tmp_path):
+    """Exit code 2, and the message says what is allowed."""
     command = [sys.executable, "-m", "convert", "quantise", str(trained[0]), "--out", str(tmp_path), "--size", "320x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "must be WIDTHxHEIGHT in multiples of 8, such as 320x240, is '320x'" in done.stderr
 
 
-def test_a_threshold_that_is_none_is_named(trained, tmp_path):
-    """Exit code 2 and what is wanted."""
+def test_a_wrong_threshold_is_named(trained, tmp_path):
+    """Exit code 2, and the message says what is allowed."""
     command = [
         sys.executable,
         "-m",
@@ -167,7 +169,7 @@ def test_a_batch_depends_on_its_step_alone(scenes):
 
 
 def test_nothing_that_is_validated_on_is_trained_on(scenes):
-    """The checked-in stills, and the hashed share of the rest; frames of a video are never validated on."""
+    """Held out are the listed hand-labelled images and a hashed fraction of the others, but no frames of videos."""
     from training.data.labelled_images import split, validation_list
 
     train, held = ({scene.name: scene.kind for scene in part} for part in split(scenes))
@@ -178,7 +180,7 @@ def test_nothing_that_is_validated_on_is_trained_on(scenes):
 
 
 def test_streets_lie_under_tiles_below_their_faces(scenes):
-    """What is taken for people without faces has none of those labelled; too narrow a rest is not taken."""
+    """The part of a street below its faces holds no labelled face; too low a part is not used."""
     from training.augment.collage import BODIES, Collages, _below_faces
 
     streets = [scene for scene in scenes if scene.kind == "street"]
@@ -191,7 +193,7 @@ def test_streets_lie_under_tiles_below_their_faces(scenes):
 
 
 def test_no_head_is_cut_out_with_another_face(scenes):
-    """Two faces side by side: neither is a head for crowds, where the other would be no face; apart, both are."""
+    """Of two faces side by side neither is cut out for crowds, since the other would be unlabelled; apart, both are."""
     from dataclasses import replace
 
     from training.augment.crowd import _heads
@@ -207,9 +209,9 @@ def test_no_head_is_cut_out_with_another_face(scenes):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_boxes_are_made_as_large_as_they_were_taught():
-    """The shipped network, and labels that are its own boxes, a quarter smaller: afterwards its boxes are as large, and
-    as sure. Strides that found too few are left as they are.
+def test_box_size_is_corrected_to_the_labels():
+    """Labels are the shipped network's boxes, a fifth smaller. Afterwards its boxes match them, and scores are
+    unchanged. A stride with too few boxes is not corrected.
     """
     from edge.vision import bundle
     from training.data.labelled_images import Scene
@@ -219,30 +221,30 @@ def test_boxes_are_made_as_large_as_they_were_taught():
     from training.networks.from_bundle import begin
 
     portrait = pytest.importorskip("skimage").data.astronaut().mean(-1).astype(np.uint8)
-    pictures = []
+    images = []
     for number in range(36):
-        picture, side = np.full((320, 320), 120, np.uint8), 130 + 2 * number  # faces of 26 to 40 pixels
+        image, side = np.full((320, 320), 120, np.uint8), 130 + 2 * number  # faces of 26 to 40 pixels
         left, top = 3 * number, 110 - 2 * number
-        picture[top : top + side, left : left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
-        pictures.append(picture)
+        image[top : top + side, left : left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+        images.append(image)
     model = face_detector()
-    begin(model, bundle.SHIPPED / "face-416x320.tflite", np.array(pictures)[..., None])
+    begin(model, bundle.SHIPPED / "face-416x320.tflite", np.array(images)[..., None])
     find, scenes = float_detector(sized(model, 320, 320), 320, 320).detect, []
-    for number, picture in enumerate(pictures):
-        x, y, w, h = find(picture)[0].box
+    for number, image in enumerate(images):
+        x, y, w, h = find(image)[0].box
         box = np.array([[x + 0.1 * w, y + 0.1 * h, 0.8 * w, 0.8 * h]], np.float32)
         unknown = np.full((1, 10), np.nan, np.float32)
-        scenes.append(Scene(str(number), "labelled-still", "", picture, box, unknown, np.ones(1, np.float32)))
-    scores = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
+        scenes.append(Scene(str(number), "labelled-still", "", image, box, unknown, np.ones(1, np.float32)))
+    scores = np.asarray(model.predict_on_batch(np.array(images[:2], np.float32)[..., None]))[..., 0]
     factors = box_size.fit(model, scenes, (320, 320))
     assert factors == {8: pytest.approx(1.25, abs=0.01)}
     assert box_size.size_ratios(model, scenes, (320, 320)) == {8: pytest.approx(1.0, abs=0.01)}
-    after = np.asarray(model.predict_on_batch(np.array(pictures[:2], np.float32)[..., None]))[..., 0]
+    after = np.asarray(model.predict_on_batch(np.array(images[:2], np.float32)[..., None]))[..., 0]
     np.testing.assert_array_equal(scores, after)
 
 
 def test_a_crowd_has_the_faces_that_are_seen(scenes):
-    """Boxes lie on heads; a face hidden by the one before it is not asked for."""
+    """Boxes lie on heads; a face hidden by another one is not required."""
     from training.augment.crowd import Crowds
 
     crowd = Crowds(scenes).draw(np.random.default_rng(2), np.full((320, 320), 5, np.uint8))

@@ -1,4 +1,4 @@
-"""A recipe that is wrong, or does not fit the run it meets, is named before anything is trained."""
+"""Recipes: errors are named before anything is trained."""
 
 import os
 import subprocess
@@ -14,12 +14,35 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 
 def test_a_wrong_recipe_is_named(tmp_path):
-    """A typo in a recipe ends with exit code 2, the file, the key and what is allowed."""
+    """A typo in a recipe ends with exit code 2 and names the file, the key and what is allowed."""
     (tmp_path / "bad.toml").write_text(RECIPE.replace("steps", "stepps"))
     command = [sys.executable, "-m", "training", "train", str(tmp_path / "bad.toml"), "--run", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "bad.toml: unknown key 'model.stepps'; allowed: " in done.stderr
+
+
+def test_the_table_of_keys_holds_all_of_them():
+    """Each key of both tasks has one row with type, default and meaning."""
+    import msgspec
+
+    from training.recipe import ClassifierRecipe, DetectorRecipe
+    from training.recipe_table import markdown
+
+    rows = [line.strip("| ").split(" | ") for line in markdown().splitlines() if line.startswith("| `")]
+    names = {field.name for struct in (ClassifierRecipe, DetectorRecipe) for field in msgspec.structs.fields(struct)}
+    assert {row[0].strip("`") for row in rows} == names
+    assert {len(row) for row in rows} == {4}
+
+
+def test_a_renamed_key_is_named_with_its_new_name(tmp_path):
+    """A recipe with a former key is refused, and the message says what the key is called now."""
+    from base.errors import SettingsError
+    from training import recipe
+
+    (tmp_path / "old.toml").write_text(RECIPE.replace("augment_strength", "vary"))
+    with pytest.raises(SettingsError, match=r"old.toml: key 'model.vary' is now called 'model.augment_strength'"):
+        recipe.read(tmp_path / "old.toml")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +65,7 @@ def test_a_wrong_recipe_is_named(tmp_path):
     ids=["no run", "network", "precision", "labels", "no teacher", "align", "margin"],
 )
 def test_what_does_not_fit_the_recipe_is_named(trained, tmp_path, changes, says):
-    """Exit code 2 and a line, before anything is trained: never another model than the recipe says."""
+    """A start or teacher that does not fit, and a value that is not allowed, end with exit code 2 and a message."""
     draw_cache(tmp_path / "cache.npz")
     command = [sys.executable, "-m", "training", "train", str(trained / "mood.toml"), "--run", str(tmp_path)]
     for change in changes:
@@ -52,8 +75,8 @@ def test_what_does_not_fit_the_recipe_is_named(trained, tmp_path, changes, says)
     assert says.format(run=trained) in done.stderr
 
 
-def test_a_folder_goes_on_with_its_own_recipe_only(trained):
-    """Another one would find the old checkpoint, and train that; more steps are welcome, a card's words, too."""
+def test_a_run_is_continued_with_its_own_recipe_only(trained):
+    """Another recipe would continue the old checkpoint, and is refused. More steps and other words are allowed."""
     import msgspec
 
     from base.errors import SettingsError

@@ -52,8 +52,7 @@ def _run(loaded: Chain, steps: Sequence[Step], out: Path) -> None:
         if step.stage in caches:
             _share_cache(out / caches[step.stage], out / step.stage)
         print(f"[{number}/{len(steps)}] {step.stage}: {shlex.join(step.command[1:])}", flush=True)
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        done = subprocess.run(step.command, env=os.environ | {"PYTHONPATH": path}, check=False)
+        done = subprocess.run(step.command, env=_environment(step), check=False)
         if done.returncode or not step.output.exists():
             raise StepFailed(
                 f"{step.stage}: exit code must be 0, is {done.returncode}, of: {shlex.join(step.command[1:])}"
@@ -61,6 +60,13 @@ def _run(loaded: Chain, steps: Sequence[Step], out: Path) -> None:
             )
         finished = [*finished, key]
         _write_record(out, finished)
+
+
+def _environment(step: Step) -> dict[str, str]:
+    """The environment of a command. Conversion needs TensorFlow, whatever backend of Keras training uses."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    backend = {"KERAS_BACKEND": "tensorflow"} if "convert" in step.command else {}
+    return os.environ | {"PYTHONPATH": path} | backend
 
 
 def _key(step: Step) -> str:

@@ -12,7 +12,7 @@ from training.data.labelled_images import is_validation, validation_list
 
 IMAGES = 8
 """Images of each kind, in the training and in the validation set."""
-FACES = 60
+FACES = 200
 """Faces of FER2013 of each usage."""
 
 

@@ -22,7 +22,7 @@ def captioned(grey: Image, captions: Sequence[str], side: int) -> Image:
 
 
 def boxed(grey: Image, groups: Sequence[tuple[Sequence[Sequence[float]], tuple[int, int, int]]], side: int) -> Image:
-    """A colour tile (side, side, 3) of a grey image with groups of boxes (left, top, width, height), each in a colour."""
+    """A colour tile (side, side, 3) of a grey image with groups of boxes (left, top, width, height) in colours."""
     scale = side / max(grey.shape)
     image = cv2.cvtColor(cv2.resize(grey, None, fx=scale, fy=scale), cv2.COLOR_GRAY2BGR)
     for boxes, colour in groups:

@@ -31,6 +31,8 @@ from training.networks.architectures import LEVELS_BEFORE_2, face_detector, rest
 from training.networks.grow import grow
 from training.recipe import DetectorRecipe
 
+VALIDATED = 200
+"""Most images on which validation metrics are measured each epoch."""
 PREVIEW = 12
 """Images of the first batch in ``preview.png``."""
 
@@ -93,13 +95,17 @@ class DetectorTask:
 
     def _validation(self, held: Sequence[Scene]) -> Validation | None:
         """Average precision and recall on the hand-labelled images held out, or on photographs; None without both."""
-        scenes = detector_metrics.hand_labelled(held) or detector_metrics.photographs(held)
+        scenes = (detector_metrics.hand_labelled(held) or detector_metrics.photographs(held))[:VALIDATED]
         width, height = self._recipe.width, self._recipe.height
         if not scenes:
             return None
+        fixed_size: list[keras.Model] = []  # built once, after the workers are forked, and compiled once
 
         def metrics(model: keras.Model) -> dict[str, float]:
-            detector = float_model.float_detector(sized(model, height, width), width, height)
+            if not fixed_size:
+                fixed_size.append(face_detector(height, width))
+            fixed_size[0].set_weights(model.get_weights())
+            detector = float_model.float_detector(fixed_size[0], width, height)
             return detector_metrics.validation(detector.detect, scenes)
 
         return Validation(metrics, averaged=False)

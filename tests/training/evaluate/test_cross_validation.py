@@ -1,4 +1,4 @@
-"""Photographs scored by runs that did not see them, all together."""
+"""Cross-validation: photographs predicted by the runs that held them out."""
 
 import os
 import subprocess
@@ -20,8 +20,8 @@ def pooled(*runs):
 
 
 def test_every_photograph_is_scored_once(tmp_path):
-    """Two runs, two fifths of sixty photographs; the float model, and the int8 one where both have a bundle. The same
-    fold twice, and a folder that is no run, are refused by name.
+    """Two runs of five folds score two fifths of sixty photographs. The same fold twice, and a folder without a run,
+    are refused by name.
     """
     (tmp_path / "mood.toml").write_text(RECIPE)
     runs = [tmp_path / f"fold-{fold}" for fold in (0, 4)]
@@ -38,13 +38,13 @@ def test_every_photograph_is_scored_once(tmp_path):
     assert 0 <= float(rows["accuracy"][0]) <= 23 / 24  # in one of them no face was found
     assert float(rows["accuracy"][1].strip("(")) <= float(rows["accuracy"][0]) <= float(rows["accuracy"][3].strip(")"))
     assert {"macro recall", "accuracy, `unknown` wrong", "crop left", "crop wider"} <= set(rows)
-    for refused, why in ((pooled(runs[0], runs[0]), "the folds [0, 0]"), (pooled(tmp_path), "recipe.json")):
+    for refused, why in ((pooled(runs[0], runs[0]), "hold out [0, 0]"), (pooled(tmp_path), "recipe.json")):
         assert refused.returncode == 2
         assert why in refused.stderr
 
 
-def test_figures_and_intervals_by_hand():
-    """Of label 0 nine of ten are right, of label 1 one of two; label 2 does not occur and counts for nothing."""
+def test_estimates_and_intervals_by_hand():
+    """Of label 0 nine of ten are correct, of label 1 one of two; label 2 does not occur and does not count."""
     from training.evaluate.classifier_metrics import Predictions
     from training.evaluate.cross_validation import estimates
 
@@ -59,8 +59,8 @@ def test_figures_and_intervals_by_hand():
     assert found["macro recall"][1] < found["macro recall"][0] < found["macro recall"][2]
 
 
-def test_what_was_not_found_or_is_unsure_is_wrong():
-    """A face that was not found has a row of zeros; the device gives no verdict on small and uncertain ones."""
+def test_faces_not_found_or_unknown_are_wrong():
+    """A face that was not found has a row of zeros; the device predicts `unknown` for small and uncertain ones."""
     from types import SimpleNamespace
 
     from training.evaluate.classifier_metrics import Predictions

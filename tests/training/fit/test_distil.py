@@ -89,14 +89,14 @@ def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
 def test_without_teachers_their_input_does_not_matter(trained, tmp_path):
     """The same weights after two steps."""
     from training import recipe
-    from training.fit.classifier_task import ExpressionTask
+    from training.fit.classifier_task import ClassifierTask
 
     ends = []
     for see in ("faces", "views"):
         (tmp_path / see).mkdir()
         draw_cache(tmp_path / see / "cache.npz")
         more = ("model.steps=2", f"model.start={trained}", f"model.teacher_input={see}")
-        ExpressionTask(recipe.read(trained / "mood.toml", more)).train(tmp_path / see)
+        ClassifierTask(recipe.read(trained / "mood.toml", more)).train(tmp_path / see)
         ends.append(weights(tmp_path / see))
     for one, other in zip(*ends, strict=True):
         np.testing.assert_array_equal(one, other)

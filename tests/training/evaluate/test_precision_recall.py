@@ -1,4 +1,4 @@
-"""Faces found and faces labelled: average precision, thresholds, the difference of two detectors."""
+"""Average precision, thresholds, and the difference of two detectors."""
 
 import os
 
@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 
 
 def test_average_precision_by_hand():
-    """Two labels; found: right, wrong, right. Precision at recall 1/2 is 1, at recall 1 it is 2/3."""
+    """Two labels, detections correct, false, correct: precision is 1 at a recall of 1/2, and 2/3 at 1."""
     from training.evaluate.precision_recall import ImageDetections, curve
 
     boxes = np.array([[0, 0, 10, 10], [50, 50, 10, 10]], np.float32)
@@ -24,16 +24,16 @@ def test_average_precision_by_hand():
     assert made.recall_at(1.0) == 1.0
 
 
-def test_aface_on_a_label_that_does_not_count_is_neither_right_nor_wrong():
-    """Small or unsure labels may be found or not."""
+def test_a_detection_of_a_label_that_is_not_required_is_ignored():
+    """Small or doubtful labels may be detected or not."""
     from training.evaluate.precision_recall import ImageDetections, match
 
-    picture = ImageDetections([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
-    assert match(picture) == []
+    image = ImageDetections([Face((0, 0, 10, 10), 0.9)], np.array([[0, 0, 10, 10]], np.float32), np.array([False]))
+    assert match(image) == []
 
 
 def test_the_threshold_is_the_lowest_that_few_false_faces_reach():
-    """Scores of false faces 0.71, 0.5 and 0.2: none may pass, or one."""
+    """Of false detections with scores 0.71, 0.5 and 0.2 none, one or all may pass."""
     from training.evaluate.detector_metrics import lowest_threshold
 
     false = np.array([0.71, 0.5, 0.2], np.float32)
@@ -43,7 +43,7 @@ def test_the_threshold_is_the_lowest_that_few_false_faces_reach():
 
 
 def test_the_difference_of_two_detectors_is_paired():
-    """One that finds what the other misses is above it in every draw; equal ones differ by nothing."""
+    """A detector with more faces is better in every draw; equal detectors differ by 0."""
     from training.evaluate.precision_recall import ImageDetections, difference
 
     box = np.array([[0, 0, 10, 10]], np.float32)
