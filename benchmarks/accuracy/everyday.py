@@ -28,7 +28,7 @@ from edge.camera.file_source import read_picture
 from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
-from training.data.labelled_images import Scene
+from training.data.labelled_images import LabelledImage
 from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
@@ -42,10 +42,10 @@ ALLOWED = 0.01
 class Held:
     """Held-back images by what they show, and images (h, w) of one person each with the name of the group."""
 
-    stills: list[Scene]
-    crowds: list[Scene]
-    background: list[Scene]
-    shelves: list[Scene]
+    stills: list[LabelledImage]
+    crowds: list[LabelledImage]
+    background: list[LabelledImage]
+    shelves: list[LabelledImage]
     people: list[tuple[str, Pixels]]
 
     @classmethod

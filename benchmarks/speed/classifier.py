@@ -78,7 +78,7 @@ def main() -> None:
     made = recipe.read(chosen.recipe)
     if not isinstance(made, recipe.ClassifierRecipe) or tuple(made.labels) != ORDER:
         parser.error(f"{chosen.recipe}: the peer knows the labels {', '.join(ORDER)} only")
-    test = Faces.of(chosen.run / "cache.npz", made, "test")
+    test = Faces.load(chosen.run / "cache.npz", made, "test")
     loaded = bundle.load(chosen.card, ClassifierCard)
     ours, peer = Classifier(loaded), Peer(chosen.peer)
     found: dict[str, dict[str, Predictions]] = {

@@ -23,7 +23,7 @@ from edge.values import Face, Pixels
 from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
-from training.data.labelled_images import Scene
+from training.data.labelled_images import LabelledImage
 from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
@@ -81,7 +81,7 @@ class Looks:
     shelves: list[SceneDetections]
 
     @classmethod
-    def of(cls, find: detector_metrics.Detect, held: Sequence[Scene]) -> "Looks":
+    def of(cls, find: detector_metrics.Detect, held: Sequence[LabelledImage]) -> "Looks":
         """Run it on all of them."""
         sets = (
             detector_metrics.hand_labelled(held),

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.augment.crowd import Crowds
+from training.augment.crowd import CrowdSampler
 from training.augment.lighting import degrade
-from training.augment.occlusion import cover
-from training.data.labelled_images import MIRRORED, Floats, Scene, turned
+from training.augment.occlusion import occlude_faces
+from training.data.labelled_images import MIRRORED, Floats, LabelledImage, is_turned
 
 SHARES = {
     "photo": 0.13,
@@ -36,7 +36,7 @@ CROWD = 0.14
 """How often a collage is a crowd, which has twenty times as many faces as another."""
 GROUNDS = {"plain": 0.15, "shelf": 0.25, "background": 0.35, "street": 0.25}
 """What lies under the tiles: one grey level, a shelf, a scene without people, or a street below people's faces."""
-BODIES = 64
+MIN_BODY_ROWS = 64
 """Rows that must be left of a street below its faces."""
 ENLARGED = (1.5, 2.5)
 """No tile is enlarged by more than the first, one in four by no more than the second: what the detector is shown would
@@ -47,47 +47,47 @@ WHOLE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Collage:
-    """A grey picture (h, w) with boxes (n, 4), landmarks (n, 10; NaN unknown) and ``likely`` (n,), as those of
+    """A grey picture (h, w) with boxes (n, 4), landmarks (n, 10; NaN unknown) and ``confidence`` (n,), as those of
     `Scene`, in its pixels.
     """
 
     pixels: NDArray[np.uint8]
     boxes: Floats
     landmarks: Floats
-    likely: Floats
+    confidence: Floats
 
 
-class Collages:
+class CollageSampler:
     """Draws collages from scenes by kind."""
 
     def __init__(
-        self, scenes: Sequence[Scene], *, mined_fraction: float = MINED, large_face_fraction: float = 0.0
+        self, scenes: Sequence[LabelledImage], *, mined_fraction: float = MINED, large_face_fraction: float = 0.0
     ) -> None:
         self._mined_fraction, self._large_face_fraction = mined_fraction, large_face_fraction
         self._kinds = {kind: [scene for scene in scenes if scene.kind == kind] for kind in SHARES}
         for kind in self._kinds.values():
-            aside = [scene for scene in kind if (turned(scene) & scene.sure).any()]
+            aside = [scene for scene in kind if (is_turned(scene) & scene.certain).any()]
             kind.extend((ASIDE - 1) * aside)
         kinds = [kind for kind in SHARES if self._kinds[kind]]
         weights = np.array([SHARES[kind] for kind in kinds])
         self._names, self._shares = kinds, weights / weights.sum()
         self._mined = [scene for scene in scenes if len(scene.mined)]
-        self._crowds = Crowds(scenes)
+        self._crowds = CrowdSampler(scenes)
         streets = [_below_faces(scene) for scene in self._kinds["street"]]
-        self._bodies = [street for street in streets if len(street) >= BODIES]
+        self._bodies = [street for street in streets if len(street) >= MIN_BODY_ROWS]
 
     def draw(self, rng: Generator, size: tuple[int, int]) -> Collage:
         """Random numbers, (height, width) -> a crowd, or one to six tiles on a shelf, a street or a plain ground."""
         ground = self._ground(rng, size)
         if rng.random() < CROWD:
             crowd = self._crowds.draw(rng, ground)
-            return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.likely))
+            return _finished(rng, Collage(crowd.pixels, crowd.boxes, crowd.landmarks, crowd.confidence))
         made = Collage(ground, np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
         for _ in range(int(rng.choice([1, 2, 3, 4, 6], p=[0.35, 0.2, 0.2, 0.15, 0.1]))):
             made = _laid(rng, made, *self._pick(rng), self._large_face_fraction)
         return _finished(rng, made)
 
-    def _pick(self, rng: Generator) -> tuple[Scene, Floats]:
+    def _pick(self, rng: Generator) -> tuple[LabelledImage, Floats]:
         """A scene, and the boxes (n, 4) of which one is to be seen: its faces, or what was wrongly found in it."""
         if self._mined and rng.random() < self._mined_fraction:
             scene = self._mined[int(rng.integers(len(self._mined)))]
@@ -108,7 +108,7 @@ class Collages:
         return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
 
 
-def _below_faces(scene: Scene) -> NDArray[np.uint8]:
+def _below_faces(scene: LabelledImage) -> NDArray[np.uint8]:
     """The part of a scene below all of its faces: clothes, hands, bags, which are no faces."""
     return scene.pixels[int(np.ceil((scene.boxes[:, 1] + scene.boxes[:, 3]).max(initial=0))) :]
 
@@ -122,7 +122,9 @@ def _window(rng: Generator, pixels: NDArray[np.uint8], size: tuple[int, int]) ->
     return pixels[top : top + height, left : left + width]
 
 
-def _laid(rng: Generator, made: Collage, scene: Scene, shown: Floats, large_face_fraction: float = 0.0) -> Collage:
+def _laid(
+    rng: Generator, made: Collage, scene: LabelledImage, shown: Floats, large_face_fraction: float = 0.0
+) -> Collage:
     """A collage with one more tile on it, its faces masked now and then, the tile now and then out of focus."""
     height, width = made.pixels.shape
     matrix, flip = _place(rng, scene, shown, (height, width), large_face_fraction)
@@ -131,16 +133,16 @@ def _laid(rng: Generator, made: Collage, scene: Scene, shown: Floats, large_face
     small = _of_pixels(_after_shrink(scene, matrix))
     tile = cv2.warpAffine(_shrunk(scene.pixels, matrix), small, (width, height))
     boxes, landmarks = _moved(scene, matrix, flip)
-    cover(rng, tile, boxes, landmarks, 0.3, 0.08)
+    occlude_faces(rng, tile, boxes, landmarks, 0.3, 0.08)
     if len(boxes) and rng.random() < 0.12:
         tile = cv2.GaussianBlur(tile, (0, 0), max(0.3, rng.uniform(0.02, 0.08) * float(boxes[:, 2].max())))
     visible = _visible(made.boxes, covered)
-    kept, likely = visible > 0.15, made.likely * (visible > 0.6)
+    kept, confidence = visible > 0.15, made.confidence * (visible > 0.6)
     return Collage(
         np.where(covered, tile, made.pixels),
         np.concatenate([made.boxes[kept], boxes]),
         np.concatenate([made.landmarks[kept], landmarks]),
-        np.concatenate([likely[kept], scene.likely]),
+        np.concatenate([confidence[kept], scene.confidence]),
     )
 
 
@@ -148,11 +150,13 @@ def _finished(rng: Generator, made: Collage) -> Collage:
     """A collage as a poor camera would see it, with the faces that are in it."""
     height, width = made.pixels.shape
     keep, found = _inside(made.boxes, (height, width))
-    return Collage(degrade(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.likely * found)[keep])
+    return Collage(
+        degrade(rng, made.pixels, 0.8), made.boxes[keep], made.landmarks[keep], (made.confidence * found)[keep]
+    )
 
 
 def _place(
-    rng: Generator, scene: Scene, shown: Floats, size: tuple[int, int], large_face_fraction: float = 0.0
+    rng: Generator, scene: LabelledImage, shown: Floats, size: tuple[int, int], large_face_fraction: float = 0.0
 ) -> tuple[NDArray[np.float64], bool]:
     """Where a tile goes so that one of the boxes ``shown`` (n, 4) is in view more often than not: an affine matrix
     (2, 3) from its pixels to the collage's, and whether it is mirrored.
@@ -207,7 +211,7 @@ def _shrunk(pixels: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[n
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def _after_shrink(scene: Scene, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _after_shrink(scene: LabelledImage, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The matrix for a tile that `_shrunk` may have made smaller."""
     rows, columns = scene.pixels.shape
     small = _shrunk_size((rows, columns), matrix)
@@ -219,7 +223,7 @@ def _shrunk_size(shape: tuple[int, int], matrix: NDArray[np.float64]) -> tuple[i
     return shape if scale >= 0.7 else (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
 
 
-def _moved(scene: Scene, matrix: NDArray[np.float64], flip: bool) -> tuple[Floats, Floats]:
+def _moved(scene: LabelledImage, matrix: NDArray[np.float64], flip: bool) -> tuple[Floats, Floats]:
     """A tile's boxes and landmarks in the collage; a mirrored face's right eye is the one that was left."""
     linear, shift = matrix[:, :2], matrix[:, 2]
     centre = (scene.boxes[:, :2] + scene.boxes[:, 2:] / 2) @ linear.T + shift

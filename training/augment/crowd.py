@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.augment.occlusion import cover
-from training.data.labelled_images import MIRRORED, Floats, Scene, turned
+from training.augment.occlusion import occlude_faces
+from training.data.labelled_images import MIRRORED, Floats, LabelledImage, is_turned
 
 Grey = NDArray[np.uint8]
 SHARES = {"labelled-still": 0.4, "street": 0.3, "photo": 0.3}
@@ -42,19 +42,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """The picture and the faces in it: boxes (n, 4), landmarks (n, 10), ``likely`` (n,), 0 where too little is seen."""
+    """The picture and the faces in it: boxes (n, 4), landmarks (n, 10), ``confidence`` (n,), 0 where too little is seen."""
 
     pixels: Grey
     boxes: Floats
     landmarks: Floats
-    likely: Floats
+    confidence: Floats
 
 
-class Crowds:
+class CrowdSampler:
     """Draws crowds of the heads in scenes."""
 
-    def __init__(self, scenes: Sequence[Scene]) -> None:
-        self._heads = {kind: _heads(scenes, kind) for kind in SHARES}
+    def __init__(self, scenes: Sequence[LabelledImage]) -> None:
+        self._heads = {kind: _find_heads(scenes, kind) for kind in SHARES}
 
     def draw(self, rng: Generator, ground: Grey) -> Crowd:
         """People before ``ground`` (h, w), far ones first, until the foot of the picture is reached."""
@@ -92,17 +92,17 @@ class Crowds:
         return head
 
 
-def _heads(scenes: Sequence[Scene], kind: str) -> list[Head]:
+def _find_heads(scenes: Sequence[LabelledImage], kind: str) -> list[Head]:
     """The heads of one kind of scene, but those beside which somebody else's face would be pasted along, as none."""
     return [
         head
         for scene in scenes
         if scene.kind == kind
         for at, (box, points) in enumerate(zip(scene.boxes, scene.landmarks, strict=True))
-        if scene.sure[at] and min(box[2:]) >= 8
+        if scene.certain[at] and min(box[2:]) >= 8
         for head in [Head(scene.pixels, box, points, kind != "photo")]
         if not _shows(head, np.delete(scene.boxes, at, axis=0))
-        for _ in range(OFTEN if turned(scene)[at] else 1)
+        for _ in range(OFTEN if is_turned(scene)[at] else 1)
     ]
 
 
@@ -132,7 +132,7 @@ def _paste(
     if behind:
         _turn_away(patch, box)
     else:
-        cover(rng, patch, box[None], points[None], masked, 0.08)
+        occlude_faces(rng, patch, box[None], points[None], masked, 0.08)
     if soft > 0.3:
         patch = cv2.GaussianBlur(patch, (0, 0), soft)
     alpha = _outline(patch.shape, box, head.whole)

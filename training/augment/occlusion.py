@@ -13,7 +13,9 @@ SHIFT = 4
 """Outlines are drawn at 1/16 of a pixel."""
 
 
-def cover(rng: Generator, picture: Grey, boxes: Floats, landmarks: Floats, masked: float, barred: float) -> None:
+def occlude_faces(
+    rng: Generator, picture: Grey, boxes: Floats, landmarks: Floats, masked: float, barred: float
+) -> None:
     """Put a mask on each face with landmarks by the chance ``masked``, a bar over a part of any by ``barred``.
 
     Boxes (n, 4) and landmarks (n, 10; NaN unknown) in pixels of ``picture``, which is changed in place.
@@ -22,12 +24,12 @@ def cover(rng: Generator, picture: Grey, boxes: Floats, landmarks: Floats, maske
         if box[2] < SMALLEST:
             continue
         if np.isfinite(points).all() and rng.random() < masked:
-            mask(rng, picture, box, points.reshape(5, 2))
+            draw_mask(rng, picture, box, points.reshape(5, 2))
         elif rng.random() < barred:
             _bar(rng, picture, box)
 
 
-def mask(rng: Generator, picture: Grey, box: Floats, points: Floats) -> None:
+def draw_mask(rng: Generator, picture: Grey, box: Floats, points: Floats) -> None:
     """A mask from the bridge of the nose to the chin, with folds, shade, straps or a valve; it follows roll and turn.
 
     The outline stands in the face's own axes: across from eye to eye, down from the eyes to the mouth. Made here after

@@ -12,18 +12,28 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from training.data.fer2013 import Broken, name_or_stop
-from training.data.labelled_images import BOX, Floats, Found, Look, Scene, in_colour, nothing_found, picture_in, tight
+from training.data.fer2013 import OnBroken, report_broken
+from training.data.labelled_images import (
+    BOX,
+    FaceLabels,
+    Floats,
+    LabelledImage,
+    Labeller,
+    decode_colour,
+    no_labels,
+    read_image,
+    tighten_boxes,
+)
 
 IMAGES, FACES, ARCHIVE = "diverse_images.csv", "diverse_faces.csv", "diverse.zip"
 OCCLUDED_PROFILE = 0.6
 """Target score of a face in profile that something hides in part: people see it by its context, a detector may not."""
 
 
-def images(data: Path, broken: Broken, teacher: Look | None) -> Iterator[Scene]:
+def read(data: Path, broken: OnBroken, teacher: Labeller | None) -> Iterator[LabelledImage]:
     """The folder with the three files -> its images; none if they are not there.
 
-    ``kind`` of a scene is ``background`` (no people), ``crowd`` (boxes by people) or ``everyday`` (by the teacher).
+    ``kind`` of a scene is ``background`` (no people), ``crowd_labels`` (boxes by people) or ``everyday`` (by the teacher).
     """
     if not (data / ARCHIVE).exists():
         return
@@ -34,13 +44,13 @@ def images(data: Path, broken: Broken, teacher: Look | None) -> Iterator[Scene]:
             kind = _kind(row.kind, row.image in drawn)
             if kind == "everyday" and teacher is None:
                 continue
-            content, grey = picture_in(archive, row.image)
+            content, grey = read_image(archive, row.image)
             if grey is None:
-                name_or_stop(broken, f"{data / ARCHIVE}: {row.image}: not an image")
+                report_broken(broken, f"{data / ARCHIVE}: {row.image}: not an image")
                 continue
-            seen = teacher(in_colour(content)) if teacher and kind != "background" else nothing_found()
-            found = crowd(drawn[row.image], seen, row.part == "train") if kind == "crowd" else seen
-            yield Scene(row.image, kind, "", grey, *found, row.part == "validation")
+            seen = teacher(decode_colour(content)) if teacher and kind != "background" else no_labels()
+            found = crowd_labels(drawn[row.image], seen, row.part == "train") if kind == "crowd" else seen
+            yield LabelledImage(row.image, kind, "", grey, *found, row.part == "validation")
 
 
 def _kind(kind: str, has_drawn: bool) -> str:
@@ -49,7 +59,7 @@ def _kind(kind: str, has_drawn: bool) -> str:
     return "crowd" if has_drawn else "everyday"
 
 
-def crowd(rows: pd.DataFrame, seen: Found, trained_on: bool) -> Found:
+def crowd_labels(rows: pd.DataFrame, seen: FaceLabels, trained_on: bool) -> FaceLabels:
     """Boxes that people drew in one image and the teacher's faces -> boxes (n, 4), landmarks (n, 10), likely (n,).
 
     Backs of heads are no faces and are left out. What the teacher sees beside the drawn faces is ignored. Boxes that a
@@ -57,7 +67,7 @@ def crowd(rows: pd.DataFrame, seen: Found, trained_on: bool) -> Found:
     """
     faces = rows[rows.kind == "face"]
     boxes, (theirs, points, _) = faces[BOX].to_numpy(np.float32), seen
-    likely = np.where((faces.view == "profile") & (faces.occluded == 1), OCCLUDED_PROFILE, 1.0).astype(np.float32)
+    confidence = np.where((faces.view == "profile") & (faces.occluded == 1), OCCLUDED_PROFILE, 1.0).astype(np.float32)
     landmarks = np.full((len(boxes), 10), np.nan, np.float32)
     centres = theirs[:, :2] + theirs[:, 2:] / 2
     backs = rows.loc[rows.kind == "head", BOX].to_numpy(np.float32)
@@ -66,11 +76,11 @@ def crowd(rows: pd.DataFrame, seen: Found, trained_on: bool) -> Found:
         mine = np.flatnonzero(_inside(centres, box[None])[:, 0])
         if len(mine) == 1:
             landmarks[at] = points[mine[0]]
-    made = tight(boxes, theirs) if trained_on and len(boxes) else boxes
+    made = tighten_boxes(boxes, theirs) if trained_on and len(boxes) else boxes
     return (
         np.concatenate([made, theirs[~explained]]),
         np.concatenate([landmarks, points[~explained]]),
-        np.concatenate([likely, np.zeros((~explained).sum(), np.float32)]),
+        np.concatenate([confidence, np.zeros((~explained).sum(), np.float32)]),
     )
 
 

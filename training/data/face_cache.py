@@ -10,11 +10,11 @@ from base.errors import SettingsError
 from edge.vision.crop import cut_square
 from training.data import label_targets, photographs
 from training.data.fer2013 import FerFaces
-from training.data.packed_images import FINE, LOSSLESS, pack, unpack
+from training.data.packed_images import HIGH_QUALITY, LOSSLESS, pack, unpack
 from training.data.photographs import Photographs
 from training.recipe import ClassifierRecipe
 
-SMOOTH = 0.1
+LABEL_SMOOTHING = 0.1
 """How much of a photograph's label is spread over all labels: students' labels err."""
 FOLDS = 5
 """Photographs fall into so many folds, so that each can be scored by a net that did not see it."""
@@ -25,13 +25,13 @@ def write(cache: Path, fer: FerFaces, photos: Photographs) -> None:
     """All faces -> the cache: pictures as WebP without loss (FER2013) and JPEG (photographs), votes, labels, parts."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     pixels, ends = pack(fer.pixels, LOSSLESS)
-    crops, crop_ends = pack(photos.crops, FINE)
+    crops, crop_ends = pack(photos.crops, HIGH_QUALITY)
     np.savez(
         cache,
         pixels=pixels,
         ends=ends,
         votes=fer.votes,
-        own=fer.own,
+        own=fer.labels,
         part=fer.part,
         photos=crops,
         photo_ends=crop_ends,
@@ -81,12 +81,12 @@ class Faces:
         photo = _photo_part(photos, recipe.photo_fold) == part
         if part != "test":
             photo &= photos.side > 0
-        votes, own = fer.votes[mine], fer.own[mine]
+        votes, own = fer.votes[mine], fer.labels[mine]
         if recipe.fer_labels == "votes":
             of_fer = label_targets.from_votes(votes, recipe.labels)
         else:
-            of_fer = label_targets.from_names(np.array(label_targets.OWN_LABELS)[own], recipe.labels, 0.0)
-        of_photos = label_targets.from_names(photos.labels[photo], recipe.labels, SMOOTH)
+            of_fer = label_targets.from_names(np.array(label_targets.FER2013_LABELS)[own], recipe.labels, 0.0)
+        of_photos = label_targets.from_names(photos.labels[photo], recipe.labels, LABEL_SMOOTHING)
         if not of_fer.any() and not of_photos.any():
             raise SettingsError(f"{cache}: no face of the part {part!r} has one of the labels {list(recipe.labels)}")
         crops, names, side = photos.crops[photo], photos.labels[photo], photos.side[photo]
@@ -99,20 +99,20 @@ class Faces:
 
     def crops(self, recipe: ClassifierRecipe) -> tuple[Grey, Grey]:
         """FER2013's faces and photographs', each (n, side, side), as the device cuts them."""
-        return plain(self.fer, recipe.width, 1.0), plain(self.photos, recipe.width, kept_share(recipe))
+        return centre_crops(self.fer, recipe.width, 1.0), centre_crops(self.photos, recipe.width, crop_ratio(recipe))
 
 
-def kept_share(recipe: ClassifierRecipe) -> float:
+def crop_ratio(recipe: ClassifierRecipe) -> float:
     """Of the side of a photograph's cached face, what the recipe's crop takes."""
     return (1 + 2 * recipe.margin) / (1 + 2 * photographs.MARGIN)
 
 
-def plain(faces: Grey, side: int, share: float) -> Grey:
+def centre_crops(faces: Grey, side: int, share: float) -> Grey:
     """Faces (n, h, h) -> the middle ``share`` of each in (n, side, side), as the device cuts it."""
-    return moved(faces, side, share, (0.0, 0.0))
+    return shifted_crops(faces, side, share, (0.0, 0.0))
 
 
-def moved(faces: Grey, side: int, share: float, shift: tuple[float, float]) -> Grey:
+def shifted_crops(faces: Grey, side: int, share: float, shift: tuple[float, float]) -> Grey:
     """Faces (n, h, h) -> the part of each that is ``share`` of it wide, off its middle by shares of that part across
     and down, in (n, side, side), by the device's own code.
     """

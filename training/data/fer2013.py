@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from base.errors import SettingsError
-from training.data.label_targets import OWN_LABELS, VOTES
-from training.data.near_duplicates import repeats
+from training.data.label_targets import FER2013_LABELS, FERPLUS_LABELS
+from training.data.near_duplicates import find_near_duplicates
 
 SIDE = 48
 PARTS = {"Training": "train", "PublicTest": "test", "PrivateTest": "private"}
 """``private`` is kept and never used: it is for the last word of a paper."""
-TUNE = 13
+VALIDATION_OF_256 = 13
 """So many of 256 of the training part are split off as ``tune``, for early stopping, temperature and thresholds."""
-Broken = Literal["stop", "skip"]
+OnBroken = Literal["stop", "skip"]
 """What to do with a row that cannot be read: stop, or name it and go on without it."""
 
 
@@ -33,7 +33,7 @@ class FerFaces:
     part: NDArray[np.str_]
 
 
-def read(folder: Path, broken: Broken) -> FerFaces:
+def read(folder: Path, broken: OnBroken) -> FerFaces:
     """The folder, if there is one, with ``fer2013.csv`` (plain, ``.xz``, ``.gz``, ``.bz2`` or ``.zip``) and, if it is
     there, ``fer2013new.csv`` -> its faces. Parts: train, tune, test, private; ``repeat`` where a picture outside
     ``test`` looks like one inside, or one of ``train`` like one of ``tune``.
@@ -42,8 +42,8 @@ def read(folder: Path, broken: Broken) -> FerFaces:
     """
     if not folder.is_dir():
         none = np.zeros(0, np.uint8)
-        return FerFaces(none.reshape(0, SIDE, SIDE), none.reshape(0, len(VOTES)), none, np.zeros(0, str))
-    path = found(folder)
+        return FerFaces(none.reshape(0, SIDE, SIDE), none.reshape(0, len(FERPLUS_LABELS)), none, np.zeros(0, str))
+    path = csv_path(folder)
     frame = pd.read_csv(path, dtype={"emotion": str})  # one that is missing would make all of them floats
     if missing := {"emotion", "pixels", "Usage"} - set(frame):
         raise SettingsError(f"{path}: no column {', '.join(sorted(missing))}; has {', '.join(map(str, frame))}")
@@ -55,18 +55,18 @@ def read(folder: Path, broken: Broken) -> FerFaces:
         try:
             pixels[row] = _face(text, label, usage)
         except ValueError as error:
-            name_or_stop(broken, f"{path}, row {row + 2}: {error}")
+            report_broken(broken, f"{path}, row {row + 2}: {error}")
             good[row] = False
     own = pd.to_numeric(frame.emotion, errors="coerce").fillna(0).to_numpy(np.uint8)
     part = np.array([PARTS.get(usage, "") for usage in frame.Usage], object)
     digest = np.array([hashlib.sha256(face.tobytes()).digest()[0] for face in pixels])
-    part[(part == "train") & (digest < TUNE)] = "validation"
-    part[repeats(pixels, part == "test") & (part != "private")] = "repeat"
-    part[repeats(pixels, part == "validation") & (part == "train")] = "repeat"
+    part[(part == "train") & (digest < VALIDATION_OF_256)] = "validation"
+    part[find_near_duplicates(pixels, part == "test") & (part != "private")] = "repeat"
+    part[find_near_duplicates(pixels, part == "validation") & (part == "train")] = "repeat"
     return FerFaces(pixels[good], votes[good], own[good], part[good].astype(str))
 
 
-def found(folder: Path) -> Path:
+def csv_path(folder: Path) -> Path:
     """The file of FER2013 in a folder, whatever it is compressed with; SettingsError if there is none or several."""
     paths = sorted(folder.glob("fer2013.csv*"))
     if len(paths) != 1:
@@ -74,7 +74,7 @@ def found(folder: Path) -> Path:
     return paths[0]
 
 
-def name_or_stop(broken: Broken, what: str) -> None:
+def report_broken(broken: OnBroken, what: str) -> None:
     """A row that cannot be used: SettingsError, or a line on the terminal and on with the next."""
     if broken == "stop":
         raise SettingsError(f"{what} (--broken skip goes on without it)")
@@ -84,11 +84,11 @@ def name_or_stop(broken: Broken, what: str) -> None:
 def _votes(path: Path, usage: "pd.Series[str]") -> NDArray[np.uint8]:
     """The votes of each row of FER2013; zeros if there is no such file."""
     if not path.exists():
-        return np.zeros((len(usage), len(VOTES)), np.uint8)
+        return np.zeros((len(usage), len(FERPLUS_LABELS)), np.uint8)
     votes = pd.read_csv(path)
     if len(usage) != len(votes) or (usage.to_numpy() != votes.Usage.to_numpy()).any():
         raise SettingsError(f"{path}: not of the same rows as fer2013.csv, one by one")
-    return votes[VOTES].to_numpy(np.uint8)
+    return votes[FERPLUS_LABELS].to_numpy(np.uint8)
 
 
 def _face(text: object, label: object, usage: object) -> NDArray[np.uint8]:
@@ -99,8 +99,8 @@ def _face(text: object, label: object, usage: object) -> NDArray[np.uint8]:
     pixels = np.array(values, np.int64)  # raises ValueError on what is no number
     if pixels.min() < 0 or pixels.max() > 255:
         raise ValueError(f"a pixel of {pixels.min()} or {pixels.max()}, not 0..255")
-    if str(label) not in map(str, range(len(OWN_LABELS))):
-        raise ValueError(f"emotion {label}, not 0..{len(OWN_LABELS) - 1}")
+    if str(label) not in map(str, range(len(FER2013_LABELS))):
+        raise ValueError(f"emotion {label}, not 0..{len(FER2013_LABELS) - 1}")
     if usage not in PARTS:
         raise ValueError(f"Usage {usage!r}, not one of {', '.join(PARTS)}")
     return pixels.astype(np.uint8).reshape(SIDE, SIDE)

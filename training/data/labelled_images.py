@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from base.errors import SettingsError
-from training.data.fer2013 import Broken, name_or_stop
+from training.data.fer2013 import OnBroken, report_broken
 
 LONGEST = 640
 """Pictures are cached at most this long, pixels."""
@@ -38,16 +38,16 @@ TIGHT = 0.75
 is 0.73 of the width and 0.75 of the height."""
 VALIDATION = Path(__file__).parent / "validation.txt"
 Floats = NDArray[np.float32]
-Found = tuple[Floats, Floats, Floats]
-"""Boxes (n, 4), landmarks (n, 10), likely (n,) of one picture, as in `Scene`."""
-Look = Callable[[NDArray[np.uint8]], Found]
+FaceLabels = tuple[Floats, Floats, Floats]
+"""Boxes (n, 4), landmarks (n, 10), likely (n,) of one picture, as in `LabelledImage`."""
+Labeller = Callable[[NDArray[np.uint8]], FaceLabels]
 """A picture (h, w, 3) in colour -> what is found in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class LabelledImage:
     """A grey picture (h, w) uint8 and its faces: boxes (n, 4) left, top, width, height; landmarks (n, 10), NaN where
-    not known; ``likely`` (n,) float32, the chance that a box is a face: 1 for a label, 0 where nothing is known of it,
+    not known; ``confidence`` (n,) float32, the chance that a box is a face: 1 for a label, 0 where nothing is known of it,
     between for what a teacher doubts. Pixels of this picture.
     """
 
@@ -57,7 +57,7 @@ class Scene:
     pixels: NDArray[np.uint8]
     boxes: Floats
     landmarks: Floats
-    likely: Floats
+    confidence: Floats
     held: bool = False
     """Whether the image is for validation, and never trained on."""
     mined: Floats = field(default_factory=lambda: np.zeros((0, 4), np.float32))
@@ -66,7 +66,7 @@ class Scene:
     @property
     def sure(self) -> NDArray[np.bool_]:
         """Which boxes (n,) are labels, to be found."""
-        return self.likely == 1
+        return self.confidence == 1
 
 
 def is_validation(name: str, listed: frozenset[str]) -> bool:
@@ -78,7 +78,7 @@ def is_validation(name: str, listed: frozenset[str]) -> bool:
     return _digest(name) % (5 if name.startswith("shelves/") else 20) == 0
 
 
-def chooses_threshold(name: str) -> bool:
+def is_for_threshold(name: str) -> bool:
     """Whether a held-back shelf is one that a threshold is chosen on; on the others false faces are counted."""
     return _digest("threshold " + name) % 2 == 0
 
@@ -95,8 +95,8 @@ def validation_list() -> frozenset[str]:
 def prepare(
     data: Path,
     cache: Path,
-    broken: Broken,
-    teacher: Look | None = None,
+    broken: OnBroken,
+    teacher: Labeller | None = None,
     finish: "Callable[[Scene], Scene]" = lambda scene: scene,
 ) -> None:
     """The folder with scenes.zip, images.csv and faces.csv, and diverse.zip with its lists if there -> the cache.
@@ -106,34 +106,34 @@ def prepare(
     """
     from training.data import everyday_images  # noqa: PLC0415 (it takes names of this module)
 
-    both = itertools.chain(_listed_scenes(data, broken, teacher), everyday_images.images(data, broken, teacher))
+    both = itertools.chain(_listed_scenes(data, broken, teacher), everyday_images.read(data, broken, teacher))
     write(cache, map(finish, both))
 
 
-def _listed_scenes(data: Path, broken: Broken, teacher: Look | None) -> Iterator["Scene"]:
+def _listed_scenes(data: Path, broken: OnBroken, teacher: Labeller | None) -> Iterator["Scene"]:
     """The images of scenes.zip with the faces of faces.csv, or the teacher's."""
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
     table, held_back = pd.read_csv(data / "faces.csv"), validation_list()
     faces = dict(iter(table.groupby("image", sort=False)))
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for row in tqdm(images.itertuples(), total=len(images), desc="images"):
-            content, grey = picture_in(archive, row.image)
+            content, grey = read_image(archive, row.image)
             if grey is None:
-                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
+                report_broken(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
                 continue
             rows = faces.get(row.image, table[:0])
-            boxes, landmarks, likely = _listed(rows)
-            besides, held = np.ones(len(likely), bool), is_validation(row.image, held_back)
+            boxes, landmarks, confidence = _listed(rows)
+            besides, held = np.ones(len(confidence), bool), is_validation(row.image, held_back)
             if teacher and row.kind != "negative" and not held:
-                boxes, landmarks, likely = teacher(in_colour(content))
-                besides = likely == 1
+                boxes, landmarks, confidence = teacher(decode_colour(content))
+                besides = confidence == 1
             human = rows.loc[rows.source == "human", BOX].to_numpy(np.float32)
             if len(human):
-                drawn = human if held else tight(human, boxes)
-                boxes, landmarks, likely = _agreed(human, boxes, landmarks, besides)
+                drawn = human if held else tighten_boxes(human, boxes)
+                boxes, landmarks, confidence = _agreed(human, boxes, landmarks, besides)
                 boxes[: len(human)] = drawn
             held = held and row.kind != "labelled-video"
-            yield Scene(row.image, row.kind, row.expression, grey, boxes, landmarks, likely, held)
+            yield LabelledImage(row.image, row.kind, row.expression, grey, boxes, landmarks, confidence, held)
 
 
 def write(cache: Path, scenes: Iterable["Scene"]) -> None:
@@ -149,8 +149,8 @@ def write(cache: Path, scenes: Iterable["Scene"]) -> None:
             made[name].append(getattr(scene, name))
         made["boxes"].append(scene.boxes * np.float32(scale))
         made["landmarks"].append(scene.landmarks * np.float32(scale))
-        made["likely"].append(scene.likely)
-        made["owner"].append(np.full(len(scene.likely), index))
+        made["likely"].append(scene.confidence)
+        made["owner"].append(np.full(len(scene.confidence), index))
         made["mined"].append(scene.mined * np.float32(scale))
         made["mined_owner"].append(np.full(len(scene.mined), index))
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -160,17 +160,17 @@ def write(cache: Path, scenes: Iterable["Scene"]) -> None:
     np.savez(cache, ends=ends, **{name: np.asarray(values) for name, values in made.items()})
 
 
-def in_colour(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def decode_colour(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bytes (n,) of an image file that opens -> pixels (h, w, 3), grey ones three times."""
     return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)
 
 
-def nothing_found() -> Found:
+def no_labels() -> FaceLabels:
     """No boxes, landmarks, likely."""
     return np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
 
 
-def picture_in(archive: zipfile.ZipFile, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+def read_image(archive: zipfile.ZipFile, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Bytes (n,) of a picture in an archive, and its grey pixels (h, w), None where it is none or not there."""
     try:
         content = np.frombuffer(archive.read(name), np.uint8)
@@ -179,7 +179,7 @@ def picture_in(archive: zipfile.ZipFile, name: str) -> tuple[NDArray[np.uint8], 
     return content, cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
 
 
-def _listed(rows: pd.DataFrame) -> Found:
+def _listed(rows: pd.DataFrame) -> FaceLabels:
     """The teacher's among one picture's rows of faces.csv."""
     mine = rows[rows.source != "human"]
     points = mine[[f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]]
@@ -190,7 +190,7 @@ def _listed(rows: pd.DataFrame) -> Found:
     )
 
 
-def tight(human: Floats, teacher: Floats) -> Floats:
+def tighten_boxes(human: Floats, teacher: Floats) -> Floats:
     """Boxes people drew around whole heads (m, 4), a teacher's boxes from brow to chin (k, 4) -> boxes (m, 4) as the
     teacher draws them: its own of that face or, where it found none, as much smaller as they usually are.
 
@@ -215,7 +215,7 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
     return np.asarray(shared / (box[2:].prod() + boxes[:, 2:].prod(1) - shared + 1e-6))
 
 
-def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool_]) -> Found:
+def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool_]) -> FaceLabels:
     """Boxes people drew (m, 4), a teacher's faces -> theirs, with the landmarks of the teacher's box whose centre lies
     inside. Of the teacher's boxes that no human box explains those that are kept ``besides`` nothing is known.
     """
@@ -228,11 +228,11 @@ def _agreed(human: Floats, box: Floats, points: Floats, besides: NDArray[np.bool
         if inside.sum() == 1:
             known[at] = points[inside][0]
     more = besides & ~explained
-    likely = np.repeat(np.float32([1, 0]), [len(human), more.sum()])
-    return np.concatenate([human, box[more]]), np.concatenate([known, points[more]]), likely
+    confidence = np.repeat(np.float32([1, 0]), [len(human), more.sum()])
+    return np.concatenate([human, box[more]]), np.concatenate([known, points[more]]), confidence
 
 
-def read(cache: Path) -> Iterator[Scene]:
+def read(cache: Path) -> Iterator[LabelledImage]:
     """The cache -> its scenes, decoded, in order; SettingsError for one of an earlier version."""
     with np.load(cache) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -243,7 +243,7 @@ def read(cache: Path) -> Iterator[Scene]:
     start = 0
     for index, end in enumerate(arrays["ends"]):
         mine = np.s_[first[index] : first[index + 1]]
-        yield Scene(
+        yield LabelledImage(
             str(arrays["name"][index]),
             str(arrays["kind"][index]),
             str(arrays["expression"][index]),
@@ -257,12 +257,12 @@ def read(cache: Path) -> Iterator[Scene]:
         start = end
 
 
-def split(scenes: Sequence[Scene]) -> tuple[list[Scene], list[Scene]]:
+def split(scenes: Sequence[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Scenes -> those to train on, those to validate on. Frames of the labelled videos are never validated on."""
-    return [scene for scene in scenes if not scene.held], [scene for scene in scenes if scene.held]
+    return [scene for scene in scenes if not scene.held_out], [scene for scene in scenes if scene.held_out]
 
 
-def turned(scene: Scene) -> NDArray[np.bool_]:
+def is_turned(scene: LabelledImage) -> NDArray[np.bool_]:
     """Which faces (n,) of a scene look aside, by their landmarks; none whose landmarks are not known."""
     points = scene.landmarks.reshape(-1, 5, 2)
     apart = points[:, 1] - points[:, 0]

@@ -25,7 +25,7 @@ def perceptual_hash(pictures: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def repeats(pictures: NDArray[np.uint8], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def find_near_duplicates(pictures: NDArray[np.uint8], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pictures (n, h, w), which are held back (n,) -> which of the others look like one of those, mirrored or not."""
     hashes, mirrored = perceptual_hash(pictures), perceptual_hash(pictures[:, :, ::-1])
     wanted = np.unique(hashes[held])

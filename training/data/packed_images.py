@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 LOSSLESS = (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101])
 """OpenCV takes a WebP quality over 100 as lossless."""
-FINE = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90])
+HIGH_QUALITY = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90])
 Format = tuple[str, list[int]]
 
 

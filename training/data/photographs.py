@@ -23,7 +23,7 @@ from edge.vision import bundle
 from edge.vision.crop import cut
 from edge.vision.detect import Detector
 from training.data import labelled_images
-from training.data.fer2013 import TUNE, Broken, name_or_stop
+from training.data.fer2013 import VALIDATION_OF_256, OnBroken, report_broken
 
 SIDE = 112
 MARGIN = 0.3
@@ -55,7 +55,7 @@ class Labelled:
     whole: bool
 
 
-def read(data: Path, broken: Broken) -> Photographs:
+def read(data: Path, broken: OnBroken) -> Photographs:
     """All pictures with labels in a data folder -> their faces; none at all are no error."""
     detector = Detector(bundle.load(bundle.DETECTOR, DetectorCard))
     crops, labels, part, side = [], [], [], []
@@ -86,7 +86,7 @@ def _all_of(pixels: Grey) -> Face:
     return Face((0.0, 0.0, float(width), float(height)), 1.0)
 
 
-def _from_scenes(data: Path, broken: Broken) -> Iterator[Labelled]:
+def _from_scenes(data: Path, broken: OnBroken) -> Iterator[Labelled]:
     """Labelled photographs of scenes.zip, colours made grey as a camera's are."""
     if not (data / "scenes.zip").exists():
         return
@@ -94,15 +94,15 @@ def _from_scenes(data: Path, broken: Broken) -> Iterator[Labelled]:
     photos = images[(images.kind == "photo") & (images.expression != "")]
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for row in tqdm(photos.itertuples(), total=len(photos), desc="photographs"):
-            _, pixels = labelled_images.picture_in(archive, row.image)
+            _, pixels = labelled_images.read_image(archive, row.image)
             if pixels is None:
-                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
+                report_broken(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
                 continue
             held = labelled_images.is_validation(row.image, frozenset())
             yield Labelled(row.image, pixels, row.expression, "test" if held else _part(row.image), whole=False)
 
 
-def _from_table(data: Path, broken: Broken) -> Iterator[Labelled]:
+def _from_table(data: Path, broken: OnBroken) -> Iterator[Labelled]:
     """``labels.csv``: image (a path beside it), label, and part (train or test) where it is given."""
     path = data / "labels.csv"
     if not path.exists():
@@ -115,19 +115,19 @@ def _from_table(data: Path, broken: Broken) -> Iterator[Labelled]:
         pixels = cv2.imread(str(data / each["image"]), cv2.IMREAD_GRAYSCALE)
         if pixels is None or given not in ("train", "test"):
             reason = "not an image" if pixels is None else f"part {given!r}, not train or test"
-            name_or_stop(broken, f"{path}, row {row + 2}: {each['image']}: {reason}")
+            report_broken(broken, f"{path}, row {row + 2}: {each['image']}: {reason}")
             continue
         yield Labelled(each["image"], pixels, each["label"], "test" if given == "test" else _part(each["image"]), False)
 
 
-def _from_folders(data: Path, broken: Broken) -> Iterator[Labelled]:
+def _from_folders(data: Path, broken: OnBroken) -> Iterator[Labelled]:
     """``train/LABEL/*`` and ``test/LABEL/*``: faces already cut."""
     paths = [path for part in ("train", "test") for path in sorted((data / part).glob("*/*"))]
     for path in tqdm([path for path in paths if path.suffix.lower() in SUFFIXES], desc="folders", disable=not paths):
         name = str(path.relative_to(data))
         pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if pixels is None:
-            name_or_stop(broken, f"{path}: not an image")
+            report_broken(broken, f"{path}: not an image")
             continue
         given = name.split("/", maxsplit=1)[0]
         yield Labelled(name, pixels, path.parent.name, "test" if given == "test" else _part(name), whole=True)
@@ -135,4 +135,4 @@ def _from_folders(data: Path, broken: Broken) -> Iterator[Labelled]:
 
 def _part(name: str) -> str:
     """Of what may be trained on: train, or tune for a few, by a hash of the name."""
-    return "validation" if hashlib.sha256(name.encode()).digest()[1] < TUNE else "train"
+    return "validation" if hashlib.sha256(name.encode()).digest()[1] < VALIDATION_OF_256 else "train"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from training.data.labelled_images import MIRRORED, Floats, Found, overlap
+from training.data.labelled_images import MIRRORED, FaceLabels, Floats, overlap
 
 LONG_SIDES = (400, 640, 960)
 """A picture is shown in these sizes, pixels, but no more than twice its own, each time with its mirror image."""
@@ -36,16 +36,16 @@ class Teacher:
         except cv2.error as error:
             raise SettingsError(f"model.teacher: {model}: no detector that OpenCV reads: {error.err}") from error
 
-    def faces(self, picture: NDArray[np.uint8]) -> Found:
+    def faces(self, picture: NDArray[np.uint8]) -> FaceLabels:
         """A picture (h, w, 3) -> boxes (n, 4) left, top, width, height; landmarks (n, 10), both in its pixels;
-        ``likely`` (n,), as those of `Scene`.
+        ``confidence`` (n,), as those of `Scene`.
         """
         sides = sorted({min(side, 2 * max(picture.shape[:2])) for side in LONG_SIDES})
         looks = [self._look(picture, side, flip) for side in sides for flip in (False, True)]
         boxes, landmarks, scores = _joined(looks)
         seen = scores >= DOUBTFUL
-        likely = np.where(scores >= FACE, 1, scores + LIKELIER).astype(np.float32)
-        return boxes[seen], landmarks[seen], likely[seen]
+        confidence = np.where(scores >= FACE, 1, scores + LIKELIER).astype(np.float32)
+        return boxes[seen], landmarks[seen], confidence[seen]
 
     def _look(self, picture: NDArray[np.uint8], long_side: int, flip: bool) -> Floats:
         """Rows (n, 15) of box, landmarks and score, in pixels of the picture."""

@@ -80,7 +80,7 @@ def face_detector(height: int | None = None, width: int | None = None, detail: L
     return keras.Model(pixels, layers.Concatenate(axis=1, dtype="float32", name="cells")(parts), name="face")
 
 
-def sized(model: keras.Model, height: int, width: int) -> keras.Model:
+def with_input_size(model: keras.Model, height: int, width: int) -> keras.Model:
     """A trained face detector -> the same for pictures of one size."""
     fixed = face_detector(height, width)
     fixed.set_weights(model.get_weights())
@@ -101,7 +101,7 @@ def _cropped(x: Any, rows: int, columns: int) -> Any:
     return layers.Cropping2D(beyond)(x) if any(map(any, beyond)) else layers.Identity()(x)
 
 
-def of(recipe: ClassifierRecipe) -> keras.Model:
+def build_classifier(recipe: ClassifierRecipe) -> keras.Model:
     """The classifier that a recipe names, its weights by the recipe's seed; SettingsError if that needs a backbone and
     the recipe has none.
     """
@@ -257,7 +257,7 @@ def _layer(x: Any, spec: dict[str, Any]) -> Any:
     return layers.Conv2D(spec["out"], size, stride, padding, use_bias=spec["bias"], name=name)(x)
 
 
-def restored(path: Path) -> keras.Model:
+def load_model(path: Path) -> keras.Model:
     """A saved model, not to be trained on; Keras must know the layers of this module to read it. SettingsError if it is
     not there.
     """
@@ -266,7 +266,7 @@ def restored(path: Path) -> keras.Model:
     return keras.saving.load_model(path, compile=False)
 
 
-def exact(model: keras.Model) -> keras.Model:
+def in_float32(model: keras.Model) -> keras.Model:
     """A model that computes in bfloat16, or in part -> the same, with the same weights, in float32: what is measured
     and quantised.
     """
@@ -292,7 +292,7 @@ def _load(model: keras.Model, weights: Path) -> None:
                 layer.set_weights([held[f"{layer.name}_weight"].transpose(axes), *bias])
 
 
-def ordered(model: keras.Model, kind: type[layers.Layer]) -> list[layers.Layer]:
+def in_creation_order(model: keras.Model, kind: type[layers.Layer]) -> list[layers.Layer]:
     """The layers of one kind in the order in which they were made: ``conv2d``, ``conv2d_1``, ... ``conv2d_10``."""
 
     def rank(layer: layers.Layer) -> tuple[str, int]:

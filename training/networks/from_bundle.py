@@ -30,7 +30,7 @@ OPERATORS = {
 """Operators with weights, and the order that Keras has their axes in."""
 
 
-def begin(model: keras.Model, file: Path, pictures: Pixels) -> None:
+def load_bundle_weights(model: keras.Model, file: Path, pictures: Pixels) -> None:
     """Put the weights of a TFLite file of the same network into a new model; pictures uint8 (n, h, w, 1).
 
     BundleError if the file's layers are not those of the model. Afterwards it answers as the file does, but for

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from training.networks.architectures import LEVELS, Levels, ordered
+from training.networks.architectures import LEVELS, Levels, in_creation_order
 
 Place = tuple[str, int, int, int]
 """Part of the network, stride, number of the block, number of the convolution in it."""
 
 
-def grow(small: keras.Model, large: keras.Model, detail: Levels, larger: Levels = LEVELS) -> None:
+def grow_detector(small: keras.Model, large: keras.Model, detail: Levels, larger: Levels = LEVELS) -> None:
     """Put the function of ``small``, a face detector with the levels ``detail``, into ``large``, one with ``larger``.
 
     Every level of ``larger`` must have at least as many channels and blocks. Boxes, landmarks and scores stay the same.
@@ -59,6 +59,6 @@ def _places(detail: Levels) -> Iterator[Place]:
 
 def _convolutions(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer | None]]:
     """Convolutions without a name of their own, in the order of making, each with its normalisation if it has one."""
-    convs = [each for each in ordered(model, layers.Conv2D) if each.name.startswith("conv2d")]
-    norms = ordered(model, layers.BatchNormalization)
+    convs = [each for each in in_creation_order(model, layers.Conv2D) if each.name.startswith("conv2d")]
+    norms = in_creation_order(model, layers.BatchNormalization)
     return [(convs[0], None), *zip(convs[1:], norms, strict=True)]

@@ -43,10 +43,10 @@ def test_what_may_be_a_face_is_taught_as_likely_as_it_is():
     from training.fit.detector_targets import STRIDES, targets
 
     boxes = np.array([[40, 40, 30, 30], [200, 200, 40, 40], [208, 208, 24, 24], [-18, 100, 30, 30]], np.float32)
-    likely = np.array([0.25, 1, 0.25, 0.25], np.float32)
-    made = Collage(np.zeros((320, 320), np.uint8), boxes, np.full((4, 10), np.nan, np.float32), likely)
+    confidence = np.array([0.25, 1, 0.25, 0.25], np.float32)
+    made = Collage(np.zeros((320, 320), np.uint8), boxes, np.full((4, 10), np.nan, np.float32), confidence)
     made = _finished(np.random.default_rng(1), made)
-    assert made.likely.tolist() == [0.25, 1, 0.25, 0]
+    assert made.confidence.tolist() == [0.25, 1, 0.25, 0]
     at = cells((320, 320), STRIDES)
     rows = targets(made, at)
     for (x, y, w, h), peak in zip(boxes, (0.25, 1, 1, 0), strict=True):
@@ -84,12 +84,12 @@ def test_a_crowd_does_not_outweigh_all_other_pictures():
 def test_boxes_of_a_tile_lie_where_its_pixels_do():
     """Turned, mirrored, shrunk and enlarged: the middle of a blob is the middle of its box, to a tenth of a pixel."""
     from training.augment.collage import Collage, _laid
-    from training.data.labelled_images import Scene
+    from training.data.labelled_images import LabelledImage
 
     y, x = np.mgrid[:200, :200] + 0.5
     blob = (255 * np.exp(-((x - 90) ** 2 + (y - 110) ** 2) / 2 / 12**2)).astype(np.uint8)
     box = np.array([[90 - 36, 110 - 36, 72, 72]], np.float32)
-    scene = Scene("a", "photo", "", blob, box, np.full((1, 10), np.nan, np.float32), np.ones(1, np.float32))
+    scene = LabelledImage("a", "photo", "", blob, box, np.full((1, 10), np.nan, np.float32), np.ones(1, np.float32))
     off = []
     for seed in range(400):
         empty = Collage(np.zeros((320, 320), np.uint8), box[:0], np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
@@ -131,7 +131,7 @@ def test_the_box_of_a_half_hidden_face_is_of_what_is_seen():
 
 def test_a_mask_hides_the_mouth_and_leaves_the_eyes():
     """The mask lies between nose and chin and nowhere else than in and beside the box."""
-    from training.augment.occlusion import mask
+    from training.augment.occlusion import draw_mask
 
     picture, ((*box, _, _, _, _, _, _, _, _, _, _),) = (
         np.full((200, 200), 120, np.uint8),
@@ -139,7 +139,7 @@ def test_a_mask_hides_the_mouth_and_leaves_the_eyes():
     )
     points = np.array([[84, 90], [116, 90], [100, 108], [87, 125], [113, 125]], np.float32)
     before = picture.copy()
-    mask(np.random.default_rng(1), picture, np.array(box, np.float32), points)
+    draw_mask(np.random.default_rng(1), picture, np.array(box, np.float32), points)
     changed = picture != before
     assert changed[125, 100]
     assert not changed[84, 84]
@@ -152,12 +152,12 @@ def test_a_mask_hides_the_mouth_and_leaves_the_eyes():
 
 def test_turned_faces_are_told_by_their_landmarks():
     """A nose beside the middle of the eyes is a head turned aside; unknown landmarks tell nothing."""
-    from training.data.labelled_images import Scene
+    from training.data.labelled_images import LabelledImage
     from training.evaluate.detector_metrics import turned
 
     points = np.array([[40, 40, 60, 40, 50, 50, 42, 60, 58, 60], [40, 40, 60, 40, 59, 50, 45, 60, 60, 60]], np.float32)
     points = np.concatenate([points, np.full((1, 10), np.nan, np.float32)])
-    scene = Scene(
+    scene = LabelledImage(
         "x", "photo", "", np.zeros((9, 9), np.uint8), np.zeros((3, 4), np.float32), points, np.ones(3, np.float32)
     )
     assert turned(scene).tolist() == [False, True, False]

@@ -51,34 +51,34 @@ def test_each_kind_of_image_has_labels_of_its_own(folder):
     """
     from training.data import everyday_images
 
-    background, crowd, held, everyday = everyday_images.images(folder, "stop", teacher)
+    background, crowd, held, everyday = everyday_images.read(folder, "stop", teacher)
     assert [scene.kind for scene in (background, crowd, held, everyday)] == ["background", "crowd", "crowd", "everyday"]
     assert len(background.boxes) == 0
-    assert crowd.likely.tolist() == [1, pytest.approx(everyday_images.OCCLUDED_PROFILE), 0]
+    assert crowd.confidence.tolist() == [1, pytest.approx(everyday_images.OCCLUDED_PROFILE), 0]
     assert crowd.boxes[0].tolist() == TEACHER_BOX, "a face that is trained on is as tight as the teacher's"
     assert held.boxes[0].tolist() == [20, 20, 40, 40], "one that is measured on is as people drew it"
-    assert [scene.held for scene in (background, crowd, held, everyday)] == [False, False, True, False]
-    assert everyday.likely.tolist() == [1, pytest.approx(0.4)]
+    assert [scene.held_out for scene in (background, crowd, held, everyday)] == [False, False, True, False]
+    assert everyday.confidence.tolist() == [1, pytest.approx(0.4)]
 
 
 def test_without_a_teacher_only_images_with_labels_are_used(folder):
     """An image that nobody labelled would teach that its faces are none."""
     from training.data import everyday_images
 
-    assert [scene.kind for scene in everyday_images.images(folder, "stop", None)] == ["background", "crowd", "crowd"]
+    assert [scene.kind for scene in everyday_images.read(folder, "stop", None)] == ["background", "crowd", "crowd"]
 
 
 def test_an_archive_that_is_not_there_gives_no_images(tmp_path):
     """scenes.zip alone is enough to train."""
     from training.data import everyday_images
 
-    assert list(everyday_images.images(tmp_path, "stop", teacher)) == []
+    assert list(everyday_images.read(tmp_path, "stop", teacher)) == []
 
 
 def test_what_no_box_explains_is_mined_once(folder, tmp_path):
     """Detections on labels, even doubtful ones, are no hard negatives; two on one place are one; a cache keeps them."""
     from training.data import everyday_images, labelled_images
-    from training.data.hard_negatives import FOUND, mine
+    from training.data.hard_negatives import MIN_SCORE, mine
 
     def find(pixels):
         on_label, on_doubt = Face((24, 26, 26, 28), 0.9), Face((71, 71, 18, 18), 0.9)
@@ -87,16 +87,16 @@ def test_what_no_box_explains_is_mined_once(folder, tmp_path):
             on_doubt,
             Face((5, 70, 20, 20), 0.5),
             Face((6, 71, 20, 20), 0.6),
-            Face((50, 60, 9, 9), FOUND / 2),
+            Face((50, 60, 9, 9), MIN_SCORE / 2),
         )
 
-    made = [mine([find], scene) for scene in everyday_images.images(folder, "stop", teacher)]
+    made = [mine([find], scene) for scene in everyday_images.read(folder, "stop", teacher)]
     assert [scene.mined.tolist() for scene in made[2:]] == [[], [[6, 71, 20, 20]]]
     labelled_images.write(tmp_path / "cache.npz", made)
     again = list(labelled_images.read(tmp_path / "cache.npz"))
     assert [scene.mined.tolist() for scene in again] == [scene.mined.tolist() for scene in made]
     assert [scene.boxes.tolist() for scene in again] == [scene.boxes.tolist() for scene in made]
-    assert [scene.held for scene in again] == [False, False, True, False]
+    assert [scene.held_out for scene in again] == [False, False, True, False]
 
 
 def test_a_larger_network_begins_with_the_answers_of_the_smaller():
@@ -104,14 +104,14 @@ def test_a_larger_network_begins_with_the_answers_of_the_smaller():
     import keras
 
     from training.networks.architectures import LEVELS_BEFORE_2, face_detector
-    from training.networks.grow import grow
+    from training.networks.grow import grow_detector
 
     keras.utils.set_random_seed(3)
     small, large = face_detector(detail=LEVELS_BEFORE_2), face_detector()
     rng = np.random.default_rng(0)
     for norm in (layer for layer in small.layers if isinstance(layer, keras.layers.BatchNormalization)):
         norm.set_weights([rng.uniform(0.5, 1.5, each.shape) for each in norm.get_weights()])
-    grow(small, large, LEVELS_BEFORE_2)
+    grow_detector(small, large, LEVELS_BEFORE_2)
     pixels = rng.integers(0, 256, (1, 96, 128, 1)).astype(np.float32)
     before, after = (np.asarray(model(pixels)) for model in (small, large))
     assert np.abs(before - after).max() < 1e-4 * np.abs(before).max()
@@ -120,13 +120,13 @@ def test_a_larger_network_begins_with_the_answers_of_the_smaller():
 
 def test_a_threshold_keeps_both_shelves_and_everyday_scenes_free():
     """The kind of image with more look-alikes decides."""
-    from training.data.labelled_images import Scene, nothing_found
+    from training.data.labelled_images import LabelledImage, no_labels
     from training.evaluate import detector_metrics
 
     names = [f"{at}" for at in range(400)]
     names = [name for name in names if detector_metrics.chooses_threshold(name)][:100]
     empty = [
-        Scene(name, kind, "", np.full((8, 8), shade, np.uint8), *nothing_found(), True)
+        LabelledImage(name, kind, "", np.full((8, 8), shade, np.uint8), *no_labels(), True)
         for kind, shade in (("negative", 0), ("background", 255))
         for name in names
     ]
@@ -157,14 +157,14 @@ def test_a_report_tells_what_a_detector_finds_and_what_it_takes_for_faces():
     """A detector that finds one of two faces, and something in one of four images without people."""
     from benchmarks.accuracy.everyday import Held, report
     from benchmarks.speed.detector import Peer
-    from training.data.labelled_images import Scene, nothing_found
+    from training.data.labelled_images import LabelledImage, no_labels
 
     box = np.array([[10, 10, 40, 40]], np.float32)
     points, sure = np.full((1, 10), np.nan, np.float32), np.ones(1, np.float32)
 
     def scene(kind, shade, labelled):
-        found = (box, points, sure) if labelled else nothing_found()
-        return Scene(str(shade), kind, "", np.full((64, 64), shade, np.uint8), *found, True)
+        found = (box, points, sure) if labelled else no_labels()
+        return LabelledImage(str(shade), kind, "", np.full((64, 64), shade, np.uint8), *found, True)
 
     def find(pixels):
         score = {200: 0.9, 90: 0.6}.get(int(pixels[0, 0]))

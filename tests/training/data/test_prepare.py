@@ -11,7 +11,7 @@ import pytest
 
 from base.errors import SettingsError
 from tests.support.drawings import draw_faces, run
-from training.data.label_targets import VOTES
+from training.data.label_targets import FERPLUS_LABELS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -26,7 +26,7 @@ def fer_folder(folder, rows):
     lines = ["emotion,pixels,Usage", *(f"{label},{text},{usage}" for label, text, usage in rows)]
     with gzip.open(folder / "fer2013.csv.gz", "wt") as file:
         file.write("\n".join(lines) + "\n")
-    head = "Usage,Image name," + ",".join(VOTES)
+    head = "Usage,Image name," + ",".join(FERPLUS_LABELS)
     votes = [f"{usage},x.png," + ",".join("10" if at == 1 else "0" for at in range(10)) for _, _, usage in rows]
     (folder / "fer2013new.csv").write_text("\n".join([head, *votes]) + "\n")
 
@@ -61,7 +61,7 @@ def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn
     made = recipe.read(tmp_path / "mood.toml")
     told = msgspec.structs.replace(made, near_duplicates="include")
     left, taken, test = (
-        len(Faces.of(tmp_path / "cache.npz", each, part).fer)
+        len(Faces.load(tmp_path / "cache.npz", each, part).fer)
         for each, part in ((made, "train"), (told, "train"), (told, "test"))
     )
     assert (taken, test) == (left + 1, 1)
@@ -69,19 +69,19 @@ def test_prepare_reads_a_compressed_table_and_leaves_repeats_out(tmp_path, drawn
 
 def test_what_looks_like_a_face_of_the_tuning_part_is_not_trained_on(tmp_path):
     """Thresholds are chosen on ``tune``: a copy of its faces in ``train`` would make them too bold."""
-    from training.data.fer2013 import TUNE, read
+    from training.data.fer2013 import VALIDATION_OF_256, read
 
     rng = np.random.default_rng(4)
     noise = rng.integers(0, 256, (80, 12, 12), np.uint8).repeat(4, 1).repeat(4, 2)
     first = [hashlib.sha256(face.tobytes()).digest()[0] for face in noise]
     tuned = noise[np.argmin(first)]
-    assert min(first) < TUNE
+    assert min(first) < VALIDATION_OF_256
     copy = np.clip(tuned[:, ::-1].astype(int) + 6, 0, 255).astype(np.uint8)
     fer_folder(tmp_path / "fer2013", [(3, text(face), "Training") for face in (tuned, copy, noise[np.argmax(first)])])
     part = read(tmp_path / "fer2013", "stop").part.tolist()
     assert part == [
         "validation",
-        "validation" if hashlib.sha256(copy.tobytes()).digest()[0] < TUNE else "repeat",
+        "validation" if hashlib.sha256(copy.tobytes()).digest()[0] < VALIDATION_OF_256 else "repeat",
         "train",
     ]
 

@@ -48,9 +48,9 @@ def test_boxes_people_drew_become_the_teachers():
     """
     human = np.array([[10, 10, 40, 60], [40, 10, 40, 60], [200, 100, 40, 60], [300, 0, 100, 100]], np.float32)
     teacher = np.array([[16, 20, 28, 44], [340, 40, 20, 20]], np.float32)
-    made = labelled_images.tight(human, teacher)
+    made = labelled_images.tighten_boxes(human, teacher)
     assert made.tolist() == [[16, 20, 28, 44], [45, 17.5, 30, 45], [205, 107.5, 30, 45], [312.5, 12.5, 75, 75]]
-    assert labelled_images.tight(human, teacher[:0])[0].tolist() == [15, 17.5, 30, 45]
+    assert labelled_images.tighten_boxes(human, teacher[:0])[0].tolist() == [15, 17.5, 30, 45]
     assert human[0].tolist() == [10, 10, 40, 60]
 
 
@@ -67,9 +67,9 @@ def test_the_teacher_finds_a_face_and_its_mirror_image(portrait):
     """Eyes, nose and mouth too; in the mirror the right eye is the one that was left."""
     teacher = Teacher(next(Path(DATA).glob("peers/yunet*.onnx")))
     picture = cv2.imread(str(portrait))
-    boxes, landmarks, likely = teacher.faces(picture)
+    boxes, landmarks, confidence = teacher.faces(picture)
     there, points, again = teacher.faces(np.ascontiguousarray(picture[:, ::-1]))
-    assert (likely == 1).sum() == 1 == (again == 1).sum()
+    assert (confidence == 1).sum() == 1 == (again == 1).sum()
     x, y, w, h = boxes[0]
     assert x < 224 < x + w
     assert y < 115 < y + h

@@ -105,23 +105,24 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
     from base.errors import SettingsError
     from training import recipe
     from training.data import face_cache
-    from training.fit import classifier_task, loop
-    from training.networks import architectures, stem
+    from training.fit import classifier_task, front, loop
+    from training.networks import architectures
 
     keys = ("network=dense", f"backbone={draw_backbone(tmp_path)}", "front=[8,12,12,1]", "front_steps=200")
     made = recipe.read(trained / "mood.toml", tuple(f"model.{key}" for key in keys))
-    part = face_cache.Faces.of(trained / "cache.npz", made, "train")
-    pixels = face_cache.plain(part.fer, 48, 1.0)[..., None].astype(np.float32)
+    part = face_cache.Faces.load(trained / "cache.npz", made, "train")
+    pixels = face_cache.centre_crops(part.fer, 48, 1.0)[..., None].astype(np.float32)
 
     def given(model, layer):
         return keras.Model(model.inputs, model.get_layer(layer).output).predict_on_batch(pixels)
 
-    backbone = architectures.of(replace(made, network="transfer", upscale=2))
+    backbone = architectures.build_classifier(replace(made, network="transfer", upscale=2))
     wanted = given(backbone, architectures.JOINT)
     with loop.BatchPrefetcher(classifier_task.Batches(part, made, part.targets)) as batches:
-        begun = stem.begun(made, batches, tmp_path / "front")
+        begun = front.train_front(made, batches, tmp_path / "front")
         before, after = (
-            np.square(given(each, architectures.FRONT) - wanted).mean() for each in (architectures.of(made), begun)
+            np.square(given(each, architectures.FRONT) - wanted).mean()
+            for each in (architectures.build_classifier(made), begun)
         )
         assert after < 0.5 * before
         kernel = begun.get_layer("convolution12").get_weights()[0]
@@ -131,12 +132,12 @@ def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
         begun.get_layer("convolution12").set_weights([2 * kernel])
         loop.save(begun, tmp_path / "run" / "model.keras")
         small = replace(made, front_teacher=str(tmp_path / "run"), front=(4, 4, 4, 1), front_steps=1)
-        again = stem.begun(small, batches, tmp_path / "small")
+        again = front.train_front(small, batches, tmp_path / "small")
         np.testing.assert_array_equal(again.get_layer("convolution12").get_weights()[0], 2 * kernel)
         with pytest.raises(SettingsError, match=r"model.front_teacher: .* is no run of 'dense'"):
-            stem.begun(replace(made, front_teacher=str(trained)), batches, tmp_path / "none")
+            front.train_front(replace(made, front_teacher=str(trained)), batches, tmp_path / "none")
         with pytest.raises(SettingsError, match=r"model.front_steps: for the network 'dense', not 'cnn'"):
-            stem.begun(replace(made, network="cnn"), batches, tmp_path / "none")
+            front.train_front(replace(made, network="cnn"), batches, tmp_path / "none")
     (tmp_path / "idle").mkdir()
     (tmp_path / "idle" / "cache.npz").hardlink_to(trained / "cache.npz")
     idle = classifier_task.ClassifierTask(replace(made, front_teacher=str(tmp_path / "run"), front_steps=0))

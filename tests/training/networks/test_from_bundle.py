@@ -30,11 +30,11 @@ def test_the_network_answers_as_the_file_and_keeps_to_it_in_training():
     takes each batch's own mean and variance, changes nothing on the pictures it was settled on.
     """
     from training.networks.architectures import face_detector
-    from training.networks.from_bundle import begin
+    from training.networks.from_bundle import load_bundle_weights
 
     seen = pictures(6)
     model = face_detector()
-    begin(model, SHIPPED, seen)
+    load_bundle_weights(model, SHIPPED, seen)
     given = np.asarray(model.predict_on_batch(seen.astype(np.float32)))
     held = bundle.load(SHIPPED.with_suffix(".json"), DetectorCard)
     wanted = np.stack([held.model.values(held.model.run(each[None]), "scores")[0, :, 0] for each in seen])
@@ -49,7 +49,7 @@ def test_the_network_answers_as_the_file_and_keeps_to_it_in_training():
 def test_a_file_of_another_network_is_named():
     """Neither the detector's into one whose first layer is narrower, nor into a classifier that is none of ours."""
     from training.networks.architectures import face_detector, plain
-    from training.networks.from_bundle import begin
+    from training.networks.from_bundle import load_bundle_weights
 
     model = face_detector()
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)).name
@@ -62,9 +62,9 @@ def test_a_file_of_another_network_is_named():
     with pytest.raises(
         BundleError, match=r"face-416x320\.tflite: conv2d\S* has the shape \(3, 3, 1, 16\), not \(3, 3, 1, 8\)"
     ):
-        begin(other, SHIPPED, pictures(2))
+        load_bundle_weights(other, SHIPPED, pictures(2))
     with pytest.raises(BundleError, match=r"face-416x320\.tflite: \d+ layers with weights, the network has"):
-        begin(plain(320, 3), SHIPPED, pictures(2))
+        load_bundle_weights(plain(320, 3), SHIPPED, pictures(2))
 
 
 def test_a_bundle_that_is_broken_is_not_begun_from(tmp_path):

@@ -14,7 +14,7 @@ from training.recipe import ClassifierRecipe, read_run_recipe
 PEAK_RATE = 4e-3
 
 
-def begun(recipe: ClassifierRecipe, batches: BatchPrefetcher, folder: Path) -> keras.Model:
+def train_front(recipe: ClassifierRecipe, batches: BatchPrefetcher, folder: Path) -> keras.Model:
     """A new `architectures.dense` with the later layers of the run ``recipe.front_teacher``, or of the backbone, whose front learns
     for ``recipe.front_steps`` steps, in ``folder``, to give what that one's first layers give.
 
@@ -26,7 +26,7 @@ def begun(recipe: ClassifierRecipe, batches: BatchPrefetcher, folder: Path) -> k
     given = keras.Model(like.inputs, like.get_layer(joint).output)
 
     def make() -> keras.Model:
-        front = _front(build_with_precision(recipe.precision, lambda: architectures.of(recipe)))
+        front = _front(build_with_precision(recipe.precision, lambda: architectures.build_classifier(recipe)))
         front.compile(keras.optimizers.Adam(schedule(PEAK_RATE, recipe.front_steps)), "mse")
         return front
 
@@ -34,7 +34,7 @@ def begun(recipe: ClassifierRecipe, batches: BatchPrefetcher, folder: Path) -> k
         return batch[0], given.predict_on_batch(np.asarray(batch[0], np.float32))
 
     learnt = train(make, batches, recipe.front_steps, folder, finish=finish)
-    model = build_with_precision(recipe.precision, lambda: architectures.of(recipe))
+    model = build_with_precision(recipe.precision, lambda: architectures.build_classifier(recipe))
     front, theirs = _front(model), {layer.name: layer for layer in like.layers}
     ours = {layer.name for layer in front.layers}
     for layer in model.layers:
@@ -57,12 +57,14 @@ def _like(recipe: ClassifierRecipe) -> keras.Model:
             f"model.front_teacher: {recipe.front_teacher} teaches the front nothing in no steps; set model.front_steps"
         )
     if recipe.front_teacher is None:
-        return architectures.of(replace(recipe, network="transfer", upscale=2))
+        return architectures.build_classifier(replace(recipe, network="transfer", upscale=2))
     run = Path(recipe.front_teacher)
     recipe.require_same("model.front_teacher", run, "labels")
     made = read_run_recipe(run)
     if not isinstance(made, ClassifierRecipe) or (made.network, made.upscale) not in (("transfer", 2), ("dense", 1)):
         raise SettingsError(f"model.front_teacher: {run} is no run of 'dense', or of 'transfer' with model.upscale 2")
-    model = architectures.of(replace(made, width=recipe.width, height=recipe.height, backbone=recipe.backbone))
-    model.set_weights(architectures.restored(run / "model.keras").get_weights())
+    model = architectures.build_classifier(
+        replace(made, width=recipe.width, height=recipe.height, backbone=recipe.backbone)
+    )
+    model.set_weights(architectures.load_model(run / "model.keras").get_weights())
     return model
