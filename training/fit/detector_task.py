@@ -16,7 +16,7 @@ from contract.errors import BundleError
 from edge.vision import bundle
 from edge.vision.detect import Detector
 from training.augment.collage import CollageSampler
-from training.data import everyday_images, hard_negatives, labelled_images
+from training.data import detector_data, everyday_images, hard_negatives, labelled_images
 from training.data.fer2013 import OnBroken
 from training.data.labelled_images import BOX, Floats, LabelledImage
 from training.data.pseudo_labels import Teacher
@@ -56,7 +56,7 @@ class DetectorTask:
                 return mined
             return replace(mined, mined=np.concatenate([mined.mined, heads[scene.name]]))
 
-        labelled_images.prepare(data, run / "cache.npz", broken, teacher, with_negatives)
+        detector_data.prepare(data, run / "cache.npz", broken, teacher, with_negatives)
 
     def train(self, run: Path) -> None:
         """Train on the training part of the cache and write ``run/model.keras``."""

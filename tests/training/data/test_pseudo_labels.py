@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from base.errors import SettingsError
-from training.data import labelled_images
+from training.data import detector_data, labelled_images
 from training.data.pseudo_labels import Teacher, _joined
 
 DATA = os.environ.get("FACETALLY_DATA")
@@ -110,7 +110,7 @@ def test_what_is_trained_on_is_looked_at_again(portrait, tmp_path):
     table.to_csv(tmp_path / "faces.csv")
 
     teacher = Teacher(next(Path(DATA).glob("peers/yunet*.onnx")))
-    labelled_images.prepare(tmp_path, tmp_path / "cache.npz", "stop", teacher.faces)
+    detector_data.prepare(tmp_path, tmp_path / "cache.npz", "stop", teacher.faces)
     of = {scene.name: scene for scene in labelled_images.read(tmp_path / "cache.npz")}
     assert of[held].boxes.tolist() == [[400, 400, 50, 50]]
     assert of[seen].sure.sum() == 1
