@@ -15,7 +15,7 @@ FERPLUS_LABELS = [
     "unknown",
     "NF",
 ]
-"""Columns of votes in FER+ (Barsoum et al. 2016), in which ten taggers vote on each face."""
+"""Columns of votes in FER+ (Barsoum et al. 2016), in which ten taggers vote on each face; ``NF`` is no face."""
 FER2013_LABELS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 """Names of FER2013's own labels 0 to 6 (Goodfellow et al. 2013)."""
 MIN_VOTES = 2

@@ -10,7 +10,7 @@ from base.errors import SettingsError
 from training.data.labelled_images import MIRRORED, FaceLabels, Floats, overlap
 
 LONG_SIDES = (400, 640, 960)
-"""Long sides that an image is resized to, pixels, but at most twice its own; each size is used as it is and mirrored."""
+"""Long sides that an image is resized to, pixels, but at most twice its own. Each size is used plain and mirrored."""
 MIN_SCORE = 0.05
 """Lowest score that is averaged."""
 SAME_FACE_OVERLAP = 0.4
