@@ -18,6 +18,8 @@ LABEL_SMOOTHING = 0.1
 """Label smoothing of photographs: each has one label, and annotators err."""
 FOLDS = 5
 """Folds of cross-validation that the photographs are split into."""
+PARTS = ("train", "validation", "test", "private", "repeat", "")
+"""Parts of a cache; empty for an image of FER2013 without one."""
 Grey = NDArray[np.uint8]
 
 
@@ -44,11 +46,13 @@ def write(cache: Path, fer: FerFaces, photos: Photographs) -> None:
 def read(cache: Path) -> tuple[FerFaces, Photographs]:
     """Read what `write` wrote.
 
-    FileNotFoundError if the cache is missing; SettingsError if an earlier version wrote it.
+    FileNotFoundError if the cache is missing; SettingsError if an earlier version wrote it, with other parts.
     """
     with np.load(cache) as arrays:
-        if "tune" in arrays["part"] or "tune" in arrays["photo_part"]:
-            raise SettingsError(f"{cache}: was written by an earlier version; run `python -m training prepare` again")
+        parts = {*arrays["part"].tolist(), *arrays["photo_part"].tolist()}
+        if unknown := parts - set(PARTS):
+            names = ", ".join(sorted(unknown))
+            raise SettingsError(f"{cache}: has the unknown part {names}; run `python -m training prepare` again")
         pixels = np.array(list(unpack(arrays["pixels"], arrays["ends"])), np.uint8).reshape(-1, SIDE, SIDE)
         side = photographs.SIDE
         crops = np.array(list(unpack(arrays["photos"], arrays["photo_ends"])), np.uint8).reshape(-1, side, side)
