@@ -53,7 +53,7 @@ class Collage:
 def paste_tile(
     rng: Generator, collage: Collage, image: LabelledImage, targets: Floats, large_face_fraction: float = 0.0
 ) -> Collage:
-    """Return a collage with one more tile, in which one of the boxes ``targets`` (n, 4) of the image is usually in view.
+    """Return a collage with one more tile; one of the image's boxes ``targets`` (n, 4) is usually in view.
 
     Some of the tile's faces are occluded, and some tiles are out of focus. In a fraction ``large_face_fraction`` of the
     tiles a target is scaled to `LARGE_FACE_RATIOS`. Faces that the tile hides are removed; those that it hides partly
