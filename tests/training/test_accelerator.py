@@ -1,4 +1,4 @@
-"""Training on an accelerator: with JAX as Keras's backend the same commands make the same networks."""
+"""Training on an accelerator: with JAX as the backend of Keras, the same commands give the same networks."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytest.importorskip("jax", reason="JAX is not installed (pip install jax)")
 
 
 def with_jax(*command):
-    """A command of Python's, with JAX as Keras's backend, on the processor."""
+    """Run Python with JAX as the backend of Keras, on the CPU."""
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, *map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -24,7 +24,7 @@ def with_jax(*command):
 
 
 def test_depthwise_convolution_by_shifted_products_is_the_same():
-    """For both kinds of padding, strides and odd and even sides."""
+    """The result equals that of Keras for each padding and stride, for odd and even sides."""
     with_jax(
         "-c",
         "import itertools, keras, numpy as np; from training.networks.depthwise import Depthwise\n"
@@ -38,7 +38,7 @@ def test_depthwise_convolution_by_shifted_products_is_the_same():
 
 
 def test_what_jax_trains_tensorflow_reads(tmp_path):
-    """A teacher, and a network that learns from its answers to what it is shown; here both answer as they did there."""
+    """A student that JAX has trained with a teacher predicts the same when TensorFlow loads it."""
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
     from training.networks.architectures import load_model
 

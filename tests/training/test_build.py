@@ -26,6 +26,7 @@ def build(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.timeout(3600)  # ten commands that import TensorFlow; minutes on an idle machine
 @pytest.mark.parametrize(
     ("name", "bundles"),
     [("face", ["face-320x240", "face-416x320", "face-640x480"]), ("expression", ["expression"])],

@@ -1,4 +1,4 @@
-"""Teachers' answers in the targets, and faces blended with one another."""
+"""Distillation and mixup: what becomes of the targets."""
 
 import os
 import subprocess
@@ -15,9 +15,9 @@ pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 
 
-def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
-    """As much of the targets as the recipe says is the mean answer of the teachers; photographs have a share of their
-    own, none if nothing is said.
+def test_a_teacher_moves_the_targets_towards_its_predictions(trained):
+    """The targets move towards the teachers' mean prediction by the recipe's weight. Labelled images have a weight of
+    their own, 0 by default.
     """
     import msgspec
 
@@ -37,7 +37,7 @@ def test_a_teacher_pulls_the_targets_towards_its_answers(trained):
 
 
 def test_faces_are_blended_with_their_targets():
-    """A blend of two faces has as much of either's target as of its pixels; without mixup a batch stays as it is."""
+    """Pixels, target and teacher weight of two faces are blended by the same ratio."""
     from training.fit.classifier_batches import mix_up
 
     pixels = np.zeros((6, 4, 4, 1), np.uint8)
@@ -51,9 +51,9 @@ def test_faces_are_blended_with_their_targets():
     assert ((of_them[:, 0] > 0.02) & (of_them[:, 0] < 0.98)).any()
 
 
-def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
-    """Their share of a target is the answer to these very pixels, shrunk to what a run or a bundle takes; a bundle of
-    other labels is named.
+def test_teachers_predict_the_views_that_the_network_is_shown(trained, tmp_path):
+    """With ``teacher_input = "views"`` the targets hold the prediction for the augmented pixels, resized to the
+    teacher's input. A bundle with other labels is named.
     """
     import msgspec
 
@@ -87,7 +87,7 @@ def test_teachers_answer_to_what_the_network_is_shown(trained, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
 def test_without_teachers_their_input_does_not_matter(trained, tmp_path):
-    """The same weights after two steps."""
+    """Without teachers, both inputs give the same weights after two steps."""
     from training import recipe
     from training.fit.classifier_task import ClassifierTask
 
