@@ -33,8 +33,7 @@ OCCLUDED_PROFILE = 0.6
 def read(data: Path, broken: OnBroken, teacher: Labeller | None) -> Iterator[LabelledImage]:
     """Yield the images of a folder with the three files; none if they do not exist.
 
-    Their ``kind`` is ``background`` (without people), ``crowd`` (hand-drawn boxes) or ``everyday`` (labelled by the
-    teacher).
+    Their kind is background (without people), crowd (hand-drawn boxes) or everyday (labelled by the teacher).
     """
     if not (data / ARCHIVE).exists():
         return
