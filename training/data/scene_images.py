@@ -14,6 +14,7 @@ from training.data.labelled_images import (
     BOX,
     LANDMARKS,
     FaceLabels,
+    Floats,
     LabelledImage,
     Labeller,
     decode_colour,
@@ -60,7 +61,7 @@ def _listed_labels(rows: pd.DataFrame) -> FaceLabels:
     return rows[BOX].to_numpy(np.float32), landmarks.to_numpy(np.float32), confidence
 
 
-def _with_hand_labels(human: np.ndarray, teacher: FaceLabels, *, relabelled: bool, held_out: bool) -> FaceLabels:
+def _with_hand_labels(human: Floats, teacher: FaceLabels, *, relabelled: bool, held_out: bool) -> FaceLabels:
     """Hand-drawn boxes (m, 4) merged with a teacher's labels; in the training set, boxes are as tight as the teacher's.
 
     If the image was ``relabelled``, uncertain boxes of the teacher are dropped.
