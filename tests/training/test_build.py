@@ -59,6 +59,30 @@ def test_a_chain_ends_in_its_bundles_and_is_resumed_where_it_stopped(tmp_path, n
     assert ["finished before" in line for line in steps] == [True] * (len(steps) - 1) + [False]
 
 
+def test_a_changed_recipe_repeats_all_later_commands(tmp_path):
+    """Finished commands are skipped. A change of the first recipe repeats all of them, one of the last only itself."""
+    from training.build.chain import Chain, Stage, Step
+    from training.build.runner import _run
+
+    chain = Chain(stages=(Stage(name="one", recipe="one.toml"), Stage(name="two", recipe="two.toml")))
+    steps = []
+    for stage in chain.stages:
+        (tmp_path / stage.recipe).write_text("1")
+        output = tmp_path / f"{stage.name}.txt"
+        command = (sys.executable, "-c", f"open({str(output)!r}, 'a').write('x')", "train")
+        steps.append(Step(stage.name, command, output, tmp_path / stage.recipe))
+
+    def runs():
+        _run(chain, steps, tmp_path)
+        return [len(step.output.read_text()) for step in steps]
+
+    assert (runs(), runs()) == ([1, 1], [1, 1])
+    (tmp_path / "two.toml").write_text("2")
+    assert runs() == [1, 2]
+    (tmp_path / "one.toml").write_text("2")
+    assert runs() == [2, 3]
+
+
 def test_inputs_and_placeholders_of_a_chain_are_checked(tmp_path):
     """An unknown input, a missing file and an unknown placeholder are named; an empty input leaves its keys out."""
     from training.build import chain

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,8 +44,7 @@ def build(
 def _run(loaded: Chain, steps: Sequence[Step], out: Path) -> None:
     caches = {stage.name: stage.cache for stage in loaded.stages if stage.cache}
     finished = _read_record(out)
-    for number, step in enumerate(steps, 1):
-        key = _key(step)
+    for number, (step, key) in enumerate(zip(steps, _keys(steps), strict=True), 1):
         if key in finished and step.output.exists():
             print(f"[{number}/{len(steps)}] {step.stage}: finished before: {shlex.join(step.command[1:])}", flush=True)
             continue
@@ -69,10 +68,17 @@ def _environment(step: Step) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path} | backend
 
 
-def _key(step: Step) -> str:
-    """Hash of a command and the recipe it depends on."""
-    text = "\0".join(step.command[1:]).encode() + step.recipe.read_bytes()
-    return hashlib.sha256(text).hexdigest()
+def _keys(steps: Sequence[Step]) -> Iterator[str]:
+    """A hash for each command, of its words, its recipe, and the training commands before it.
+
+    A changed recipe makes all later commands run again; a changed conversion none but itself.
+    """
+    before = ""
+    for step in steps:
+        text = "\0".join([before, *step.command[1:]]).encode() + step.recipe.read_bytes()
+        key = hashlib.sha256(text).hexdigest()
+        yield key
+        before = before if "convert" in step.command else key
 
 
 def _share_cache(source: Path, run: Path) -> None:
