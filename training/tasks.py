@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from training.data.fer2013 import Broken
+from training.data.fer2013 import OnBroken
 from training.recipe import DetectorRecipe, Recipe
 
 
 class Task(Protocol):
     """The three commands of one model; each reads and writes the run's folder."""
 
-    def prepare(self, data: Path, run: Path, broken: Broken) -> None:
+    def prepare(self, data: Path, run: Path, broken: OnBroken) -> None:
         """Read a data folder and write ``run/cache.npz``."""
 
     def train(self, run: Path) -> None:

@@ -18,14 +18,14 @@ from edge.vision.classify import Classifier
 from edge.vision.detect import Detector, letterbox
 from training.augment.lighting import degrade
 from training.data import labelled_images
-from training.data.face_cache import Faces, moved
-from training.data.labelled_images import Scene
+from training.data.face_cache import Faces, shifted_crops
+from training.data.labelled_images import LabelledImage
 from training.evaluate import classifier_metrics, detector_metrics, float_model
 from training.evaluate.classifier_metrics import Predictions, Probabilities, majority_labels, recall_drop
 from training.evaluate.detector_metrics import MAX_FALSE_PER_NEGATIVE, MIN_SCORE
 from training.evaluate.float_model import OVERLAP
 from training.fit.detector_targets import STRIDES
-from training.networks.architectures import exact, restored, sized
+from training.networks.architectures import in_float32, load_model, with_input_size
 from training.recipe import ClassifierRecipe, DetectorRecipe, read_run_recipe
 
 __all__ = [
@@ -56,7 +56,7 @@ class TrainedDetector:
     recipe: DetectorRecipe
     model: keras.Model
     """Float model with the recipe's input size."""
-    held: list[Scene] = field(repr=False)
+    held: list[LabelledImage] = field(repr=False)
     """Images held out from training."""
 
     def calibration_images(self, most: int) -> Grey:
@@ -129,7 +129,7 @@ class TrainedClassifier:
         return test.fer, test.votes
 
     def _faces(self, part: str) -> Faces:
-        return Faces.of(self.folder / "cache.npz", self.recipe, part)
+        return Faces.load(self.folder / "cache.npz", self.recipe, part)
 
 
 TrainedRun = TrainedDetector | TrainedClassifier
@@ -145,22 +145,22 @@ def open_run(folder: Path, size: tuple[int, int] | None = None) -> TrainedRun:
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: missing; run `python -m training prepare` and `train` first")
     recipe = read_run_recipe(folder)
-    model = restored(folder / "model.keras")
+    model = load_model(folder / "model.keras")
     if isinstance(recipe, DetectorRecipe):
         if size:
             name = f"{recipe.name}-{size[1]}x{size[0]}"
             recipe = msgspec.structs.replace(recipe, height=size[0], width=size[1], name=name)
         _, held = labelled_images.split(list(labelled_images.read(folder / "cache.npz")))
-        return TrainedDetector(folder, recipe, sized(model, recipe.height, recipe.width), held)
+        return TrainedDetector(folder, recipe, with_input_size(model, recipe.height, recipe.width), held)
     if size:
         raise BundleError(f"{folder}: the size must be that of the recipe for a classifier; --size is for detectors")
     if recipe.near_duplicates == "include":
         raise BundleError(f"{folder}: model.near_duplicates must be 'exclude' for a bundle, is 'include'")
-    return TrainedClassifier(folder, recipe, exact(model))
+    return TrainedClassifier(folder, recipe, in_float32(model))
 
 
 def random_view(face: Grey, side: int, rng: np.random.Generator) -> Grey:
     """One observation (side, side) of a face (h, h): shifted, scaled, mirrored and degraded at random."""
     shift = (float(rng.normal(0, SHIFT)), float(rng.normal(0, SHIFT)))
-    crop = moved(face[None], side, float(rng.uniform(0.9, 1.05)), shift)[0]
+    crop = shifted_crops(face[None], side, float(rng.uniform(0.9, 1.05)), shift)[0]
     return degrade(rng, cv2.flip(crop, 1) if rng.random() < 0.5 else crop)

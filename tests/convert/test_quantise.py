@@ -86,9 +86,9 @@ def test_int8_and_float_agree_and_nothing_is_left_in_float(trained):
     from edge.vision.interpreter import Interpreter
     from training.data.face_cache import read
     from training.evaluate import float_model
-    from training.networks.architectures import restored
+    from training.networks.architectures import load_model
 
-    model = restored(trained / "model.keras")
+    model = load_model(trained / "model.keras")
     crops = read(trained / "cache.npz")[0].pixels[:60]
     content = quantise(model, "classify", crops[..., None])
     assert float_tensors(content) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.drawings import KINDS, draw_faces
-from training.data.label_targets import OWN_LABELS, VOTES
+from training.data.label_targets import FER2013_LABELS, FERPLUS_LABELS
 
 ROOT = Path(__file__).parents[2]
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
@@ -59,11 +59,11 @@ def write_fer2013(folder):
     faces, kinds = draw_faces(240, 48, rng)
     noise = rng.integers(0, 256, (240, 12, 12)).repeat(4, 1).repeat(4, 2)
     usages = np.repeat(["Training", "PublicTest"], [200, 40])
-    rows, votes = ["emotion,pixels,Usage"], ["Usage,Image name," + ",".join(VOTES)]
+    rows, votes = ["emotion,pixels,Usage"], ["Usage,Image name," + ",".join(FERPLUS_LABELS)]
     for face, kind, usage in zip((faces // 2 + noise // 2), kinds, usages, strict=True):
         name = list(KINDS)[kind]
-        rows.append(f"{OWN_LABELS.index(name)},{' '.join(map(str, face.ravel()))},{usage}")
-        votes.append(f"{usage},x.png," + ",".join("10" if each == name else "0" for each in VOTES))
+        rows.append(f"{FER2013_LABELS.index(name)},{' '.join(map(str, face.ravel()))},{usage}")
+        votes.append(f"{usage},x.png," + ",".join("10" if each == name else "0" for each in FERPLUS_LABELS))
     (folder / "fer2013").mkdir()
     (folder / "fer2013" / "fer2013.csv").write_text("\n".join(rows) + "\n")
     (folder / "fer2013" / "fer2013new.csv").write_text("\n".join(votes) + "\n")

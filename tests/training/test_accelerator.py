@@ -40,7 +40,7 @@ def test_depthwise_convolution_by_shifted_products_is_the_same():
 def test_what_jax_trains_tensorflow_reads(tmp_path):
     """A student that JAX has trained with a teacher predicts the same when TensorFlow loads it."""
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
-    from training.networks.architectures import restored
+    from training.networks.architectures import load_model
 
     recipe = tmp_path / "mood.toml"
     recipe.write_text(RECIPE)
@@ -50,9 +50,9 @@ def test_what_jax_trains_tensorflow_reads(tmp_path):
         with_jax("-m", "training", "train", recipe, "--run", tmp_path / run, *keys)
     pixels = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1)).astype(np.float32)
     np.save(tmp_path / "pixels.npy", pixels)
-    answer = "import sys, numpy as np; from training.networks.architectures import restored; folder = sys.argv[1]\n"
-    answer += "model = restored(__import__('pathlib').Path(folder) / 'student' / 'model.keras')\n"
+    answer = "import sys, numpy as np; from training.networks.architectures import load_model; folder = sys.argv[1]\n"
+    answer += "model = load_model(__import__('pathlib').Path(folder) / 'student' / 'model.keras')\n"
     answer += "np.save(folder + '/answers.npy', model.predict_on_batch(np.load(folder + '/pixels.npy')))"
     with_jax("-c", answer, tmp_path)
-    here = restored(tmp_path / "student" / "model.keras").predict_on_batch(pixels)
+    here = load_model(tmp_path / "student" / "model.keras").predict_on_batch(pixels)
     np.testing.assert_allclose(here, np.load(tmp_path / "answers.npy"), atol=1e-3)

@@ -89,7 +89,7 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
     from training.networks import architectures
     from training.trained_run import open_run
 
-    exact = architectures.restored(trained / "model.keras")
+    exact = architectures.load_model(trained / "model.keras")
     model = loop.build_with_precision("mixed_bfloat16", lambda: architectures.cnn(exact.input_shape[1], 3))
     model.set_weights(exact.get_weights())
     for name in ("recipe.json", "cache.npz"):
@@ -121,9 +121,9 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     one_step = ("model.steps=1", "model.peak_rate=1e-9", "model.weight_decay=0")
     first = recipe.read(trained / "mood.toml", one_step)
-    crops = Faces.of(trained / "cache.npz", first, "test").crops(first)[0]
+    crops = Faces.load(trained / "cache.npz", first, "test").crops(first)[0]
     wanted = classifier_metrics.softmax(
-        classifier_metrics.logits(architectures.restored(trained / "model.keras"), crops)
+        classifier_metrics.logits(architectures.load_model(trained / "model.keras"), crops)
     )
     for number, start in enumerate((trained, tmp_path / "mood.json")):
         run = tmp_path / str(number)
@@ -131,7 +131,7 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
         draw_cache(run / "cache.npz")
         ClassifierTask(msgspec.structs.replace(first, start=str(start))).train(run)
         given = classifier_metrics.softmax(
-            classifier_metrics.logits(architectures.restored(run / "model.keras"), crops)
+            classifier_metrics.logits(architectures.load_model(run / "model.keras"), crops)
         )
         assert np.abs(given - wanted).mean() < 0.1
     (run / "checkpoint.keras").unlink()
@@ -148,7 +148,7 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     with pytest.raises(SettingsError, match=r"model.teachers: .* has the labels"):
         shipped = (str(bundle.SHIPPED / "expression.json"),)
         distilled_targets(
-            Faces.of(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped)
+            Faces.load(trained / "cache.npz", first, "train"), msgspec.structs.replace(first, teachers=shipped)
         )
 
 
@@ -200,9 +200,9 @@ def test_a_report_says_that_there_are_no_errors(trained, tmp_path):
     made = recipe.read(run / "mood.toml")
     with np.load(run / "cache.npz") as held:
         cached = dict(held)
-    test = Faces.of(run / "cache.npz", made, "test")
+    test = Faces.load(run / "cache.npz", made, "test")
     answers = classifier_metrics.logits(
-        architectures.restored(run / "model.keras"), np.concatenate(test.crops(made))[-20:]
+        architectures.load_model(run / "model.keras"), np.concatenate(test.crops(made))[-20:]
     ).argmax(1)
     names = np.array(["happiness", "sadness", "neutral"])
     cached["photo_labels"][cached["photo_part"] == "test"] = names[answers]
@@ -221,6 +221,6 @@ def test_folds_of_photographs_cover_them_all_once(trained):
 
     made = recipes.read(trained / "mood.toml")
     tests = [
-        Faces.of(trained / "cache.npz", msgspec.structs.replace(made, photo_fold=fold), "test") for fold in range(5)
+        Faces.load(trained / "cache.npz", msgspec.structs.replace(made, photo_fold=fold), "test") for fold in range(5)
     ]
     assert sum(len(each.photos) for each in tests) == 60

@@ -93,31 +93,31 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
     """With ``boxes_only``, scores and landmarks stay those of the start, bit for bit, and boxes change. A run can also
     start from the weighted mean of two runs.
     """
-    from training.networks.architectures import restored
+    from training.networks.architectures import load_model
 
     folder, recipe = trained
     (tmp_path / "cache.npz").symlink_to(folder / "cache.npz")
     on = ("--set", f"model.start={folder}", "--set", "model.boxes_only=true", "--set", "model.peak_rate=0.01")
     run("training", "train", recipe[0], "--run", tmp_path, *recipe[3:], *on)
     image = np.random.default_rng(1).integers(0, 256, (1, 320, 320, 1)).astype(np.float32)
-    before, after = (restored(each / "model.keras")(image, training=False) for each in (folder, tmp_path))
+    before, after = (load_model(each / "model.keras")(image, training=False) for each in (folder, tmp_path))
     before, after = np.asarray(before), np.asarray(after)
     np.testing.assert_array_equal(before[..., 0], after[..., 0])
     np.testing.assert_array_equal(before[..., 5:], after[..., 5:])
     assert np.abs(before[..., 1:5] - after[..., 1:5]).max() > 1e-3
 
     from training import recipe as recipes
-    from training.augment.collage import Collages
+    from training.augment.collage import CollageSampler
     from training.data.labelled_images import read
     from training.fit.detector_targets import Batches
     from training.fit.detector_task import DetectorTask
 
     mixing = f"model.average_of={{ '{folder}' = 3, '{tmp_path}/model.keras' = 1 }}"
     made = recipes.read(ROOT / "training" / "recipes" / "face.toml", (mixing, "model.steps=0"))
-    model = DetectorTask(made)._make(Batches(Collages(list(read(folder / "cache.npz"))), (64, 64), 2, 0))
+    model = DetectorTask(made)._make(Batches(CollageSampler(list(read(folder / "cache.npz"))), (64, 64), 2, 0))
     one, other, mean = (
         each.get_layer("boxes8").get_weights()[0]
-        for each in (restored(folder / "model.keras"), restored(tmp_path / "model.keras"), model)
+        for each in (load_model(folder / "model.keras"), load_model(tmp_path / "model.keras"), model)
     )
     np.testing.assert_allclose(mean, 0.75 * one + 0.25 * other, atol=1e-6)
     both = recipes.read(ROOT / "training" / "recipes" / "face.toml", (mixing, "model.start=x"))
@@ -153,10 +153,10 @@ def test_a_wrong_threshold_is_named(trained, tmp_path):
 
 def test_a_batch_depends_on_its_step_alone(scenes):
     """The same step gives the same images and targets; sizes vary, the number of cells of a batch hardly does."""
-    from training.augment.collage import Collages
+    from training.augment.collage import CollageSampler
     from training.fit.detector_targets import Batches
 
-    batches, again = (Batches(Collages(scenes), (320, 320), 8, 1) for _ in range(2))
+    batches, again = (Batches(CollageSampler(scenes), (320, 320), 8, 1) for _ in range(2))
     cells = set()
     for step in range(8):
         (pixels, targets), (pixels_again, targets_again) = batches(step), again(step)
@@ -181,22 +181,22 @@ def test_nothing_that_is_validated_on_is_trained_on(scenes):
 
 def test_streets_lie_under_tiles_below_their_faces(scenes):
     """The part of a street below its faces holds no labelled face; too low a part is not used."""
-    from training.augment.collage import BODIES, Collages, _below_faces
+    from training.augment.collage import MIN_BODY_ROWS, CollageSampler, _below_faces
 
     streets = [scene for scene in scenes if scene.kind == "street"]
     for scene in streets:
         lowest = (scene.boxes[:, 1] + scene.boxes[:, 3]).max(initial=0)
         assert len(_below_faces(scene)) == len(scene.pixels) - int(np.ceil(lowest))
-    kept = Collages(scenes)._bodies
+    kept = CollageSampler(scenes)._bodies
     assert 0 < len(kept) < len(streets)
-    assert min(map(len, kept)) >= BODIES
+    assert min(map(len, kept)) >= MIN_BODY_ROWS
 
 
 def test_no_head_is_cut_out_with_another_face(scenes):
     """Of two faces side by side neither is cut out for crowds, since the other would be unlabelled; apart, both are."""
     from dataclasses import replace
 
-    from training.augment.crowd import _heads
+    from training.augment.crowd import _find_heads
 
     (one,) = [scene for scene in scenes if scene.kind == "street"][:1]
     points = np.concatenate([one.landmarks] * 2)
@@ -204,8 +204,8 @@ def test_no_head_is_cut_out_with_another_face(scenes):
     for other, heads in ((beside, 0), (one.boxes + np.array([400, 0, 0, 0]), 2)):
         pixels = np.zeros((200, 700), np.uint8)
         boxes = np.concatenate([one.boxes, other]).astype(np.float32)
-        two = replace(one, pixels=pixels, boxes=boxes, landmarks=points, likely=np.ones(2, np.float32))
-        assert len(_heads([two], "street")) == heads
+        two = replace(one, pixels=pixels, boxes=boxes, landmarks=points, confidence=np.ones(2, np.float32))
+        assert len(_find_heads([two], "street")) == heads
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
@@ -214,11 +214,11 @@ def test_box_size_is_corrected_to_the_labels():
     unchanged. A stride with too few boxes is not corrected.
     """
     from edge.vision import bundle
-    from training.data.labelled_images import Scene
+    from training.data.labelled_images import LabelledImage
     from training.evaluate.float_model import float_detector
     from training.fit import box_size
-    from training.networks.architectures import face_detector, sized
-    from training.networks.from_bundle import begin
+    from training.networks.architectures import face_detector, with_input_size
+    from training.networks.from_bundle import load_bundle_weights
 
     portrait = pytest.importorskip("skimage").data.astronaut().mean(-1).astype(np.uint8)
     images = []
@@ -228,13 +228,13 @@ def test_box_size_is_corrected_to_the_labels():
         image[top : top + side, left : left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
         images.append(image)
     model = face_detector()
-    begin(model, bundle.SHIPPED / "face-416x320.tflite", np.array(images)[..., None])
-    find, scenes = float_detector(sized(model, 320, 320), 320, 320).detect, []
+    load_bundle_weights(model, bundle.SHIPPED / "face-416x320.tflite", np.array(images)[..., None])
+    find, scenes = float_detector(with_input_size(model, 320, 320), 320, 320).detect, []
     for number, image in enumerate(images):
         x, y, w, h = find(image)[0].box
         box = np.array([[x + 0.1 * w, y + 0.1 * h, 0.8 * w, 0.8 * h]], np.float32)
         unknown = np.full((1, 10), np.nan, np.float32)
-        scenes.append(Scene(str(number), "labelled-still", "", image, box, unknown, np.ones(1, np.float32)))
+        scenes.append(LabelledImage(str(number), "labelled-still", "", image, box, unknown, np.ones(1, np.float32)))
     scores = np.asarray(model.predict_on_batch(np.array(images[:2], np.float32)[..., None]))[..., 0]
     factors = box_size.fit(model, scenes, (320, 320))
     assert factors == {8: pytest.approx(1.25, abs=0.01)}
@@ -245,11 +245,11 @@ def test_box_size_is_corrected_to_the_labels():
 
 def test_a_crowd_has_the_faces_that_are_seen(scenes):
     """Boxes lie on heads; a face hidden by another one is not required."""
-    from training.augment.crowd import Crowds
+    from training.augment.crowd import CrowdSampler
 
-    crowd = Crowds(scenes).draw(np.random.default_rng(2), np.full((320, 320), 5, np.uint8))
+    crowd = CrowdSampler(scenes).draw(np.random.default_rng(2), np.full((320, 320), 5, np.uint8))
     assert len(crowd.boxes) > 3
-    assert len(crowd.boxes) == len(crowd.landmarks) == len(crowd.likely)
-    for x, y, w, h in crowd.boxes[crowd.likely == 1]:
+    assert len(crowd.boxes) == len(crowd.landmarks) == len(crowd.confidence)
+    for x, y, w, h in crowd.boxes[crowd.confidence == 1]:
         if x > 0 and y > 0 and x + w < 320 and y + h < 320:
             assert crowd.pixels[int(y) : int(y + h), int(x) : int(x + w)].mean() > 30  # not the bare ground

@@ -1,1 +1,1 @@
-"""Synthetic training images: collages, crowds, occlusion, lighting."""
+"""Makes synthetic training images: collages, crowds, occluded faces, poor light and poor cameras."""

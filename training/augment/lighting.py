@@ -1,4 +1,4 @@
-"""Grey pictures -> the same as a worse camera or worse light would give them. Shared by both tasks."""
+"""Degrade grey images as a poorer camera or poorer light would; used for both tasks."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,10 @@ Grey = NDArray[np.uint8]
 
 
 def degrade(rng: Generator, grey: Grey, strength: float = 1.0) -> Grey:
-    """A grey picture -> it with random exposure, contrast, blur, noise and JPEG; ``strength`` scales how often."""
+    """Apply random exposure, blur, noise and JPEG compression to an image (h, w).
+
+    ``strength`` (0 to 1) scales the probability of each.
+    """
     if rng.random() < 0.7 * strength:
         grey = expose(rng, grey)
     if rng.random() < 0.25 * strength:
@@ -24,18 +27,18 @@ def degrade(rng: Generator, grey: Grey, strength: float = 1.0) -> Grey:
 
 
 def expose(rng: Generator, grey: Grey) -> Grey:
-    """Random gamma, gain and offset, by a table; now and then a gradient of light from one side."""
+    """Apply random gamma, gain and offset, and sometimes a gradient of light from one side."""
     levels = (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.35))
     levels = (levels - 0.5) * rng.uniform(0.5, 1.3) + 0.5 + rng.normal(0, 0.1)
-    lit = np.clip(levels * 255, 0, 255).astype(np.uint8)[grey]
+    exposed = np.clip(levels * 255, 0, 255).astype(np.uint8)[grey]
     if rng.random() < 0.2:
-        side = np.linspace(rng.uniform(0.4, 1), 1, grey.shape[1], dtype=np.float32)
-        lit = (lit * (side if rng.random() < 0.5 else side[::-1])).astype(np.uint8)
-    return lit
+        gradient = np.linspace(rng.uniform(0.4, 1), 1, grey.shape[1], dtype=np.float32)
+        exposed = (exposed * (gradient if rng.random() < 0.5 else gradient[::-1])).astype(np.uint8)
+    return exposed
 
 
 def blur(rng: Generator, grey: Grey) -> Grey:
-    """Out of focus, moved, or seen by a coarser sensor."""
+    """Apply defocus, motion blur or a lower resolution, each with the same probability."""
     kind = rng.integers(3)
     if kind == 0:
         return cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.4, 1.6))

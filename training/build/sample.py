@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from training.data import everyday_images
-from training.data.fer2013 import found
+from training.data.fer2013 import csv_path
 from training.data.labelled_images import is_validation, validation_list
 
 IMAGES = 8
@@ -62,7 +62,7 @@ def _copy_images(data: Path, out: Path, chosen: pd.DataFrame, names: tuple[str, 
 def _copy_fer2013(folder: Path, out: Path) -> None:
     """Write FER2013 and its votes with the first faces of each usage."""
     out.mkdir()
-    table = pd.read_csv(found(folder), dtype=str)
+    table = pd.read_csv(csv_path(folder), dtype=str)
     rows = table.groupby("Usage", sort=False).head(FACES).index
     table.loc[rows].to_csv(out / "fer2013.csv", index=False)
     if (folder / "fer2013new.csv").exists():

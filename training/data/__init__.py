@@ -1,1 +1,1 @@
-"""Published data sets -> caches of labelled images and faces."""
+"""Reads published data sets, and writes caches of labelled images and of faces."""

@@ -1,7 +1,7 @@
-"""diverse.zip, diverse_images.csv, diverse_faces.csv -> grey images of everyday scenes with faces, for the detector.
+"""Read ``diverse.zip`` with its lists as labelled images of everyday scenes for the detector.
 
-Images without people are background: nothing in them is a face, whatever a teacher says. Crowds have boxes drawn by
-people. In all others the teacher's answer is the label; without a teacher they are left out.
+Images without people are background: they hold no faces, whatever a teacher detects. Crowds have hand-drawn boxes. All
+other images are labelled by the teacher, and left out without one.
 """
 
 import zipfile
@@ -12,69 +12,65 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from training.data.fer2013 import Broken, name_or_stop
-from training.data.labelled_images import BOX, Floats, Found, Look, Scene, in_colour, nothing_found, picture_in, tight
+from training.data.fer2013 import OnBroken, report_broken
+from training.data.hand_labels import centres, contains, merge_labels, tighten_boxes
+from training.data.labelled_images import (
+    BOX,
+    FaceLabels,
+    LabelledImage,
+    Labeller,
+    decode_colour,
+    no_labels,
+    read_image,
+)
 
 IMAGES, FACES, ARCHIVE = "diverse_images.csv", "diverse_faces.csv", "diverse.zip"
+"""The list of images, the list of hand-drawn boxes, and the images."""
 OCCLUDED_PROFILE = 0.6
-"""Target score of a face in profile that something hides in part: people see it by its context, a detector may not."""
+"""Target score of a partly occluded face in profile: people recognise it by its context, which a detector may not."""
 
 
-def images(data: Path, broken: Broken, teacher: Look | None) -> Iterator[Scene]:
-    """The folder with the three files -> its images; none if they are not there.
+def read(data: Path, broken: OnBroken, teacher: Labeller | None) -> Iterator[LabelledImage]:
+    """Yield the images of a folder with the three files; none if they do not exist.
 
-    ``kind`` of a scene is ``background`` (no people), ``crowd`` (boxes by people) or ``everyday`` (by the teacher).
+    Their kind is background (without people), crowd (hand-drawn boxes) or everyday (labelled by the teacher).
     """
     if not (data / ARCHIVE).exists():
         return
     table = pd.read_csv(data / IMAGES, keep_default_na=False)
-    drawn = dict(iter(pd.read_csv(data / FACES).groupby("image", sort=False)))
+    faces = dict(iter(pd.read_csv(data / FACES).groupby("image", sort=False)))
     with zipfile.ZipFile(data / ARCHIVE) as archive:
         for row in tqdm(table.itertuples(), total=len(table), desc="everyday images"):
-            kind = _kind(row.kind, row.image in drawn)
+            kind = _kind(row.kind, row.image in faces)
             if kind == "everyday" and teacher is None:
                 continue
-            content, grey = picture_in(archive, row.image)
+            content, grey = read_image(archive, row.image)
             if grey is None:
-                name_or_stop(broken, f"{data / ARCHIVE}: {row.image}: not an image")
+                report_broken(broken, f"{data / ARCHIVE}: {row.image}: not an image")
                 continue
-            seen = teacher(in_colour(content)) if teacher and kind != "background" else nothing_found()
-            found = crowd(drawn[row.image], seen, row.part == "train") if kind == "crowd" else seen
-            yield Scene(row.image, kind, "", grey, *found, row.part == "validation")
+            labels = teacher(decode_colour(content)) if teacher and kind != "background" else no_labels()
+            if kind == "crowd":
+                labels = crowd_labels(faces[row.image], labels, for_training=row.part == "train")
+            yield LabelledImage(row.image, kind, "", grey, *labels, row.part == "validation")
 
 
-def _kind(kind: str, has_drawn: bool) -> str:
+def _kind(kind: str, has_boxes: bool) -> str:
     if kind == "no-people":
         return "background"
-    return "crowd" if has_drawn else "everyday"
+    return "crowd" if has_boxes else "everyday"
 
 
-def crowd(rows: pd.DataFrame, seen: Found, trained_on: bool) -> Found:
-    """Boxes that people drew in one image and the teacher's faces -> boxes (n, 4), landmarks (n, 10), likely (n,).
+def crowd_labels(rows: pd.DataFrame, teacher: FaceLabels, *, for_training: bool) -> FaceLabels:
+    """Merge an image's hand-drawn faces (rows of ``diverse_faces.csv``) with a teacher's labels.
 
-    Backs of heads are no faces and are left out. What the teacher sees beside the drawn faces is ignored. Boxes that a
-    network is trained on are as tight as the teacher's; others stay as they were drawn.
+    The teacher's other boxes are ignored by the loss; those on backs of heads are dropped. For training, boxes are as
+    tight as the teacher's; for validation they stay as drawn.
     """
     faces = rows[rows.kind == "face"]
-    boxes, (theirs, points, _) = faces[BOX].to_numpy(np.float32), seen
-    likely = np.where((faces.view == "profile") & (faces.occluded == 1), OCCLUDED_PROFILE, 1.0).astype(np.float32)
-    landmarks = np.full((len(boxes), 10), np.nan, np.float32)
-    centres = theirs[:, :2] + theirs[:, 2:] / 2
-    backs = rows.loc[rows.kind == "head", BOX].to_numpy(np.float32)
-    explained = _inside(centres, np.concatenate([boxes, backs])).any(1) if len(rows) else np.zeros(len(theirs), bool)
-    for at, box in enumerate(boxes):
-        mine = np.flatnonzero(_inside(centres, box[None])[:, 0])
-        if len(mine) == 1:
-            landmarks[at] = points[mine[0]]
-    made = tight(boxes, theirs) if trained_on and len(boxes) else boxes
-    return (
-        np.concatenate([made, theirs[~explained]]),
-        np.concatenate([landmarks, points[~explained]]),
-        np.concatenate([likely, np.zeros((~explained).sum(), np.float32)]),
-    )
-
-
-def _inside(points: Floats, boxes: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """Points (n, 2), boxes (m, 4) -> which point lies in which box, (n, m)."""
-    low, high = boxes[None, :, :2], boxes[None, :, :2] + boxes[None, :, 2:]
-    return np.asarray(((points[:, None] > low) & (points[:, None] < high)).all(-1))
+    human, heads = faces[BOX].to_numpy(np.float32), rows.loc[rows.kind == "head", BOX].to_numpy(np.float32)
+    confidence = np.where((faces.view == "profile") & (faces.occluded == 1), OCCLUDED_PROFILE, 1.0).astype(np.float32)
+    others = ~contains(np.concatenate([human, heads]), centres(teacher[0])).any(0)
+    labels = merge_labels(human, confidence, teacher, others)
+    if for_training:
+        labels[0][: len(human)] = tighten_boxes(human, teacher[0])
+    return labels

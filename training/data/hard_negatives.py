@@ -1,44 +1,43 @@
-"""A detector and the images to train on -> what it takes for faces and is none: hard negatives.
+"""Mine hard negatives: false detections of an earlier detector, which the next one is trained on more often.
 
-Hard negative mining as in Felzenszwalb et al. 2010 and Shrivastava et al. 2016: the next detector is trained on these
-places more often than on others.
+See Felzenszwalb et al. 2010 and Shrivastava et al. 2016.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge.values import Detection
-from edge.vision.boxes import iou
-from training.data.labelled_images import Floats, Scene
-from training.evaluate.detector_metrics import Detect
+from edge.values import Face
+from training.data.labelled_images import Floats, LabelledImage, overlap
 
-FOUND = 0.25
-"""Score from which a detection that no label explains is mined."""
-APART = 0.1
-"""A detection is explained by a box, sure or doubtful, that it overlaps (intersection over union) by more, or whose
-middle lies inside it."""
+MIN_SCORE = 0.25
+"""Score from which an unexplained detection is mined."""
+MAX_OVERLAP = 0.1
+"""A label explains a detection if their intersection over union exceeds this, or the label's centre lies inside the
+detection. Labels of any confidence count."""
 
 
-def mine(finds: Sequence[Detect], scene: Scene) -> Scene:
-    """Detectors that tell all they find down to `FOUND`, a scene -> the scene with what was wrongly found in it.
+def mine(detectors: Sequence[Callable[[NDArray[np.uint8]], Sequence[Face]]], image: LabelledImage) -> LabelledImage:
+    """Return an image with the detectors' false detections as its ``mined`` boxes.
 
-    Scenes that are held back, and frames of labelled videos, are left as they are.
+    Detectors must return all detections down to `MIN_SCORE`. Images of the validation set and frames of labelled videos
+    are returned unchanged.
     """
-    if scene.held or scene.kind == "labelled-video":
-        return scene
-    return replace(scene, mined=_wrong([face for find in finds for face in find(scene.pixels)], scene))
+    if image.held_out or image.kind == "labelled-video":
+        return image
+    return replace(image, mined=_unexplained([face for detect in detectors for face in detect(image.pixels)], image))
 
 
-def _wrong(faces: Sequence[Detection], scene: Scene) -> Floats:
-    """Boxes (n, 4) of the detections that no box of the scene explains, each place once, best first."""
+def _unexplained(detections: Sequence[Face], image: LabelledImage) -> Floats:
+    """Boxes (n, 4) of the detections that no label explains, best first; one for each place."""
     kept: list[Floats] = []
-    for face in sorted(faces, key=lambda each: -each.score):
+    for face in sorted(detections, key=lambda each: -each.score):
         box = np.array(face.box, np.float32)
-        known = np.concatenate([scene.boxes, np.array(kept, np.float32).reshape(-1, 4)])
-        middle = known[:, :2] + known[:, 2:] / 2
-        inside = ((middle > box[:2]) & (middle < box[:2] + box[2:])).all(1)
-        if face.score >= FOUND and not (inside | (iou(box, known) > APART)).any():
+        known = np.concatenate([image.boxes, np.array(kept, np.float32).reshape(-1, 4)])
+        centre = known[:, :2] + known[:, 2:] / 2
+        inside = ((centre > box[:2]) & (centre < box[:2] + box[2:])).all(1)
+        if face.score >= MIN_SCORE and not (inside | (overlap(box, known) > MAX_OVERLAP)).any():
             kept.append(box)
     return np.array(kept, np.float32).reshape(-1, 4)

@@ -1,7 +1,7 @@
-"""Pictures with one label each -> the face in each as the device's detector finds it, in parts.
+"""Read images with one expression label each, crop the largest face in each, and split them into parts.
 
-Three forms are read: ``scenes.zip`` with ``images.csv``; a table ``labels.csv`` (columns image, label, and if wanted
-part) beside its pictures; and folders of faces already cut, ``train/LABEL/x.png`` and ``test/LABEL/x.png``.
+Three forms are read: ``scenes.zip`` with ``images.csv``; a table ``labels.csv`` (columns image, label and, optionally,
+part) beside its images; and folders of cropped faces, ``train/LABEL/x.png`` and ``test/LABEL/x.png``.
 """
 
 import hashlib
@@ -18,121 +18,138 @@ from tqdm import tqdm
 
 from base.errors import SettingsError
 from contract.card import Crop, DetectorCard
-from edge.values import Detection
+from edge.values import Face
 from edge.vision import bundle
-from edge.vision.crop import crop_face
+from edge.vision.crop import cut
 from edge.vision.detect import Detector
 from training.data import labelled_images
-from training.data.fer2013 import TUNE, Broken, name_or_stop
+from training.data.fer2013 import VALIDATION_OF_256, OnBroken, report_broken
 
 SIDE = 112
+"""Side of cached crops, pixels."""
 MARGIN = 0.3
-"""Faces are kept with so much around the box, so that training and tests can shift and scale the crop."""
+"""Margin of cached crops on each side, as a fraction of the box: room to shift and scale a crop."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+"""Image files that are read from folders."""
 Grey = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Photographs:
-    """Crops (m, 112, 112), names of labels (m,), parts (m,): train, tune, test; the longer side of each face in its
-    picture, pixels (m,); zeros, crop and side, where no face was found.
-    """
+    """The largest face in each of m labelled images, as the shipped detector finds it."""
 
     crops: Grey
+    """Cropped faces, (m, 112, 112); zeros where no face was found."""
     labels: NDArray[np.str_]
+    """Names of labels, (m,)."""
     part: NDArray[np.str_]
+    """``train``, ``validation`` or ``test``, (m,)."""
     side: NDArray[np.float32]
+    """Longer side of each face in its image, pixels, (m,); 0 where no face was found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A grey picture, its label and part; ``whole`` where the picture is one face already cut."""
+class _Source:
+    """An image as it was read."""
 
-    name: str
     pixels: Grey
+    """Grey image, (h, w)."""
     label: str
+    """Name of its label."""
     part: str
-    whole: bool
+    """``train``, ``validation`` or ``test``."""
+    is_crop: bool
+    """Whether the image is a cropped face; otherwise the face must be detected."""
 
 
-def read(data: Path, broken: Broken) -> Photographs:
-    """All pictures with labels in a data folder -> their faces; none at all are no error."""
-    detector = Detector(bundle.load(bundle.DEFAULT_DETECTOR, DetectorCard))
-    crops, labels, part, side = [], [], [], []
+def read(data: Path, broken: OnBroken) -> Photographs:
+    """Read all labelled images of a data folder, which may hold none.
+
+    SettingsError names a file that cannot be read, unless ``broken`` is ``skip``.
+    """
+    detector = Detector(bundle.load(bundle.DETECTOR, DetectorCard))
+    crops, labels, parts, sides = [], [], [], []
     for each in (*_from_scenes(data, broken), *_from_table(data, broken), *_from_folders(data, broken)):
-        face = _all_of(each.pixels) if each.whole else _largest(detector, each.pixels)
-        crops.append(crop_face(each.pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE)) if face else _NONE)
-        side.append(face.size if face else 0.0)
+        face = _whole_image(each.pixels) if each.is_crop else _largest(detector, each.pixels)
+        crops.append(_crop(each.pixels, face))
+        sides.append(face.size if face else 0.0)
         labels.append(each.label)
-        part.append(each.part)
+        parts.append(each.part)
     return Photographs(
         np.array(crops, np.uint8).reshape(-1, SIDE, SIDE),
         np.array(labels, str),
-        np.array(part, str),
-        np.array(side, np.float32),
+        np.array(parts, str),
+        np.array(sides, np.float32),
     )
 
 
-_NONE = np.zeros((SIDE, SIDE), np.uint8)
+def _crop(pixels: Grey, face: Face | None) -> Grey:
+    """Crop a face (112, 112); zeros without a face."""
+    if face is None:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    return cut(pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE))
 
 
-def _largest(detector: Detector, pixels: Grey) -> Detection | None:
-    """The largest face that the device would find: the one a picture with one label is of."""
+def _largest(detector: Detector, pixels: Grey) -> Face | None:
+    """The largest detection: an image with one label shows one person."""
     return max(detector.detect(pixels), key=lambda face: face.size, default=None)
 
 
-def _all_of(pixels: Grey) -> Detection:
+def _whole_image(pixels: Grey) -> Face:
+    """A detection whose box is the whole image."""
     height, width = pixels.shape
-    return Detection((0.0, 0.0, float(width), float(height)), 1.0)
+    return Face((0.0, 0.0, float(width), float(height)), 1.0)
 
 
-def _from_scenes(data: Path, broken: Broken) -> Iterator[Labelled]:
-    """Labelled photographs of scenes.zip, colours made grey as a camera's are."""
+def _from_scenes(data: Path, broken: OnBroken) -> Iterator[_Source]:
+    """Photographs with an expression in ``scenes.zip``, converted to grey."""
     if not (data / "scenes.zip").exists():
         return
     images = pd.read_csv(data / "images.csv", keep_default_na=False)
     photos = images[(images.kind == "photo") & (images.expression != "")]
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for row in tqdm(photos.itertuples(), total=len(photos), desc="photographs"):
-            _, pixels = labelled_images.picture_in(archive, row.image)
+            _, pixels = labelled_images.read_image(archive, row.image)
             if pixels is None:
-                name_or_stop(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
+                report_broken(broken, f"{data / 'scenes.zip'}: {row.image}: not an image")
                 continue
-            held = labelled_images.is_validation(row.image, frozenset())
-            yield Labelled(row.image, pixels, row.expression, "test" if held else _part(row.image), whole=False)
+            held_out = labelled_images.is_validation(row.image, frozenset())
+            part = "test" if held_out else _train_or_validation(row.image)
+            yield _Source(pixels, row.expression, part, is_crop=False)
 
 
-def _from_table(data: Path, broken: Broken) -> Iterator[Labelled]:
-    """``labels.csv``: image (a path beside it), label, and part (train or test) where it is given."""
+def _from_table(data: Path, broken: OnBroken) -> Iterator[_Source]:
+    """Images in ``labels.csv``: path relative to it, label and, optionally, part (``train`` or ``test``)."""
     path = data / "labels.csv"
     if not path.exists():
         return
     table = pd.read_csv(path, keep_default_na=False, dtype=str)
     if missing := {"image", "label"} - set(table):
-        raise SettingsError(f"{path}: no column {', '.join(sorted(missing))}; has {', '.join(table)}")
+        raise SettingsError(f"{path}: must have the column {', '.join(sorted(missing))}; has {', '.join(table)}")
     for row, each in enumerate(tqdm(table.to_dict("records"), desc="labels.csv")):
-        given = each.get("part", "train")
-        pixels = cv2.imread(str(data / each["image"]), cv2.IMREAD_GRAYSCALE)
+        name, given = each["image"], each.get("part", "train")
+        pixels = cv2.imread(str(data / name), cv2.IMREAD_GRAYSCALE)
         if pixels is None or given not in ("train", "test"):
-            reason = "not an image" if pixels is None else f"part {given!r}, not train or test"
-            name_or_stop(broken, f"{path}, row {row + 2}: {each['image']}: {reason}")
+            reason = "not an image" if pixels is None else f"`part` must be train or test, is {given!r}"
+            report_broken(broken, f"{path}, row {row + 2}: {name}: {reason}")
             continue
-        yield Labelled(each["image"], pixels, each["label"], "test" if given == "test" else _part(each["image"]), False)
+        part = "test" if given == "test" else _train_or_validation(name)
+        yield _Source(pixels, each["label"], part, is_crop=False)
 
 
-def _from_folders(data: Path, broken: Broken) -> Iterator[Labelled]:
-    """``train/LABEL/*`` and ``test/LABEL/*``: faces already cut."""
+def _from_folders(data: Path, broken: OnBroken) -> Iterator[_Source]:
+    """Cropped faces in ``train/LABEL/`` and ``test/LABEL/``."""
     paths = [path for part in ("train", "test") for path in sorted((data / part).glob("*/*"))]
     for path in tqdm([path for path in paths if path.suffix.lower() in SUFFIXES], desc="folders", disable=not paths):
         name = str(path.relative_to(data))
         pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if pixels is None:
-            name_or_stop(broken, f"{path}: not an image")
+            report_broken(broken, f"{path}: not an image")
             continue
-        given = name.split("/", maxsplit=1)[0]
-        yield Labelled(name, pixels, path.parent.name, "test" if given == "test" else _part(name), whole=True)
+        part = "test" if name.startswith("test/") else _train_or_validation(name)
+        yield _Source(pixels, path.parent.name, part, is_crop=True)
 
 
-def _part(name: str) -> str:
-    """Of what may be trained on: train, or tune for a few, by a hash of the name."""
-    return "validation" if hashlib.sha256(name.encode()).digest()[1] < TUNE else "train"
+def _train_or_validation(name: str) -> str:
+    """Part of an image that is not in the test set, by a hash of its name."""
+    return "validation" if hashlib.sha256(name.encode()).digest()[1] < VALIDATION_OF_256 else "train"

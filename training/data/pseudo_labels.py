@@ -1,4 +1,4 @@
-"""A detector of others -> faces of pictures that nobody drew boxes on, by several looks at each."""
+"""Label the faces in images that nobody labelled, with a teacher network at several sizes and mirrored."""
 
 from pathlib import Path
 
@@ -7,83 +7,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from edge.vision.boxes import iou
-from training.data.labelled_images import MIRRORED, Floats, Found
+from training.data.labelled_images import MIRRORED, FaceLabels, Floats, overlap
 
 LONG_SIDES = (400, 640, 960)
-"""A picture is shown in these sizes, pixels, but no more than twice its own, each time with its mirror image."""
-LOWEST = 0.05
-"""Scores from here on are averaged."""
-SAME = 0.4
-"""Boxes of two looks that overlap (intersection over union) by so much are one face."""
-FACE, DOUBTFUL = 0.45, 0.1
-"""Mean scores from which a box is a face, or may be one. On the labelled stills that are trained on (335 faces of 16
-pixels and more), faces are 85 % of those people drew, and 96 % of them are right; 4.5 % have not even a doubtful box.
-By one look alone (``faces.csv``: 0.8 and 0.5) these are 69, 99 and 14 %."""
-LIKELIER = 0.07
-"""Of doubtful boxes so much more are faces than their score says: on the same stills 0.20, 0.25, 0.31 and 0.39 of those
-with 0.1 to 0.15, to 0.2, to 0.3 and to 0.4. The others are what is taken for faces: hands, clothes, bags."""
+"""Long sides that an image is resized to, pixels, but at most twice its own. Each size is used plain and mirrored."""
+MIN_SCORE = 0.05
+"""Lowest score that is averaged."""
+SAME_FACE_OVERLAP = 0.4
+"""Detections of several views are of one face if their intersection over union exceeds this."""
+FACE_SCORE = 0.45
+"""Mean score from which a box is a face.
+
+On the hand-labelled training images (335 faces of at least 16 pixels) recall is 85 %, precision 96 %, and 4.5 % of the
+faces have no box at all, not even an uncertain one. A single view (``faces.csv``: 0.8 and 0.5) reaches 69, 99 and
+14 %."""
+UNCERTAIN_SCORE = 0.1
+"""Mean score from which a box may be a face."""
+UNCERTAIN_BONUS = 0.07
+"""Added to the mean score of an uncertain box: more of these boxes are faces than their score says.
+
+On the same images, of the boxes with a mean score up to 0.15, 0.2, 0.3 and 0.4, a fraction of 0.20, 0.25, 0.31 and 0.39
+are faces. The others are look-alikes: hands, clothes, bags."""
 
 
 class Teacher:
-    """YuNet (Wu et al. 2023) in several looks, whose answers are averaged, as in distillation from transformed data
-    (Radosavovic et al. 2018).
-    """
+    """YuNet (Wu et al. 2023), averaged over several views, as in data distillation (Radosavovic et al. 2018)."""
 
     def __init__(self, model: Path) -> None:
-        """A file that `cv2.FaceDetectorYN` takes; SettingsError if it does not take it."""
+        """SettingsError unless ``model`` is an ONNX file that `cv2.FaceDetectorYN` can read."""
         try:
-            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), LOWEST, 0.3, 500)
+            self._network = cv2.FaceDetectorYN.create(str(model), "", (320, 320), MIN_SCORE, 0.3, 500)
         except cv2.error as error:
-            raise SettingsError(f"model.teacher: {model}: no detector that OpenCV reads: {error.err}") from error
+            raise SettingsError(f"model.teacher: {model} must be a YuNet detector in ONNX: {error.err}") from error
 
-    def faces(self, picture: NDArray[np.uint8]) -> Found:
-        """A picture (h, w, 3) -> boxes (n, 4) left, top, width, height; landmarks (n, 10), both in its pixels;
-        ``likely`` (n,), as those of `Scene`.
-        """
-        sides = sorted({min(side, 2 * max(picture.shape[:2])) for side in LONG_SIDES})
-        looks = [self._look(picture, side, flip) for side in sides for flip in (False, True)]
-        boxes, landmarks, scores = _joined(looks)
-        seen = scores >= DOUBTFUL
-        likely = np.where(scores >= FACE, 1, scores + LIKELIER).astype(np.float32)
-        return boxes[seen], landmarks[seen], likely[seen]
+    def faces(self, image: NDArray[np.uint8]) -> FaceLabels:
+        """Boxes (n, 4), landmarks (n, 10) and confidence (n,) of the faces in an image (h, w, 3), BGR."""
+        sides = sorted({min(side, 2 * max(image.shape[:2])) for side in LONG_SIDES})
+        boxes, landmarks, scores = _merge([self._detect(image, side, flip) for side in sides for flip in (False, True)])
+        kept = scores >= UNCERTAIN_SCORE
+        confidence = np.where(scores >= FACE_SCORE, 1, scores + UNCERTAIN_BONUS).astype(np.float32)
+        return boxes[kept], landmarks[kept], confidence[kept]
 
-    def _look(self, picture: NDArray[np.uint8], long_side: int, flip: bool) -> Floats:
-        """Rows (n, 15) of box, landmarks and score, in pixels of the picture."""
-        scale = long_side / max(picture.shape[:2])
+    def _detect(self, image: NDArray[np.uint8], long_side: int, flip: bool) -> Floats:
+        """Detections in one view, rows (n, 15) of box, landmarks and score, in pixels of ``image``."""
+        scale = long_side / max(image.shape[:2])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        shown = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
-        width = shown.shape[1]
-        self._net.setInputSize((width, shown.shape[0]))
-        _, found = self._net.detect(np.ascontiguousarray(shown[:, ::-1]) if flip else shown)
-        if found is None:
+        view = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+        width = view.shape[1]
+        self._network.setInputSize((width, view.shape[0]))
+        _, rows = self._network.detect(np.ascontiguousarray(view[:, ::-1]) if flip else view)
+        if rows is None:
             return np.zeros((0, 15), np.float32)
         if flip:
-            found[:, 0] = width - found[:, 0] - found[:, 2]
-            points = found[:, 4:14].reshape(-1, 5, 2)[:, MIRRORED]
+            rows[:, 0] = width - rows[:, 0] - rows[:, 2]
+            points = rows[:, 4:14].reshape(-1, 5, 2)[:, MIRRORED]
             points[..., 0] = width - points[..., 0]
-            found[:, 4:14] = points.reshape(-1, 10)
-        found[:, :14] /= scale
-        return found
+            rows[:, 4:14] = points.reshape(-1, 10)
+        rows[:, :14] /= scale
+        return rows
 
 
-def _joined(looks: list[Floats]) -> tuple[Floats, Floats, Floats]:
-    """Rows of each look -> boxes, landmarks and scores of the faces: places are means weighted by score squared, a
-    score is the mean over all looks, 0 for one that did not see the face.
+def _merge(views: list[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Merge the rows (n, 15) of several views to boxes (k, 4), landmarks (k, 10) and scores (k,) of faces.
+
+    Coordinates are means weighted by the square of the score. A score is the mean over all views; a view without the
+    face counts as 0.
     """
-    rows = np.concatenate(looks)
-    look = np.repeat(np.arange(len(looks)), [len(each) for each in looks])
+    rows = np.concatenate(views)
+    view = np.repeat(np.arange(len(views)), [len(each) for each in views])
     order = np.argsort(-rows[:, 14], kind="stable")
-    rows, look = rows[order], look[order]
+    rows, view = rows[order], view[order]
     faces: list[Floats] = []
     left = np.ones(len(rows), bool)
     for index, row in enumerate(rows):
         if not left[index]:
             continue
-        same = left & (iou(row[:4], rows[:, :4]) > SAME)
+        same = left & (overlap(row[:4], rows[:, :4]) > SAME_FACE_OVERLAP)
         left &= ~same
-        score = sum(rows[same & (look == each), 14].max(initial=0.0) for each in range(len(looks))) / len(looks)
-        place = np.average(rows[same, :14], axis=0, weights=rows[same, 14] ** 2)
-        faces.append(np.append(place, score).astype(np.float32))
-    made = np.array(faces, np.float32).reshape(-1, 15)
-    return made[:, :4], made[:, 4:14], made[:, 14]
+        score = sum(rows[same & (view == each), 14].max(initial=0.0) for each in range(len(views))) / len(views)
+        coordinates = np.average(rows[same, :14], axis=0, weights=rows[same, 14] ** 2)
+        faces.append(np.append(coordinates, score).astype(np.float32))
+    merged = np.array(faces, np.float32).reshape(-1, 15)
+    return merged[:, :4], merged[:, 4:14], merged[:, 14]

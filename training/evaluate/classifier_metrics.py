@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
 
-from training.data.face_cache import Faces, kept_share, moved, plain
-from training.data.label_targets import OWN_LABELS, VOTES, Mapping, from_names, weights
+from training.data.face_cache import Faces, centre_crops, crop_ratio, shifted_crops
+from training.data.label_targets import FER2013_LABELS, FERPLUS_LABELS, Mapping, from_names, label_weights
 from training.recipe import ClassifierRecipe
 
 Grey = NDArray[np.uint8]
@@ -97,14 +97,14 @@ def predictions(probabilities: Probabilities, part: Faces, recipe: ClassifierRec
     """
     sets = {}
     if len(part.fer):
-        predicted = in_batches(probabilities, plain(part.fer, recipe.width, 1.0))
-        of_votes = weights(VOTES, recipe.labels)
+        predicted = in_batches(probabilities, centre_crops(part.fer, recipe.width, 1.0))
+        of_votes = label_weights(FERPLUS_LABELS, recipe.labels)
         votes = part.votes.astype(np.float32) @ of_votes
         truth, majority = majority_labels(part.votes, recipe.labels)
         ordered = np.sort(votes, 1)
         other_votes = part.votes.sum(1) - (part.votes @ (of_votes.max(1) > 0))
         plurality = (ordered[:, -1] > ordered[:, -2]) & (ordered[:, -1] > other_votes)
-        own = from_names(np.array(OWN_LABELS)[part.own], recipe.labels, 0.0)
+        own = from_names(np.array(FER2013_LABELS)[part.fer_labels], recipe.labels, 0.0)
         known = own.sum(1) > 0
         sets["ferplus_majority"] = Predictions(truth[majority], predicted[majority])
         sets["ferplus_plurality"] = Predictions(truth[plurality], predicted[plurality])
@@ -116,7 +116,7 @@ def predictions(probabilities: Probabilities, part: Faces, recipe: ClassifierRec
 
 def majority_labels(votes: Grey, labels: Mapping) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Label (n,) with most of the FER+ votes (n, 10), and whether it has more than half of them (n,)."""
-    of_labels = votes.astype(np.float32) @ weights(VOTES, labels)
+    of_labels = votes.astype(np.float32) @ label_weights(FERPLUS_LABELS, labels)
     return of_labels.argmax(1), of_labels.max(1) > 0.5 * np.maximum(votes.sum(1), 1)
 
 
@@ -128,7 +128,7 @@ def photos(part: Faces) -> tuple[NDArray[np.intp], Grey]:
 
 def photo_predictions(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> Predictions:
     """Predictions for the labelled images of a part, with the recipe's crop, in the order of `photos`."""
-    return _of_photos(probabilities, part, plain(photos(part)[1], recipe.width, kept_share(recipe)))
+    return _of_photos(probabilities, part, centre_crops(photos(part)[1], recipe.width, crop_ratio(recipe)))
 
 
 def _of_photos(probabilities: Probabilities, part: Faces, crops: Grey) -> Predictions:
@@ -140,7 +140,7 @@ def _of_photos(probabilities: Probabilities, part: Faces, crops: Grey) -> Predic
 
 def accuracy_by_face_size(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> dict[str, float]:
     """Accuracy on labelled images whose faces are shrunk to each of `SIZES`."""
-    crops = plain(photos(part)[1], recipe.width, kept_share(recipe))
+    crops = centre_crops(photos(part)[1], recipe.width, crop_ratio(recipe))
     accuracy = {}
     for size in SIZES:
         small = [cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops]
@@ -151,9 +151,11 @@ def accuracy_by_face_size(probabilities: Probabilities, part: Faces, recipe: Cla
 
 def accuracy_by_shift(probabilities: Probabilities, part: Faces, recipe: ClassifierRecipe) -> dict[str, float]:
     """Accuracy on labelled images whose crop is shifted or scaled by each of `SHIFTS`."""
-    faces, ratio = photos(part)[1], kept_share(recipe)
+    faces, ratio = photos(part)[1], crop_ratio(recipe)
     return {
-        name: float(_of_photos(probabilities, part, moved(faces, recipe.width, ratio * scale, (x, y))).correct.mean())
+        name: float(
+            _of_photos(probabilities, part, shifted_crops(faces, recipe.width, ratio * scale, (x, y))).correct.mean()
+        )
         for name, (x, y, scale) in SHIFTS.items()
     }
 

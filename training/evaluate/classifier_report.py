@@ -15,9 +15,9 @@ from base.errors import SettingsError
 from contract.card import ClassifierCard
 from edge.vision import bundle
 from edge.vision.classify import Classifier
-from training.data.face_cache import Faces, kept_share, plain
+from training.data.face_cache import Faces, centre_crops, crop_ratio
 from training.data.fer2013 import FerFaces
-from training.data.label_targets import OWN_LABELS
+from training.data.label_targets import FER2013_LABELS
 from training.data.photographs import Photographs
 from training.evaluate import classifier_metrics
 from training.evaluate.classifier_metrics import Predictions
@@ -41,7 +41,7 @@ def prepared(run: Path, fer: FerFaces, photos: Photographs) -> None:
     page.add_section(
         "Faces by label and part", "`repeat`: nearly repeats a face of the test or validation set; not trained on."
     )
-    own = np.array(OWN_LABELS)[fer.own]
+    own = np.array(FER2013_LABELS)[fer.labels]
     for name, labels, parts in (("FER2013", own, fer.part), ("photographs", photos.labels, photos.part)):
         kinds = sorted(set(parts.tolist()))
         rows = [
@@ -76,7 +76,7 @@ def evaluate(recipe: ClassifierRecipe, run: Path, card: Path | None, beside: Seq
 
     Writes ``report.html``, its images and ``report.json``. The learning curves include those of the runs ``beside``.
     """
-    test = Faces.of(run / "cache.npz", recipe, "test")
+    test = Faces.load(run / "cache.npz", recipe, "test")
     models = {"float": classifier_of_run(recipe, run)}
     if card:
         loaded = bundle.load(card, ClassifierCard)
@@ -140,7 +140,9 @@ def _add_errors(page: Page, run: Path, sets: dict[str, Predictions], test: Faces
     """Add a sheet of the most confident errors, on labelled images if there are any."""
     name = "photos" if "photos" in sets else next(iter(sets))
     crops = (
-        plain(classifier_metrics.photos(test)[1], recipe.width, kept_share(recipe)) if name == "photos" else test.fer
+        centre_crops(classifier_metrics.photos(test)[1], recipe.width, crop_ratio(recipe))
+        if name == "photos"
+        else test.fer
     )
     if tiles := _confident_errors(sets[name], crops, list(recipe.labels)):
         page.add_section("Most confident errors", f"Of `{name}`: prediction above, truth below.")

@@ -64,7 +64,7 @@ class _HeldOut:
         recipe = read_run_recipe(run)
         if not isinstance(recipe, ClassifierRecipe):
             raise SettingsError(f"{run}: must be the run of a classifier, is that of a detector")
-        part = Faces.of(run / "cache.npz", recipe, "test")
+        part = Faces.load(run / "cache.npz", recipe, "test")
         card = run / f"{recipe.name}.json"
         return cls(recipe, part, classifier_of_run(recipe, run), card if card.is_file() else None)
 

@@ -42,14 +42,14 @@ def draw_worst(run: Path, images: Sequence[SceneDetections], most: int = 24) -> 
     for each in images:
         detections = [face for face in each.detections if face.score >= MIN_SCORE]
         matches = precision_recall.match(
-            precision_recall.ImageDetections(detections, each.scene.boxes, each.scene.sure)
+            precision_recall.ImageDetections(detections, each.scene.boxes, each.scene.certain)
         )
         false = sum(not correct for _, correct in matches)
-        missed = int(each.scene.sure.sum()) - sum(correct for _, correct in matches)
+        missed = int(each.scene.certain.sum()) - sum(correct for _, correct in matches)
         rows.append((false + missed, each.scene, [face.box for face in detections]))
     rows.sort(key=lambda row: -row[0])
     tiles = [
-        boxed(scene.pixels, [(scene.boxes[scene.sure].tolist(), GREEN), (boxes, RED)], TILE)
+        boxed(scene.pixels, [(scene.boxes[scene.certain].tolist(), GREEN), (boxes, RED)], TILE)
         for _, scene, boxes in rows[:most]
     ]
     cv2.imwrite(str(run / "worst.png"), sheet(tiles))

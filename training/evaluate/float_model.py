@@ -15,7 +15,7 @@ from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from training.evaluate.detector_metrics import MIN_SCORE
 from training.fit.detector_targets import STRIDES
-from training.networks.architectures import exact, restored
+from training.networks.architectures import in_float32, load_model
 from training.recipe import ClassifierRecipe
 
 OVERLAP = 0.3
@@ -85,4 +85,4 @@ def classifier_of_run(recipe: ClassifierRecipe, run: Path) -> Classifier:
     """The device's classifier with the float model of a run."""
     crop = Crop(margin=recipe.margin, align=recipe.align)
     card = draft_classifier(list(recipe.labels), recipe.width, recipe.height, crop)
-    return float_classifier(exact(restored(run / "model.keras")), card)
+    return float_classifier(in_float32(load_model(run / "model.keras")), card)

@@ -6,7 +6,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.augment.lighting import degrade
-from training.data.face_cache import Faces, kept_share
+from training.data.face_cache import Faces, crop_ratio
 from training.data.label_targets import Floats
 from training.fit.distil import Batch
 from training.recipe import ClassifierRecipe
@@ -38,7 +38,7 @@ class Batches:
         photo_rows = _sample(rng, photos, self._photo_probabilities)
         side, strength = recipe.width, recipe.augment_strength
         pixels = [augment_face(rng, part.fer[row], side, 1.0, strength) for row in fer_rows]
-        pixels += [augment_face(rng, part.photos[row], side, kept_share(recipe), strength) for row in photo_rows]
+        pixels += [augment_face(rng, part.photos[row], side, crop_ratio(recipe), strength) for row in photo_rows]
         weights = np.repeat([[recipe.teacher_weight], [recipe.photo_teacher_weight]], [len(fer_rows), photos], axis=0)
         targets = self._targets[np.concatenate([fer_rows, photo_rows + len(part.fer)])]
         batch = np.stack(pixels)[..., None], targets, weights.astype(np.float32)

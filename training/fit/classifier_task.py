@@ -12,14 +12,14 @@ from contract.card import ClassifierCard
 from edge.vision import bundle
 from training.data import face_cache, fer2013, photographs
 from training.data.face_cache import Faces
-from training.data.fer2013 import Broken
+from training.data.fer2013 import OnBroken
 from training.evaluate import classifier_metrics, classifier_report
 from training.evaluate.contact_sheet import captioned, sheet
-from training.fit import distil
+from training.fit import distil, front
 from training.fit.classifier_batches import Batches
 from training.fit.loop import Validation, build_with_precision, jit_compile, schedule, train
 from training.fit.prefetch import BatchPrefetcher
-from training.networks import architectures, stem
+from training.networks import architectures
 from training.recipe import ClassifierRecipe
 
 PREVIEW = 24
@@ -32,7 +32,7 @@ class ClassifierTask:
     def __init__(self, recipe: ClassifierRecipe) -> None:
         self._recipe = recipe
 
-    def prepare(self, data: Path, run: Path, broken: Broken) -> None:
+    def prepare(self, data: Path, run: Path, broken: OnBroken) -> None:
         """Read FER2013, FER+ and labelled images, as far as they exist; write ``cache.npz`` and ``prepared.html``."""
         fer, photos = fer2013.read(data / "fer2013", broken), photographs.read(data, broken)
         if not len(fer.part) and not len(photos.part):
@@ -48,7 +48,7 @@ class ClassifierTask:
         """
         recipe = self._recipe
         recipe.save_to(run)
-        part = Faces.of(run / "cache.npz", recipe, "train")
+        part = Faces.load(run / "cache.npz", recipe, "train")
         validation = self._validation(run)
         head_steps = 0 if recipe.start else recipe.frozen_steps
         with BatchPrefetcher(Batches(part, recipe, distil.distilled_targets(part, recipe))) as batches:
@@ -66,7 +66,7 @@ class ClassifierTask:
     def _validation(self, run: Path) -> Validation | None:
         """Accuracy, macro recall and loss on the validation set; None if the data have none."""
         try:
-            faces = Faces.of(run / "cache.npz", self._recipe, "validation")
+            faces = Faces.load(run / "cache.npz", self._recipe, "validation")
         except SettingsError:
             if self._recipe.patience:
                 raise
@@ -98,16 +98,16 @@ class ClassifierTask:
         recipe = self._recipe
         start = Path(recipe.start) if recipe.start else None
         if start and start.suffix == ".json":
-            model = build_with_precision(recipe.precision, lambda: architectures.of(recipe))
+            model = build_with_precision(recipe.precision, lambda: architectures.build_classifier(recipe))
             bundle.load(start, ClassifierCard)  # raises BundleError if the file is damaged or not the card's
-            from training.networks.from_bundle import begin  # noqa: PLC0415 (TensorFlow may be missing with JAX)
+            from training.networks.from_bundle import load_bundle_weights  # noqa: PLC0415 (TensorFlow may be missing with JAX)
 
-            begin(model, start.with_suffix(".tflite"), batches(0)[0])
+            load_bundle_weights(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
             recipe.require_same("model.start", start, "width", "labels", "network", "upscale", "front", "precision")
-            model = architectures.restored(start / "model.keras")
+            model = architectures.load_model(start / "model.keras")
         elif recipe.frozen_steps:
-            model = architectures.restored(run / "head" / "model.keras")
+            model = architectures.load_model(run / "head" / "model.keras")
         else:
             model = self._new(run, batches)
         for layer in model.layers:
@@ -118,8 +118,8 @@ class ClassifierTask:
         """A model with new weights; its front is trained first if the recipe says so."""
         recipe = self._recipe
         if recipe.front_steps or recipe.front_teacher:
-            return stem.begun(recipe, batches, run / "front")
-        return build_with_precision(recipe.precision, lambda: architectures.of(recipe))
+            return front.train_front(recipe, batches, run / "front")
+        return build_with_precision(recipe.precision, lambda: architectures.build_classifier(recipe))
 
     def _compiled(self, model: keras.Model, steps: int) -> keras.Model:
         recipe = self._recipe

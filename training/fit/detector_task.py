@@ -15,10 +15,10 @@ from contract.card import DetectorCard
 from contract.errors import BundleError
 from edge.vision import bundle
 from edge.vision.detect import Detector
-from training.augment.collage import Collages
-from training.data import everyday_images, hard_negatives, labelled_images
-from training.data.fer2013 import Broken
-from training.data.labelled_images import BOX, Floats, Scene
+from training.augment.collage import CollageSampler
+from training.data import detector_data, everyday_images, hard_negatives, labelled_images
+from training.data.fer2013 import OnBroken
+from training.data.labelled_images import BOX, Floats, LabelledImage
 from training.data.pseudo_labels import Teacher
 from training.evaluate import detector_metrics, detector_report, float_model
 from training.evaluate.contact_sheet import GREEN, RED, boxed, sheet
@@ -27,8 +27,8 @@ from training.fit.detector_targets import Batches, loss
 from training.fit.loop import Validation, build_with_precision, jit_compile, save, schedule, train
 from training.fit.prefetch import Batch, BatchPrefetcher
 from training.fit.recalibrate import recalibrate_batch_norm
-from training.networks.architectures import LEVELS_BEFORE_2, face_detector, restored, sized
-from training.networks.grow import grow
+from training.networks.architectures import LEVELS_BEFORE_2, face_detector, load_model, with_input_size
+from training.networks.grow import grow_detector
 from training.recipe import DetectorRecipe
 
 VALIDATED = 200
@@ -43,20 +43,20 @@ class DetectorTask:
     def __init__(self, recipe: DetectorRecipe) -> None:
         self._recipe = recipe
 
-    def prepare(self, data: Path, run: Path, broken: Broken) -> None:
+    def prepare(self, data: Path, run: Path, broken: OnBroken) -> None:
         """Read ``scenes.zip``, ``diverse.zip`` and their lists; write ``cache.npz``."""
         teacher = Teacher(Path(self._recipe.teacher)).faces if self._recipe.teacher else None
         cards = [bundle.load(Path(card), DetectorCard) for card in self._recipe.mine_with]
-        detectors = [Detector(each, hard_negatives.FOUND).detect for each in cards]
+        detectors = [Detector(each, hard_negatives.MIN_SCORE).detect for each in cards]
         heads = dict(_heads_from_behind(data)) if self._recipe.mine_heads else {}
 
-        def with_negatives(scene: Scene) -> Scene:
+        def with_negatives(scene: LabelledImage) -> LabelledImage:
             mined = hard_negatives.mine(detectors, scene)
-            if scene.held or scene.name not in heads:
+            if scene.held_out or scene.name not in heads:
                 return mined
             return replace(mined, mined=np.concatenate([mined.mined, heads[scene.name]]))
 
-        labelled_images.prepare(data, run / "cache.npz", broken, teacher, with_negatives)
+        detector_data.prepare(data, run / "cache.npz", broken, teacher, with_negatives)
 
     def train(self, run: Path) -> None:
         """Train on the training part of the cache and write ``run/model.keras``."""
@@ -64,7 +64,9 @@ class DetectorTask:
         recipe.save_to(run)
         part, held = labelled_images.split(list(labelled_images.read(run / "cache.npz")))
         size = (recipe.height, recipe.width)
-        collages = Collages(part, mined_fraction=recipe.mined_fraction, large_face_fraction=recipe.large_face_fraction)
+        collages = CollageSampler(
+            part, mined_fraction=recipe.mined_fraction, large_face_fraction=recipe.large_face_fraction
+        )
         drawing = Batches(collages, size, recipe.batch, recipe.seed)
         with BatchPrefetcher(drawing) as batches:
             _preview(run, drawing)
@@ -85,7 +87,7 @@ class DetectorTask:
             loaded = bundle.load(card, DetectorCard)
             detector, threshold = Detector(loaded, detector_metrics.MIN_SCORE), loaded.card.threshold
         else:
-            model = sized(restored(run / "model.keras"), recipe.height, recipe.width)
+            model = with_input_size(load_model(run / "model.keras"), recipe.height, recipe.width)
             detector = float_model.float_detector(model, recipe.width, recipe.height)
             threshold = detector_metrics.choose_threshold(detector.detect, held)
         detector_report.write_figures(run, detector_metrics.figures(detector.detect, held, threshold))
@@ -93,7 +95,7 @@ class DetectorTask:
         labelled = detector_metrics.hand_labelled(held)
         detector_report.draw_worst(run, detector_metrics.detect_all(detector.detect, labelled))
 
-    def _validation(self, held: Sequence[Scene]) -> Validation | None:
+    def _validation(self, held: Sequence[LabelledImage]) -> Validation | None:
         """Average precision and recall on the hand-labelled images held out, or on photographs; None without both."""
         scenes = (detector_metrics.hand_labelled(held) or detector_metrics.photographs(held))[:VALIDATED]
         width, height = self._recipe.width, self._recipe.height
@@ -122,7 +124,7 @@ class DetectorTask:
             bundle.load(start, DetectorCard)  # raises BundleError if the file is damaged or not the card's
             _load_bundle(model, start.with_suffix(".tflite"), batches(0)[0])
         elif start:
-            model.set_weights(restored(start / "model.keras").get_weights())
+            model.set_weights(load_model(start / "model.keras").get_weights())
         elif recipe.average_of:
             model.set_weights(_average(recipe.average_of, [each.shape for each in model.get_weights()]))
             recalibrate_batch_norm(model, batches)
@@ -147,7 +149,7 @@ def _heads_from_behind(data: Path) -> Iterator[tuple[str, Floats]]:
 def _preview(run: Path, batches: Batches) -> None:
     """Write ``preview.png``: collages of the first batch, with faces in green and doubtful ones in red."""
     tiles = [
-        boxed(each.pixels, [(each.boxes[each.likely == 1], GREEN), (each.boxes[each.likely < 1], RED)], 320)
+        boxed(each.pixels, [(each.boxes[each.confidence == 1], GREEN), (each.boxes[each.confidence < 1], RED)], 320)
         for each in batches.collages(0)[:PREVIEW]
     ]
     cv2.imwrite(str(run / "preview.png"), sheet(tiles, 4))
@@ -155,20 +157,20 @@ def _preview(run: Path, batches: Batches) -> None:
 
 def _load_bundle(model: keras.Model, file: Path, pixels: NDArray[np.uint8]) -> None:
     """Load the weights of a bundle's file into a new model; those of the smaller network of bundles 1.x are grown."""
-    from training.networks.from_bundle import begin  # noqa: PLC0415 (TensorFlow may be missing with JAX)
+    from training.networks.from_bundle import load_bundle_weights  # noqa: PLC0415 (TensorFlow may be missing with JAX)
 
     try:
-        begin(model, file, pixels)
+        load_bundle_weights(model, file, pixels)
     except BundleError:
         small = face_detector(detail=LEVELS_BEFORE_2)
-        begin(small, file, pixels)
-        grow(small, model, LEVELS_BEFORE_2)
+        load_bundle_weights(small, file, pixels)
+        grow_detector(small, model, LEVELS_BEFORE_2)
 
 
 def _average(weight_of: dict[str, float], shapes: list[tuple[int, ...]]) -> list[Floats]:
     """The weighted mean of the weights of runs or snapshots; SettingsError if one has other shapes."""
     paths = [path / "model.keras" if path.is_dir() else path for path in map(Path, weight_of)]
-    weights = [restored(path).get_weights() for path in paths]
+    weights = [load_model(path).get_weights() for path in paths]
     for path, arrays in zip(paths, weights, strict=True):
         if [each.shape for each in arrays] != shapes:
             raise SettingsError(f"model.average_of: {path} must be a run of the same network, has other weights")

@@ -81,5 +81,5 @@ def _load(path: Path, recipe: ClassifierRecipe) -> tuple[int, classifier_metrics
             raise SettingsError(f"model.teachers: {path} has the labels {given}, must have {wanted}")
         return classifier.card.input.width, classifier.probabilities
     recipe.require_same("model.teachers", path, "labels")
-    model = architectures.restored(path / "model.keras")
+    model = architectures.load_model(path / "model.keras")
     return model.input_shape[2], lambda crops: classifier_metrics.softmax(classifier_metrics.logits(model, crops))

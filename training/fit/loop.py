@@ -16,7 +16,7 @@ from training.fit import training_log
 from training.fit.prefetch import Batch, BatchPrefetcher
 from training.fit.recalibrate import BATCHES, recalibrate_batch_norm
 from training.fit.training_log import TrainingLog
-from training.networks.architectures import restored
+from training.networks.architectures import load_model
 
 EPOCH = 200
 """Steps between two checkpoints, and between two measurements of validation metrics."""
@@ -83,7 +83,7 @@ def train(
                 _save_snapshot(model, folder / f"snapshot-{step + 1:05}.keras")
     progress.close()
     if patience and best.exists():
-        model = restored(best)
+        model = load_model(best)
     elif model.optimizer.built and model.optimizer.use_ema:  # built by its first step
         _average(model, batches, steps)
     save(model, folder / "model.keras")

@@ -1,1 +1,1 @@
-"""The float networks and their layers, in Keras 3."""
+"""Defines the float networks and their layers in Keras 3, and loads weights into them."""

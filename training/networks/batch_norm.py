@@ -1,4 +1,4 @@
-"""Batch normalisation that the TensorFlow backend computes in one operator."""
+"""Batch normalisation that TensorFlow computes in one operator."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from keras import layers
 
 @keras.saving.register_keras_serializable("facetally")
 class Normalised(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` over the last axis; same weights, same values.
+    """`keras.layers.BatchNormalization` over the last axis, with the same weights and values.
 
-    Keras computes mean, variance and result one after the other, over every activation; TensorFlow's fused operator
-    takes half the time of that on a CPU, and reads bfloat16 activations with statistics in float32. Other backends go
-    Keras's own way.
+    Keras computes mean, variance and result in separate passes over the activations. TensorFlow's fused operator takes
+    half the time on a CPU, and accepts bfloat16 activations with float32 statistics. Other backends use Keras's
+    implementation. Saved models store weights by the name of this class.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Activations (n, h, w, c) -> the same, normalised; in training the moving statistics follow."""
+        """Normalise activations (n, h, w, c); in training, update the moving statistics."""
         if not (training and self.trainable) or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf  # noqa: PLC0415

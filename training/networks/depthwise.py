@@ -8,34 +8,34 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("facetally")
 class Depthwise(layers.DepthwiseConv2D):
-    """`keras.layers.DepthwiseConv2D`; same weights, same values.
+    """`keras.layers.DepthwiseConv2D`, with the same weights and values.
 
-    On an accelerator the convolution of one channel with itself, and more so its gradient, leaves most of the device
-    idle; as products of shifted pictures, added up, it is one pass over memory. Other backends go Keras's own way.
+    A convolution of single channels, and even more its gradient, leaves most of an accelerator idle. As a sum of
+    products with shifted inputs it takes one pass over memory. Other backends use Keras's implementation. Saved models
+    store weights by the name of this class.
     """
 
     def call(self, inputs: Any) -> Any:
-        """Activations (n, h, w, c) -> (n, h', w', c * depth multiplier)."""
+        """Convolve activations (n, h, w, c) to (n, h', w', c * depth multiplier)."""
         if keras.backend.backend() != "jax" or self.depth_multiplier != 1:
             return super().call(inputs)
         (rows, columns), (down, across) = self.kernel_size, self.strides
         if self.padding == "same":
-            missing = [self._missing(inputs.shape[axis + 1], axis) for axis in range(2)]
-            inputs = ops.pad(inputs, [(0, 0), *missing, (0, 0)])
-        lowest, rightmost = (
+            padding = [self._same_padding(inputs.shape[axis + 1], axis) for axis in range(2)]
+            inputs = ops.pad(inputs, [(0, 0), *padding, (0, 0)])
+        last_row, last_column = (
             (inputs.shape[axis + 1] - self.kernel_size[axis]) // self.strides[axis] for axis in range(2)
         )
         kernel, total = ops.cast(self.kernel, inputs.dtype), 0.0
         for row in range(rows):
             for column in range(columns):
-                seen = inputs[
-                    :, row : row + lowest * down + 1 : down, column : column + rightmost * across + 1 : across
-                ]
-                total = total + seen * kernel[row, column, :, 0]
+                in_rows = slice(row, row + last_row * down + 1, down)
+                in_columns = slice(column, column + last_column * across + 1, across)
+                total = total + inputs[:, in_rows, in_columns] * kernel[row, column, :, 0]
         return total + ops.cast(self.bias, total.dtype) if self.use_bias else total
 
-    def _missing(self, length: int, axis: int) -> tuple[int, int]:
-        """Zeros before and behind that ``same`` means."""
+    def _same_padding(self, length: int, axis: int) -> tuple[int, int]:
+        """Zeros before and after along an axis for the padding ``same``."""
         size, stride = self.kernel_size[axis], self.strides[axis]
-        wanted = max((-(-length // stride) - 1) * stride + size - length, 0)
-        return wanted // 2, wanted - wanted // 2
+        missing = max((-(-length // stride) - 1) * stride + size - length, 0)
+        return missing // 2, missing - missing // 2

@@ -26,7 +26,7 @@ def test_a_teacher_moves_the_targets_towards_its_predictions(trained):
     from training.fit.distil import distilled_targets
 
     recipe = recipes.read(trained / "mood.toml", (f"model.teachers=['{trained}']", "model.teacher_weight=0.25"))
-    part = Faces.of(trained / "cache.npz", recipe, "train")
+    part = Faces.load(trained / "cache.npz", recipe, "train")
     mixed = distilled_targets(part, recipe)
     np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-5)
     moved, last = np.abs(mixed - part.targets), len(part.fer)
@@ -65,20 +65,20 @@ def test_teachers_predict_the_views_that_the_network_is_shown(trained, tmp_path)
     from training.data.face_cache import Faces
     from training.evaluate import classifier_metrics
     from training.fit.distil import ViewTeachers, distilled_targets
-    from training.networks.architectures import restored
+    from training.networks.architectures import load_model
 
     make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
     subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     card = tmp_path / "mood.json"
     made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teacher_input=views"))
-    part = Faces.of(trained / "cache.npz", made, "train")
+    part = Faces.load(trained / "cache.npz", made, "train")
     np.testing.assert_array_equal(distilled_targets(part, made), part.targets)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1)).astype(np.uint8)
     targets, shares = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([[0.0], [1.0], [0.5], [0.5]], np.float32)
     shown, mixed = ViewTeachers(made)((pixels, targets, shares))
     assert shown is pixels
     seen = np.stack([cv2.resize(each, (48, 48)) for each in pixels])
-    ours = classifier_metrics.softmax(classifier_metrics.logits(restored(trained / "model.keras"), seen))
+    ours = classifier_metrics.softmax(classifier_metrics.logits(load_model(trained / "model.keras"), seen))
     answers = (ours + Classifier(bundle.load(card, ClassifierCard)).probabilities(seen)) / 2
     np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
     with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json has the labels"):

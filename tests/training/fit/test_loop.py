@@ -74,7 +74,7 @@ def test_validation_metrics_do_not_change_the_run(tmp_path, monkeypatch):
 def test_snapshots_are_averaged_weights_along_the_way(tmp_path, monkeypatch):
     """The last snapshot equals the end of the run, which snapshots do not change. A run of 0 steps is its start."""
     from training.fit import loop
-    from training.networks.architectures import restored
+    from training.networks.architectures import load_model
 
     monkeypatch.setattr(loop, "EPOCH", 2)
     monkeypatch.setattr(loop, "SNAPSHOT_STEPS", 4)
@@ -83,7 +83,7 @@ def test_snapshots_are_averaged_weights_along_the_way(tmp_path, monkeypatch):
         monkeypatch.setattr(loop, "SNAPSHOT_STEPS", 999)
         without, none = (loop.train(small_model, batches, steps, tmp_path / str(steps)) for steps in (8, 0))
     assert sorted(path.name for path in tmp_path.glob("*/snap*")) == []
-    half, whole = (restored(tmp_path / f"snapshot-0000{step}.keras") for step in (4, 8))
+    half, whole = (load_model(tmp_path / f"snapshot-0000{step}.keras") for step in (4, 8))
     first = [model.get_weights()[0].tolist() for model in (run, without, whole)]
     assert first[0] == first[1] == first[2] != half.get_weights()[0].tolist()
     assert none.get_weights()[0].tolist() == small_model().get_weights()[0].tolist()

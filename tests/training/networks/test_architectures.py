@@ -1,4 +1,4 @@
-"""The float networks: what they compute in, and that the quick normalisation is the known one."""
+"""The float networks: their shapes, precision and batch normalisation, and where their weights come from."""
 
 import os
 
@@ -12,28 +12,28 @@ keras = pytest.importorskip("keras", reason="Keras is not installed (make train-
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
 
 
-def test_normalising_in_one_operator_is_batch_normalisation():
-    """In training and after it the results are Keras's, and so are the statistics that are kept (the variance with
-    Bessel's correction, as TensorFlow has it).
+def test_fused_batch_normalisation_equals_that_of_keras():
+    """Results and moving statistics equal Keras's, in training and in inference. The variance has Bessel's correction,
+    as in TensorFlow.
     """
     from training.networks.batch_norm import Normalised
 
     rng = np.random.default_rng(0)
     batches = [rng.normal(3, 2, (8, 9, 9, 5)).astype(np.float32) for _ in range(3)]
-    known, quick = keras.layers.BatchNormalization(momentum=0.9), Normalised(momentum=0.9)
+    reference, fused = keras.layers.BatchNormalization(momentum=0.9), Normalised(momentum=0.9)
     for batch in batches:
-        results = [np.asarray(layer(batch, training=True)) for layer in (known, quick)]
+        results = [np.asarray(layer(batch, training=True)) for layer in (reference, fused)]
         np.testing.assert_allclose(*results, atol=1e-4)
-    *kept, variance = (np.asarray(each) for each in known.get_weights())
-    *same, larger = (np.asarray(each) for each in quick.get_weights())
+    *kept, variance = (np.asarray(each) for each in reference.get_weights())
+    *same, larger = (np.asarray(each) for each in fused.get_weights())
     for one, other in zip(kept, same, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     np.testing.assert_allclose(larger, variance, rtol=1 / (8 * 9 * 9 - 1))
-    np.testing.assert_allclose(quick(batches[0]), known(batches[0]), atol=1e-2)
+    np.testing.assert_allclose(fused(batches[0]), reference(batches[0]), atol=1e-2)
 
 
 def test_a_network_in_bfloat16_keeps_weights_and_outputs_in_float32():
-    """What is quantised later is float32; activations between are not."""
+    """Only the activations are bfloat16; the weights are quantised later."""
     from training.fit.loop import build_with_precision
     from training.networks.architectures import face_detector
 
@@ -62,83 +62,35 @@ def test_a_network_learns_in_bfloat16():
     assert all(np.any(now != then) for now, then in zip(after, before, strict=True))
 
 
-def test_a_backbone_lends_its_weights_or_its_layers_alone(tmp_path):
-    """Both networks have the same shape; only one begins with what the backbone had learnt."""
+def test_a_backbone_gives_its_weights_or_only_its_architecture(tmp_path):
+    """The shapes are the same; only the pretrained network starts with the backbone's weights."""
     from training.networks.architectures import transfer
 
     backbone = draw_backbone(tmp_path)
-    taught, bare = (transfer(32, 3, backbone, pretrained=each) for each in (True, False))
-    assert [each.shape for each in taught.weights] == [each.shape for each in bare.weights]
-    learnt = np.load(backbone)["convolution1_weight"].transpose(2, 3, 1, 0)
-    np.testing.assert_array_equal(taught.get_layer("convolution1").get_weights()[0], learnt)
-    np.testing.assert_array_equal(taught.get_layer("batchnorm2").get_weights()[0], np.full(4, 1.5))
-    assert not np.allclose(bare.get_layer("convolution1").get_weights()[0], learnt)
+    pretrained, random = (transfer(32, 3, backbone, pretrained=each) for each in (True, False))
+    assert [each.shape for each in pretrained.weights] == [each.shape for each in random.weights]
+    kernel = np.load(backbone)["convolution1_weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(pretrained.get_layer("convolution1").get_weights()[0], kernel)
+    np.testing.assert_array_equal(pretrained.get_layer("batchnorm2").get_weights()[0], np.full(4, 1.5))
+    assert not np.allclose(random.get_layer("convolution1").get_weights()[0], kernel)
 
 
-def test_dense_has_the_backbones_later_layers_on_cells_twice_as_close(tmp_path):
-    """Plain convolutions stand for the first ones; a backbone without the layer they end at is named."""
+def test_dense_has_the_backbones_later_layers_on_a_grid_twice_as_dense(tmp_path):
+    """Plain convolutions replace the first layers. A backbone without the layer that they end at is an error."""
     from base.errors import SettingsError
     from training.networks.architectures import FRONT, JOINT, dense, transfer
 
     backbone = draw_backbone(tmp_path)
-    close, far = dense(32, 3, backbone, (5, 7, 9, 2)), transfer(32, 3, backbone)
-    assert (close.get_layer(FRONT).output.shape[1:], far.get_layer(JOINT).output.shape[1:]) == ((8, 8, 6), (4, 4, 6))
-    assert close.get_layer("batchnorm12").output.shape[1:] == (4, 4, 8)
+    fine, coarse = dense(32, 3, backbone, (5, 7, 9, 2)), transfer(32, 3, backbone)
+    assert fine.get_layer(FRONT).output.shape[1:] == (8, 8, 6)
+    assert coarse.get_layer(JOINT).output.shape[1:] == (4, 4, 6)
+    assert fine.get_layer("batchnorm12").output.shape[1:] == (4, 4, 8)
     for name in ("convolution12", "batchnorm12"):
-        for one, other in zip(close.get_layer(name).get_weights(), far.get_layer(name).get_weights(), strict=True):
+        for one, other in zip(fine.get_layer(name).get_weights(), coarse.get_layer(name).get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
-    kernels = [layer.kernel.shape for layer in close.layers if isinstance(layer, keras.layers.Conv2D)]
+    kernels = [layer.kernel.shape for layer in fine.layers if isinstance(layer, keras.layers.Conv2D)]
     assert kernels == [(3, 3, 1, 5), (3, 3, 5, 7), (1, 1, 7, 6), *[(3, 3, 6, 9), (3, 3, 9, 6)] * 2, (3, 3, 6, 8)]
     text = backbone.with_suffix(".json").read_text()
     backbone.with_suffix(".json").write_text(text.replace(JOINT, "other"))
-    with pytest.raises(SettingsError, match="has no layer batchnorm11"):
+    with pytest.raises(SettingsError, match="must have the layer batchnorm11"):
         dense(32, 3, backbone, (5, 7, 9, 2))
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_a_front_learns_what_the_backbone_gives(trained, tmp_path):
-    """The network that begins there has the backbone's other layers; a run of its kind can stand for the backbone, and
-    no other can.
-    """
-    from msgspec.structs import replace
-
-    from base.errors import SettingsError
-    from training import recipe
-    from training.data import face_cache
-    from training.fit import classifier_task, loop
-    from training.networks import architectures, stem
-
-    keys = ("network=dense", f"backbone={draw_backbone(tmp_path)}", "front=[8,12,12,1]", "front_steps=200")
-    made = recipe.read(trained / "mood.toml", tuple(f"model.{key}" for key in keys))
-    part = face_cache.Faces.of(trained / "cache.npz", made, "train")
-    pixels = face_cache.plain(part.fer, 48, 1.0)[..., None].astype(np.float32)
-
-    def given(model, layer):
-        return keras.Model(model.inputs, model.get_layer(layer).output).predict_on_batch(pixels)
-
-    backbone = architectures.of(replace(made, network="transfer", upscale=2))
-    wanted = given(backbone, architectures.JOINT)
-    with loop.BatchPrefetcher(classifier_task.Batches(part, made, part.targets)) as batches:
-        begun = stem.begun(made, batches, tmp_path / "front")
-        before, after = (
-            np.square(given(each, architectures.FRONT) - wanted).mean() for each in (architectures.of(made), begun)
-        )
-        assert after < 0.5 * before
-        kernel = begun.get_layer("convolution12").get_weights()[0]
-        np.testing.assert_array_equal(kernel, backbone.get_layer("convolution12").get_weights()[0])
-
-        made.save_to(tmp_path / "run")
-        begun.get_layer("convolution12").set_weights([2 * kernel])
-        loop.save(begun, tmp_path / "run" / "model.keras")
-        small = replace(made, front_teacher=str(tmp_path / "run"), front=(4, 4, 4, 1), front_steps=1)
-        again = stem.begun(small, batches, tmp_path / "small")
-        np.testing.assert_array_equal(again.get_layer("convolution12").get_weights()[0], 2 * kernel)
-        with pytest.raises(SettingsError, match=r"model.front_teacher: .* is no run of 'dense'"):
-            stem.begun(replace(made, front_teacher=str(trained)), batches, tmp_path / "none")
-        with pytest.raises(SettingsError, match=r"model.front_steps: for the network 'dense', not 'cnn'"):
-            stem.begun(replace(made, network="cnn"), batches, tmp_path / "none")
-    (tmp_path / "idle").mkdir()
-    (tmp_path / "idle" / "cache.npz").hardlink_to(trained / "cache.npz")
-    idle = classifier_task.ClassifierTask(replace(made, front_teacher=str(tmp_path / "run"), front_steps=0))
-    with pytest.raises(SettingsError, match=r"model.front_teacher: .* set model.front_steps"):
-        idle.train(tmp_path / "idle")
