@@ -29,7 +29,7 @@ from edge.camera.file_source import read_image
 from edge.values import Pixels
 from edge.vision import bundle
 from training.data import labelled_images
-from training.data.labelled_images import Scene
+from training.data.labelled_images import LabelledImage
 from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
@@ -43,10 +43,10 @@ ALLOWED_FALSE = 0.01
 class ValidationImages:
     """Images of the validation set by kind, and images (height, width) of one person with the name of the group."""
 
-    labelled: list[Scene]
-    crowds: list[Scene]
-    background: list[Scene]
-    negatives: list[Scene]
+    labelled: list[LabelledImage]
+    crowds: list[LabelledImage]
+    background: list[LabelledImage]
+    negatives: list[LabelledImage]
     people: list[tuple[str, Pixels]]
 
     @classmethod

@@ -23,8 +23,8 @@ from contract.labels import UNKNOWN
 from convert.visit_confusion import confusion_matrix, majority_labels, simulate_visits
 from edge.vision.bundle import SHIPPED, load
 from edge.vision.classify import Classifier
-from training.data.fer2013 import found
-from training.data.label_targets import VOTES
+from training.data.fer2013 import csv_path
+from training.data.label_targets import FERPLUS_LABELS
 
 VISITS = (100, 1000)
 """Visits of a shop; fewer if the faces of a label do not suffice."""
@@ -35,10 +35,10 @@ Ints = NDArray[np.intp]
 
 def public_test(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return faces, uint8 (n, 48, 48), and FER+ votes, uint8 (n, 10), of PublicTest."""
-    frame, votes = pd.read_csv(found(folder)), pd.read_csv(folder / "fer2013new.csv")
+    frame, votes = pd.read_csv(csv_path(folder)), pd.read_csv(folder / "fer2013new.csv")
     public = frame["Usage"] == "PublicTest"
     pixels = [np.array(text.split(), np.uint8).reshape(48, 48) for text in frame["pixels"][public]]
-    return np.array(pixels), votes[VOTES][public.to_numpy()].to_numpy(np.uint8)
+    return np.array(pixels), votes[FERPLUS_LABELS][public.to_numpy()].to_numpy(np.uint8)
 
 
 def sample_shop(

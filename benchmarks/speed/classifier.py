@@ -86,7 +86,7 @@ def main() -> None:
     made = recipe.read(arguments.recipe)
     if not isinstance(made, recipe.ClassifierRecipe) or tuple(made.labels) != PEER_LABELS:
         parser.error(f"{arguments.recipe}: labels must be {', '.join(PEER_LABELS)}, as the peer's are")
-    test = Faces.of(arguments.run / "cache.npz", made, "test")
+    test = Faces.load(arguments.run / "cache.npz", made, "test")
     loaded = bundle.load(arguments.card, ClassifierCard)
     ours, peer = Classifier(loaded), Peer(arguments.peer)
     found: dict[str, dict[str, Predictions]] = {

@@ -24,7 +24,7 @@ from edge.values import Detection, Pixels
 from edge.vision import bundle
 from edge.vision.detect import Detector, letterbox
 from training.data import labelled_images
-from training.data.labelled_images import Scene
+from training.data.labelled_images import LabelledImage
 from training.evaluate import detector_metrics, precision_recall
 from training.evaluate.detector_metrics import SceneDetections
 
@@ -87,7 +87,7 @@ class DetectorResults:
     """Images without faces."""
 
     @classmethod
-    def of(cls, find: detector_metrics.Detect, images: Sequence[Scene]) -> "DetectorResults":
+    def of(cls, find: detector_metrics.Detect, images: Sequence[LabelledImage]) -> "DetectorResults":
         """Run a detector on all images."""
         sets = (
             detector_metrics.hand_labelled(images),

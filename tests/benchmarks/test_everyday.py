@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from edge.values import Face
+from edge.values import Detection
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -25,7 +25,7 @@ def test_a_report_has_recall_and_false_detections():
 
     def detect(pixels):
         score = {200: 0.9, 90: 0.6}.get(int(pixels[0, 0]))
-        return (Face((12, 12, 36, 36), score),) if score else ()
+        return (Detection((12, 12, 36, 36), score),) if score else ()
 
     crowds = [image("crowd", shade, (box, points, confidence)) for shade in (200, 10)]
     background = [image("background", shade, no_labels()) for shade in (90, 20, 30, 40)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.label_targets import OWN_LABELS, VOTES
+from training.data.label_targets import FER2013_LABELS, FERPLUS_LABELS
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"happiness": 0.9, "sadness": -0.9, "neutral": 0.0}
@@ -64,8 +64,8 @@ def draw_cache(path):
     votes = np.zeros((180, 10), np.uint8)
     names = np.array(list(KINDS))
     for row, each in enumerate(kind):
-        votes[row, VOTES.index(names[each])] = 10
-    own = np.array([OWN_LABELS.index(names[each]) for each in kind], np.uint8)
+        votes[row, FERPLUS_LABELS.index(names[each])] = 10
+    own = np.array([FER2013_LABELS.index(names[each]) for each in kind], np.uint8)
     parts = np.array(["train", "validation", "test"])
     side = np.full(60, 50, np.float32)
     side[-1] = 0
@@ -114,6 +114,6 @@ def run(arguments, folder, code=0):
 
 def weights(run):
     """Return the weights of the float model of a run."""
-    from training.networks.architectures import restored
+    from training.networks.architectures import load_model
 
-    return restored(run / "model.keras").get_weights()
+    return load_model(run / "model.keras").get_weights()

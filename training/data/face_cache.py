@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from edge.vision.crop import cut_square
+from edge.vision.crop import crop_square
 from training.data import label_targets, photographs
 from training.data.fer2013 import SIDE, FerFaces
 from training.data.packed_images import HIGH_QUALITY, LOSSLESS, pack, unpack
@@ -149,7 +149,7 @@ def shifted_crops(faces: Grey, side: int, ratio: float, shift: tuple[float, floa
     height = faces.shape[1]
     middle, width = height / 2, height * ratio
     centre = (middle + shift[0] * width, middle + shift[1] * width)
-    crops = [cut_square(face, centre, width, 0.0, (side, side)) for face in faces]
+    crops = [crop_square(face, centre, width, 0.0, (side, side)) for face in faces]
     return np.array(crops, np.uint8).reshape(-1, side, side)
 
 

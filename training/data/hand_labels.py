@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.labelled_images import FaceLabels, Floats, overlap
+from edge.vision.boxes import iou
+from training.data.labelled_images import FaceLabels, Floats
 
 SAME_FACE_OVERLAP = 0.25
 """A teacher's box and a hand-drawn box are of the same face if their intersection over union exceeds this and each is
@@ -24,7 +25,7 @@ def tighten_boxes(human: Floats, teacher: Floats) -> Floats:
     boxes[:, :2] += human[:, 2:] * (1 - TEACHER_BOX_RATIO) / 2
     boxes[:, 2:] *= TEACHER_BOX_RATIO
     if len(human) and len(teacher):
-        shared = np.stack([overlap(box, teacher) for box in human])
+        shared = np.stack([iou(box, teacher) for box in human])
         match = shared.argmax(1)
         mutual = (shared.argmax(0)[match] == np.arange(len(human))) & (shared.max(1) > SAME_FACE_OVERLAP)
         boxes[mutual] = teacher[match[mutual]]

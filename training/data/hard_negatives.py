@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Face
-from training.data.labelled_images import Floats, LabelledImage, overlap
+from edge.values import Detection
+from edge.vision.boxes import iou
+from training.data.labelled_images import Floats, LabelledImage
 
 MIN_SCORE = 0.25
 """Score from which an unexplained detection is mined."""
@@ -19,7 +20,9 @@ MAX_OVERLAP = 0.1
 detection. Labels of any confidence count."""
 
 
-def mine(detectors: Sequence[Callable[[NDArray[np.uint8]], Sequence[Face]]], image: LabelledImage) -> LabelledImage:
+def mine(
+    detectors: Sequence[Callable[[NDArray[np.uint8]], Sequence[Detection]]], image: LabelledImage
+) -> LabelledImage:
     """Return an image with the detectors' false detections as its ``mined`` boxes.
 
     Detectors must return all detections down to `MIN_SCORE`. Images of the validation set and frames of labelled videos
@@ -30,7 +33,7 @@ def mine(detectors: Sequence[Callable[[NDArray[np.uint8]], Sequence[Face]]], ima
     return replace(image, mined=_unexplained([face for detect in detectors for face in detect(image.pixels)], image))
 
 
-def _unexplained(detections: Sequence[Face], image: LabelledImage) -> Floats:
+def _unexplained(detections: Sequence[Detection], image: LabelledImage) -> Floats:
     """Boxes (n, 4) of the detections that no label explains, best first; one for each place."""
     kept: list[Floats] = []
     for face in sorted(detections, key=lambda each: -each.score):
@@ -38,6 +41,6 @@ def _unexplained(detections: Sequence[Face], image: LabelledImage) -> Floats:
         known = np.concatenate([image.boxes, np.array(kept, np.float32).reshape(-1, 4)])
         centre = known[:, :2] + known[:, 2:] / 2
         inside = ((centre > box[:2]) & (centre < box[:2] + box[2:])).all(1)
-        if face.score >= MIN_SCORE and not (inside | (overlap(box, known) > MAX_OVERLAP)).any():
+        if face.score >= MIN_SCORE and not (inside | (iou(box, known) > MAX_OVERLAP)).any():
             kept.append(box)
     return np.array(kept, np.float32).reshape(-1, 4)

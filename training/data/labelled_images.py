@@ -166,14 +166,6 @@ def no_labels() -> FaceLabels:
     return np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
 
 
-def overlap(box: Floats, boxes: Floats) -> Floats:
-    """Intersection over union of one box (4,) with each of (n, 4)."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(1)
-    return np.asarray(shared / (box[2:].prod() + boxes[:, 2:].prod(1) - shared + 1e-6))
-
-
 def is_turned(image: LabelledImage) -> NDArray[np.bool_]:
     """Which faces (n,) are turned aside, by their landmarks; False where landmarks are unknown."""
     points = image.landmarks.reshape(-1, 5, 2)

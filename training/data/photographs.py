@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from base.errors import SettingsError
 from contract.card import Crop, DetectorCard
-from edge.values import Face
+from edge.values import Detection
 from edge.vision import bundle
-from edge.vision.crop import cut
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector
 from training.data import labelled_images
 from training.data.fer2013 import VALIDATION_OF_256, OnBroken, report_broken
@@ -67,7 +67,7 @@ def read(data: Path, broken: OnBroken) -> Photographs:
 
     SettingsError names a file that cannot be read, unless ``broken`` is ``skip``.
     """
-    detector = Detector(bundle.load(bundle.DETECTOR, DetectorCard))
+    detector = Detector(bundle.load(bundle.DEFAULT_DETECTOR, DetectorCard))
     crops, labels, parts, sides = [], [], [], []
     for each in (*_from_scenes(data, broken), *_from_table(data, broken), *_from_folders(data, broken)):
         face = _whole_image(each.pixels) if each.is_crop else _largest(detector, each.pixels)
@@ -83,22 +83,22 @@ def read(data: Path, broken: OnBroken) -> Photographs:
     )
 
 
-def _crop(pixels: Grey, face: Face | None) -> Grey:
+def _crop(pixels: Grey, face: Detection | None) -> Grey:
     """Crop a face (112, 112); zeros without a face."""
     if face is None:
         return np.zeros((SIDE, SIDE), np.uint8)
-    return cut(pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE))
+    return crop_face(pixels, face, Crop(margin=MARGIN, align="none"), (SIDE, SIDE))
 
 
-def _largest(detector: Detector, pixels: Grey) -> Face | None:
+def _largest(detector: Detector, pixels: Grey) -> Detection | None:
     """The largest detection: an image with one label shows one person."""
     return max(detector.detect(pixels), key=lambda face: face.size, default=None)
 
 
-def _whole_image(pixels: Grey) -> Face:
+def _whole_image(pixels: Grey) -> Detection:
     """A detection whose box is the whole image."""
     height, width = pixels.shape
-    return Face((0.0, 0.0, float(width), float(height)), 1.0)
+    return Detection((0.0, 0.0, float(width), float(height)), 1.0)
 
 
 def _from_scenes(data: Path, broken: OnBroken) -> Iterator[_Source]:

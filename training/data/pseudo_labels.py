@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
-from training.data.labelled_images import MIRRORED, FaceLabels, Floats, overlap
+from edge.vision.boxes import iou
+from training.data.labelled_images import MIRRORED, FaceLabels, Floats
 
 LONG_SIDES = (400, 640, 960)
 """Long sides that an image is resized to, pixels, but at most twice its own. Each size is used plain and mirrored."""
@@ -82,7 +83,7 @@ def _merge(views: list[Floats]) -> tuple[Floats, Floats, Floats]:
     for index, row in enumerate(rows):
         if not left[index]:
             continue
-        same = left & (overlap(row[:4], rows[:, :4]) > SAME_FACE_OVERLAP)
+        same = left & (iou(row[:4], rows[:, :4]) > SAME_FACE_OVERLAP)
         left &= ~same
         score = sum(rows[same & (view == each), 14].max(initial=0.0) for each in range(len(views))) / len(views)
         coordinates = np.average(rows[same, :14], axis=0, weights=rows[same, 14] ** 2)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import Detection
-from training.augment.occlusion import cover
-from training.data.labelled_images import Floats, Scene, chooses_threshold, turned
+from training.augment.occlusion import occlude_faces
+from training.data.labelled_images import Floats, LabelledImage, is_for_threshold, is_turned
 from training.evaluate import precision_recall
 
 Detect = Callable[[NDArray[np.uint8]], Sequence[Detection]]
@@ -30,66 +30,66 @@ SEED = 0
 class SceneDetections:
     """A labelled image and the detections in it."""
 
-    scene: Scene
+    scene: LabelledImage
     detections: Sequence[Detection]
 
     def with_labels(self, min_side: float = MIN_SIDE, only_turned: bool = False) -> precision_recall.ImageDetections:
         """The detections with the labels that must be detected: of this size or more, all or only turned faces."""
         scene = self.scene
-        required = scene.sure & (scene.boxes[:, 2:].max(1, initial=0) >= min_side)
+        required = scene.certain & (scene.boxes[:, 2:].max(1, initial=0) >= min_side)
         if only_turned:
-            required = required & turned(scene)
+            required = required & is_turned(scene)
         return precision_recall.ImageDetections(self.detections, scene.boxes, required)
 
 
-def detect_all(detect: Detect, scenes: Sequence[Scene]) -> list[SceneDetections]:
+def detect_all(detect: Detect, scenes: Sequence[LabelledImage]) -> list[SceneDetections]:
     """Run a detector on each image."""
     return [SceneDetections(scene, detect(scene.pixels)) for scene in scenes]
 
 
-def hand_labelled(scenes: Sequence[Scene]) -> list[Scene]:
+def hand_labelled(scenes: Sequence[LabelledImage]) -> list[LabelledImage]:
     """The photographs with hand-drawn boxes."""
     return [scene for scene in scenes if scene.kind == "labelled-still"]
 
 
-def photographs(scenes: Sequence[Scene]) -> list[Scene]:
+def photographs(scenes: Sequence[LabelledImage]) -> list[LabelledImage]:
     """The photographs and street scenes that the teacher labelled."""
     return [scene for scene in scenes if scene.kind in ("photo", "street")]
 
 
-def with_masks(scenes: Sequence[Scene]) -> list[Scene]:
+def with_masks(scenes: Sequence[LabelledImage]) -> list[LabelledImage]:
     """Hand-labelled images and photographs with a mask over each face with landmarks; other faces do not count."""
     rng = np.random.default_rng(SEED)
     drawn_over = []
     for scene in (*hand_labelled(scenes), *photographs(scenes)):
         pixels, known = scene.pixels.copy(), np.isfinite(scene.landmarks).all(1)
         if known.any():
-            cover(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
-            drawn_over.append(replace(scene, pixels=pixels, likely=scene.likely * known))
+            occlude_faces(rng, pixels, scene.boxes[known], scene.landmarks[known], 1.0, 0.0)
+            drawn_over.append(replace(scene, pixels=pixels, confidence=scene.confidence * known))
     return drawn_over
 
 
-def with_turned_faces(scenes: Sequence[Scene]) -> list[Scene]:
+def with_turned_faces(scenes: Sequence[LabelledImage]) -> list[LabelledImage]:
     """Hand-labelled images and photographs with a face that is turned aside."""
     both = (*hand_labelled(scenes), *photographs(scenes))
-    return [scene for scene in both if (turned(scene) & scene.sure).any()]
+    return [scene for scene in both if (is_turned(scene) & scene.certain).any()]
 
 
-def shop_negatives(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
+def shop_negatives(scenes: Sequence[LabelledImage], choose: bool) -> list[LabelledImage]:
     """Images of shop shelves without people: the half that thresholds are chosen on, or the half that is measured."""
     return _negatives(scenes, "negative", choose)
 
 
-def everyday_negatives(scenes: Sequence[Scene], choose: bool) -> list[Scene]:
+def everyday_negatives(scenes: Sequence[LabelledImage], choose: bool) -> list[LabelledImage]:
     """Everyday images without people, split in the same way."""
     return _negatives(scenes, "background", choose)
 
 
-def _negatives(scenes: Sequence[Scene], kind: str, choose: bool) -> list[Scene]:
-    return [scene for scene in scenes if scene.kind == kind and chooses_threshold(scene.name) == choose]
+def _negatives(scenes: Sequence[LabelledImage], kind: str, choose: bool) -> list[LabelledImage]:
+    return [scene for scene in scenes if scene.kind == kind and is_for_threshold(scene.name) == choose]
 
 
-def mirrored(scene: Scene) -> Scene:
+def mirrored(scene: LabelledImage) -> LabelledImage:
     """The mirror image of a scene without faces."""
     return replace(scene, pixels=np.ascontiguousarray(scene.pixels[:, ::-1]))
 
@@ -99,7 +99,7 @@ def all_scores(images: Sequence[SceneDetections]) -> Floats:
     return np.sort(np.array([face.score for each in images for face in each.detections], np.float32))[::-1]
 
 
-def choose_threshold(detect: Detect, held: Sequence[Scene]) -> float:
+def choose_threshold(detect: Detect, held: Sequence[LabelledImage]) -> float:
     """The lowest threshold with few enough false detections on both kinds of negatives.
 
     ``detect`` must return all detections down to `MIN_SCORE`.
@@ -109,7 +109,7 @@ def choose_threshold(detect: Detect, held: Sequence[Scene]) -> float:
     )
 
 
-def _threshold_on(detect: Detect, negatives: Sequence[Scene]) -> float:
+def _threshold_on(detect: Detect, negatives: Sequence[LabelledImage]) -> float:
     images = detect_all(detect, [*negatives, *map(mirrored, negatives)])
     return lowest_threshold(all_scores(images), int(MAX_FALSE_PER_NEGATIVE * len(images)))
 
@@ -120,7 +120,7 @@ def lowest_threshold(false_scores: Floats, most: int) -> float:
     return hundredths / 100
 
 
-def figures(detect: Detect, scenes: Sequence[Scene], min_score: float) -> dict[str, float]:
+def figures(detect: Detect, scenes: Sequence[LabelledImage], min_score: float) -> dict[str, float]:
     """Metrics on held-out images, over all thresholds and at ``min_score``, by their names on a card.
 
     ``detect`` must return all detections down to `MIN_SCORE`.
@@ -138,17 +138,17 @@ def figures(detect: Detect, scenes: Sequence[Scene], min_score: float) -> dict[s
     }
 
 
-def validation(detect: Detect, scenes: Sequence[Scene]) -> dict[str, float]:
+def validation(detect: Detect, scenes: Sequence[LabelledImage]) -> dict[str, float]:
     """Metrics that are cheap enough for each epoch."""
     curve = precision_recall.curve([each.with_labels() for each in detect_all(detect, scenes)])
     return {"average_precision": curve.average_precision(), "recall_at_0.1_false": curve.recall_at(0.1)}
 
 
-def _false_rate(detect: Detect, negatives: Sequence[Scene], min_score: float) -> float:
+def _false_rate(detect: Detect, negatives: Sequence[LabelledImage], min_score: float) -> float:
     return int((all_scores(detect_all(detect, negatives)) >= min_score).sum()) / max(len(negatives), 1)
 
 
-def _curves(detect: Detect, scenes: Sequence[Scene]) -> Iterator[tuple[str, precision_recall.Curve]]:
+def _curves(detect: Detect, scenes: Sequence[LabelledImage]) -> Iterator[tuple[str, precision_recall.Curve]]:
     labelled = detect_all(detect, hand_labelled(scenes))
     yield "stills", precision_recall.curve([each.with_labels() for each in labelled])
     for min_side in (12, 40):
@@ -163,6 +163,6 @@ def _curves(detect: Detect, scenes: Sequence[Scene]) -> Iterator[tuple[str, prec
     yield "photos", precision_recall.curve([each.with_labels(0) for each in by_teacher])
 
 
-def curves(detect: Detect, scenes: Sequence[Scene]) -> dict[str, precision_recall.Curve]:
+def curves(detect: Detect, scenes: Sequence[LabelledImage]) -> dict[str, precision_recall.Curve]:
     """Precision-recall curves of a report, by set of images."""
     return {name: curve for name, curve in _curves(detect, scenes) if "px" not in name}

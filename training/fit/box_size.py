@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from edge.vision.boxes import iou
 from edge.vision.detect import decode, grid_cells, letterbox
-from training.data.labelled_images import Floats, Scene
+from training.data.labelled_images import Floats, LabelledImage
 from training.fit.detector_targets import STRIDES
-from training.networks.architectures import sized
+from training.networks.architectures import with_input_size
 
 MIN_LOGIT = 0.0
 """Lowest score logit of a cell whose box is compared."""
@@ -25,7 +25,7 @@ MIN_BOXES = 30
 """Boxes that a median needs; a stride with fewer is not corrected."""
 
 
-def fit(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
+def fit(model: keras.Model, scenes: Sequence[LabelledImage], size: tuple[int, int]) -> dict[int, float]:
     """Correct the biases of a detector's box sides, and return the factor by which boxes were too large, by stride.
 
     Measured on the hand-labelled images among ``scenes``, letterboxed to ``size`` (height, width). On rendered crowds,
@@ -39,14 +39,14 @@ def fit(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> d
     return factors
 
 
-def size_ratios(model: keras.Model, scenes: Sequence[Scene], size: tuple[int, int]) -> dict[int, float]:
+def size_ratios(model: keras.Model, scenes: Sequence[LabelledImage], size: tuple[int, int]) -> dict[int, float]:
     """Median ratio of the predicted to the labelled size, by stride. Size is the square root of the area."""
-    fixed, grid = sized(model, *size), grid_cells(size, STRIDES)
+    fixed, grid = with_input_size(model, *size), grid_cells(size, STRIDES)
     ratios: dict[int, list[float]] = defaultdict(list)
     for scene in scenes:
         image, scale = letterbox(scene.pixels, size)
         output = np.asarray(fixed.predict_on_batch(image[None, ..., None].astype(np.float32)))[0]
-        for label in scene.boxes[scene.sure] * scale:
+        for label in scene.boxes[scene.certain] * scale:
             stride, ratio = _best_match(output, grid, label)
             ratios[stride].append(ratio)
     return {stride: float(np.median(ratios[stride])) for stride in STRIDES if len(ratios[stride]) >= MIN_BOXES}

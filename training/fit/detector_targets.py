@@ -6,7 +6,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from edge.vision.detect import grid_cells
-from training.augment.collage import Collage, Collages
+from training.augment.collage import Collage, CollageSampler
 from training.data.labelled_images import Floats
 
 STRIDES = (8, 16, 32)
@@ -28,7 +28,7 @@ class Batches:
     costs about the same. The same step always gives the same batch.
     """
 
-    def __init__(self, collages: Collages, size: tuple[int, int], batch: int, seed: int) -> None:
+    def __init__(self, collages: CollageSampler, size: tuple[int, int], batch: int, seed: int) -> None:
         """``size`` is the largest (height, width), ``batch`` the number of images of that size."""
         self._collages, self._batch, self._seed = collages, batch, seed
         self._sizes = [(_multiple_of_32(size[0] * scale), _multiple_of_32(size[1] * scale)) for scale in SCALES]
@@ -67,12 +67,14 @@ def targets(collage: Collage, grid: Floats) -> Floats:
     rows = np.zeros((len(grid), COLUMNS), np.float32)
     rows[:, 15] = 1
     x, y, _ = grid.T
-    known = collage.likely > 0
+    known = collage.confidence > 0
     for left, top, width, height in collage.boxes[~known]:
         rows[(x > left) & (x < left + width) & (y > top) & (y < top + height), 15] = 0
-    boxes, landmarks, likely = collage.boxes[known], collage.landmarks[known], collage.likely[known]
-    order = np.lexsort((-boxes[:, 2:].prod(1), likely))  # likelier, then smaller faces come last and overwrite others
-    for box, points, likelihood in zip(boxes[order], landmarks[order], likely[order], strict=True):
+    boxes, landmarks, confidence = collage.boxes[known], collage.landmarks[known], collage.confidence[known]
+    order = np.lexsort(
+        (-boxes[:, 2:].prod(1), confidence)
+    )  # likelier, then smaller faces come last and overwrite others
+    for box, points, likelihood in zip(boxes[order], landmarks[order], confidence[order], strict=True):
         _add_face(rows, grid, box, points, float(likelihood))
     return rows
 

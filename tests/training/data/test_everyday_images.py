@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edge.values import Face
+from edge.values import Detection
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -85,9 +85,9 @@ def test_detections_without_a_label_are_mined_once(folder, tmp_path):
     from training.data.hard_negatives import MIN_SCORE, mine
 
     def detect(pixels):
-        on_label, on_uncertain = Face((24, 26, 26, 28), 0.9), Face((71, 71, 18, 18), 0.9)
-        at_one_place = Face((5, 70, 20, 20), 0.5), Face((6, 71, 20, 20), 0.6)
-        return on_label, on_uncertain, *at_one_place, Face((50, 60, 9, 9), MIN_SCORE / 2)
+        on_label, on_uncertain = Detection((24, 26, 26, 28), 0.9), Detection((71, 71, 18, 18), 0.9)
+        at_one_place = Detection((5, 70, 20, 20), 0.5), Detection((6, 71, 20, 20), 0.6)
+        return on_label, on_uncertain, *at_one_place, Detection((50, 60, 9, 9), MIN_SCORE / 2)
 
     images = [mine([detect], image) for image in everyday_images.read(folder, "stop", teacher)]
     assert [image.mined.tolist() for image in images[2:]] == [[], [[6, 71, 20, 20]]]

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from edge.values import Face
+from edge.values import Detection
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -24,6 +24,6 @@ def test_a_threshold_limits_false_detections_on_both_kinds_of_negatives():
     ]
 
     def detect(pixels):
-        return [Face((0, 0, 4, 4), 0.8 if pixels[0, 0] else 0.5)]
+        return [Detection((0, 0, 4, 4), 0.8 if pixels[0, 0] else 0.5)]
 
     assert detector_metrics.choose_threshold(detect, negatives) == pytest.approx(0.81)

@@ -14,7 +14,7 @@ def test_targets_decode_to_the_boxes_they_came_from():
     """The device decodes the boxes and landmarks that the trainer encoded; the loss ignores the grid cells of a box of
     which nothing is known.
     """
-    from edge.vision.detect import cells, decode
+    from edge.vision.detect import decode, grid_cells
     from training.augment.tiles import Collage
     from training.fit.detector_targets import STRIDES, targets
 
@@ -22,7 +22,7 @@ def test_targets_decode_to_the_boxes_they_came_from():
     relative = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)], np.float32)
     points = np.stack([box[:2] + box[2:] * relative for box in boxes])
     collage = Collage(np.zeros((320, 320), np.uint8), boxes, points.reshape(3, 10), np.array([1, 1, 0], np.float32))
-    grid = cells((320, 320), STRIDES)
+    grid = grid_cells((320, 320), STRIDES)
     rows = targets(collage, grid)
     peaks = rows[:, 0] > 0.999
     decoded, landmarks = decode(rows[peaks, 1:5], rows[peaks, 5:15], grid[peaks])
@@ -38,7 +38,7 @@ def test_the_target_score_of_an_uncertain_face_is_its_confidence():
     """Its surroundings weigh as much as those of certain faces. It has no target where it lies on a certain face,
     however small it is, and is ignored where it crosses the border of the image.
     """
-    from edge.vision.detect import cells
+    from edge.vision.detect import grid_cells
     from training.augment.collage import _finish
     from training.augment.tiles import Collage
     from training.fit.detector_targets import STRIDES, targets
@@ -48,7 +48,7 @@ def test_the_target_score_of_an_uncertain_face_is_its_confidence():
     collage = Collage(np.zeros((320, 320), np.uint8), boxes, np.full((4, 10), np.nan, np.float32), confidence)
     collage = _finish(np.random.default_rng(1), collage)
     assert collage.confidence.tolist() == [0.25, 1, 0.25, 0]
-    grid = cells((320, 320), STRIDES)
+    grid = grid_cells((320, 320), STRIDES)
     rows = targets(collage, grid)
     for (x, y, w, h), peak in zip(boxes, (0.25, 1, 1, 0), strict=True):
         inside = (grid[:, 0] > x) & (grid[:, 0] < x + w) & (grid[:, 1] > y) & (grid[:, 1] < y + h)
