@@ -13,7 +13,7 @@ pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 
 def test_a_report_has_recall_and_false_detections():
     """The detector finds one of two faces, and something in one of four images without people."""
-    from benchmarks.accuracy.everyday import Held, report
+    from benchmarks.accuracy.everyday import ValidationImages, report
     from benchmarks.speed.detector import Peer
     from training.data.labelled_images import LabelledImage, no_labels
 
@@ -29,7 +29,7 @@ def test_a_report_has_recall_and_false_detections():
 
     crowds = [image("crowd", shade, (box, points, confidence)) for shade in (200, 10)]
     background = [image("background", shade, no_labels()) for shade in (90, 20, 30, 40)]
-    images = Held(crowds, crowds, background, background, [("group", np.full((448, 448), 200, np.uint8))])
+    images = ValidationImages(crowds, crowds, background, background, [("group", np.full((448, 448), 200, np.uint8))])
     figures = report(Peer("ours", detect, detect, 1.0, 0.5, None), images, 0.5)
     assert figures["crowds recall"] == 0.5
     assert figures["background false an image"] == 0.25
