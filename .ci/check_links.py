@@ -4,8 +4,8 @@
 Usage: .ci/check_links.py [ROOT]
 
 A link such as [`Detector.detect`](../edge/vision/detect.py) must lead to a Python file that defines each part of the
-dotted name. A part may also be the name of the module. Every other relative link must lead to a file, a folder, or a
-heading of a document. Every finding is printed as FILE:LINE: MESSAGE; the exit code is 1 if there is one.
+dotted name. A part may also be the name of the module. Every other relative link, and every link to a page of this
+repository, must lead to a file, a folder, or a heading of a document. Every finding is printed as FILE:LINE: MESSAGE; the exit code is 1 if there is one.
 """
 
 import re
@@ -15,6 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+OWN_URL = re.compile(
+    r"https://(?:raw\.githubusercontent\.com/facetally/facetally/main"
+    r"|github\.com/facetally/facetally/(?:blob|tree)/main)/"
+)
+"""Pages of this repository. README.md links to them because it is shown on the package's page, too."""
 
 
 def anchors(document: Path) -> set[str]:
@@ -34,10 +39,15 @@ def undefined(name: str, module: Path) -> str | None:
     return None
 
 
-def fault(document: Path, text: str, target: str) -> str | None:
-    """What is wrong with a link; None if nothing is."""
+def fault(root: Path, document: Path, text: str, target: str) -> str | None:
+    """What is wrong with a link; None if nothing is, or if it leads to another site."""
     path, _, anchor = target.partition("#")
-    there = document.parent / path if path else document
+    if own := OWN_URL.match(path):
+        there = root / path[own.end() :]
+    elif re.match(r"[a-z]+:", path):
+        return None
+    else:
+        there = document.parent / path if path else document
     if not there.exists():
         return f"{target} does not exist"
     if anchor and anchor not in anchors(there):
@@ -59,7 +69,7 @@ def findings(root: Path) -> Iterator[str]:
         lines = document.read_text(encoding="utf-8").splitlines() if document.exists() else []
         for number, line in enumerate(lines, start=1):
             for text, target in LINK.findall(line):
-                if "://" not in target and not target.startswith("mailto:") and (what := fault(document, text, target)):
+                if what := fault(root, document, text, target):
                     yield f"{name}:{number}: {what}"
 
 
