@@ -5,7 +5,8 @@ Usage: .ci/check_links.py [ROOT]
 
 A link such as [`Detector.detect`](../edge/vision/detect.py) must lead to a Python file that defines each part of the
 dotted name. A part may also be the name of the module. Every other relative link, and every link to a page of this
-repository, must lead to a file, a folder, or a heading of a document. Every finding is printed as FILE:LINE: MESSAGE; the exit code is 1 if there is one.
+repository, must lead to a file, a folder, or a heading of a document. Every finding is printed as FILE:LINE: MESSAGE;
+the exit code is 1 if there is one.
 """
 
 import re
@@ -23,10 +24,11 @@ OWN_URL = re.compile(
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub and the documentation site make them."""
+    """The anchors of headings, as GitHub makes them, and of the symbols that mkdocstrings documents (``::: name``)."""
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+\s+(.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    symbols = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    return {*symbols} | {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def undefined(name: str, module: Path) -> str | None:
