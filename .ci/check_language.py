@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 MAX_WORDS = 35
@@ -46,7 +47,6 @@ TERMS = (
     Term(r"courses? of", "track or learning curve"),
     Term(r"look(?:s|ed|ing)? at", "observe, analyse, classify or show"),
     Term(r"look(?:s|ed|ing)? aside", "turned away"),
-    Term(r"looked for", "detected or searched"),
     Term(r"share looked at", "coverage"),
     Term(r"taught by", "distilled from"),
     Term(r"[\"'`]tune[\"'`]", "validation"),
@@ -55,14 +55,17 @@ TERMS = (
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A phrase that may hold a replaced word in one file."""
+    """A phrase that may hold a replaced word in some files."""
 
-    path: str
+    paths: str
+    """Pattern of the files' paths, as for `fnmatch`."""
     phrase: str
     reason: str
 
 
-FORMER = "the changelog names what was renamed"
+FORMER = "names what was renamed"
+FIGURE = "key of the figures on model cards, which readers know"
+SHELVES = "shelves of a shop are shelves"
 ALLOWED: tuple[Allowance, ...] = (
     Allowance("CHANGELOG.md", "`track.min_sightings`", FORMER),
     Allowance("CHANGELOG.md", "`Track.sightings`", FORMER),
@@ -73,6 +76,13 @@ ALLOWED: tuple[Allowance, ...] = (
     Allowance("CHANGELOG.md", "`stills`", FORMER),
     Allowance("CHANGELOG.md", "`shelves`", FORMER),
     Allowance("CHANGELOG.md", "`tune`", FORMER),
+    Allowance("*/settings.py", "track.min_sightings", FORMER),
+    Allowance("tests/*", "track.min_sightings", FORMER),
+    Allowance("convert/write_bundle.py", "stills.ap.", FIGURE),
+    Allowance("convert/write_bundle.py", "`stills`", FIGURE),
+    Allowance("convert/write_bundle.py", "`shelves`", FIGURE),
+    Allowance("*", "shop shelves", SHELVES),
+    Allowance("demo/clip.py", "background of shelves", SHELVES),
 )
 
 
@@ -130,7 +140,7 @@ def long_sentences(document: str) -> Iterator[tuple[int, str]]:
 
 def replaced_words(path: Path, text: str, used: set[Allowance]) -> Iterator[tuple[int, str]]:
     """Line and message of each word that the glossary replaces. Adds the allowances that applied to ``used``."""
-    allowed = [each for each in ALLOWED if each.path == str(path)]
+    allowed = [each for each in ALLOWED if fnmatch(str(path), each.paths)]
     for number, line in enumerate(text.splitlines(), start=1):
         rest = line
         for each in allowed:
@@ -153,7 +163,7 @@ def findings(root: Path) -> Iterator[str]:
         yield from (f"{path}:{number}: {message}" for number, message in sorted(found))
     for each in ALLOWED:
         if each not in used:
-            yield f".ci/check_language.py: the allowance {each.phrase!r} for {each.path} is not needed, remove it"
+            yield f".ci/check_language.py: the allowance {each.phrase!r} for {each.paths} is not needed, remove it"
 
 
 def main() -> int:
