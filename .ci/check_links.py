@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)|<img[^>]* ?src=\"([^\"]+)\"")
 OWN_URL = re.compile(
     r"https://(?:raw\.githubusercontent\.com/facetally/facetally/main"
     r"|github\.com/facetally/facetally/(?:blob|tree)/main)/"
@@ -70,8 +70,8 @@ def findings(root: Path) -> Iterator[str]:
         document = root / name
         lines = document.read_text(encoding="utf-8").splitlines() if document.exists() else []
         for number, line in enumerate(lines, start=1):
-            for text, target in LINK.findall(line):
-                if what := fault(root, document, text, target):
+            for text, target, image in LINK.findall(line):
+                if what := fault(root, document, text, target or image):
                     yield f"{name}:{number}: {what}"
 
 
