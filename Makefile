@@ -1,11 +1,11 @@
-# `make run` shows the main job, `make test` runs the tests; both need Python 3.10+ and set up .venv themselves.
+# `make run` shows the whole system at work, `make test` runs the tests. Both need Python 3.10+ and set up .venv themselves.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 ARGS := $(if $(CAMERA),--camera $(CAMERA)) $(if $(CLIP),--clip "$(CLIP)")
 
-.PHONY: run test check bench faults train-setup clean
+.PHONY: run test check docs bench faults train-setup clean
 
 run: $(VENV)/demo.stamp
 	$(BIN)/python -m demo $(ARGS)
@@ -18,6 +18,12 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/check_language.py
+	$(BIN)/python .ci/check_links.py
+
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.speed.stages
@@ -42,6 +48,10 @@ $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(BIN)/python -m pip install --progress-bar on --group dev
+	touch $@
+
+$(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --progress-bar on --group docs
 	touch $@
 
 $(VENV)/train.stamp: $(VENV)/dev.stamp

@@ -84,7 +84,7 @@ def test_topic_is_the_one_of_the_contract():
         "facetally/v2/a/b/counts",
         "facetally/v1/a/counts",
         "facetally/v1/a/b/c/counts",
-        "facetally/v1/a/b/pictures",
+        "facetally/v1/a/b/images",
         "facetally/v1/a/b/counts/",
         "facetally/v1//b/counts",
         "facetally/v1/+/b/counts",
@@ -101,4 +101,4 @@ def test_foreign_topic_is_a_topic_error(bad):
 def test_unknown_kind_is_a_topic_error():
     """No topic can be built for a kind that the contract does not define."""
     with pytest.raises(TopicError, match="counts, status, model, health"):
-        topic("a", "b", "pictures")
+        topic("a", "b", "images")
