@@ -103,7 +103,7 @@ def test_a_table_too_large_for_excel_is_refused(tmp_path: Path, monkeypatch: pyt
     """The error names the number of windows, the limit of a sheet, and the formats without a limit."""
     monkeypatch.setattr("collector.exports.tables.EXCEL_ROWS", 1)
     put(tmp_path / "store", window(0), window(1))
-    with pytest.raises(SettingsError, match=r"2 windows.* csv"):
+    with pytest.raises(SettingsError, match=r"range has 2.* csv"):
         export(load(tmp_path / "store"), "excel", tmp_path / "x.xlsx")
     with pytest.raises(SettingsError, match="--out"):
         export(load(tmp_path / "store"), "excel", None)
