@@ -46,8 +46,9 @@ def _basic_block(x: Any, filters: int) -> Any:
     return layers.ReLU(max_value=6.0)(layers.Add()([x, y]))
 
 
-def _logits(x: Any, labels: int) -> Any:
-    return layers.Dense(labels, dtype="float32", name="logits")(x)
+def _logits(labels: int) -> layers.Layer:
+    """The last layer of a classifier."""
+    return layers.Dense(labels, dtype="float32", name="logits")
 
 
 def face_detector(height: int | None = None, width: int | None = None, detail: Levels = LEVELS) -> keras.Model:
@@ -142,7 +143,7 @@ def cnn(side: int, labels: int) -> keras.Model:
         x = _conv(_conv(x, filters), filters)
         x = layers.Dropout(0.2)(layers.MaxPooling2D()(x))
     x = layers.Dense(256, activation="relu")(layers.Flatten()(x))
-    return keras.Model(pixels, _logits(layers.Dropout(0.5)(x), labels), name="cnn")
+    return keras.Model(pixels, _logits(labels)(layers.Dropout(0.5)(x)), name="cnn")
 
 
 def plain(side: int, labels: int) -> keras.Model:
@@ -158,7 +159,7 @@ def plain(side: int, labels: int) -> keras.Model:
         for _ in range(blocks):
             x = _bottleneck(x, filters)
     x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(pixels, _logits(x, labels), name="plain")
+    return keras.Model(pixels, _logits(labels)(x), name="plain")
 
 
 def wide(side: int, labels: int, upscale: int = 1) -> keras.Model:
@@ -171,7 +172,7 @@ def wide(side: int, labels: int, upscale: int = 1) -> keras.Model:
     for filters in (64, 128, 256, 384):
         x = _basic_block(_basic_block(_conv(x, filters, 3, 2), filters), filters)
     x = layers.Dropout(0.4)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(pixels, _logits(x, labels), name="wide")
+    return keras.Model(pixels, _logits(labels)(x), name="wide")
 
 
 def _upscaled(x: Any, factor: int) -> Any:
@@ -223,7 +224,7 @@ def dense(
 def _with_head(pixels: Any, x: Any, labels: int, weights: Path | None, name: str) -> keras.Model:
     """Add pooling and logits to a backbone, and load the backbone's weights if they are given."""
     x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(pixels, _logits(x, labels), name=name)
+    model = keras.Model(pixels, _logits(labels)(x), name=name)
     if weights:
         load_weights(model, weights)
     return model
