@@ -182,8 +182,8 @@ CLASSIFIER_NOTES = (
     "Apparent expression of one face, not what a person feels. `ferplus_majority`: faces of FER2013's PublicTest with"
     " more than half of ten votes for one label; `photos`: press-style photographs labelled by students. None of these"
     f" was trained on. Temperature and unknown_below ({UNKNOWN_FRACTION:.0%} of faces below) are fitted on a validation"
-    " set that was split off Training. The confusion matrix is that of ferplus_majority; `visit_confusion` is of the same faces,"
-    " each observed several times."
+    " set that was split off Training. The confusion matrix is of ferplus_majority; `visit_confusion` is of the same"
+    " faces, each observed several times."
 )
 
 

@@ -4,8 +4,8 @@
 
 The images are those of the run's cache that no model was trained on. All detectors get the same grey images, resized to
 a long side of 320 pixels. A detector with another input size resizes them again, and that time is included. Average
-precision matches faces by their centres (`training.evaluate.precision_recall`). Its difference has a 95 % interval from a paired
-bootstrap over images.
+precision matches faces by their centres (`training.evaluate.precision_recall`). Its difference has a 95 % interval from
+a paired bootstrap over images.
 """
 
 import argparse

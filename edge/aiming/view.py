@@ -46,7 +46,8 @@ def main() -> int:
         )
         return 2
     print(
-        f"{arguments.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels; draw the zones in it with the page of: facetally-edge zones"
+        f"{arguments.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels;"
+        " draw the zones in it with the page of: facetally-edge zones"
     )
     return 0
 

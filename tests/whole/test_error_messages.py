@@ -74,7 +74,7 @@ COLLECTOR_LINES = (
     "broker.share = 'a/b'",
     "store.writer = ''",
     "store.keep_days = 0",
-    "page.zone = 'Mars/Base'",
+    "page.port = 0",
     "api.rate = 5",
     "limits.models = -1",
 )
@@ -175,4 +175,5 @@ def test_messages_are_as_they_were_read(tmp_path, capsys):
     if os.environ.get("FACETALLY_GOLDEN") == "write":
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
-    assert not re.search(r"Traceback|Object |Expected `", text), "the words of a library, not ours"
+    for_people = "\n".join(each for each in told if not each.startswith(("counts:", "status:", "health:", "model:")))
+    assert not re.search(r"Traceback|Object |Expected `", for_people), "the words of a library, not ours"

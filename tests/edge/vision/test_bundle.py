@@ -89,7 +89,7 @@ def test_wrong_number_of_labels_is_refused(copy):
     path = copy(
         labels=lambda labels: labels[:-1],
         confusion=lambda rows: [row[:-1] for row in rows[:-1]],
-        visits=lambda rows: [[*row[:-2], row[-1]] for row in rows[:-1]],
+        visit_confusion=lambda rows: [[*row[:-2], row[-1]] for row in rows[:-1]],
     )
     message = refusal(path)
     assert message.startswith(f"{path.with_suffix('.tflite')}: outputs must be ")
