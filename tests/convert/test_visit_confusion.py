@@ -27,12 +27,12 @@ def card(**changes: object) -> ClassifierCard:
     return read
 
 
-def test_a_card_with_visits_is_of_version_2_and_reads_back() -> None:
-    """The card and the model message of its device have version 2 and hold the matrix, seven rows of eight."""
+def test_a_card_with_visits_is_of_version_3_and_reads_back() -> None:
+    """The card and the model message of its device have version 3 and hold the matrix, seven rows of eight."""
     with_visits = card(schema=3, visit_confusion=VISITS)
     assert read_card(write_card(with_visits), "x.json") == with_visits
     model = model_of(load(SHIPPED / "face-416x320.json", DetectorCard).card, with_visits)
-    assert model.schema == 2
+    assert model.schema == 3
     assert decode(encode(model), Model) == model
     assert model.expression.visit_confusion == tuple(map(tuple, VISITS))
 
