@@ -67,7 +67,7 @@ SYSTEMS = {
 class Board:
     """Root folder and Python packages of a system, and the core that runs them."""
 
-    debian_root: Path
+    root: Path
     packages: Path
     python: str
     core: Core

@@ -115,9 +115,9 @@ def build_wheel() -> Path:
         return made.replace(target / made.name)  # atomic: two tests may build the same wheel
 
 
-def unpack_packages(target: Target, folder: Path, build_wheel: Path, requirements: Sequence[Sequence[str]]) -> Path:
+def unpack_packages(target: Target, folder: Path, wheel: Path, requirements: Sequence[Sequence[str]]) -> Path:
     """Install packages for a target to a folder, with one call of pip per list, unless it has them already."""
-    stamp, key = folder / "stamp", f"{build_wheel.parent.name} {requirements}"
+    stamp, key = folder / "stamp", f"{wheel.parent.name} {requirements}"
     if not stamp.is_file() or stamp.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
         for each in requirements:
