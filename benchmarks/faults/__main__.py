@@ -66,7 +66,7 @@ def _run(folder: Path, kills: int, seed: int, outage_s: float) -> int:
     with running_rig(folder, rng) as rig, tqdm(total=kills, desc="killed", unit="process") as bar:
         schedule = FaultSchedule(rig, rng)
         schedule.run(kills, bar.update)
-        phases.drain(rig)
+        drains = phases.drain(rig)
         comparison = phases.compare_store(rig)
         recovery = phases.outage(rig, outage_s)
         full_disk = phases.full_disk(rig)
@@ -74,6 +74,7 @@ def _run(folder: Path, kills: int, seed: int, outage_s: float) -> int:
     print(f"processes killed: {schedule.kills}; seed {seed}; {time.monotonic() - began:.0f} s")
     for fault, times in sorted(schedule.faults.items()):
         print(f"  {fault}: {times}")
+    print(f"starts that emptied the spool: {drains}")
     passed = _report_replay(rig, comparison, full_disk)
     passed &= _report_live(live, recovery)
     print("PASSED" if passed else "FAILED")

@@ -18,6 +18,7 @@ from edge.pipeline import MAX_BUFFERED_WINDOWS
 LIMIT_S = 120.0
 DRAIN_FRAMES = 2 * scripted_walks.FRAMES_PER_WINDOW + 5
 """Length of the drain phase. Nobody is in view in its last image, so no visit is cut off."""
+MAX_DRAINS = 3
 FULL_DISK_FRAMES = MAX_BUFFERED_WINDOWS + 400
 FILL_AT_FRAME, EMPTY_AT_FRAME = 50, FULL_DISK_FRAMES - 200
 NO_DETECTION = ("--set", "detect.every=1000000")
@@ -50,12 +51,20 @@ class FullDisk:
     """Whether exactly ``dropped`` consecutive windows are missing, and nothing else."""
 
 
-def drain(rig: Rig) -> None:
-    """Kill the replay daemon once more, then let it count a few images to their end and so empty its spool."""
+def drain(rig: Rig) -> int:
+    """Kill the replay daemon once more, then let it count a few images to their end and so empty its spool.
+
+    At the end of a file the daemon sends for a minute. A window that the collector missed twice in that time waits for
+    the next start, as it would on a device. Return the number of starts that emptied the spool, at most `MAX_DRAINS`.
+    """
     rig.kill_replay()
-    images = rig.folder / "drain"
-    scripted_walks.link_loop(rig.folder / "loop", images, DRAIN_FRAMES)
-    rig.starts.append(_run_to_end(rig, images, scripted_walks.FPS))
+    for number in range(1, MAX_DRAINS + 1):
+        images = rig.folder / f"drain-{number}"
+        scripted_walks.link_loop(rig.folder / "loop", images, DRAIN_FRAMES)
+        rig.starts.append(_run_to_end(rig, images, scripted_walks.FPS, may_leave_unsent=number < MAX_DRAINS))
+        if not read_log(rig.folder / f"{images.name}-001.log").unsent:
+            return number
+    return MAX_DRAINS
 
 
 def compare_store(rig: Rig) -> Comparison:
@@ -148,7 +157,9 @@ def compare_full_disk(windows: int, dropped: int, rows: Sequence[Mapping[str, st
     return FullDisk(windows, len(rows), dropped, exact)
 
 
-def _run_to_end(rig: Rig, images: Path, fps: float, disk: SmallDisk | None = None) -> DaemonStart:
+def _run_to_end(
+    rig: Rig, images: Path, fps: float, disk: SmallDisk | None = None, *, may_leave_unsent: bool = False
+) -> DaemonStart:
     """Run the replay daemon on a folder until its last image; with ``disk`` that disk is full in between."""
     source = "{" + folder_source(images, fps).replace("\n", ", ") + "}"
     settings = ("--set", f"capture={source}", *(NO_DETECTION if disk else ()))
@@ -163,7 +174,7 @@ def _run_to_end(rig: Rig, images: Path, fps: float, disk: SmallDisk | None = Non
     status = daemon.wait(LIMIT_S)
     log = read_log(daemon.log)
     rig.unexpected += log.unexpected
-    if status or log.unsent:
+    if status or (log.unsent and not may_leave_unsent):
         rig.unexpected.append(f"{daemon.log.name}: exit status {status}, {log.unsent} windows unsent")
     frames = opened.count()
     opened.close()
