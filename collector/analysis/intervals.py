@@ -6,18 +6,18 @@ All times are int64 microseconds since 1970-01-01 UTC, so that cutting is exact.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from collector.store.intervals import Floats, Ints, microseconds, split_at_edges
+
 Span = tuple[datetime, datetime]
 """Start (inclusive) and end (exclusive)."""
 Step = int | Literal["month"] | None
 """Length of a bucket: seconds, a calendar month of the zone, or None for a day of the zone."""
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,6 @@ def with_known_time(frame: pd.DataFrame) -> pd.DataFrame:
     """Leave out the rows of devices whose clock was never synchronised: their times mean nothing."""
     known = frame["clock"] != "unsynced"
     return frame if known.all() else frame[known]
-
-
-def microseconds(frame: pd.DataFrame) -> tuple[Ints, Ints]:
-    """Return the starts and ends of all rows, each of shape ``(rows,)``."""
-    return pd.DatetimeIndex(frame["start"]).as_unit("us").asi8, pd.DatetimeIndex(frame["end"]).as_unit("us").asi8
 
 
 def bounds(frame: pd.DataFrame, span: Span | None) -> tuple[Ints, Ints]:
@@ -102,11 +97,8 @@ def cut(frame: pd.DataFrame, edges: Ints) -> Pieces:
         # a window that began before the bucket is counted by the bucket's first cell; later cells count it again
         touching = np.where(starts == edges[first], frame["windows"].to_numpy(), pieces.windows)
         return replace(pieces, windows=touching)
-    number = np.searchsorted(edges, ends, "left") - first
-    rows = np.repeat(np.arange(len(frame)), number)
-    bucket = first[rows] + _position_in_run(number)
-    seconds = (np.minimum(ends[rows], edges[bucket + 1]) - np.maximum(starts[rows], edges[bucket])) / 1e6
-    return Pieces(rows, bucket, seconds / ((ends - starts)[rows] / 1e6), seconds, np.ones(len(rows), np.int64))
+    split = split_at_edges(starts, ends, edges)
+    return Pieces(split.row, split.bucket, split.fraction, split.seconds, np.ones(len(split.row), np.int64))
 
 
 def uncut(frame: pd.DataFrame, bucket: Ints) -> Pieces:

@@ -29,19 +29,17 @@ import numpy as np
 import pandas as pd
 
 from collector.analysis.intervals import (
-    Floats,
-    Ints,
     Pieces,
     Span,
     Step,
     bounds,
     bucket_edges,
     cut,
-    microseconds,
     uncut,
     with_known_time,
 )
 from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.store.intervals import Floats, Ints, microseconds
 from collector.store.load import labels
 
 By = Literal["hour", "day", "weekday", "site", "device"]

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from base.errors import SettingsError
-from collector.analysis.intervals import Floats, Span
+from collector.analysis.intervals import Span
 from collector.analysis.summarise import by_time, gaps, label_columns, step_for, step_name
 from collector.exports.palette import colours
+from collector.store.intervals import Floats
 from collector.store.load import labels
 
 DAY_S = 86_400
