@@ -43,6 +43,13 @@ LONGEST_WINDOW = timedelta(days=400)
 
 NO_OFFSET = timedelta(0)
 
+OUTCOME_PATTERN = r"^[a-z][a-z0-9_]{0,31}$(?!\n)"
+"""Pattern of an outcome of a track, such as ``counted`` or ``staff_zone_1``."""
+MAX_OUTCOMES = 64
+SHA256_PATTERN = r"^[0-9a-f]{64}$(?!\n)"
+SINCE_4 = ("tracks_ended", "configuration_sha256", "release", "update_failed", "certificate_ends")
+"""Fields of the health message since version 4."""
+
 Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]
 """Why the device saw less than it should have in a window."""
 
@@ -199,10 +206,10 @@ class Latency(Strict, frozen=True, kw_only=True):
 class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     """State of a device, sent once a minute. None where the platform cannot report a value.
 
-    Versions 2 and 3 add the optional fields at the end; each is absent where there is nothing to report.
+    Versions 2 to 4 add the optional fields at the end; each is absent where there is nothing to report.
     """
 
-    schema: Literal[1, 2, 3]
+    schema: Literal[1, 2, 3, 4]
     boot: Boot
     time: Time
     uptime_s: Seconds
@@ -224,12 +231,30 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     detections_saved: (
         Annotated[Fraction, Meta(description="fraction of frames since the last report without detection")] | None
     ) = None
-    """This and all fields below: since version 3."""
+    """This and the next two fields: since version 3."""
     detector_choice: Annotated[str, Meta(max_length=300, description="why the device runs this detector")] | None = None
     fixed_faces: Annotated[Count, Meta(description="ignored faces that never move, such as posters")] | None = None
+    tracks_ended: (
+        Annotated[
+            dict[Annotated[str, Meta(pattern=OUTCOME_PATTERN)], Count],
+            Meta(max_length=MAX_OUTCOMES, description="tracks that ended in the last full hour, by outcome"),
+        ]
+        | None
+    ) = None
+    """This and all fields below: since version 4."""
+    configuration_sha256: (
+        Annotated[str, Meta(pattern=SHA256_PATTERN, description="SHA-256 of the configuration file in use")] | None
+    ) = None
+    release: Annotated[str, Meta(max_length=64, description="installed release")] | None = None
+    update_failed: Annotated[str, Meta(max_length=300, description="why the last update was taken back")] | None = None
+    certificate_ends: Annotated[datetime, Meta(tz=True, description="end of the device's certificate, UTC")] | None = (
+        None
+    )
 
     def __post_init__(self) -> None:
         """Reject fields that are newer than the version."""
+        if self.schema < 4 and (newer := [name for name in SINCE_4 if getattr(self, name) is not None]):
+            raise ValueError(f"{', '.join(newer)} need schema 4, `schema` is {self.schema}")
         if self.schema == 1 and (self.written_mb is not None or self.shared_with is not None):
             raise ValueError("written_mb and shared_with need schema 2, `schema` is 1")
         if self.schema < 3 and (self.detections_saved is not None or self.detector_choice is not None):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import gc
+import hashlib
 import json
 import logging
 import math
@@ -164,6 +165,7 @@ def _run(parsed: argparse.Namespace) -> int:
     with build.pipeline(settings, stop, notifier.alive, sys.stdout if parsed.stdout else None) as pipeline:
         gc.collect()
         gc.freeze()  # the collection of every minute then skips modules and networks, which stay
+        pipeline.analyzer.health.configuration_sha256 = hashlib.sha256(parsed.config.read_bytes()).hexdigest()
         notifier.ready()
         log.info(line("started", site=settings.site, device=settings.device, source=settings.capture.name))
         try:

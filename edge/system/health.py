@@ -40,6 +40,8 @@ class HealthMonitor:
     """Why the device runs this detector (`edge.vision.choose_detector`)."""
     fixed_faces: int | None = None
     """Number of faces that never move and are ignored now."""
+    configuration_sha256: str | None = None
+    """SHA-256 of the configuration file, hexadecimal."""
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     """Times by stage, milliseconds."""
     _frames: int = 0
@@ -85,7 +87,7 @@ class HealthMonitor:
         now, oldest = time.monotonic(), spool.oldest()
         frames_per_s, latency, saved = self._coarse_figures(now)
         health = Health(
-            schema=3,
+            schema=4,
             boot=boot,
             time=utc,
             uptime_s=round(now - self.started, 1),
@@ -104,6 +106,7 @@ class HealthMonitor:
             detections_saved=saved,
             detector_choice=self.detector_choice,
             fixed_faces=self.fixed_faces,
+            configuration_sha256=self.configuration_sha256,
         )
         self._last_report = now
         return health

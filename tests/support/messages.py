@@ -45,3 +45,12 @@ MESSAGES["health-3"] = msgspec.structs.replace(
     detector_choice="the same for every file that is replayed",
     fixed_faces=2,
 )
+MESSAGES["health-4"] = msgspec.structs.replace(
+    MESSAGES["health-3"],
+    schema=4,
+    tracks_ended={"counted": 12, "staff_zone_1": 8, "too_short": 0},
+    configuration_sha256="c" * 64,
+    release="2026.11.2",
+    update_failed="2026.11.3: the daemon was not ready after 300 s",
+    certificate_ends=datetime(2027, 3, 28, 9, 0, tzinfo=timezone.utc),
+)
