@@ -19,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from base.durable_file import cut_torn_line, make_folder, sync_folder
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
 from collector.store.damage import DamageLog, file_damage
-from collector.store.durable_file import cut_torn_line, make_folder, sync_folder
 from collector.store.file_names import file_names, folder_name, is_file_of
 from collector.store.rows import columns_of, header, row
 from collector.store.sequence_set import SequenceSet
