@@ -156,13 +156,19 @@ def _run(parsed: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415 (OpenCV and the runtime load for a second; --help must not wait)
     from edge.errors import SpoolError  # noqa: PLC0415
     from edge.system.notify import Notifier  # noqa: PLC0415
+    from edge.system.progress import ProgressFile  # noqa: PLC0415
 
     settings = _settings(parsed)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain a frame
-    stop, notifier = threading.Event(), Notifier()
+    stop, notifier, progress = threading.Event(), Notifier(), ProgressFile(settings.tally.window_s)
+
+    def alive() -> None:
+        notifier.alive()
+        progress.write(pipeline.publisher)
+
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with build.pipeline(settings, stop, notifier.alive, sys.stdout if parsed.stdout else None) as pipeline:
+    with build.pipeline(settings, stop, alive, sys.stdout if parsed.stdout else None, progress) as pipeline:
         gc.collect()
         gc.freeze()  # the collection of every minute then skips modules and networks, which stay
         pipeline.analyzer.health.configuration_sha256 = hashlib.sha256(parsed.config.read_bytes()).hexdigest()

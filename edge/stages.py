@@ -61,6 +61,13 @@ class ExpressionClassifier(Protocol):
 class WindowPublisher(Protocol):
     """Sends finished windows."""
 
+    acknowledged: int
+    """Number of messages that the broker has acknowledged."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+
     def pump(self, spool: Spool, /) -> None:
         """Send what is in the spool, without blocking."""
 

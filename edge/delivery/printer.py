@@ -13,6 +13,8 @@ class Printer:
     """Takes the place of `edge.delivery.publish.Publisher`."""
 
     stream: TextIO
+    acknowledged: int = 0
+    connected: bool = True
 
     def pump(self, spool: Spool) -> None:
         """Print all waiting messages and delete them from the spool."""

@@ -70,6 +70,8 @@ class Publisher:
         self._duplicates = DuplicateDeviceDetector()
         self._shared_with: str | None = None
         self._answer_due, self._answered = False, -math.inf
+        self.acknowledged = 0
+        """Number of messages that the broker has acknowledged."""
         receipts = [(stored_filter(identity.site, identity.device), 0)] if settings.confirm == "collector" else []
         self._filters = [(self._topic("status"), 1), *receipts]
         client_id = f"facetally:{identity.site}:{identity.device}"  # no id holds a colon
@@ -120,6 +122,7 @@ class Publisher:
             case ClientReplaced():
                 self._outbox.client_replaced()
             case Acknowledged(mid):
+                self.acknowledged += 1
                 self._outbox.acknowledged(mid, time.monotonic())
             case Refused(mid, reason):
                 if self._outbox.refuse(mid):

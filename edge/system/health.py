@@ -18,6 +18,7 @@ import numpy as np
 
 from contract.message import Clock, Health, Latency
 from edge.delivery.spool import Spool
+from edge.system.installed_release import installed_release, update_failed
 
 REPORT_EVERY_S = 60.0
 COARSE_S = 900.0
@@ -107,6 +108,8 @@ class HealthMonitor:
             detector_choice=self.detector_choice,
             fixed_faces=self.fixed_faces,
             configuration_sha256=self.configuration_sha256,
+            release=installed_release(),
+            update_failed=update_failed(),
         )
         self._last_report = now
         return health
