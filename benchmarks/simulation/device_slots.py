@@ -1,0 +1,216 @@
+"""A device as a folder: real slots with real environments and a real daemon, and what systemd does with them.
+
+The daemon and the updater are those of the slots, installed from wheels. The packages that they need, 180 MB in each
+slot of a device, are shared: a small wheel leads to those of the Python that runs this.
+"""
+
+import base64
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.system.progress import NAME, Progress
+from edge.update.layout import COMPLETE, SETUPS, replace_link
+from edge.update.proof import read_progress
+from edge.update.trial import RESTART_FILE
+
+RESTART_S = 0.5
+"""Pause before a daemon that has ended is started again, seconds; 5 in the unit."""
+STOP_LIMIT_S = 10.0
+UNIT = "facetally-edge"
+
+
+def shared_packages(folder: Path) -> Path:
+    """Write a wheel that adds the packages of this Python to an environment, and return its path."""
+    name, lines = "facetally_shared_packages-1.0", f"{sysconfig.get_path('purelib')}\n"
+    files = {
+        "facetally_shared_packages.pth": lines,
+        f"{name}.dist-info/METADATA": "Metadata-Version: 2.1\nName: facetally-shared-packages\nVersion: 1.0\n",
+        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: facetally\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},{_record_hash(text)},{len(text)}\n" for path, text in files.items())
+    path = folder / f"{name}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for each, text in (*files.items(), (f"{name}.dist-info/RECORD", f"{record}{name}.dist-info/RECORD,,\n")):
+            wheel.writestr(each, text)
+    return path
+
+
+def _record_hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def changed_wheel(wheel: Path, folder: Path, changes: Mapping[str, str]) -> Path:
+    """Copy a wheel with lines added to the end of some of its files, and return the copy's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / wheel.name
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + changes.get(name, "").encode())
+    return path
+
+
+@dataclass(slots=True)
+class Device:
+    """The folders of one device, its daemon, and its updater."""
+
+    folder: Path
+    site: str
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the daemon besides those of this process."""
+    daemon: subprocess.Popen[bytes] | None = None
+    enabled: bool = False
+    """Whether the daemon is started when it does not run."""
+    starts: int = 0
+    _restart_seen: int = 0
+    _due: float = 0.0
+
+    @property
+    def program(self) -> Path:
+        """What is ``/opt/facetally`` on a device."""
+        return self.folder / "opt"
+
+    @property
+    def state(self) -> Path:
+        """What is ``/var/lib/facetally-update`` on a device."""
+        return self.folder / "update"
+
+    @property
+    def runtime(self) -> Path:
+        """What is ``/run`` on a device."""
+        return self.folder / "run"
+
+    @property
+    def log(self) -> Path:
+        """Log of all starts of the daemon."""
+        return self.folder / "daemon.log"
+
+    def install(self, wheels: list[Path], configuration: str) -> None:
+        """Do what ``install.sh`` does: make the slot ``installed``, and let all links lead to it."""
+        slot, setup = self.program / "slots/installed", self.program / SETUPS / "installed"
+        for path in (slot.parent, setup, self.state, self.runtime, self.folder / "etc"):
+            path.mkdir(parents=True)
+        subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", slot], check=True)
+        pip = [slot / "bin/python", "-m", "pip", "--isolated", "--quiet", "--disable-pip-version-check", "install"]
+        subprocess.run([*pip, "--no-index", "--no-deps", *wheels], env=clean_environment(), check=True)
+        (slot / COMPLETE).write_text("installed by hand\n")
+        (slot / "bundles").mkdir()
+        self.link(configuration)
+
+    def copy_installed(self, other: "Device", configuration: str) -> None:
+        """Do the same with a copy of another device's slot, whose scripts are made to lead here."""
+        slot = self.program / "slots/installed"
+        for path in (slot.parent, self.program / SETUPS / "installed", self.state, self.runtime, self.folder / "etc"):
+            path.mkdir(parents=True)
+        source = other.program / "slots/installed"
+        shutil.copytree(source, slot, symlinks=True, copy_function=os.link)
+        for path in [*(slot / "bin").iterdir(), slot / "pyvenv.cfg"]:
+            if not path.is_symlink() and path.is_file():
+                text, mode = path.read_text(), path.stat().st_mode
+                path.unlink()
+                path.write_text(text.replace(str(source), str(slot)))
+                path.chmod(mode)
+        self.link(configuration)
+
+    def link(self, configuration: str) -> None:
+        """Make the setup ``installed`` and the links."""
+        setup = self.program / SETUPS / "installed"
+        config = self.folder / "etc/edge.toml"
+        config.write_text(configuration)
+        (setup / "program").symlink_to("../../slots/installed")
+        (setup / "bundles").symlink_to("../../slots/installed/bundles")
+        (setup / "edge.toml").symlink_to(config)
+        replace_link(self.program / "current", f"{SETUPS}/installed")
+        replace_link(self.program / "updater", "slots/installed")
+
+    def configure_updater(self, repository: str, trusted_root: bytes, lines: str = "") -> None:
+        """Write the updater's configuration."""
+        (self.folder / "etc/root.json").write_bytes(trusted_root)
+        (self.folder / "etc/update.toml").write_text(
+            f'site = "{self.site}"\ndevice = "{self.name}"\nrepository = "{repository}"\n'
+            f'root = "{self.folder}/etc/root.json"\nprogram = "{self.program}"\nstate = "{self.state}"\n'
+            f'runtime = "{self.runtime}"\nrequire_synchronised_clock = false\n{lines}'
+        )
+
+    def updater(self, command: str = "run", log: Path | None = None) -> "subprocess.Popen[bytes]":
+        """Start the updater of the last good release, as its unit does."""
+        with (log or self.folder / "update.log").open("ab") as out:
+            return subprocess.Popen(
+                [self.program / "updater/bin/facetally-update", command, "--config", self.folder / "etc/update.toml"],
+                stdout=out,
+                stderr=out,
+                env=clean_environment(),
+                start_new_session=True,
+            )
+
+    def progress(self) -> Progress | None:
+        """What the daemon reports now."""
+        return read_progress(self.runtime).get(UNIT)
+
+    def supervise(self) -> None:
+        """Do what systemd does: start the daemon again after its end, and restart it when the updater asks."""
+        restart = self._restart_asked()
+        if self.daemon is not None and restart:
+            self.stop()
+        if self.daemon is not None and self.daemon.poll() is not None:
+            self._ended()
+        if self.enabled and self.daemon is None and time.monotonic() >= self._due:
+            self._start()
+
+    def _restart_asked(self) -> bool:
+        try:
+            asked = (self.state / RESTART_FILE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        before, self._restart_seen = self._restart_seen, asked
+        return asked != before
+
+    def _start(self) -> None:
+        run = self.runtime / UNIT
+        run.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.daemon = subprocess.Popen(
+                [self.program / "current/program/bin/facetally-edge", "run", "--config", self.program / "current/edge.toml"],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**clean_environment(), **self.environment, "RUNTIME_DIRECTORY": str(run)},
+                start_new_session=True,
+            )
+        self.starts += 1
+
+    def _ended(self) -> None:
+        self.daemon, self._due = None, time.monotonic() + RESTART_S
+        (self.runtime / UNIT / NAME).unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End the daemon as ``systemctl stop`` does."""
+        self.kill(signal.SIGTERM)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send the daemon a signal, and wait for its end."""
+        if self.daemon is not None:
+            self.daemon.send_signal(number)
+            try:
+                self.daemon.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait()
+            self._ended()
+            self._due = 0.0
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without the variables that change what Python imports."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP_"))}
