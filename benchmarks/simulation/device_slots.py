@@ -1,13 +1,12 @@
 """A device as a folder: real slots with real environments and a real daemon, and what systemd does with them.
 
-The daemon and the updater are those of the slots, installed from wheels. The packages that they need, 180 MB in each
+The first slot runs this checkout; the updater installs the others from wheels. The packages that they need, 180 MB in each
 slot of a device, are shared: a small wheel leads to those of the Python that runs this.
 """
 
 import base64
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from edge.update.layout import COMPLETE, SETUPS, replace_link
 from edge.update.proof import read_progress
 from edge.update.trial import RESTART_FILE
 
+ROOT = Path(__file__).parents[2]
 RESTART_S = 0.5
 """Pause before a daemon that has ended is started again, seconds; 5 in the unit."""
 STOP_LIMIT_S = 10.0
@@ -96,34 +96,24 @@ class Device:
         """Log of all starts of the daemon."""
         return self.folder / "daemon.log"
 
-    def install(self, wheels: list[Path], configuration: str) -> None:
-        """Do what ``install.sh`` does: make the slot ``installed``, and let all links lead to it."""
+    def install(self, configuration: str) -> None:
+        """Do what ``install.sh`` does, with this checkout as the slot ``installed``; all links lead to it."""
         slot, setup = self.program / "slots/installed", self.program / SETUPS / "installed"
         for path in (slot.parent, setup, self.state, self.runtime, self.folder / "etc"):
             path.mkdir(parents=True)
-        subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", slot], check=True)
-        pip = [slot / "bin/python", "-m", "pip", "--isolated", "--quiet", "--disable-pip-version-check", "install"]
-        subprocess.run([*pip, "--no-index", "--no-deps", *wheels], env=clean_environment(), check=True)
+        venv = [sys.executable, "-m", "venv", "--system-site-packages", "--without-pip", str(slot)]
+        subprocess.run(venv, env=clean_environment(), check=True)
+        (packages,) = slot.glob("lib/python3.*/site-packages")
+        (packages / "facetally_checkout.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
+        for command, module in (("facetally-edge", "edge"), ("facetally-update", "edge.update")):
+            script = slot / "bin" / command
+            script.write_text(f"#!{slot}/bin/python\nfrom {module}.__main__ import main\nraise SystemExit(main())\n")
+            script.chmod(0o755)
         (slot / COMPLETE).write_text("installed by hand\n")
         (slot / "bundles").mkdir()
-        self.link(configuration)
+        self._link(configuration)
 
-    def copy_installed(self, other: "Device", configuration: str) -> None:
-        """Do the same with a copy of another device's slot, whose scripts are made to lead here."""
-        slot = self.program / "slots/installed"
-        for path in (slot.parent, self.program / SETUPS / "installed", self.state, self.runtime, self.folder / "etc"):
-            path.mkdir(parents=True)
-        source = other.program / "slots/installed"
-        shutil.copytree(source, slot, symlinks=True, copy_function=os.link)
-        for path in [*(slot / "bin").iterdir(), slot / "pyvenv.cfg"]:
-            if not path.is_symlink() and path.is_file():
-                text, mode = path.read_text(), path.stat().st_mode
-                path.unlink()
-                path.write_text(text.replace(str(source), str(slot)))
-                path.chmod(mode)
-        self.link(configuration)
-
-    def link(self, configuration: str) -> None:
+    def _link(self, configuration: str) -> None:
         """Make the setup ``installed`` and the links."""
         setup = self.program / SETUPS / "installed"
         config = self.folder / "etc/edge.toml"

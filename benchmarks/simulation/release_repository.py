@@ -47,6 +47,7 @@ class ReleaseRepository:
     signers: dict[str, CryptoSigner] = field(
         default_factory=lambda: {role: CryptoSigner.generate_ed25519() for role in ROLES}
     )
+    published: int = 0
     root: Metadata[Root] = field(init=False)
     targets: Metadata[Targets] = field(init=False)
     devices: Metadata[Targets] = field(init=False)
@@ -64,10 +65,10 @@ class ReleaseRepository:
         key = self.signers["devices"].public_key
         role = DelegatedRole("devices", [key.keyid], 1, True, paths=["devices/*/*.json", "certificates/*/*/*.pem"])
         delegations = Delegations({key.keyid: key}, {"devices": role})
-        self.targets = Metadata(Targets(expires=expires, delegations=delegations, version=0))
-        self.devices = Metadata(Targets(expires=expires, version=0))
-        self.snapshot = Metadata(Snapshot(expires=expires, version=0))
-        self.timestamp = Metadata(Timestamp(expires=expires, version=0))
+        self.targets = Metadata(Targets(expires=expires, delegations=delegations))
+        self.devices = Metadata(Targets(expires=expires))
+        self.snapshot = Metadata(Snapshot(expires=expires))
+        self.timestamp = Metadata(Timestamp(expires=expires))
         self.root.sign(self.signers["root"])
         self.root.to_file(str(self.folder / "metadata" / "1.root.json"))
 
@@ -126,19 +127,20 @@ class ReleaseRepository:
         """Sign and write new versions of all metadata except the root."""
         folder = self.folder / "metadata"
         for name, metadata in (("targets", self.targets), ("devices", self.devices)):
-            metadata.signed.version += 1
+            metadata.signed.version = self.published + 1
             metadata.sign(self.signers[name])
             metadata.to_file(str(folder / f"{metadata.signed.version}.{name}.json"))
             self.snapshot.signed.meta[f"{name}.json"] = MetaFile(version=metadata.signed.version)
-        self.snapshot.signed.version += 1
+        self.snapshot.signed.version = self.published + 1
         self.snapshot.sign(self.signers["snapshot"])
         self.snapshot.to_file(str(folder / f"{self.snapshot.signed.version}.snapshot.json"))
         self.timestamp.signed.snapshot_meta = MetaFile(version=self.snapshot.signed.version)
         self.publish_timestamp()
+        self.published += 1
 
     def publish_timestamp(self) -> None:
         """Sign and write a new version of the timestamp only."""
-        self.timestamp.signed.version += 1
+        self.timestamp.signed.version += self.published > 0
         self.timestamp.sign(self.signers["timestamp"])
         self.timestamp.to_file(str(self.folder / "metadata" / "timestamp.json"))
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facetally-update",
-        description="Install signed releases on this device, and go back if one is not healthy.",
+        description="Install signed releases, and go back if one is not healthy.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {installed_version()}")
     commands = parser.add_subparsers(required=True, metavar="run|recover|status|back")

@@ -16,7 +16,7 @@ READY_S = 240.0
 MIN_SPEED = 0.7
 """Minimum ratio of the frame rates, after and before."""
 MAX_DETECTION_MS = 300.0
-"""With a face in view the detector must run every 0.3 s. A slower bundle is refused unless the one before was as slow."""
+"""With a face in view the detector must run every 0.3 s. A slower bundle is refused, unless the one before was too."""
 DETECTION_TOLERANCE = 1.25
 
 Readings = Mapping[str, Progress]
