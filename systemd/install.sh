@@ -12,12 +12,14 @@ set -euo pipefail
 
 ROOT="${ROOT:-}"
 HERE="$(cd "$(dirname "$0")" && pwd)"
-ENV="$ROOT/opt/facetally"
+OPT="$ROOT/opt/facetally"
+ENV="$OPT/slots/installed" # facetally-update installs releases into slots beside it, see edge/update/layout.py
 ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
 ALL_UNITS="facetally-edge facetally-collector facetally-web"
+UPDATER="facetally-update.timer facetally-update.service facetally-update-recover.service facetally-restart.path facetally-restart.service"
 PREVIOUS="$ROOT/opt/facetally-last" # the wheel and units of the last successful installation, to roll back to
-# The requirements of the wheel with the extra edge, without OpenCV: JetPack's own OpenCV has GStreamer, which that of
+# The requirements of the wheel with the extras edge and update, without OpenCV: JetPack's own OpenCV has GStreamer, which that of
 # PyPI lacks, and is built for NumPy 1.
 JETSON=(
     "msgspec>=0.19"
@@ -25,6 +27,7 @@ JETSON=(
     "tomli>=2; python_version < '3.11'"
     "ai-edge-litert>=2.1; platform_machine == 'x86_64' or platform_machine == 'aarch64'"
     "numpy>=1.26,<2"
+    "tuf>=6,<8"
 )
 
 fail() { echo "install.sh: $*" >&2; exit 2; }
@@ -46,17 +49,46 @@ find_python() {
     fail "Python must be 3.10 or newer; install it with: apt install python3 python3-venv"
 }
 
-install_packages() { # EXTRA WHEEL. --system-site-packages: picamera2 and libcamera are installed by apt
+install_packages() { # EXTRAS WHEEL. --system-site-packages: picamera2 and libcamera are installed by apt
     local python; python="$(find_python)"
+    install -d "$OPT/slots"
+    rm -f "$ENV/complete"
     # An upgrade of the system may have replaced Python, and with it the path of the packages. Then create it again.
     "$ENV/bin/python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("purelib"))' 2>/dev/null ||
         "$python" -m venv --clear --system-site-packages "$ENV"
-    if [ "$1" = edge ] && [ -e /etc/nv_tegra_release ]; then
+    if [ "$1" = edge,update ] && [ -e /etc/nv_tegra_release ]; then
         "$ENV/bin/python" -m pip install --quiet --upgrade "${JETSON[@]}"
     else
         "$ENV/bin/python" -m pip install --quiet --upgrade "$2[$1]"
     fi
     "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$2" # another build may have the same version
+}
+
+replace_link() { # TARGET LINK, in one step
+    ln -sfn "$1" "$2.new"
+    mv -fT "$2.new" "$2"
+}
+
+link_slot() { # let the programs be those of the slot `installed`, and the daemon's configuration the one in /etc
+    local setup="$OPT/setups/installed" name
+    install -d "$setup" "$ENV/bundles"
+    replace_link ../../slots/installed "$setup/program"
+    replace_link ../../slots/installed/bundles "$setup/bundles"
+    for name in edge.toml device.pem; do replace_link "/etc/facetally/$name" "$setup/$name"; done
+    echo "installed by install.sh" >"$ENV/complete"
+    sync
+    replace_link setups/installed "$OPT/current"
+    replace_link slots/installed "$OPT/updater"
+    if [ -f "$OPT/pyvenv.cfg" ]; then # earlier versions were installed in this folder itself
+        rm -rf "${OPT:?}"/{bin,include,lib,lib64,share,pyvenv.cfg}
+    fi
+    replace_link current/program/bin "$OPT/bin"
+}
+
+give_to_updater() { # the updater's user owns the programs; the daemon's can only read them
+    if ! is_live; then return; fi
+    id facetally-update >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin facetally-update
+    chown -R --no-dereference facetally-update: "$OPT"
 }
 
 install_config() { # edge|collector GROUP: keep an existing one. It may hold a password: only root and the service may read it.
@@ -67,7 +99,7 @@ install_config() { # edge|collector GROUP: keep an existing one. It may hold a p
     if [ "$(id -u)" = 0 ]; then chgrp "$2" "$file"; fi
 }
 
-install_unit() { # NAME.service
+install_unit() { # NAME.service, .path or .timer
     install -d "$UNITS"
     install -m 0644 "$(source_file "$1")" "$UNITS/$1"
     if is_live; then systemctl daemon-reload; fi
@@ -113,17 +145,22 @@ keep_journal_in_memory() { # to spare the card; journalctl shows the lines since
 restart_journal() { if is_live; then systemctl try-restart systemd-journald; fi; }
 
 edge() {
-    install_packages edge "$1"
+    local unit
+    if is_live; then systemctl stop facetally-update.service 2>/dev/null || true; fi
+    install_packages edge,update "$1"
     install_config edge video
-    install_unit facetally-edge.service
+    link_slot
+    give_to_updater
+    for unit in facetally-edge.service $UPDATER; do install_unit "$unit"; done
     keep_journal_in_memory
     restart_or_roll_back "$1"
     echo "Now edit $ETC/edge.toml (site, device, capture, staff_zones), then run:"
-    echo "  $ENV/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
+    echo "  $OPT/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
 }
 
 collector() {
     install_packages collector "$1"
+    link_slot
     if is_live && ! id facetally >/dev/null 2>&1; then
         useradd --system --no-create-home --shell /usr/sbin/nologin facetally
     fi
@@ -140,8 +177,12 @@ undo() {
         if is_live && [ -e "$UNITS/$name.service" ]; then systemctl disable --now "$name" || true; fi
         rm -f "$UNITS/$name.service"
     done
+    for name in $UPDATER; do
+        if is_live && [ -e "$UNITS/$name" ]; then systemctl disable --now "$name" || true; fi
+        rm -f "$UNITS/$name"
+    done
     rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
-    rm -rf "$ENV" "$PREVIOUS"
+    rm -rf "$OPT" "$PREVIOUS" "$ROOT/var/lib/facetally-update"
     if is_live; then systemctl daemon-reload; fi
     restart_journal
     echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"

@@ -102,7 +102,8 @@ class Repository:
             info = self._updater.get_targetinfo(name)
             if info is None:
                 raise RepositoryRefused(f"{name}: is not in the repository")
-            return Path(self._updater.download_target(info)).read_bytes()
+            kept = self._updater.find_cached_target(info)  # nothing is written while nothing changes
+            return Path(kept or self._updater.download_target(info)).read_bytes()
 
     def _sync(self) -> None:
         """Bring the metadata to disk; tuf replaces files without syncing them."""

@@ -73,9 +73,10 @@ def run(settings: UpdateSettings, synchronised: Callable[[], bool] = is_synchron
             repository = Repository(settings)
             repository.refresh()
             manifest = repository.device()
-            state = _note(trial, state, "")
             _check_number(manifest, state)
-            return not state.wants(manifest.number) or _update(trial, state, repository, manifest)
+            kept = not state.wants(manifest.number) or _update(trial, state, repository, manifest)
+            _note(trial, trial.file.read(), "")
+            return kept
         except (RepositoryUnreachable, NoRoom) as error:
             _note(trial, trial.file.read(), str(error), logging.WARNING)
         except (RepositoryRefused, ReleaseError) as error:

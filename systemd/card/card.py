@@ -9,6 +9,7 @@ systemd run ``first-boot.sh`` until it succeeds. User, network and time zone sta
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,14 @@ CARD_FILES = (
     "card/facetally-first-boot.service",
     "install.sh",
     "units/facetally-edge.service",
+    "units/facetally-update.service",
+    "units/facetally-update.timer",
+    "units/facetally-update-recover.service",
+    "units/facetally-restart.path",
+    "units/facetally-restart.service",
 )
 ETC = PurePosixPath("/etc/facetally")
+EXTRAS = r"'(edge|update)'"
 GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")
 """manylinux versions of wheels that Debian 12's glibc and newer ones can run."""
 READ_CONFIG = """\
@@ -119,7 +126,7 @@ def _check(arguments: argparse.Namespace) -> bool:
 
 
 def _required(wheel: Path, edge: bool) -> list[str]:
-    """Return the requirements of a wheel, with those of its extra ``edge`` if wanted; ValueError if it is no wheel.
+    """Return the requirements of a wheel, with those of the daemon and the updater if wanted; ValueError if it is none.
 
     pip itself would evaluate their conditions for this machine instead of the device.
     """
@@ -130,7 +137,7 @@ def _required(wheel: Path, edge: bool) -> list[str]:
     except (ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{wheel}: must be a wheel") from error
     parts = [str(line).partition(";") for line in lines]
-    return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and "'edge'" in marker)]
+    return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and re.search(EXTRAS, marker))]
 
 
 def _read(config: Path, wheel: Path) -> tuple[bool, list[PurePosixPath]]:

@@ -38,6 +38,10 @@ cd "$(mktemp -d)" # a spool with a relative path is created in the working direc
 /opt/facetally/bin/facetally-edge check || echo "see the lines above; the daemon is started, and retries by itself"
 systemctl enable facetally-edge
 systemctl start --no-block facetally-edge
+if [ -e "$ETC/update.toml" ]; then # the card of a fleet: from now on signed releases come by themselves
+    systemctl enable facetally-update.timer
+    systemctl start --no-block facetally-update.timer
+fi
 
 sync
 wipe "$CARD/edge.toml"

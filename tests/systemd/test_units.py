@@ -27,9 +27,10 @@ FIRST_BOOT_EXPOSURE = 40
 
 
 def test_the_units():
-    """There are units for daemon, collector and page, and one that installs a card."""
-    assert [unit.stem for unit in UNITS] == ["facetally-collector", "facetally-edge", "facetally-web"]
-    assert len(ALL) == 4
+    """There are units for daemon, collector and page, three for the updater, and one that installs a card."""
+    updater = ["facetally-restart", "facetally-update", "facetally-update-recover"]
+    assert sorted(unit.stem for unit in UNITS) == sorted(["facetally-collector", "facetally-edge", "facetally-web", *updater])
+    assert len(ALL) == 7
 
 
 @needs_systemd
@@ -65,7 +66,7 @@ def test_the_first_boot_unit_is_confined_as_far_as_possible():
 
 def test_the_daemon_is_watched_and_always_restarted():
     """The unit has a watchdog, no limit of restarts and no core dumps."""
-    text = UNITS[1].read_text()
+    text = (SYSTEMD / "units/facetally-edge.service").read_text()
     for line in ("Type=notify", "WatchdogSec=90", "Restart=always", "StartLimitIntervalSec=0", "LimitCORE=0"):
         assert f"\n{line}\n" in text
 

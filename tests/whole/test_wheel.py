@@ -96,7 +96,7 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
 
 def test_the_installer_repairs_the_environment_after_a_system_upgrade(wheel, tmp_path):
     """If the system's Python has changed, the environment lacks its packages, and is created again."""
-    environment = tmp_path / "opt/facetally"
+    environment = tmp_path / "opt/facetally/slots/installed"
     assert install(tmp_path, "edge", wheel).returncode == 0
     (packages,) = environment.glob("lib/python3.*")
     packages.rename(packages.with_name("python3.9"))
@@ -125,9 +125,10 @@ def test_another_wheel_of_the_same_version_is_installed(wheel, tmp_path):
 
 
 def test_a_jetson_gets_all_requirements_except_opencv():
-    """The installer's list has the requirements of pyproject.toml, with NumPy below 2, which JetPack's OpenCV needs."""
+    """The installer's list has the requirements of pyproject.toml for daemon and updater, with NumPy below 2, which JetPack's OpenCV needs."""
     project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
-    required = project["dependencies"] + project["optional-dependencies"]["edge"]
+    extras = project["optional-dependencies"]
+    required = project["dependencies"] + extras["edge"] + extras["update"]
     expected = [each.replace("numpy>=1.26", "numpy>=1.26,<2") for each in required if not each.startswith("opencv")]
     assert sorted(jetson_requirements()) == sorted(expected)
 
