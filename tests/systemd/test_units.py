@@ -17,6 +17,7 @@ from edge.settings import Settings, read
 ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "systemd"
 ALL = sorted(SYSTEMD.glob("*/*.service"))
+OTHERS = sorted([*SYSTEMD.glob("*/*.path"), *SYSTEMD.glob("*/*.timer")])
 FIRST_BOOT = "facetally-first-boot"
 """Installs a prepared card as root, and is removed afterwards; the other units are confined more strictly."""
 UNITS = [unit for unit in ALL if unit.stem != FIRST_BOOT]
@@ -34,11 +35,12 @@ def test_the_units():
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", ALL, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*ALL, *OTHERS], ids=lambda unit: unit.name)
 def test_a_unit_has_no_errors(unit, tmp_path):
-    """Systemd finds no unknown key or value. Python replaces the program, which is not installed here."""
-    text = unit.read_text()
-    (tmp_path / unit.name).write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", text, flags=re.M))
+    """Systemd finds no unknown key or value. Python replaces the programs, which are not installed here."""
+    for each in (*ALL, *OTHERS):
+        text = re.sub(r"^(Exec\w+)=\S+", rf"\1={sys.executable}", each.read_text(), flags=re.M)
+        (tmp_path / each.name).write_text(text)
     command = ["systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", str(tmp_path / unit.name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert unit.name not in done.stderr, done.stderr
