@@ -36,13 +36,13 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk | None]:
-    """Create ``folder`` and mount a disk of `SIZE` on it; yield None if this user may not mount."""
+def small_disk(folder: Path, size: str = SIZE) -> Iterator[SmallDisk | None]:
+    """Create ``folder`` and mount a disk of ``size`` on it; yield None if this user may not mount."""
     folder.mkdir(parents=True)
     if os.geteuid() != 0:
         yield None
         return
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "facetally", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "facetally", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         yield None
         return

@@ -5,6 +5,7 @@ slot of a device, are shared: a small wheel leads to those of the Python that ru
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 import signal
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.system.progress import NAME, Progress
-from edge.update.layout import COMPLETE, SETUPS, replace_link
+from edge.update.layout import COMPLETE, SETUPS, Layout, replace_link
 from edge.update.proof import read_progress
 from edge.update.trial import RESTART_FILE
 
@@ -70,21 +71,24 @@ class Device:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of the daemon besides those of this process."""
     daemon: subprocess.Popen[bytes] | None = None
+    updating: subprocess.Popen[bytes] | None = None
     enabled: bool = False
     """Whether the daemon is started when it does not run."""
     starts: int = 0
+    windows: dict[int, int] = field(default_factory=dict)
+    """Windows that each start of the daemon has finished at least, by the number of the start."""
     _restart_seen: int = 0
     _due: float = 0.0
 
     @property
     def program(self) -> Path:
         """What is ``/opt/facetally`` on a device."""
-        return self.folder / "opt"
+        return self.folder / "disk/opt"
 
     @property
     def state(self) -> Path:
         """What is ``/var/lib/facetally-update`` on a device."""
-        return self.folder / "update"
+        return self.folder / "disk/update"
 
     @property
     def runtime(self) -> Path:
@@ -93,8 +97,15 @@ class Device:
 
     @property
     def log(self) -> Path:
-        """Log of all starts of the daemon."""
-        return self.folder / "daemon.log"
+        """Log of the latest start of the daemon."""
+        return self.folder / f"daemon-{self.starts:03d}.log"
+
+    @property
+    def release(self) -> str | None:
+        """The release that the link ``current`` leads to as a whole."""
+        layout = Layout(self.program)
+        setup = layout.current_setup()
+        return layout.release_of(setup) if setup else None
 
     def install(self, configuration: str) -> None:
         """Do what ``install.sh`` does, with this checkout as the slot ``installed``; all links lead to it."""
@@ -111,9 +122,9 @@ class Device:
             script.chmod(0o755)
         (slot / COMPLETE).write_text("installed by hand\n")
         (slot / "bundles").mkdir()
-        self._link(configuration)
+        self.link(configuration)
 
-    def _link(self, configuration: str) -> None:
+    def link(self, configuration: str) -> None:
         """Make the setup ``installed`` and the links."""
         setup = self.program / SETUPS / "installed"
         config = self.folder / "etc/edge.toml"
@@ -133,16 +144,36 @@ class Device:
             f'runtime = "{self.runtime}"\nrequire_synchronised_clock = false\n{lines}'
         )
 
-    def updater(self, command: str = "run", log: Path | None = None) -> "subprocess.Popen[bytes]":
+    def update(self, command: str = "run") -> "subprocess.Popen[bytes]":
         """Start the updater of the last good release, as its unit does."""
-        with (log or self.folder / "update.log").open("ab") as out:
-            return subprocess.Popen(
+        with (self.folder / "update.log").open("ab") as out:
+            self.updating = subprocess.Popen(
                 [self.program / "updater/bin/facetally-update", command, "--config", self.folder / "etc/update.toml"],
                 stdout=out,
                 stderr=out,
                 env=clean_environment(),
                 start_new_session=True,
             )
+        return self.updating
+
+    def kill_updater(self) -> None:
+        """End the updater and all programs that it has started, with SIGKILL."""
+        if self.updating is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.updating.pid, signal.SIGKILL)
+            self.updating.wait()
+
+    def boot(self) -> None:
+        """Do what a device does when its power returns: recover, then start the daemon."""
+        self.update("recover").wait()
+        self._restart_asked()
+        self.enabled, self._due = True, 0.0
+
+    def cut_power(self) -> None:
+        """End everything at once, with SIGKILL."""
+        self.enabled = False
+        self.kill_updater()
+        self.kill()
 
     def progress(self) -> Progress | None:
         """What the daemon reports now."""
@@ -150,6 +181,9 @@ class Device:
 
     def supervise(self) -> None:
         """Do what systemd does: start the daemon again after its end, and restart it when the updater asks."""
+        progress = self.progress()
+        if self.daemon is not None and progress is not None:
+            self.windows[self.starts] = max(self.windows.get(self.starts, 0), progress.windows)
         restart = self._restart_asked()
         if self.daemon is not None and restart:
             self.stop()
@@ -169,16 +203,21 @@ class Device:
     def _start(self) -> None:
         run = self.runtime / UNIT
         run.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        self.starts += 1
+        with self.log.open("wb") as log:
             self.daemon = subprocess.Popen(
-                [self.program / "current/program/bin/facetally-edge", "run", "--config", self.program / "current/edge.toml"],
+                [
+                    self.program / "current/program/bin/facetally-edge",
+                    "run",
+                    "--config",
+                    self.program / "current/edge.toml",
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
                 env={**clean_environment(), **self.environment, "RUNTIME_DIRECTORY": str(run)},
                 start_new_session=True,
             )
-        self.starts += 1
 
     def _ended(self) -> None:
         self.daemon, self._due = None, time.monotonic() + RESTART_S

@@ -20,6 +20,7 @@ from tests.support.release_server import attackable
 
 KEPT = 5
 
+
 class Attack:
     """A repository with a release that the device has not installed yet, its server, and a device that trusts it."""
 
@@ -36,7 +37,7 @@ class Attack:
             path.mkdir(parents=True)
         (self.device.folder / "etc").mkdir()
         (self.device.program / "slots/installed/complete").touch()
-        self.device._link(SMALLEST)
+        self.device.link(SMALLEST)
         self.device.configure_updater(server.url, self.repository.trusted_root)
         self.settings = settings.read(self.device.folder / "etc/update.toml")
         self.state = StateFile(self.device.state)

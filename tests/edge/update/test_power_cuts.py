@@ -131,7 +131,11 @@ def cut_before(step, act, folder):
             def hook(event, arguments):
                 nonlocal seen
                 writes = event == "open" and isinstance(arguments[1], str) and arguments[1][0] in "wax"
-                if event in CHANGES or writes or (event == "open" and arguments[1] is None and arguments[2] & os.O_CREAT):
+                if (
+                    event in CHANGES
+                    or writes
+                    or (event == "open" and arguments[1] is None and arguments[2] & os.O_CREAT)
+                ):
                     seen += 1
                     if seen == step:
                         os._exit(CUT)

@@ -1,0 +1,331 @@
+"""Roll a release out to a fleet of real devices while they count and everything fails, and check that each one is well.
+
+``python -m benchmarks.faults.fleet_update --devices 50 --kills 200 --seed N``
+
+Each device is a folder with real slots, a real daemon that counts a camera at a low rate, and the real updater, which
+makes a real environment from signed wheels. All share a real Mosquitto, collector and web server. In stages the devices
+are told to run release 2. At seeded random moments updaters and daemons are killed, the power of a device is cut (both
+at once, then it boots), its disk is filled to the last byte, and the network is cut.
+
+At the end every device must run, by its link and by its daemon's own report, either the first release or release 2,
+with no trial open. Each start of a daemon must have its windows in the store: from 0 to at least the last one that the
+daemon had reported, each once.
+
+What it does not prove: a killed process leaves the kernel's page cache intact. `tests/edge/update/test_power_cuts.py`
+cuts the switch at each of its steps.
+"""
+
+import argparse
+import functools
+import http.server
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.faults import processes, scripted_walks
+from benchmarks.faults.small_disk import SmallDisk, small_disk
+from benchmarks.faults.tcp_proxy import TcpProxy, tcp_proxy
+from benchmarks.machines.debian import build_wheel
+from benchmarks.simulation.device_slots import Device, shared_packages
+from benchmarks.simulation.release_repository import ReleaseRepository
+from demo.mosquitto import Mosquitto
+from edge.update.state import StateFile
+
+CAMERA = Path(__file__).parent / "camera"
+CAMERA_FPS, WINDOW_S, TRIAL_S = 2, 2.0, 8.0
+DISK = "120m"
+"""Disk of a device: room for two slots of 20 MB, and for the unpacked wheels while one is made."""
+POLL_S, UPDATE_EVERY_S = 0.1, 5.0
+OUTAGE_S = (1.0, 8.0)
+SETTLE_LIMIT_S = 900.0
+FIRST, SECOND = "installed", "2"
+KINDS = ("updater", "updater", "daemon", "power", "power", "disk", "network")
+"""Kinds of faults, with their weights. `disk` and `network` end by themselves after `OUTAGE_S`."""
+CONFIG = """\
+site = "bench"
+device = "{device}"
+[capture]
+source = "picamera2"
+fps = {fps}
+[admit]
+staff_zones = []
+[detect]
+bundle = "face-320x240"
+[tally]
+window_s = {window_s}
+[privacy]
+k = 1
+[broker]
+host = "127.0.0.1"
+port = {port}
+[spool]
+path = "spool.sqlite"
+unsynced_hold_h = 0
+"""
+
+
+@dataclass(slots=True)
+class Member:
+    """A device of the fleet, with its disk and its connections."""
+
+    device: Device
+    disk: SmallDisk | None
+    due: float = 0.0
+    """When its updater is started next, monotonic seconds."""
+
+
+@dataclass(slots=True)
+class Fleet:
+    """All devices, and what they share."""
+
+    folder: Path
+    members: list[Member]
+    proxies: tuple[TcpProxy, TcpProxy]
+    """To the broker, and to the web server."""
+    repository: ReleaseRepository
+    rng: random.Random
+    faults: Counter[str] = field(default_factory=Counter)
+    ends: list[tuple[float, "functools.partial[None]"]] = field(default_factory=list)
+    """When a fault is over, and what ends it."""
+    numbers: Counter[str] = field(default_factory=Counter)
+
+    def step(self) -> None:
+        """Do what systemd does on each device, for a moment."""
+        now = time.monotonic()
+        for member in self.members:
+            device = member.device
+            device.supervise()
+            if device.enabled and (device.updating is None or device.updating.poll() is not None) and now >= member.due:
+                member.due = now + UPDATE_EVERY_S * self.rng.uniform(0.5, 1.5)
+                device.update()
+        for end in [each for each in self.ends if each[0] <= now]:
+            self.ends.remove(end)
+            end[1]()
+        time.sleep(POLL_S)
+
+    def roll_out(self, members: list[Member]) -> None:
+        """Assign the second release to some devices, with a new number, and publish that."""
+        for member in members:
+            device = member.device
+            self.numbers[device.name] += 1
+            config = (device.folder / "etc/edge.toml").read_bytes()
+            self.repository.assign(device.site, device.name, self.numbers[device.name], SECOND, config)
+        self.repository.publish()
+
+    def fail(self) -> None:
+        """Inject one random fault."""
+        kind, member = self.rng.choice(KINDS), self.rng.choice(self.members)
+        until = time.monotonic() + self.rng.uniform(*OUTAGE_S)
+        device = member.device
+        match kind:
+            case "updater":
+                if device.updating is None or device.updating.poll() is not None:
+                    return
+                device.kill_updater()
+            case "daemon":
+                if device.daemon is None:
+                    return
+                device.kill()
+            case "power":
+                if not device.enabled:
+                    return
+                device.cut_power()
+                self.ends.append((until, functools.partial(device.boot)))
+            case "disk":
+                if member.disk is None or member.disk.full:
+                    return
+                member.disk.fill()
+                self.ends.append((until, functools.partial(member.disk.empty)))
+            case "network":
+                for proxy in self.proxies:
+                    proxy.cut()
+                    self.ends.append((until, functools.partial(proxy.restore)))
+        self.faults[kind] += 1
+
+    @property
+    def kills(self) -> int:
+        """Number of times that something was killed."""
+        return self.faults["updater"] + self.faults["daemon"] + self.faults["power"]
+
+    def unsettled(self) -> list[str]:
+        """Names of the devices that are not at rest on one healthy release."""
+        return [member.device.name for member in self.members if not is_well(member.device)]
+
+
+def is_well(device: Device) -> bool:
+    """Whether a device runs one of the releases as a whole, its daemon says so too, and no trial is open."""
+    progress, state = device.progress(), StateFile(device.state).read()
+    return (
+        device.release in (FIRST, SECOND)
+        and progress is not None
+        and progress.release == device.release
+        and progress.windows > 0
+        and progress.acknowledged > 0
+        and state.trial is None
+        and (device.updating is None or device.updating.poll() is not None)
+    )
+
+
+@contextmanager
+def running_fleet(folder: Path, count: int, rng: random.Random) -> Iterator[Fleet]:
+    """Install ``count`` devices with the first release, and start what they share."""
+    scripted_walks.write_loop(folder / "loop")
+    (folder / "wheels").mkdir()
+    wheels = [build_wheel(), shared_packages(folder / "wheels")]
+    with ExitStack() as stack:
+        broker = Mosquitto(folder, shipped=True)
+        stack.callback(broker.stop)
+        broker.start()
+        collector = processes.collector(folder, broker.port)
+        stack.callback(collector.close)
+        collector.start()
+        repository = ReleaseRepository(folder / "repository")
+        server = stack.enter_context(_web_server(folder / "repository"))
+        proxies = tuple(stack.enter_context(tcp_proxy(port, rng)) for port in (broker.port, server))
+        members = []
+        for number in range(count):
+            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", _camera(folder))
+            device.folder.mkdir()
+            disk = stack.enter_context(small_disk(device.folder / "disk", DISK))
+            config = CONFIG.format(device=device.name, fps=CAMERA_FPS, window_s=WINDOW_S, port=proxies[0].port)
+            device.install(config)
+            url = f"http://127.0.0.1:{proxies[1].port}"
+            device.configure_updater(url, repository.trusted_root, f"trial_s = {TRIAL_S}\n")
+            stack.callback(device.stop)
+            stack.callback(device.kill_updater)
+            members.append(Member(device, disk))
+        repository.add_release(SECOND, wheels, disk_mb=25)
+        repository.publish()
+        for member in members:
+            member.device.enabled = True
+        yield Fleet(folder, members, (proxies[0], proxies[1]), repository, rng)
+
+
+def _camera(folder: Path) -> dict[str, str]:
+    return {
+        "PYTHONPATH": str(CAMERA),
+        "FACETALLY_IMAGES": str(folder / "loop"),
+        "FACETALLY_IMAGES_FPS": str(scripted_walks.FPS / 2),
+    }
+
+
+@contextmanager
+def _web_server(folder: Path) -> Iterator[int]:
+    """Serve a folder, and yield the port."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def roll(fleet: Fleet, kills: int, stages: int) -> None:
+    """Roll out in stages, with faults until there were enough kills, and let the fleet settle."""
+    waiting = list(fleet.members)
+    _step_until(fleet, lambda: all(m.device.progress() for m in fleet.members), SETTLE_LIMIT_S)
+    size = -(-len(waiting) // stages)
+    next_fault = time.monotonic()
+    while fleet.kills < kills:
+        if waiting and fleet.kills >= kills * (len(fleet.members) - len(waiting)) / len(fleet.members):
+            fleet.roll_out(waiting[:size])
+            del waiting[:size]
+        if time.monotonic() >= next_fault:
+            next_fault = time.monotonic() + fleet.rng.expovariate(1.0)
+            fleet.fail()
+        fleet.step()
+    _step_until(fleet, lambda: not fleet.ends and not fleet.unsettled(), SETTLE_LIMIT_S)
+
+
+def _step_until(fleet: Fleet, condition: "functools.partial[bool]", limit_s: float) -> None:
+    end = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < end:
+        fleet.step()
+
+
+def check(fleet: Fleet) -> list[str]:
+    """Return what is wrong: devices that are not well, and windows that are lost or stored twice."""
+    wrong = [f"{name}: is not well" for name in fleet.unsettled()]
+    for member in fleet.members:
+        member.device.enabled = False
+        member.device.kill_updater()
+        member.device.stop()
+    stored: dict[str, Counter[int]] = defaultdict(Counter)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:  # the collector stores what it has received within seconds
+        before = sum(sum(counter.values()) for counter in stored.values())
+        stored = defaultdict(Counter)
+        for row in processes.csv_rows(fleet.folder):
+            stored[row["boot"]][int(row["seq"])] += 1
+        if before and before == sum(sum(counter.values()) for counter in stored.values()):
+            break
+        time.sleep(3)
+    for member in fleet.members:
+        wrong += _window_errors(member.device, stored)
+    return wrong
+
+
+def _window_errors(device: Device, stored: dict[str, "Counter[int]"]) -> Iterator[str]:
+    """Yield the windows of a device that are lost or doubled."""
+    for number in range(1, device.starts + 1):
+        boot = processes.read_log(device.folder / f"daemon-{number:03d}.log").boot
+        rows = stored.get(boot, Counter())
+        least = device.windows.get(number, 0)
+        expected = range(max(least, max(rows, default=-1) + 1))
+        if lost := [seq for seq in expected if not rows[seq]]:
+            yield f"{device.name}, start {number}: lost windows {lost} of {len(expected)}"
+        if doubled := [seq for seq, times in rows.items() if times > 1]:
+            yield f"{device.name}, start {number}: doubled windows {doubled}"
+
+
+def main() -> int:
+    """Run the benchmark and print its report; return 0 if every device is well and no window is lost or doubled."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.faults.fleet_update", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--devices", type=int, default=50, help="number of devices (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=200, help="number of kills (default: %(default)s)")
+    parser.add_argument("--stages", type=int, default=4, help="number of stages (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices (default: %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work in FOLDER, and keep it")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="facetally-fleet-") as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        begin = time.monotonic()
+        with running_fleet(folder, arguments.devices, random.Random(arguments.seed)) as fleet:
+            roll(fleet, arguments.kills, arguments.stages)
+            wrong = check(fleet)
+            print(report(fleet, time.monotonic() - begin))
+    for text in wrong:
+        print(f"WRONG  {text}")
+    return 1 if wrong else 0
+
+
+def report(fleet: Fleet, seconds: float) -> str:
+    """Return the result in a few lines."""
+    releases = Counter(member.device.release for member in fleet.members)
+    windows = sum(1 for _ in processes.csv_rows(fleet.folder))
+    starts = sum(member.device.starts for member in fleet.members)
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(fleet.faults.items()))
+    placed = ", ".join(f"{count} on release {name}" for name, count in sorted(releases.items(), key=str))
+    return (
+        f"{len(fleet.members)} devices: {placed}\nfaults: {faults}; {fleet.kills} kills in {seconds:.0f} s\n"
+        f"daemons started {starts} times; {windows} windows stored"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
