@@ -79,10 +79,10 @@ link_slot() { # let the programs be those of the slot `installed`, and the daemo
     sync
     replace_link setups/installed "$OPT/current"
     replace_link slots/installed "$OPT/updater"
-    if [ -f "$OPT/pyvenv.cfg" ]; then # earlier versions were installed in this folder itself
+    if [ -f "$OPT/pyvenv.cfg" ] && [ ! -L "$OPT/pyvenv.cfg" ]; then # earlier versions were installed in this folder itself
         rm -rf "${OPT:?}"/{bin,include,lib,lib64,share,pyvenv.cfg}
     fi
-    replace_link current/program/bin "$OPT/bin"
+    for name in bin lib pyvenv.cfg; do replace_link "current/program/$name" "$OPT/$name"; done
 }
 
 give_to_updater() { # the updater's user owns the programs; the daemon's can only read them

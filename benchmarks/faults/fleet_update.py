@@ -305,7 +305,7 @@ def main() -> int:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         begin = time.monotonic()
-        with running_fleet(folder, arguments.devices, random.Random(arguments.seed)) as fleet:
+        with running_fleet(folder, arguments.devices, random.Random(arguments.seed)) as fleet:  # noqa: S311
             roll(fleet, arguments.kills, arguments.stages)
             wrong = check(fleet)
             print(report(fleet, time.monotonic() - begin))

@@ -1,7 +1,7 @@
 """A device as a folder: real slots with real environments and a real daemon, and what systemd does with them.
 
-The first slot runs this checkout; the updater installs the others from wheels. The packages that they need, 180 MB in each
-slot of a device, are shared: a small wheel leads to those of the Python that runs this.
+The first slot runs this checkout; the updater installs the others from wheels. The packages that they need, 180 MB in
+each slot of a device, are shared: a small wheel leads to those of the Python that runs this.
 """
 
 import base64
@@ -36,7 +36,7 @@ def shared_packages(folder: Path) -> Path:
     files = {
         "facetally_shared_packages.pth": lines,
         f"{name}.dist-info/METADATA": "Metadata-Version: 2.1\nName: facetally-shared-packages\nVersion: 1.0\n",
-        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: facetally\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},{_record_hash(text)},{len(text)}\n" for path, text in files.items())
     path = folder / f"{name}-py3-none-any.whl"

@@ -10,7 +10,7 @@
             edge.toml, device.pem
         current  -> setups/NUMBER       what the daemon runs: the one link that switches
         updater  -> slots/RELEASE       the updater of the last release that proved healthy
-        bin      -> current/program/bin
+        bin, lib, pyvenv.cfg            links into current/program, so that this folder is an environment too
         update-failed                   why the last release was taken back, one line
 """
 

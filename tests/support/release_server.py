@@ -36,11 +36,12 @@ class AttackableServer:
     port: int = 0
     endless: set[str] = field(default_factory=set)
     """Ends of paths whose content never ends."""
-    cut: dict[str, int] = field(default_factory=dict)
-    """Ends of paths whose connection breaks after a number of bytes, once."""
+    cut: dict[str, list[int]] = field(default_factory=dict)
+    """Ends of paths, and after how many bytes the connections of the next requests break."""
     slow: set[str] = field(default_factory=set)
     """Ends of paths that are sent byte by byte."""
-    asked: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    """The offsets at which the requests began."""
 
     @property
     def url(self) -> str:
@@ -49,7 +50,6 @@ class AttackableServer:
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
-        self.asked.append(handler.path)
         path = self.folder / handler.path.lstrip("/")
         if any(handler.path.endswith(end) for end in self.endless):
             handler.send_response(200)
@@ -59,14 +59,15 @@ class AttackableServer:
         if not path.is_file():
             handler.send_error(404)
             return
-        data = path.read_bytes()
-        handler.send_response(200)
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        self.starts.append(start)
+        data = path.read_bytes()[start:]
+        handler.send_response(206 if start else 200)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
-        for end, length in list(self.cut.items()):
-            if handler.path.endswith(end):
-                del self.cut[end]
-                handler.wfile.write(data[:length])
+        for end, lengths in self.cut.items():
+            if handler.path.endswith(end) and lengths:
+                handler.wfile.write(data[: lengths.pop(0)])
                 handler.close_connection = True
                 return
         if any(handler.path.endswith(end) for end in self.slow):
@@ -83,7 +84,7 @@ def attackable(folder: Path) -> Iterator[AttackableServer]:
     server = AttackableServer(folder)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
+        def do_GET(self) -> None:
             try:
                 server.respond(self)
             except (BrokenPipeError, ConnectionResetError):
@@ -103,6 +104,26 @@ def attackable(folder: Path) -> Iterator[AttackableServer]:
         http.shutdown()
         thread.join()
         http.server_close()
+
+
+def certificates(folder: Path) -> Path:
+    """Write ca.pem, and certificate and key of a server and of a device, to a new folder, and return it."""
+    import trustme
+
+    folder.mkdir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    for name in ("server", "device"):
+        issued = authority.issue_cert("127.0.0.1")
+        issued.private_key_pem.write_to_path(folder / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
+    return folder
+
+
+def tls_line(folder: Path) -> str:
+    """Return the line of update.toml for a device with these certificates."""
+    files = (("ca", "ca.pem"), ("certificate", "device.pem"), ("key", "device.key"))
+    return "tls = { " + ", ".join(f'{key} = "{folder / file}"' for key, file in files) + " }\n"
 
 
 @contextmanager

@@ -2,13 +2,11 @@
 
 import logging
 import shutil
-import subprocess
-import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata, Root, Targets
+from tuf.api.metadata import Metadata, Root
 
 from benchmarks.simulation.device_slots import Device
 from benchmarks.simulation.release_repository import ReleaseRepository
@@ -157,12 +155,6 @@ ATTACKS = {
     release_of_the_online_key: "releases/6/release.json: is not in the repository",
     slow: "slower than",
 }
-
-
-@pytest.fixture(scope="module")
-def counting(tmp_path_factory):
-    """A real daemon that counts a camera, from the slot of a device."""
-    return None
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)

@@ -29,7 +29,7 @@ class Daemon:
 
     def restart(self):
         self.boot, self.seconds = self.boot + 1, 0.0
-        self.runs = os.readlink(self.layout.current / "program").rpartition("/")[2]
+        self.runs = (self.layout.current / "program").readlink().name
 
     def sleep(self, seconds):
         self.seconds += seconds

@@ -1,0 +1,84 @@
+"""A real device takes a signed release over HTTPS, proves it, and goes back from one that crashes."""
+
+import json
+import subprocess
+import threading
+
+import pytest
+
+from benchmarks.faults import scripted_walks
+from benchmarks.faults.fleet_update import CONFIG, _camera
+from benchmarks.machines.debian import build_wheel
+from benchmarks.simulation.device_slots import Device, changed_wheel, clean_environment, shared_packages
+from benchmarks.simulation.release_repository import ReleaseRepository
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.release_server import certificates, nginx, tls_line
+
+pytest.importorskip("skimage", reason="scikit-image provides the portraits")
+pytest.importorskip("trustme", reason="trustme makes the certificates")
+pytestmark = needs_mosquitto
+CRASH = "\nimport os, sys, threading\nif 'run' in sys.argv:\n    threading.Timer(1.5, lambda: os._exit(3)).start()\n"
+
+
+@pytest.fixture
+def device(tmp_path):
+    """A device whose daemon counts a camera and publishes to a real broker; systemd's part is done by a thread."""
+    scripted_walks.write_loop(tmp_path / "loop")
+    port = free_port()
+    with mosquitto(tmp_path, port):
+        made = Device(tmp_path / "device", "bench", "door", _camera(tmp_path))
+        made.install(CONFIG.format(device="door", fps=5, window_s=1.0, port=port))
+        made.enabled, stop = True, threading.Event()
+
+        def supervise():
+            while not stop.wait(0.1):
+                made.supervise()
+
+        thread = threading.Thread(target=supervise)
+        thread.start()
+        wait_until(made.progress, "the daemon counts")
+        yield made
+        stop.set()
+        thread.join()
+        made.stop()
+
+
+def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, device):
+    """Over nginx with the device's certificate: release 2 is kept; release 3, which crashes, is not, and is named.
+
+    The daemon counts on, its configuration is the signed one, and release 3 is not tried again.
+    """
+    repository = ReleaseRepository(tmp_path / "repository")
+    config = (device.folder / "etc/edge.toml").read_bytes()
+    wheels = [build_wheel(), shared_packages(tmp_path)]
+    repository.add_release("2", wheels)
+    repository.assign("bench", "door", 1, "2", b"# of release 2\n" + config)
+    repository.publish()
+    keys = certificates(tmp_path / "certificates")
+    with nginx(keys, repository.folder) as port:
+        lines = f"trial_s = 3\n{tls_line(keys)}"
+        device.configure_updater(f"https://127.0.0.1:{port}", repository.trusted_root, lines)
+        assert device.update().wait() == 0, (device.folder / "update.log").read_text()
+        assert device.progress().release == device.release == "2"
+        assert (device.program / "current/edge.toml").read_bytes().startswith(b"# of release 2\n")
+        assert (device.program / "updater").readlink().name == "2"
+
+        crashing = changed_wheel(wheels[0], tmp_path / "crashing", {"edge/pipeline.py": CRASH})
+        repository.add_release("3", [crashing, wheels[1]])
+        repository.assign("bench", "door", 2, "3", config)
+        repository.publish()
+        assert device.update().wait() == 1
+        assert device.progress().release == device.release == "2"
+        assert "release 3, number 2: facetally-edge: stopped" in (device.program / "update-failed").read_text()
+        assert [each.name for each in (device.program / "slots").iterdir()] == ["2"]
+        starts = device.starts
+        assert device.update().wait() == 0
+        assert device.starts == starts, "it is not tried again"
+    status = subprocess.run(
+        [device.program / "updater/bin/facetally-update", "status", "--config", device.folder / "etc/update.toml"],
+        capture_output=True,
+        env=clean_environment(),
+        check=True,
+    )
+    shown = json.loads(status.stdout)
+    assert (shown["release"], shown["number"], shown["failed"]["number"]) == ("2", 1, 2)
