@@ -30,9 +30,9 @@ STOP_LIMIT_S = 10.0
 UNIT = "facetally-edge"
 
 
-def shared_packages(folder: Path) -> Path:
-    """Write a wheel that adds the packages of this Python to an environment, and return its path."""
-    name, lines = "facetally_shared_packages-1.0", f"{sysconfig.get_path('purelib')}\n"
+def shared_packages(folder: Path, packages: str | None = None) -> Path:
+    """Write a wheel that adds a folder of packages to an environment, this Python's unless given; return its path."""
+    name, lines = "facetally_shared_packages-1.0", f"{packages or sysconfig.get_path('purelib')}\n"
     files = {
         "facetally_shared_packages.pth": lines,
         f"{name}.dist-info/METADATA": "Metadata-Version: 2.1\nName: facetally-shared-packages\nVersion: 1.0\n",

@@ -87,18 +87,23 @@ class ReleaseRepository:
         file.with_name(f"{digest}.{file.name}").write_bytes(data)
         return File(path=path, sha256=digest, length=len(data))
 
-    def add_release(self, name: str, wheels: Sequence[Path], bundles: Sequence[Path] = (), disk_mb: int = 1) -> None:
-        """Add a release of wheels for this machine, and of bundles by the paths of their cards."""
+    def add_release(
+        self, name: str, wheels: Sequence[Path], bundles: Sequence[Path] = (), disk_mb: int = 1, python: str = ""
+    ) -> None:
+        """Add a release of wheels for this machine, and of bundles by the paths of their cards.
+
+        ``python`` is the version for which the wheels are, this one's unless given.
+        """
         files = tuple(self.add(wheel_path(wheel.name), wheel.read_bytes()) for wheel in wheels)
         added = tuple(self._add_bundle(card) for card in bundles)
-        python, machine, kind = board()
+        own, machine, kind = board()
         manifest = ReleaseManifest(
             schema=1,
             release=name,
             created=datetime.now(timezone.utc),
             version="0",
             minimum_disk_mb=disk_mb,
-            wheel_sets=(WheelSet(python=python, machine=machine, board=kind, wheels=files),),  # type: ignore[arg-type]
+            wheel_sets=(WheelSet(python=python or own, machine=machine, board=kind, wheels=files),),  # type: ignore[arg-type]
             bundles=added,
         )
         self.add(release_path(name), write_manifest(manifest))

@@ -6,6 +6,7 @@
     +-- RepositoryUnreachable   try again at the next run
     +-- RepositoryRefused       the same; logged once, because somebody may attack the device
     +-- ReleaseBad              do not try this number again
+    +-- InstallFailed           try again, but not for ever: the cause may be the release or the device
     +-- NoRoom                  try again at the next run
 """
 
@@ -22,6 +23,10 @@ class RepositoryRefused(FacetallyError):
 
 class ReleaseBad(FacetallyError):
     """A signed release cannot be installed here, or fails its own test; it would fail again."""
+
+
+class InstallFailed(FacetallyError):
+    """A release could not be installed, for a reason that may lie outside of it."""
 
 
 class NoRoom(FacetallyError):

@@ -15,7 +15,7 @@ from contract.errors import ReleaseError
 from contract.release import DeviceManifest
 from edge.system.clock import is_synchronised
 from edge.update import slot
-from edge.update.errors import NoRoom, ReleaseBad, RepositoryRefused, RepositoryUnreachable
+from edge.update.errors import InstallFailed, NoRoom, ReleaseBad, RepositoryRefused, RepositoryUnreachable
 from edge.update.layout import Layout
 from edge.update.proof import read_progress
 from edge.update.repository import Repository
@@ -101,10 +101,10 @@ def _update(trial: Trial, state: State, repository: Repository, manifest: Device
         slot.make_slot(trial.layout, release, repository.fetch)
         setup = slot.make_setup(trial.layout, manifest, repository.fetch)
         slot.check_setup(trial.layout, setup)
-    except (ReleaseBad, ReleaseError) as error:
+    except (ReleaseBad, ReleaseError, InstallFailed) as error:
         reason = f"release {manifest.release}, number {manifest.number}: {error}"
         trial.layout.write_failure(reason)
-        state = state.failed(manifest.number, str(error), final=True)
+        state = state.failed(manifest.number, str(error), final=not isinstance(error, InstallFailed))
         trial.file.write(state)
         log.error(line("release_refused", release=manifest.release, number=manifest.number, reason=error))
         trial.tidy(state)

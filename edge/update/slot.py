@@ -13,13 +13,15 @@ from pathlib import Path
 
 from base.durable_file import make_folder, replace_file, sync_folder
 from contract.release import BundleFiles, DeviceManifest, File, ReleaseManifest, write_manifest
-from edge.update.errors import NoRoom, ReleaseBad
+from edge.update.errors import InstallFailed, NoRoom, ReleaseBad
 from edge.update.layout import COMPLETE, Layout, make_parents, remove_tree
 
 CONFIG_GROUP = "video"
 """Group of the daemon: a configuration may hold the password of a camera."""
 CONFIG_MODE = 0o640
 TEST_LIMIT_S, INSTALL_LIMIT_S = 300.0, 1800.0
+FULL_BYTES = 5_000_000
+"""An installation that fails with less free space than this has failed for it."""
 JETSON = Path("/etc/nv_tegra_release")
 MAX_OUTPUT = 200
 
@@ -36,7 +38,7 @@ def board() -> tuple[str, str, str]:
 def make_slot(layout: Layout, release: ReleaseManifest, fetch: Fetch) -> Path:
     """Return the slot of a release; it is installed unless it is there as a whole.
 
-    Raise NoRoom, or ReleaseBad if there are no wheels for this board or they cannot be installed.
+    Raise NoRoom, InstallFailed, or ReleaseError if there are no wheels for this board.
     """
     slot, stamp = layout.slot(release.release), hashlib.sha256(write_manifest(release)).hexdigest()
     complete = slot / COMPLETE
@@ -54,14 +56,12 @@ def make_slot(layout: Layout, release: ReleaseManifest, fetch: Fetch) -> Path:
         os.sync()
         replace_file(complete, stamp.encode())
         sync_folder(slot.parent)
-    except OSError as error:
-        remove_tree(slot)
-        if error.errno == errno.ENOSPC:
-            raise NoRoom(f"release {release.release}: {error.strerror}") from error
-        raise
-    except BaseException:
+    except (OSError, InstallFailed) as error:
+        is_full = shutil.disk_usage(layout.root).free < FULL_BYTES or getattr(error, "errno", None) == errno.ENOSPC
         if slot.exists():
             remove_tree(slot)
+        if is_full:
+            raise NoRoom(f"release {release.release}: {os.strerror(errno.ENOSPC)}") from error
         raise
     return slot
 
@@ -155,22 +155,24 @@ def check_setup(layout: Layout, setup: str) -> None:
     """
     folder = layout.setup(setup)
     python = layout.slot(layout.release_of(setup) or "") / "bin/python"
-    _run([str(python), "-I", "-m", "edge.update.self_test", str(folder / "edge.toml"), str(layout.root)], TEST_LIMIT_S)
+    test = [str(python), "-I", "-m", "edge.update.self_test", str(folder / "edge.toml"), str(layout.root)]
+    try:
+        _run(test, TEST_LIMIT_S)
+    except InstallFailed as error:
+        raise ReleaseBad(f"its own test fails: {error}") from error
 
 
 def _run(command: Sequence[str], limit_s: float = INSTALL_LIMIT_S) -> None:
-    """Run a program; raise ReleaseBad, or NoRoom, with the last line that it prints if it fails."""
+    """Run a program; raise InstallFailed with the last line that it prints if it fails."""
     try:
         done = subprocess.run(
             command, env=_environment(), capture_output=True, text=True, errors="replace", timeout=limit_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ReleaseBad(f"{Path(command[0]).name}: must end within {limit_s:g} s") from error
+        raise InstallFailed(f"{Path(command[0]).name}: must end within {limit_s:g} s") from error
     if done.returncode:
         printed = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
-        if any(os.strerror(errno.ENOSPC) in text for text in printed):
-            raise NoRoom(os.strerror(errno.ENOSPC))
-        raise ReleaseBad(printed[-1][-MAX_OUTPUT:])
+        raise InstallFailed(printed[-1][-MAX_OUTPUT:])
 
 
 def _environment() -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from demo.mosquitto import free_port, wait_for
 
 NGINX = """\
-daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx-error.log;
+user root; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx-error.log;
 events {{}}
 http {{
   access_log {folder}/access.log;

@@ -13,6 +13,8 @@ import pytest
 from benchmarks.machines import nspawn
 from benchmarks.machines.debian import Target, build_wheel, debian_root, missing_requirements
 from benchmarks.machines.nspawn import wait_until
+from benchmarks.simulation.device_slots import shared_packages
+from benchmarks.simulation.release_repository import ReleaseRepository
 from tests.support.commands import SMALLEST, packages
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +50,17 @@ unsynced_hold_h = 0
 """
 
 
+UPDATE = """\
+site = "shop-1"
+device = "door"
+repository = "/srv/repository"
+trial_s = 8
+require_synchronised_clock = false
+"""
+"""The updater's configuration on the card of a fleet. The repository is a folder, as on a USB stick."""
+INSTALLED = "/opt/facetally/slots/installed/lib/python3.13/site-packages"
+
+
 @pytest.fixture
 def card(tmp_path):
     """The boot partition of a card written by Raspberry Pi Imager, with a configuration and a password beside it."""
@@ -57,7 +70,35 @@ def card(tmp_path):
         (boot / name).write_text(text)
     (tmp_path / "edge.toml").write_text(CONFIG)
     (tmp_path / "password").write_text("secret")
+    (tmp_path / "update.toml").write_text(UPDATE)
     return boot
+
+
+def fleet(folder):
+    """Publish release 2 for the device, whose packages are those that the card has installed; return the folder."""
+    repository = ReleaseRepository(folder / "repository")
+    repository.add_release("2", [build_wheel(), shared_packages(folder, INSTALLED)], python=TRIXIE.python)
+    repository.assign("shop-1", "door", 1, "2", CONFIG.encode())
+    repository.publish()
+    (folder / "root.json").write_bytes(repository.trusted_root)
+    return repository.folder
+
+
+def takes_its_first_update(device):
+    """Wait until the daemon runs release 2 from its own slot, with the signed configuration."""
+    device.run("systemctl", "start", "facetally-update")
+    assert device.run("readlink", "-f", "/opt/facetally/current/program") == "/opt/facetally/slots/2", device.run(
+        "journalctl", "--no-pager", "--output=cat", "--unit=facetally-update"
+    )
+    assert '"release":"2"' in device.run("cat", "/run/facetally-edge/progress.json")
+    assert device.run("systemctl", "is-active", "facetally-edge") == "active"
+    assert device.run("systemctl", "is-enabled", "facetally-update.timer", "facetally-update-recover").split() == [
+        "enabled",
+        "enabled",
+    ]
+    config = device.run("stat", "-L", "-c", "%a %U:%G", "/opt/facetally/current/edge.toml")
+    assert config == "640 facetally-update:video"
+    assert "event=kept" in device.run("journalctl", "--no-pager", "--output=cat", "--unit=facetally-update")
 
 
 def prepare(card, *files, boot="bootfs", config="edge.toml", wheel=None):
@@ -134,13 +175,14 @@ def test_the_first_boot(card, tmp_path):
     """The first boot installs, configures and starts the daemon, and runs the owner's own cloud-init commands.
 
     The boot partition has a log of it, and no password any more. A failed attempt is repeated: at first a wheel is
-    missing, and the password is moved all the same.
+    missing, and the password is moved all the same. At the end the device takes a signed release by itself.
     """
-    assert prepare(card, "password").returncode == 0
+    repository = fleet(tmp_path)
+    assert prepare(card, "password", "update.toml", "root.json").returncode == 0
     (missing,) = (card / "facetally/wheels").glob("msgspec-*")
     missing = missing.rename(tmp_path / missing.name)
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
-    binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg"}
+    binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg", repository: "/srv/repository"}
     system = debian_root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
     try:
         with nspawn.boot(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:
@@ -167,7 +209,9 @@ def test_the_first_boot(card, tmp_path):
             assert "is /dev/video0 there?" in device.run("/opt/facetally/bin/facetally-view", *view, check=False)
             assert contents(card) == {*IMAGER, "facetally/first-boot.log"}
             left = device.run("systemctl", "list-unit-files", "--no-legend", "facetally-*")
-            assert [line.split()[0] for line in left.splitlines()] == ["facetally-edge.service"]
+            assert "facetally-first-boot.service" not in left
+            assert "facetally-edge.service" in left
+            takes_its_first_update(device)
     except nspawn.NotBooted as error:
         pytest.skip(f"systemd-nspawn does not boot here: {error}")
     assert "ok      detector" in log

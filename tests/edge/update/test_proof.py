@@ -28,7 +28,7 @@ def verdict(end, before=(OLD, LATER), unit=UNIT):
     """Return why a release that begins with `NEW` and ends with a reading has failed; None if it is kept."""
     first, second = ({} if each is None else {unit: each} for each in before)
     proof = Proof(requirements(first, second), TRIAL_S, 0.0)
-    assert proof.problem({unit: LATER}, 1.0) is None, "the old daemon still runs"
+    assert proof.problem({unit: LATER} if second else {}, 1.0) is None, "the old daemon still runs"
     assert proof.problem({unit: NEW}, 5.0) is None
     assert not proof.is_over(100.0)
     problem = proof.problem({} if end is None else {unit: end}, 5.0 + TRIAL_S)
