@@ -45,7 +45,7 @@ DISK = "120m"
 """Disk of a device: room for two slots of 20 MB, and for the unpacked wheels while one is made."""
 POLL_S, UPDATE_EVERY_S = 0.1, 5.0
 OUTAGE_S = (1.0, 8.0)
-SETTLE_LIMIT_S = 900.0
+REST_LIMIT_S = 900.0
 FIRST, SECOND = "installed", "2"
 KINDS = ("updater", "updater", "daemon", "power", "power", "disk", "network")
 """Kinds of faults, with their weights. `disk` and `network` end by themselves after `OUTAGE_S`."""
@@ -155,7 +155,7 @@ class Fleet:
         """Number of times that something was killed."""
         return self.faults["updater"] + self.faults["daemon"] + self.faults["power"]
 
-    def unsettled(self) -> list[str]:
+    def unwell(self) -> list[str]:
         """Names of the devices that are not at rest on one healthy release."""
         return [member.device.name for member in self.members if not is_well(member.device)]
 
@@ -232,9 +232,9 @@ def _web_server(folder: Path) -> Iterator[int]:
 
 
 def roll(fleet: Fleet, kills: int, stages: int) -> None:
-    """Roll out in stages, with faults until there were enough kills, and let the fleet settle."""
+    """Roll out in stages, with faults until there were enough kills, and let the fleet come to rest."""
     waiting = list(fleet.members)
-    _step_until(fleet, lambda: all(m.device.progress() for m in fleet.members), SETTLE_LIMIT_S)
+    _step_until(fleet, lambda: all(m.device.progress() for m in fleet.members), REST_LIMIT_S)
     size = -(-len(waiting) // stages)
     next_fault = time.monotonic()
     while fleet.kills < kills:
@@ -245,7 +245,7 @@ def roll(fleet: Fleet, kills: int, stages: int) -> None:
             next_fault = time.monotonic() + fleet.rng.expovariate(1.0)
             fleet.fail()
         fleet.step()
-    _step_until(fleet, lambda: not fleet.ends and not fleet.unsettled(), SETTLE_LIMIT_S)
+    _step_until(fleet, lambda: not fleet.ends and not fleet.unwell(), REST_LIMIT_S)
 
 
 def _step_until(fleet: Fleet, condition: "functools.partial[bool]", limit_s: float) -> None:
@@ -256,7 +256,7 @@ def _step_until(fleet: Fleet, condition: "functools.partial[bool]", limit_s: flo
 
 def check(fleet: Fleet) -> list[str]:
     """Return what is wrong: devices that are not well, and windows that are lost or stored twice."""
-    wrong = [f"{name}: is not well" for name in fleet.unsettled()]
+    wrong = [f"{name}: is not well" for name in fleet.unwell()]
     for member in fleet.members:
         member.device.enabled = False
         member.device.kill_updater()

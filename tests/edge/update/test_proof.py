@@ -24,7 +24,7 @@ NEW = replace(OLD, boot="new", release="2", seconds=0.0, frames=0, windows=0, ac
 HEALTHY = replace(NEW, seconds=100.0, frames=1500, windows=9, acknowledged=2)
 
 
-def verdict(end, before=(OLD, LATER), unit=UNIT):
+def judged(end, before=(OLD, LATER), unit=UNIT):
     """Return why a release that begins with `NEW` and ends with a reading has failed; None if it is kept."""
     first, second = ({} if each is None else {unit: each} for each in before)
     proof = Proof(requirements(first, second), TRIAL_S, 0.0)
@@ -54,7 +54,7 @@ def verdict(end, before=(OLD, LATER), unit=UNIT):
 )
 def test_a_release_must_do_what_the_one_before_did(end, says):
     """A restart, too few frames, no window, no acknowledgement or a slow bundle: not kept, and the reason is named."""
-    problem = verdict(end)
+    problem = judged(end)
     assert problem is None if says is None else says in problem
 
 
@@ -70,7 +70,7 @@ def test_a_release_must_do_what_the_one_before_did(end, says):
 )
 def test_what_was_broken_before_is_not_asked_of_a_release(before, end):
     """A release may repair a device whose broker, camera or daemon does not work; it need only run."""
-    assert verdict(end, before) is None
+    assert judged(end, before) is None
 
 
 def test_a_daemon_that_does_not_start_fails():
