@@ -4,7 +4,7 @@
 
 Each device is a folder with real slots, a real daemon that counts a camera at a low rate, and the real updater, which
 makes a real environment from signed wheels. All share a real Mosquitto, collector and web server. In stages the devices
-are told to run release 2. At seeded random moments updaters and daemons are killed, the power of a device is cut (both
+are told to run release 2, and then again and again another configuration with it. At seeded random moments updaters and daemons are killed, the power of a device is cut (both
 at once, then it boots), its disk is filled to the last byte, and the network is cut.
 
 At the end every device must run, by its link and by its daemon's own report, either the first release or release 2,
@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,9 @@ class Fleet:
     ends: list[tuple[float, "functools.partial[None]"]] = field(default_factory=list)
     """When a fault is over, and what ends it."""
     numbers: Counter[str] = field(default_factory=Counter)
+    """Number of each device's manifest."""
+    looking: bool = True
+    """Whether the devices still look for releases."""
 
     def step(self) -> None:
         """Do what systemd does on each device, for a moment."""
@@ -103,7 +106,7 @@ class Fleet:
         for member in self.members:
             device = member.device
             device.supervise()
-            if device.enabled and (device.updating is None or device.updating.poll() is not None) and now >= member.due:
+            if self.looking and device.enabled and not device.is_updating and now >= member.due:
                 member.due = now + UPDATE_EVERY_S * self.rng.uniform(0.5, 1.5)
                 device.update()
         for end in [each for each in self.ends if each[0] <= now]:
@@ -112,12 +115,13 @@ class Fleet:
         time.sleep(POLL_S)
 
     def roll_out(self, members: list[Member]) -> None:
-        """Assign the second release to some devices, with a new number, and publish that."""
+        """Assign the second release to some devices, with a new number and a new configuration, and publish that."""
         for member in members:
             device = member.device
             self.numbers[device.name] += 1
-            config = (device.folder / "etc/edge.toml").read_bytes()
-            self.repository.assign(device.site, device.name, self.numbers[device.name], SECOND, config)
+            number = self.numbers[device.name]
+            config = (device.folder / "etc/edge.toml").read_bytes() + f"# number {number}\n".encode()
+            self.repository.assign(device.site, device.name, number, SECOND, config)
         self.repository.publish()
 
     def fail(self) -> None:
@@ -127,7 +131,7 @@ class Fleet:
         device = member.device
         match kind:
             case "updater":
-                if device.updating is None or device.updating.poll() is not None:
+                if not device.is_updating:
                     return
                 device.kill_updater()
             case "daemon":
@@ -155,6 +159,12 @@ class Fleet:
         """Number of times that something was killed."""
         return self.faults["updater"] + self.faults["daemon"] + self.faults["power"]
 
+    def has_decided(self, member: Member) -> bool:
+        """Whether a device has kept its latest number, or given it up."""
+        state, number = StateFile(member.device.state).read(), self.numbers[member.device.name]
+        failed = state.failure is not None and state.failure.number == number and state.failure.given_up
+        return number > 0 and (state.number == number or failed)
+
     def unwell(self) -> list[str]:
         """Names of the devices that are not at rest on one healthy release."""
         return [member.device.name for member in self.members if not is_well(member.device)]
@@ -170,7 +180,6 @@ def is_well(device: Device) -> bool:
         and progress.windows > 0
         and progress.acknowledged > 0
         and state.trial is None
-        and (device.updating is None or device.updating.poll() is not None)
     )
 
 
@@ -241,14 +250,19 @@ def roll(fleet: Fleet, kills: int, stages: int) -> None:
         if waiting and fleet.kills >= kills * (len(fleet.members) - len(waiting)) / len(fleet.members):
             fleet.roll_out(waiting[:size])
             del waiting[:size]
+        if again := [member for member in fleet.members if fleet.has_decided(member)]:
+            fleet.roll_out(again)
         if time.monotonic() >= next_fault:
             next_fault = time.monotonic() + fleet.rng.expovariate(1.0)
             fleet.fail()
         fleet.step()
-    _step_until(fleet, lambda: not fleet.ends and not fleet.unwell(), REST_LIMIT_S)
+    _step_until(fleet, lambda: all(map(fleet.has_decided, fleet.members)) and not fleet.ends, REST_LIMIT_S)
+    fleet.looking = False
+    _step_until(fleet, lambda: not any(member.device.is_updating for member in fleet.members), REST_LIMIT_S)
+    _step_until(fleet, lambda: not fleet.unwell(), REST_LIMIT_S)
 
 
-def _step_until(fleet: Fleet, condition: "functools.partial[bool]", limit_s: float) -> None:
+def _step_until(fleet: Fleet, condition: Callable[[], object], limit_s: float) -> None:
     end = time.monotonic() + limit_s
     while not condition() and time.monotonic() < end:
         fleet.step()
@@ -321,8 +335,9 @@ def report(fleet: Fleet, seconds: float) -> str:
     starts = sum(member.device.starts for member in fleet.members)
     faults = ", ".join(f"{count} {kind}" for kind, count in sorted(fleet.faults.items()))
     placed = ", ".join(f"{count} on release {name}" for name, count in sorted(releases.items(), key=str))
+    numbers = sum(fleet.numbers.values())
     return (
-        f"{len(fleet.members)} devices: {placed}\nfaults: {faults}; {fleet.kills} kills in {seconds:.0f} s\n"
+        f"{len(fleet.members)} devices: {placed}; {numbers} manifests\nfaults: {faults}; {fleet.kills} kills in {seconds:.0f} s\n"
         f"daemons started {starts} times; {windows} windows stored"
     )
 

@@ -156,6 +156,11 @@ class Device:
             )
         return self.updating
 
+    @property
+    def is_updating(self) -> bool:
+        """Whether the updater runs."""
+        return self.updating is not None and self.updating.poll() is None
+
     def kill_updater(self) -> None:
         """End the updater and all programs that it has started, with SIGKILL."""
         if self.updating is not None:

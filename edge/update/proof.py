@@ -69,10 +69,9 @@ class Proof:
         self._first: dict[str, Progress] = {}
         self._ready: float | None = None
 
-    @property
-    def seen(self) -> bool:
-        """Whether all daemons have started anew."""
-        return self._ready is not None
+    def still_old(self, readings: Readings) -> bool:
+        """Whether a daemon that ran before the switch still runs. One that is starting must not be disturbed."""
+        return any(unit in readings and readings[unit].boot == needed.boot for unit, needed in self._required.items())
 
     def problem(self, readings: Readings, now: float) -> str | None:
         """Return why the release has failed; None while it may still succeed. ``now`` is monotonic seconds."""
@@ -84,7 +83,7 @@ class Proof:
                     self._first[unit] = reading
             elif reading is None or reading.boot != first.boot:
                 return f"{unit}: stopped or restarted {now - (self._ready or now):.0f} s after its start"
-        if not self.seen:
+        if self._ready is None:
             missing = sorted(self._required.keys() - self._first)
             if missing and now - self._started > READY_S:
                 return f"{', '.join(missing)}: did not start within {READY_S:.0f} s"

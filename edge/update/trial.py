@@ -21,7 +21,7 @@ from edge.update.state import State, StateFile
 log = logging.getLogger(__name__)
 POLL_S = 1.0
 ASK_AGAIN_S = 30.0
-"""The restart is requested again if no daemon has started after this time, seconds."""
+"""The restart is requested again if a daemon from before the switch still runs after this time, seconds."""
 PROOF_OF_OLD_S = 30.0
 """How long the old release must prove healthy after going back, before the new one is blamed, seconds."""
 BASELINE_S = 20.0
@@ -158,12 +158,12 @@ class Trial:
         """Wait until the daemons have proved healthy; return why they have not."""
         proof, asked = Proof(required, trial_s, self.now()), self.now()
         while True:
-            now = self.now()
-            if (problem := proof.problem(self.readings(), now)) is not None:
+            now, readings = self.now(), self.readings()
+            if (problem := proof.problem(readings, now)) is not None:
                 return problem
             if proof.is_over(now):
                 return None
-            if not proof.seen and now - asked >= ASK_AGAIN_S:
+            if now - asked >= ASK_AGAIN_S and proof.still_old(readings):
                 asked = now
                 self.restart()
             self.sleep(POLL_S)

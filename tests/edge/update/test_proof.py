@@ -79,5 +79,6 @@ def test_a_daemon_that_does_not_start_fails():
     proof = Proof(required, TRIAL_S, 0.0)
     readings = {UNIT: NEW, "facetally-edge@till": replace(OLD, boot="b")}
     assert proof.problem(readings, READY_S) is None
-    assert not proof.seen
+    assert proof.still_old(readings)
+    assert not proof.still_old({UNIT: NEW}), "a daemon that is starting is not restarted again"
     assert proof.problem(readings, READY_S + 1) == "facetally-edge@till: did not start within 240 s"
