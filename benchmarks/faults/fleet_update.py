@@ -4,8 +4,9 @@
 
 Each device is a folder with real slots, a real daemon that counts a camera at a low rate, and the real updater, which
 makes a real environment from signed wheels. All share a real Mosquitto, collector and web server. In stages the devices
-are told to run release 2, and then again and again another configuration with it. At seeded random moments updaters and daemons are killed, the power of a device is cut (both
-at once, then it boots), its disk is filled to the last byte, and the network is cut.
+are told to run release 2, and then again and again another configuration with it. At seeded random moments updaters and
+daemons are killed, the power of a device is cut (both at once, then it boots), its disk is filled to the last byte, and
+the network is cut.
 
 At the end every device must run, by its link and by its daemon's own report, either the first release or release 2,
 with no trial open. Each start of a daemon must have its windows in the store: from 0 to at least the last one that the
@@ -97,16 +98,14 @@ class Fleet:
     """When a fault is over, and what ends it."""
     numbers: Counter[str] = field(default_factory=Counter)
     """Number of each device's manifest."""
-    looking: bool = True
-    """Whether the devices still look for releases."""
 
-    def step(self) -> None:
-        """Do what systemd does on each device, for a moment."""
+    def step(self, *, looking: bool = True) -> None:
+        """Do what systemd does on each device, for a moment; start updaters only if they are ``looking``."""
         now = time.monotonic()
         for member in self.members:
             device = member.device
             device.supervise()
-            if self.looking and device.enabled and not device.is_updating and now >= member.due:
+            if looking and device.enabled and not device.is_updating and now >= member.due:
                 member.due = now + UPDATE_EVERY_S * self.rng.uniform(0.5, 1.5)
                 device.update()
         for end in [each for each in self.ends if each[0] <= now]:
@@ -184,7 +183,7 @@ def is_well(device: Device) -> bool:
 
 
 @contextmanager
-def running_fleet(folder: Path, count: int, rng: random.Random) -> Iterator[Fleet]:
+def running_fleet(folder: Path, count: int, rng: random.Random, trial_s: float = TRIAL_S) -> Iterator[Fleet]:
     """Install ``count`` devices with the first release, and start what they share."""
     scripted_walks.write_loop(folder / "loop")
     (folder / "wheels").mkdir()
@@ -207,7 +206,7 @@ def running_fleet(folder: Path, count: int, rng: random.Random) -> Iterator[Flee
             config = CONFIG.format(device=device.name, fps=CAMERA_FPS, window_s=WINDOW_S, port=proxies[0].port)
             device.install(config)
             url = f"http://127.0.0.1:{proxies[1].port}"
-            device.configure_updater(url, repository.trusted_root, f"trial_s = {TRIAL_S}\n")
+            device.configure_updater(url, repository.trusted_root, f"trial_s = {trial_s}\n")
             stack.callback(device.stop)
             stack.callback(device.kill_updater)
             members.append(Member(device, disk))
@@ -257,15 +256,14 @@ def roll(fleet: Fleet, kills: int, stages: int) -> None:
             fleet.fail()
         fleet.step()
     _step_until(fleet, lambda: all(map(fleet.has_decided, fleet.members)) and not fleet.ends, REST_LIMIT_S)
-    fleet.looking = False
-    _step_until(fleet, lambda: not any(member.device.is_updating for member in fleet.members), REST_LIMIT_S)
-    _step_until(fleet, lambda: not fleet.unwell(), REST_LIMIT_S)
+    at_rest = lambda: not any(member.device.is_updating for member in fleet.members) and not fleet.unwell()  # noqa: E731
+    _step_until(fleet, at_rest, REST_LIMIT_S, looking=False)
 
 
-def _step_until(fleet: Fleet, condition: Callable[[], object], limit_s: float) -> None:
+def _step_until(fleet: Fleet, condition: Callable[[], object], limit_s: float, *, looking: bool = True) -> None:
     end = time.monotonic() + limit_s
     while not condition() and time.monotonic() < end:
-        fleet.step()
+        fleet.step(looking=looking)
 
 
 def check(fleet: Fleet) -> list[str]:
@@ -337,7 +335,8 @@ def report(fleet: Fleet, seconds: float) -> str:
     placed = ", ".join(f"{count} on release {name}" for name, count in sorted(releases.items(), key=str))
     numbers = sum(fleet.numbers.values())
     return (
-        f"{len(fleet.members)} devices: {placed}; {numbers} manifests\nfaults: {faults}; {fleet.kills} kills in {seconds:.0f} s\n"
+        f"{len(fleet.members)} devices: {placed}; {numbers} manifests\n"
+        f"faults: {faults}; {fleet.kills} kills in {seconds:.0f} s\n"
         f"daemons started {starts} times; {windows} windows stored"
     )
 

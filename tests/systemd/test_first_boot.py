@@ -182,7 +182,8 @@ def test_the_first_boot(card, tmp_path):
     (missing,) = (card / "facetally/wheels").glob("msgspec-*")
     missing = missing.rename(tmp_path / missing.name)
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
-    binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg", repository: "/srv/repository"}
+    binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg"}
+    binds[repository] = "/srv/repository"
     system = debian_root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
     try:
         with nspawn.boot(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:

@@ -30,7 +30,12 @@ FIRST_BOOT_EXPOSURE = 40
 def test_the_units():
     """There are units for daemon, collector and page, three for the updater, and one that installs a card."""
     updater = ["facetally-restart", "facetally-update", "facetally-update-recover"]
-    assert sorted(unit.stem for unit in UNITS) == sorted(["facetally-collector", "facetally-edge", "facetally-web", *updater])
+    assert sorted(unit.stem for unit in UNITS) == [
+        "facetally-collector",
+        "facetally-edge",
+        *updater,
+        "facetally-web",
+    ]
     assert len(ALL) == 7
 
 

@@ -23,7 +23,7 @@ NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
     [
         (CONTRACT, (*NEVER, "numpy", "cv2", "paho", "sqlite3", "edge", "collector")),
         (HELP, (*NEVER, "numpy", "cv2", "paho", "ai_edge_litert")),
-        ("import edge.build", (*NEVER, "picamera2", "dash", "collector", "training", "convert")),
+        ("import edge.build", (*NEVER, "tuf", "picamera2", "dash", "collector", "training", "convert")),
         (
             "import edge.delivery.publish",
             (*NEVER, "numpy", "cv2", "edge.vision.detect", "edge.camera.capture", "edge.values"),

@@ -125,7 +125,7 @@ def test_another_wheel_of_the_same_version_is_installed(wheel, tmp_path):
 
 
 def test_a_jetson_gets_all_requirements_except_opencv():
-    """The installer's list has the requirements of daemon and updater, with NumPy below 2, which JetPack's OpenCV needs."""
+    """The installer's list has the requirements of daemon and updater, with NumPy below 2 for JetPack's OpenCV."""
     project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
     extras = project["optional-dependencies"]
     required = project["dependencies"] + extras["edge"] + extras["update"]

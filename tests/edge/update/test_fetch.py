@@ -95,7 +95,7 @@ def test_a_mirror_in_a_folder_works(tmp_path, published):
 
 def test_signatures_are_checked_without_cryptography(tmp_path, published):
     """With Ed25519 keys a device needs no `cryptography`, which is three times as large as the rest of the updater."""
-    repository, file = published
+    repository, _ = published
     program = (
         "import sys; sys.modules['cryptography'] = None\nfrom pathlib import Path\n"
         "from edge.update import repository, settings\n"
@@ -174,5 +174,5 @@ def test_a_wrong_configuration_is_refused(tmp_path, capsys, lines, says):
 
 def test_a_missing_root_is_named(tmp_path):
     """Without the trusted root nothing can be verified."""
-    with pytest.raises(SettingsError, match="key 'root': .*root.json: No such file"):
+    with pytest.raises(SettingsError, match=r"key 'root': .*root.json: No such file"):
         reader(tmp_path, tmp_path)
