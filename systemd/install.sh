@@ -65,8 +65,9 @@ install_packages() { # EXTRAS WHEEL. --system-site-packages: picamera2 and libca
 }
 
 replace_link() { # TARGET LINK, in one step
-    ln -sfn "$1" "$2.new"
-    mv -fT "$2.new" "$2"
+    local draft; draft="$(dirname "$2")/.$(basename "$2")"
+    ln -sfn "$1" "$draft"
+    mv -fT "$draft" "$2"
 }
 
 link_slot() { # let the programs be those of the slot `installed`, and the daemon's configuration the one in /etc

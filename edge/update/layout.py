@@ -17,6 +17,7 @@
 import contextlib
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from edge.system.installed_release import FAILED, SLOTS
 SETUPS = "setups"
 COMPLETE = "complete"
 """Name of the file in a slot that is written last; it holds the hash of the release's manifest."""
-UNFINISHED = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _target(link: Path) -> str | None:
 
 def replace_link(link: Path, target: str) -> None:
     """Create a symbolic link, or let it lead elsewhere in one step; on disk when this returns."""
-    draft = link.with_name(link.name + UNFINISHED)
+    draft = link.with_name(f".{link.name}")
     draft.unlink(missing_ok=True)
     draft.symlink_to(target)
     draft.replace(link)
@@ -112,11 +112,13 @@ def replace_link(link: Path, target: str) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder so that an interruption leaves nothing that looks complete: it is renamed first."""
+    """Remove a folder so that an interruption leaves nothing that looks complete: it is renamed first.
+
+    No release or setup has a name that begins with a dot. What cannot be removed, such as files of root, stays.
+    """
     doomed = path
-    if not path.name.endswith(UNFINISHED):
-        doomed = path.with_name(path.name + UNFINISHED)
-        shutil.rmtree(doomed, ignore_errors=True)
+    if not path.name.startswith("."):
+        doomed = path.with_name(f".{path.name}-{time.time_ns()}")
         path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 

@@ -110,7 +110,7 @@ def _sha256(path: Path) -> str:
 def make_setup(layout: Layout, manifest: DeviceManifest, fetch: Fetch) -> str:
     """Make the setup that a manifest names, and return its name. Its slot must be there."""
     name = str(manifest.number)
-    folder, draft = layout.setup(name), layout.setup(f"{name}.new")
+    folder, draft = layout.setup(name), layout.setup(f".{name}")
     if layout.current_setup() == name:
         return name
     for old in (draft, folder):

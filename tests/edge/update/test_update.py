@@ -17,7 +17,13 @@ from tests.support.release_server import certificates, nginx, tls_line
 pytest.importorskip("skimage", reason="scikit-image provides the portraits")
 pytest.importorskip("trustme", reason="trustme makes the certificates")
 pytestmark = needs_mosquitto
-CRASH = "\nimport os, sys, threading\nif 'run' in sys.argv:\n    threading.Timer(1.5, lambda: os._exit(3)).start()\n"
+CRASH = """
+def _crash(self, publisher, write=ProgressFile.write):
+    write(self, publisher)
+    if self._frames > 9:
+        os._exit(3)
+ProgressFile.write = _crash
+"""
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, device):
         assert (device.program / "current/edge.toml").read_bytes().startswith(b"# of release 2\n")
         assert (device.program / "updater").readlink().name == "2"
 
-        crashing = changed_wheel(wheels[0], tmp_path / "crashing", {"edge/pipeline.py": CRASH})
+        crashing = changed_wheel(wheels[0], tmp_path / "crashing", {"edge/system/progress.py": CRASH})
         repository.add_release("3", [crashing, wheels[1]])
         repository.assign("bench", "door", 2, "3", config)
         repository.publish()
