@@ -20,6 +20,8 @@ from edge.values import Window
 log = logging.getLogger(__name__)
 NAME = "progress.json"
 INTERVAL_S = 2.0
+MODE = 0o644
+"""The updater is another user, and the unit's umask would keep it out."""
 MAX_TIMES = 31
 """Number of detections whose median time is reported."""
 
@@ -97,6 +99,7 @@ class ProgressFile(Observer):
         draft = self._path.with_suffix(".new")
         try:
             draft.write_bytes(msgspec.json.encode(progress))
+            draft.chmod(MODE)
             draft.replace(self._path)
         except OSError as error:
             if not self._failed:

@@ -1,6 +1,7 @@
 """What the daemon tells the updater, and what the updater's result tells the daemon."""
 
 import json
+import os
 
 from edge.system.installed_release import installed_release, update_failed
 from edge.system.progress import INTERVAL_S, ProgressFile
@@ -21,8 +22,11 @@ def test_progress_is_written_every_two_seconds(tmp_path):
         progress.on_stage_time("detect", seconds)
     progress.on_windows([None, None])
     now[0] += 4.5
+    before = os.umask(0o077)  # as in the unit
     progress.write(Broker)
+    os.umask(before)
     path = tmp_path / "progress.json"
+    assert path.stat().st_mode & 0o777 == 0o644
     written = json.loads(path.read_text())
     assert written.pop("boot")
     assert written == {
