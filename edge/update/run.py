@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def recover(settings: UpdateSettings) -> State:
         return trial_of(settings).recover()
 
 
-def run(settings: UpdateSettings, synchronised: Callable[[], bool] = is_synchronised) -> bool:
+def run(settings: UpdateSettings) -> bool:
     """Update the device if there is a newer manifest for it. Returns whether all went well.
 
     Nothing that goes wrong here stops the daemon. A problem that lasts is logged once.
@@ -66,7 +66,7 @@ def run(settings: UpdateSettings, synchronised: Callable[[], bool] = is_synchron
         trial = trial_of(settings)
         state = trial.recover()
         trial.tidy(state)
-        if settings.require_synchronised_clock and not synchronised():
+        if settings.require_synchronised_clock and not is_synchronised():
             _note(trial, state, "clock: not synchronised yet; expiry dates cannot be checked", logging.INFO)
             return True
         try:
