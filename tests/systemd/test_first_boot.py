@@ -96,6 +96,8 @@ def takes_its_first_update(device):
         "enabled",
         "enabled",
     ]
+    device.run("systemctl", "start", "facetally-update-recover")  # as at each boot
+    assert device.run("readlink", "-f", "/opt/facetally/current/program") == "/opt/facetally/slots/2"
     config = device.run("stat", "-L", "-c", "%a %U:%G", "/opt/facetally/current/edge.toml")
     assert config == "640 facetally-update:video"
     assert "event=kept" in device.run("journalctl", "--no-pager", "--output=cat", "--unit=facetally-update")
