@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument(
         "--trial", type=float, default=480.0, metavar="S", help="length of the trial (default: %(default)s)"
     )
+    parser.add_argument("--only", metavar="RELEASE", help="one of the releases, such as crashes")
     arguments = parser.parse_args()
     failed = 0
     with (
@@ -63,6 +64,8 @@ def main() -> int:
         while not is_well(fleet.members[0].device):
             fleet.step(looking=False)
         for number, (name, (changes, lines)) in enumerate(bad_releases(arguments.crash_after).items(), 1):
+            if arguments.only not in (None, name):
+                continue
             wheel = changed_wheel(wheels[0], Path(scratch) / name, changes)
             fleet.repository.add_release(name, [wheel, wheels[1]], disk_mb=25)
             failed += not _goes_back(fleet, name, number, lines)

@@ -76,7 +76,7 @@ def system(folder: Path) -> Iterator[Path]:
     """Mount the root folder of the machine: Debian, overlaid with kernel modules, wheels and the script."""
     kernel, over = debian_root(TARGET, "extract", ("linux-image-arm64",)), folder / "over"
     wheel = build_wheel()
-    wheels = download_wheels(TARGET, BUILD / "wheels-emulated", f"{wheel}[edge]")
+    wheels = download_wheels(TARGET, BUILD / "wheels-emulated", f"{wheel}[edge,update]")
     shutil.copytree(wheels, over / "srv/wheels")
     shutil.copytree(wheel.parent, over / "srv/ours")
     shutil.copytree(ROOT / "systemd", over / "srv/systemd")
