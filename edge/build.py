@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -61,6 +62,47 @@ def no_temperature() -> None:
     """Temperature while a file is replayed: unknown, because every replay must give the same counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedModels:
+    """The two bundles that the settings ask for."""
+
+    detector: Bundle[DetectorCard]
+    classifier: Bundle[ClassifierCard]
+    choice: str
+    """Why this detector runs."""
+
+
+def load_models(settings: Settings, folder: Path | None) -> LoadedModels:
+    """Choose the detector and load both bundles; measured costs are kept in ``folder``, or nowhere."""
+    choice = choose_detector(settings, folder)
+    return LoadedModels(
+        detector_bundle(str(choice.card), settings.detect.threads),
+        classifier_bundle(settings.classify.bundle, settings.classify.threads),
+        choice.reason,
+    )
+
+
+def frame_analyzer(
+    settings: Settings, camera: Source, loaded: LoadedModels, tracker: Tracker, gate: AdmissionGate, observer: Observer
+) -> FrameAnalyzer:
+    """The stages that the settings describe, from image quality to counting."""
+    return FrameAnalyzer(
+        detector=Detector(loaded.detector, tracker.settings.low),
+        tracker=tracker,
+        gate=gate,
+        classifier=Classifier(loaded.classifier),
+        tally=_tally(settings, loaded.classifier.card, camera),
+        utc=camera.clock.utc,
+        reopen=camera.reopen,
+        every=settings.detect.every,
+        quality=ImageQuality(live=not isinstance(settings.capture, File)),
+        throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
+        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
+        health=HealthMonitor(detector_choice=loaded.choice),
+        observer=observer,
+    )
+
+
 @contextmanager
 def pipeline(
     settings: Settings,
@@ -74,27 +116,12 @@ def pipeline(
     ``stop`` ends the source; ``alive`` is called after every frame. With a ``stream``, messages are printed there
     instead of sent to a broker, and the spool is in memory. ``observer`` sees what each stage produced.
     """
-    choice = choose_detector(settings, None if stream else Path(settings.spool.path).parent)
-    detector = detector_bundle(str(choice.card), settings.detect.threads)
-    classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    loaded = load_models(settings, None if stream else Path(settings.spool.path).parent)
+    detector, classifier = loaded.detector, loaded.classifier
     gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
-    tracker = _tracker(settings, detector.card)
-    analyzer = FrameAnalyzer(
-        detector=Detector(detector, tracker.settings.low),
-        tracker=tracker,
-        gate=gate,
-        classifier=Classifier(classifier),
-        tally=_tally(settings, classifier.card, camera),
-        utc=camera.clock.utc,
-        reopen=camera.reopen,
-        every=settings.detect.every,
-        quality=ImageQuality(live=not isinstance(settings.capture, File)),
-        throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
-        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
-        health=HealthMonitor(detector_choice=choice.reason),
-        observer=observer or Observer(),
-    )
+    tracker = tracker_for(settings, detector.card)
+    analyzer = frame_analyzer(settings, camera, loaded, tracker, gate, observer or Observer())
     identity = Identity(settings.site, settings.device, boot_id())
     models = Models(detector=detector.card.identity, expression=classifier.card.identity)
     converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
@@ -104,7 +131,7 @@ def pipeline(
         published(settings.broker, identity, model_of(detector.card, classifier.card), stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
-        log.info(line("detector", bundle=detector.card.identity, reason=choice.reason))
+        log.info(line("detector", bundle=detector.card.identity, reason=loaded.choice))
 
         def report(monitor: HealthMonitor) -> None:
             monitor.fixed_faces = len(tracker.fixed)
@@ -130,7 +157,7 @@ def _spool(settings: Settings, *, in_memory: bool) -> Iterator[Spool]:
         yield opened
 
 
-def _tracker(settings: Settings, card: DetectorCard) -> Tracker:
+def tracker_for(settings: Settings, card: DetectorCard) -> Tracker:
     """A tracker whose high score is the detector's threshold, unless the settings name another."""
     threshold = card.threshold if settings.detect.threshold is None else settings.detect.threshold
     return Tracker(settings.track.for_detector(threshold))
