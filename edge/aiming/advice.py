@@ -132,12 +132,16 @@ def _about_light(measures: Measures) -> Iterator[Advice]:
     if level >= MIN_FACE_LEVEL:
         return
     if measures.face_light is None:
-        yield Advice("dark", f"Too dark: the mean grey level is {level:.0f}, {MIN_FACE_LEVEL:.0f} are needed. Add light.")
+        yield Advice(
+            "dark", f"Too dark: the mean grey level is {level:.0f}, {MIN_FACE_LEVEL:.0f} are needed. Add light."
+        )
     elif measures.bright >= WINDOW_MIN_BRIGHT:
         text = "The camera looks into a window or a lamp, so that faces are dark: turn it away from the light."
         yield Advice("window", text)
     else:
-        text = f"Too dark: faces have grey level {level:.0f}, {MIN_FACE_LEVEL:.0f} are needed. Add light from the front."
+        text = (
+            f"Too dark: faces have grey level {level:.0f}, {MIN_FACE_LEVEL:.0f} are needed. Add light from the front."
+        )
         yield Advice("dark", text)
 
 
@@ -160,6 +164,8 @@ def _about_faces(measures: Measures) -> Iterator[Advice]:
         here = distance_m(size, measures.image_width, measures.field_of_view)
         closer = here * (1 - size / measures.needed_px)
         step = max(0.5, round(2 * closer) / 2)
-        yield Advice("small", f"Move about {step:g} m closer: faces are {size:.0f} px, {measures.needed_px} are needed.")
+        yield Advice(
+            "small", f"Move about {step:g} m closer: faces are {size:.0f} px, {measures.needed_px} are needed."
+        )
     if measures.people >= MIN_PEOPLE and measures.turned is not None and measures.turned > MAX_RATIO:
         yield Advice("turned", "Faces are seen from the side: point the camera at people who walk towards it.")

@@ -61,11 +61,14 @@ class LiveView:
         card = loaded.classifier.card
         self._seen = Measurements(card.min_face_px, settings.track.min_observations)
         self._gate = AdmissionGate(_with_zones(settings.admit, zones))
-        self._source = _looped(settings.capture, stop) if isinstance(settings.capture, File) else source(
-            settings.capture, stop, settings.grid_s
+        self._source = (
+            _looped(settings.capture, stop)
+            if isinstance(settings.capture, File)
+            else source(settings.capture, stop, settings.grid_s)
         )
         self._analyzer = build.frame_analyzer(settings, self._source, loaded, tracker, self._gate, self._seen)
         self._warnings, self.zones = warnings, zones
+        self._zone_warnings = _sentences(warnings(zones or ()))
         empty = Measures(
             blurred_max_ratio=BLURRED_MAX_RATIO,
             needed_px=card.min_face_px,
@@ -81,7 +84,7 @@ class LiveView:
 
     def set_zones(self, zones: Zones) -> None:
         """Apply zones that were saved, from the next frame on."""
-        self.zones = zones
+        self.zones, self._zone_warnings = zones, _sentences(self._warnings(zones))
         self._gate.settings = _with_zones(self._gate.settings, zones)
 
     def run(self) -> None:
@@ -123,8 +126,12 @@ class LiveView:
             face_light=people.light,
             turned=people.turned,
             zones=None if zones is None else len(zones),
-            zone_warnings=tuple(self._warnings(zones or ())),
+            zone_warnings=self._zone_warnings,
         )
+
+
+def _sentences(warnings: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)
 
 
 def _with_zones(admit: AdmitSettings, zones: Zones | None) -> AdmitSettings:

@@ -1,4 +1,4 @@
-"""Save staff zones into a configuration file: only that key changes, and only if the result is a valid configuration."""
+"""Save staff zones into a configuration file: only that key changes, and only if the result is valid."""
 
 import os
 import tempfile
@@ -11,7 +11,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from base.errors import SettingsError
-from edge.settings import Polygon, read
+from base.toml_settings import from_tree
+from edge.settings import RENAMED, Polygon, Settings
 
 BACKUP_SUFFIX = ".before-zones"
 """Ending of the copy of the configuration as it was before the last change."""
@@ -38,12 +39,14 @@ def save_zones(path: Path, zones: Sequence[Polygon]) -> Path:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not TOML: {error}") from error
-    if _without_zones(former) != _without_zones(changed):
+    tree = msgspec.toml.decode(changed)
+    from_tree(tree, Settings, str(path), RENAMED)
+    if _without_zones(msgspec.toml.decode(former)) != _without_zones(tree):
         raise SettingsError(f"{path}: more than admit.staff_zones would change; write the line by hand")
     backup = path.with_name(path.name + BACKUP_SUFFIX)
     try:
-        _replace(path, changed, check=True)
         _replace(backup, former, like=path)
+        _replace(path, changed, like=path)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written: {error.strerror}; write the line by hand") from error
     return backup
@@ -59,20 +62,15 @@ def _changed(content: bytes, zones: Sequence[Polygon]) -> bytes:
     return tomlkit.dumps(document).encode()
 
 
-def _without_zones(content: bytes) -> Any:
-    """The configuration as nested dicts, without the zones."""
-    tree = msgspec.toml.decode(content)
-    tree.setdefault("admit", {}).pop("staff_zones", None)
-    return tree
+def _without_zones(tree: dict[str, Any]) -> dict[str, Any]:
+    admit = {key: value for key, value in tree.get("admit", {}).items() if key != "staff_zones"}
+    return {**tree, "admit": admit}
 
 
-def _replace(path: Path, content: bytes, *, check: bool = False, like: Path | None = None) -> None:
-    """Replace a file atomically, with the owner and mode of the former one or of ``like``; it is synced before.
-
-    With ``check`` the new content must be a valid configuration.
-    """
-    kept = (like or path).stat()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".toml", dir=path.parent)
+def _replace(path: Path, content: bytes, *, like: Path) -> None:
+    """Replace a file atomically, with owner and mode of the file ``like``; it is synced before it is renamed."""
+    kept = like.stat()
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -82,8 +80,6 @@ def _replace(path: Path, content: bytes, *, check: bool = False, like: Path | No
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        if check:
-            read(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -58,5 +58,5 @@ def is_own_host(header: str, address: str, port: int) -> bool:
 
     A web site whose name resolves to this device (DNS rebinding) is refused by that.
     """
-    name, colon, given = header.rpartition(":") if ":" in header else (header, "", "443")
+    name, _, given = header.rpartition(":") if ":" in header else (header, "", "443")
     return given == str(port) and (name == address or name.lower().rstrip(".") in own_names())

@@ -5,6 +5,7 @@ when a request was answered. A client that sends or reads slowly therefore keeps
 and not more than `MAX_PER_PEER` of them.
 """
 
+import contextlib
 import io
 import logging
 import socket
@@ -73,6 +74,7 @@ class BoundedRequestHandler(BaseHTTPRequestHandler):
     """Reads HTTP requests of one connection within the bounds; subclasses answer them."""
 
     protocol_version = "HTTP/1.1"
+    error_content_type, error_message_format = "text/plain", "%(code)d %(message)s\n"
     server: HttpsServer
     _stream: "_TimedStream"
 
@@ -84,7 +86,7 @@ class BoundedRequestHandler(BaseHTTPRequestHandler):
         )
         self._stream = _TimedStream(self.connection)
         self.rfile = io.BufferedReader(self._stream)
-        self.wfile = self._stream
+        self.wfile = io.BufferedWriter(self._stream)
 
     def handle(self) -> None:
         """Answer requests until the client leaves or a bound is reached."""
@@ -100,14 +102,16 @@ class BoundedRequestHandler(BaseHTTPRequestHandler):
         super().handle_one_request()
 
     def finish(self) -> None:
-        """Close the connection, without waiting for the client."""
+        """Send the rest of an answer, and close the connection."""
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
         self.connection.close()
 
     def version_string(self) -> str:
         """Say nothing about the server's version."""
         return "facetally-aim"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name in http.server)
+    def log_message(self, format: str, *args: Any) -> None:
         """Log no requests."""
 
 

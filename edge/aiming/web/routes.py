@@ -81,10 +81,10 @@ def handler_for(application: Application) -> type[BoundedRequestHandler]:
     """The request handler of an application."""
 
     class Handler(BoundedRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 (the name in http.server)
             _answer(self, application, "GET")
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802
             _answer(self, application, "POST")
 
     return Handler
