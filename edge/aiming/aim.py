@@ -92,7 +92,8 @@ def _aim(parsed: argparse.Namespace) -> int:
     session = Session(time.monotonic() + parsed.minutes * 60, stop.set)
     failed: list[FacetallyError] = []
     view = LiveView(settings, zones, stop, zone_warnings, parsed.field_of_view)
-    app = application(session, view, parsed.config, settings.capture.name, stop.set, images=parsed.images)
+    name = f"{settings.site}/{settings.device}, {settings.capture.name}"
+    app = application(session, view, parsed.config, name, stop.set, images=parsed.images)
     try:
         server = HttpsServer(("", parsed.port), handler_for(app), context, Peers(tuple(parsed.allow)))
     except OSError as error:

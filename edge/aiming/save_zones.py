@@ -32,6 +32,7 @@ def save_zones(path: Path, zones: Sequence[Polygon]) -> Path:
     Returns the path of the copy of the former file. Raises SettingsError, and changes nothing, if the file cannot be
     read or written, or if it would not be a valid configuration afterwards.
     """
+    path = path.resolve()  # a link stays a link
     try:
         former = path.read_bytes()
         changed = _changed(former, zones)

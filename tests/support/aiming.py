@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 ROOT = Path(__file__).parents[2]
 INTRODUCED = "It shows "
 """Begin of the last line that the program prints at its start."""
@@ -82,3 +85,29 @@ def entered(driver: Any, aim: Aim) -> None:
     driver.find_element("id", "code").send_keys(aim.code)
     driver.find_element("css selector", "#form button").click()
     WebDriverWait(driver, 10).until(lambda _: driver.find_element("id", "view").is_displayed())
+
+
+def small_faces(portrait: Any, path: Path, scale: float) -> None:
+    """Write a clip of four seconds, at 10 frames a second, in which a smaller portrait walks by."""
+    head = cv2.resize(portrait[:260, 100:360], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = head.shape
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480), isColor=False)
+    assert writer.isOpened()
+    for index in range(40):
+        frame = np.full((480, 640), 120, np.uint8)
+        frame[:, ::40] = 60
+        left = 20 + 14 * index
+        frame[200 : 200 + height, left : left + width] = head
+        writer.write(frame)
+    writer.release()
+
+
+def configured(folder: Path, clip: Path) -> Path:
+    """Write a configuration that plays a clip; it has comments and a staff zone."""
+    config = folder / "edge.toml"
+    config.write_text(
+        f'# the door\nsite = "shop-1"\ndevice = "door"\n[capture]\nsource = "file"\npath = "{clip}"\n'
+        "[admit]\nstaff_zones = [[[0.4, 0.05], [0.6, 0.05], [0.5, 0.1]]]  # the till\n"
+        f'[detect]\nbundle = "face-640x480"\n[spool]\npath = "{folder}/spool.sqlite"\n'
+    )
+    return config

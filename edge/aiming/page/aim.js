@@ -39,8 +39,8 @@ async function enter(event) {
 }
 
 async function begin() {
+  if (!(await ask("GET", "/session")).open) return show("entry");
   const answer = await ask("GET", "/zones");
-  if (answer.status !== 200) return show("entry");
   saved = answer.zones ?? [];
   at("zones-note").textContent = answer.zones === null
     ? "The configuration states none yet. Draw around each workplace at the height of faces, or save none."
@@ -103,13 +103,13 @@ function drawStage(live) {
 
 function drawMeasures({ measures: m }) {
   const rows = [
-    ["Faces", m.face_px === null ? `none yet, ${m.needed_px} px needed` : `${Math.round(m.face_px)} px, ${m.needed_px} needed`],
+    ["Faces", m.face_px === null ? `none, at least ${m.needed_px} px` : `${Math.round(m.face_px)} px, at least ${m.needed_px}`],
     ["Distance, estimated", m.distance_m === null ? "not known" : `${m.distance_m.toFixed(1)} m`],
     ["People in a minute", `${m.people}`],
-    ["Of them unknown", m.people ? `${Math.round(100 * m.unknown / m.people)} %` : "not known"],
-    ["Light of faces", m.face_light === null ? "not known" : `${Math.round(m.face_light)} of 255, ${m.needed_light} needed`],
+    ["Predicted unknown", m.people ? `${Math.round(100 * m.unknown / m.people)} %` : "not known"],
+    ["Light of faces", m.face_light === null ? "not known" : `${Math.round(m.face_light)}, at least ${m.needed_light}`],
     ["Light of the image", `${Math.round(m.light)} of 255`],
-    ["Sharpness, best", `${m.detail.toFixed(2)}, ${m.best_detail.toFixed(2)}`],
+    ["Sharpness", `${m.detail.toFixed(2)}, best ${m.best_detail.toFixed(2)}`],
     ["Frames a second", m.frames_per_s.toFixed(1)],
     ["Searched a second", m.detections_per_s.toFixed(1)],
   ];

@@ -23,7 +23,7 @@ from edge.aiming.web.addresses import Peers
 log = logging.getLogger("edge.aiming.web")
 MAX_CONNECTIONS, MAX_PER_PEER = 32, 8
 """Browsers open up to six connections to a server."""
-REQUEST_LIMIT_S = 10.0
+REQUEST_LIMIT_S = 6.0
 """Time for the TLS handshake, and for each request with its answer, seconds."""
 MAX_REQUEST_BYTES = 1 << 16
 """Maximum size of a request with its header. A configuration's zones are far smaller."""

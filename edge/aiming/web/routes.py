@@ -101,6 +101,8 @@ def _answer(request: BoundedRequestHandler, application: Application, method: st
         body = _body(request) if method == "POST" else b""
         if (method, request.path) == ("POST", "/session"):
             result, cookie = _enter(request, application.session, body)
+        elif (method, request.path) == ("GET", "/session"):
+            result = {"open": application.session.holds(_cookie(request))}
         else:
             result = _for_session(request, application, method, body)
         status = HTTPStatus.OK
