@@ -94,9 +94,8 @@ def small_faces(portrait: Any, path: Path, scale: float) -> None:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480), isColor=False)
     assert writer.isOpened()
     for index in range(40):
-        frame = np.full((480, 640), 120, np.uint8)
-        frame[:, ::40] = 60
-        left = 20 + 14 * index
+        frame = np.tile(np.linspace(60, 180, 640, dtype=np.uint8), (480, 1))
+        left = 120 + 8 * index
         frame[200 : 200 + height, left : left + width] = head
         writer.write(frame)
     writer.release()
