@@ -103,13 +103,13 @@ function drawStage(live) {
 
 function drawMeasures({ measures: m }) {
   const rows = [
-    ["Faces", m.face_px === null ? `none, at least ${m.needed_px} px` : `${Math.round(m.face_px)} px, at least ${m.needed_px}`],
+    ["Faces", m.face_px === null ? `none yet (min. ${m.needed_px} px)` : `${Math.round(m.face_px)} px (min. ${m.needed_px})`],
     ["Distance, estimated", m.distance_m === null ? "not known" : `${m.distance_m.toFixed(1)} m`],
     ["People in a minute", `${m.people}`],
     ["Predicted unknown", m.people ? `${Math.round(100 * m.unknown / m.people)} %` : "not known"],
-    ["Light of faces", m.face_light === null ? "not known" : `${Math.round(m.face_light)}, at least ${m.needed_light}`],
+    ["Light of faces", m.face_light === null ? "not known" : `${Math.round(m.face_light)} (min. ${m.needed_light})`],
     ["Light of the image", `${Math.round(m.light)} of 255`],
-    ["Sharpness", `${m.detail.toFixed(2)}, best ${m.best_detail.toFixed(2)}`],
+    ["Sharpness", `${m.detail.toFixed(2)} (best ${m.best_detail.toFixed(2)})`],
     ["Frames a second", m.frames_per_s.toFixed(1)],
     ["Searched a second", m.detections_per_s.toFixed(1)],
   ];
