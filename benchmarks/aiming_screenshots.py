@@ -21,7 +21,7 @@ from PIL import Image
 from demo.clip import FPS, HEIGHT, WIDTH, Walk, render
 
 ROOT = Path(__file__).parents[1]
-SECONDS, COLOURS = 14, 96
+SECONDS, COLOURS = 14, 160
 DISTANT = (
     Walk("astronaut", start=-2.0, duration=14.0, y=230, scale=0.15, rightward=True),
     Walk("officer", start=-4.0, duration=16.0, y=170, scale=0.075, rightward=False),
@@ -68,7 +68,7 @@ def main() -> None:
     out = parser.parse_args().out
     sys.path.insert(0, str(ROOT))
     for name, walks, options, window in (
-        ("aim.png", DISTANT, (), {"width": 1180, "height": 790}),
+        ("aim.png", DISTANT, (), {"width": 1180, "height": 840}),
         ("aim-phone.png", CLOSE, ("--images",), {"width": 390, "height": 1180, "dark": True}),
     ):
         with tempfile.TemporaryDirectory() as folder:

@@ -82,7 +82,7 @@ def _aim(parsed: argparse.Namespace) -> int:
     if is_locked(Path(settings.spool.path)):
         raise FacetallyError(
             "the daemon of this configuration runs and uses the camera; stop it first:"
-            " sudo systemctl stop facetally-edge, and start it again afterwards"
+            f" sudo systemctl stop {_unit(parsed.config)}, and start it again afterwards"
         )
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -106,6 +106,11 @@ def _aim(parsed: argparse.Namespace) -> int:
     if failed:
         raise failed[0]
     return 0
+
+
+def _unit(config: Path) -> str:
+    """Name of the service that reads a configuration: ``edge.toml``, or the name of one of several cameras."""
+    return "facetally-edge" if config.stem == "edge" else f"facetally-edge@{config.stem}"
 
 
 def _read(config: Path) -> tuple[Settings, Zones | None]:

@@ -94,7 +94,9 @@ function drawStage(live) {
     label.textContent = [`${Math.round(face.size)} px`, LABELS[face.state]].filter(Boolean).join(", ");
     label.setAttribute("font-size", LABEL_PX * scale);
     label.setAttribute("stroke-width", 3 * scale);
-    label.setAttribute("x", Math.max(0, left));
+    const isRight = left > 0.75 * live.width; // where a label to the right would be cut off
+    label.setAttribute("text-anchor", isRight ? "end" : "start");
+    label.setAttribute("x", isRight ? Math.min(left + width, live.width) : Math.max(0, left));
     label.setAttribute("y", top > 16 * scale ? top - 5 * scale : top + height + 14 * scale);
     group.append(box, label);
     return group;

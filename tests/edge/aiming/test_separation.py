@@ -1,6 +1,7 @@
 """The daemon reaches neither the programs that show images nor an image writer."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,23 @@ def test_no_module_of_the_daemon_names_the_programs():
 
 def test_it_refuses_while_the_daemon_runs(tmp_path, capsys):
     """While a daemon holds the spool, which it does as long as it may use the camera, the program names the command."""
-    config = tmp_path / "edge.toml"
-    config.write_text(f'{CONFIG}[spool]\npath = "{tmp_path}/spool.sqlite"\n')
-    with locked(tmp_path / "spool.sqlite"):
-        assert aim.main([str(config)]) == 2
-    assert "stop it first: sudo systemctl stop facetally-edge" in capsys.readouterr().err
+    for name, unit in (("edge.toml", "facetally-edge"), ("door.toml", "facetally-edge@door")):
+        (tmp_path / name).write_text(f'{CONFIG}[spool]\npath = "{tmp_path}/spool.sqlite"\n')
+        with locked(tmp_path / "spool.sqlite"):
+            assert aim.main([str(tmp_path / name)]) == 2
+        assert f"stop it first: sudo systemctl stop {unit}, and" in capsys.readouterr().err
+
+
+def test_the_guide_names_options_that_exist(capsys):
+    """Each command line and option of the guide is one that the program takes."""
+    guide = (EDGE.parent / "docs/installer.md").read_text()
+    options = re.findall(r"^\| `(--[^`]+)` \|", guide, re.M)
+    assert len(options) == 5
+    with pytest.raises(SystemExit, match="0"):
+        aim.main(["edge.toml", *" ".join(options).split(), "--help"])
+    shown = capsys.readouterr().out
+    assert all(option.split()[0] in shown for option in options)
+    assert "/opt/facetally/bin/facetally-aim /etc/facetally/edge.toml\n" in guide
 
 
 @pytest.mark.parametrize(

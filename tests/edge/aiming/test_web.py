@@ -14,7 +14,10 @@ import pytest
 from edge.aiming.web.addresses import Network, Peers, is_own_host
 from edge.aiming.web.https_server import MAX_PER_PEER, REQUEST_LIMIT_S
 from edge.aiming.web.session import MAX_ATTEMPTS
+from edge.settings import read
 from tests.support.aiming import aiming, configured
+from tests.support.brokers import wait_until
+from tests.support.commands import CONFIG
 
 LIMIT_S = 5.0
 PARTS = (
@@ -196,6 +199,22 @@ def test_the_printed_fingerprint_is_that_of_the_certificate(aim):
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
             assert not plain.recv(100).startswith(b"HTTP/")
+
+
+def test_a_camera_that_is_missing_is_named_and_zones_that_are_not_set(tmp_path):
+    """Without a camera and without zones the page works, zones are saved, and its button ends the program."""
+    config = tmp_path / "edge.toml"
+    config.write_text(CONFIG.replace('"v4l2"', '"v4l2"\ndevice = "/dev/nowhere"').replace("staff_zones = []\n", ""))
+    with aiming(config) as aim:
+        cookie = ask(aim, "POST", "/session", {"code": aim.code})[1]["Set-Cookie"].partition(";")[0]
+        wait_until(lambda: "terminal" in ask(aim, "GET", "/live", Cookie=cookie)[2]["advice"]["text"], "no camera", 20)
+        assert ask(aim, "GET", "/zones", Cookie=cookie)[2]["zones"] is None
+        assert ask(aim, "POST", "/zones", {"zones": []}, Cookie=cookie)[0] == 200
+        assert read(config).admit.staff_zones == ()
+        assert ask(aim, "GET", "/zones", Cookie=cookie)[2]["zones"] == []
+        assert ask(aim, "POST", "/stop", {}, Cookie=cookie)[0] == 200
+        assert aim.process.wait(10) == 0
+    assert "/dev/nowhere" in (tmp_path / "aim.log").read_text()
 
 
 def test_wrong_codes_end_the_program(clip, tmp_path):
