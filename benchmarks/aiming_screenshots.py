@@ -49,7 +49,7 @@ def take(walks: tuple[Walk, ...], folder: Path, options: tuple[str, ...], **wind
     for image in render(walks, SECONDS, FPS):
         writer.write(image)
     writer.release()
-    config = configured(folder, Path(clip.name))
+    config = configured(folder, Path(clip.name), max_fps=6)
     zone = ", ".join(f"[{x}, {y}]" for x, y in TILL)
     config.write_text(config.read_text().replace("[0.4, 0.05], [0.6, 0.05], [0.5, 0.1]", zone))
     with aiming(config, *options) as aim, chromium(folder, insecure=True, **window) as driver:

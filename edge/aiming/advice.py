@@ -25,6 +25,8 @@ WINDOW_MIN_BRIGHT = 0.1
 """A camera looks into a window or a lamp if faces are dark and at least this ratio of the image is white."""
 MIN_DETECTIONS_PER_S = 5.0
 """The counts at 30, 10 and 5 frames a second agree; below, visits are missed."""
+MIN_WANTED_RATIO = 0.8
+"""Where the settings ask for fewer, this ratio of them is enough: the rate is never quite reached."""
 MIN_PEOPLE = 3
 """Ratios of people are judged from this number on."""
 MAX_RATIO = 0.5
@@ -149,7 +151,7 @@ def _about_speed_and_focus(measures: Measures) -> Iterator[Advice]:
     if measures.detail < measures.blurred_max_ratio * measures.best_detail:
         numbers = f"sharpness is {measures.detail:.2f}, the best was {measures.best_detail:.2f}"
         yield Advice("blurred", f"Blurred: focus the lens, or wipe it: {numbers}.")
-    needed = min(MIN_DETECTIONS_PER_S, measures.wanted_per_s)
+    needed = min(MIN_DETECTIONS_PER_S, MIN_WANTED_RATIO * measures.wanted_per_s)
     if 0 < measures.detections_per_s < needed:
         rates = f"{measures.detections_per_s:.1f} frames a second are searched, {needed:g} are needed"
         if measures.frames_per_s < needed:

@@ -89,11 +89,11 @@ def _aim(parsed: argparse.Namespace) -> int:
         signal.signal(name, lambda *_: stop.set())
     addresses = own_addresses() or ["127.0.0.1"]
     context, fingerprint = self_signed([*addresses, "127.0.0.1"], own_names())
-    session = Session(time.monotonic() + parsed.minutes * 60, stop.set)
     failed: list[FacetallyError] = []
     view = LiveView(settings, zones, stop, zone_warnings, parsed.field_of_view)
-    name = f"{settings.site}/{settings.device}, {settings.capture.name}"
-    app = application(session, view, parsed.config, name, stop.set, images=parsed.images)
+    session = Session(time.monotonic() + parsed.minutes * 60, stop.set)
+    title = f"{settings.site}/{settings.device}, {settings.capture.name}"
+    app = application(session, view, parsed.config, title, stop.set, images=parsed.images)
     try:
         server = HttpsServer(("", parsed.port), handler_for(app), context, Peers(tuple(parsed.allow)))
     except OSError as error:

@@ -88,25 +88,25 @@ def entered(driver: Any, aim: Aim) -> None:
 
 
 def small_faces(portrait: Any, path: Path, scale: float) -> None:
-    """Write a clip of four seconds, at 10 frames a second, in which a smaller portrait walks by."""
+    """Write a clip of eight seconds, at 10 frames a second, in which a smaller portrait walks by."""
     head = cv2.resize(portrait[:260, 100:360], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = head.shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (640, 480), isColor=False)
     assert writer.isOpened()
-    for index in range(40):
+    for index in range(80):
         frame = np.tile(np.linspace(60, 180, 640, dtype=np.uint8), (480, 1))
-        left = 120 + 8 * index
+        left = 120 + 4 * index
         frame[200 : 200 + height, left : left + width] = head
         writer.write(frame)
     writer.release()
 
 
-def configured(folder: Path, clip: Path) -> Path:
-    """Write a configuration that plays a clip; it has comments and a staff zone."""
+def configured(folder: Path, clip: Path, max_fps: int = 4) -> Path:
+    """Write a configuration that plays a clip, at a rate for busy machines; it has comments and a staff zone."""
     config = folder / "edge.toml"
     config.write_text(
         f'# the door\nsite = "shop-1"\ndevice = "door"\n[capture]\nsource = "file"\npath = "{clip}"\n'
         "[admit]\nstaff_zones = [[[0.4, 0.05], [0.6, 0.05], [0.5, 0.1]]]  # the till\n"
-        f'[detect]\nbundle = "face-640x480"\n[spool]\npath = "{folder}/spool.sqlite"\n'
+        f'[detect]\nbundle = "face-640x480"\nmax_fps = {max_fps}\n[spool]\npath = "{folder}/spool.sqlite"\n'
     )
     return config

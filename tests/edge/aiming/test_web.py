@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import ssl
+import time
 from contextlib import closing
 
 import pytest
@@ -215,6 +216,16 @@ def test_a_camera_that_is_missing_is_named_and_zones_that_are_not_set(tmp_path):
         assert ask(aim, "POST", "/stop", {}, Cookie=cookie)[0] == 200
         assert aim.process.wait(10) == 0
     assert "/dev/nowhere" in (tmp_path / "aim.log").read_text()
+
+
+def test_the_program_ends_after_its_time(clip, tmp_path):
+    """With --minutes 0.05 it ends by itself, after 3 seconds, and nobody can connect any more."""
+    with aiming(configured(tmp_path, clip), "--minutes", "0.05") as aim:
+        begin = time.monotonic()
+        assert aim.process.wait(30) == 0
+        assert time.monotonic() - begin > 1.0
+        with pytest.raises(ConnectionRefusedError):
+            connected(aim)
 
 
 def test_wrong_codes_end_the_program(clip, tmp_path):
