@@ -23,6 +23,8 @@ from edge.aiming.web.addresses import Peers
 log = logging.getLogger("edge.aiming.web")
 MAX_CONNECTIONS, MAX_PER_PEER = 32, 8
 """Browsers open up to six connections to a server."""
+MAX_REFUSED_LOGGED = 10
+"""Addresses that are logged because they may not connect, each once."""
 REQUEST_LIMIT_S = 6.0
 """Time for the TLS handshake, and for each request with its answer, seconds."""
 MAX_REQUEST_BYTES = 1 << 16
@@ -42,6 +44,7 @@ class HttpsServer(ThreadingMixIn, TCPServer):
         """Listen on an IPv4 ``address`` and port. Raises OSError if that is impossible."""
         self.context, self._peers = context, peers
         self._open: Counter[str] = Counter()
+        self._refused: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(address, handler)
 
@@ -49,7 +52,9 @@ class HttpsServer(ThreadingMixIn, TCPServer):
         """Whether the connection may be answered; one that may not is closed without a byte."""
         peer = client_address[0]
         if not self._peers.allows(peer):
-            log.warning(line("peer_refused", peer=peer))
+            if peer not in self._refused and len(self._refused) < MAX_REFUSED_LOGGED:
+                self._refused.add(peer)
+                log.warning(line("peer_refused", peer=peer))
             return False
         with self._lock:
             if self._open[peer] >= MAX_PER_PEER or self._open.total() >= MAX_CONNECTIONS:

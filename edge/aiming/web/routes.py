@@ -134,9 +134,10 @@ def _for_session(request: BoundedRequestHandler, application: Application, metho
 
 
 def _enter(request: BoundedRequestHandler, session: Session, body: bytes) -> tuple[dict[str, Any], str]:
-    """Try a code. Returns the answer and the cookie of the session; the log says who tried."""
+    """Try a code. Returns the answer and the cookie of the session; the log says who tried before it was open."""
     result = session.enter(_decoded(body, CodeBody).code)
-    log.info(line("code", result=result, peer=request.client_address[0]))
+    if result != "used":
+        log.info(line("code", result=result, peer=request.client_address[0]))
     if result == "opened":
         return {}, f"{COOKIE}={session.token}; Path=/; Secure; HttpOnly; SameSite=Strict"
     texts = {

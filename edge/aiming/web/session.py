@@ -43,9 +43,14 @@ class Session:
         return max(0.0, self.end - time.monotonic())
 
     def enter(self, code: str) -> Result:
-        """Try a code; digits count, and anything between them is ignored. Too many wrong ones stop the program."""
+        """Try a code; digits count, and anything between them is ignored. Too many wrong ones stop the program.
+
+        Once the session is open no code is compared any more, so that nobody can end it by guessing.
+        """
         digits = "".join(each for each in code if each in "0123456789")
         with self._lock:
+            if self._is_open:
+                return "used"
             if self._attempts >= MAX_ATTEMPTS:
                 return "stopped"
             if not secrets.compare_digest(digits, self.code):
@@ -54,8 +59,6 @@ class Session:
                     return "wrong"
                 self.stop()
                 return "stopped"
-            if self._is_open:
-                return "used"
             self._is_open = True
             return "opened"
 
