@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+LIMIT_S = 40.0
+"""How long a browser on a busy machine may take."""
 INTRODUCED = "It shows "
 """Begin of the last line that the program prints at its start."""
 
@@ -81,10 +83,10 @@ def entered(driver: Any, aim: Aim) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     driver.get(aim.url)
-    WebDriverWait(driver, 10).until(lambda _: driver.find_element("id", "code").is_displayed())
+    WebDriverWait(driver, LIMIT_S).until(lambda _: driver.find_element("id", "code").is_displayed())
     driver.find_element("id", "code").send_keys(aim.code)
     driver.find_element("css selector", "#form button").click()
-    WebDriverWait(driver, 10).until(lambda _: driver.find_element("id", "view").is_displayed())
+    WebDriverWait(driver, LIMIT_S).until(lambda _: driver.find_element("id", "view").is_displayed())
 
 
 def small_faces(portrait: Any, path: Path, scale: float) -> None:
