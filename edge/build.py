@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -62,47 +61,6 @@ def no_temperature() -> None:
     """Temperature while a file is replayed: unknown, because every replay must give the same counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModels:
-    """The two bundles that the settings ask for."""
-
-    detector: Bundle[DetectorCard]
-    classifier: Bundle[ClassifierCard]
-    choice: str
-    """Why this detector runs."""
-
-
-def load_models(settings: Settings, folder: Path | None) -> LoadedModels:
-    """Choose the detector and load both bundles; measured costs are kept in ``folder``, or nowhere."""
-    choice = choose_detector(settings, folder)
-    return LoadedModels(
-        detector_bundle(str(choice.card), settings.detect.threads),
-        classifier_bundle(settings.classify.bundle, settings.classify.threads),
-        choice.reason,
-    )
-
-
-def frame_analyzer(
-    settings: Settings, camera: Source, loaded: LoadedModels, tracker: Tracker, gate: AdmissionGate, observer: Observer
-) -> FrameAnalyzer:
-    """The stages that the settings describe, from image quality to counting."""
-    return FrameAnalyzer(
-        detector=Detector(loaded.detector, tracker.settings.low),
-        tracker=tracker,
-        gate=gate,
-        classifier=Classifier(loaded.classifier),
-        tally=_tally(settings, loaded.classifier.card, camera),
-        utc=camera.clock.utc,
-        reopen=camera.reopen,
-        every=settings.detect.every,
-        quality=ImageQuality(live=not isinstance(settings.capture, File)),
-        throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
-        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
-        health=HealthMonitor(detector_choice=loaded.choice),
-        observer=observer,
-    )
-
-
 @contextmanager
 def pipeline(
     settings: Settings,
@@ -116,12 +74,15 @@ def pipeline(
     ``stop`` ends the source; ``alive`` is called after every frame. With a ``stream``, messages are printed there
     instead of sent to a broker, and the spool is in memory. ``observer`` sees what each stage produced.
     """
-    loaded = load_models(settings, None if stream else Path(settings.spool.path).parent)
-    detector, classifier = loaded.detector, loaded.classifier
+    choice = choose_detector(settings, None if stream else Path(settings.spool.path).parent)
+    detector = detector_bundle(str(choice.card), settings.detect.threads)
+    classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
     tracker = tracker_for(settings, detector.card)
-    analyzer = frame_analyzer(settings, camera, loaded, tracker, gate, observer or Observer())
+    analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate)
+    analyzer.health.detector_choice = choice.reason
+    analyzer.observer = observer or Observer()
     identity = Identity(settings.site, settings.device, boot_id())
     models = Models(detector=detector.card.identity, expression=classifier.card.identity)
     converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
@@ -131,7 +92,7 @@ def pipeline(
         published(settings.broker, identity, model_of(detector.card, classifier.card), stream) as publisher,
     ):
         log.info(line("boot", id=identity.boot))
-        log.info(line("detector", bundle=detector.card.identity, reason=loaded.choice))
+        log.info(line("detector", bundle=detector.card.identity, reason=choice.reason))
 
         def report(monitor: HealthMonitor) -> None:
             monitor.fixed_faces = len(tracker.fixed)
@@ -147,6 +108,32 @@ def pipeline(
             report=report,
             alive=alive,
         )
+
+
+def frame_analyzer(
+    settings: Settings,
+    camera: Source,
+    *,
+    detector: Bundle[DetectorCard],
+    classifier: Bundle[ClassifierCard],
+    tracker: Tracker,
+    gate: AdmissionGate,
+) -> FrameAnalyzer:
+    """The stages of one frame, as the settings describe them."""
+    is_file = isinstance(settings.capture, File)
+    return FrameAnalyzer(
+        detector=Detector(detector, tracker.settings.low),
+        tracker=tracker,
+        gate=gate,
+        classifier=Classifier(classifier),
+        tally=_tally(settings, classifier.card, camera),
+        utc=camera.clock.utc,
+        reopen=camera.reopen,
+        every=settings.detect.every,
+        quality=ImageQuality(live=not is_file),
+        throttle=ThermalThrottle(no_temperature if is_file else temperature_c),
+        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
+    )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from edge.counting.admit import AdmissionGate
 from edge.settings import AdmitSettings, File, Polygon, Settings
 from edge.system.clock import MonotonicClock, now
 from edge.values import Frame, MissingFrame, Pixels
+from edge.vision.choose_detector import choose_detector
 
 Zones = tuple[Polygon, ...]
 WHOLE_IMAGE: Zones = (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),)
@@ -56,17 +57,18 @@ class LiveView:
         Raises `BundleError`, `ClipError` and `SettingsError` where the daemon would.
         """
         settings = structs.replace(settings, detect=structs.replace(settings.detect, follow_motion=False))
-        loaded = build.load_models(settings, None)
-        tracker = build.tracker_for(settings, loaded.detector.card)
-        card = loaded.classifier.card
-        self._seen = Measurements(card.min_face_px, settings.track.min_observations)
+        choice = choose_detector(settings, None)
+        detector = build.detector_bundle(str(choice.card), settings.detect.threads)
+        classifier = build.classifier_bundle(settings.classify.bundle, settings.classify.threads)
+        tracker = build.tracker_for(settings, detector.card)
+        self._source = _opened(settings, stop)
         self._gate = AdmissionGate(_with_zones(settings.admit, zones))
-        self._source = (
-            _looped(settings.capture, stop)
-            if isinstance(settings.capture, File)
-            else source(settings.capture, stop, settings.grid_s)
+        self._analyzer = build.frame_analyzer(
+            settings, self._source, detector=detector, classifier=classifier, tracker=tracker, gate=self._gate
         )
-        self._analyzer = build.frame_analyzer(settings, self._source, loaded, tracker, self._gate, self._seen)
+        card = classifier.card
+        self._seen = Measurements(card.min_face_px, settings.track.min_observations)
+        self._analyzer.observer = self._seen
         self._warnings, self.zones = warnings, zones
         self._zone_warnings = _sentences(warnings(zones or ()))
         empty = Measures(
@@ -136,6 +138,13 @@ def _sentences(warnings: Sequence[str]) -> tuple[str, ...]:
 
 def _with_zones(admit: AdmitSettings, zones: Zones | None) -> AdmitSettings:
     return structs.replace(admit, staff_zones=WHOLE_IMAGE if zones is None else zones)
+
+
+def _opened(settings: Settings, stop: threading.Event) -> Source:
+    """Open the camera as the daemon does; a file is repeated."""
+    if isinstance(settings.capture, File):
+        return _looped(settings.capture, stop)
+    return source(settings.capture, stop, settings.grid_s)
 
 
 def _looped(settings: File, stop: threading.Event) -> Source:
