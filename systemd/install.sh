@@ -28,6 +28,7 @@ JETSON=(
     "ai-edge-litert>=2.1; platform_machine == 'x86_64' or platform_machine == 'aarch64'"
     "numpy>=1.26,<2"
     "tuf>=6,<8"
+    "tomlkit>=0.13"
 )
 
 fail() { echo "install.sh: $*" >&2; exit 2; }
