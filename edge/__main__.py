@@ -18,11 +18,12 @@ from base.errors import FacetallyError
 from base.logs import LineFormatter, discard_output, hide_secrets, line
 from base.packaged_file import print_packaged_file
 from base.version import installed_version
+from edge import instances
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
 
 log = logging.getLogger("edge")
-DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
+DEFAULT_CONFIG = instances.config_path(instances.DEFAULT)
 DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 """How long finished windows are still sent at the end of a file, and after a signal to stop, seconds."""
 
@@ -30,6 +31,8 @@ DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 a file, key or value is wrong."""
     parsed = _parser().parse_args(arguments)
+    if name := getattr(parsed, "instance", None):
+        parsed.config = instances.config_path(name)
     with stderr_to_log():
         return _run_command(parsed)
 
@@ -79,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     zones = commands.add_parser("zones", help="print the web page in which staff zones are drawn")
     zones.set_defaults(do=_zones)
     audit = commands.add_parser("audit", help="run the daemon on a clip, and report every byte that leaves the process")
-    _add_config(audit)
+    _add_config(audit, instance=False)
     audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder of images that shows people")
     audit.set_defaults(do=_audit)
     tryout = commands.add_parser("try", help="run the models on images and clips, and print what they find")
@@ -97,8 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
+def _add_config(command: argparse.ArgumentParser, *, instance: bool = True) -> None:
+    """Add the choice of a configuration: a file, or the name of an instance if the command has no other arguments."""
+    chosen = command.add_mutually_exclusive_group()
+    if instance:
+        meaning = "camera of this device: NAME stands for --config /etc/facetally/NAME.toml"
+        chosen.add_argument("instance", nargs="?", type=_instance, metavar="INSTANCE", help=meaning)
+    chosen.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, such as privacy.k=1"
     )
@@ -113,6 +121,13 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 def _add_bundles(command: argparse.ArgumentParser) -> None:
     command.add_argument("--detector", metavar="CARD", help="shipped detector bundle by name, or path of a card")
     command.add_argument("--classifier", metavar="CARD", help="shipped classifier bundle by name, or path of a card")
+
+
+def _instance(name: str) -> str:
+    try:
+        return instances.check_name(name)
+    except FacetallyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _fraction(text: str) -> float:
@@ -143,7 +158,7 @@ def _settings(parsed: argparse.Namespace) -> configuration.Settings:
     if parsed.camera is not None:
         device = parsed.camera if parsed.camera.isdigit() else _quoted(parsed.camera)
         overrides.append(f'capture={{source = "v4l2", device = {device}}}')
-    return configuration.read(parsed.config, tuple(overrides))
+    return instances.read_settings(parsed.config, tuple(overrides))
 
 
 def _quoted(text: str) -> str:
