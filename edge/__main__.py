@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check what of a configuration works on this device")
     _add_config(check)
     _add_source(check)
+    check.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     check.set_defaults(do=_check)
     config = commands.add_parser("config", help="print a configuration that lists and explains every key")
     config.set_defaults(do=_config)
@@ -202,13 +203,17 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from edge.commands.check import check  # noqa: PLC0415
+    from edge.check.parts import DeviceCheck  # noqa: PLC0415
+    from edge.check.result import as_json  # noqa: PLC0415
 
-    failed = 0
-    for result in check(_settings(parsed)):
-        print(f"{'ok    ' if result.works else 'FAILED'}  {result.part}: {result.text}")
-        failed += not result.works
-    return 2 if failed else 0
+    settings, results = _settings(parsed), []
+    for result in DeviceCheck(settings, parsed.config).results():
+        results.append(result)
+        if not parsed.json:
+            print(result.row(), flush=True)
+    if parsed.json:
+        print(as_json(settings.site, settings.device, results))
+    return 2 if any(result.failed for result in results) else 0
 
 
 def _try(parsed: argparse.Namespace) -> int:

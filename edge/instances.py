@@ -9,13 +9,13 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from base.errors import SettingsError
-from edge.settings import Capture, File, Gstreamer, Settings, V4l2, read
+from edge.settings import AUTO, Capture, File, Gstreamer, Settings, V4l2, read
 
 ETC, STATE = Path("/etc/facetally"), Path("/var/lib")
 DEFAULT = "edge"
@@ -95,6 +95,12 @@ def conflicts(one: Settings, other: Settings) -> Iterator[str]:
         yield f"camera {one.capture.name}"
     if os.path.realpath(one.spool.path) == os.path.realpath(other.spool.path):
         yield f"spool {one.spool.path}"
+
+
+def core_fraction(instances: Iterable[Settings]) -> float:
+    """How many cores the detectors of instances may use together; those that are not chosen by their cost count as 0."""
+    budgets = (each.detect.max_core_fraction for each in instances if each.detect.bundle == AUTO)
+    return round(sum(budgets), 3)
 
 
 def _camera(capture: Capture) -> tuple[str, ...] | None:

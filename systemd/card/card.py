@@ -128,6 +128,12 @@ def _check(arguments: argparse.Namespace) -> bool:
         if name.startswith(".") or name.endswith(".whl"):
             raise ValueError(f"{name}: must be a file for {ETC}, is a hidden file or another wheel")
     picamera2, named = _read(_configs(arguments), arguments.wheel)
+    _check_named(named, set(given))
+    return picamera2
+
+
+def _check_named(named: list[tuple[str, PurePosixPath]], given: set[str]) -> None:
+    """Raise ValueError if a configuration names a file that is not ``given`` by its name, or at an unsuitable path."""
     for config, path in named:
         if not path.is_absolute() or (ETC in path.parents and path.parent != ETC):
             raise ValueError(f"{config}: path {path}: must be {ETC / path.name}, for a file from the card")
@@ -135,7 +141,6 @@ def _check(arguments: argparse.Namespace) -> bool:
         missing = [path for of, path in named if of == config and path.parent == ETC and path.name not in given]
         if missing:
             raise ValueError(f"{config}: names {', '.join(map(str, missing))}; add these files to the command")
-    return picamera2
 
 
 def _configs(arguments: argparse.Namespace) -> list[Path]:
