@@ -98,7 +98,7 @@ def conflicts(one: Settings, other: Settings) -> Iterator[str]:
 
 
 def core_fraction(instances: Iterable[Settings]) -> float:
-    """How many cores the detectors of instances may use together; those that are not chosen by their cost count as 0."""
+    """How many cores the detectors of instances may use together; one that is set by name counts as 0."""
     budgets = (each.detect.max_core_fraction for each in instances if each.detect.bundle == AUTO)
     return round(sum(budgets), 3)
 

@@ -17,6 +17,9 @@ from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 
 MEASURE_S = 2.0
+"""How long the frames of a camera are watched, and the models run for it, seconds."""
+FILE_MEASURE_S = 0.5
+"""How long the models run for a file."""
 FILE_FRAMES = 30
 """Number of frames of a file that are read."""
 SLOW_CAMERA, SLOW_MODELS = 0.8, 0.9
@@ -95,12 +98,14 @@ class ModelSpeed:
     """Fraction of a core that was used."""
 
 
-def run_models(detector: Detector, classifier: Classifier, pixels: Pixels, rate: float) -> ModelSpeed:
-    """Run both models on a frame at a rate, for `MEASURE_S`."""
+def run_models(
+    detector: Detector, classifier: Classifier, pixels: Pixels, rate: float, seconds: float = MEASURE_S
+) -> ModelSpeed:
+    """Run both models on a frame at a rate, frames a second, for some seconds."""
     height, width = pixels.shape
     side = min(width, height) / 4
     face = Detection((width / 2 - side / 2, height / 2 - side / 2, side, side), 1.0)  # type: ignore[arg-type]
-    return _at_rate(lambda: (detector.detect(pixels), classifier.classify(pixels, [face] * FACES)), rate)
+    return _at_rate(lambda: (detector.detect(pixels), classifier.classify(pixels, [face] * FACES)), rate, seconds)
 
 
 def describe_speed(settings: Settings, speed: ModelSpeed) -> Finding:
@@ -116,13 +121,13 @@ def describe_speed(settings: Settings, speed: ModelSpeed) -> Finding:
     return Finding(f"too slow: {text}; {advice}", "FAILED", figures)
 
 
-def _at_rate(run: Callable[[], object], rate: float) -> ModelSpeed:
+def _at_rate(run: Callable[[], object], rate: float, seconds: float) -> ModelSpeed:
     run()  # memory is allocated in the first run
     begin, cpu, times = time.monotonic(), time.process_time(), list[float]()
-    while (now := time.monotonic()) < begin + MEASURE_S:
+    while (now := time.monotonic()) < begin + seconds:
         due = begin + len(times) / rate
         if due > now:
-            time.sleep(min(due, begin + MEASURE_S) - now)
+            time.sleep(min(due, begin + seconds) - now)
             continue
         run()
         times.append(time.monotonic() - now)

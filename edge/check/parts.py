@@ -116,7 +116,8 @@ class DeviceCheck:
         pixels = self._sample.pixels if self._sample else np.zeros(DEFAULT_FRAME_SHAPE, np.uint8)
         rate = camera.needed_rate(self._settings, self._sample.frames_per_s if self._sample else None)
         detector = Detector(self._detector, self._settings.detect.threshold)
-        speed = camera.run_models(detector, Classifier(self._classifier), pixels, rate)
+        seconds = camera.FILE_MEASURE_S if isinstance(self._settings.capture, File) else camera.MEASURE_S
+        speed = camera.run_models(detector, Classifier(self._classifier), pixels, rate, seconds)
         return camera.describe_speed(self._settings, speed)
 
     def _spool(self) -> Finding:

@@ -2,8 +2,9 @@
 
 ``FACETALLY_IMAGES`` names a folder of images. They are shown in order, in a loop, ``FACETALLY_IMAGES_FPS`` per second
 of the monotonic clock. While a file ``camera-off`` exists beside the folder the camera cannot be opened and delivers
-no frame. ``FACETALLY_IMAGES_LOG``, if set, names a file that receives a line for each request: the wall-clock time of
-the answer in seconds, and ``delivered`` or ``refused``.
+no frame. While a file ``camera-silent`` exists there it can be opened, and delivers none. ``FACETALLY_IMAGES_LOG``, if
+set, names a file that receives a line for each request: the wall-clock time of the answer in seconds, and
+``delivered`` or ``refused``.
 """
 
 import os
@@ -23,7 +24,7 @@ class Picamera2:
 
     def __init__(self, number: int = 0) -> None:
         folder = Path(os.environ["FACETALLY_IMAGES"])
-        self._off = folder.with_name("camera-off")
+        self._off, self._silent = folder.with_name("camera-off"), folder.with_name("camera-silent")
         self._log = os.environ.get("FACETALLY_IMAGES_LOG")
         if self._off.exists():
             self._log_answer("refused")
@@ -58,7 +59,7 @@ class Picamera2:
         Noise makes no two frames alike, as that of a sensor does.
         """
         time.sleep(self._interval_s)
-        if self._off.exists():
+        if self._off.exists() or self._silent.exists():
             time.sleep(wait)
             self._log_answer("refused")
             raise TimeoutError
