@@ -1,0 +1,90 @@
+"""Two cameras on one device: an instance for each, isolated from the other, installed and updated together."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks.machines import nspawn
+from benchmarks.machines.debian import build_wheel, missing_requirements
+from benchmarks.machines.nspawn import wait_until
+from tests.support.installed import CONFIG
+
+MISSING = missing_requirements(*nspawn.PROGRAMS)
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"cannot boot a container: {MISSING}"),
+    pytest.mark.timeout(1800),
+]
+FIRST, SECOND = "facetally-edge@door", "facetally-edge@till"
+EDGE = "/opt/facetally/bin/facetally-edge"
+
+
+@pytest.fixture(scope="module")
+def device(debian):
+    """The container, with a running instance for each of two cameras; they are removed at the end."""
+    for name in ("door", "till"):
+        config = CONFIG.replace('path = "/var/lib/facetally/spool.sqlite"\n', 'path = "spool.sqlite"\n')
+        config = config.replace('device = "door"', f'device = "{name}"')
+        debian.write(f"/etc/facetally/{name}.toml", config.format(path="/srv/clips/long"))
+    debian.run("systemctl", "start", FIRST, SECOND)
+    yield debian
+    debian.run("systemctl", "stop", "facetally-edge", FIRST, SECOND)
+    debian.run("rm", "/etc/facetally/door.toml", "/etc/facetally/till.toml")
+
+
+def shown(debian, unit, key):
+    return debian.run("systemctl", "show", "--property", key, "--value", unit)
+
+
+def next_counts(debian, name):
+    """Wait for a window of a device that is sent from now on."""
+    received = debian.run("mosquitto_sub", "-h", "127.0.0.1", "-t", f"facetally/v1/shop-1/{name}/counts", "-C", "1")
+    return json.loads(received)
+
+
+def test_both_count_with_their_own_user_and_state(device):
+    """Each sends counts as its own device, under a user of its own."""
+    for unit, name in ((FIRST, "door"), (SECOND, "till")):
+        assert next_counts(device, name)["device"] == name
+        assert device.run("ls", f"/var/lib/private/facetally-{name}/spool.sqlite")
+        assert (shown(device, unit, "ActiveState"), shown(device, unit, "NRestarts")) == ("active", "0")
+    users = [device.run("stat", "-c", "%U", f"/proc/{shown(device, unit, 'MainPID')}") for unit in (FIRST, SECOND)]
+    assert users == ["facetally-door", "facetally-till"]
+
+
+def test_check_knows_the_instances(device):
+    """`check NAME` reads the configuration and the spool of that instance; a copy of a configuration is refused."""
+    found = device.run(EDGE, "check", "till")
+    assert re.search(r"^ok +instances +facetally-edge@till; others: facetally-edge@door", found, re.M)
+    assert re.search(r"^ok +spool +/var/lib/facetally-till/spool.sqlite", found, re.M)
+    device.run("cp", "/etc/facetally/till.toml", "/etc/facetally/copy.toml")
+    with pytest.raises(RuntimeError, match="copy.toml has the same site and device shop-1/till"):
+        device.run(EDGE, "check", "till")
+    device.run("rm", "/etc/facetally/copy.toml")
+
+
+def test_a_crash_does_not_disturb_the_other(device):
+    """An instance that is killed is started again, and the other goes on with the same process."""
+    first, second = (shown(device, unit, "MainPID") for unit in (FIRST, SECOND))
+    device.run("kill", "-SEGV", first)
+    wait_until(lambda: shown(device, FIRST, "MainPID") not in ("0", first), 60, "restarted")
+    assert next_counts(device, "till")["device"] == "till"
+    assert (shown(device, SECOND, "MainPID"), shown(device, SECOND, "NRestarts")) == (second, "0")
+    wait_until(lambda: shown(device, FIRST, "ActiveState") == "active", 60, "active again")
+
+
+def test_an_update_restarts_all(device):
+    """One wheel serves all instances: the installer restarts those that run, keeps their configurations private and
+    journald's lines in memory."""
+    device.write("/etc/facetally/edge.toml", CONFIG.replace('"door"', '"window"').format(path="/srv/clips/long"))
+    device.run("systemctl", "start", "facetally-edge")
+    device.run("chmod", "644", "/etc/facetally/till.toml")
+    units = ("facetally-edge", FIRST, SECOND)
+    before = [shown(device, unit, "MainPID") for unit in units]
+    device.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
+    after = [shown(device, unit, "MainPID") for unit in units]
+    assert not set(before) & {"0", *after}
+    assert [shown(device, unit, "ActiveState") for unit in units] == ["active"] * 3
+    assert device.run("stat", "-c", "%a %G", "/etc/facetally/till.toml") == "640 video"
+    assert device.run("ls", "/opt/facetally-last/instance.conf", "/opt/facetally-last/facetally-edge@.service")
+    assert "/run/log/journal" in device.run("journalctl", "--header", "--unit=facetally-edge")
