@@ -208,7 +208,7 @@ def table(found: Sequence[Usage]) -> str:
     """The figures as a table of Markdown. Those in brackets are relative to one instance with the same scene."""
     one = {usage.scene: usage for usage in found if usage.instances == 1}
     rows = [
-        "| scene | instances | CPU time, cores | memory of all, MB | own pages of each, MB | pages of files, once, MB |",
+        "| scene | instances | CPU time, cores | memory of all, MB | own pages of each, MB | pages of files, MB |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for usage in found:

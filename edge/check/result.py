@@ -18,7 +18,7 @@ class Finding:
     text: str
     """What works, or what is wrong and what is allowed."""
     state: State = "ok"
-    """``warning``: the device counts, but somebody should look at it. ``FAILED``: it does not do what is configured."""
+    """``warning``: the device counts, but needs attention. ``FAILED``: it does not do what is configured."""
     figures: Figures = field(default_factory=dict)
     """Measured values, for programs."""
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -117,3 +118,17 @@ def in_the_sandbox(debian, code):
     finally:
         debian.run("rm", drop_in)
         debian.run("systemctl", "daemon-reload")
+
+
+def blocks(section, language):
+    """Return the code blocks of a language in a section of docs/installer.md."""
+    guide = (ROOT / "docs/installer.md").read_text()
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", guide.partition(f"\n## {section}\n")[2].partition("\n## ")[0], re.M | re.S
+    )
+
+
+def run_guide(debian, section):
+    """Run the commands of a section of the guide as root, in a checkout."""
+    for commands in blocks(section, "bash"):
+        debian.run("bash", "-euo", "pipefail", "-c", f"cd /srv\n{commands}")

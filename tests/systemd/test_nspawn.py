@@ -12,11 +12,12 @@ from benchmarks.machines.debian import build_wheel, missing_requirements
 from benchmarks.machines.nspawn import wait_until
 from tests.support.installed import (
     CONFIG,
-    ROOT,
     UNIT,
     WATCHDOG_S,
+    blocks,
     in_the_sandbox,
     journal,
+    run_guide,
     shown,
     started,
     stopped,
@@ -188,20 +189,6 @@ def test_collector_and_page_work_in_their_sandboxes(debian):
     debian.run("systemctl", "stop", *both)
     results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
     assert results.split() == ["success"] * 2
-
-
-def blocks(section, language):
-    """Return the code blocks of a language in a section of docs/installer.md."""
-    guide = (ROOT / "docs/installer.md").read_text()
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", guide.partition(f"\n## {section}\n")[2].partition("\n## ")[0], re.M | re.S
-    )
-
-
-def run_guide(debian, section):
-    """Run the commands of a section of the guide as root, in a checkout."""
-    for commands in blocks(section, "bash"):
-        debian.run("bash", "-euo", "pipefail", "-c", f"cd /srv\n{commands}")
 
 
 def test_the_broker_of_the_guide(debian):
