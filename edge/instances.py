@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from base.errors import SettingsError
-from edge.settings import AUTO, Capture, File, Gstreamer, Settings, V4l2, read
+from edge.settings import AUTO, Capture, File, Settings, V4l2, read
 
 ETC, STATE = Path("/etc/facetally"), Path("/var/lib")
 DEFAULT = "edge"
@@ -24,6 +24,8 @@ RESERVED = ("collector",)
 """Names of other configurations in the same folder."""
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,20}"
 """Letters that a unit, a file and a user of the system may have. The user is ``facetally-NAME``, of at most 31."""
+TUNING = ("width", "height", "fps", "open_limit_s", "read_limit_s")
+"""Keys of the camera section that do not choose the camera."""
 
 
 def check_name(name: str) -> str:
@@ -53,9 +55,11 @@ def unit(name: str) -> str:
 
 
 def name_of(config: Path) -> str | None:
-    """Name of the instance whose configuration this is; None for a configuration in another folder."""
-    is_instance = config.parent == ETC and config.suffix == ".toml" and config.stem not in RESERVED
-    return config.stem if is_instance else None
+    """Name of the instance whose configuration this is, or a link to it; None for a configuration in another folder."""
+    for path in (config, config.resolve()):
+        if path.parent == ETC and path.suffix == ".toml" and path.stem not in RESERVED:
+            return path.stem
+    return None
 
 
 def read_settings(config: Path, overrides: tuple[str, ...] = ()) -> Settings:
@@ -103,11 +107,11 @@ def core_fraction(instances: Iterable[Settings]) -> float:
     return round(sum(budgets), 3)
 
 
-def _camera(capture: Capture) -> tuple[str, ...] | None:
+def _camera(capture: Capture) -> tuple[object, ...] | None:
     """What identifies a camera; None for a file, which any number of instances may read."""
     if isinstance(capture, File):
         return None
     if isinstance(capture, V4l2):  # /dev/v4l/by-id has links to /dev/video0
         device = capture.device
-        return ("v4l2", os.path.realpath(device if isinstance(device, str) else f"/dev/video{device}"))
-    return ("gstreamer", capture.pipeline) if isinstance(capture, Gstreamer) else ("name", capture.name)
+        return (V4l2, os.path.realpath(device if isinstance(device, str) else f"/dev/video{device}"))
+    return (type(capture), *(value for key, value in asdict(capture).items() if key not in TUNING))

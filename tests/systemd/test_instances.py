@@ -48,8 +48,8 @@ def test_both_count_with_their_own_user_and_state(device):
         assert next_counts(device, name)["device"] == name
         assert device.run("ls", f"/var/lib/private/{folder}/spool.sqlite")
         assert (shown(device, unit, "ActiveState"), shown(device, unit, "NRestarts")) == ("active", "0")
-    users = [device.run("stat", "-c", "%U", f"/proc/{shown(device, unit, 'MainPID')}") for unit in (FIRST, SECOND)]
-    assert users == ["facetally-edge", "facetally-till"]
+    users = [device.run("stat", "-c", "%u", f"/proc/{shown(device, unit, 'MainPID')}") for unit in (FIRST, SECOND)]
+    assert len({"0", *users}) == 3
 
 
 def test_check_knows_the_instances(device):
@@ -66,7 +66,7 @@ def test_check_knows_the_instances(device):
 def test_a_crash_does_not_disturb_the_other(device):
     """An instance that is killed is started again, and the other goes on with the same process."""
     first, second = (shown(device, unit, "MainPID") for unit in (FIRST, SECOND))
-    device.run("kill", "-SEGV", first)
+    device.run("systemctl", "kill", "--signal=SEGV", FIRST)
     wait_until(lambda: shown(device, FIRST, "MainPID") not in ("0", first), 60, "restarted")
     assert next_counts(device, "till")["device"] == "till"
     assert (shown(device, SECOND, "MainPID"), shown(device, SECOND, "NRestarts")) == (second, "0")

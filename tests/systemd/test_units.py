@@ -68,11 +68,11 @@ def test_an_instance_has_no_errors_and_is_confined(instance, tmp_path):
 
 def test_an_instance_has_all_of_its_own():
     """Where the daemon's unit names its configuration, state or user, an instance names its own."""
-    unit = dict(re.findall(r"^(\w+)=(.*facetally.*)$", UNITS[1].read_text(), re.M))
+    unit = dict(re.findall(r"^(\w+)=(.*facetally.*)$", UNITS[1].read_text().partition("[Service]")[2], re.M))
     own = dict(
         re.findall(r"^(\w+)=(.+)$", (UNITS[1].parent / "facetally-edge@.service.d/instance.conf").read_text(), re.M)
     )
-    assert set(unit) | {"User"} == set(own)
+    assert {*unit, "User", "Description"} == set(own)
     assert all("%i" in value for value in own.values())
 
 
