@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import csv
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -175,16 +176,16 @@ def measure(folder: Path, scene: str, frames: Path, count: int, seconds: float, 
         own_mb=round(float(np.mean([each.own for each in memory])), 1),
         files_mb=round(max(each.of_files for each in memory), 1),
         pss_mb=round(float(np.mean([each.pss for each in memory])), 1),
-        coverage=min(lowest_coverage(folder / f"{name}.sqlite") for name in names),
+        coverage=min(lowest_coverage(folder / f"{name}.sqlite", warm_up_s) for name in names),
     )
 
 
-def lowest_coverage(spool: Path) -> float:
-    """Lowest coverage of the windows in a spool, 0 to 1; the first and the last are not full. 0 if there are none."""
+def lowest_coverage(spool: Path, warm_up_s: float) -> float:
+    """Lowest coverage of the full windows in a spool after the warm-up, 0 to 1; 0 if there are none."""
     with contextlib.closing(sqlite3.connect(spool)) as database:
         rows = database.execute("SELECT payload FROM ready ORDER BY number").fetchall()
     found = [float(json.loads(payload)["coverage"]) for (payload,) in rows]
-    return min(found[1:-1], default=0.0)
+    return min(found[1 + math.ceil(warm_up_s / WINDOW_S) : -1], default=0.0)
 
 
 def write(path: Path, found: Sequence[Usage]) -> None:
