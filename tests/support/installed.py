@@ -1,5 +1,6 @@
 """A container that has booted Debian's systemd, with the units installed on it by the installer."""
 
+import json
 import os
 import platform
 import re
@@ -95,9 +96,15 @@ def started(debian, clip):
     debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
 
 
-def shown(debian, key):
-    """Return a property of the unit, as `systemctl show` prints it."""
-    return debian.run("systemctl", "show", "--property", key, "--value", UNIT)
+def shown(debian, key, unit=UNIT):
+    """Return a property of a unit, as `systemctl show` prints it."""
+    return debian.run("systemctl", "show", "--property", key, "--value", unit)
+
+
+def next_counts(debian, name):
+    """Wait for a window of a device that is sent from now on."""
+    received = debian.run("mosquitto_sub", "-h", "127.0.0.1", "-t", f"facetally/v1/shop-1/{name}/counts", "-C", "1")
+    return json.loads(received)
 
 
 def journal(debian):
