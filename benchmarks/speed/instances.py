@@ -34,6 +34,7 @@ from benchmarks.faults import processes
 from benchmarks.faults.processes import RestartableProcess
 from benchmarks.faults.rig import CAMERA
 from benchmarks.faults.scripted_walks import WALKS
+from benchmarks.machines.nspawn import wait_until
 from demo.clip import render
 from demo.mosquitto import Mosquitto
 from edge.camera.file_source import read_frames, to_grey
@@ -48,7 +49,8 @@ NOISE = 2.0
 """Standard deviation of the empty scene's noise, grey levels."""
 WINDOW_S = 5.0
 WARM_UP_S = 10.0
-"""Time before the measurement, in which the models are loaded and the scene becomes the usual one."""
+"""Time between the start of all daemons and the measurement, in which the scene becomes the usual one."""
+START_LIMIT_S = 120.0
 MIN_COVERAGE = 0.97
 SCENES = ("busy", "empty")
 REFERENCE = "benchmarks/reference/instances.csv"
@@ -164,6 +166,8 @@ def measure(folder: Path, scene: str, frames: Path, count: int, seconds: float, 
         broker.start()
         for daemon in daemons:
             daemon.start()
+        for daemon in daemons:
+            wait_until(lambda log=daemon.log: "event=started" in log.read_text(), START_LIMIT_S, "started")  # type: ignore[misc]
         time.sleep(warm_up_s)
         begin, before = time.monotonic(), sum(cpu_seconds(daemon.pid) for daemon in daemons)
         time.sleep(seconds)

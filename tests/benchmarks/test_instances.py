@@ -38,7 +38,7 @@ def test_memory_is_counted_by_what_maps_it(tmp_path):
 def test_two_instances_count_beside_each_other(tmp_path):
     """The rig runs: both daemons count the frames of their cameras."""
     instances.write_frames(tmp_path / "empty.npy", instances.empty_frames())
-    found = instances.measure(tmp_path / "rig", "empty", tmp_path / "empty.npy", 2, 1.0, warm_up_s=6.0)
+    found = instances.measure(tmp_path / "rig", "empty", tmp_path / "empty.npy", 2, 1.0, warm_up_s=1.0)
     assert found.instances == 2
     assert 0 < found.cores < 4
     assert 20 < found.own_mb < 120
