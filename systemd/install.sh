@@ -88,7 +88,7 @@ install_unit() { # NAME [SOURCE]: a unit, or a part of one; from the file SOURCE
 running_units() { # print those that run; all units share one environment
     local name
     for name in $ALL_UNITS; do if systemctl is-active --quiet "$name"; then echo "$name"; fi; done
-    systemctl list-units --plain --no-legend --state=active "${TEMPLATE/@/@*}" | awk '{print $1}'
+    systemctl list-units --plain --no-legend --state=active "${TEMPLATE/@/@*}" | awk '{ sub(/[.]service$/, "", $1); print $1 }'
 }
 
 restart_units() { # UNIT...: fail unless all run ten seconds later; only the daemon reports itself when it is ready
