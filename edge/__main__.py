@@ -18,11 +18,12 @@ from base.errors import FacetallyError
 from base.logs import LineFormatter, discard_output, hide_secrets, line
 from base.packaged_file import print_packaged_file
 from base.version import installed_version
+from edge import instances
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
 
 log = logging.getLogger("edge")
-DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
+DEFAULT_CONFIG = instances.config_path(instances.DEFAULT)
 DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 """How long finished windows are still sent at the end of a file, and after a signal to stop, seconds."""
 
@@ -30,6 +31,8 @@ DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 a file, key or value is wrong."""
     parsed = _parser().parse_args(arguments)
+    if name := getattr(parsed, "instance", None):
+        parsed.config = instances.config_path(name)
     with stderr_to_log():
         return _run_command(parsed)
 
@@ -73,13 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check what of a configuration works on this device")
     _add_config(check)
     _add_source(check)
+    check.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     check.set_defaults(do=_check)
     config = commands.add_parser("config", help="print a configuration that lists and explains every key")
     config.set_defaults(do=_config)
     zones = commands.add_parser("zones", help="print the web page in which staff zones are drawn")
     zones.set_defaults(do=_zones)
     audit = commands.add_parser("audit", help="run the daemon on a clip, and report every byte that leaves the process")
-    _add_config(audit)
+    _add_config(audit, instance=False)
     audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder of images that shows people")
     audit.set_defaults(do=_audit)
     tryout = commands.add_parser("try", help="run the models on images and clips, and print what they find")
@@ -97,8 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
+def _add_config(command: argparse.ArgumentParser, *, instance: bool = True) -> None:
+    """Add the choice of a configuration: a file, or the name of an instance if the command has no other arguments."""
+    chosen = command.add_mutually_exclusive_group()
+    if instance:
+        meaning = "camera of this device: NAME stands for --config /etc/facetally/NAME.toml"
+        chosen.add_argument("instance", nargs="?", type=_instance, metavar="INSTANCE", help=meaning)
+    chosen.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, such as privacy.k=1"
     )
@@ -113,6 +122,13 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 def _add_bundles(command: argparse.ArgumentParser) -> None:
     command.add_argument("--detector", metavar="CARD", help="shipped detector bundle by name, or path of a card")
     command.add_argument("--classifier", metavar="CARD", help="shipped classifier bundle by name, or path of a card")
+
+
+def _instance(name: str) -> str:
+    try:
+        return instances.check_name(name)
+    except FacetallyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _fraction(text: str) -> float:
@@ -145,7 +161,7 @@ def _settings(parsed: argparse.Namespace) -> configuration.Settings:
     if parsed.camera is not None:
         device = parsed.camera if parsed.camera.isdigit() else _quoted(parsed.camera)
         overrides.append(f'capture={{source = "v4l2", device = {device}}}')
-    return configuration.read(parsed.config, tuple(overrides))
+    return instances.read_settings(parsed.config, tuple(overrides))
 
 
 def _quoted(text: str) -> str:
@@ -189,13 +205,17 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from edge.commands.check import check  # noqa: PLC0415
+    from edge.check.parts import DeviceCheck  # noqa: PLC0415
+    from edge.check.result import as_json  # noqa: PLC0415
 
-    failed = 0
-    for result in check(_settings(parsed)):
-        print(f"{'ok    ' if result.works else 'FAILED'}  {result.part}: {result.text}")
-        failed += not result.works
-    return 2 if failed else 0
+    settings, results = _settings(parsed), []
+    for result in DeviceCheck(settings, parsed.config).results():
+        results.append(result)
+        if not parsed.json:
+            print(result.row(), flush=True)
+    if parsed.json:
+        print(as_json(settings.site, settings.device, results))
+    return 2 if any(result.failed for result in results) else 0
 
 
 def _try(parsed: argparse.Namespace) -> int:

@@ -17,6 +17,8 @@ Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
 Point = tuple[Fraction, Fraction]
 """x and y as fractions of the frame's width and height."""
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
+AUTO = "auto"
+"""The value of ``detect.bundle`` that asks for a choice by cost."""
 HIGH_SCORE = 0.75
 """High score of a tracker whose detector is not known."""
 LOW_RATIO = 0.6
@@ -98,7 +100,7 @@ Capture = Picamera2 | V4l2 | Gstreamer | File
 class DetectSettings(Table, frozen=True, kw_only=True):
     """Which face detector runs, and how often."""
 
-    bundle: Text = "auto"
+    bundle: Text = AUTO
     """``auto`` (`edge.vision.choose_detector`), the name of a shipped bundle, or the path of a card."""
     max_core_fraction: Annotated[float, Meta(gt=0, le=64)] = 0.5
     """``auto`` chooses the largest detector that needs at most this fraction of one core."""

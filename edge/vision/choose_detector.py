@@ -20,15 +20,13 @@ import numpy as np
 from base.logs import line
 from contract.card import DetectorCard, read_card
 from contract.errors import BundleError
-from edge.settings import DetectSettings, File, Gstreamer, Settings
+from edge.settings import AUTO, DetectSettings, File, Gstreamer, Settings
 from edge.system.clock import kernel_boot
 from edge.vision.bundle import DEFAULT_DETECTOR, SHIPPED, Bundle, card_path
 from edge.vision.detect import Detector
 from edge.vision.interpreter import Interpreter
 
 log = logging.getLogger("edge.vision.choose_detector")
-AUTO = "auto"
-"""The value of ``detect.bundle`` that asks for a choice."""
 BUDGET_S = 1.0
 """Time limit of all measurements at a start, seconds."""
 MAX_RUNS = 20

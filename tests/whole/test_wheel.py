@@ -91,7 +91,10 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     assert config.stat().st_mode & 0o777 == 0o640, "it may hold a camera's password"
     daemon = tmp_path / "opt/facetally/bin/facetally-edge"
     assert subprocess.run([daemon, "--help"], capture_output=True, check=False).returncode == 0
-    assert (tmp_path / "etc/systemd/system/facetally-edge.service").is_file()
+    units = tmp_path / "etc/systemd/system"
+    assert (units / "facetally-edge.service").is_file()
+    assert (units / "facetally-edge@.service").read_text() == (units / "facetally-edge.service").read_text()
+    assert (units / "facetally-edge@.service.d/instance.conf").is_file()
     assert "Storage=volatile" in (tmp_path / "etc/systemd/journald.conf.d/facetally.conf").read_text()
     assert install(tmp_path, "undo").returncode == 0
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
