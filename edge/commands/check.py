@@ -13,6 +13,7 @@ from edge.camera.capture import Camera
 from edge.camera.drivers import driver_for
 from edge.camera.file_source import read_frames
 from edge.counting.admit import AdmissionGate
+from edge.counting.zone_advice import advise
 from edge.delivery import spool
 from edge.delivery.broker_check import Rights, check_access, check_reachable
 from edge.delivery.spool_lock import is_locked
@@ -71,7 +72,7 @@ def _classifier(settings: Settings) -> str:
 def _staff_rules(gate: AdmissionGate) -> str:
     zones, hours = gate.settings.staff_zones, gate.settings.hours
     opened = f"{hours.open} to {hours.close}, {hours.timezone}" if hours else "all hours"
-    return f"{len(zones)} zones; {opened}"
+    return "; ".join((f"{len(zones)} zones", opened, *(f"warning: {each}" for each in advise(zones))))
 
 
 def _first_frame(settings: Settings) -> Frame:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge.counting.admit import in_any_polygon
+from edge.counting.zone_advice import advise
 from edge.settings import read
 from tests.support.browser import chromium, complaints, needs_chromium
 from tests.support.commands import CONFIG
@@ -97,6 +98,28 @@ def test_an_existing_line_is_drawn(page, tmp_path):
         area.clear()
         area.send_keys(wrong)
         assert "Not a line of zones" in message(page)
+
+
+def test_the_page_warns_as_check_does(page):
+    """For 100 random sets of zones, some along the edge, page and Python give the same sentences."""
+    rng = np.random.default_rng(27)
+    sets = []
+    for _ in range(100):
+        corners = rng.uniform(-0.2, 1.2, (rng.integers(0, 4), rng.integers(3, 7), 2)).clip(0, 1).round(3)
+        sets.append([[tuple(corner) for corner in zone] for zone in corners.tolist()])
+    expected = [advise(zones) for zones in sets]
+    assert page.execute_script("return arguments[0].map(advise)", sets) == expected
+    assert 10 < sum(map(bool, expected)) < 90
+    area = page.find_element("id", "line")
+    area.clear()
+    area.send_keys("staff_zones = [[[0, 0], [0.05, 0], [0.05, 1], [0, 1]]]")
+    assert [item.text for item in page.find_elements("css selector", "#advice li")] == [
+        "zone 1 covers 100 % of the left edge: who walks in or out there is not counted",
+        "the zones lie on 55 % of the straight paths through the frame: few visitors are counted",
+    ]
+    area.clear()
+    area.send_keys("staff_zones = []")
+    assert page.find_elements("css selector", "#advice li") == []
 
 
 def test_the_page_cannot_send_the_image(page, tmp_path):
