@@ -11,12 +11,13 @@ from typing import TextIO
 
 from base.logs import line
 from contract.card import ClassifierCard, DetectorCard, model_of
-from contract.message import Models, Privacy
+from contract.message import MAX_OUTCOMES, Models, Privacy
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
 from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
+from edge.counting.totals import PublishedTotals
 from edge.counting.track import Tracker
 from edge.delivery import spool
 from edge.delivery.publish import Identity, published
@@ -80,25 +81,15 @@ def pipeline(
     gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
     tracker = _tracker(settings, detector.card)
-    analyzer = FrameAnalyzer(
-        detector=Detector(detector, tracker.settings.low),
-        tracker=tracker,
-        gate=gate,
-        classifier=Classifier(classifier),
-        tally=_tally(settings, classifier.card, camera),
-        utc=camera.clock.utc,
-        reopen=camera.reopen,
-        every=settings.detect.every,
-        quality=ImageQuality(live=not isinstance(settings.capture, File)),
-        throttle=ThermalThrottle(no_temperature if isinstance(settings.capture, File) else temperature_c),
-        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
-        health=HealthMonitor(detector_choice=choice.reason),
-        observer=observer or Observer(),
+    analyzer = frame_analyzer(
+        settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate, observer=observer
     )
+    analyzer.health.detector_choice = choice.reason
     identity = Identity(settings.site, settings.device, boot_id())
     models = Models(detector=detector.card.identity, expression=classifier.card.identity)
     converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
     hold_s = 0.0 if stream else settings.spool.unsynced_hold_h * 3600
+    published_totals = PublishedTotals(settings.privacy.k, MAX_OUTCOMES)
     with (
         _spool(settings, in_memory=stream is not None) as opened,
         published(settings.broker, identity, model_of(detector.card, classifier.card), stream) as publisher,
@@ -108,6 +99,7 @@ def pipeline(
 
         def report(monitor: HealthMonitor) -> None:
             monitor.fixed_faces = len(tracker.fixed)
+            monitor.tracks_ended = published_totals.update(analyzer.totals, opened.released_visits)
             runtime = detector.model.runtime
             publisher.health(monitor.report(identity.boot, opened, camera.clock.state, now(), camera.dropped, runtime))
 
@@ -120,6 +112,35 @@ def pipeline(
             report=report,
             alive=alive,
         )
+
+
+def frame_analyzer(
+    settings: Settings,
+    camera: Source,
+    *,
+    detector: Bundle[DetectorCard],
+    classifier: Bundle[ClassifierCard],
+    tracker: Tracker | None = None,
+    gate: AdmissionGate | None = None,
+    observer: Observer | None = None,
+) -> FrameAnalyzer:
+    """The stages of one frame, as the settings describe them. Tracker and gate are built unless given."""
+    tracker = tracker or _tracker(settings, detector.card)
+    is_file = isinstance(settings.capture, File)
+    return FrameAnalyzer(
+        detector=Detector(detector, tracker.settings.low),
+        tracker=tracker,
+        gate=gate or AdmissionGate(settings.admit),
+        classifier=Classifier(classifier),
+        tally=_tally(settings, classifier.card, camera),
+        utc=camera.clock.utc,
+        reopen=camera.reopen,
+        every=settings.detect.every,
+        quality=ImageQuality(live=not is_file),
+        throttle=ThermalThrottle(no_temperature if is_file else temperature_c),
+        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
+        observer=observer or Observer(),
+    )
 
 
 @contextmanager
