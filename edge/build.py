@@ -80,11 +80,10 @@ def pipeline(
     classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
     gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
-    tracker = _tracker(settings, detector.card)
-    analyzer = frame_analyzer(
-        settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate, observer=observer
-    )
+    tracker = tracker_for(settings, detector.card)
+    analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate)
     analyzer.health.detector_choice = choice.reason
+    analyzer.observer = observer or Observer()
     identity = Identity(settings.site, settings.device, boot_id())
     models = Models(detector=detector.card.identity, expression=classifier.card.identity)
     converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
@@ -120,17 +119,15 @@ def frame_analyzer(
     *,
     detector: Bundle[DetectorCard],
     classifier: Bundle[ClassifierCard],
-    tracker: Tracker | None = None,
-    gate: AdmissionGate | None = None,
-    observer: Observer | None = None,
+    tracker: Tracker,
+    gate: AdmissionGate,
 ) -> FrameAnalyzer:
-    """The stages of one frame, as the settings describe them. Tracker and gate are built unless given."""
-    tracker = tracker or _tracker(settings, detector.card)
+    """The stages of one frame, as the settings describe them."""
     is_file = isinstance(settings.capture, File)
     return FrameAnalyzer(
         detector=Detector(detector, tracker.settings.low),
         tracker=tracker,
-        gate=gate or AdmissionGate(settings.admit),
+        gate=gate,
         classifier=Classifier(classifier),
         tally=_tally(settings, classifier.card, camera),
         utc=camera.clock.utc,
@@ -139,7 +136,6 @@ def frame_analyzer(
         quality=ImageQuality(live=not is_file),
         throttle=ThermalThrottle(no_temperature if is_file else temperature_c),
         motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
-        observer=observer or Observer(),
     )
 
 
@@ -151,7 +147,7 @@ def _spool(settings: Settings, *, in_memory: bool) -> Iterator[Spool]:
         yield opened
 
 
-def _tracker(settings: Settings, card: DetectorCard) -> Tracker:
+def tracker_for(settings: Settings, card: DetectorCard) -> Tracker:
     """A tracker whose high score is the detector's threshold, unless the settings name another."""
     threshold = card.threshold if settings.detect.threshold is None else settings.detect.threshold
     return Tracker(settings.track.for_detector(threshold))

@@ -3,8 +3,9 @@
 import math
 import threading
 
-from edge.build import classifier_bundle, detector_bundle, frame_analyzer
+from edge.build import classifier_bundle, detector_bundle, frame_analyzer, tracker_for
 from edge.camera.capture import source
+from edge.counting.admit import AdmissionGate
 from edge.counting.totals import describe
 from edge.settings import AdmitSettings, File, Settings
 from edge.values import Frame
@@ -23,8 +24,9 @@ def clip_totals(settings: Settings) -> str:
     """
     detector = detector_bundle(str(choose_detector(settings, None).card), settings.detect.threads)
     classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    gate, tracker = AdmissionGate(settings.admit), tracker_for(settings, detector.card)
     camera = source(settings.capture, threading.Event(), settings.grid_s)
-    analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier)
+    analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate)
     for item in camera.frames:
         if isinstance(item, Frame):
             analyzer.add_frame(item)
