@@ -28,7 +28,7 @@ class RecountAnswer(Recount, frozen=True, kw_only=True):
     def of(cls, recount: Recount) -> "RecountAnswer":
         """Return the response for a recount."""
         fields = {name: getattr(recount, name) for name in Recount.__struct_fields__}
-        return cls(**fields, agreement=recount.agreement(), sentence=recount.sentence())
+        return cls(**fields, agreement=recount.ratio_interval(), sentence=recount.describe())
 
 
 class RecountsAnswer(Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ def mount(app: Flask, recounts: Recounts, guard: Guard) -> None:
         f"{API_ROOT}/recounts/sessions/<session_id>",
         "session",
         lambda session_id: _put(recounts, session_id),
-        methods=["PUT"],
+        methods=["GET", "PUT"],  # GET, too: otherwise the route of unknown paths would answer it
     )
     app.register_blueprint(routes)
 
@@ -51,6 +51,8 @@ def _results(recounts: Recounts) -> Response:
 
 def _put(recounts: Recounts, session_id: str) -> Response:
     """Take a phone's session, and return its state."""
+    if request.method != "PUT":
+        raise Refused(405, "a session can only be PUT; taps cannot be read", {"Allow": "OPTIONS, PUT"})
     session = _session(session_id)
     try:
         known = recounts.put(session_id, session)

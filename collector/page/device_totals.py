@@ -46,7 +46,7 @@ def recounts_tables(recounts: Sequence[Recount], zone: ZoneInfo) -> list[Any]:
             each.site,
             each.device,
             f"{each.start.astimezone(zone):%Y-%m-%d %H:%M} to {each.end.astimezone(zone):%H:%M}",
-            each.sentence(),
+            each.describe(),
         )
         for each in recounts[::-1][:MAX_ROWS]
     ]

@@ -40,14 +40,14 @@ class Recount(Struct, frozen=True, kw_only=True):
         """A device has one session at a time, so this identifies the session."""
         return self.site, self.device, self.started
 
-    def agreement(self) -> Agreement | None:
+    def ratio_interval(self) -> Agreement | None:
         """Return the ratio of counted visits to visits by hand; None if nobody came by hand."""
         return agreement(self.by_hand, self.counted)
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """Describe the result: ``97 % (89 to 99), 62 visits by hand, 60 counted``."""
         both = f"{self.by_hand} visits by hand, {self.counted} counted"
-        found = self.agreement()
+        found = self.ratio_interval()
         if found is None:
             return both
         ratio, low, high = (round(100 * value) for value in (found.ratio, found.low, found.high))
