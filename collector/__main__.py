@@ -1,4 +1,4 @@
-"""The command line of the collector: ``facetally-collector run|serve|export|summary``."""
+"""The command line of the collector: ``facetally-collector run|serve|export|summary|recounts``."""
 
 import argparse
 import logging
@@ -103,21 +103,39 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
         draw(frame, options.chart, zone, span)
 
 
+def _recounts(options: argparse.Namespace, settings: Settings) -> None:
+    from collector.exports.tables import write_stdout  # noqa: PLC0415 - run does not need pandas
+    from collector.recount.files import format_recounts, read_recounts  # noqa: PLC0415
+
+    _check_store(settings)
+    _check_site(options)
+    found = [each for each in read_recounts(settings.store.path) if options.site in (None, each.site)]
+    write_stdout(lambda out: out.write(format_recounts(found, options.form)))
+
+
 def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "pd.DataFrame":
     """Load the windows selected by --since, --until and --site."""
     from collector.store.load import load  # noqa: PLC0415 - run does not need pandas
 
-    if not settings.store.path.is_dir():
-        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+    _check_store(settings)
     since, until = _range(options, zone)
     if since is not None and until is not None and until <= since:
         raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
+    _check_site(options)
+    return load(settings.store.path, since, until, options.site)
+
+
+def _check_store(settings: Settings) -> None:
+    if not settings.store.path.is_dir():
+        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+
+
+def _check_site(options: argparse.Namespace) -> None:
     if options.site is not None and not re.search(ID_PATTERN, options.site):
         raise SettingsError(
             f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
             f" is {options.site!r}"
         )
-    return load(settings.store.path, since, until, options.site)
 
 
 def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") -> tuple[datetime, datetime] | None:
@@ -232,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--zone", help="time zone that the page shows at first, instead of page.zone")
     _add_export(add("export", _export, "Write the stored windows to one file.", selection))
     _add_summary(add("summary", _summary, "Print visits by time, site or device.", selection))
+    recounts = add("recounts", _recounts, "Print the counts by hand, and what the devices counted.")
+    recounts.add_argument("--site", help="only recounts of this site")
+    _add_form(recounts)
     return parser
 
 
@@ -246,6 +267,10 @@ def _add_summary(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=BY, default="day", help="what each row stands for (default: day)")
     parser.add_argument("--zone", help="time zone of hours and days, instead of page.zone")
     parser.add_argument("--chart", type=Path, metavar="PNG", help="also draw visits over time into this file")
+    _add_form(parser)
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--json", dest="form", action="store_const", const="json", default="text", help="print JSON instead of text"

@@ -8,6 +8,7 @@ import io
 import logging
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -76,6 +77,18 @@ def write_recounts(root: Path, recounts: list[Recount]) -> None:
     path = results_path(root)
     path.parent.mkdir(exist_ok=True)
     replace_file(path, to_csv(recounts).encode())
+
+
+def format_recounts(recounts: list[Recount], form: Literal["text", "json", "csv"]) -> str:
+    """Format results as CSV, as a JSON list of objects, or as one line of text each."""
+    if form == "csv":
+        return to_csv(recounts)
+    if form == "json":
+        return msgspec.json.encode(recounts).decode() + "\n"
+    lines = (
+        f"{each.site}  {each.device}  {_cell(each.start)}  {_cell(each.end)}  {each.describe()}" for each in recounts
+    )
+    return "".join(f"{text}\n" for text in lines)
 
 
 def to_csv(recounts: list[Recount]) -> str:

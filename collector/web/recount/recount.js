@@ -3,7 +3,7 @@
 "use strict";
 
 const API = "/api/v1", SESSION = "facetally-recount", TOKEN = "facetally-token";
-const SEND_MS = 2000, ASK_MS = 15000, LIMIT_MS = 10000, TICK_MS = 250;
+const SEND_MS = 2000, ASK_MS = 5000, LIMIT_MS = 10000, TICK_MS = 250;
 const QUARTER_MS = 900000, MINUTE_MS = 60000;
 const EARLY_MS = 5000; // a session that begins with a window must begin before its first visit is counted
 const FINAL = ["compared", "not_comparable"];
@@ -134,7 +134,7 @@ function render() {
   at("saved").textContent = "";
   if (!session) return;
   const waits = now() < session.start;
-  at("place").textContent = `${session.site}: ${session.device}`;
+  at("place").textContent = at("counted-at").textContent = `${session.site}: ${session.device}`;
   at("count").textContent = session.taps.length;
   at("add").disabled = waits;
   at("undo").disabled = !session.taps.length;
