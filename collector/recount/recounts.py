@@ -62,13 +62,13 @@ class Recounts:
             else:
                 self._check(session_id, session, before)
                 files.write_session(self.root, session_id, session)
-            return self._settle(session_id, session)
+            return self._compare_one(session_id, session)
 
-    def settle(self) -> None:
+    def compare_due(self) -> None:
         """Compare each session whose windows have arrived, and forget its taps. Raises OSError."""
         with self._lock:
             for session_id, session in files.read_sessions(self.root).items():
-                self._settle(session_id, session)
+                self._compare_one(session_id, session)
 
     def _check(self, session_id: str, session: Session, before: Session | None) -> None:
         session.check(self.now())
@@ -91,7 +91,7 @@ class Recounts:
                     f" {other.end.isoformat()}; stop it there, or begin later"
                 )
 
-    def _settle(self, session_id: str, session: Session) -> SessionState:
+    def _compare_one(self, session_id: str, session: Session) -> SessionState:
         """Compare a session if its windows have arrived. Its taps are deleted after the result is on disk."""
         now = self.now()
         if now < session.end:

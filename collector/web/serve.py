@@ -25,7 +25,7 @@ from collector.web.channel import TimedChannel, waitress_limits
 
 THREADS = 64
 """Requests in progress. Most wait for a view that one of them computes, and `/healthz` must not wait behind them."""
-SETTLE_S = 60.0
+COMPARE_EVERY_S = 60.0
 """Interval at which counts by hand are compared and their taps forgotten, also if no phone asks, seconds."""
 _log = logging.getLogger(__name__)
 
@@ -64,15 +64,15 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
-    while not stop.wait(SETTLE_S):
-        _settle(recounts)
+    while not stop.wait(COMPARE_EVERY_S):
+        _compare_due(recounts)
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
     thread.join()
 
 
-def _settle(recounts: Recounts) -> None:
+def _compare_due(recounts: Recounts) -> None:
     try:
-        recounts.settle()
+        recounts.compare_due()
     except OSError as error:
         _log.warning(line("recount_not_stored", reason=error))

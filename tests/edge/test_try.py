@@ -204,7 +204,14 @@ def test_the_demonstration_clip_explains_its_counts(tmp_path, command, config):
         (sample, 5, f"5 tracks: 0 counted, 4 in staff zone 1, {rest}, 1 held back for k"),
         (strip, 5, f"5 tracks: 0 counted, 5 in staff zone 1, {rest}, 0 held back for k"),
     ):
-        arguments = ("--set", f"admit.staff_zones={zones}", "--set", f"privacy.k={k}", "--clip", tmp_path / "people.mp4")
+        arguments = (
+            "--set",
+            f"admit.staff_zones={zones}",
+            "--set",
+            f"privacy.k={k}",
+            "--clip",
+            tmp_path / "people.mp4",
+        )
         _, _, errors = command("run", "--config", config, "--stdout", *arguments)
         assert errors[-1].startswith(sentence)
     health = health_after_an_hour(

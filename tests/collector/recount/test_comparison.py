@@ -87,7 +87,7 @@ def test_taps_are_forgotten_once_compared(store):
     assert len(list((store.root / "_recount").iterdir())) == 1
     store.counted(0, 5, 16)
     store.counted(-15, 9, 15)
-    store.recounts.settle()
+    store.recounts.compare_due()
     assert [path.name for path in (store.root / "_recount").iterdir()] == []
     store.counted(0, 0, 15)
     assert store.put(session(30, 90, revision=3), 20).state == "compared"
@@ -106,13 +106,13 @@ def test_a_session_waits_for_the_phone_and_for_the_windows(store):
     store.counted(0, 5, 15)
     assert store.put(session(30, finished=False), 16).state == "waiting"
     store.now = BEGIN + timedelta(days=1, minutes=20)
-    store.recounts.settle()
+    store.recounts.compare_due()
     assert (files.read_sessions(store.root), files.read_recounts(store.root)) == ({}, [])
     store.now = BEGIN + timedelta(minutes=21)
     longer = session(30, 1000, minutes=20, revision=1)
     assert store.put(longer, 21, OTHER_ID).state == "waiting"
     store.now = BEGIN + timedelta(days=1, minutes=30)
-    store.recounts.settle()
+    store.recounts.compare_due()
     (result,) = files.read_recounts(store.root)
     assert (result.by_hand, result.counted) == (1, 5)
 
