@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from base.errors import SettingsError
-from base.toml_errors import explain
+from base.validation_errors import explain
 
 S = TypeVar("S", bound=Struct)
 Text = Annotated[

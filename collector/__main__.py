@@ -1,4 +1,4 @@
-"""The command line of the collector: ``facetally-collector run|serve|export|summary|recounts``."""
+"""The command line of the collector: ``facetally-collector run|serve|export|summary|compact|recounts``."""
 
 import argparse
 import logging
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BY = ("hour", "day", "weekday", "site", "device")
 MAX_BUCKETS = {"hour": (timedelta(hours=1), 50_000), "day": (timedelta(days=1), 20_000)}
 """Length of a bucket, and how many a summary may have."""
+DEFAULT_COMPACT_DAYS = 2
+"""Age in days from which `compact` compacts a day, without an option or setting."""
 FORMATS = ("csv", "parquet", "excel")
 EPILOG = "Exit status: 0 on success, 2 for wrong settings or arguments, 1 for any other failure."
 
@@ -111,6 +113,23 @@ def _recounts(options: argparse.Namespace, settings: Settings) -> None:
     _check_site(options)
     found = [each for each in read_recounts(settings.store.path) if options.site in (None, each.site)]
     write_stdout(lambda out: out.write(format_recounts(found, options.form)))
+
+
+def _compact(options: argparse.Namespace, settings: Settings) -> None:
+    from collector.store.compaction import Compacted, compact, log_compacted  # noqa: PLC0415 - run does not need pyarrow
+
+    _check_store(settings)
+    days = options.days or settings.store.compact_after_days or DEFAULT_COMPACT_DAYS
+    total = Compacted()
+    for day, done in compact(
+        settings.store.path, utc_now().date() - timedelta(days=days), keep_csv=settings.store.keep_csv
+    ):
+        log_compacted(day, done)
+        total += done
+    print(
+        f"{total.files} CSV files ({total.csv_bytes} bytes) became {total.parquet_bytes} bytes of Parquet; "
+        f"{total.left} stay"
+    )
 
 
 def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "pd.DataFrame":
@@ -250,10 +269,20 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--zone", help="time zone that the page shows at first, instead of page.zone")
     _add_export(add("export", _export, "Write the stored windows to one file.", selection))
     _add_summary(add("summary", _summary, "Print visits by time, site or device.", selection))
+    compacting = add("compact", _compact, "Turn the CSV files of closed days into Parquet files.")
+    compacting.add_argument(
+        "--days", type=_days, help="only days that ended this many days ago (default: store.compact_after_days, else 2)"
+    )
     recounts = add("recounts", _recounts, "Print the counts by hand, and what the devices counted.")
     recounts.add_argument("--site", help="only recounts of this site")
     _add_form(recounts)
     return parser
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 99999, is {text!r}")
+    return int(text)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

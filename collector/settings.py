@@ -43,6 +43,10 @@ class Store(Table, frozen=True, kw_only=True):
     """Dead letters fill at most two files of this size, bytes."""
     keep_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     """Rows of older days are deleted, their hourly roll-ups are kept. All rows are kept unless set."""
+    compact_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    """The CSV files of older days become Parquet files, once a day. They stay CSV files unless set."""
+    keep_csv: bool = False
+    """Whether compaction keeps the CSV files, under names that readers ignore."""
 
     @property
     def path(self) -> Path:

@@ -8,9 +8,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
 
+from base.validation_errors import explain_json
 from contract.errors import BundleError
 from contract.labels import check_labels
-from contract.message import MAX_BYTES, BundleIdentity, Fraction, Matrix, Model, check_matrix, encode
+from contract.message import MAX_BYTES, SHA256_PATTERN, BundleIdentity, Fraction, Matrix, Model, check_matrix, encode
 
 Positive = Annotated[int, Meta(gt=0)]
 Version = Literal[1, 2, 3]
@@ -60,7 +61,7 @@ class Common(Strict, frozen=True, kw_only=True):
     schema: Version
     name: str
     version: str
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    sha256: Annotated[str, Meta(pattern=SHA256_PATTERN, description="64 hexadecimal digits: SHA-256 of the model file")]
     input: Input
     figures: dict[str, float]
     """Measured figures of the float and the int8 model, named ``<data>.<figure>.<float|int8>``."""
@@ -136,8 +137,8 @@ def read_card(text: bytes, where: str) -> Card:
     """Decode the JSON of a card. Raise BundleError, which names ``where`` and the key, if it is not a card."""
     try:
         card: Card = msgspec.json.decode(text, type=Card)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise BundleError(f"{where}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{where}: {explain_json(error, text, Card)}") from error
     return card
 
 

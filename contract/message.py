@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
-from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError
+from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType
 from msgspec.json import Decoder, Encoder
 from msgspec.structs import force_setattr
 
+from base.validation_errors import explain_json
 from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN, MAX_LABELS
 from contract.topics import ID_PATTERN, Kind
@@ -24,7 +25,13 @@ Id = Annotated[
     ),
 ]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
-Boot = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)", description="random per start of the daemon")]
+Boot = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{16}$(?!\n)",
+        description="16 hexadecimal digits in lower case, random per start of the daemon",
+    ),
+]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -43,8 +50,14 @@ LONGEST_WINDOW = timedelta(days=400)
 
 NO_OFFSET = timedelta(0)
 
-OUTCOME_PATTERN = r"^[a-z][a-z0-9_]{0,31}$(?!\n)"
-"""Pattern of an outcome of a track, such as ``counted`` or ``staff_zone_1``."""
+Outcome = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]{0,31}$(?!\n)",
+        description="1 to 32 small letters, digits or '_', beginning with a letter",
+    ),
+]
+"""An outcome of a track, such as ``counted`` or ``staff_zone_1``."""
 MAX_OUTCOMES = 64
 SHA256_PATTERN = r"^[0-9a-f]{64}$(?!\n)"
 SINCE_4 = ("tracks_ended", "configuration_sha256", "release", "update_failed", "certificate_ends")
@@ -236,14 +249,18 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
     fixed_faces: Annotated[Count, Meta(description="ignored faces that never move, such as posters")] | None = None
     tracks_ended: (
         Annotated[
-            dict[Annotated[str, Meta(pattern=OUTCOME_PATTERN)], Count],
+            dict[Outcome, Count],
             Meta(max_length=MAX_OUTCOMES, description="tracks that ended in the last full hour, by outcome"),
         ]
         | None
     ) = None
     """This and all fields below: since version 4."""
     configuration_sha256: (
-        Annotated[str, Meta(pattern=SHA256_PATTERN, description="SHA-256 of the configuration file in use")] | None
+        Annotated[
+            str,
+            Meta(pattern=SHA256_PATTERN, description="64 hexadecimal digits: SHA-256 of the configuration file in use"),
+        ]
+        | None
     ) = None
     release: Annotated[str, Meta(max_length=64, description="installed release")] | None = None
     update_failed: Annotated[str, Meta(max_length=300, description="why the last update was taken back")] | None = None
@@ -287,7 +304,7 @@ def decode(payload: bytes, kind: type[M]) -> M:
         raise BadMessage(f"{kind.__name__.lower()}: must be at most {MAX_BYTES} bytes, is {len(payload)}")
     try:
         message = _decoders[kind].decode(payload)
-    except (DecodeError, ValidationError, UnicodeDecodeError) as error:
-        raise BadMessage(f"{kind.__name__.lower()}: {error}") from error
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(f"{kind.__name__.lower()}: {explain_json(error, payload, kind)}") from error
     assert isinstance(message, kind)
     return message

@@ -6,9 +6,10 @@ publishes its receipts on its own topic, retained, so that several collectors ca
 
 from typing import Annotated, Literal
 
-from msgspec import DecodeError, Meta, ValidationError
+from msgspec import DecodeError, Meta
 from msgspec.json import Decoder, Encoder
 
+from base.validation_errors import explain_json
 from contract.errors import BadMessage
 from contract.message import MAX_BYTES, Boot, Count, Strict
 from contract.topics import PREFIX, check_id
@@ -73,5 +74,5 @@ def decode_receipt(payload: bytes) -> Stored:
         raise BadMessage(f"stored: must be at most {MAX_BYTES} bytes, is {len(payload)}")
     try:
         return _decoder.decode(payload)
-    except (DecodeError, ValidationError, UnicodeDecodeError) as error:
-        raise BadMessage(f"stored: {error}") from error
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(f"stored: {explain_json(error, payload, Stored)}") from error

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,26 @@ from tests.support.drawings import RECIPE, draw_cache, train
 os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
 """Debian installs Mosquitto's tools in /usr/sbin, which is on the PATH of root only."""
 
+LONGEST = (
+    "whole/test_docs.py",
+    "training/test_build.py",
+    "systemd/test_arm64.py",
+    "systemd/test_nspawn.py",
+    "systemd/test_first_boot.py",
+    "training/test_face_commands.py",
+    "edge/camera/test_gstreamer.py",
+    "whole/test_wheel.py",
+)
+"""These modules take minutes each and run first. Of two workers one would otherwise wait for the other at the end."""
+
 _skipped = []
+
+
+def pytest_collection_modifyitems(items):
+    """Move the tests of `LONGEST` to the front; the order is otherwise unchanged."""
+    order = {name: rank for rank, name in enumerate(LONGEST)}
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(tests).as_posix(), len(order)))
 
 
 def pytest_runtest_logreport(report):

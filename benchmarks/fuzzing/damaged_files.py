@@ -8,15 +8,18 @@ without a traceback and without a signal. Other cases are printed, and kept with
 """
 
 import argparse
+import functools
 import hashlib
 import json
+import multiprocessing
+import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from tqdm import tqdm
 from base.errors import FacetallyError
 from contract.card import read_card, unpack
 from contract.errors import BundleError
+from edge.__main__ import main as edge
 from edge.counting.admit import AdmissionGate
 from edge.settings import read
 from edge.vision import bundle
@@ -207,12 +211,34 @@ def media(folder: Path, cases: int, seed: int) -> Iterator[Path]:
 
 def count_clip(path: Path) -> str:
     """Count a clip with the daemon; return ``accepted``, ``refused``, or ``WRONG`` with what it did."""
-    command = [sys.executable, "-m", "edge", "run", "--config", str(path.parent / "edge.toml"), "--stdout"]
-    (path.parent / "edge.toml").write_text(CONFIG)
-    done = subprocess.run([*command, "--clip", str(path)], capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    if "Traceback" in done.stderr or "traceback=" in done.stderr or done.returncode not in (0, 2):
-        return f"WRONG: {done.returncode}: {done.stderr[-300:]}"
-    return "accepted" if done.returncode == 0 else "refused"
+    config, log = path.parent / "edge.toml", path.parent / f"{path.name}.log"
+    config.write_text(CONFIG)
+    arguments = ["run", "--config", str(config), "--stdout", "--clip", str(path)]
+    process = _processes().Process(target=_run_edge, args=(arguments, log))
+    process.start()
+    process.join(LIMIT_S)
+    ended = process.exitcode
+    process.kill()
+    printed = log.read_text(errors="replace") if log.exists() else ""
+    if "Traceback" in printed or "traceback=" in printed or ended not in (0, 2):
+        return f"WRONG: {ended}: {printed[-300:]}"
+    return "accepted" if ended == 0 else "refused"
+
+
+@functools.cache
+def _processes() -> ForkServerContext:
+    """Return a context whose processes are forks of one that has imported the daemon, which takes a second."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["edge.__main__", "edge.build", "hypothesis.strategies"])
+    return context
+
+
+def _run_edge(arguments: list[str], log: Path) -> None:
+    """Run the daemon's command in this process, with its output in a file."""
+    with log.open("wb") as out:
+        for descriptor in (1, 2):
+            os.dup2(out.fileno(), descriptor)
+    sys.exit(edge(arguments))
 
 
 def _media(folder: Path, cases: int, seed: int) -> Counter[str]:

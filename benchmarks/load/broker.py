@@ -1,6 +1,7 @@
 """Measure how fast Mosquitto queues messages, how much it writes for them, and what a kill loses.
 
-``python -m benchmarks.load.broker``
+``python -m benchmarks.load.broker``; seven days of 50 devices:
+``python -m benchmarks.load.broker --saved "as shipped" --messages 504000 --lines "max_queued_messages 0"``
 
 The collector's session is subscribed and away. 20 connections publish windows at QoS 1. For each way to save the
 session it prints messages per second, bytes written by the process (``wchar`` of proc(5)) per byte queued, and how many
@@ -230,6 +231,7 @@ def main() -> int:
     """Measure and print the results; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load.broker", description=__doc__.partition("\n")[0])
     parser.add_argument("--messages", type=int, default=10_000, help="messages to queue (default: %(default)s)")
+    parser.add_argument("--saved", choices=SAVE_SETTINGS, help="measure only this way to save the session")
     parser.add_argument("--flood", type=float, metavar="S", help="measure a flood of S seconds instead")
     parser.add_argument(
         "--lines", action="append", default=[], metavar="LINE", help="line of mosquitto.conf to add; may be repeated"
@@ -242,6 +244,8 @@ def main() -> int:
         return 0
     print("saved | messages/s | bytes written per byte | lost by SIGKILL | memory")
     for name, config in SAVE_SETTINGS.items():
+        if arguments.saved not in (None, name):
+            continue
         messages = min(arguments.messages, 2_000) if name == EACH_CHANGE else arguments.messages
         with tempfile.TemporaryDirectory() as folder:
             result = measure_queue(Path(folder), messages, config + lines)

@@ -31,15 +31,15 @@ NEW_WINDOW_S = 2.0
 LIMIT_S = 300.0
 
 
-def fill(path: Path) -> None:
-    """Write the windows of a day, of an earlier boot, to a spool."""
-    begin = (datetime.now(timezone.utc) - timedelta(days=2)).replace(second=0, microsecond=0)
-    with spool.opened(path, 10 * MINUTES) as waiting:
-        for minute in range(MINUTES):
+def fill(path: Path, site: str, device: str, minutes: int) -> None:
+    """Write one-minute windows of a device, of an earlier boot, to a spool; the last ended a day ago."""
+    begin = (datetime.now(timezone.utc) - timedelta(days=1, minutes=minutes)).replace(second=0, microsecond=0)
+    with spool.opened(path, minutes) as waiting:
+        for minute in range(minutes):
             start = begin + timedelta(minutes=minute)
             waiting.add(
                 Counts(
-                    schema=1, site=processes.SITE, device=processes.LIVE_DEVICE, boot=OLD_BOOT, seq=0, start=start,
+                    schema=1, site=site, device=device, boot=OLD_BOOT, seq=0, start=start,
                     end=start + timedelta(minutes=1), clock="synced", coverage=1.0, degraded=(),
                     visits={"happiness": minute % 7, "neutral": 1, "unknown": 0}, merged=1, privacy=Privacy(k=1),
                     model=Models(detector="face@000000000000", expression="expression@000000000000"),
@@ -57,7 +57,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="facetally-outage-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
         scripted_walks.write_loop(folder / "loop")
-        fill(folder / "live.sqlite")
+        fill(folder / "live.sqlite", processes.SITE, processes.LIVE_DEVICE, MINUTES)
         broker = Mosquitto(folder, shipped=True)
         collector, daemon = processes.collector(folder, broker.port), live_daemon(folder, broker.port, NEW_WINDOW_S)
         for close in (broker.stop, collector.close, daemon.close):

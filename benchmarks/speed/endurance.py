@@ -1,13 +1,13 @@
-"""Run the daemon at full speed for an hour and a half, and measure the slope of its memory and what it writes per day.
+"""Run the daemon for two hours, and measure the slope of its memory and what it writes per day.
 
-``python -m benchmarks.speed.endurance --minutes 90``
+``python -m benchmarks.speed.endurance --minutes 120 --fps 15``
 
-The real daemon counts a camera as fast as it can. The camera is that of `benchmarks.faults`, which plays a loop of
-scripted walks. Windows last a minute, k is 1, the spool is on this disk; Mosquitto and the collector are the real ones.
+The real daemon counts a camera, by default as fast as it can. The camera is that of `benchmarks.faults`, which plays a
+loop of scripted walks. Windows last a minute, k is 1, the spool is on this disk; Mosquitto and collector are real.
 Every few seconds the daemon's resident memory and ``write_bytes`` of proc(5) are read. The latter counts whole pages
 written back; write amplification in flash memory is not included. The slope of memory after the warm-up is that of
 Theil and Sen (Sen 1968), with its 95 % interval. The samples of one run are not independent, so the interval is too
-narrow.
+narrow. Samples are written as they are taken, so a run that is stopped early keeps them.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -32,7 +33,7 @@ SAMPLE_INTERVAL_S = 5.0
 WARM_UP = 0.2
 """Fraction of the time that is excluded from the slope, because caches and pools fill."""
 WINDOW_S = 60.0
-FULL_SPEED = ("--set", "capture.fps=1000")
+FULL_SPEED_FPS = 1000
 REFERENCE = Path(__file__).parents[1] / "reference" / "endurance.csv"
 
 
@@ -59,13 +60,18 @@ def sample(pid: int, spool: Path, since: float) -> Sample:
     return Sample(round(time.monotonic() - since, 1), round(rss_mb, 3), int(io["write_bytes"]), size)
 
 
-def watch(minutes: float, folder: Path) -> tuple[list[Sample], float | None]:
-    """Run daemon, broker and collector; return samples, and the latest frames per second in the daemon's health."""
+def watch(
+    minutes: float, fps: int, folder: Path, keep: Callable[[Sample], object]
+) -> tuple[list[Sample], float | None]:
+    """Run daemon, broker and collector; return samples, and the latest frames per second in the daemon's health.
+
+    ``keep`` is called with each sample as it is taken.
+    """
     samples: list[Sample] = []
     scripted_walks.write_loop(folder / "loop")
     broker = Mosquitto(folder, shipped=True)
     collector, daemon = processes.collector(folder, broker.port), live_daemon(folder, broker.port, WINDOW_S)
-    daemon.command += FULL_SPEED
+    daemon.command += ("--set", f"capture.fps={fps}")
     with ExitStack() as stack:
         for close in (broker.stop, collector.close, daemon.close):
             stack.callback(close)
@@ -75,7 +81,10 @@ def watch(minutes: float, folder: Path) -> tuple[list[Sample], float | None]:
         since = time.monotonic()
         for number in tqdm(range(round(minutes * 60 / SAMPLE_INTERVAL_S)), desc="measuring", unit="sample"):
             time.sleep(max(0.0, since + (number + 1) * SAMPLE_INTERVAL_S - time.monotonic()))
+            if not daemon.running:
+                raise SystemExit(f"endurance: the daemon has ended: {daemon.log.read_text()}")
             samples.append(sample(daemon.pid, folder / "live.sqlite", since))
+            keep(samples[-1])
     return samples, _frames_per_s(folder)
 
 
@@ -89,18 +98,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.endurance", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--minutes", type=float, default=90.0, help="duration (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=120.0, help="duration (default: %(default)s)")
+    parser.add_argument(
+        "--fps", type=int, default=FULL_SPEED_FPS, help="frames a second, at most (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=REFERENCE, help="CSV of the samples (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="folder for spool and store; must be on a disk, not in memory")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="facetally-endurance-", dir=arguments.folder) as scratch:
-        samples, frames_per_s = watch(arguments.minutes, Path(scratch))
-        windows = sum(row["device"] == processes.LIVE_DEVICE for row in processes.csv_rows(Path(scratch)))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.out.open("w", newline="") as file:
+    with (
+        tempfile.TemporaryDirectory(prefix="facetally-endurance-", dir=arguments.folder) as scratch,
+        arguments.out.open("w", newline="", buffering=1) as file,
+    ):
         table = csv.writer(file)
         table.writerow(field.name for field in fields(Sample))
-        table.writerows(map(astuple, samples))
+        samples, frames_per_s = watch(
+            arguments.minutes, arguments.fps, Path(scratch), lambda each: table.writerow(astuple(each))
+        )
+        windows = sum(row["device"] == processes.LIVE_DEVICE for row in processes.csv_rows(Path(scratch)))
     print(report(samples))
     print(f"windows stored: {windows}; frames a second: {frames_per_s}")
     return 0

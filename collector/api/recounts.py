@@ -7,6 +7,7 @@ import msgspec
 from flask import Blueprint, Flask, Response, request
 
 from base.logs import line
+from base.validation_errors import explain_json
 from collector.api.guard import Guard
 from collector.api.openapi import API_ROOT, CSV, JSON
 from collector.api.problems import Refused
@@ -79,8 +80,8 @@ def _session(session_id: str) -> Session:
         raise Refused(413, f"the body must be at most {MAX_BODY_BYTES} bytes")
     try:
         return msgspec.json.decode(body, type=Session)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(400, explain_json(error, body, Session)) from error
 
 
 def _answer(recounts: Recounts, session_id: str, known: SessionState) -> SessionAnswer:

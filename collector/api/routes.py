@@ -10,6 +10,7 @@ import msgspec
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from base.validation_errors import explain
 from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
 from collector.api.counts import counts
@@ -105,10 +106,11 @@ def parameters(kind: type[Q]) -> Q:
     for name, values in given.items():
         if len(values) > 1:
             raise problems.Refused(400, f"{name}: must be given once, is given {len(values)} times")
+    single = {name: values[0] for name, values in given.items()}
     try:
-        return msgspec.convert({name: values[0] for name, values in given.items()}, kind, strict=False)
+        return msgspec.convert(single, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise problems.Refused(400, str(error)) from error
+        raise problems.Refused(400, explain(str(error), kind, single)) from error
 
 
 def _json(body: msgspec.Struct, status: int = 200) -> Response:

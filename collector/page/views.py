@@ -68,7 +68,7 @@ class View:
     def _check(self) -> str:
         now = self.now()
         root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), DAY)}
-        patterns = ["devices*.json", "_recount/recounts.csv", *(f"date={day}/site=*/*.csv" for day in days)]
+        patterns = ["devices*.json", "_recount/recounts.csv", *(f"date={day}/site=*/counts-*" for day in days)]
         stats = [path.stat() for pattern in patterns for path in root.glob(pattern)]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
         return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"

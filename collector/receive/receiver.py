@@ -17,6 +17,7 @@ from collector.devices.clock_check import ClockHistory
 from collector.devices.registry import DeviceRegistry
 from collector.errors import StoreFailed
 from collector.receive.connection import V5, V311, Connection
+from collector.receive.daily_compaction import DailyCompaction
 from collector.receive.dead_letters import DeadLetters
 from collector.receive.intake import Intake
 from collector.receive.receipts import Receipts
@@ -61,15 +62,20 @@ class Receiver:
         if store.keep_days is not None:
             clock = ClockHistory(store.path / f"clock{store.suffix}.json", now)
             self._retention = Retention(store.path, store.keep_days, now, clock)
+        self._compaction = DailyCompaction(store, now) if store.compact_after_days is not None else None
 
     def run(self) -> None:
         """Receive until stopped. Raises StoreRefused or SettingsError if that cannot begin."""
-        while not self._stop.is_set():
-            try:
-                self._run_with_store()
-            except StoreFailed as error:
-                self._log_once(logging.ERROR, "store_failed", str(error))
-                self._pause()
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._run_with_store()
+                except StoreFailed as error:
+                    self._log_once(logging.ERROR, "store_failed", str(error))
+                    self._pause()
+        finally:
+            if self._compaction:
+                self._compaction.stop()
 
     def _run_with_store(self) -> None:
         """Open the store, and connect until stopped or until the store fails."""
@@ -130,6 +136,8 @@ class Receiver:
                 _report(intake)
                 if self._retention:
                     self._retention.delete_oldest(intake.clock_agreement(self._now()))
+                if self._compaction:
+                    self._compaction.update()
 
     def _pause(self) -> None:
         """Wait before the next attempt to connect, with full jitter."""

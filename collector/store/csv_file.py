@@ -65,7 +65,7 @@ def read_csv_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
         return None
     try:
         table = _parse(content)
-        if table.num_rows == rows.count(b"\n") + 1 and _is_valid(table):
+        if table.num_rows == rows.count(b"\n") + 1 and is_valid(table):
             on_damage(path, None)
             return table
     except (pa.ArrowInvalid, pa.ArrowKeyError):
@@ -79,7 +79,7 @@ def _parse(content: _Content) -> pa.Table:
     return csv.read_csv(pa.py_buffer(content.header + b"\n" + content.rows + b"\n"), convert_options=types)
 
 
-def _is_valid(table: pa.Table) -> bool:
+def is_valid(table: pa.Table) -> bool:
     """Whether all values are within the bounds of `collector.store.rows.row_error`, checked by column."""
     start, end = table["start"].cast(pa.int64()), table["end"].cast(pa.int64())
     length_us = compute.min_max(compute.subtract(end, start)).as_py()

@@ -1,12 +1,13 @@
 """Name the folder and the file of a row in the store.
 
 A row is in ``date=YYYY-MM-DD/site=SITE/counts-LABELSET-WRITER.csv``. LABELSET is a hash of the columns after the fixed
-ones, so that each file has one header.
+ones, so that each file has one header. Compacted rows are in ``counts-LABELSET-WRITER.parquet`` beside it.
 """
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from contract.labels import labelset
@@ -44,6 +45,21 @@ def file_names(columns: tuple[str, ...], writer: str) -> Iterator[FileName]:
     yield FileName(f"counts-{digits}-{writer}.csv", True)
     for number in range(2, MAX_FILES_PER_LABELSET + 1):
         yield FileName(f"counts-{digits}_{number}-{writer}.csv", True)
+
+
+def counts_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold windows, CSV and Parquet, in order of their names."""
+    return sorted(path for path in folder.glob("counts-*") if is_counts_file(path.name))
+
+
+def is_counts_file(name: str) -> bool:
+    """Whether a file of this name holds windows. Names with an underscore are ignored."""
+    return name.startswith("counts-") and name.endswith((".csv", ".parquet"))
+
+
+def parquet_name(columns: tuple[str, ...], writer: str) -> str:
+    """Return the name of the Parquet file that holds compacted rows with these columns."""
+    return f"counts-{_labelset(columns)}-{writer}.parquet"
 
 
 def is_file_of(name: str, writer: str) -> bool:

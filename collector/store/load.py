@@ -1,4 +1,7 @@
-"""Load windows from the CSV files of a store into one DataFrame; rows and files that cannot be used are left out."""
+"""Load windows from the files of a store into one DataFrame; rows and files that cannot be used are left out.
+
+Compacted days are Parquet files, the others CSV files.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timezone
@@ -12,6 +15,8 @@ from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, KEY_COLUMNS
 from collector.store.columns import label_columns as labels
 from collector.store.csv_file import read_csv_file, schema_of
 from collector.store.damage import DamageCallback, log_damage
+from collector.store.file_names import counts_files
+from collector.store.parquet_file import read_parquet_file
 
 __all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "labels", "load", "read", "sites"]
 
@@ -50,7 +55,8 @@ def load(
 
 def read(paths: Iterable[Path], on_damage: DamageCallback = log_damage) -> pd.DataFrame:
     """Read all rows of some files in the files' order, with the types of `load`; repeats are kept."""
-    tables = [table for path in paths if (table := read_csv_file(path, on_damage)) is not None]
+    readers = {".csv": read_csv_file, ".parquet": read_parquet_file}
+    tables = [table for path in paths if (table := readers[path.suffix](path, on_damage)) is not None]
     table = pa.concat_tables(tables, promote_options="default") if tables else schema_of(FIXED_COLUMNS).empty_table()
     for name in DOUBTFUL_COLUMNS:
         if name in table.column_names:
@@ -73,7 +79,8 @@ def _files(root: Path, since: datetime | None, until: datetime | None, site: str
         except ValueError:
             continue  # not a folder of the store
         if first <= day <= last:
-            yield from sorted(folder.glob(f"site={site or '*'}/counts-*.csv"))
+            for each in sorted(folder.glob(f"site={site or '*'}")):
+                yield from counts_files(each)
 
 
 def _utc_date(time: datetime | None, otherwise: date) -> date:

@@ -22,6 +22,7 @@ from collector.store import rollup_file
 from collector.store.cells import cells
 from collector.store.columns import KEY_COLUMNS
 from collector.store.damage import Damage, DamageCallback, file_damage
+from collector.store.file_names import counts_files
 from collector.store.load import read
 from collector.store.rollup_file import DamagedRollup, FileIdentity, MonthCells
 from collector.store.rollup_source import DELETED, Folder, Source, SourceState, scan_day, stored_days
@@ -171,7 +172,7 @@ class MonthRollup:
                 self._month.damages[folder] = (*self._month.damages.get(folder, ()), damage)
             self._on_damage(path, damage)
 
-        paths = [path for folder in folders for path in sorted(folder.glob("counts-*.csv"))]
+        paths = [path for folder in folders for path in counts_files(folder)]
         table = cells(read(paths, on_damage).drop_duplicates(list(KEY_COLUMNS)), self._cell_s)
         table.insert(0, "date", date)
         return table

@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from collector.store.file_names import is_counts_file
+
 DATE_PREFIX, SITE_PREFIX = "date=", "site="
 _DATE_FOLDER = re.compile(r"date=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _RETIRED_MARK = "retired\n"
@@ -100,6 +102,6 @@ def scan_day(root: Path, date: str) -> Iterator[tuple[Folder, Source]]:
         for folder in folders:
             if folder.name.startswith(SITE_PREFIX):
                 with os.scandir(folder.path) as entries:
-                    files = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".csv")]
+                    files = [(entry.name, entry.stat()) for entry in entries if is_counts_file(entry.name)]
                 stamps = sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
                 yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), Source(tuple(stamps))

@@ -1,6 +1,6 @@
 """A compact set of sequence numbers, kept as runs of consecutive numbers."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 
@@ -40,3 +40,10 @@ class SequenceSet:
             not extends_right
         )
         return True
+
+    def add_run(self, first: int, last: int) -> None:
+        """Add the numbers from ``first`` to ``last``; some of them may be there already."""
+        bounds, past = self._bounds, last + 1
+        left, right = bisect_left(bounds, first), bisect_right(bounds, past)
+        # an odd index is the end of a run that the new one continues on the left, or reaches into on the right
+        bounds[left:right] = [first] * (left % 2 == 0) + [past] * (right % 2 == 0)

@@ -2,7 +2,7 @@
 
 `collector.store.file_names` names the file of a row. The same window always belongs in the same file, so a file's own
 rows are enough to detect a repeat, however old it is. Their keys are read when the file is first written to, and are
-kept as runs of ``seq``, a few bytes per boot.
+kept as runs of ``seq``, a few bytes per boot. The keys of compacted days are in `collector.store.key_file`.
 
 A file's header decides which rows it takes. It is compared when the file is opened and before each append. A file with
 another header, or one that cannot be used, stays as it is, and its rows go into a further file.
@@ -21,9 +21,11 @@ from typing import IO
 
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
+from collector.store.append_file import append_rows
 from collector.store.damage import DamageLog, file_damage
-from collector.store.durable_file import cut_torn_line, make_folder, sync_folder
-from collector.store.file_names import file_names, folder_name, is_file_of
+from collector.store.durable_file import cut_torn_line, make_folder
+from collector.store.file_names import file_names, folder_name, is_file_of, parquet_name
+from collector.store.key_file import Run, key_path, read_keys
 from collector.store.rows import columns_of, header, row
 from collector.store.sequence_set import SequenceSet
 from contract.message import Counts
@@ -61,6 +63,13 @@ class _File:
         is_new = sequence.add(seq)
         self.run_count += sequence.run_count - before
         return is_new
+
+    def add_run(self, run: Run) -> None:
+        """Add the keys of consecutive windows."""
+        sequence = self.sequences.setdefault((run.device, run.boot), SequenceSet())
+        before = sequence.run_count
+        sequence.add_run(run.first, run.last)
+        self.run_count += sequence.run_count - before
 
 
 class StoreWriter:
@@ -105,7 +114,7 @@ class StoreWriter:
         """
         text = row(counts)
         key = (folder_name(counts), columns_of(counts))
-        file = self._files.pop(key, None) or self._open(*key)
+        file = self._files.pop(key, None) or self._with_compacted_keys(self._open(*key), key[1])
         self._files[key] = file
         if not file.add_key(counts.device, counts.boot, counts.seq):
             return False
@@ -118,7 +127,7 @@ class StoreWriter:
         Files are synced at the same time, because a file system then combines the work.
         """
         due = [file for file in self._files.values() if file.pending]
-        work = [self._threads.submit(_append, file.path, file.header, "".join(file.pending)) for file in due]
+        work = [self._threads.submit(append_rows, file.path, file.header, "".join(file.pending)) for file in due]
         wait(work)
         for file, done in zip(due, work, strict=True):
             try:
@@ -155,6 +164,20 @@ class StoreWriter:
                     raise StoreFailed(f"{path}: {error.strerror}") from error
                 self._damages.note(path, file_damage(path, error.strerror))
         raise StoreFailed(f"{self._root / folder}: too many files that cannot be used; move them away")
+
+    def _with_compacted_keys(self, file: _File, columns: tuple[str, ...]) -> _File:
+        """Add the keys of windows with these columns that have been compacted."""
+        parquet = file.path.with_name(parquet_name(columns, self._writer))
+        path = key_path(parquet)
+        try:
+            for run in read_keys(path):
+                file.add_run(run)
+        except FileNotFoundError:
+            if parquet.exists():
+                self._damages.note(path, file_damage(path, "is missing; repeats of compacted windows are stored again"))
+        except (OSError, ValueError) as error:
+            self._damages.note(path, file_damage(path, error))
+        return file
 
     def _read_keys(self, file: _File, lines: Iterable[str]) -> _File:
         """Read the keys of a file's rows; report lines that are no rows."""
@@ -194,20 +217,3 @@ class StoreWriter:
                 " each collector must have its own store.writer"
             ) from None
         return lock
-
-
-def _append(path: Path, head: str, rows: str) -> None:
-    """Append rows to a file, which is begun if needed, and return when they are on disk.
-
-    Raises StoreFailed if the file has another header.
-    """
-    make_folder(path.parent)
-    with path.open("ab+") as file:
-        is_new = file.seek(0, os.SEEK_END) == 0
-        if not is_new and os.pread(file.fileno(), len(head), 0) != head.encode():
-            raise StoreFailed(f"{path}: the header has changed since the file was opened")
-        file.write(((head if is_new else "") + rows).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
-        sync_folder(path.parent)

@@ -81,6 +81,11 @@ class Publisher:
         """Whether there is a connection to the broker."""
         return self.link.connected
 
+    @property
+    def unconfirmed(self) -> int:
+        """Number of windows that the broker acknowledged and that are still in the spool."""
+        return self._outbox.unconfirmed
+
     def pump(self, spool: Spool) -> None:
         """Act on what happened since the last call, and send what waits. Never blocks on the network."""
         for event in self.link.events():

@@ -16,18 +16,18 @@ DEBIAN = Target("bookworm", "3.11", platform.machine())
 UNIT = "facetally-edge"
 FRAMES = 50_000
 """Links to a few images: more frames than the daemon can process during a test."""
-WATCHDOG_S = 10
+WATCHDOG_S, WINDOW_S = 5, 2
 DROP_IN = f"[Service]\nWatchdogSec={WATCHDOG_S}\nRestartSec=1\n"
-CONFIG = """\
+CONFIG = f"""\
 site = "shop-1"
 device = "door"
 [capture]
 source = "file"
-path = "{path}"
+path = "{{path}}"
 [admit]
 staff_zones = []
 [tally]
-window_s = 5
+window_s = {WINDOW_S}
 [privacy]
 k = 1
 [broker]

@@ -140,7 +140,11 @@ def test_the_first_boot(card, tmp_path):
     (missing,) = (card / "facetally/wheels").glob("msgspec-*")
     missing = missing.rename(tmp_path / missing.name)
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
-    binds = {tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg"}
+    (tmp_path / "soon.conf").write_text("[Service]\nRestartSec=5\n")  # instead of half a minute
+    binds = {
+        tmp_path / "99_raspberry-pi.cfg": "/etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg",
+        tmp_path / "soon.conf": "/etc/systemd/system/facetally-first-boot.service.d/soon.conf",
+    }
     system = debian_root(TRIXIE, "minbase", (*nspawn.PACKAGES, "cloud-init"))
     try:
         with nspawn.boot(system, tmp_path / "boot.log", binds, {card: "/boot/firmware"}) as device:

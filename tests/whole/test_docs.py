@@ -1,5 +1,6 @@
 """Every command in the guides runs as printed."""
 
+import importlib.util
 import json
 import os
 import re
@@ -45,6 +46,14 @@ def checkout(folder):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+
+
+def test_every_program_that_the_guides_name_exists():
+    """`python -m benchmarks.load.broker` and the like, in all guides: modules are renamed, and sentences stay."""
+    texts = [path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))]
+    named = {name for text in texts for name in re.findall(r"python -m ((?:benchmarks|demo|contract)[.\w]*)", text)}
+    assert len(named) > 10
+    assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
 
 
 def test_installer(tmp_path):

@@ -2,7 +2,8 @@
 
 import json
 import re
-from datetime import timedelta
+import shutil
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from base.errors import SettingsError
 from collector.exports.tables import export
+from collector.store.compaction import compact
 from collector.store.load import labels, load
 from tests.support.analyst_guide import BLOCKS, GUIDE, collector
 from tests.support.store import START, put, window
@@ -34,30 +36,53 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def compacted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the same store: one day is compacted and has a late window beside it, the other is not."""
+    folder = tmp_path_factory.mktemp("compacted")
+    shutil.copytree(root / "store", folder / "store")
+    assert len(list(compact(folder / "store", date(2026, 3, 29)))) == 1
+    put(folder / "store", window(0, boot="f" * 16))
+    kinds = [path.suffix for path in folder.glob("store/date=*/site=*/counts-*")]
+    assert (kinds.count(".parquet"), kinds.count(".csv")) == (2, 7)
+    return folder
+
+
 def totals_of(tool: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the guide's program that imports a tool, and return its variable ``totals``."""
-    (program,) = [text for language, text in BLOCKS if language == "python" and f"import {tool}" in text]
+    """Run the guide's program that has a part, and return its variable ``totals``."""
+    program = next(text for language, text in BLOCKS if language == "python" and tool in text)
     monkeypatch.chdir(root)
     names: dict[str, Any] = {}
     exec(compile(program, tool, "exec"), names)
     return names["totals"]
 
 
+FRAMES = {
+    "import duckdb": lambda totals: totals.df().set_index("site"),
+    "FROM read_parquet(": lambda totals: totals.df().set_index("site"),
+    "import pyarrow as pa": lambda totals: totals.to_pandas().set_index("site"),
+    "import dask.dataframe as dd": lambda totals: totals,
+}
+
+
 @pytest.mark.parametrize(
-    ("tool", "frame"),
+    ("store", "tool"),
     [
-        ("duckdb", lambda totals: totals.df().set_index("site")),
-        ("pyarrow as pa", lambda totals: totals.to_pandas().set_index("site")),
-        ("dask.dataframe as dd", lambda totals: totals),
+        (store, tool)
+        for tool in FRAMES
+        for store in ("root", "compacted")
+        if (tool, store) not in (("import duckdb", "compacted"), ("FROM read_parquet(", "root"))
     ],
-    ids=["duckdb", "pyarrow", "dask"],
 )
-def test_other_tools_give_the_same_totals(tool: str, frame: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_tools_give_the_same_totals(
+    store: str, tool: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Totals by site count each window once, with the labels of all bundles, whichever writer has stored it."""
-    summary = json.loads(collector("summary", "--root", root / "store", "--by", "site", "--json").stdout)
+    folder = request.getfixturevalue(store)
+    summary = json.loads(collector("summary", "--root", folder / "store", "--by", "site", "--json").stdout)
     expected = {row["site"]: [row["happiness"], row["unknown"]] for row in summary}
-    assert expected == {"007": [5, 1], "shop-1": [20, 1]}
-    found = frame(totals_of(tool, root, monkeypatch))
+    assert expected == {"007": [5, 1], "shop-1": [20 + 3 * (store == "compacted"), 1]}
+    found = FRAMES[tool](totals_of(tool, folder, monkeypatch))
     assert {site: [float(cell) for cell in row] for site, row in zip(found.index, found.to_numpy(), strict=True)} == (
         expected
     )
@@ -107,3 +132,16 @@ def test_a_table_too_large_for_excel_is_refused(tmp_path: Path, monkeypatch: pyt
         export(load(tmp_path / "store"), "excel", tmp_path / "x.xlsx")
     with pytest.raises(SettingsError, match="--out"):
         export(load(tmp_path / "store"), "excel", None)
+
+
+def test_pandas_reads_a_compacted_store(compacted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide's program for a whole store has the windows and types of `load`, from both kinds of files."""
+    program = next(text for language, text in BLOCKS if language == "python" and "pd.read_parquet" in text)
+    monkeypatch.chdir(compacted)
+    names: dict[str, Any] = {}
+    exec(compile(program, "pandas", "exec"), names)
+    frame = load(compacted / "store")
+    assert len(names["frame"]) == len(frame)
+    for column in ("happiness", "calm", "unknown"):
+        assert names["frame"][column].sum() == frame[column].sum()
+    assert names["frame"]["start"].dtype.kind == "M"

@@ -112,7 +112,7 @@ def test_windows_that_cannot_be_deleted_are_not_sent_again_and_again(tmp_path):
             BrokerSettings(host="127.0.0.1", port=port, confirm="broker"), ME, MODEL, random.Random(1)
         )
         try:
-            wait_until(lambda: (publisher.pump(spool), publisher._outbox.unconfirmed)[1] == 5, "all are acknowledged")
+            wait_until(lambda: (publisher.pump(spool), publisher.unconfirmed)[1] == 5, "all are acknowledged")
             last = publisher.link.client.publish("probe").mid
             for sent in publisher._outbox._sent.values():
                 sent.acknowledged -= outbox.KEEP_S
@@ -143,12 +143,12 @@ def test_a_window_acknowledged_just_before_the_broker_died_is_sent_again(tmp_pat
             with mosquitto(tmp_path, port) as broker:
                 until(lambda: publisher.connected, "connected")
                 spool.add(counts(0, 6))
-                until(lambda: publisher._outbox.unconfirmed, "acknowledged")
+                until(lambda: publisher.unconfirmed, "acknowledged")
                 broker.kill()
                 until(lambda: not publisher.connected, "lost")
             assert spool.depth() == 1
             with mosquitto(tmp_path, port):
-                until(lambda: publisher._outbox.unconfirmed, "acknowledged again")
+                until(lambda: publisher.unconfirmed, "acknowledged again")
                 until(lambda: spool.depth() == 0, "deleted")
         finally:
             publisher.close()
