@@ -26,7 +26,7 @@ def test_a_window_is_deleted_when_the_collector_has_stored_it(tmp_path):
     """Without a collector all windows stay in the spool, although the broker has acknowledged them."""
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), device(tmp_path, port, 100, again_s=1.0, confirm="collector") as sender:
-        sender.until(lambda: sender.publisher._outbox.unconfirmed == 100, "the broker has all windows")
+        sender.until(lambda: sender.publisher.unconfirmed == 100, "the broker has all windows")
         assert sender.spool.depth() == 100
         with collecting(root, port):
             sender.sends_all()
@@ -44,12 +44,12 @@ def test_no_window_is_lost_whatever_the_broker_drops(tmp_path):
                 with collecting(root, port):
                     sender.until(lambda: sender.publisher.connected, "connected")
                 before = sum(stored(root).values())
-                sender.until(lambda: sender.publisher._outbox.unconfirmed >= 95, "the queue overflows")
+                sender.until(lambda: sender.publisher.unconfirmed >= 95, "the queue overflows")
                 with collecting(root, port, in_flight=5):
                     target = min(windows, before + windows // 7)
                     sender.until(lambda t=target: sum(stored(root).values()) >= t, "some are stored", 300.0)
                 forget_session(port)
-                dropped += sender.publisher._outbox.unconfirmed > 0
+                dropped += sender.publisher.unconfirmed > 0
                 broker.send_signal(signal.SIGKILL)
                 broker.wait()
             sender.until(lambda: not sender.publisher.connected, "lost")
@@ -76,7 +76,7 @@ def test_windows_sent_before_the_collector_connects_are_stored_within_seconds(tm
     """
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), device(tmp_path, port, 3, confirm="collector") as sender:
-        sender.until(lambda: sender.publisher._outbox.unconfirmed == 3, "the broker has all windows")
+        sender.until(lambda: sender.publisher.unconfirmed == 3, "the broker has all windows")
         time.sleep(1.0)
         with collecting(root, port):
             sender.until(lambda: sender.spool.depth() == 0, "all are confirmed", 20.0)
@@ -150,7 +150,7 @@ def test_only_receipts_of_a_collector_reach_a_device(tmp_path):
     login = {"username": "shop-1/door", "password_file": secret}
     forged = encode_receipt(Stored(schema=1, boots={"0123456789abcdef": ((0, 999),)}))
     with mosquitto(tmp_path, port, *lines), device(tmp_path, port, 5, 1.0, confirm="collector", **login) as sender:
-        sender.until(lambda: sender.publisher._outbox.unconfirmed == 5, "sent")
+        sender.until(lambda: sender.publisher.unconfirmed == 5, "sent")
         for user in ("shop-2/till", "shop-1/door"):
             forger = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
             forger.username_pw_set(user, "secret")

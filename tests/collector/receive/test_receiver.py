@@ -105,8 +105,8 @@ def test_nothing_is_acknowledged_before_it_is_on_disk(tmp_path: Path) -> None:
 
 
 BAD = [
-    (b"nonsense", "malformed"),
-    (encode(window(0)).replace(b'"merged"', b'"who":"Ann","merged"'), "unknown field `who`"),
+    (b"nonsense", "not JSON"),
+    (encode(window(0)).replace(b'"merged"', b'"who":"Ann","merged"'), "unknown key 'who'"),
     (encode(window(3)).replace(b'"happiness":3', b'"happiness":-3'), ">= 0"),
     (encode(window(0)).replace(b"09:01:00", b"08:59:00"), "start"),
     (
