@@ -139,7 +139,9 @@ def _config(_parsed: argparse.Namespace) -> int:
 
 
 def _zones(_parsed: argparse.Namespace) -> int:
-    print_packaged_file("edge", "aiming", "zones.html")
+    from edge.commands.zones import zones_page  # noqa: PLC0415
+
+    sys.stdout.write(zones_page())
     return 0
 
 

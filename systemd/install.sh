@@ -25,6 +25,7 @@ JETSON=(
     "tomli>=2; python_version < '3.11'"
     "ai-edge-litert>=2.1; platform_machine == 'x86_64' or platform_machine == 'aarch64'"
     "numpy>=1.26,<2"
+    "tomlkit>=0.13"
 )
 
 fail() { echo "install.sh: $*" >&2; exit 2; }

@@ -4,6 +4,7 @@ Keeps only every eighth row and column of the last frame, and thumbnails of 64 x
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -76,14 +77,12 @@ class ImageQuality:
         sample = pixels[::8, ::8].tobytes()
         unchanged, self._sample = sample == self._sample, sample
         faults: list[Reason] = ["frozen"] if unchanged and self.live else []
-        thumbnail = np.asarray(cv2.resize(pixels, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), np.float32)
-        mean, deviation = float(thumbnail.mean()), float(thumbnail.std())
-        if mean < BLACK_MAX_MEAN and deviation < BLACK_MAX_STD:
-            return [*faults, "black"]
-        if deviation < COVERED_MAX_STD:
-            return [*faults, "covered"]
+        thumbnail = thumbnail_of(pixels)
+        blind = blind_reason(thumbnail)
+        if blind:
+            return [*faults, blind]
         self._recent = thumbnail if self._recent is None else _mixed(self._recent, thumbnail, elapsed / RECENT_S)
-        detail = _detail(pixels)
+        detail = amount_of_detail(pixels)
         if self._is_blurred(detail):
             faults.append("blurred")
         elif self._has_moved(self._recent):
@@ -110,12 +109,25 @@ class ImageQuality:
         self._scene_detail += min(1.0, weight) * (detail - self._scene_detail)
 
 
+def thumbnail_of(pixels: Pixels) -> Thumbnail:
+    """Shrink a grey image (h, w) to `THUMBNAIL_SIZE`, (48, 64) float32."""
+    return np.asarray(cv2.resize(pixels, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def blind_reason(thumbnail: Thumbnail) -> Literal["black", "covered"] | None:
+    """Why nothing can be seen in an image, from its thumbnail; None if something can."""
+    mean, deviation = float(thumbnail.mean()), float(thumbnail.std())
+    if mean < BLACK_MAX_MEAN and deviation < BLACK_MAX_STD:
+        return "black"
+    return "covered" if deviation < COVERED_MAX_STD else None
+
+
 def _mixed(old: Thumbnail, new: Thumbnail, weight: float) -> Thumbnail:
     """One step of a running mean; ``weight`` is that of the new image."""
     return np.asarray(old + min(1.0, weight) * (new - old), np.float32)
 
 
-def _detail(pixels: Pixels) -> float:
+def amount_of_detail(pixels: Pixels) -> float:
     """Amount of fine structure, independent of brightness and contrast.
 
     The mean absolute Laplacian at `DETAIL_WIDTH` pixels, over the standard deviation. Pertuz et al. 2013 compare such

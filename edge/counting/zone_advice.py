@@ -1,7 +1,7 @@
 """Warn of staff zones that keep visitors from being counted.
 
 A track that touches a staff zone once is never counted. So a zone at the edge of the frame excludes all who walk in or
-out there, and zones across the middle exclude all who walk through. The page ``edge/aiming/zones.html`` has the same
+out there, and zones across the middle exclude all who walk through. ``aiming/page/zones.js`` has the same
 functions in JavaScript; a test compares both.
 """
 

@@ -25,8 +25,13 @@ THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 @contextmanager
-def chromium(folder: Path, width: int = 1280, height: int = 1000, dark: bool = False) -> Iterator[Any]:
-    """Yield a browser window of a size in CSS pixels; downloads go to the folder."""
+def chromium(
+    folder: Path, width: int = 1280, height: int = 1000, dark: bool = False, *, insecure: bool = False
+) -> Iterator[Any]:
+    """Yield a browser window of a size in CSS pixels; downloads go to the folder.
+
+    An ``insecure`` one accepts a certificate that nobody signed.
+    """
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
     options = ChromeOptions()
@@ -41,6 +46,7 @@ def chromium(folder: Path, width: int = 1280, height: int = 1000, dark: bool = F
         options.add_argument(f"--{argument}")
     if os.getuid() == 0:
         options.add_argument("--no-sandbox")  # Chromium requires it for root, as in CI
+    options.set_capability("acceptInsecureCerts", insecure)
     options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     with Chrome(options=options, service=ChromeService(DRIVER)) as driver:

@@ -169,6 +169,8 @@ def test_the_first_boot(card, tmp_path):
             assert '"no_camera"' in counts
             view = ("/etc/facetally/edge.toml", "view.png")
             assert "is /dev/video0 there?" in device.run("/opt/facetally/bin/facetally-view", *view, check=False)
+            aim = device.run("/opt/facetally/bin/facetally-aim", "/etc/facetally/edge.toml", check=False)
+            assert "stop it first: sudo systemctl stop facetally-edge" in aim
             assert contents(card) == {*IMAGER, "facetally/first-boot.log"}
             left = device.run("systemctl", "list-unit-files", "--no-legend", "facetally-*")
             assert [line.split()[0] for line in left.splitlines()] == ["facetally-edge.service"]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.commands.zones import zones_page
 from edge.counting.admit import first_polygon
 from edge.counting.zone_advice import advise
 from edge.settings import read
@@ -15,7 +16,6 @@ from tests.support.browser import chromium, complaints, needs_chromium
 from tests.support.commands import CONFIG
 
 pytestmark = needs_chromium
-PAGE = (Path(__file__).parents[2] / "edge/aiming/zones.html").as_uri()
 DESK = [(0.1, 0.25), (0.4, 0.3), (0.35, 0.75), (0.1, 0.8)]
 TILL = [(0.7, 0.5), (0.95, 0.5), (0.95, 0.9)]
 
@@ -27,7 +27,8 @@ def page(tmp_path):
     cv2.rectangle(image, (64, 120), (256, 384), 200, 3)
     cv2.imwrite(str(tmp_path / "view.png"), image)
     with chromium(tmp_path) as driver:
-        driver.get(PAGE)
+        (tmp_path / "zones.html").write_text(zones_page())
+        driver.get((tmp_path / "zones.html").as_uri())
         opened(driver, tmp_path / "view.png")
         assert driver.find_element("id", "stage").is_displayed()
         yield driver

@@ -15,6 +15,9 @@ try:
 except SystemExit:
     pass
 """
+ALL_COMMANDS = (
+    "import edge.__main__, edge.pipeline, edge.audit.run, edge.commands.bench, edge.commands.check, edge.commands.zones"
+)
 NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
 
 
@@ -23,7 +26,8 @@ NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
     [
         (CONTRACT, (*NEVER, "numpy", "cv2", "paho", "sqlite3", "edge", "collector")),
         (HELP, (*NEVER, "numpy", "cv2", "paho", "ai_edge_litert")),
-        ("import edge.build", (*NEVER, "picamera2", "dash", "collector", "training", "convert")),
+        ("import edge.build", (*NEVER, "picamera2", "dash", "collector", "training", "convert", "edge.aiming")),
+        (ALL_COMMANDS, (*NEVER, "edge.aiming")),
         (
             "import edge.delivery.publish",
             (*NEVER, "numpy", "cv2", "edge.vision.detect", "edge.camera.capture", "edge.values"),
@@ -39,6 +43,7 @@ NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
         "contract",
         "edge --help",
         "edge.build",
+        "all commands",
         "edge.delivery.publish",
         "pure stages",
         "collector.receive.receiver",

@@ -32,6 +32,8 @@ def test_contains_only_the_product(wheel):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(packages())
     for bundle in ("face-416x320", "expression"):
         assert {f"edge/models/{bundle}.json", f"edge/models/{bundle}.tflite"} <= set(names)
+    page = ("aim.html", "aim.css", "aim.js", "zones.html", "zones.js")
+    assert {f"edge/aiming/page/{name}" for name in page} <= set(names)
     assert "contract/schema/counts-2.json" in names
     assert any(name.endswith("LICENSE.md") for name in names)
 
@@ -58,6 +60,8 @@ def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
         found = subprocess.run([binaries / "python", "-c", f"import {module}"], capture_output=True, check=False)
         assert found.returncode != 0, f"{extra} brings {module}"
     if extra == "edge":
+        for program in ("facetally-aim", "facetally-view"):
+            subprocess.run([binaries / program, "--help"], env=clean_environment(), capture_output=True, check=True)
         loads = "from edge import build; build.detector_bundle(); build.classifier_bundle()"
         subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean_environment(), check=True)
 
