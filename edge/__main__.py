@@ -14,6 +14,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from base.errors import FacetallyError
 from base.logs import LineFormatter, discard_output, hide_secrets, line
 from base.packaged_file import print_packaged_file
@@ -92,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     tryout.add_argument("--crops", action="store_true", help="take every image as one cropped face")
     tryout.add_argument("--detect-only", action="store_true", help="detect faces only, without expressions")
     tryout.add_argument("--min-score", type=_fraction, metavar="S", help="detector threshold, 0 to 1")
+    tryout.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="count clips by the rules of this configuration, such as staff zones",
+    )
     _add_bundles(tryout)
     tryout.set_defaults(do=_try)
     bench = commands.add_parser("bench", help="measure the time of each stage and of the bare networks on this device")
@@ -172,6 +180,7 @@ def _quoted(text: str) -> str:
 def _run(parsed: argparse.Namespace) -> int:
     """Count until the source ends or a signal arrives, then send the finished windows."""
     from edge import build  # noqa: PLC0415 (OpenCV and the runtime load for a second; --help must not wait)
+    from edge.counting.totals import describe  # noqa: PLC0415
     from edge.errors import SpoolError  # noqa: PLC0415
     from edge.system.notify import Notifier  # noqa: PLC0415
 
@@ -201,6 +210,9 @@ def _run(parsed: argparse.Namespace) -> int:
             if pipeline.dropped:
                 log.error(line("dropped", windows=pipeline.dropped))
             log.info(line("stopped", unsent=unsent))
+        if parsed.stdout or isinstance(settings.capture, configuration.File):
+            totals, held = pipeline.analyzer.totals, pipeline.spool.held_visits()
+            print(describe(totals, len(settings.admit.staff_zones), held), file=sys.stderr)
     return 0
 
 
@@ -220,7 +232,7 @@ def _check(parsed: argparse.Namespace) -> int:
 
 def _try(parsed: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415
-    from edge.commands.try_images import ImageAnalyzer  # noqa: PLC0415
+    from edge.commands.try_images import ImageAnalyzer, image_paths, is_clip  # noqa: PLC0415
     from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
     from edge.vision.classify import Classifier  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
@@ -232,14 +244,34 @@ def _try(parsed: argparse.Namespace) -> int:
     card = parsed.detector or str(STILL_IMAGE_DETECTOR)
     detector = None if parsed.crops else Detector(build.detector_bundle(card), parsed.min_score)
     classifier = None if parsed.detect_only else Classifier(build.classifier_bundle(parsed.classifier))
-    failed: list[int] = []
-    for row in ImageAnalyzer(detector, classifier).rows(parsed.paths, lambda error: failed.append(_report(error))):
-        if parsed.json:
-            print(json.dumps(row), flush=True)
-        else:
-            faces = ", ".join(_describe(face) for face in row["faces"])
-            print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
-    return max(failed, default=0)
+    analyzer, failed = ImageAnalyzer(detector, classifier), 0
+    for file in image_paths(parsed.paths):
+        errors: list[int] = []
+        for row in analyzer.rows([file], lambda error, errors=errors: errors.append(_report(error))):  # type: ignore[misc]
+            if parsed.json:
+                print(json.dumps(row), flush=True)
+            else:
+                faces = ", ".join(_describe(face) for face in row["faces"])
+                print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
+        if is_clip(file) and not errors and not parsed.crops:
+            print(f"{file}  {_clip_totals(parsed, file)}", file=sys.stderr if parsed.json else sys.stdout, flush=True)
+        failed = max(failed, *errors, 0)
+    return failed
+
+
+def _clip_totals(parsed: argparse.Namespace, clip: str) -> str:
+    """Count a clip by the given configuration, and with the given models. Returns the sentence of totals."""
+    from edge.commands.clip_totals import clip_totals, settings_without_rules  # noqa: PLC0415
+
+    settings = settings_without_rules(clip) if parsed.config is None else configuration.read(parsed.config)
+    detect = replace(
+        settings.detect,
+        bundle=parsed.detector or settings.detect.bundle,
+        threshold=settings.detect.threshold if parsed.min_score is None else parsed.min_score,
+    )
+    classify = replace(settings.classify, bundle=parsed.classifier or settings.classify.bundle)
+    capture = configuration.File(path=clip)
+    return clip_totals(replace(settings, capture=capture, detect=detect, classify=classify))
 
 
 def _audit(parsed: argparse.Namespace) -> int:

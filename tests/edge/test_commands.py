@@ -119,6 +119,8 @@ def test_run_excludes_a_staff_zone(command, config, clip):
     zone = "admit.staff_zones=[[[0, 0], [1, 0], [1, 1], [0, 1]]]"
     _, out, _ = command("run", "--config", config, "--clip", clip, "--stdout", "--set", zone)
     assert [sum(each.visits.values()) for each in windows(out)] == [0, 0, 0]
+    _, out, _ = command("check", "--config", config, "--clip", clip, "--set", zone)
+    assert "warning: zone 1 covers 100 % of the left edge: who walks in or out there is not counted" in out[2]
 
 
 def test_run_counts_a_truncated_clip_as_far_as_it_goes(command, config, clip, tmp_path):
@@ -148,7 +150,9 @@ def test_run_without_camera_continues_until_sigterm(config):
     assert re.search(r"Max core file size +0 +0 ", limits), "a core dump would contain a frame"
     assert errors.count("event=camera_lost") == 1
     assert "/dev/video63" in errors
-    assert errors.splitlines()[-1].endswith("event=stopped unsent=0")
+    *_, stopped, totals = errors.splitlines()
+    assert stopped.endswith("event=stopped unsent=0")
+    assert totals.startswith("0 tracks: 0 counted, 0 too short")
     seen = windows([*out, *rest.splitlines()])
     assert all((each.coverage, each.degraded) == (0, ("no_camera",)) for each in seen)
     assert all(each.start == before.end for before, each in pairwise(seen))
