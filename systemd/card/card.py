@@ -67,13 +67,17 @@ def main() -> int:
     parser.add_argument(
         "--machine", default="aarch64", help="processor of the device, see uname -m (default: %(default)s)"
     )
+    parser.add_argument(
+        "--wheels", type=Path, metavar="FOLDER", help="folder of the wheels that WHEEL needs; none is downloaded then"
+    )
     arguments = parser.parse_args()
     try:
         picamera2 = _check(arguments)
         with tempfile.TemporaryDirectory() as folder:
-            wheels = Path(folder) / "wheels"
-            required = _required(arguments.wheel, edge=True)
-            _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
+            wheels = arguments.wheels or Path(folder) / "wheels"
+            if arguments.wheels is None:
+                required = _required(arguments.wheel, edge=True)
+                _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
             _write(arguments, wheels, picamera2)
     except (ValueError, OSError) as error:
         print(f"card.py: {error}", file=sys.stderr)
@@ -108,7 +112,7 @@ def _check(arguments: argparse.Namespace) -> bool:
             raise ValueError(f"{name}: must be given once, is given {times} times")
         if name.startswith(".") or name.endswith(".whl"):
             raise ValueError(f"{name}: must be a file for {ETC}, is a hidden file or another wheel")
-    picamera2, named = _read(arguments.config, arguments.wheel)
+    picamera2, named = _read(arguments.config, arguments.wheel, install=arguments.wheels is None)
     for path in named:
         if not path.is_absolute() or (ETC in path.parents and path.parent != ETC):
             raise ValueError(f"{arguments.config}: path {path}: must be {ETC / path.name}, for a file from the card")
@@ -133,13 +137,15 @@ def _required(wheel: Path, edge: bool) -> list[str]:
     return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and "'edge'" in marker)]
 
 
-def _read(config: Path, wheel: Path) -> tuple[bool, list[PurePosixPath]]:
+def _read(config: Path, wheel: Path, install: bool) -> tuple[bool, list[PurePosixPath]]:
     """Return whether a configuration needs picamera2, and the files that it names.
 
-    Raise ValueError with the daemon's own message if it would refuse the configuration.
+    The wheel's own requirements are installed in a temporary folder, unless this Python has them. Raise ValueError with
+    the daemon's own message if it would refuse the configuration.
     """
     with tempfile.TemporaryDirectory() as folder:
-        _pip("install", f"--target={folder}", *_required(wheel, edge=False))
+        if install:
+            _pip("install", f"--target={folder}", *_required(wheel, edge=False))
         command = [sys.executable, "-c", READ_CONFIG, str(config)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((folder, str(wheel.resolve())))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
