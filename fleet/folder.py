@@ -9,18 +9,21 @@ It can be kept in git; ``secrets/`` and the large files of ``repository/targets/
     certificates/                     ca.pem, crl.pem, broker.pem, web.pem, operator.pem, collector.pem, devices/
     releases/, rollouts/, locks/      what was released, how far it is rolled out, locked versions of wheels
     repository/                       metadata/ and targets/, to be served by any web server
+    downloads/                        wheels of other packages, in git neither
     secrets/                          private keys; offline/ can be kept elsewhere
 """
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fleet.errors import Refused
 
-GITIGNORE = "secrets/\nrepository/targets/\n.lock\n*.lock\n*.tmp\n"
+GITIGNORE = "secrets/\ndownloads/\nrepository/targets/\n.lock\n*.lock\n*.tmp\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Folder:
     def repository(self) -> Path:
         """Release repository: ``metadata/`` and ``targets/``."""
         return self.root / "repository"
+
+    @property
+    def downloads(self) -> Path:
+        """Wheels of other packages, by kind of device."""
+        return self.root / "downloads"
 
     @property
     def inventory(self) -> Path:
@@ -89,11 +97,23 @@ class Folder:
             )
 
     @contextmanager
-    def locked(self, name: str = ".lock") -> Iterator[None]:
-        """Hold a lock of the folder. Raise Refused if another command holds it; a killed one holds nothing."""
+    def locked(self, name: str = ".lock", wait_s: float = 0.0) -> Iterator[None]:
+        """Hold a lock of the folder. Raise Refused if another command holds it for longer than ``wait_s`` seconds.
+
+        A killed command holds nothing.
+        """
+        until = time.monotonic() + wait_s
         with (self.root / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Refused(f"{self.root}: another facetally-fleet command is running on it") from error
+            while not _try_lock(file):
+                if time.monotonic() >= until:
+                    raise Refused(f"{self.root}: another facetally-fleet command is running on it")
+                time.sleep(0.1)
             yield
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -22,7 +22,7 @@ from fleet.keys import Passphrase, new_certificate_key, pem, read_certificate_ke
 from fleet.publication.repository import OFFLINE, ROLES, Repository
 from fleet.settings import SAMPLE, Settings, read_settings
 
-SERVERS, PROGRAMS = ("broker", "web"), ("operator", "collector")
+SERVERS, PROGRAMS = ("broker", "web"), ("operator", "status", "collector")
 """Certificates that a fleet has besides those of devices."""
 
 

@@ -132,7 +132,7 @@ def _add_software(
     ours = Wheel.read(request.wheel)
     if ours.name != "facetally":
         raise Refused(f"{request.wheel}: must be a wheel of facetally, is of {ours.name}")
-    store = Store(folder.root / "locks", folder.repository / "targets" / ".downloads")
+    store = Store(folder.root / "locks", folder.downloads)
     collected = {kind: store.collect(ours, kind, request.upgrade) for kind in sorted(kinds)}
     bundles: list[tuple[BundleFiles, Card]] = [add_bundle(path, changes) for path in request.bundles]
     sets = tuple(

@@ -168,12 +168,7 @@ class Repository:
             stored = self.stored(path, target.hashes["sha256"])
             if not stored.exists():
                 make_folder(stored.parent)
-                draft = stored.with_suffix(".tmp")
-                shutil.copyfile(source, draft)
-                with draft.open("rb") as file:
-                    os.fsync(file.fileno())
-                draft.replace(stored)
-                sync_folder(stored.parent)
+                _copy(source, stored)
         for path, text in changes.texts.items():
             signed.targets[path] = target = TargetFile.from_data(path, text, ["sha256"])
             stored = self.stored(path, target.hashes["sha256"])
@@ -228,6 +223,16 @@ class Repository:
         for role in ("snapshot", "targets", DEVICES):
             for path in sorted(self._metadata.glob(f"*.{role}.json"), key=_version)[:-KEPT_VERSIONS]:
                 path.unlink()
+
+
+def _copy(source: Path, stored: Path) -> None:
+    """Copy a file so that it is there as a whole or not at all."""
+    draft = stored.with_suffix(".tmp")
+    shutil.copyfile(source, draft)
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(stored)
+    sync_folder(stored.parent)
 
 
 def _version(path: Path) -> int:

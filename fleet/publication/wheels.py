@@ -22,9 +22,11 @@ from fleet.errors import Refused, ToolFailed
 EXTRAS = ("edge", "update")
 """Extras of facetally that a device installs."""
 GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")
-"""manylinux versions of wheels that Debian 12's glibc and newer ones can run; Ubuntu 22.04 of JetPack 6 has 2.35."""
-JETPACK = ("numpy", "opencv-python-headless")
-"""Packages that a Jetson takes from its system: JetPack's OpenCV has GStreamer and is built for its NumPy."""
+"""manylinux versions of wheels that Debian 12's glibc and newer ones can run. A Jetson's glibc may be 2.35."""
+JETPACK = ("opencv-python-headless",)
+"""Packages that a Jetson takes from its system: JetPack's OpenCV has GStreamer."""
+JETPACK_NUMPY = Requirement("numpy>=1.26,<2")
+"""JetPack's OpenCV is built for NumPy 1."""
 LIMIT_S = 1800.0
 
 
@@ -91,7 +93,7 @@ class Store:
 
     @staticmethod
     def _download(folder: Path, kind: Kind, arguments: list[str], with_dependencies: bool = False) -> None:
-        platforms = [f"--platform=manylinux_{glibc}_{kind.machine}" for glibc in GLIBC]
+        platforms = [f"--platform=manylinux_{glibc}_{kind.machine}" for glibc in GLIBC[kind.board == "jetson" :]]
         options = ["--only-binary=:all:", "--implementation=cp", f"--python-version={kind.python}", *platforms]
         if not with_dependencies:
             options.append("--no-deps")
@@ -146,7 +148,7 @@ def _needed(wheel: Wheel, kind: Kind) -> list[Requirement]:
     for each in _applying(wheel, kind, EXTRAS):
         if canonicalize_name(each.name) not in _from_system(kind):
             needed.append(Requirement(str(each).partition(";")[0]))
-    return needed
+    return [*needed, JETPACK_NUMPY] if kind.board == "jetson" else needed
 
 
 def _from_system(kind: Kind) -> tuple[str, ...]:
