@@ -83,6 +83,7 @@ class Repository:
     def __init__(self, folder: Path, key: LoadKey, settings: RepositorySettings, now: datetime) -> None:
         self._metadata, self._targets = folder / "metadata", folder / "targets"
         self._key, self._settings, self._now = key, settings, now.replace(microsecond=0)
+        self._read_before: dict[Path, Targets] = {}
 
     def create(self) -> None:
         """Write the first version of all metadata; it lists no targets."""
@@ -110,7 +111,10 @@ class Repository:
 
     def targets(self, role: str = "targets") -> Mapping[str, TargetFile]:
         """Return the targets that a role signs, by path."""
-        return self._read(role, Targets).targets
+        path = self._metadata / self._name_of(role)
+        if path not in self._read_before:
+            self._read_before = {path: self._parsed(path, Targets)}
+        return self._read_before[path].targets
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a target, None if there is none."""
@@ -121,7 +125,7 @@ class Repository:
     def expiries(self) -> list[Expiry]:
         """Return when the signatures of each role end."""
         signed: list[tuple[str, Signed]] = [("root", self._newest_root()[1])]
-        signed += [(role, self._read(role, Targets)) for role in ("targets", DEVICES)]
+        signed += [(role, self._parsed(self._metadata / self._name_of(role), Targets)) for role in ("targets", DEVICES)]
         snapshot, timestamp = self._versions()
         signed += [("snapshot", snapshot), ("timestamp", timestamp)]
         return [Expiry(role, each.expires) for role, each in signed]
@@ -137,7 +141,7 @@ class Repository:
         for role, changes in roles.items():
             if changes is None:
                 continue
-            signed = self._read(role, Targets)
+            signed = self._parsed(self._metadata / self._name_of(role), Targets)
             self._store(signed, changes)
             signed.version += 1
             signed.expires = self._ends(role)
@@ -199,9 +203,9 @@ class Repository:
         version = timestamp.snapshot_meta.version
         return self._parsed(self._metadata / f"{version}.snapshot.json", Snapshot), timestamp
 
-    def _read(self, role: str, kind: type[T]) -> T:
-        version = self._versions()[0].meta[f"{role}.json"].version
-        return self._parsed(self._metadata / f"{version}.{role}.json", kind)
+    def _name_of(self, role: str) -> str:
+        """The file of the present version of ``targets`` or ``devices``. Once it is present it never changes."""
+        return f"{self._versions()[0].meta[f'{role}.json'].version}.{role}.json"
 
     @staticmethod
     def _parsed(path: Path, kind: type[T]) -> T:
