@@ -46,8 +46,15 @@ def pem(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
 
 def write_secret(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read; its folder is created alike."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private_folder(path.parent)
     replace_file(path, content, mode=0o600)
+
+
+def _make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner only."""
+    if not folder.is_dir():
+        _make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read_secret_file(path: Path) -> bytes:

@@ -104,7 +104,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             filled = {name: (value or "").strip() or OPTIONAL.get(name, "") for name, value in row.items()}
             yield table.line_num, OPTIONAL | filled
     except csv.Error as error:
-        raise Refused(f"{path}: line {table.line_num}: not CSV: {error}") from error
+        raise Refused(f"{path}: after line {table.line_num}: not CSV: {error}") from error
 
 
 def _check_header(path: Path, header: list[str]) -> None:
