@@ -99,7 +99,7 @@ class Runner:
             write_rollout(self._fleet.folder, rollout)
         if rollout.phase != "done":
             self._wait_until_back()
-            raise RolledBack(f"rollout of {rollout.release}: {rollout.phase}: {rollout.events[-1].text}")
+            raise RolledBack(f"rollout of {rollout.release}: {rollout.events[-1].text}")
 
     def _begin_stage(self) -> None:
         """Give the devices of the stage the release. Doing so again, after an interruption, changes nothing."""
