@@ -12,11 +12,11 @@ from base.errors import FacetallyError
 
 
 class Refused(FacetallyError):
-    """An argument, a table or the state of the fleet does not allow the command. Nothing was changed."""
+    """An argument, a table or the state of the fleet does not allow the command."""
 
 
 class ToolFailed(FacetallyError):
-    """A program or a server that the command needs failed. Nothing was changed; the command may be repeated."""
+    """A program or a server that the command needs failed. The command may be repeated."""
 
 
 class RolledBack(FacetallyError):

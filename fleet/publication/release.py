@@ -3,7 +3,6 @@
 import hashlib
 import tempfile
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -71,13 +70,18 @@ def make_release(folder: Folder, repository: Repository, request: Request, now: 
     _check_request(folder, repository, request, now)
     devices = _devices(folder, request)
     changes = Changes()
-    if request.wheel is not None:
-        manifest = _add_software(folder, changes, request, {device.kind for device in devices}, now)
-        names = {each.name for each in manifest.bundles}
-        programs = {device.identity: _Program(request.wheel, names) for device in devices}
-    else:
+    if request.wheel is None:
         programs = _programs(repository, request.software, devices)
-    configurations = _add_configurations(folder, changes, devices, programs)
+        configurations = _add_configurations(folder, changes, devices, programs)
+    else:
+        ours = _own_wheel(request.wheel)
+        bundles = [add_bundle(path, changes) for path in request.bundles]
+        program = _Program(request.wheel, {files.name for files, _ in bundles})
+        configurations = _add_configurations(folder, changes, devices, {device.identity: program for device in devices})
+        store = Store(folder.root / "locks", folder.downloads)
+        kinds = sorted({device.kind for device in devices})
+        collected = {kind: store.collect(ours, kind, request.upgrade) for kind in kinds}
+        _add_software(changes, request.name, collected, bundles, now)
     software = request.name if request.wheel is not None else request.software
     record = Record(name=request.name, created=now_utc(now), software=software, configurations=configurations)
     repository.publish(targets=changes)
@@ -124,17 +128,21 @@ def _devices(folder: Folder, request: Request) -> list[Device]:
     return [devices[identity] for identity in sorted(devices)]
 
 
-def _add_software(
-    folder: Folder, changes: Changes, request: Request, kinds: Iterable[Kind], now: datetime
-) -> ReleaseManifest:
-    """Add wheels, bundles, manifest and bill of materials to the targets."""
-    assert request.wheel is not None
-    ours = Wheel.read(request.wheel)
+def _own_wheel(path: Path) -> Wheel:
+    ours = Wheel.read(path)
     if ours.name != "facetally":
-        raise Refused(f"{request.wheel}: must be a wheel of facetally, is of {ours.name}")
-    store = Store(folder.root / "locks", folder.downloads)
-    collected = {kind: store.collect(ours, kind, request.upgrade) for kind in sorted(kinds)}
-    bundles: list[tuple[BundleFiles, Card]] = [add_bundle(path, changes) for path in request.bundles]
+        raise Refused(f"{path}: must be a wheel of facetally, is of {ours.name}")
+    return ours
+
+
+def _add_software(
+    changes: Changes,
+    name: str,
+    collected: dict[Kind, list[Wheel]],
+    bundles: list[tuple[BundleFiles, Card]],
+    now: datetime,
+) -> None:
+    """Add wheels, manifest and bill of materials to the targets. Of each kind's wheels the first is facetally's."""
     sets = tuple(
         WheelSet(
             python=kind.python,
@@ -144,20 +152,19 @@ def _add_software(
         )
         for kind, wheels in collected.items()
     )
+    every = [wheel for wheels in collected.values() for wheel in wheels]
     models = sum(files.card.length + files.model.length for files, _ in bundles)
     manifest = ReleaseManifest(
         schema=1,
-        release=request.name,
+        release=name,
         created=now_utc(now),
-        version=str(ours.version),
+        version=str(every[0].version),
         minimum_disk_mb=max(_disk_mb(wheels) for wheels in collected.values()) + models // 1_000_000 + 1,
         wheel_sets=sets,
         bundles=tuple(files for files, _ in bundles),
     )
-    every = [wheel for wheels in collected.values() for wheel in wheels]
-    changes.add_text(release_path(request.name), write_manifest(manifest))
-    changes.add_text(sbom_path(request.name), bill_of_materials(request.name, manifest.version, every, bundles, now))
-    return manifest
+    changes.add_text(release_path(name), write_manifest(manifest))
+    changes.add_text(sbom_path(name), bill_of_materials(name, manifest.version, every, bundles, now))
 
 
 def _disk_mb(wheels: list[Wheel]) -> int:
