@@ -105,13 +105,13 @@ def write_cards(
             try:
                 write_card(fleet, device, boot)
                 report(f"{device.identity}: written to {boot}; eject and label it")
+                until = time.monotonic() + wait_s
             except (Refused, ToolFailed, OSError) as error:
                 with lock:
                     left.append(device.identity)
-                report(str(error))
-            until = time.monotonic() + wait_s
-            while _is_fresh(boot) and time.monotonic() < until:  # a card that was not suitable
-                time.sleep(POLL_S)
+                report(f"{boot}: {error}")
+                while _is_fresh(boot) and time.monotonic() < until:  # this card stays until somebody takes it out
+                    time.sleep(POLL_S)
 
     threads = [threading.Thread(target=serve, args=(boot,)) for boot in boots]
     for thread in threads:

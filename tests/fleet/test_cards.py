@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import threading
 import time
 
@@ -19,12 +20,19 @@ IMAGER = {"meta-data": "dsmode: local\n", "user-data": "#cloud-config\n"}
 ROWS = [f"shop-1,{name},north,none,v4l2:0,{BOARD}" for name in ("door", "till", "back")]
 
 
-@pytest.fixture
-def of(tmp_path):
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
     """A fleet of three devices with release 1.0."""
-    made_fleet = made(tmp_path, *ROWS)
-    fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=made_fleet)
-    return made_fleet
+    folder = tmp_path_factory.mktemp("released")
+    of = made(folder, *ROWS)
+    fleet("release", "1.0", "--wheel", light_wheel(folder), folder=of)
+    return of
+
+
+@pytest.fixture
+def of(released, tmp_path):
+    """A copy of that fleet."""
+    return shutil.copytree(released, tmp_path / "fleet")
 
 
 def fresh(folder):

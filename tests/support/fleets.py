@@ -4,11 +4,16 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 from demo.mosquitto import Mosquitto
 from demo.mosquitto import mosquitto as run_mosquitto
 from fleet.__main__ import main
+from fleet.enrolment.inventory import read_inventory
+from fleet.folder import Folder
+from fleet.found import Open
+from fleet.publication.records import assignments, device_manifest, next_manifest, read_record
 from tests.support.brokers import free_port
 from tests.support.nginx import nginx
 
@@ -59,6 +64,18 @@ def made(folder: Path, *rows: str) -> Path:
     if rows:
         fleet("enrol", table(folder, *rows), folder=of)
     return of
+
+
+def give(of: Path, release: str) -> None:
+    """Give all devices a release at once, without cards or a rollout."""
+    opened = Open.read(Folder.of(of), lambda _path: b"", datetime.now(timezone.utc))
+    repository, record = opened.repository, read_record(opened.folder, release)
+    manifests = [
+        next_manifest(record, each, device_manifest(repository, each))
+        for each in read_inventory(opened.folder.inventory).values()
+        if each.identity in record.configurations
+    ]
+    repository.publish(devices=assignments(manifests))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from contract.release import BUNDLES
 from fleet.__main__ import main
-from tests.support.fleets import BOARD, fleet, light_wheel, made, table
+from tests.support.fleets import BOARD, fleet, give, light_wheel, made, table
 
 MODELS = Path(__file__).parents[3] / "edge" / "models"
 ROWS = (f"shop-1,door,north,none,v4l2:0,{BOARD}", f"shop-2,door,south,none,v4l2:0,{BOARD}")
@@ -100,7 +100,7 @@ def test_the_bill_of_materials_names_every_file(of):
 
 def test_configurations_are_released_without_software(of, capsys):
     """Zones of one device change: its configuration is signed, its software stays what it is."""
-    fleet("card", "shop-1/door", of, folder=of, status=2)  # assigns release 1.0; a fleet's folder is no card
+    give(of, "1.0")
     (of.parent / "zone.toml").write_text("staff_zones = [[[0, 0], [1, 0], [1, 1]]]\n")
     fleet("enrol", table(of.parent, ROWS[0].replace("none", "zone.toml"), ROWS[1]), folder=of)
     assert "changed, to be released and rolled out: shop-1/door" in capsys.readouterr().out

@@ -5,19 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from fleet.__main__ import main
-from fleet.enrolment.inventory import read_inventory
-from fleet.folder import Folder
-from fleet.found import Open
-from fleet.publication.records import assignments, device_manifest, next_manifest, read_record
 from fleet.rollout import run as module
 from tests.support.brokers import needs_mosquitto, wait_until
-from tests.support.fleets import BOARD, broker, fleet, light_wheel, made
+from tests.support.fleets import BOARD, broker, fleet, give, light_wheel, made
 from tests.support.followers import Follower, following
 
 pytestmark = needs_mosquitto
@@ -54,16 +49,6 @@ def start(founded, monkeypatch):
         path.unlink()
     give(of, "1.0")
     return of, lambda **bad: [Follower(of, f"shop-{n % 2}", f"d{n}", port, bad) for n in range(DEVICES)]
-
-
-def give(of, release):
-    """Give all devices a release at once, without a rollout."""
-    opened = Open.read(Folder.of(of), lambda _path: b"", datetime.now(timezone.utc))
-    repository, record = opened.repository, read_record(opened.folder, release)
-    devices = read_inventory(opened.folder.inventory).values()
-    repository.publish(
-        devices=assignments([next_manifest(record, each, device_manifest(repository, each)) for each in devices])
-    )
 
 
 def releases(followers):
