@@ -69,11 +69,14 @@ class Observer:
         return report
 
     def follow(
-        self, identity: str, state: DeviceState, wanted: DeviceManifest, message: Message, now: datetime
+        self, identity: str, state: DeviceState, wanted: DeviceManifest | None, message: Message, now: datetime
     ) -> None:
-        """Update how far a device of the rollout has come, after a message of it was added."""
+        """Update how far a device of the rollout has come, after a message of it was added.
+
+        ``wanted`` is what it was given, None before that.
+        """
         report = self.reports[identity]
-        if state.taken is None and state.given is not None and report.online and runs(report.health, wanted):
+        if state.taken is None and wanted is not None and report.online and runs(report.health, wanted):
             state.taken, state.boots = now, []
         if state.taken is not None and report.boot is not None and report.boot not in state.boots:
             state.boots.append(report.boot)

@@ -129,14 +129,15 @@ class Runner:
         for sender, message, retained in self._listener.messages(limit_s):
             identity, now = f"{sender.site}/{sender.device}", self._now()
             self._observer.add(sender, message, retained, now)
-            if (state := devices.get(identity)) is not None and (wanted := self._wanted(identity)) is not None:
-                self._observer.follow(identity, state, wanted, message, now)
+            if (state := devices.get(identity)) is not None:
+                self._observer.follow(identity, state, self._wanted(identity), message, now)
 
     def _wanted(self, identity: str) -> DeviceManifest | None:
-        device = self._inventory.get(identity)
-        if device is None:
+        """What a device shall run, None before it was given the release. Only the program counts, not the number."""
+        device, state = self._inventory.get(identity), self._rollout.devices[identity]
+        if device is None or state.given is None:
             return None
-        return next_manifest(self._record, device, self._rollout.devices[identity].previous)
+        return next_manifest(self._record, device, state.previous)
 
     def _decision(self) -> Decision:
         rollout, bounds, now = self._rollout, self._fleet.settings.rollout.bounds, self._now()
