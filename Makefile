@@ -43,7 +43,7 @@ $(VENV)/pip.stamp:
 	touch $@
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
-	$(BIN)/python -m pip install --progress-bar on --editable '.[edge,collector]' --group demo
+	$(BIN)/python -m pip install --progress-bar on --editable '.[edge,collector,fleet]' --group demo
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
