@@ -43,11 +43,11 @@ $(VENV)/pip.stamp:
 	touch $@
 
 $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
-	$(BIN)/python -m pip install --progress-bar on --editable '.[edge,collector,fleet]' --group demo
+	$(BIN)/python -m pip install --progress-bar on --editable '.[edge,collector]' --group demo
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
-	$(BIN)/python -m pip install --progress-bar on --group dev
+	$(BIN)/python -m pip install --progress-bar on --editable '.[fleet]' --group dev
 	touch $@
 
 $(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml
