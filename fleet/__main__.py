@@ -165,12 +165,11 @@ def _release(parsed: argparse.Namespace) -> None:
 
 
 def _rollout(parsed: argparse.Namespace) -> None:
+    from fleet.rollout.plan import Request  # noqa: PLC0415
     from fleet.rollout.run import run  # noqa: PLC0415
-    from fleet.rollout.stages import parse_duration  # noqa: PLC0415
 
-    fleet = _open(parsed)
-    bake_s, take_s = (None if text is None else parse_duration(text) for text in (parsed.bake, parsed.take_limit))
-    run(fleet, parsed.release, parsed.stages, bake_s, take_s)
+    times = parsed.bake, parsed.take_limit
+    run(_open(parsed), Request(parsed.release, parsed.stages, *times, visits_may_change=parsed.visits_may_change))
 
 
 def _pause(parsed: argparse.Namespace) -> None:
@@ -269,6 +268,7 @@ def _add_release_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     rollout.add_argument("--stages", metavar="N,N%%,...", help="devices after each stage, such as 1,5%%,25%%,100%%")
     rollout.add_argument("--bake", metavar="TIME", help="how long a stage is observed, such as 60m")
     rollout.add_argument("--take-limit", metavar="TIME", help="how long a stage may need to take it, such as 60m")
+    rollout.add_argument("--visits-may-change", action="store_true", help="do not compare visits and `unknown`")
     for name, do, text in (
         ("pause", _pause, "Let no further stage begin; rollout goes on with it."),
         ("back", _back, "Give all devices what they ran before a release."),

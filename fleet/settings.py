@@ -34,7 +34,7 @@ tls = {{ ca = "certificates/ca.pem", certificate = "certificates/operator.pem", 
 class RepositorySettings(Table, frozen=True, kw_only=True):
     """The release repository: its address, and how long the signatures of each role are valid, days."""
 
-    url: Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+[^\s?#]*$(?!\n)", description="an address http(s)://...")]
+    url: Annotated[str, Meta(pattern=r"^https://[^\s/?#]+[^\s?#]*$(?!\n)", description="an address https://...")]
     root_days: Days = 730
     targets_days: Days = 730
     devices_days: Days = 90
@@ -82,6 +82,8 @@ class Bounds(Table, frozen=True, kw_only=True):
     min_visits_ratio: Ratio = 0.5
     max_visits_ratio: Ratio = 2.0
     """Visits an hour, as a ratio of those in the same hours before, beyond the error of counting."""
+    compare_visits: bool = True
+    """Whether the last three bounds count. A rollout of zones, hours or models that change visits sets it aside."""
     significance: Annotated[float, Meta(gt=0, le=0.1)] = 0.001
     """Probability with which counting error alone may look like a change of visits or of ``unknown``."""
     max_bad_ratio: Fraction = 0.05

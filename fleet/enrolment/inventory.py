@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from base.durable_file import replace_file
 from base.errors import SettingsError
 from base.toml_settings import Text
+from base.validation_errors import explain
 from contract.message import Id
 from fleet.enrolment.authority import Revoked
 from fleet.enrolment.boards import Kind, kind_of
@@ -96,7 +97,7 @@ def _read(path: Path, kind: type[S]) -> list[S]:
         try:
             rows.append(msgspec.convert(row, kind, strict=False))
         except msgspec.ValidationError as error:
-            raise SettingsError(f"{path}: line {number}: {error}") from error
+            raise SettingsError(f"{path}: line {number}: {explain(str(error), kind, row)}") from error
     return rows
 
 

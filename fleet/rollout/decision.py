@@ -185,6 +185,8 @@ def _traffic_faults(now: Traffic, before: Traffic, bounds: Bounds) -> list[str]:
     found = []
     if before.coverage - now.coverage > bounds.max_coverage_drop:
         found.append(f"coverage {now.coverage:.2f}, before {before.coverage:.2f}")
+    if not bounds.compare_visits:
+        return found
     past = before.unknown, before.visits
     if share_rises((now.unknown, now.visits), past, bounds.max_unknown_rise, bounds.significance):
         found.append(f"{now.unknown} of {now.visits} visits are unknown, before {before.unknown} of {before.visits}")

@@ -1,5 +1,6 @@
 """Plan the rollout of a release, and take it back."""
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from msgspec.structs import replace
@@ -16,9 +17,21 @@ LOCK_LIMIT_S = 1800.0
 """How long a rollout waits for another command that changes the fleet, seconds."""
 
 
-def plan(fleet: Open, release: str, stages: str | None, bake_s: float | None, take_limit_s: float | None) -> Rollout:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A rollout to begin. None stands for the settings."""
+
+    release: str
+    stages: str | None = None
+    bake: str | None = None
+    take_limit: str | None = None
+    visits_may_change: bool = False
+
+
+def plan(fleet: Open, request: Request) -> Rollout:
     """Plan a rollout to the devices of a release that are enrolled."""
-    settings, record = fleet.settings.rollout, read_record(fleet.folder, release)
+    settings, release = fleet.settings.rollout, request.release
+    record = read_record(fleet.folder, release)
     inventory = read_inventory(fleet.folder.inventory)
     devices: list[Device] = [inventory[each] for each in record.configurations if each in inventory]
     repository = fleet.repository
@@ -31,9 +44,10 @@ def plan(fleet: Open, release: str, stages: str | None, bake_s: float | None, ta
     return Rollout(
         release=release,
         order=identities,
-        stages=parse_stages(stages or settings.stages, len(identities)),
-        bake_s=parse_duration(settings.bake) if bake_s is None else bake_s,
-        take_limit_s=parse_duration(settings.take_limit) if take_limit_s is None else take_limit_s,
+        stages=parse_stages(request.stages or settings.stages, len(identities)),
+        bake_s=parse_duration(request.bake or settings.bake),
+        take_limit_s=parse_duration(request.take_limit or settings.take_limit),
+        compare_visits=not request.visits_may_change,
         devices={identity: DeviceState() for identity in identities},
     )
 

@@ -19,7 +19,7 @@ from fleet.publication.records import Record, assignments, device_manifest, next
 from fleet.rollout.decision import Action, Decision, Progress, Traffic, View, decide, has_taken
 from fleet.rollout.earlier import EarlierWeeks
 from fleet.rollout.observer import Observer, Report, runs
-from fleet.rollout.plan import LOCK_LIMIT_S, give_back, plan
+from fleet.rollout.plan import LOCK_LIMIT_S, Request, give_back, plan
 from fleet.rollout.state import Event, Phase, Rollout, change_phase, check_alone, read_rollout, write_rollout
 
 TICK_S = 5.0
@@ -32,15 +32,15 @@ ASK_EARLIER_S = 300.0
 _log = logging.getLogger(__name__)
 
 
-def run(fleet: Open, release: str, stages: str | None, bake_s: float | None, take_limit_s: float | None) -> None:
+def run(fleet: Open, wanted: Request) -> None:
     """Begin or continue the rollout of a release, and return when all devices have it.
 
-    The arguments None stand for the settings, or for what the rollout was begun with. Raise RolledBack if it was
-    stopped, paused or taken back, and Refused if it cannot begin.
+    A rollout that goes on keeps the stages and times with which it was begun. Raise RolledBack if it was stopped,
+    paused or taken back, and Refused if it cannot begin.
     """
-    folder = fleet.folder
+    folder, release = fleet.folder, wanted.release
     with folder.locked(f".rollout-{release}.lock"):
-        rollout = read_rollout(folder, release) or plan(fleet, release, stages, bake_s, take_limit_s)
+        rollout = read_rollout(folder, release) or plan(fleet, wanted)
         if rollout.phase in ("back", "done"):
             raise Refused(f"rollout of {release}: is {rollout.phase}; make another release to hand out")
         check_alone(folder, rollout)
@@ -79,6 +79,8 @@ class Runner:
         self._record: Record = read_record(fleet.folder, rollout.release)
         self._inventory = read_inventory(fleet.folder.inventory)
         self._observer = Observer()
+        bounds = fleet.settings.rollout.bounds
+        self._bounds = replace(bounds, compare_visits=bounds.compare_visits and rollout.compare_visits)
         collector = fleet.settings.collector
         self._earlier = None if collector is None else EarlierWeeks(collector)
         self._earlier_traffic: dict[str, Traffic] = {}
@@ -140,7 +142,7 @@ class Runner:
         return next_manifest(self._record, device, state.previous)
 
     def _decision(self) -> Decision:
-        rollout, bounds, now = self._rollout, self._fleet.settings.rollout.bounds, self._now()
+        rollout, bounds, now = self._rollout, self._bounds, self._now()
         connected_s = self._listener.connected_s
         if not connected_s:
             return Decision(Action.WAIT, "no connection to the broker")

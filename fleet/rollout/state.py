@@ -57,6 +57,8 @@ class Rollout(Struct, kw_only=True):
     """How many devices have it after each stage."""
     bake_s: float
     take_limit_s: float
+    compare_visits: bool = True
+    """Whether visits count; not if the release is meant to change them."""
     phase: Phase = "running"
     stage: int = 0
     """Index of the present stage."""

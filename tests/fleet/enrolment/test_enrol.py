@@ -180,7 +180,7 @@ def test_servers_are_renewed_when_their_certificates_end_soon(tmp_path):
     ("arguments", "expected"),
     [
         (("enrol", "devices.csv"), "must be the folder of a fleet, has no fleet.toml; facetally-fleet init makes one"),
-        (("init", "fleet", "--broker", "b", "--repository", "ftp://x"), "key 'repository.url': must be an address"),
+        (("init", "fleet", "--broker", "b", "--repository", "http://x"), "key 'repository.url': must be an address"),
         (("init", "fleet", "--broker", "a b", "--repository", "https://x"), "key 'broker.host': must be a host name"),
     ],
 )

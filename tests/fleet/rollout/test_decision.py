@@ -45,6 +45,13 @@ def test_each_bound_has_its_sentence(changes, expected):
     assert faults(replace(GOOD, **changes), BOUNDS) == [expected]
 
 
+def test_visits_that_may_change_are_not_compared():
+    """A release of zones or hours changes visits; coverage and health still count."""
+    bounds = Bounds(compare_visits=False)
+    assert faults(replace(GOOD, traffic=replace(HOUR, visits=0, unknown=0)), bounds) == []
+    assert faults(replace(GOOD, traffic=replace(HOUR, covered_s=3200.0)), bounds) == ["coverage 0.89, before 1.00"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
