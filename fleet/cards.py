@@ -94,7 +94,7 @@ def write_cards(
 
     def serve(boot: Path) -> None:
         until = time.monotonic() + wait_s
-        while time.monotonic() < until:
+        while waiting and time.monotonic() < until:
             if not _is_fresh(boot):
                 time.sleep(POLL_S)
                 continue
