@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import DNSName, IPAddress, SubjectAlternativeName
 
 from base.durable_file import replace_file
-from fleet.enrolment.authority import Authority, describe
+from fleet.enrolment.authority import Authority, parse_certificate
 from fleet.enrolment.configuration import common_layer
 from fleet.enrolment.enrol import Issuer, write_revocation_list
 from fleet.enrolment.inventory import write_inventory, write_revoked
@@ -51,7 +51,7 @@ class Open:
         """The authority, with its key. Raise SettingsError if that cannot be read."""
         path = self.folder.certificate("ca")
         key = read_certificate_key(self.folder.offline / "authority.pem", self.passphrase)
-        authority = Authority(key, describe(path.read_bytes(), str(path)))
+        authority = Authority(key, parse_certificate(path.read_bytes(), str(path)))
         return Issuer(self.folder, authority, self.settings.certificates.device_days, self.now)
 
     def _role_key(self) -> Callable[[str], Ed25519PrivateKey]:
@@ -102,7 +102,7 @@ def renew_servers(fleet: Open) -> None:
     issuer = fleet.issuer
     for name in (*SERVERS, *PROGRAMS):
         path = fleet.folder.certificate(name)
-        before = describe(path.read_bytes(), str(path))
+        before = parse_certificate(path.read_bytes(), str(path))
         key = before.public_key()
         assert isinstance(key, EllipticCurvePublicKey)
         if name in PROGRAMS:

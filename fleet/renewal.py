@@ -7,7 +7,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from contract.release import certificate_path, device_path, write_manifest
-from fleet.enrolment.authority import describe
+from fleet.enrolment.authority import parse_certificate
 from fleet.enrolment.enrol import ending, renew
 from fleet.enrolment.inventory import Device, read_inventory
 from fleet.found import PROGRAMS, SERVERS, Open, renew_servers
@@ -28,7 +28,7 @@ def renew_certificates(fleet: Open, identities: list[str]) -> Iterator[str]:
         for device in devices:
             yield f"{device.identity}: certificate ends {device.certificate_ends:%Y-%m-%d}"
     ends = [
-        describe(path.read_bytes(), str(path)).not_valid_after_utc
+        parse_certificate(path.read_bytes(), str(path)).not_valid_after_utc
         for path in map(fleet.folder.certificate, (*SERVERS, *PROGRAMS))
     ]
     if not identities and min(ends) - fleet.now < within:

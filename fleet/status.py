@@ -1,6 +1,7 @@
 """How each device of a fleet stands: those that need a person first."""
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -10,15 +11,18 @@ from msgspec import Struct
 from contract.message import Health
 from contract.release import DeviceManifest
 from fleet.broker import as_program, listening
+from fleet.enrolment.authority import parse_certificate
 from fleet.enrolment.inventory import Device, read_inventory
-from fleet.found import Open
+from fleet.found import PROGRAMS, SERVERS, Open
 from fleet.publication.records import device_manifest
+from fleet.publication.repository import OFFLINE
 from fleet.rollout.observer import Observer, Report
 from fleet.rollout.state import read_rollouts
 
 QUIET_S = 1.0
 """Retained messages come at once; nothing for this long, seconds, means that all have come."""
-SIGNATURES_DUE = timedelta(days=2)
+ONLINE_DUE, OFFLINE_DUE = timedelta(days=2), timedelta(days=60)
+"""How long before their end signatures are shown: those that `refresh` renews every day, and the others."""
 MARGIN = timedelta(minutes=5)
 """A device whose last health message is older is silent, although the broker calls it online."""
 
@@ -88,13 +92,8 @@ def status(fleet: Open, wait: timedelta) -> FleetStatus:
         for each in read_rollouts(folder)
         if each.phase not in ("done", "back")
     }
-    notices = [
-        f"signature of {each.role} ends {each.ends:%Y-%m-%d %H:%M}; facetally-fleet refresh or renew --signatures"
-        for each in repository.expiries()
-        if each.ends - fleet.now < SIGNATURES_DUE
-    ]
     devices.sort(key=lambda each: (not each.problems, -len(each.problems), each.site, each.device))
-    return FleetStatus(time=fleet.now, devices=devices, rollouts=rollouts, notices=notices)
+    return FleetStatus(time=fleet.now, devices=devices, rollouts=rollouts, notices=list(_notices(fleet)))
 
 
 def describe(
@@ -154,6 +153,21 @@ def as_text(found: FleetStatus) -> str:
         for row in (header, *rows)
     ]
     return "\n".join(lines)
+
+
+def _notices(fleet: Open) -> Iterator[str]:
+    """What the operator must renew: signatures of the repository, and certificates of servers and programs."""
+    for each in fleet.repository.expiries():
+        is_offline = each.role in OFFLINE
+        if each.ends - fleet.now < (OFFLINE_DUE if is_offline else ONLINE_DUE):
+            command = "renew --signatures" if is_offline else "refresh"
+            yield f"signature of {each.role} ends {each.ends:%Y-%m-%d %H:%M}; run: facetally-fleet {command}"
+    within = timedelta(days=fleet.settings.certificates.renew_before_days)
+    for name in (*SERVERS, *PROGRAMS):
+        path = fleet.folder.certificate(name)
+        ends = parse_certificate(path.read_bytes(), str(path)).not_valid_after_utc
+        if ends - fleet.now < within:
+            yield f"certificate of {name} ends {ends:%Y-%m-%d}; run: facetally-fleet renew"
 
 
 def _problems(

@@ -29,7 +29,7 @@ class Revoked:
     """When it was revoked, UTC."""
 
 
-def describe(certificate: bytes, where: str) -> x509.Certificate:
+def parse_certificate(certificate: bytes, where: str) -> x509.Certificate:
     """Parse a PEM certificate. Raise SettingsError, which names ``where``, if it is not one."""
     try:
         return x509.load_pem_x509_certificate(certificate)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from msgspec.structs import replace
 
 from base.durable_file import replace_file
-from fleet.enrolment.authority import Authority, Revoked, describe
+from fleet.enrolment.authority import Authority, Revoked, parse_certificate
 from fleet.enrolment.configuration import check, compose
 from fleet.enrolment.device_table import Row, read_table
 from fleet.enrolment.inventory import (
@@ -58,7 +58,7 @@ class Issuer:
     def renew(self, device: Device) -> Device:
         """Give a device a new certificate for the key that it has."""
         path = self.folder.certificate(f"devices/{device.identity}")
-        key = describe(path.read_bytes(), str(path)).public_key()
+        key = parse_certificate(path.read_bytes(), str(path)).public_key()
         assert isinstance(key, EllipticCurvePublicKey)
         return self._certified(device, key)
 
@@ -67,7 +67,7 @@ class Issuer:
         issued = self.authority.client(key, device.identity, self.days, self.now)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, issued)
-        certificate = describe(issued, str(path))
+        certificate = parse_certificate(issued, str(path))
         return replace(
             device,
             state="enrolled",

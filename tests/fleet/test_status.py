@@ -84,7 +84,27 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
     assert list(found)[-1] == "well"
     assert found["edited"]["configuration"] == "other"
     assert table[0] == "9 devices, 8 need a person"
+    assert table[1].startswith("device ")
     assert table[-1].split() == ["shop-1/well", "north", "online", "1.0", "as", "released", "0", "h"]
+
+
+def test_what_ends_soon_is_shown_with_the_command_that_renews_it(tmp_path, capsys):
+    """Signatures of the repository, and certificates of the servers."""
+    of = made(tmp_path)
+    settings = of / "fleet.toml"
+    short = "[certificates]\nrenew_before_days = 900\n"
+    repository = settings.read_text().replace('https://127.0.0.1:8443"', 'https://127.0.0.1:8443"\ntimestamp_days = 1')
+    settings.write_text(repository + short)
+    fleet("refresh", folder=of)
+    with broker(of, tmp_path):
+        capsys.readouterr()
+        fleet("status", folder=of)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "0 devices, 0 need a person"
+    assert [line.partition(" ends ")[0] for line in told[1:4]] == [
+        "signature of timestamp", "certificate of broker", "certificate of web",
+    ]  # fmt: skip
+    assert told[1].endswith("; run: facetally-fleet refresh")
 
 
 def test_a_broker_that_cannot_be_reached_is_an_error_of_its_own(tmp_path, capsys):
