@@ -1,4 +1,4 @@
-"""Plumbing that edge, collector and tools share: TOML settings, broker options, TLS, secrets, back-off, log format.
+"""Plumbing that edge, collector and tools share: settings, broker options, TLS, secrets, files, back-off, log format.
 
 No numpy, no MQTT.
 """

@@ -5,6 +5,7 @@
     FacetallyError
     ├── SettingsError            stop (exit code 2): a configuration file, key or value is wrong
     ├── BundleError              stop (exit code 2): a model bundle does not match its card      contract.errors
+    ├── ReleaseError             stop (exit code 2), keep the slot: a release's manifest is wrong   contract.errors
     ├── TopicError               stop (exit code 2): a site or device id is invalid              contract.errors
     ├── BadMessage               count the message and set it aside                              contract.errors
     │   └── OverLimit            the same: valid, but beyond a limit of its device               collector.errors

@@ -1,4 +1,4 @@
-"""The contract between device and collector: labels, messages, topics, receipts and model cards.
+"""The contract between device and collector: labels, messages, topics, receipts, model cards and releases.
 
 No numpy, no MQTT, no files.
 """

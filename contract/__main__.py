@@ -9,6 +9,7 @@ from contract.asyncapi import document
 from contract.card import Card
 from contract.message import MESSAGES
 from contract.receipt import Stored
+from contract.release import DeviceManifest, ReleaseManifest
 from contract.schemas import schema
 
 NEWEST = {"counts": 2, "model": 3, "card": 3, "health": 4}
@@ -16,8 +17,8 @@ NEWEST = {"counts": 2, "model": 3, "card": 3, "health": 4}
 
 
 def schemas() -> dict[str, bytes]:
-    """Return the JSON Schemas (draft 2020-12) of all messages, the receipt and the model card, by file name."""
-    others = {"card": Card, "stored": Stored}
+    """Return the JSON Schemas (draft 2020-12) of messages, receipt, model card and manifests, by file name."""
+    others = {"card": Card, "stored": Stored, "release": ReleaseManifest, "device": DeviceManifest}
     kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | others).items()}
     return {
         f"{name}.json": msgspec.json.format(msgspec.json.encode(schema(kind)), indent=2) + b"\n"

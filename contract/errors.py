@@ -4,6 +4,7 @@
 
     base.errors.FacetallyError
     ├── BundleError    stop (exit code 2): a model bundle does not match its card
+    ├── ReleaseError   stop (exit code 2), a device stays on its slot: a manifest of a release is invalid
     ├── TopicError     stop (exit code 2): a site or device id cannot be part of a topic
     └── BadMessage     count the message and set it aside: it violates the contract
 """
@@ -17,6 +18,10 @@ class BundleError(FacetallyError):
 
 class TopicError(FacetallyError):
     """A site or device id cannot be part of an MQTT topic and of a folder name."""
+
+
+class ReleaseError(FacetallyError):
+    """The manifest of a release or of a device is invalid, or has nothing for this kind of device."""
 
 
 class BadMessage(FacetallyError):

@@ -20,7 +20,7 @@ from edge.settings import AUTO, Capture, File, Settings, V4l2, read
 ETC, STATE = Path("/etc/facetally"), Path("/var/lib")
 DEFAULT = "edge"
 """The instance of a device with one camera."""
-RESERVED = ("collector",)
+RESERVED = ("collector", "update")
 """Names of other configurations in the same folder."""
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,20}"
 """Letters that a unit, a file and a user of the system may have. The user is ``facetally-NAME``, of at most 31."""
@@ -34,7 +34,7 @@ def check_name(name: str) -> str:
         path = " (name a file with --config)" if "/" in name or "." in name else ""
         raise SettingsError(
             "the name of a camera must be 1 to 21 lower-case letters, digits, '-' or '_', beginning with a letter or"
-            f" digit, and not {', '.join(RESERVED)}, is {name!r}{path}"
+            f" digit, and not {' or '.join(RESERVED)}, is {name!r}{path}"
         )
     return name
 

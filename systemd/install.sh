@@ -77,7 +77,7 @@ protect() { # GROUP FILE...: a configuration may hold a password, so only root a
 protect_instances() { # the configurations of further cameras
     local file
     for file in "$ETC"/*.toml; do
-        case "${file##*/}" in collector.toml | '*.toml') ;; *) protect video "$file" ;; esac
+        case "${file##*/}" in collector.toml | update.toml | '*.toml') ;; *) protect video "$file" ;; esac
     done
 }
 

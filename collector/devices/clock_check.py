@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from base.durable_file import replace_file
 from base.logs import line
-from collector.store.durable_file import replace_file
 
 READING_LIFETIME_S = 86_400.0
 """Age up to which a device's reading counts: a shop that is closed for a night still votes."""

@@ -13,11 +13,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from base.durable_file import replace_file
 from base.logs import line
 from collector.devices.device import Device, latest_bundles
 from collector.errors import StoreFailed
 from collector.store.damage import Damage
-from collector.store.durable_file import replace_file
 from contract.message import BundleIdentity
 
 PREVIOUS_SUFFIX = ".before"

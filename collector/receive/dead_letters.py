@@ -9,9 +9,9 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from base.durable_file import cut_torn_line
 from base.logs import line
 from collector.errors import StoreFailed
-from collector.store.durable_file import cut_torn_line
 
 MAX_CHARACTERS = 4096
 """Characters of a topic or payload that are kept. The payload's length in bytes is always kept."""

@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
+from base.durable_file import replace_file
 from base.logs import line
 from collector.recount.recount import Recount
 from collector.recount.session import Session
-from collector.store.durable_file import replace_file
 
 FOLDER = "_recount"
 COLUMNS = Recount.__struct_fields__

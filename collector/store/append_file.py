@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from base.durable_file import make_folder, sync_folder
 from collector.errors import StoreFailed
-from collector.store.durable_file import make_folder, sync_folder
 
 
 def append_rows(path: Path, header: str, rows: str) -> None:

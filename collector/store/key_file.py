@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.store.durable_file import replace_file
+from base.durable_file import replace_file
 from collector.store.sequence_set import SequenceSet
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
+from base.durable_file import replace_file, sync_folder
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
-from collector.store.durable_file import replace_file, sync_folder
 from collector.store.rollup_source import Folder, Source
 
 VERSION = 3

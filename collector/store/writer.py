@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from base.durable_file import cut_torn_line, make_folder
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
 from collector.store.append_file import append_rows
 from collector.store.damage import DamageLog, file_damage
-from collector.store.durable_file import cut_torn_line, make_folder
 from collector.store.file_names import file_names, folder_name, is_file_of, parquet_name
 from collector.store.key_file import Run, key_path, read_keys
 from collector.store.rows import columns_of, header, row

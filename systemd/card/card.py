@@ -31,6 +31,8 @@ CARD_FILES = (
     "units/facetally-edge@.service.d/instance.conf",
 )
 ETC = PurePosixPath("/etc/facetally")
+UPDATER = "update.toml"
+"""Name of the updater's configuration, which is no further camera."""
 GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")
 """manylinux versions of wheels that Debian 12's glibc and newer ones can run."""
 READ_CONFIGS = """\
@@ -86,13 +88,17 @@ def main() -> int:
     parser.add_argument(
         "--machine", default="aarch64", help="processor of the device, see uname -m (default: %(default)s)"
     )
+    parser.add_argument(
+        "--wheels", type=Path, metavar="FOLDER", help="folder of the wheels that WHEEL needs; none is downloaded then"
+    )
     arguments = parser.parse_args()
     try:
         picamera2 = _check(arguments)
         with tempfile.TemporaryDirectory() as folder:
-            wheels = Path(folder) / "wheels"
-            required = _required(arguments.wheel, edge=True)
-            _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
+            wheels = arguments.wheels or Path(folder) / "wheels"
+            if arguments.wheels is None:
+                required = _required(arguments.wheel, edge=True)
+                _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
             _write(arguments, wheels, picamera2)
     except (ValueError, OSError) as error:
         print(f"card.py: {error}", file=sys.stderr)
@@ -127,7 +133,7 @@ def _check(arguments: argparse.Namespace) -> bool:
             raise ValueError(f"{name}: must be given once, is given {times} times")
         if name.startswith(".") or name.endswith(".whl"):
             raise ValueError(f"{name}: must be a file for {ETC}, is a hidden file or another wheel")
-    picamera2, named = _read(_configs(arguments), arguments.wheel)
+    picamera2, named = _read(_configs(arguments), arguments.wheel, install=arguments.wheels is None)
     _check_named(named, set(given))
     return picamera2
 
@@ -145,7 +151,8 @@ def _check_named(named: list[tuple[str, PurePosixPath]], given: set[str]) -> Non
 
 def _configs(arguments: argparse.Namespace) -> list[Path]:
     """Return the configurations: that of the first camera, then those of further ones."""
-    return [arguments.config, *(each for each in arguments.files if each.suffix == ".toml")]
+    files: list[Path] = arguments.files
+    return [arguments.config, *(each for each in files if each.suffix == ".toml" and each.name != UPDATER)]
 
 
 def _required(wheel: Path, edge: bool) -> list[str]:
@@ -163,13 +170,15 @@ def _required(wheel: Path, edge: bool) -> list[str]:
     return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and "'edge'" in marker)]
 
 
-def _read(configs: list[Path], wheel: Path) -> tuple[bool, list[tuple[str, PurePosixPath]]]:
+def _read(configs: list[Path], wheel: Path, install: bool) -> tuple[bool, list[tuple[str, PurePosixPath]]]:
     """Return whether a configuration needs picamera2, and the files that they name, each with its configuration.
 
-    Raise ValueError with the daemon's own message if it would refuse a configuration, or if two exclude each other.
+    The wheel's own requirements are installed in a temporary folder, unless this Python has them. Raise ValueError with
+    the daemon's own message if it would refuse a configuration, or if two exclude each other.
     """
     with tempfile.TemporaryDirectory() as folder:
-        _pip("install", f"--target={folder}", *_required(wheel, edge=False))
+        if install:
+            _pip("install", f"--target={folder}", *_required(wheel, edge=False))
         command = [sys.executable, "-c", READ_CONFIGS, *map(str, configs)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((folder, str(wheel.resolve())))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

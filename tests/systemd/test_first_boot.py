@@ -111,7 +111,7 @@ def test_wrong_arguments_are_refused_and_the_card_is_unchanged(card):
             prepare(card, "password", "same.toml"),
             "edge.toml and same.toml: must not both have site and device shop-1/door",
         ),
-        (prepare(card, "password", "collector.toml"), "and not collector, is 'collector'"),
+        (prepare(card, "password", "collector.toml"), "and not collector or update, is 'collector'"),
         (prepare(card, "password", "edge.toml"), "but the first configuration becomes edge.toml"),
     ):
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr

@@ -40,7 +40,11 @@ def test_contains_only_the_product(wheel):
 
 @pytest.mark.parametrize(
     ("extra", "command", "absent"),
-    [("edge", "facetally-edge", ("pandas", "dash", "tensorflow")), ("collector", "facetally-collector", ("cv2",))],
+    [
+        ("edge", "facetally-edge", ("pandas", "dash", "tensorflow")),
+        ("collector", "facetally-collector", ("cv2",)),
+        ("fleet", "facetally-fleet", ("cv2", "pandas")),
+    ],
 )
 def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
     """Each extra installs into a new environment, its command prints --help, and no heavy package comes with it."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.store.durable_file import cut_torn_line, replace_file
+from base.durable_file import cut_torn_line, replace_file
 
 
 def test_replacing_a_file_can_keep_the_one_before(tmp_path: Path) -> None:
@@ -35,3 +35,11 @@ def test_what_follows_the_last_line_break_is_removed(tmp_path: Path, before: byt
     path.write_bytes(before)
     assert cut_torn_line(path) == len(before) - len(after)
     assert path.read_bytes() == after
+
+
+def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
+    """The mode applies to the new file, whatever the one before had."""
+    path = tmp_path / "key.pem"
+    replace_file(path, b"1")
+    replace_file(path, b"2", mode=0o600)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -23,10 +23,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes, previous: Path | None = None) -> None:
-    """Replace a file, on disk when this returns; keep the one before as ``previous`` if given. Raises OSError."""
+def replace_file(path: Path, data: bytes, previous: Path | None = None, mode: int = 0o666) -> None:
+    """Replace a file, on disk when this returns; keep the one before as ``previous`` if given. Raises OSError.
+
+    ``mode`` is that of the new file, less the umask: 0o600 for a secret.
+    """
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with draft.open("wb") as file:
+    draft.unlink(missing_ok=True)
+    with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
