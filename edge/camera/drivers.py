@@ -1,4 +1,4 @@
-"""Camera drivers: V4L2, GStreamer and picamera2. To add a camera source, add its settings, a driver and a case here.
+"""Camera drivers. To add a camera source, add its settings, a driver and a case here.
 
 A driver is a context manager that opens the camera and yields a function that reads one grey frame.
 """
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.camera.file_source import to_grey
+from edge.camera.network import load_pyav, network, read_password
 from edge.errors import CameraLost
-from edge.settings import Gstreamer, Live, Picamera2, V4l2
-from edge.values import Pixels
+from edge.settings import Gstreamer, Http, Live, Picamera2, Rtsp, V4l2
+from edge.values import Frame, Pixels
 
-ReadFrame: TypeAlias = Callable[[], Pixels]
-"""Reads one grey frame; raises `CameraLost` if there is none."""
+ReadFrame: TypeAlias = Callable[[], Pixels | Frame]
+"""Reads one grey frame, a `Frame` where the camera tells its time; raises `CameraLost` if there is none."""
 OpenCamera: TypeAlias = Callable[[], AbstractContextManager[ReadFrame]]
 """Opens a camera; entering the context raises `CameraLost` if that fails."""
 
@@ -34,7 +35,10 @@ PICAMERA2_TO_GREY = {
 
 
 def driver_for(settings: Live) -> OpenCamera:
-    """The driver for a camera with these settings."""
+    """The driver for a camera with these settings; raises `SettingsError` if they need what this device lacks."""
+    if isinstance(settings, Rtsp | Http):
+        av, password = load_pyav(), read_password(settings)
+        return lambda: network(settings, password, av)
     if isinstance(settings, Picamera2):
         return lambda: picamera2(settings, lambda: importlib.import_module("picamera2").Picamera2)
     if isinstance(settings, V4l2):
