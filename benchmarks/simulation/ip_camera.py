@@ -1,8 +1,11 @@
 """IP cameras of this machine: prepared video behind GStreamer's RTSP server, which can be killed and stalled."""
 
+import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -61,23 +64,27 @@ def write_units(path: Path, units: Iterable[bytes]) -> str:
     return str(path)
 
 
+def free_port() -> int:
+    """A free port below those that the kernel gives to clients: a client that retries could take such a port itself."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no free port from 20000 to 32000")
+
+
 class IpCamera:
     """A camera at a port of this machine, which keeps it when it is restarted."""
 
     def __init__(self, streams: Mapping[str, Stream], user: str, password: str) -> None:
+        self.port = free_port()
         self._config = {
-            "port": 0,
+            "port": self.port,
             "user": user,
             "password": password,
             "streams": {path: asdict(stream) for path, stream in streams.items()},
         }
         self._process: subprocess.Popen[str] | None = None
         self.start()
-
-    @property
-    def port(self) -> int:
-        """The TCP port of the camera."""
-        return int(self._config["port"])  # type: ignore[call-overload]
 
     def url(self, path: str) -> str:
         """The address of a stream, without user name and password."""
@@ -93,11 +100,9 @@ class IpCamera:
             assert self._process.stdout is not None
             self._process.stdin.write(json.dumps(self._config) + "\n")
             self._process.stdin.flush()
-            port = self._process.stdout.readline()
-            if not port.strip():
+            if not self._process.stdout.readline():
                 errors.seek(0)
                 raise RuntimeError(f"the RTSP server does not start: {errors.read()}")
-        self._config["port"] = int(port)
 
     def kill(self) -> None:
         """End the server at once, as a power cut does."""

@@ -1,8 +1,8 @@
 """Serve prepared video as an IP camera does, with GStreamer's RTSP server: ``/usr/bin/python3 rtsp_server.py < JSON``.
 
 Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-good, and no other code of this project,
-because it runs in Debian's Python. `benchmarks.simulation.ip_camera` starts it. Prints its port, then serves until
-standard input ends.
+because it runs in Debian's Python. `benchmarks.simulation.ip_camera` starts it. Prints a line when it listens,
+then serves until standard input ends.
 """
 
 import json
@@ -101,8 +101,9 @@ def main():
         if permissions:
             factory.set_permissions(permissions)
         server.get_mount_points().add_factory(path, factory)
-    server.attach(None)
-    print(server.get_bound_port(), flush=True)
+    if not server.attach(None):
+        sys.exit(f"port {wanted['port']} cannot be bound")
+    print("listening", flush=True)
     loop = GLib.MainLoop()
     threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
     loop.run()

@@ -40,6 +40,8 @@ MAX_LOGIN = 120
 """FFmpeg cuts off a longer login, percent-encoded user name and password, bytes."""
 LATE_S = 2.0
 """A stream that is decoded so much later than it arrives, seconds, is reported."""
+LOSS = "RTP: missed"
+"""FFmpeg's only sign that packets were lost on the way. A damaged H.265 frame often decodes without an error."""
 EARLY = 0.1
 """A frame may come this fraction of the frame interval too early, because time stamps are rounded."""
 
@@ -47,9 +49,13 @@ EARLY = 0.1
 def load_pyav() -> Any:
     """Import PyAV; raises `SettingsError` if it is not installed, because that needs a person."""
     try:
-        return importlib.import_module("av")
+        av = importlib.import_module("av")
     except ImportError as error:
         raise SettingsError(f"network cameras need PyAV (pip install av): {error}") from error
+    av.logging.set_level(av.logging.WARNING)  # captured for each connection; nothing is printed
+    av.logging.set_skip_repeated(False)
+    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
+    return av
 
 
 def read_password(settings: Network) -> str:
@@ -128,7 +134,7 @@ def _video_stream(settings: Network, container: Any) -> Any:
     if decoder.width:
         _check_size(settings, decoder.width, decoder.height)
     decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    decoder.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
     return stream
 
 
@@ -174,22 +180,32 @@ class _StreamReader:
                 return Frame(np.asarray(pixels, np.uint8), taken)
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Decode packets to images without visible errors; raises `CameraLost` if there is none for too long."""
-        for packet in container.demux(stream):
-            for image in self._images(packet):
-                _check_size(self._settings, image.width, image.height)
-                if not image.is_corrupt:
-                    yield image
-            if time.monotonic() > self._deadline:
-                raise CameraLost(f"{self._settings.name}: sends nothing that can be decoded as {self._codec}")
+        """Decode packets to undamaged images; raises `CameraLost` if there is none for too long.
+
+        After damage the images up to the next key frame refer to what is missing, and are not used.
+        """
+        is_whole = True
+        with self._av.logging.Capture() as messages:
+            for packet in container.demux(stream):
+                images = self._images(packet)
+                is_lossless = images is not None and not any(LOSS in text for _, _, text in messages)
+                messages.clear()
+                is_whole = (is_whole or packet.is_keyframe) and is_lossless
+                for image in images or ():
+                    _check_size(self._settings, image.width, image.height)
+                    is_whole = is_whole and not image.is_corrupt
+                    if is_whole:
+                        yield image
+                if time.monotonic() > self._deadline:
+                    raise CameraLost(f"{self._settings.name}: sends nothing that can be decoded as {self._codec}")
         raise CameraLost(f"{self._settings.name}: the camera has ended the stream")
 
-    def _images(self, packet: Any) -> list[Any]:
-        """The images of a packet, none if it is damaged."""
+    def _images(self, packet: Any) -> list[Any] | None:
+        """The images of a packet; None if it is damaged."""
         try:
             return list(packet.decode())
         except self._av.error.FFmpegError:
-            return []
+            return None
 
     def _wait(self, stamp: float) -> None:
         """Wait until an image is due: over HTTP whole seconds arrive at once, or a file does."""
