@@ -21,9 +21,7 @@ class CameraLost(FacetallyError):
     counts message reports for the window. ``retry_s`` is the shortest wait before the next attempt.
     """
 
-    def __init__(
-        self, message: str, *, hung: bool = False, reason: Reason = "no_camera", retry_s: float = 0.0
-    ) -> None:
+    def __init__(self, message: str, *, hung: bool = False, reason: Reason = "no_camera", retry_s: float = 0.0) -> None:
         super().__init__(message)
         self.hung, self.reason, self.retry_s = hung, reason, retry_s
 

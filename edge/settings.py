@@ -108,7 +108,7 @@ class Network(Live, frozen=True, kw_only=True):
     password_file: Text | None = None
     """File whose first line is the password of ``username``."""
     ca: Text | None = None
-    """PEM file with the camera's certificate or that of its authority. An encrypted camera is not verified unless set."""
+    """PEM file with the camera's certificate or that of its authority. An encrypted camera is verified only with it."""
     stream: Annotated[int, Meta(ge=0, le=15)] = 0
     """Which of the video streams at this address, from 0."""
 

@@ -4,6 +4,7 @@ A driver is a context manager that opens the camera and yields a function that r
 """
 
 import importlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from base.logs import line
 from edge.camera.file_source import to_grey
 from edge.camera.network import load_pyav, network, read_password
 from edge.errors import CameraLost
@@ -23,6 +25,7 @@ ReadFrame: TypeAlias = Callable[[], Pixels | Frame]
 OpenCamera: TypeAlias = Callable[[], AbstractContextManager[ReadFrame]]
 """Opens a camera; entering the context raises `CameraLost` if that fails."""
 
+log = logging.getLogger("edge.camera.drivers")
 PICAMERA2_READ_LIMIT_S = 2.0
 """Without a limit picamera2 waits for ever when the camera dies."""
 PICAMERA2_TO_GREY = {
@@ -49,21 +52,37 @@ def driver_for(settings: Live) -> OpenCamera:
 
 @contextmanager
 def v4l2(settings: V4l2) -> Iterator[ReadFrame]:
-    """Open a USB camera through OpenCV's V4L2 backend."""
+    """Open a USB camera through OpenCV's V4L2 backend, and log the mode that it really has."""
     capture = cv2.VideoCapture(settings.device, cv2.CAP_V4L2)
     try:
         if not capture.isOpened():
-            path = settings.device if isinstance(settings.device, str) else f"/dev/video{settings.device}"
-            raise CameraLost(f"camera {settings.device} does not open (is {path} there?)")
+            raise CameraLost(f"camera {settings.device} does not open (is {settings.path} there?)")
+        if settings.format is not None:  # before the size, because each format has sizes of its own
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.format.ljust(4)))
         for key, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
             (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),
             (cv2.CAP_PROP_FPS, settings.fps),
         ):
             capture.set(key, value)
+        _log_mode(capture, settings)
         yield lambda: to_grey(_read(capture))
     finally:
         capture.release()
+
+
+def _log_mode(capture: cv2.VideoCapture, settings: V4l2) -> None:
+    """Log format, size and rate of an open USB camera, as a warning where they are not those of the settings."""
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip()
+    width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    found = (code, width, height, round(capture.get(cv2.CAP_PROP_FPS), 2))
+    wanted = (settings.format or code, settings.width, settings.height, float(settings.fps))
+    fields = dict(zip(("format", "width", "height", "fps"), found, strict=True))
+    if found == wanted:
+        log.info(line("camera_mode", device=settings.device, **fields))
+    else:
+        asked = "{} {}x{} at {:g} fps".format(*wanted)
+        log.warning(line("camera_mode", device=settings.device, **fields, asked=asked))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Network cameras, over RTSP and HTTP, through FFmpeg's libraries (PyAV).
 
-The camera is not trusted: it may send anything, at any speed, or nothing. Protocols, codecs and frame sizes are limited,
-each wait has an end, and each failure becomes a `CameraLost` that says what was wrong, without a secret.
+The camera is not trusted: it may send anything, at any speed, or nothing. Protocols, codecs and frame sizes are
+limited, each wait has an end, and each failure becomes a `CameraLost` that says what was wrong, without a secret.
 """
 
 import importlib
@@ -240,7 +240,7 @@ def _translated(settings: Network, av: Any, call: Callable[[], T]) -> T:
 def _lost(settings: Network, av: Any, error: Any) -> CameraLost:
     """The error of FFmpeg in words for an installer."""
     name, errors = settings.name, av.error
-    if isinstance(error, errors.HTTPUnauthorizedError | errors.HTTPForbiddenError):
+    if isinstance(error, (errors.HTTPUnauthorizedError, errors.HTTPForbiddenError)):
         what = "asks for capture.username and capture.password_file"
         if settings.username is not None:
             what = "refuses capture.username, or the password in capture.password_file"
@@ -248,6 +248,7 @@ def _lost(settings: Network, av: Any, error: Any) -> CameraLost:
     reasons = (
         (errors.ConnectionRefusedError, f"{settings.address} refuses connections"),
         (errors.HTTPNotFoundError, "the camera has no stream at this path"),
+        (errors.HTTPOtherClientError, "the camera plays nothing at this path; it may have no video"),
         (errors.ExitError, "no answer, or nothing more, within the time limit"),
         (errors.TimeoutError, "no answer within the time limit"),
         (errors.InvalidDataError, "the answer is no stream that FFmpeg can read"),
