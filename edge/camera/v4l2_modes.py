@@ -10,6 +10,8 @@ from typing import Any
 
 USABLE_FORMATS = ("GREY", "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "MJPG", "JPEG", "RGB3", "BGR3")
 """Formats that OpenCV converts, the cheapest first: GREY is used as it is, a JPEG must be decoded."""
+BY_ID = Path("/dev/v4l/by-id")
+"""Where udev names cameras by maker, model and serial number."""
 PI_DRIVERS = {"unicam", "rp1-cfe", "bcm2835-isp", "bcm2835-codec", "pispbe"}
 """Drivers of a Raspberry Pi's own camera and codecs, which V4L2 alone cannot read; picamera2 can."""
 STEPS = ((320, 240), (640, 480), (800, 600), (1280, 720), (1920, 1080))
@@ -35,7 +37,7 @@ class UsbCamera:
     name: str
     """What the camera calls itself."""
     device: str
-    """Its stable path in /dev/v4l/by-id, or /dev/videoN where there is none."""
+    """Its stable path in `BY_ID`, or /dev/videoN where there is none."""
     modes: tuple[Mode, ...]
 
     @property
@@ -48,7 +50,7 @@ class UsbCamera:
         return min(self.usable, key=lambda mode: _distance(mode, width, height, fps), default=None)
 
 
-def usb_cameras(by_id: Path = Path("/dev/v4l/by-id"), devices: Path = Path("/dev")) -> Iterator[UsbCamera]:
+def usb_cameras(by_id: Path = BY_ID, devices: Path = Path("/dev")) -> Iterator[UsbCamera]:
     """List the cameras, each once under its most stable name. Those that cannot be opened are left out."""
     seen: set[Path] = set()
     names = sorted(by_id.glob("*")) if by_id.is_dir() else []
@@ -56,16 +58,16 @@ def usb_cameras(by_id: Path = Path("/dev/v4l/by-id"), devices: Path = Path("/dev
         node = path.resolve()
         if node not in seen:
             seen.add(node)
-            with _opened(node) as file:
+            with _opened(path) as file:
                 if file is not None and (camera := _camera(file, str(path))):
                     yield camera
 
 
 @contextmanager
-def _opened(node: Path) -> Iterator[int | None]:
+def _opened(path: Path) -> Iterator[int | None]:
     """Open a device; None if it cannot be opened."""
     try:
-        file = os.open(node, os.O_RDWR | os.O_NONBLOCK)
+        file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     except OSError:
         yield None
         return

@@ -5,11 +5,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from edge.camera.capture import Camera
 from edge.camera.drivers import driver_for
-from edge.camera.v4l2_modes import Mode, UsbCamera, usb_cameras
+from edge.camera.v4l2_modes import BY_ID, Mode, UsbCamera, usb_cameras
 from edge.errors import CameraLost
 from edge.settings import Picamera2, V4l2
 
@@ -33,9 +34,9 @@ class CameraListing:
     """All modes that it offers; empty if it does not tell."""
 
 
-def cameras() -> Iterator[CameraListing]:
-    """List and try the USB cameras, then those that picamera2 knows where it is installed."""
-    for camera in usb_cameras():
+def cameras(by_id: Path = BY_ID) -> Iterator[CameraListing]:
+    """List and try the USB cameras, named as in ``by_id``, then those that picamera2 knows where it is installed."""
+    for camera in usb_cameras(by_id):
         yield _usb_listing(camera)
     try:
         known = importlib.import_module("picamera2").Picamera2.global_camera_info()
