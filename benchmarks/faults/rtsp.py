@@ -92,11 +92,11 @@ class Result:
     def passed(self) -> bool:
         """Whether every recovery was in time and nothing has grown."""
         (threads, files, _), last = self.resources[0], self.resources[-1]
-        grown = statistics.median(memory for *_, memory in self.resources[-5:]) / self.settled_mb
+        grown = statistics.median(memory for *_, memory in self.resources[-5:]) / self.early_mb
         return max(self.recoveries_s) <= LIMIT_S and last[:2] <= (threads, files) and grown <= MAX_GROWTH
 
     @property
-    def settled_mb(self) -> float:
+    def early_mb(self) -> float:
         """Memory after the first restarts, MB."""
         return statistics.median(memory for *_, memory in self.resources[:5])
 
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"{device}: counting again after {statistics.median(result.recoveries_s):.1f} s (median),"
                 f" {max(result.recoveries_s):.1f} s (longest); threads {min(threads)} to {max(threads)},"
-                f" files {min(files)} to {max(files)}, memory {result.settled_mb:.0f} MB after the first restarts,"
+                f" files {min(files)} to {max(files)}, memory {result.early_mb:.0f} MB after the first restarts,"
                 f" {memory[-1]:.0f} MB at the end"
             )
             raw = [text for text in (folder / f"{device}.log").read_text().splitlines() if text[:5] != "time="]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 MAX_DELAY_S = 30.0
-"""A frame whose stamp says that it was on its way for longer, seconds, is stamped with its arrival instead. A device that
-is busy for some seconds must not tear visits apart."""
+"""A frame whose stamp says that it was on its way for longer, seconds, is stamped with its arrival instead. A device
+that is busy for some seconds must not tear visits apart."""
 DRIFT_PER_S = 0.001
 """How much faster or slower the camera's clock may run than ours; cheap oscillators stay below 0.0002."""
 MIN_STEP_S = 0.001

@@ -1,4 +1,4 @@
-"""Network cameras: a real RTSP server and real HTTP servers, with all that an installer and a hostile camera do wrong."""
+"""Network cameras: real RTSP and HTTP servers, with all that an installer and a hostile camera do wrong."""
 
 import base64
 import contextlib

@@ -22,7 +22,7 @@ def times(*frames: tuple[float | None, float]) -> list[float]:
         ([(0.0, 100.0), (0.1, 100.1), (0.1, 100.2), (0.2, 100.3)], [100.0, 100.1, 100.2, 100.3]),
         ([(9.0, 100.0), (9.1, 100.1), (0.0, 100.2), (0.1, 100.3)], [100.0, 100.1, 100.2, 100.3]),
         ([(0.0, 100.0), (500.0, 100.1), (0.2, 100.2), (0.3, 100.3)], [100.0, 100.1, 100.2, 100.3]),
-        ([(0.0, 100.0), (0.1, 100.2 + MAX_DELAY_S), (0.2, 100.3 + MAX_DELAY_S)], [100.0, 100.2 + MAX_DELAY_S, 100.3 + MAX_DELAY_S]),
+        ([(0.0, 0.0), (0.1, 0.2 + MAX_DELAY_S), (0.2, 0.3 + MAX_DELAY_S)], [0.0, 0.2 + MAX_DELAY_S, 0.3 + MAX_DELAY_S]),
     ],
     ids=[
         "even", "a frame is delayed", "the first frames arrive at once", "no stamps", "a stamp is missing",
