@@ -64,6 +64,11 @@ def write_units(path: Path, units: Iterable[bytes]) -> str:
     return str(path)
 
 
+def has_server() -> bool:
+    """Whether GStreamer's RTSP server and its Python bindings are installed."""
+    return Path(DEBIAN_PYTHON).exists() and any(Path("/usr/lib").glob("*/girepository-1.0/GstRtspServer-1.0.typelib"))
+
+
 def free_port() -> int:
     """A free port below those that the kernel gives to clients: a client that retries could take such a port itself."""
     for port in random.sample(range(20_000, 32_000), 100):

@@ -77,7 +77,7 @@ def test_good_file_is_read_and_the_rest_has_defaults(config):
         ('source = "v4l2"', 'source = "file"\npath = "x"', "unknown key 'capture.device'; allowed: source, path, fps"),
         ('source = "v4l2"', 'source = "picamera2"', f"'capture.device'; allowed: source, {CAMERA}, camera"),
         ('source = "v4l2"', 'source = "v4l2"\nfps = 0', "key 'capture.fps': must be >= 1, is 0"),
-        ('source = "v4l2"', 'source = "v4l2"\na = 1\nb = 2', f"keys 'capture.a', 'capture.b'; allowed: source, {CAMERA}"),
+        ('source = "v4l2"', 'source = "v4l2"\na = 1\nb = 2', f"'capture.a', 'capture.b'; allowed: source, {CAMERA}"),
         ('source = "v4l2"', 'source = "v4l2"\nformat = "x"', "'capture.format': must be the code of a V4L2 pixel"),
         ("[admit.hours]", "dwell_limit_s = 180\n[admit.hours]", "admit.dwell_limit_s must be less than track"),
         ("[admit.hours]", "[track]\nmax_visit_s = 120\n[admit.hours]", "admit.dwell_limit_s must be less than track"),
