@@ -95,7 +95,8 @@ class Result:
         """Whether every recovery was in time and nothing has grown."""
         (threads, files, _), last = self.resources[0], self.resources[-1]
         grown = statistics.median(memory for *_, memory in self.resources[-5:]) / self.early_mb
-        return max(self.recoveries_s) <= LIMIT_S and last[:2] <= (threads, files) and grown <= MAX_GROWTH
+        is_constant = last[0] <= threads and last[1] <= files
+        return max(self.recoveries_s) <= LIMIT_S and is_constant and grown <= MAX_GROWTH
 
     @property
     def early_mb(self) -> float:

@@ -4,11 +4,12 @@ The camera is not trusted: it may send anything, at any speed, or nothing. Proto
 limited, each wait has an end, and each failure becomes a `CameraLost` that says what was wrong, without a secret.
 """
 
+import contextlib
 import importlib
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -75,13 +76,11 @@ def read_password(settings: Network) -> str:
 def network(settings: Rtsp | Http, password: str, av: Any) -> Iterator[Callable[[], Frame]]:
     """Connect to a network camera; yields a function that reads the next frame. ``av`` is PyAV."""
     begin = time.monotonic()
-    container = _connect(settings, password, av)
-    try:
+    with contextlib.closing(_connect(settings, password, av)) as container:
         stream = _video_stream(settings, container)
-        reader = _StreamReader(settings, av, container, stream, begin + LIMIT_FRACTION * settings.open_limit_s)
-        yield lambda: _translated(settings, av, reader.read)
-    finally:
-        container.close()
+        deadline = begin + LIMIT_FRACTION * settings.open_limit_s
+        with contextlib.closing(_StreamReader(settings, av, container, stream, deadline)) as reader:
+            yield lambda: _translated(settings, av, reader.read)
 
 
 def _connect(settings: Rtsp | Http, password: str, av: Any) -> Any:
@@ -179,7 +178,12 @@ class _StreamReader:
                 self._deadline = time.monotonic() + LIMIT_FRACTION * self._settings.read_limit_s
                 return Frame(np.asarray(pixels, np.uint8), taken)
 
-    def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
+    def close(self) -> None:
+        """Free decoder and converter with their threads now; the garbage collector runs once a minute."""
+        self._frames.close()
+        del self._reformatter
+
+    def _decode(self, container: Any, stream: Any) -> Generator[Any, None, None]:
         """Decode packets to undamaged images; raises `CameraLost` if there is none for too long.
 
         After damage the images up to the next key frame refer to what is missing, and are not used.
