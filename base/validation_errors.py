@@ -41,8 +41,8 @@ def explain(problem: str, kind: Any, tree: Any, names: Mapping[str, str] = TOML_
     """Rewrite the message of a ``msgspec.ValidationError``, raised when ``tree`` was converted into ``kind``.
 
     "Expected `int` >= 1 - at `$.privacy.k`" becomes "key 'privacy.k': must be >= 1, is 0". All unknown keys of a table
-    are named, up to `MAX_KEYS`. For them and for values that are none of a few, what is allowed is listed. ``kind`` is a
-    struct or a union of structs.
+    are named, up to `MAX_KEYS`. For them and for values that are none of a few, what is allowed is listed. ``kind`` is
+    a struct or a union of structs.
     """
     sentence, _, at = problem.partition(" - at `")
     in_names = at.startswith("key` in `")
