@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -211,13 +212,12 @@ def _restart_once(camera: IpCamera, away_s: float) -> None:
 def _recoveries(daemons: dict[str, Daemon], begin: float) -> dict[str, float]:
     """Wait until every daemon watches its camera again; returns the seconds since ``begin``, infinity for never."""
     waiting, found = dict(daemons), {}
-    for each in waiting.values():
-        each.windows()
+    since = datetime.now(timezone.utc)
     while waiting and time.monotonic() < begin + 2 * LIMIT_S:
         for device, each in list(waiting.items()):
             if each.process.poll() is not None:
                 raise RuntimeError(f"{device}: the daemon has ended: {each.log.read_text()[-1000:]}")
-            if any(window["coverage"] > 0 for window in each.windows()):
+            if any(window["coverage"] > 0 and _start(window) >= since for window in each.windows()):
                 found[device] = time.monotonic() - begin
                 del waiting[device]
         time.sleep(0.05)
@@ -226,6 +226,10 @@ def _recoveries(daemons: dict[str, Daemon], begin: float) -> dict[str, float]:
 
 def _says(log: Path, text: str) -> bool:
     return text in log.read_text()
+
+
+def _start(window: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(window["start"].replace("Z", "+00:00"))
 
 
 def _wait_for(fact: Callable[[], bool], limit_s: float) -> None:
@@ -253,8 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"{device}: counting again after {statistics.median(result.recoveries_s):.1f} s (median),"
                 f" {max(result.recoveries_s):.1f} s (longest); threads {min(threads)} to {max(threads)},"
-                f" files {min(files)} to {max(files)}, memory {result.early_mb:.0f} MB after the first restarts,"
-                f" {memory[-1]:.0f} MB at the end"
+                f" files {min(files)} to {max(files)}, memory {', '.join(f'{each:.0f}' for each in memory[::10])} MB"
+                f" every ten restarts, {memory[-1]:.0f} MB at the end"
             )
             raw = [text for text in (folder / f"{device}.log").read_text().splitlines() if text[:5] != "time="]
             print(f"{device}: {len(raw)} log lines that are not in the log's format")
