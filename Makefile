@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
-ARGS := $(if $(CAMERA),--camera $(CAMERA)) $(if $(CLIP),--clip "$(CLIP)")
+ARGS := $(if $(CAMERA),--camera "$(CAMERA)") $(if $(CLIP),--clip "$(CLIP)")
 
 .PHONY: run test check docs bench faults train-setup clean
 

@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="facetally-edge", description="Count apparent facial expressions on the device that sees the faces."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {installed_version()}")
-    commands = parser.add_subparsers(required=True, metavar="run|check|config|zones|try|bench|audit")
+    commands = parser.add_subparsers(required=True, metavar="run|check|cameras|config|zones|try|bench|audit")
     run = commands.add_parser("run", help="count the visits that a camera or a file shows, and publish the counts")
     _add_config(run)
     _add_source(run)
@@ -80,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_source(check)
     check.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     check.set_defaults(do=_check)
+    cameras = commands.add_parser("cameras", help="list the cameras of this device, try each, and print its settings")
+    cameras.add_argument("--json", action="store_true", help="print a JSON list")
+    cameras.set_defaults(do=_cameras)
     config = commands.add_parser("config", help="print a configuration that lists and explains every key")
     config.set_defaults(do=_config)
     zones = commands.add_parser("zones", help="print the web page in which staff zones are drawn")
@@ -124,7 +127,11 @@ def _add_config(command: argparse.ArgumentParser, *, instance: bool = True) -> N
 def _add_source(command: argparse.ArgumentParser) -> None:
     source = command.add_mutually_exclusive_group()
     source.add_argument("--clip", metavar="PATH", help="video, animated GIF or folder, instead of the camera")
-    source.add_argument("--camera", metavar="N", help="USB camera by number or path, instead of the configured one")
+    source.add_argument(
+        "--camera",
+        metavar="N|URL",
+        help="USB camera by number or path, or network camera, instead of the configuration's",
+    )
 
 
 def _add_bundles(command: argparse.ArgumentParser) -> None:
@@ -165,16 +172,20 @@ def _settings(parsed: argparse.Namespace) -> configuration.Settings:
     """Read the configuration file, with the overrides of the command line."""
     overrides = list(parsed.set)
     if parsed.clip is not None:
-        overrides.append(f'capture={{source = "file", path = {_quoted(parsed.clip)}}}')
+        overrides.insert(0, _capture({"source": "file", "path": parsed.clip}))
     if parsed.camera is not None:
-        device = parsed.camera if parsed.camera.isdigit() else _quoted(parsed.camera)
-        overrides.append(f'capture={{source = "v4l2", device = {device}}}')
+        overrides.insert(0, _capture(configuration.camera_keys(parsed.camera)))
     return instances.read_settings(parsed.config, tuple(overrides))
 
 
-def _quoted(text: str) -> str:
-    """Quote a TOML string. TOML knows JSON's escapes except surrogate pairs, so no character is escaped as one."""
-    return json.dumps(text, ensure_ascii=False)
+def _capture(keys: Mapping[str, str | int]) -> str:
+    """The override that replaces the camera section; later overrides may add to it."""
+    return f"capture={{{', '.join(f'{key} = {_quoted(value)}' for key, value in keys.items())}}}"
+
+
+def _quoted(value: str | int) -> str:
+    """A TOML value. TOML knows JSON's escapes except surrogate pairs, so no character is escaped as one."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -228,6 +239,14 @@ def _check(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(as_json(settings.site, settings.device, results))
     return 2 if any(result.failed for result in results) else 0
+
+
+def _cameras(parsed: argparse.Namespace) -> int:
+    from edge.commands import cameras  # noqa: PLC0415
+
+    found = list(cameras.cameras())
+    print(cameras.as_json(found) if parsed.json else cameras.as_text(found))
+    return 0 if any(camera.works for camera in found) else 1
 
 
 def _try(parsed: argparse.Namespace) -> int:

@@ -24,7 +24,18 @@ RESERVED = ("collector", "update")
 """Names of other configurations in the same folder."""
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,20}"
 """Letters that a unit, a file and a user of the system may have. The user is ``facetally-NAME``, of at most 31."""
-TUNING = ("width", "height", "fps", "open_limit_s", "read_limit_s")
+TUNING = (
+    "width",
+    "height",
+    "fps",
+    "format",
+    "open_limit_s",
+    "read_limit_s",
+    "username",
+    "password_file",
+    "transport",
+    "ca",
+)
 """Keys of the camera section that do not choose the camera."""
 
 
