@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
-ARGS := $(if $(CAMERA),--camera $(CAMERA)) $(if $(CLIP),--clip "$(CLIP)")
+ARGS := $(if $(CAMERA),--camera "$(CAMERA)") $(if $(CLIP),--clip "$(CLIP)")
 
 .PHONY: run test check docs bench faults train-setup clean
 
@@ -47,7 +47,7 @@ $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
-	$(BIN)/python -m pip install --progress-bar on --group dev
+	$(BIN)/python -m pip install --progress-bar on --editable '.[fleet]' --group dev
 	touch $@
 
 $(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml

@@ -31,6 +31,8 @@ SENTENCES = {
 """Msgspec's sentences about single types of values, and what the value must be."""
 SHOWN = 40
 """Of a text that is wrong, so many characters are shown."""
+MAX_KEYS = 10
+"""Maximum number of unknown keys that are named."""
 UNREADABLE = object()
 """In place of a tree that only a decoder of its kind could read in part."""
 
@@ -38,16 +40,19 @@ UNREADABLE = object()
 def explain(problem: str, kind: Any, tree: Any, names: Mapping[str, str] = TOML_TYPES) -> str:
     """Rewrite the message of a ``msgspec.ValidationError``, raised when ``tree`` was converted into ``kind``.
 
-    "Expected `int` >= 1 - at `$.privacy.k`" becomes "key 'privacy.k': must be >= 1, is 0". For unknown keys and values
-    that are none of a few, what is allowed is listed. ``kind`` is a struct or a union of structs.
+    "Expected `int` >= 1 - at `$.privacy.k`" becomes "key 'privacy.k': must be >= 1, is 0". All unknown keys of a table
+    are named, up to `MAX_KEYS`. For them and for values that are none of a few, what is allowed is listed. ``kind`` is
+    a struct or a union of structs.
     """
     sentence, _, at = problem.partition(" - at `")
     in_names = at.startswith("key` in `")
     path = at.removeprefix("key` in `").rstrip("`").removeprefix("$").lstrip(".")
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", sentence, re.DOTALL)
     if unknown:
-        key = f"{path}.{_cut(unknown[1])}" if path else _cut(unknown[1])
-        return f"unknown key '{key}'; allowed: {', '.join(_keys(_structs_at(kind, path, tree)))}"
+        allowed = _keys(_structs_at(kind, path, tree))
+        keys = [f"{path}.{_cut(key)}" if path else _cut(key) for key in _unknown(tree, path, unknown[1], allowed)]
+        named = ", ".join(f"'{key}'" for key in keys)
+        return f"unknown key{'s' if len(keys) > 1 else ''} {named}; allowed: {', '.join(allowed)}"
     missing = re.fullmatch(r"Object missing required field `(.*)`", sentence)
     if missing:
         return f"missing key '{path}.{missing[1]}'" if path else f"missing key '{missing[1]}'"
@@ -59,6 +64,14 @@ def explain(problem: str, kind: Any, tree: Any, names: Mapping[str, str] = TOML_
         path, found = _found(tree, path, sentence, names)
         sentence = f"must be {must}{found}"
     return f"key '{path}': {sentence}" if path else sentence
+
+
+def _unknown(tree: Any, path: str, first: str, allowed: list[str]) -> list[str]:
+    """The keys that are not allowed in the table at a path, of which msgspec names the first."""
+    for _, table in () if tree is UNREADABLE else _values_at(tree, path):
+        if isinstance(table, dict) and first in table:
+            return [key for key in table if key not in allowed][:MAX_KEYS]
+    return [first]
 
 
 def explain_json(error: Exception, text: bytes, kind: Any) -> str:

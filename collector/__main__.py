@@ -1,4 +1,4 @@
-"""The command line of the collector: ``facetally-collector run|serve|export|summary|compact``."""
+"""The command line of the collector: ``facetally-collector run|serve|export|summary|compact|recounts``."""
 
 import argparse
 import logging
@@ -105,11 +105,20 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
         draw(frame, options.chart, zone, span)
 
 
+def _recounts(options: argparse.Namespace, settings: Settings) -> None:
+    from collector.exports.tables import write_stdout  # noqa: PLC0415 - run does not need pandas
+    from collector.recount.files import format_recounts, read_recounts  # noqa: PLC0415
+
+    _check_store(settings)
+    _check_site(options)
+    found = [each for each in read_recounts(settings.store.path) if options.site in (None, each.site)]
+    write_stdout(lambda out: out.write(format_recounts(found, options.form)))
+
+
 def _compact(options: argparse.Namespace, settings: Settings) -> None:
     from collector.store.compaction import Compacted, compact, log_compacted  # noqa: PLC0415 - run does not need pyarrow
 
-    if not settings.store.path.is_dir():
-        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+    _check_store(settings)
     days = options.days or settings.store.compact_after_days or DEFAULT_COMPACT_DAYS
     total = Compacted()
     for day, done in compact(
@@ -127,17 +136,25 @@ def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "p
     """Load the windows selected by --since, --until and --site."""
     from collector.store.load import load  # noqa: PLC0415 - run does not need pandas
 
-    if not settings.store.path.is_dir():
-        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+    _check_store(settings)
     since, until = _range(options, zone)
     if since is not None and until is not None and until <= since:
         raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
+    _check_site(options)
+    return load(settings.store.path, since, until, options.site)
+
+
+def _check_store(settings: Settings) -> None:
+    if not settings.store.path.is_dir():
+        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+
+
+def _check_site(options: argparse.Namespace) -> None:
     if options.site is not None and not re.search(ID_PATTERN, options.site):
         raise SettingsError(
             f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
             f" is {options.site!r}"
         )
-    return load(settings.store.path, since, until, options.site)
 
 
 def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") -> tuple[datetime, datetime] | None:
@@ -256,6 +273,9 @@ def _parser() -> argparse.ArgumentParser:
     compacting.add_argument(
         "--days", type=_days, help="only days that ended this many days ago (default: store.compact_after_days, else 2)"
     )
+    recounts = add("recounts", _recounts, "Print the counts by hand, and what the devices counted.")
+    recounts.add_argument("--site", help="only recounts of this site")
+    _add_form(recounts)
     return parser
 
 
@@ -276,6 +296,10 @@ def _add_summary(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=BY, default="day", help="what each row stands for (default: day)")
     parser.add_argument("--zone", help="time zone of hours and days, instead of page.zone")
     parser.add_argument("--chart", type=Path, metavar="PNG", help="also draw visits over time into this file")
+    _add_form(parser)
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--json", dest="form", action="store_const", const="json", default="text", help="print JSON instead of text"

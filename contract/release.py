@@ -23,6 +23,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from base.validation_errors import explain_json
 from contract.errors import ReleaseError
 from contract.message import SHA256_PATTERN, Count, Id, Time
 
@@ -143,8 +144,8 @@ def read_manifest(text: bytes, kind: type[M], where: str) -> M:
         raise ReleaseError(f"{where}: must be at most {MAX_MANIFEST_BYTES} bytes, is {len(text)}")
     try:
         manifest: M = msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
-        raise ReleaseError(f"{where}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReleaseError(f"{where}: {explain_json(error, text, kind)}") from error
     return manifest
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from contract.errors import BundleError
+from contract.gate import FORCED, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP
 from training.trained_run import Predictions, recall_drop
 
-MAX_PRECISION_DROP, MAX_ACCURACY_DROP, MAX_RECALL_DROP = 0.01, 0.005, 0.03
-"""Allowed fall from the float to the int8 model, of average precision, accuracy, and the recall of a label."""
 MANY = 100
 """Faces of a label from which its recall is compared as measured. With fewer, only a fall that 95 of 100 bootstrap
 draws confirm counts."""
@@ -55,4 +54,4 @@ def check(name: str, faults: Sequence[str], force: bool = False) -> str:
         return ""
     if not force:
         raise BundleError(f"{name}: {'; '.join(faults)} (--force writes the bundle all the same)")
-    return f" Forced past the gate: {'; '.join(faults)}."
+    return f" {FORCED} {'; '.join(faults)}."

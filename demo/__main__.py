@@ -19,6 +19,7 @@ from collector.store.load import labels, load
 from demo.broker import broker
 from demo.clip import compose
 from demo.mosquitto import free_port, wait_for
+from edge.settings import camera_keys
 
 CONFIG = """\
 # Written by the demonstration. k = 1, short windows and no wait for the clock are not for use in a shop.
@@ -51,7 +52,9 @@ def main() -> int:
     """Run the demonstration; return the exit code of the part that failed, or 0."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__.partition("\n")[0])
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--camera", help="number or path of a USB camera; serves the page until Ctrl-C")
+    source.add_argument(
+        "--camera", help="number or path of a USB camera, or URL of a network camera; serves the page until Ctrl-C"
+    )
     source.add_argument("--clip", type=Path, help="video, animated GIF or folder of images to count")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for all output (default: %(default)s)")
     parser.add_argument(
@@ -104,8 +107,8 @@ def _count_clip(folder: Path, port: int, clip: Path) -> int:
 
 def _count_camera(folder: Path, port: int, camera: str) -> int:
     """Run the daemon on a camera, and serve the page, until Ctrl-C; return an exit code."""
-    device = camera if camera.isdigit() else json.dumps(camera)
-    config = _write_config(folder, port, f'source = "v4l2"\ndevice = {device}', CAMERA_WINDOW_S)
+    keys = "\n".join(f"{key} = {json.dumps(value)}" for key, value in camera_keys(camera).items())
+    config = _write_config(folder, port, keys, CAMERA_WINDOW_S)
     if status := subprocess.run([*PYTHON, "edge", "check", "--config", str(config)], check=False).returncode:
         return status
     page = free_port()

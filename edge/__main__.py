@@ -11,18 +11,21 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from base.errors import FacetallyError
 from base.logs import LineFormatter, discard_output, hide_secrets, line
 from base.packaged_file import print_packaged_file
 from base.version import installed_version
+from edge import instances
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
 
 log = logging.getLogger("edge")
-DEFAULT_CONFIG = Path("/etc/facetally/edge.toml")
+DEFAULT_CONFIG = instances.config_path(instances.DEFAULT)
 DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 """How long finished windows are still sent at the end of a file, and after a signal to stop, seconds."""
 
@@ -30,6 +33,8 @@ DRAIN_AT_END_S, DRAIN_ON_SIGNAL_S = 60.0, 4.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 a file, key or value is wrong."""
     parsed = _parser().parse_args(arguments)
+    if name := getattr(parsed, "instance", None):
+        parsed.config = instances.config_path(name)
     with stderr_to_log():
         return _run_command(parsed)
 
@@ -64,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="facetally-edge", description="Count apparent facial expressions on the device that sees the faces."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {installed_version()}")
-    commands = parser.add_subparsers(required=True, metavar="run|check|config|zones|try|bench|audit")
+    commands = parser.add_subparsers(required=True, metavar="run|check|cameras|config|zones|try|bench|audit")
     run = commands.add_parser("run", help="count the visits that a camera or a file shows, and publish the counts")
     _add_config(run)
     _add_source(run)
@@ -73,13 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check what of a configuration works on this device")
     _add_config(check)
     _add_source(check)
+    check.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     check.set_defaults(do=_check)
+    cameras = commands.add_parser("cameras", help="list the cameras of this device, try each, and print its settings")
+    cameras.add_argument("--json", action="store_true", help="print a JSON list")
+    cameras.set_defaults(do=_cameras)
     config = commands.add_parser("config", help="print a configuration that lists and explains every key")
     config.set_defaults(do=_config)
     zones = commands.add_parser("zones", help="print the web page in which staff zones are drawn")
     zones.set_defaults(do=_zones)
     audit = commands.add_parser("audit", help="run the daemon on a clip, and report every byte that leaves the process")
-    _add_config(audit)
+    _add_config(audit, instance=False)
     audit.add_argument("clip", metavar="CLIP", help="video, animated GIF or folder of images that shows people")
     audit.set_defaults(do=_audit)
     tryout = commands.add_parser("try", help="run the models on images and clips, and print what they find")
@@ -88,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     tryout.add_argument("--crops", action="store_true", help="take every image as one cropped face")
     tryout.add_argument("--detect-only", action="store_true", help="detect faces only, without expressions")
     tryout.add_argument("--min-score", type=_fraction, metavar="S", help="detector threshold, 0 to 1")
+    tryout.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="count clips by the rules of this configuration, such as staff zones",
+    )
     _add_bundles(tryout)
     tryout.set_defaults(do=_try)
     bench = commands.add_parser("bench", help="measure the time of each stage and of the bare networks on this device")
@@ -97,8 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
+def _add_config(command: argparse.ArgumentParser, *, instance: bool = True) -> None:
+    """Add the choice of a configuration: a file, or the name of an instance if the command has no other arguments."""
+    chosen = command.add_mutually_exclusive_group()
+    if instance:
+        meaning = "camera of this device: NAME stands for --config /etc/facetally/NAME.toml"
+        chosen.add_argument("instance", nargs="?", type=_instance, metavar="INSTANCE", help=meaning)
+    chosen.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, such as privacy.k=1"
     )
@@ -107,12 +127,23 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 def _add_source(command: argparse.ArgumentParser) -> None:
     source = command.add_mutually_exclusive_group()
     source.add_argument("--clip", metavar="PATH", help="video, animated GIF or folder, instead of the camera")
-    source.add_argument("--camera", metavar="N", help="USB camera by number or path, instead of the configured one")
+    source.add_argument(
+        "--camera",
+        metavar="N|URL",
+        help="USB camera by number or path, or network camera, instead of the configuration's",
+    )
 
 
 def _add_bundles(command: argparse.ArgumentParser) -> None:
     command.add_argument("--detector", metavar="CARD", help="shipped detector bundle by name, or path of a card")
     command.add_argument("--classifier", metavar="CARD", help="shipped classifier bundle by name, or path of a card")
+
+
+def _instance(name: str) -> str:
+    try:
+        return instances.check_name(name)
+    except FacetallyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _fraction(text: str) -> float:
@@ -141,21 +172,26 @@ def _settings(parsed: argparse.Namespace) -> configuration.Settings:
     """Read the configuration file, with the overrides of the command line."""
     overrides = list(parsed.set)
     if parsed.clip is not None:
-        overrides.append(f'capture={{source = "file", path = {_quoted(parsed.clip)}}}')
+        overrides.insert(0, _capture({"source": "file", "path": parsed.clip}))
     if parsed.camera is not None:
-        device = parsed.camera if parsed.camera.isdigit() else _quoted(parsed.camera)
-        overrides.append(f'capture={{source = "v4l2", device = {device}}}')
-    return configuration.read(parsed.config, tuple(overrides))
+        overrides.insert(0, _capture(configuration.camera_keys(parsed.camera)))
+    return instances.read_settings(parsed.config, tuple(overrides))
 
 
-def _quoted(text: str) -> str:
-    """Quote a TOML string. TOML knows JSON's escapes except surrogate pairs, so no character is escaped as one."""
-    return json.dumps(text, ensure_ascii=False)
+def _capture(keys: Mapping[str, str | int]) -> str:
+    """The override that replaces the camera section; later overrides may add to it."""
+    return f"capture={{{', '.join(f'{key} = {_quoted(value)}' for key, value in keys.items())}}}"
+
+
+def _quoted(value: str | int) -> str:
+    """A TOML value. TOML knows JSON's escapes except surrogate pairs, so no character is escaped as one."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _run(parsed: argparse.Namespace) -> int:
     """Count until the source ends or a signal arrives, then send the finished windows."""
     from edge import build  # noqa: PLC0415 (OpenCV and the runtime load for a second; --help must not wait)
+    from edge.counting.totals import describe  # noqa: PLC0415
     from edge.errors import SpoolError  # noqa: PLC0415
     from edge.system.notify import Notifier  # noqa: PLC0415
     from edge.system.progress import ProgressFile  # noqa: PLC0415
@@ -191,22 +227,37 @@ def _run(parsed: argparse.Namespace) -> int:
             if pipeline.dropped:
                 log.error(line("dropped", windows=pipeline.dropped))
             log.info(line("stopped", unsent=unsent))
+        if parsed.stdout or isinstance(settings.capture, configuration.File):
+            totals, held = pipeline.analyzer.totals, pipeline.spool.held_visits()
+            print(describe(totals, len(settings.admit.staff_zones), held), file=sys.stderr)
     return 0
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from edge.commands.check import check  # noqa: PLC0415
+    from edge.check.parts import DeviceCheck  # noqa: PLC0415
+    from edge.check.result import as_json  # noqa: PLC0415
 
-    failed = 0
-    for result in check(_settings(parsed)):
-        print(f"{'ok    ' if result.works else 'FAILED'}  {result.part}: {result.text}")
-        failed += not result.works
-    return 2 if failed else 0
+    settings, results = _settings(parsed), []
+    for result in DeviceCheck(settings, parsed.config).results():
+        results.append(result)
+        if not parsed.json:
+            print(result.row(), flush=True)
+    if parsed.json:
+        print(as_json(settings.site, settings.device, results))
+    return 2 if any(result.failed for result in results) else 0
+
+
+def _cameras(parsed: argparse.Namespace) -> int:
+    from edge.commands import cameras  # noqa: PLC0415
+
+    found = list(cameras.cameras())
+    print(cameras.as_json(found) if parsed.json else cameras.as_text(found))
+    return 0 if any(camera.works for camera in found) else 1
 
 
 def _try(parsed: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415
-    from edge.commands.try_images import ImageAnalyzer  # noqa: PLC0415
+    from edge.commands.try_images import ImageAnalyzer, image_paths, is_clip  # noqa: PLC0415
     from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
     from edge.vision.classify import Classifier  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
@@ -218,14 +269,34 @@ def _try(parsed: argparse.Namespace) -> int:
     card = parsed.detector or str(STILL_IMAGE_DETECTOR)
     detector = None if parsed.crops else Detector(build.detector_bundle(card), parsed.min_score)
     classifier = None if parsed.detect_only else Classifier(build.classifier_bundle(parsed.classifier))
-    failed: list[int] = []
-    for row in ImageAnalyzer(detector, classifier).rows(parsed.paths, lambda error: failed.append(_report(error))):
-        if parsed.json:
-            print(json.dumps(row), flush=True)
-        else:
-            faces = ", ".join(_describe(face) for face in row["faces"])
-            print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
-    return max(failed, default=0)
+    analyzer, failed = ImageAnalyzer(detector, classifier), 0
+    for file in image_paths(parsed.paths):
+        errors: list[int] = []
+        for row in analyzer.rows([file], lambda error, errors=errors: errors.append(_report(error))):  # type: ignore[misc]
+            if parsed.json:
+                print(json.dumps(row), flush=True)
+            else:
+                faces = ", ".join(_describe(face) for face in row["faces"])
+                print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
+        if is_clip(file) and not errors and not parsed.crops:
+            print(f"{file}  {_clip_totals(parsed, file)}", file=sys.stderr if parsed.json else sys.stdout, flush=True)
+        failed = max(failed, *errors, 0)
+    return failed
+
+
+def _clip_totals(parsed: argparse.Namespace, clip: str) -> str:
+    """Count a clip by the given configuration, and with the given models. Returns the sentence of totals."""
+    from edge.commands.clip_totals import clip_totals, settings_without_rules  # noqa: PLC0415
+
+    settings = settings_without_rules(clip) if parsed.config is None else configuration.read(parsed.config)
+    detect = replace(
+        settings.detect,
+        bundle=parsed.detector or settings.detect.bundle,
+        threshold=settings.detect.threshold if parsed.min_score is None else parsed.min_score,
+    )
+    classify = replace(settings.classify, bundle=parsed.classifier or settings.classify.bundle)
+    capture = configuration.File(path=clip)
+    return clip_totals(replace(settings, capture=capture, detect=detect, classify=classify))
 
 
 def _audit(parsed: argparse.Namespace) -> int:

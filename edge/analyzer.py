@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
+from contract.labels import UNKNOWN
 from contract.message import Reason
 from edge.camera.image_quality import BLIND, ImageQuality
-from edge.counting.admit import AdmissionGate
-from edge.counting.tally import Tally
+from edge.counting.admit import AdmissionGate, Release
+from edge.counting.tally import CountedVisit, Tally
+from edge.counting.totals import TrackTotals
 from edge.counting.track import TrackUpdate
 from edge.stages import (
     ExpressionClassifier,
@@ -51,10 +53,12 @@ class FrameAnalyzer:
     """Decides on which frames the detector runs; None for all frames."""
     health: HealthMonitor = field(default_factory=HealthMonitor)
     observer: Observer = field(default_factory=Observer)
+    totals: TrackTotals = field(default_factory=TrackTotals)
     _frames: int = 0
 
     def add_frame(self, frame: Frame) -> list[Window]:
         """Analyse a frame. Returns the windows that ended before it."""
+        self.totals.pass_time(frame.time)
         with self._timed("quality"):
             problem = self.quality.assess(frame.pixels, frame.time)
         if problem in BLIND:
@@ -72,6 +76,7 @@ class FrameAnalyzer:
 
     def add_missing(self, missing: MissingFrame) -> list[Window]:
         """Let time pass without a frame, so that visits end. Returns the windows that ended."""
+        self.totals.pass_time(missing.time)
         windows = self.tally.add_missing(missing.time, missing.reason)
         self._count(self.tracker.skip(missing.time), missing.time)
         if windows:
@@ -128,15 +133,22 @@ class FrameAnalyzer:
             expressions = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
         self.observer.on_expressions(frame, admission.admitted, expressions)
         with self._timed("tally"):
-            counted = self.tally.count(*released)
+            counted = self._decide(update, released)
             self.tally.exclude(admission.excluded)
             self.tally.add_observations(admission.admitted, expressions)
-        self.observer.on_visits(counted, released[1])
+        self.observer.on_visits(counted, released.gone)
 
     def _count(self, update: TrackUpdate, time: float) -> None:
         """Count the visits that ended, without a frame."""
-        visits, gone = self.gate.release(update.visits, update.gone, time)
-        self.observer.on_visits(self.tally.count(visits, gone), gone)
+        released = self.gate.release(update.visits, update.gone, time)
+        self.observer.on_visits(self._decide(update, released), released.gone)
+
+    def _decide(self, update: TrackUpdate, released: Release) -> tuple[CountedVisit, ...]:
+        """Count the visits that are decided, and add them and the tracks that are no visits to the totals."""
+        counted = self.tally.count(released.visits, released.gone)
+        unknown = sum(visit.label == UNKNOWN for visit in counted)
+        self.totals.add((*update.rejected, *released.outcomes), unknown)
+        return counted
 
     @contextmanager
     def _timed(self, stage: Stage) -> Iterator[None]:

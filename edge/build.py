@@ -11,12 +11,13 @@ from typing import TextIO
 
 from base.logs import line
 from contract.card import ClassifierCard, DetectorCard, model_of
-from contract.message import Models, Privacy
+from contract.message import MAX_OUTCOMES, Models, Privacy
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
 from edge.camera.image_quality import ImageQuality
 from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
+from edge.counting.totals import PublishedTotals
 from edge.counting.track import Tracker
 from edge.delivery import spool
 from edge.delivery.publish import Identity, published
@@ -87,6 +88,7 @@ def pipeline(
     models = Models(detector=detector.card.identity, expression=classifier.card.identity)
     converter = window_converter(identity, camera.clock, Privacy(k=settings.privacy.k), models)
     hold_s = 0.0 if stream else settings.spool.unsynced_hold_h * 3600
+    published_totals = PublishedTotals(settings.privacy.k, MAX_OUTCOMES)
     with (
         _spool(settings, in_memory=stream is not None) as opened,
         published(settings.broker, identity, model_of(detector.card, classifier.card), stream) as publisher,
@@ -96,6 +98,7 @@ def pipeline(
 
         def report(monitor: HealthMonitor) -> None:
             monitor.fixed_faces = len(tracker.fixed)
+            monitor.tracks_ended = published_totals.update(analyzer.totals, opened.released_visits)
             runtime = detector.model.runtime
             publisher.health(monitor.report(identity.boot, opened, camera.clock.state, now(), camera.dropped, runtime))
 

@@ -18,12 +18,12 @@ class CameraLost(FacetallyError):
     """A live source cannot be opened, or delivered no frame within its time limit.
 
     ``hung`` means that the driver never returned, so that a retry in this process may not help. ``reason`` is what the
-    counts message reports for the window.
+    counts message reports for the window. ``retry_s`` is the shortest wait before the next attempt.
     """
 
-    def __init__(self, message: str, *, hung: bool = False, reason: Reason = "no_camera") -> None:
+    def __init__(self, message: str, *, hung: bool = False, reason: Reason = "no_camera", retry_s: float = 0.0) -> None:
         super().__init__(message)
-        self.hung, self.reason = hung, reason
+        self.hung, self.reason, self.retry_s = hung, reason, retry_s
 
 
 class ClipError(FacetallyError):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install facetally as a service on Raspberry Pi OS, JetPack or another 64-bit Linux with systemd, or uninstall it.
 #
-#   systemd/install.sh edge WHEEL          install the daemon on a device
+#   systemd/install.sh edge WHEEL          install the daemon on a device, for one or more cameras
 #   systemd/install.sh collector WHEEL     install the collector and its page
 #   systemd/install.sh undo                remove programs and units; keep configuration and data
 #
@@ -18,6 +18,8 @@ ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
 ALL_UNITS="facetally-edge facetally-collector facetally-web"
 UPDATER="facetally-update.timer facetally-update.service facetally-update-recover.service facetally-restart.path facetally-restart.service"
+TEMPLATE="facetally-edge@.service"   # its instances are the daemons of further cameras, such as facetally-edge@till
+INSTANCE="$TEMPLATE.d/instance.conf" # what an instance has of its own
 PREVIOUS="$ROOT/opt/facetally-last" # the wheel and units of the last successful installation, to roll back to
 # The requirements of the wheel with the extras edge and update, without OpenCV: JetPack's own OpenCV has GStreamer, which that of
 # PyPI lacks, and is built for NumPy 1.
@@ -36,7 +38,7 @@ is_live() { [ -z "$ROOT" ]; } # not installing into another folder
 
 source_file() { # NAME: print the path of a file of this folder, or of a prepared card, which has no subfolders
     local path
-    for path in "$HERE/$1" "$HERE/units/$1"; do
+    for path in "$HERE/${1##*/}" "$HERE/units/$1"; do
         if [ -f "$path" ]; then echo "$path"; return; fi
     done
     fail "$1: not found beside install.sh; copy the whole systemd folder"
@@ -93,23 +95,34 @@ give_to_updater() { # the updater's user owns the programs; the daemon's can onl
     chown -R --no-dereference facetally-update: "$OPT"
 }
 
-install_config() { # edge|collector GROUP: keep an existing one. It may hold a password: only root and the service may read it.
+install_config() { # edge|collector GROUP: keep an existing one
     install -d -m 0755 "$ETC"
     local file="$ETC/$1.toml"
     if [ -e "$file" ]; then echo "kept $file"; else (umask 027 && "$ENV/bin/facetally-$1" config >"$file.new" && mv "$file.new" "$file"); fi
-    chmod o= "$file"
-    if [ "$(id -u)" = 0 ]; then chgrp "$2" "$file"; fi
+    protect "$2" "$file"
 }
 
-install_unit() { # NAME.service, .path or .timer
-    install -d "$UNITS"
-    install -m 0644 "$(source_file "$1")" "$UNITS/$1"
+protect() { # GROUP FILE...: a configuration may hold a password, so only root and the service may read it
+    chmod o= "${@:2}"
+    if [ "$(id -u)" = 0 ]; then chgrp "$@"; fi
+}
+
+protect_instances() { # the configurations of further cameras
+    local file
+    for file in "$ETC"/*.toml; do
+        case "${file##*/}" in collector.toml | update.toml | '*.toml') ;; *) protect video "$file" ;; esac
+    done
+}
+
+install_unit() { # NAME [SOURCE]: a unit, or a part of one; from the file SOURCE if that has another name
+    install -D -m 0644 "$(source_file "${2:-$1}")" "$UNITS/$1"
     if is_live; then systemctl daemon-reload; fi
 }
 
 running_units() { # print those that run; all units share one environment
     local name
     for name in $ALL_UNITS; do if systemctl is-active --quiet "$name"; then echo "$name"; fi; done
+    systemctl list-units --plain --no-legend --state=active "${TEMPLATE/@/@*}" | awk '{ sub(/[.]service$/, "", $1); print $1 }'
 }
 
 restart_units() { # UNIT...: fail unless all run ten seconds later; only the daemon reports itself when it is ready
@@ -126,6 +139,7 @@ restart_or_roll_back() { # WHEEL: restart the units that run; if that fails, res
         [ -d "$PREVIOUS" ] || fail "${units[*]}: did not start, and there is no previous wheel; see journalctl"
         "$ENV/bin/python" -m pip install --quiet --force-reinstall --no-deps "$PREVIOUS"/*.whl
         install -m 0644 "$PREVIOUS"/*.service "$UNITS"
+        if [ -f "$PREVIOUS/${INSTANCE##*/}" ]; then install -m 0644 "$PREVIOUS/${INSTANCE##*/}" "$UNITS/$INSTANCE"; fi
         systemctl daemon-reload
         restart_units "${units[@]}" ||
             fail "${units[*]}: did not start, also not with the previous wheel; see journalctl"
@@ -134,6 +148,7 @@ restart_or_roll_back() { # WHEEL: restart the units that run; if that fails, res
     rm -rf "$PREVIOUS.new"
     install -d "$PREVIOUS.new"
     install -m 0644 "$1" "$UNITS"/facetally-*.service "$PREVIOUS.new"
+    if [ -f "$UNITS/$INSTANCE" ]; then install -m 0644 "$UNITS/$INSTANCE" "$PREVIOUS.new"; fi
     rm -rf "$PREVIOUS"
     mv "$PREVIOUS.new" "$PREVIOUS"
 }
@@ -151,13 +166,18 @@ edge() {
     if is_live; then systemctl stop facetally-update.service 2>/dev/null || true; fi
     install_packages edge,update "$1"
     install_config edge video
+    protect_instances
     link_slot
     give_to_updater
     for unit in facetally-edge.service $UPDATER; do install_unit "$unit"; done
+    install_unit "$TEMPLATE" facetally-edge.service
+    install_unit "$INSTANCE"
     keep_journal_in_memory
     restart_or_roll_back "$1"
     echo "Now edit $ETC/edge.toml (site, device, capture, staff_zones), then run:"
-    echo "  $OPT/bin/facetally-edge check --config $ETC/edge.toml && systemctl enable --now facetally-edge"
+    echo "  $OPT/bin/facetally-edge check && systemctl enable --now facetally-edge"
+    echo "A further camera: write $ETC/NAME.toml, then run:"
+    echo "  $OPT/bin/facetally-edge check NAME && systemctl enable --now facetally-edge@NAME"
 }
 
 collector() {
@@ -183,11 +203,17 @@ undo() {
         if is_live && [ -e "$UNITS/$name" ]; then systemctl disable --now "$name" || true; fi
         rm -f "$UNITS/$name"
     done
+    if is_live && [ -e "$UNITS/$TEMPLATE" ]; then
+        systemctl stop "${TEMPLATE/@/@*}" || true
+        systemctl disable "$TEMPLATE" || true # all its instances
+    fi
+    rm -f "$UNITS/$TEMPLATE" "$UNITS/$INSTANCE"
+    rmdir --ignore-fail-on-non-empty "$UNITS/$TEMPLATE.d" 2>/dev/null || true
     rm -f "$ROOT/etc/systemd/journald.conf.d/facetally.conf"
     rm -rf "$OPT" "$PREVIOUS" "$ROOT/var/lib/facetally-update"
     if is_live; then systemctl daemon-reload; fi
     restart_journal
-    echo "kept $ETC, $ROOT/var/lib/facetally and $ROOT/var/lib/facetally-store"
+    echo "kept $ETC and $ROOT/var/lib/facetally*"
 }
 
 is_live && [ "$(id -u)" != 0 ] && fail "must be run as root"

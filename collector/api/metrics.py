@@ -42,6 +42,7 @@ class StoreMetrics(Collector):
         yield _family("last_window_timestamp_seconds", "End of the device's latest window", counted)
         for field, (name, text) in HEALTH_METRICS.items():
             yield _family(name, text, ((device, getattr(device.health, field, None)) for device in devices))
+        yield _tracks(devices)
         conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
         flags = [(device, float((device.site, device.device) in conflicting)) for device in devices]
         yield _family("model_conflict", "1 if its confusion matrix differs from others with the same model", flags)
@@ -63,6 +64,18 @@ def _family(name: str, text: str, samples: Iterable[tuple[Device, float | None]]
     for device, value in samples:
         if value is not None:
             family.add_metric((device.site, device.device), value)
+    return family
+
+
+def _tracks(devices: Iterable[Device]) -> Metric:
+    """Return the tracks of each device's last full hour by outcome; an outcome below its k is absent."""
+    family = GaugeMetricFamily(
+        "facetally_device_tracks_ended", "Tracks that ended in the last full hour", labels=(*DEVICE_LABELS, "outcome")
+    )
+    for device in devices:
+        ended = (device.health.tracks_ended if device.health else None) or {}
+        for outcome, number in ended.items():
+            family.add_metric((device.site, device.device, outcome), number)
     return family
 
 

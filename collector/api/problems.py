@@ -3,7 +3,7 @@
 import msgspec
 from flask import Flask, Response, request
 from msgspec import Struct
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 JSON = "application/problem+json"
 API_PATHS = ("/api/", "/metrics")
@@ -13,6 +13,9 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     406: "Format not available",
+    409: "Conflict",
+    413: "Body too large",
+    415: "Body must be JSON",
     429: "Too many requests",
     500: "Internal error",
     503: "Store not available",
@@ -53,5 +56,5 @@ def install(app: Flask) -> None:
     def http(error: HTTPException) -> Response | HTTPException:
         if not request.path.startswith(API_PATHS):
             return error
-        headers = {"Allow": "GET, HEAD, OPTIONS"} if error.code == 405 else {}
+        headers = {"Allow": ", ".join(sorted(error.valid_methods or ()))} if isinstance(error, MethodNotAllowed) else {}
         return problem_response(error.code or 500, error.description or error.name, headers)

@@ -36,28 +36,28 @@ class Api:
 
     def sites(self) -> Response:
         """Return all sites."""
-        _parameters(answers.NoQuery)
+        parameters(answers.NoQuery)
         devices = self._devices()
         names = sorted({*sites(self.reader.root), *(device.site for device in devices)})
         return _json(answers.SitesAnswer(sites=[self._site(name, devices) for name in names]))
 
     def devices(self) -> Response:
         """Return all devices, or those of a site."""
-        query = _parameters(answers.DevicesQuery)
+        query = parameters(answers.DevicesQuery)
         devices = [device for device in self._devices() if query.site in (None, device.site)]
         rows = [answers.DeviceAnswer.of(device, shown_state(device, self.now())) for device in devices]
         return _json(answers.DevicesAnswer(devices=rows))
 
     def counts(self) -> Response:
         """Return visits in buckets."""
-        query = _parameters(answers.CountsQuery)
+        query = parameters(answers.CountsQuery)
         body = counts(self.reader, query, self.zone, self.now())
         headers = {"Facetally-Notices": str(len(self.reader.damages()))}
         return Response(body, headers=headers, content_type=CONTENT_TYPES[query.format])
 
     def health(self) -> Response:
         """Return 200 while the store exists, 503 otherwise."""
-        _parameters(answers.NoQuery)
+        parameters(answers.NoQuery)
         devices = self._devices()
         exists = self.reader.root.is_dir()
         body = answers.HealthAnswer(
@@ -100,7 +100,7 @@ def _unknown_path(rest: str) -> Response:
     raise problems.Refused(404, f"/api/{rest} does not exist; {API_ROOT}/openapi.json lists all paths")
 
 
-def _parameters(kind: type[Q]) -> Q:
+def parameters(kind: type[Q]) -> Q:
     """Return the request's parameters, checked against the struct; raises Refused with 400."""
     given = request.args.to_dict(flat=False)
     for name, values in given.items():

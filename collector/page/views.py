@@ -15,10 +15,11 @@ from collector.analysis.query import MAX_DAILY_SHARES, Reader, fixed_rng, hourly
 from collector.analysis.summarise import by_site, by_time, label_columns, step_for, step_name
 from collector.devices.device import Device
 from collector.devices.registry import read_devices
-from collector.page import figures, shares, tables
+from collector.page import device_totals, figures, shares, tables
 from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
 from collector.page.downloads import FORMATS, file_content
 from collector.page.selection import ALL_SITES, InvalidSelection, Selection, resolve
+from collector.recount.files import read_recounts
 from collector.store import load
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.web.shared_result import SharedResults
@@ -67,7 +68,7 @@ class View:
     def _check(self) -> str:
         now = self.now()
         root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), DAY)}
-        patterns = ["devices*.json", *(f"date={day}/site=*/counts-*" for day in days)]
+        patterns = ["devices*.json", "_recount/recounts.csv", *(f"date={day}/site=*/counts-*" for day in days)]
         stats = [path.stat() for pattern in patterns for path in root.glob(pattern)]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
         return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
@@ -143,7 +144,7 @@ class View:
         return overview(frame, selection, str(heatmap_label), confusions(devices), sites)
 
     def device_table(self, controls: Mapping[str, Any]) -> Any:
-        """Return one row per device of the selected site, and what was left out of the views."""
+        """Return one row per device of the selected site, its totals and recounts, and what was left out."""
         now = self.now()
         try:
             selection = resolve(controls, now)
@@ -152,7 +153,14 @@ class View:
         windows = self.reader.windows((now - DAY, now), selection.site)
         devices = read_devices(self.reader.root)
         conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
-        return [tables.devices_table(_of_site(devices, selection), windows, now, conflicting), *self.notices()]
+        shown = _of_site(devices, selection)
+        recounts = [each for each in read_recounts(self.reader.root) if selection.site in (None, each.site)]
+        return [
+            tables.devices_table(shown, windows, now, conflicting),
+            *device_totals.tracks_tables(shown),
+            *device_totals.recounts_tables(recounts, selection.zone),
+            *self.notices(),
+        ]
 
     def notices(self) -> list[Any]:
         """Return what was left out of the views and why, empty if nothing was."""

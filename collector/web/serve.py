@@ -13,15 +13,20 @@ from base.errors import SettingsError
 from base.logs import line
 from base.loopback import is_loopback
 from collector.analysis.query import Reader
+from collector.api import recounts as recount_routes
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.page.app import make_page
+from collector.recount.recounts import Recounts
 from collector.settings import Settings
+from collector.web import recount_page
 from collector.web.browser_guard import BrowserGuard, content_security_policy
 from collector.web.channel import TimedChannel, waitress_limits
 
 THREADS = 64
 """Requests in progress. Most wait for a view that one of them computes, and `/healthz` must not wait behind them."""
+COMPARE_EVERY_S = 60.0
+"""Interval at which counts by hand are compared and their taps forgotten, also if no phone asks, seconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -34,11 +39,13 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     served.
     """
     token = settings.api.token()
-    reader = Reader(settings.store.path, now)
+    reader, recounts = Reader(settings.store.path, now), Recounts(settings.store.path, now)
     app = make_page(reader, zone, now)
     if token is not None or is_loopback(settings.page.host):
-        api = Api(reader, zone, now)
-        mount(app.server, api, Guard(token, settings.api.requests_per_minute))
+        guard = Guard(token, settings.api.requests_per_minute)
+        mount(app.server, Api(reader, zone, now), guard)
+        recount_routes.mount(app.server, recounts, guard)
+        recount_page.mount(app.server)
     else:
         _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))
     policy = content_security_policy(app.csp_hashes())
@@ -57,7 +64,15 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
-    stop.wait()
+    while not stop.wait(COMPARE_EVERY_S):
+        _compare_due(recounts)
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
     thread.join()
+
+
+def _compare_due(recounts: Recounts) -> None:
+    try:
+        recounts.compare_due()
+    except OSError as error:
+        _log.warning(line("recount_not_stored", reason=error))

@@ -68,7 +68,7 @@ def live_frames(camera: "Camera", stop: threading.Event, rng: random.Random) -> 
     While the camera is lost, yields a `MissingFrame` every second and retries after a random, growing wait
     (exponential back-off with full jitter).
     """
-    failures = 0
+    failures, reason = 0, ""
     while not stop.is_set():
         try:
             with camera.opened() as next_frame:
@@ -76,13 +76,15 @@ def live_frames(camera: "Camera", stop: threading.Event, rng: random.Random) -> 
                     frame = next_frame()
                     if failures:
                         log.info(line("camera_back"))
-                        failures = 0
+                        failures, reason = 0, ""
                     yield frame
         except CameraLost as error:
-            if not failures:
-                log.warning(line("camera_lost", reason=error))
+            if str(error) != reason:
+                reason = str(error)
+                log.warning(line("camera_lost", reason=reason))
             failures += 1
-            retry = time.monotonic() + full_jitter(rng, failures, FIRST_RETRY_S, MAX_RETRY_S)
+            wait_s = max(error.retry_s, full_jitter(rng, failures, FIRST_RETRY_S, MAX_RETRY_S))
+            retry = time.monotonic() + wait_s
             yield MissingFrame(time.monotonic(), error.reason, attempt_returned=not error.hung)
             while time.monotonic() < retry and not stop.wait(MISSING_FRAME_INTERVAL_S):
                 yield MissingFrame(time.monotonic(), error.reason)
@@ -136,7 +138,8 @@ class Camera:
         try:
             with self._open() as read:
                 while not latest.closed:
-                    self.dropped += latest.put(Frame(read(), time.monotonic()))
+                    image = read()
+                    self.dropped += latest.put(image if isinstance(image, Frame) else Frame(image, time.monotonic()))
         except CameraLost as error:
             latest.fail(error)
         except Exception as error:  # noqa: BLE001 (a driver may raise anything, which means that the camera is lost)

@@ -1,9 +1,10 @@
-"""Camera drivers: V4L2, GStreamer and picamera2. To add a camera source, add its settings, a driver and a case here.
+"""Camera drivers. To add a camera source, add its settings, a driver and a case here.
 
 A driver is a context manager that opens the camera and yields a function that reads one grey frame.
 """
 
 import importlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
@@ -12,16 +13,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from base.logs import line
 from edge.camera.file_source import to_grey
+from edge.camera.network import load_pyav, network, read_password
 from edge.errors import CameraLost
-from edge.settings import Gstreamer, Live, Picamera2, V4l2
-from edge.values import Pixels
+from edge.settings import Gstreamer, Http, Live, Picamera2, Rtsp, V4l2
+from edge.values import Frame, Pixels
 
-ReadFrame: TypeAlias = Callable[[], Pixels]
-"""Reads one grey frame; raises `CameraLost` if there is none."""
+ReadFrame: TypeAlias = Callable[[], Pixels | Frame]
+"""Reads one grey frame, a `Frame` where the camera tells its time; raises `CameraLost` if there is none."""
 OpenCamera: TypeAlias = Callable[[], AbstractContextManager[ReadFrame]]
 """Opens a camera; entering the context raises `CameraLost` if that fails."""
 
+log = logging.getLogger("edge.camera.drivers")
 PICAMERA2_READ_LIMIT_S = 2.0
 """Without a limit picamera2 waits for ever when the camera dies."""
 PICAMERA2_TO_GREY = {
@@ -34,7 +38,10 @@ PICAMERA2_TO_GREY = {
 
 
 def driver_for(settings: Live) -> OpenCamera:
-    """The driver for a camera with these settings."""
+    """The driver for a camera with these settings; raises `SettingsError` if they need what this device lacks."""
+    if isinstance(settings, Rtsp | Http):
+        av, password = load_pyav(), read_password(settings)
+        return lambda: network(settings, password, av)
     if isinstance(settings, Picamera2):
         return lambda: picamera2(settings, lambda: importlib.import_module("picamera2").Picamera2)
     if isinstance(settings, V4l2):
@@ -45,21 +52,37 @@ def driver_for(settings: Live) -> OpenCamera:
 
 @contextmanager
 def v4l2(settings: V4l2) -> Iterator[ReadFrame]:
-    """Open a USB camera through OpenCV's V4L2 backend."""
+    """Open a USB camera through OpenCV's V4L2 backend, and log the mode that it really has."""
     capture = cv2.VideoCapture(settings.device, cv2.CAP_V4L2)
     try:
         if not capture.isOpened():
-            path = settings.device if isinstance(settings.device, str) else f"/dev/video{settings.device}"
-            raise CameraLost(f"camera {settings.device} does not open (is {path} there?)")
+            raise CameraLost(f"camera {settings.device} does not open (is {settings.path} there?)")
+        if settings.format is not None:  # before the size, because each format has sizes of its own
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.format.ljust(4)))
         for key, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
             (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),
             (cv2.CAP_PROP_FPS, settings.fps),
         ):
             capture.set(key, value)
+        _log_mode(capture, settings)
         yield lambda: to_grey(_read(capture))
     finally:
         capture.release()
+
+
+def _log_mode(capture: cv2.VideoCapture, settings: V4l2) -> None:
+    """Log format, size and rate of an open USB camera, as a warning where they are not those of the settings."""
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip()
+    width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    found = (code, width, height, round(capture.get(cv2.CAP_PROP_FPS), 2))
+    wanted = (settings.format or code, settings.width, settings.height, float(settings.fps))
+    fields = dict(zip(("format", "width", "height", "fps"), found, strict=True))
+    if found == wanted:
+        log.info(line("camera_mode", device=settings.device, **fields))
+    else:
+        asked = "{} {}x{} at {:g} fps".format(*wanted)
+        log.warning(line("camera_mode", device=settings.device, **fields, asked=asked))
 
 
 @contextmanager

@@ -28,6 +28,8 @@ def read_frames(settings: File) -> Iterator[Frame]:
 
     Raises `ClipError` at once if nothing can be opened, and after the last frame if the file is cut off.
     """
+    if "://" in settings.path:
+        raise ClipError(f'{settings.path}: is the address of a camera, not a file; use --camera or source = "rtsp"')
     path = Path(settings.path)
     if path.is_dir():
         return _folder_frames(path, settings.fps)

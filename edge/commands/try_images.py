@@ -72,11 +72,16 @@ def image_paths(paths: Sequence[str]) -> Iterator[str]:
         yield from names or [path]
 
 
+def is_clip(file: str) -> bool:
+    """Whether a file is read as a clip, not as one image."""
+    path = Path(file)
+    return not (path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
 def read_images(file: str) -> Iterator[tuple[str, Pixels]]:
     """Read an image, or all frames of a clip: name and grey pixels (height, width). Raises ClipError on bad files."""
-    path = Path(file)
-    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-        pixels = read_image(path)
+    if not is_clip(file):
+        pixels = read_image(Path(file))
         if pixels is None:
             raise ClipError(f"{file}: must be an image that OpenCV can read")
         yield file, pixels

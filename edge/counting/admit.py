@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from base.errors import SettingsError
 from edge.counting.dwell import DwellSpots
+from edge.counting.totals import COUNTED, DWELL, OUTSIDE_HOURS, Outcome, in_staff_zone
 from edge.settings import AdmitSettings, Day, Hours, Point, Polygon
 from edge.values import Track
 
@@ -23,6 +25,17 @@ class Admission:
     """Numbers of tracks that are never counted: those in the frame, and ended ones whose visits were pending."""
 
 
+class Release(NamedTuple):
+    """The gate's decision about tracks that ended."""
+
+    visits: tuple[Track, ...]
+    """Visits to count now, unless they were excluded in a frame before."""
+    gone: tuple[int, ...]
+    """Numbers of tracks about which nothing needs to be kept."""
+    outcomes: tuple[Outcome, ...]
+    """Outcomes of the visits that are decided now, counted or not."""
+
+
 @dataclass(slots=True)
 class AdmissionGate:
     """Decides per frame which tracks may be classified, and when an ended visit may be counted.
@@ -32,7 +45,8 @@ class AdmissionGate:
     """
 
     settings: AdmitSettings
-    _excluded: set[int] = field(default_factory=set)
+    _excluded: dict[int, Outcome] = field(default_factory=dict)
+    """First reason why a track was excluded, by its number; of live tracks, and of dropped visits until `release`."""
     _spots: DwellSpots = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,40 +74,46 @@ class AdmissionGate:
             presence = self._spots.observe(track, time)
             if presence == "passing":
                 passing.add(track.number)
-            if presence == "staff" or in_any_polygon(_relative_centre(track, shape), self.settings.staff_zones):
-                self._excluded.add(track.number)
-                excluded_later += self._spots.exclude(track.number)
+            zone = first_polygon(_relative_centre(track, shape), self.settings.staff_zones)
+            if presence == "staff" or zone is not None:
+                reason = DWELL if zone is None else in_staff_zone(zone)
+                dropped = self._spots.exclude(track.number)
+                self._excluded |= dict.fromkeys(dropped, reason)
+                self._excluded.setdefault(track.number, reason)
+                excluded_later += dropped
             if closed:
-                self._excluded.add(track.number)
-        hidden = self._excluded | passing
+                self._excluded.setdefault(track.number, OUTSIDE_HOURS)
+        hidden = self._excluded.keys() | passing
         return Admission(
             tuple(track for track in tracks if track.number not in hidden and not track.counted),
             (*(track.number for track in tracks if track.number in self._excluded), *excluded_later),
         )
 
-    def release(
-        self, visits: Sequence[Track], gone: Sequence[int], time: float
-    ) -> tuple[tuple[Track, ...], tuple[int, ...]]:
+    def release(self, visits: Sequence[Track], gone: Sequence[int], time: float) -> Release:
         """Hold back visits that may be staff, and release those that are decided by ``time``.
 
-        Takes the visits that ended now and the numbers of tracks that ended. Returns the visits to count now, and the
-        numbers of tracks about which nothing needs to be kept. At ``math.inf`` every pending visit is decided.
+        Takes the visits that ended now and the numbers of tracks that ended. At ``math.inf`` every pending visit is
+        decided.
         """
         pending = {
             track.number: track for track in visits if track.number in gone and track.number not in self._excluded
         }
         for number in gone:
             self._spots.leave(number, pending.get(number))
-        self._excluded.difference_update(gone)
         released, staff = self._spots.release(time)
-        return (
-            (*(track for track in visits if track.number not in pending), *released),
-            (
-                *(number for number in gone if number not in pending),
-                *(track.number for track in released),
-                *staff,
-            ),
+        decided = (*(track for track in visits if track.number not in pending), *released)
+        forgotten = (
+            *(number for number in gone if number not in pending),
+            *(track.number for track in released),
+            *staff,
         )
+        outcomes = (
+            *(self._excluded.get(track.number, COUNTED) for track in decided),
+            *(self._excluded.get(number, DWELL) for number in staff),
+        )
+        for number in forgotten:
+            self._excluded.pop(number, None)
+        return Release(decided, forgotten, outcomes)
 
 
 def is_open(hours: Hours, utc: datetime) -> bool:
@@ -106,9 +126,9 @@ def is_open(hours: Hours, utc: datetime) -> bool:
     return (today in hours.days and now >= hours.open) or (yesterday in hours.days and now < hours.close)
 
 
-def in_any_polygon(point: Point, polygons: Sequence[Polygon]) -> bool:
-    """Whether a point is inside at least one of the polygons."""
-    return any(in_polygon(point, polygon) for polygon in polygons)
+def first_polygon(point: Point, polygons: Sequence[Polygon]) -> int | None:
+    """Index of the first polygon that a point is inside of; None if there is none."""
+    return next((index for index, polygon in enumerate(polygons) if in_polygon(point, polygon)), None)
 
 
 def in_polygon(point: Point, polygon: Polygon) -> bool:

@@ -7,6 +7,7 @@ from statistics import median
 from edge.counting.association import Motion, assign
 from edge.counting.evidence import LONG_S
 from edge.counting.fixed_faces import FixedFaces
+from edge.counting.totals import FIXED_FACE, Outcome
 from edge.counting.track_state import REFERENCE_FPS, TrackState
 from edge.settings import TrackSettings
 from edge.values import Detection, Track
@@ -36,6 +37,8 @@ class TrackUpdate:
     """Tracks to count now, because they ended as a visit or have reached ``max_visit_s``."""
     gone: tuple[int, ...]
     """Numbers of tracks that ended, or turned out to be fixed faces."""
+    rejected: tuple[Outcome, ...] = ()
+    """Why the tracks that ended without being a visit are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Tracker:
     _frame_time: float | None = None
     _intervals: list[float] = field(default_factory=list)
     """Latest times between frames, seconds."""
+    _rejected: list[Outcome] = field(default_factory=list)
+    """Outcomes of tracks that ended without being a visit, since the last `TrackUpdate`."""
 
     def update(self, detections: Sequence[Detection], time: float, shape: tuple[int, int]) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame.
@@ -82,17 +87,18 @@ class Tracker:
         self._states += started
         fixed = tuple(state.number for state in continued if self._becomes_fixed(state, time))
         seen = tuple(state.track for state in [*continued, *started] if not state.is_fixed)
-        return TrackUpdate(seen, visits, gone + fixed)
+        return TrackUpdate(seen, visits, gone + fixed, self._take_rejected())
 
     def skip(self, time: float) -> TrackUpdate:
         """Let time pass without a frame; tracks end after the gap."""
         visits, gone = self._close(time)
-        return TrackUpdate((), visits, gone)
+        return TrackUpdate((), visits, gone, self._take_rejected())
 
     def finish(self) -> TrackUpdate:
         """End all tracks at the end of the source."""
         states, self._states = self._states, []
-        return TrackUpdate((), self._visits_among(states), _reported(states))
+        visits = self._visits_among(states)
+        return TrackUpdate((), visits, _reported(states), self._take_rejected())
 
     def _assign(
         self, detections: Sequence[Detection], time: float, shape: tuple[int, int]
@@ -159,6 +165,8 @@ class Tracker:
         """
         if state.is_fixed:
             if state.evidence.is_moving() or state.track.face not in self.fixed:
+                if not state.track.counted:
+                    self._rejected.append(FIXED_FACE)
                 state.restart(self._take_number(), self._frame, time)
             else:
                 self.fixed.add(state.track.face, time)
@@ -188,13 +196,20 @@ class Tracker:
         """Visits among the tracks that ended. Tracks that did not move are remembered as fixed faces instead."""
         visits = []
         for state in ended:
-            if state.is_fixed or not state.is_visit(self.settings, 1 / self._fps(state)) or state.is_mostly_fixed:
+            if state.track.counted:
                 continue
-            if state.evidence.is_still(state.seconds):
-                self.fixed.add(state.track.face, state.track.last)
-            else:
+            rejection = state.rejection(self.settings, 1 / self._fps(state))
+            if rejection is None:
                 visits.append(state.visit(self.settings.min_high_ratio))
+                continue
+            self._rejected.append(rejection)
+            if rejection == FIXED_FACE and not (state.is_fixed or state.is_mostly_fixed):
+                self.fixed.add(state.track.face, state.track.last)
         return tuple(visits)
+
+    def _take_rejected(self) -> tuple[Outcome, ...]:
+        rejected, self._rejected = tuple(self._rejected), []
+        return rejected
 
     def _take_number(self) -> int:
         """A track number that was never used before."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from edge.counting.association import Motion
 from edge.counting.evidence import Evidence
+from edge.counting.totals import FIXED_FACE, LOW_SCORE, TOO_SHORT, Outcome
 from edge.settings import TrackSettings
 from edge.values import Detection, Track
 
@@ -69,20 +70,20 @@ class TrackState:
         is_weak = self.evidence.high_ratio < WEAK_FACTOR * min_high_ratio
         return replace(self.track, doubtful_low=max(self.track.doubtful_low, int(is_weak)))
 
-    def is_visit(self, settings: TrackSettings, frame_s: float) -> bool:
-        """Whether the track was observed for long enough, and clearly enough, and is not counted yet.
+    def rejection(self, settings: TrackSettings, frame_s: float) -> Outcome | None:
+        """Why the track is no visit: it was too short, not clear enough, or a fixed face. None if it is one.
 
         ``frame_s`` is the time between two frames, seconds.
         """
         slack = frame_s if self.evidence.travel >= WALKING_TRAVEL else frame_s / 2
         needed = round(settings.min_observations / (REFERENCE_FPS * frame_s))
-        return (
-            not self.track.counted
-            and self.track.observations >= max(2, needed)
-            and self.evidence.high >= max(1, needed)
-            and self.evidence.high_ratio >= settings.min_high_ratio
-            and self.seconds >= settings.min_visit_s - slack - ROUNDING_S
-        )
+        if self.is_fixed:
+            return FIXED_FACE
+        if self.track.observations < max(2, needed) or self.seconds < settings.min_visit_s - slack - ROUNDING_S:
+            return TOO_SHORT
+        if self.evidence.high < max(1, needed) or self.evidence.high_ratio < settings.min_high_ratio:
+            return LOW_SCORE
+        return FIXED_FACE if self.is_mostly_fixed or self.evidence.is_still(self.seconds) else None
 
     @property
     def is_mostly_fixed(self) -> bool:

@@ -75,10 +75,12 @@ class Probe:
     def __init__(self, settings: BrokerSettings, client_id: str, protocol: MQTTProtocolVersion, limit_s: float) -> None:
         self._settings, self._limit_s = settings, limit_s
         self._answers: list[ReasonCode] = []
+        self._retained: dict[str, bytes] = {}
         self._client = client(settings, client_id, protocol)
         self._client.on_connect = lambda _c, _u, _f, reason, _p: self._answers.append(reason)
         self._client.on_subscribe = lambda _c, _u, _m, reasons, _p: self._answers.extend(reasons)
         self._client.on_publish = lambda _c, _u, _m, reason, _p: self._answers.append(reason)
+        self._client.on_message = self._keep
         self._client.connect_timeout = limit_s
 
     def connect(self) -> Answer | None:
@@ -92,14 +94,26 @@ class Probe:
         self._client.subscribe(topic_filter, qos=1)
         return self._wait()
 
-    def publish(self, topic: str) -> Answer | None:
-        """Publish an empty message, not retained; no subscriber takes it for a message of the contract."""
-        self._client.publish(topic, b"", qos=1)
+    def retained(self, topic: str, limit_s: float) -> bytes | None:
+        """Wait for the message that the broker has kept of a topic just subscribed to; None if there is none."""
+        end = time.monotonic() + limit_s
+        while topic not in self._retained and time.monotonic() < end:
+            if self._client.loop(0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+        return self._retained.get(topic)
+
+    def publish(self, topic: str, payload: bytes) -> Answer | None:
+        """Publish a message, not retained."""
+        self._client.publish(topic, payload, qos=1)
         return self._wait()
 
     def close(self) -> None:
         """Disconnect."""
         self._client.disconnect()
+
+    def _keep(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        if message.retain:
+            self._retained[message.topic] = bytes(message.payload)
 
     def _wait(self) -> Answer | None:
         self._answers.clear()

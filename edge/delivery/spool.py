@@ -47,12 +47,16 @@ class Spool:
 
     If the file is found damaged it is set aside and a new one is opened. The operation that found the damage raises
     SpoolCorrupt; the next one works.
+
+    ``dropped`` is the number of messages dropped since the start, ``released_visits`` that of the visits in the
+    messages that became ready.
     """
 
     def __init__(self, path: Path, max_windows: int, max_bytes: int, release_s: float) -> None:
         self._path, self._max_windows, self._max_bytes = path, max_windows, max_bytes
         self._release_s = release_s
         self._number = self._seq = self.dropped = 0
+        self.released_visits = 0
         self._open()
 
     def _open(self) -> None:
@@ -94,9 +98,11 @@ class Spool:
             ready = self._add(counts)
         self._advance(ready)
 
-    def _advance(self, messages: int) -> None:
-        """Count messages that became ready and are committed: the next one gets the next numbers."""
-        self._number, self._seq = self._number + messages, self._seq + messages
+    def _advance(self, ready: Counts | None) -> None:
+        """Count a message that became ready and is committed: the next one gets the next numbers."""
+        if ready is not None:
+            self._number, self._seq = self._number + 1, self._seq + 1
+            self.released_visits += sum(ready.visits.values())
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:
@@ -120,15 +126,15 @@ class Spool:
             self._open()
             raise
 
-    def _add(self, counts: Counts) -> int:
-        """Join a window with the held one, then hold it or make it ready; return how many messages became ready."""
+    def _add(self, counts: Counts) -> Counts | None:
+        """Join a window with the held one, then hold it or make it ready; return the message if it became ready."""
         held = self._held()
         joined = join(held, counts) if held else counts
         if not may_leave(joined, counts, self._release_s):
             self._database.execute("INSERT OR REPLACE INTO held VALUES (1, ?)", (encode(joined),))
-            return 0
+            return None
         self._make_ready(joined)
-        return 1
+        return joined
 
     def _make_ready(self, counts: Counts) -> None:
         ready = encode(msgspec.structs.replace(counts, seq=self._seq))
@@ -138,13 +144,19 @@ class Spool:
 
     def release_held(self) -> None:
         """Make the held window ready if it holds no visit or k: the source has ended, and no window follows."""
-        ready = 0
+        ready = None
         with self._transaction("release the held window"):
             held = self._held()
             if held and may_leave(held, held, 0.0):
                 self._make_ready(held)
-                ready = 1
+                ready = held
         self._advance(ready)
+
+    def held_visits(self) -> int:
+        """Number of visits that are held back until there are k."""
+        with self._recovered("read"):
+            held = self._held()
+        return sum(held.visits.values()) if held else 0
 
     def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
         """Return number and JSON of at most ``limit`` ready messages, oldest first.

@@ -41,6 +41,8 @@ class HealthMonitor:
     """Why the device runs this detector (`edge.vision.choose_detector`)."""
     fixed_faces: int | None = None
     """Number of faces that never move and are ignored now."""
+    tracks_ended: dict[str, int] | None = None
+    """Tracks of the last full hour by outcome (`edge.counting.totals.PublishedTotals`)."""
     configuration_sha256: str | None = None
     """SHA-256 of the configuration file, hexadecimal."""
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
@@ -107,6 +109,7 @@ class HealthMonitor:
             detections_saved=saved,
             detector_choice=self.detector_choice,
             fixed_faces=self.fixed_faces,
+            tracks_ended=self.tracks_ended,
             configuration_sha256=self.configuration_sha256,
             release=installed_release(),
             update_failed=update_failed(),

@@ -20,15 +20,13 @@ import numpy as np
 from base.logs import line
 from contract.card import DetectorCard, read_card
 from contract.errors import BundleError
-from edge.settings import DetectSettings, File, Gstreamer, Settings
+from edge.settings import AUTO, DetectSettings, File, Gstreamer, Network, Settings
 from edge.system.clock import kernel_boot
 from edge.vision.bundle import DEFAULT_DETECTOR, SHIPPED, Bundle, card_path
 from edge.vision.detect import Detector
 from edge.vision.interpreter import Interpreter
 
 log = logging.getLogger("edge.vision.choose_detector")
-AUTO = "auto"
-"""The value of ``detect.bundle`` that asks for a choice."""
 BUDGET_S = 1.0
 """Time limit of all measurements at a start, seconds."""
 MAX_RUNS = 20
@@ -208,7 +206,7 @@ def _detections_per_s(settings: Settings) -> float:
 def _frame_shape(settings: Settings) -> tuple[int, int]:
     """Height and width of the camera's frames where the settings give them, else the default."""
     capture = settings.capture
-    return DEFAULT_FRAME_SHAPE if isinstance(capture, File | Gstreamer) else (capture.height, capture.width)
+    return DEFAULT_FRAME_SHAPE if isinstance(capture, File | Gstreamer | Network) else (capture.height, capture.width)
 
 
 def _detection(detector: ShippedDetector, cache: CostCache) -> Callable[[], object]:

@@ -2,6 +2,8 @@
 
 ``python3 systemd/card/card.py BOOT CONFIG WHEEL [FILE ...]``
 
+A device with several cameras has further configurations among the files: NAME.toml for facetally-edge@NAME.
+
 Run it on the computer that has written the card, with pip and internet access. The device needs only the broker: all
 that it installs is copied to the card. On the device cloud-init, which Raspberry Pi OS has from trixie on, makes
 systemd run ``first-boot.sh`` until it succeeds. User, network and time zone stay those set by Raspberry Pi Imager.
@@ -32,55 +34,78 @@ CARD_FILES = (
     "units/facetally-update-recover.service",
     "units/facetally-restart.path",
     "units/facetally-restart.service",
+    "units/facetally-edge@.service.d/instance.conf",
 )
 ETC = PurePosixPath("/etc/facetally")
+UPDATER = "update.toml"
+"""Name of the updater's configuration, which is no further camera."""
 EXTRAS = r"'(edge|update)'"
 GLIBC = ("2_36", "2_35", "2_34", "2_28", "2_27", "2_17")
 """manylinux versions of wheels that Debian 12's glibc and newer ones can run."""
-READ_CONFIG = """\
+READ_CONFIGS = """\
 import sys
+from itertools import combinations
 from pathlib import Path
 from zoneinfo import available_timezones
 from base.errors import SettingsError
+from edge.instances import DEFAULT, check_name, conflicts, in_state_folder
 from edge.settings import Picamera2, read
+zones, instances, picamera2 = available_timezones(), {}, False
 try:
-    settings = read(Path(sys.argv[1]))
+    for index, path in enumerate(map(Path, sys.argv[1:])):
+        name = check_name(path.stem) if index else DEFAULT
+        if name in instances:
+            sys.exit(f"{path}: must be NAME.toml of a further camera, but the first configuration becomes {name}.toml")
+        instances[name] = settings = in_state_folder(read(path), name)
+        hours, broker, tls = settings.admit.hours, settings.broker, settings.broker.tls
+        if hours and zones and hours.timezone not in zones:
+            sys.exit(f"{path}: key 'admit.hours.timezone': must be an IANA time zone, is {hours.timezone!r}")
+        picamera2 |= isinstance(settings.capture, Picamera2)
+        named = [broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
+        for bundle in (settings.detect.bundle, settings.classify.bundle):
+            if bundle and bundle.endswith(".json"):
+                named += [bundle, bundle.removesuffix("json") + "tflite"]
+        print(*(f"{path}\\t{file}" for file in named if file), sep="\\n")
 except SettingsError as error:
-    sys.exit(str(error))
-hours, zones = settings.admit.hours, available_timezones()
-if hours and zones and hours.timezone not in zones:
-    sys.exit(f"{sys.argv[1]}: key 'admit.hours.timezone': must be an IANA time zone, is {hours.timezone!r}")
-print("picamera2" if isinstance(settings.capture, Picamera2) else "")
-broker, tls = settings.broker, settings.broker.tls
-named = [broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
-for bundle in (settings.detect.bundle, settings.classify.bundle):
-    if bundle and bundle.endswith(".json"):
-        named += [bundle, bundle.removesuffix("json") + "tflite"]
-print(*filter(None, named), sep="\\n")
+    sys.exit(f"{path}: {error}" if str(path) not in str(error) else str(error))
+for (name, one), (other, two) in combinations(instances.items(), 2):
+    for shared in conflicts(one, two):
+        sys.exit(f"{name}.toml and {other}.toml: must not both have {shared}")
+print("picamera2" if picamera2 else "")
 """
-"""Reads a configuration with the wheel's own code; prints whether it needs picamera2, and the files that it names."""
+"""Reads configurations with the wheel's own code; prints the files that each names, and whether picamera2 is needed."""
 
 
 def main() -> int:
     """Prepare a card; return 0, or 2 after an error message. The card installs nothing then."""
     parser = argparse.ArgumentParser(prog="card.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("boot", type=Path, metavar="BOOT", help="mount point of the card's first partition, bootfs")
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="edge.toml of this device")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="edge.toml of this device, or of its first camera")
     parser.add_argument("wheel", type=Path, metavar="WHEEL", help="wheel of facetally (pip wheel --no-deps .)")
-    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=f"file for {ETC}, such as a password")
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="*",
+        metavar="FILE",
+        help=f"file for {ETC}, such as a password, or NAME.toml of a further camera",
+    )
     parser.add_argument(
         "--python", default="3.13", metavar="X.Y", help="Python of the card (default: %(default)s, of trixie)"
     )
     parser.add_argument(
         "--machine", default="aarch64", help="processor of the device, see uname -m (default: %(default)s)"
     )
+    parser.add_argument(
+        "--wheels", type=Path, metavar="FOLDER", help="folder of the wheels that WHEEL needs; none is downloaded then"
+    )
     arguments = parser.parse_args()
     try:
         picamera2 = _check(arguments)
         with tempfile.TemporaryDirectory() as folder:
-            wheels = Path(folder) / "wheels"
-            required = _required(arguments.wheel, edge=True)
-            _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
+            wheels = arguments.wheels or Path(folder) / "wheels"
+            if arguments.wheels is None:
+                required = _required(arguments.wheel, edge=True)
+                _pip("download", f"--dest={wheels}", *_platform(arguments.python, arguments.machine), *required)
             _write(arguments, wheels, picamera2)
     except (ValueError, OSError) as error:
         print(f"card.py: {error}", file=sys.stderr)
@@ -115,14 +140,26 @@ def _check(arguments: argparse.Namespace) -> bool:
             raise ValueError(f"{name}: must be given once, is given {times} times")
         if name.startswith(".") or name.endswith(".whl"):
             raise ValueError(f"{name}: must be a file for {ETC}, is a hidden file or another wheel")
-    picamera2, named = _read(arguments.config, arguments.wheel)
-    for path in named:
-        if not path.is_absolute() or (ETC in path.parents and path.parent != ETC):
-            raise ValueError(f"{arguments.config}: path {path}: must be {ETC / path.name}, for a file from the card")
-    missing = [path for path in named if path.parent == ETC and path.name not in given]
-    if missing:
-        raise ValueError(f"{arguments.config}: names {', '.join(map(str, missing))}; add these files to the command")
+    picamera2, named = _read(_configs(arguments), arguments.wheel, install=arguments.wheels is None)
+    _check_named(named, set(given))
     return picamera2
+
+
+def _check_named(named: list[tuple[str, PurePosixPath]], given: set[str]) -> None:
+    """Raise ValueError if a configuration names a file that is not ``given`` by its name, or at an unsuitable path."""
+    for config, path in named:
+        if not path.is_absolute() or (ETC in path.parents and path.parent != ETC):
+            raise ValueError(f"{config}: path {path}: must be {ETC / path.name}, for a file from the card")
+    for config in dict.fromkeys(config for config, _ in named):
+        missing = [path for of, path in named if of == config and path.parent == ETC and path.name not in given]
+        if missing:
+            raise ValueError(f"{config}: names {', '.join(map(str, missing))}; add these files to the command")
+
+
+def _configs(arguments: argparse.Namespace) -> list[Path]:
+    """Return the configurations: that of the first camera, then those of further ones."""
+    files: list[Path] = arguments.files
+    return [arguments.config, *(each for each in files if each.suffix == ".toml" and each.name != UPDATER)]
 
 
 def _required(wheel: Path, edge: bool) -> list[str]:
@@ -140,20 +177,23 @@ def _required(wheel: Path, edge: bool) -> list[str]:
     return [name.strip() for name, _, marker in parts if "extra" not in marker or (edge and re.search(EXTRAS, marker))]
 
 
-def _read(config: Path, wheel: Path) -> tuple[bool, list[PurePosixPath]]:
-    """Return whether a configuration needs picamera2, and the files that it names.
+def _read(configs: list[Path], wheel: Path, install: bool) -> tuple[bool, list[tuple[str, PurePosixPath]]]:
+    """Return whether a configuration needs picamera2, and the files that they name, each with its configuration.
 
-    Raise ValueError with the daemon's own message if it would refuse the configuration.
+    The wheel's own requirements are installed in a temporary folder, unless this Python has them. Raise ValueError with
+    the daemon's own message if it would refuse a configuration, or if two exclude each other.
     """
     with tempfile.TemporaryDirectory() as folder:
-        _pip("install", f"--target={folder}", *_required(wheel, edge=False))
-        command = [sys.executable, "-c", READ_CONFIG, str(config)]
+        if install:
+            _pip("install", f"--target={folder}", *_required(wheel, edge=False))
+        command = [sys.executable, "-c", READ_CONFIGS, *map(str, configs)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((folder, str(wheel.resolve())))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(done.stderr.strip())
-    picamera2, *named = done.stdout.splitlines()
-    return bool(picamera2), [PurePosixPath(line) for line in named if line]
+    *lines, picamera2 = done.stdout.splitlines()
+    named = [line.split("\t") for line in lines if line]
+    return bool(picamera2), [(config, PurePosixPath(path)) for config, path in named]
 
 
 def _platform(python: str, machine: str) -> list[str]:
@@ -176,9 +216,10 @@ def _write(arguments: argparse.Namespace, wheels: Path, picamera2: bool) -> None
     card, seed = arguments.boot / "facetally", arguments.boot / SEED
     seed.unlink(missing_ok=True)
     _sync()
-    copies = {card / "edge.toml": arguments.config}
+    first, *further = _configs(arguments)
+    copies = {card / "configs/edge.toml": first} | {card / "configs" / each.name: each for each in further}
     copies |= {card / Path(name).name: HERE.parent / name for name in CARD_FILES}
-    copies |= {card / "files" / each.name: each for each in arguments.files}
+    copies |= {card / "files" / each.name: each for each in arguments.files if each not in further}
     copies |= {card / "wheels" / each.name: each for each in (*wheels.iterdir(), arguments.wheel)}
     shutil.rmtree(card, ignore_errors=True)
     try:

@@ -32,19 +32,23 @@ python3 -c 'import ensurepip' || apt_install python3-venv
 if [ -e "$CARD/picamera2" ]; then python3 -c 'import picamera2' || apt_install python3-picamera2; fi
 
 rm -rf /opt/facetally # a power cut may have left it incomplete
-install -m 0640 -g video "$CARD/edge.toml" "$ETC" # it may hold a camera's password
+install -m 0640 -g video "$CARD"/configs/*.toml "$ETC" # they may hold a camera's password
 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CARD/wheels" bash "$CARD/install.sh" edge "$CARD"/wheels/facetally-*.whl
-cd "$(mktemp -d)" # a spool with a relative path is created in the working directory
-/opt/facetally/bin/facetally-edge check || echo "see the lines above; the daemon is started, and retries by itself"
-systemctl enable facetally-edge
-systemctl start --no-block facetally-edge
+for each in "$CARD"/configs/*.toml; do
+    name=$(basename "$each" .toml) unit=facetally-edge
+    if [ "$name" != edge ]; then unit=facetally-edge@$name; fi
+    echo "$unit:"
+    /opt/facetally/bin/facetally-edge check "$name" || echo "see the lines above; the daemon is started, and retries by itself"
+    systemctl enable "$unit"
+    systemctl start --no-block "$unit"
+done
 if [ -e "$ETC/update.toml" ]; then # the card of a fleet: from now on signed releases come by themselves
     systemctl enable facetally-update.timer
     systemctl start --no-block facetally-update.timer
 fi
 
 sync
-wipe "$CARD/edge.toml"
+wipe "$CARD"/configs/*
 find "$CARD" -mindepth 1 ! -name first-boot.log -delete
 rm -f "$CARD/../vendor-data"
 systemctl disable facetally-first-boot

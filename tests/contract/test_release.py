@@ -37,18 +37,18 @@ def test_a_manifest_reads_back_as_itself(tree, kind):
 @pytest.mark.parametrize(
     ("kind", "text", "expected"),
     [
-        (DeviceManifest, b"{", "truncated"),
+        (DeviceManifest, b"{", "not JSON"),
         (DeviceManifest, b" " * (contract.MAX_MANIFEST_BYTES + 1), "must be at most 1000000 bytes, is 1000001"),
         (DeviceManifest, b"[" * 100_000, "x.json"),
-        (DeviceManifest, json.dumps(DEVICE | {"number": 0}).encode(), r"\$\.number"),
+        (DeviceManifest, json.dumps(DEVICE | {"number": 0}).encode(), "key 'number': must be >= 1, is 0"),
         (DeviceManifest, json.dumps(DEVICE | {"person": 1}).encode(), "person"),
-        (DeviceManifest, json.dumps(DEVICE | {"site": "../up"}).encode(), r"\$\.site"),
+        (DeviceManifest, json.dumps(DEVICE | {"site": "../up"}).encode(), "key 'site': must be 1 to 64 letters"),
         (
             DeviceManifest,
             json.dumps(DEVICE | {"configuration": WHEEL | {"path": "a/../b"}}).encode(),
-            r"\$\.configuration\.path",
+            "key 'configuration.path'",
         ),
-        (ReleaseManifest, json.dumps(RELEASE | {"wheel_sets": []}).encode(), r"\$\.wheel_sets"),
+        (ReleaseManifest, json.dumps(RELEASE | {"wheel_sets": []}).encode(), "key 'wheel_sets'"),
         (ReleaseManifest, json.dumps(RELEASE | {"wheel_sets": [WHEELS, WHEELS]}).encode(), "must be unique by python"),
         (ReleaseManifest, json.dumps(RELEASE | {"bundles": [BUNDLE, BUNDLE]}).encode(), "unique names, are mood, mood"),
     ],

@@ -71,6 +71,7 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
         check=False,
     )
     assert clip.returncode == 2
+    assert "use --camera" in clip.stderr
     for text in (out, logged, shown, checked.stdout, checked.stderr, clip.stdout, clip.stderr):
         assert WORD not in text
     assert all(line.startswith("time=") for line in logged.splitlines()), logged

@@ -3,7 +3,7 @@
 import pytest
 
 from base.errors import SettingsError
-from edge.settings import RENAMED, File, V4l2, read
+from edge.settings import RENAMED, File, Http, Rtsp, V4l2, camera_keys, read
 
 GOOD = """
 site = "shop-1"
@@ -18,7 +18,7 @@ timezone = "Europe/Berlin"
 open = "09:00"
 close = "20:00"
 """
-CAMERA = "width, height, fps, open_limit_s, read_limit_s"
+CAMERA = "fps, open_limit_s, read_limit_s, width, height"
 
 
 @pytest.fixture
@@ -71,12 +71,14 @@ def test_good_file_is_read_and_the_rest_has_defaults(config):
         ('open = "09:00"', 'open = "24:00"', "key 'admit.hours.open': "),
         ('open = "09:00"', 'open = "09:00\\n"', "key 'admit.hours.open': "),
         ('open = "09:00"', 'days = ["mo"]', "must be one of mon, tue, wed, thu, fri, sat, sun, is 'mo'"),
-        ('source = "v4l2"', 'source = "usb"', "must be one of picamera2, v4l2, gstreamer, file, is 'usb'"),
+        ('source = "v4l2"', 'source = "usb"', "must be one of picamera2, v4l2, gstreamer, rtsp, http, file, is 'usb'"),
         ('source = "v4l2"', "", "missing key 'capture.source'"),
         ('source = "v4l2"', 'source = "v4l2"\nwitdh = 1', f"'capture.witdh'; allowed: source, {CAMERA}, device"),
         ('source = "v4l2"', 'source = "file"\npath = "x"', "unknown key 'capture.device'; allowed: source, path, fps"),
         ('source = "v4l2"', 'source = "picamera2"', f"'capture.device'; allowed: source, {CAMERA}, camera"),
         ('source = "v4l2"', 'source = "v4l2"\nfps = 0', "key 'capture.fps': must be >= 1, is 0"),
+        ('source = "v4l2"', 'source = "v4l2"\na = 1\nb = 2', f"'capture.a', 'capture.b'; allowed: source, {CAMERA}"),
+        ('source = "v4l2"', 'source = "v4l2"\nformat = "x"', "'capture.format': must be the code of a V4L2 pixel"),
         ("[admit.hours]", "dwell_limit_s = 180\n[admit.hours]", "admit.dwell_limit_s must be less than track"),
         ("[admit.hours]", "[track]\nmax_visit_s = 120\n[admit.hours]", "admit.dwell_limit_s must be less than track"),
         ("[admit.hours]", "[admit.hour]", "unknown key 'admit.hour'; allowed: staff_zones, hours"),
@@ -88,6 +90,53 @@ def test_error_names_file_key_and_what_is_allowed(config, old, new, expected):
     """The error for a mistake is one line that expected where it is and what is allowed."""
     assert old in GOOD
     assert expected in refusal(config(GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("camera", "expected"),
+    [
+        ('source="rtsp"', "missing key 'capture.url'"),
+        ('source="rtsp", url="rtsp://admin:hunter2@h/1"', "url must not hold a user name or password; set username"),
+        ('source="rtsp", url="rtsp://admin:hun/ter2@h/1"', "url must not hold a user name or password; set username"),
+        ('source="rtsp", url="http://h/1"', "url must be rtsp://HOST[:PORT]/PATH or rtsps://HOST[:PORT]/PATH"),
+        ('source="http", url="ftp://h/1"', "url must be http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH"),
+        ('source="rtsp", url="rtsp://h:70000/1"', "url must be rtsp://HOST"),
+        ('source="rtsp", url="rtsp:///1"', "url must be rtsp://HOST"),
+        ('source="rtsp", url="rtsp://h/a b"', "url must be rtsp://HOST"),
+        ('source="rtsp", url="rtsp://h/1", username="a"', "username and password_file must be set together"),
+        ('source="rtsp", url="rtsp://h/1", transport="sctp"', "must be one of tcp, udp, is 'sctp'"),
+        (
+            'source="rtsp", url="rtsp://h/1", width=640',
+            "unknown key 'capture.width'; allowed: source, fps, open_limit_s",
+        ),
+    ],
+)
+def test_error_of_a_network_camera_shows_no_secret(config, camera, expected):
+    """A mistake in a network camera is named, without the URL, which may hold a password."""
+    text = refusal(config(), f"capture={{{camera}}}")
+    assert expected in text
+    assert "hun" not in text
+
+
+@pytest.mark.parametrize(
+    ("camera", "keys"),
+    [
+        ("0", {"source": "v4l2", "device": 0}),
+        ("/dev/v4l/by-id/usb-1", {"source": "v4l2", "device": "/dev/v4l/by-id/usb-1"}),
+        ("rtsp://h/1", {"source": "rtsp", "url": "rtsp://h/1"}),
+        ("rtsps://h/1", {"source": "rtsp", "url": "rtsps://h/1"}),
+        ("https://h/1", {"source": "http", "url": "https://h/1"}),
+    ],
+)
+def test_camera_of_the_command_line(camera, keys):
+    """A number, a path or a URL chooses the source."""
+    assert camera_keys(camera) == keys
+
+
+def test_name_of_a_network_camera_holds_no_query():
+    """The log shows scheme, host, port and path: a query may hold a password."""
+    assert Rtsp(url="rtsp://h/a?user=admin&password=x").name == "rtsp://h:554/a"
+    assert Http(url="https://[::1]:8443/a").name == "https://[::1]:8443/a"
 
 
 @pytest.mark.parametrize(

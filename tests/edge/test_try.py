@@ -1,16 +1,24 @@
 """``facetally-edge try`` describes images and clips, one JSON object per image."""
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 
 import cv2
 import numpy as np
 import pytest
 
 from contract.labels import EXPRESSIONS, UNKNOWN
+from edge.build import pipeline
+from edge.counting.totals import describe
+from edge.delivery.printer import Printer
+from edge.settings import read
+from edge.values import MissingFrame
 from edge.vision.bundle import SHIPPED
 from tests.support.commands import ROOT, one_line
 
@@ -162,3 +170,50 @@ def test_closed_pipe_is_no_crash(portrait, tmp_path):
         errors = process.stderr.read()
     assert process.returncode == 141
     assert "Error" not in errors
+
+
+def test_a_clip_ends_with_the_totals_of_its_tracks(command, config, clip):
+    """After its frames a clip has one sentence: on standard output, or on standard error where that is for JSON. The
+    staff zones are those of the configuration; ``run`` says the same of the same clip.
+    """
+    counted = "1 track: 1 counted, 0 too short, 0 with low scores, 0 dwell, 0 fixed, 0 outside opening hours,"
+    _, out, _ = command("try", "--detect-only", clip)
+    assert out[-1].startswith(f"{clip}  {counted} 0 held back for k; 0 of 1 visits unknown")
+    config.write_text(config.read_text().replace("staff_zones = []", "staff_zones = [[[0.4, 0], [0.6, 0], [0.5, 1]]]"))
+    status, out, errors = command("try", "--json", "--detect-only", "--config", config, clip)
+    assert (status, len(rows(out))) == (0, 50)
+    assert errors[-1].startswith(f"{clip}  1 track: 0 counted, 1 in staff zone 1, 0 too short")
+    status, out, errors = command("run", "--config", config, "--clip", clip, "--stdout")
+    assert (status, [sum(row["visits"].values()) for row in rows(out)]) == (0, [0, 0, 0])
+    assert errors[-1].startswith("1 track: 0 counted, 1 in staff zone 1, 0 too short")
+
+
+def test_the_demonstration_clip_explains_its_counts(tmp_path, command, config, monkeypatch):
+    """Of the five visits of the demonstration's clip the sample's staff zone leaves one: ``run`` says that it is held
+    back for k, ``try`` that it counts. A narrow strip at the edge leaves none, and health says so after the hour.
+    """
+    pytest.importorskip("matplotlib", reason="matplotlib provides a portrait of the clip")
+    from demo.clip import compose
+
+    clip = tmp_path / "people.mp4"
+    compose(clip)
+    rest = "0 too short, 0 with low scores, 0 dwell, 0 fixed, 0 outside opening hours"
+    sample = re.search(r"^# (staff_zones = .*)$", (ROOT / "edge/samples/edge.toml").read_text(), re.M).group(1)
+    config.write_text(config.read_text().replace("staff_zones = []", sample))
+    arguments = ("--config", config, "--clip", clip, "--stdout", "--set", "privacy.k=5")
+    assert command("run", *arguments)[2][-1].startswith(
+        f"5 tracks: 0 counted, 4 in staff zone 1, {rest}, 1 held back for k; 0 of 1 visits unknown"
+    )
+    assert command("try", "--detect-only", "--config", config, clip)[1][-1].startswith(
+        f"{clip}  5 tracks: 1 counted, 4 in staff zone 1, {rest}, 0 held back for k"
+    )
+    strip, sent = "admit.staff_zones=[[[0, 0], [0.05, 0], [0.05, 1], [0, 1]]]", []
+    monkeypatch.setattr(Printer, "health", lambda printer, health: sent.append(health.tracks_ended))
+    settings = read(config, (strip, f'capture={{source="file", path="{clip}"}}', "privacy.k=5"))
+    with pipeline(settings, threading.Event(), lambda: None, io.StringIO()) as counting:
+        counting.run()
+        counting.report(counting.analyzer.health)
+        counting.analyzer.add_missing(MissingFrame(counting.source.start + 3601.0, "no_camera"))
+        counting.report(counting.analyzer.health)
+    assert describe(counting.analyzer.totals, 1).startswith(f"5 tracks: 0 counted, 5 in staff zone 1, {rest}")
+    assert sent == [None, {"staff_zone_1": 5}]

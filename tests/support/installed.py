@@ -1,7 +1,9 @@
 """A container that has booted Debian's systemd, with the units installed on it by the installer."""
 
+import json
 import os
 import platform
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,9 +96,15 @@ def started(debian, clip):
     debian.run("sh", "-c", f"systemctl start {UNIT} || {{ journalctl --no-pager --unit={UNIT}; exit 1; }}")
 
 
-def shown(debian, key):
-    """Return a property of the unit, as `systemctl show` prints it."""
-    return debian.run("systemctl", "show", "--property", key, "--value", UNIT)
+def shown(debian, key, unit=UNIT):
+    """Return a property of a unit, as `systemctl show` prints it."""
+    return debian.run("systemctl", "show", "--property", key, "--value", unit)
+
+
+def next_counts(debian, name):
+    """Wait for a window of a device that is sent from now on."""
+    received = debian.run("mosquitto_sub", "-h", "127.0.0.1", "-t", f"facetally/v1/shop-1/{name}/counts", "-C", "1")
+    return json.loads(received)
 
 
 def journal(debian):
@@ -117,3 +125,17 @@ def in_the_sandbox(debian, code):
     finally:
         debian.run("rm", drop_in)
         debian.run("systemctl", "daemon-reload")
+
+
+def blocks(section, language):
+    """Return the code blocks of a language in a section of docs/installer.md."""
+    guide = (ROOT / "docs/installer.md").read_text()
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", guide.partition(f"\n## {section}\n")[2].partition("\n## ")[0], re.M | re.S
+    )
+
+
+def run_guide(debian, section):
+    """Run the commands of a section of the guide as root, in a checkout."""
+    for commands in blocks(section, "bash"):
+        debian.run("bash", "-euo", "pipefail", "-c", f"cd /srv\n{commands}")

@@ -90,7 +90,31 @@ static int answer(unsigned long request, void *argument) {
         struct v4l2_capability *capability = argument;
         memset(capability, 0, sizeof *capability);
         strcpy((char *)capability->driver, "test");
+        strcpy((char *)capability->card, "Test Camera");
         capability->capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+        return 0;
+    }
+    case (unsigned)VIDIOC_ENUM_FMT: {
+        static const unsigned formats[] = {V4L2_PIX_FMT_YUYV, V4L2_PIX_FMT_H264};
+        struct v4l2_fmtdesc *form = argument;
+        if (form->index > 1) return errno = EINVAL, -1;
+        form->pixelformat = formats[form->index];
+        return 0;
+    }
+    case (unsigned)VIDIOC_ENUM_FRAMESIZES: {
+        struct v4l2_frmsizeenum *size = argument;
+        if (size->index > 1) return errno = EINVAL, -1;
+        size->type = V4L2_FRMSIZE_TYPE_DISCRETE;
+        size->discrete.width = size->index ? 1280 : WIDTH;
+        size->discrete.height = size->index ? 720 : HEIGHT;
+        return 0;
+    }
+    case (unsigned)VIDIOC_ENUM_FRAMEINTERVALS: {
+        struct v4l2_frmivalenum *pace = argument;
+        if (pace->index) return errno = EINVAL, -1;
+        pace->type = V4L2_FRMIVAL_TYPE_DISCRETE;
+        pace->discrete.numerator = 1;
+        pace->discrete.denominator = atoi(getenv("VIDEO_FPS"));
         return 0;
     }
     case (unsigned)VIDIOC_G_INPUT:

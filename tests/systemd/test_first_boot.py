@@ -34,6 +34,7 @@ IMAGER = {
     "user-data": "#cloud-config\nhostname: door\nruncmd:\n- [ touch, /srv/the-owners-file ]\n",
 }
 """Files that Raspberry Pi Imager writes to a card, shortened."""
+SPOOL = "/var/lib/facetally/spool.sqlite"
 CONFIG = f"""{SMALLEST}
 [tally]
 window_s = 2
@@ -45,7 +46,7 @@ confirm = "broker"
 username = "shop-1/door"
 password_file = "/etc/facetally/password"
 [spool]
-path = "/var/lib/facetally/spool.sqlite"
+path = "{SPOOL}"
 unsynced_hold_h = 0
 """
 
@@ -69,9 +70,17 @@ def card(tmp_path):
     for name, text in IMAGER.items():
         (boot / name).write_text(text)
     (tmp_path / "edge.toml").write_text(CONFIG)
-    (tmp_path / "password").write_text("secret")
+    (tmp_path / "till.toml").write_text(
+        TILL.replace('source = "v4l2"', 'source = "v4l2"\ndevice = 2').replace(f'path = "{SPOOL}"\n', "")
+    )
+    for name in ("password", "till.password"):
+        (tmp_path / name).write_text("secret")
     (tmp_path / "update.toml").write_text(UPDATE)
     return boot
+
+
+TILL = CONFIG.replace('"door"', '"till"').replace("shop-1/door", "shop-1/till").replace("/password", "/till.password")
+"""The configuration of a second camera."""
 
 
 def fleet(folder):
@@ -124,6 +133,8 @@ def test_wrong_arguments_are_refused_and_the_card_is_unchanged(card):
     (card.parent / "zone.toml").write_text(CONFIG.replace("staff_zones = []\n", "staff_zones = []\n" + hours))
     (card.parent / "deep.toml").write_text(CONFIG.replace("facetally/password", "facetally/secret/password"))
     (card.parent / "mood.json").write_text("{}")
+    for name in ("same", "collector"):
+        (card.parent / f"{name}.toml").write_text(CONFIG)
     for done, message in (
         (prepare(card, "password", boot="."), "must be the first partition of a card with cloud-init"),
         (prepare(card, "passwort"), "passwort: file not found"),
@@ -138,6 +149,13 @@ def test_wrong_arguments_are_refused_and_the_card_is_unchanged(card):
         (prepare(card, "password", str(build_wheel())), "another wheel"),
         (prepare(card, "password", config="zone.toml"), "must be an IANA time zone, is 'Europe/Berln'"),
         (prepare(card, "password", config="deep.toml"), "must be /etc/facetally/password"),
+        (prepare(card, "password", "till.toml"), "till.toml: names /etc/facetally/till.password; add these files"),
+        (
+            prepare(card, "password", "same.toml"),
+            "edge.toml and same.toml: must not both have site and device shop-1/door",
+        ),
+        (prepare(card, "password", "collector.toml"), "and not collector or update, is 'collector'"),
+        (prepare(card, "password", "edge.toml"), "but the first configuration becomes edge.toml"),
     ):
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert "admit" in prepare(card, "password", config="wrong.toml").stderr
@@ -180,7 +198,8 @@ def test_the_first_boot(card, tmp_path):
     missing, and the password is moved all the same. At the end the device takes a signed release by itself.
     """
     repository = fleet(tmp_path)
-    assert prepare(card, "password", "update.toml", "root.json").returncode == 0
+    files = ("password", "till.toml", "till.password", "update.toml", "root.json")
+    assert prepare(card, *files).returncode == 0
     (missing,) = (card / "facetally/wheels").glob("msgspec-*")
     missing = missing.rename(tmp_path / missing.name)
     (tmp_path / "99_raspberry-pi.cfg").write_text(SEED)
@@ -204,14 +223,18 @@ def test_the_first_boot(card, tmp_path):
             shutil.copy(missing, card / "facetally/wheels")
             wait_until(lambda: log_file.read_text().endswith("\ninstalled\n"), 300, "installed")
             log = log_file.read_text()
+            both = ("facetally-edge", "facetally-edge@till")
             wait_until(
-                lambda: device.run("systemctl", "is-active", "facetally-edge", check=False) == "active", 60, "active"
+                lambda: device.run("systemctl", "is-active", *both, check=False).split() == ["active"] * 2, 60, "active"
             )
-            assert device.run("systemctl", "is-enabled", "facetally-edge") == "enabled"
+            assert device.run("systemctl", "is-enabled", *both).split() == ["enabled"] * 2
             assert device.run("test", "-e", "/srv/the-owners-file") == ""
-            assert device.run("stat", "-c", "%a %U:%G", "/etc/facetally/password") == "640 root:video"
-            counts = device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", "facetally/v1/shop-1/door/counts", "-C", "1")
-            assert '"no_camera"' in counts
+            private = ("password", "till.password", "edge.toml", "till.toml")
+            modes = device.run("stat", "-c", "%a %U:%G", *(f"/etc/facetally/{name}" for name in private))
+            assert modes.splitlines() == ["640 root:video"] * 4
+            for name in ("door", "till"):
+                counts = f"facetally/v1/shop-1/{name}/counts"
+                assert '"no_camera"' in device.run("mosquitto_sub", "-h", "127.0.0.1", "-t", counts, "-C", "1")
             view = ("/etc/facetally/edge.toml", "view.png")
             assert "is /dev/video0 there?" in device.run("/opt/facetally/bin/facetally-view", *view, check=False)
             aim = device.run("/opt/facetally/bin/facetally-aim", "/etc/facetally/edge.toml", check=False)
@@ -223,5 +246,6 @@ def test_the_first_boot(card, tmp_path):
             takes_its_first_update(device)
     except nspawn.NotBooted as error:
         pytest.skip(f"systemd-nspawn does not boot here: {error}")
-    assert "ok      detector" in log
-    assert "FAILED  camera" in log, "the container has no camera"
+    assert re.findall(r"^(facetally-edge.*):$", log, re.M) == list(both)
+    assert len(re.findall(r"^ok +detector", log, re.M)) == 2
+    assert len(re.findall(r"^FAILED +camera", log, re.M)) == 2, "the container has no camera"

@@ -13,14 +13,16 @@ from benchmarks.machines.debian import build_wheel, missing_requirements
 from benchmarks.machines.nspawn import wait_until
 from tests.support.installed import (
     CONFIG,
-    ROOT,
     UNIT,
     WATCHDOG_S,
     WINDOW_S,
+    blocks,
     clips,
     in_the_sandbox,
     installed,
     journal,
+    next_counts,
+    run_guide,
     shown,
     started,
     stopped,
@@ -33,6 +35,8 @@ pytestmark = [
 ]
 CLOCK = "import ctypes; from edge.system.clock import LIBC; print(LIBC.adjtimex(ctypes.create_string_buffer(512)))"
 """Prints the state of the kernel's clock, read as `edge.system.clock` reads it."""
+SECOND = "facetally-edge@till"
+EDGE = "/opt/facetally/bin/facetally-edge"
 ARGUS = "import os; print(os.path.exists('/tmp/argus_socket'), os.listdir('/tmp'))"
 GET_PAGES = """\
 import ssl, urllib.error, urllib.request
@@ -52,9 +56,20 @@ for path in {paths}:
 
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory):
-    """A container with all three units installed from wheels and the broker running; no unit is started."""
+    """A container with all units installed from wheels and the broker running; no unit is started."""
     with installed(tmp_path_factory.mktemp("machine"), clips(tmp_path_factory.mktemp("clips"))) as booted:
         yield booted
+
+
+@pytest.fixture(scope="module")
+def device(debian):
+    """The container with two cameras: the first one, and one that the commands of the guide add;
+    it stays until `undo`."""
+    config = CONFIG.replace('path = "/var/lib/facetally/spool.sqlite"\n', 'path = "spool.sqlite"\n')
+    debian.write("/etc/facetally/edge.toml", config.format(path="/srv/clips/long"))
+    debian.run("systemctl", "start", UNIT)
+    run_guide(debian, "Several cameras")
+    return debian
 
 
 @pytest.fixture
@@ -82,7 +97,8 @@ def test_the_unit_becomes_ready_and_stays(debian, statuses):
     """
     debian.write("/etc/facetally/edge.toml", CONFIG.format(path="/srv/clips/long"))
     checked = debian.run("/opt/facetally/bin/facetally-edge", "check", "--config", "/etc/facetally/edge.toml")
-    assert checked.count("ok      ") == 7
+    assert "FAILED" not in checked
+    assert re.search(r"^ok +broker +127.0.0.1:1883 accepts the login", checked, re.M)
     started(debian, "long")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert (shown(debian, "Type"), shown(debian, "NotifyAccess")) == ("notify", "main")
@@ -153,18 +169,55 @@ def test_only_the_camera_socket_of_a_jetson_is_visible_in_tmp(debian):
     debian.run("rm", "/tmp/argus_socket", "/tmp/others")
 
 
-def test_a_newer_wheel_restarts_the_running_daemon(debian):
-    """The installer restarts a running daemon, and journald keeps its lines in memory."""
-    started(debian, "long")
-    before = shown(debian, "MainPID")
-    debian.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
-    assert debian.run("systemctl", "is-active", UNIT) == "active"
-    assert shown(debian, "MainPID") not in ("0", before)
-    assert "/run/log/journal" in debian.run("journalctl", "--header", f"--unit={UNIT}")
+def test_two_cameras_count_with_their_own_user_and_state(device):
+    """Each sends counts as its own device, under a user of its own."""
+    for unit, name, folder in ((UNIT, "door", "facetally"), (SECOND, "till", "facetally-till")):
+        assert next_counts(device, name)["device"] == name
+        assert device.run("ls", f"/var/lib/private/{folder}/spool.sqlite")
+        assert (shown(device, "ActiveState", unit), shown(device, "NRestarts", unit)) == ("active", "0")
+    users = [device.run("stat", "-c", "%u", f"/proc/{shown(device, 'MainPID', unit)}") for unit in (UNIT, SECOND)]
+    assert len({"0", *users}) == 3
 
 
-def test_a_wheel_that_does_not_start_is_rolled_back(debian, tmp_path_factory):
-    """The installer restores the previous wheel and unit, and says so; a good wheel is installed afterwards."""
+def test_check_knows_the_instances(device):
+    """`check NAME` reads the configuration and the spool of that instance; a copy of a configuration is refused."""
+    found = device.run(EDGE, "check", "till")
+    assert re.search(r"^ok +instances +facetally-edge@till; others: facetally-edge;", found, re.M)
+    assert re.search(r"^ok +spool +/var/lib/facetally-till/spool.sqlite", found, re.M)
+    device.run("cp", "/etc/facetally/till.toml", "/etc/facetally/copy.toml")
+    with pytest.raises(RuntimeError, match=r"copy\.toml has the same site and device shop-1/till"):
+        device.run(EDGE, "check", "till")
+    device.run("rm", "/etc/facetally/copy.toml")
+
+
+def test_a_crash_does_not_disturb_the_other(device):
+    """An instance that is killed is started again, and the other goes on with the same process."""
+    first, second = (shown(device, "MainPID", unit) for unit in (UNIT, SECOND))
+    device.run("sh", "-c", f"kill -SEGV {first}")
+    wait_until(lambda: shown(device, "MainPID", UNIT) not in ("0", first), 60, "restarted")
+    assert next_counts(device, "till")["device"] == "till"
+    assert (shown(device, "MainPID", SECOND), shown(device, "NRestarts", SECOND)) == (second, "0")
+    wait_until(lambda: shown(device, "ActiveState", UNIT) == "active", 60, "active again")
+
+
+def test_an_update_restarts_all(device):
+    """One wheel serves all instances: the installer restarts those that run, keeps their configurations private and
+    journald's lines in memory."""
+    device.run("chmod", "644", "/etc/facetally/till.toml")
+    units = (UNIT, SECOND)
+    before = [shown(device, "MainPID", unit) for unit in units]
+    device.run(*nspawn.INSTALL, "edge", f"/srv/ours/{build_wheel().name}")
+    after = [shown(device, "MainPID", unit) for unit in units]
+    assert not set(before) & {"0", *after}
+    assert [shown(device, "ActiveState", unit) for unit in units] == ["active"] * 2
+    assert device.run("stat", "-c", "%a %G", "/etc/facetally/till.toml") == "640 video"
+    assert device.run("ls", "/opt/facetally-last/instance.conf", "/opt/facetally-last/facetally-edge@.service")
+    assert "/run/log/journal" in device.run("journalctl", "--header", f"--unit={UNIT}")
+
+
+def test_a_wheel_that_does_not_start_is_rolled_back(device, debian, tmp_path_factory):
+    """The installer restores the previous wheel and the units of all instances, and says so; a good wheel is installed
+    afterwards."""
     broken = tmp_path_factory.getbasetemp() / "broken" / build_wheel().name
     broken.parent.mkdir()
     with zipfile.ZipFile(build_wheel()) as old, zipfile.ZipFile(broken, "w") as new:
@@ -177,7 +230,7 @@ def test_a_wheel_that_does_not_start_is_rolled_back(debian, tmp_path_factory):
     debian.run("cp", "-r", "/srv/systemd", "/srv/other")
     debian.run("sed", "-i", "s/^Description=.*/Description=another/", f"/srv/other/systemd/units/{UNIT}.service")
     install = [word.replace("/srv/systemd", "/srv/other/systemd") for word in nspawn.INSTALL]
-    with pytest.raises(RuntimeError, match="facetally-edge: did not start; the previous wheel is restored"):
+    with pytest.raises(RuntimeError, match="facetally-edge@till: did not start; the previous wheel is restored"):
         debian.run(*install, "edge", f"/srv/broken/{broken.name}")
     assert debian.run("systemctl", "is-active", UNIT) == "active"
     assert debian.run("cat", f"/etc/systemd/system/{UNIT}.service") == unit
@@ -200,20 +253,6 @@ def test_collector_and_page_work_in_their_sandboxes(debian):
     debian.run("systemctl", "stop", *both)
     results = debian.run("systemctl", "show", "--property", "Result", "--value", *both)
     assert results.split() == ["success"] * 2
-
-
-def blocks(section, language):
-    """Return the code blocks of a language in a section of docs/installer.md."""
-    guide = (ROOT / "docs/installer.md").read_text()
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", guide.partition(f"\n## {section}\n")[2].partition("\n## ")[0], re.M | re.S
-    )
-
-
-def run_guide(debian, section):
-    """Run the commands of a section of the guide as root, in a checkout."""
-    for commands in blocks(section, "bash"):
-        debian.run("bash", "-euo", "pipefail", "-c", f"cd /srv\n{commands}")
 
 
 def test_the_broker_of_the_guide(debian):
@@ -279,8 +318,9 @@ def test_the_page_of_the_guide(debian):
     assert statuses_with("") == statuses_with("guessed") == ["401"] * 4
 
 
-def test_undo_keeps_data_and_configuration(debian):
-    """The units are removed, also from systemd; configuration, spool and store stay."""
+def test_undo_keeps_data_and_configuration(device, debian):
+    """The units are removed, also from systemd, with all instances; configuration, spool and store stay."""
     debian.run("/srv/systemd/install.sh", "undo")
-    assert shown(debian, "LoadState") == "not-found"
+    assert shown(debian, "LoadState") == shown(debian, "LoadState", SECOND) == "not-found"
+    assert debian.run("systemctl", "list-unit-files", "--no-legend", "facetally-*", check=False) == ""
     assert debian.run("ls", "/etc/facetally/edge.toml", "/var/lib/facetally/spool.sqlite", "/var/lib/facetally-store")

@@ -52,6 +52,39 @@ def test_a_unit_has_no_errors(unit, tmp_path):
     assert unit.name not in done.stderr, done.stderr
 
 
+@pytest.fixture
+def instance(tmp_path):
+    """The unit of the instance ``till``, as the installer makes it: the daemon's unit, and the lines that differ."""
+    unit, drop_in = tmp_path / "facetally-edge@till.service", tmp_path / "facetally-edge@.service.d"
+    text = (SYSTEMD / "units/facetally-edge.service").read_text()
+    (tmp_path / "facetally-edge@.service").write_text(text)
+    drop_in.mkdir()
+    lines = (SYSTEMD / "units/facetally-edge@.service.d/instance.conf").read_text()
+    (drop_in / "instance.conf").write_text(lines.replace("/opt/facetally/bin/facetally-edge", sys.executable))
+    return unit
+
+
+@needs_systemd
+def test_an_instance_has_no_errors_and_is_confined(instance, tmp_path):
+    """Systemd accepts the unit with its drop-in, which is confined as much as the daemon's own."""
+    command = ["systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", str(instance)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "facetally" not in done.stderr, done.stderr
+    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", str(instance)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-400:]
+
+
+def test_an_instance_has_all_of_its_own():
+    """Where the daemon's unit names its configuration, state or user, an instance names its own."""
+    unit = dict(re.findall(r"^(\w+)=(.*facetally.*)$", UNITS[1].read_text().partition("[Service]")[2], re.M))
+    own = dict(
+        re.findall(r"^(\w+)=(.+)$", (UNITS[1].parent / "facetally-edge@.service.d/instance.conf").read_text(), re.M)
+    )
+    assert {*unit, "User", "Description"} == set(own)
+    assert all("%i" in value for value in own.values())
+
+
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_is_confined(unit):

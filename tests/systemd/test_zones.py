@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.commands.zones import zones_page
-from edge.counting.admit import in_any_polygon
+from edge.counting.admit import first_polygon
 from edge.counting.zone_advice import advise
 from edge.settings import read
 from tests.support.browser import chromium, complaints, needs_chromium
@@ -79,9 +79,9 @@ def test_clicked_zones_are_those_of_the_daemon(page, tmp_path):
     zones = configured(tmp_path, line(page))
     for drawn, clicked in zip(zones, (DESK, TILL), strict=True):
         assert np.abs(np.array(drawn) - clicked).max() < 0.004
-    assert in_any_polygon((0.2, 0.5), zones)
-    assert in_any_polygon((0.9, 0.6), zones)
-    assert not in_any_polygon((0.55, 0.5), zones)
+    assert first_polygon((0.2, 0.5), zones) == 0
+    assert first_polygon((0.9, 0.6), zones) == 1
+    assert first_polygon((0.55, 0.5), zones) is None
     assert len(page.find_elements("css selector", "#drawing polygon")) == 2
 
 

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
@@ -15,8 +13,8 @@ from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_un
 from tests.support.fakes import counts
 from tests.support.publishing import ABOUT, device, listening
 from tests.support.receiver import collecting, stored
+from tests.support.shipped_broker import shipped_rules
 
-ROOT = Path(__file__).parents[2]
 pytestmark = needs_mosquitto
 WINDOWS = int(os.environ.get("FACETALLY_WINDOWS", "1000"))
 """Windows of the long test; 10,000 take a minute."""
@@ -106,24 +104,10 @@ def test_a_dead_letter_is_confirmed(tmp_path):
     assert "name of a column" in json.loads((root / "dead-letters.jsonl").read_text())["reason"]
 
 
-def users(folder, *names):
-    """Return lines of mosquitto.conf with these users and the shipped ACL, and the file of their password."""
-    passwords, secret = folder / "users", folder / "secret"
-    passwords.touch(mode=0o600)
-    secret.write_text("secret\n")
-    for name in names:
-        subprocess.run(["mosquitto_passwd", "-b", passwords, name, "secret"], check=True, capture_output=True)
-    shipped = (ROOT / "systemd" / "broker" / "mosquitto-tls.conf").read_text()
-    assert shipped.count("use_username_as_clientid true") == shipped.count("\nlistener ")
-    acl = ROOT / "systemd" / "broker" / "mosquitto.acl"
-    lines = ("allow_anonymous false", f"acl_file {acl}", f"password_file {passwords}", "use_username_as_clientid true")
-    return lines, str(secret)
-
-
 def test_no_client_can_take_over_the_session_of_the_collector(tmp_path):
     """A device that connects with the collector's client id and a clean session does not delete its queue."""
     port, root = free_port(), tmp_path / "store"
-    lines, secret = users(tmp_path, "shop-1/door", "shop-2/till", "collector")
+    lines, secret = shipped_rules(tmp_path, "shop-1/door", "shop-2/till", "collector")
     login = {"username": "collector", "password_file": secret}
     with mosquitto(tmp_path, port, *lines):
         with collecting(root, port, **login):
@@ -146,7 +130,7 @@ def test_no_client_can_take_over_the_session_of_the_collector(tmp_path):
 def test_only_receipts_of_a_collector_reach_a_device(tmp_path):
     """With the shipped ACL a receipt forged by another device, or by the device itself, deletes nothing."""
     port = free_port()
-    lines, secret = users(tmp_path, "shop-1/door", "shop-2/till", "collector")
+    lines, secret = shipped_rules(tmp_path, "shop-1/door", "shop-2/till", "collector")
     login = {"username": "shop-1/door", "password_file": secret}
     forged = encode_receipt(Stored(schema=1, boots={"0123456789abcdef": ((0, 999),)}))
     with mosquitto(tmp_path, port, *lines), device(tmp_path, port, 5, 1.0, confirm="collector", **login) as sender:

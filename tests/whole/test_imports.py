@@ -16,7 +16,7 @@ except SystemExit:
     pass
 """
 ALL_COMMANDS = (
-    "import edge.__main__, edge.pipeline, edge.audit.run, edge.commands.bench, edge.commands.check, edge.commands.zones"
+    "import edge.__main__, edge.pipeline, edge.audit.run, edge.commands.bench, edge.check, edge.commands.zones"
 )
 NEVER = ("tensorflow", "keras", "matplotlib", "pandas", "scipy", "sklearn")
 

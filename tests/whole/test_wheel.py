@@ -40,7 +40,11 @@ def test_contains_only_the_product(wheel):
 
 @pytest.mark.parametrize(
     ("extra", "command", "absent"),
-    [("edge", "facetally-edge", ("pandas", "dash", "tensorflow")), ("collector", "facetally-collector", ("cv2",))],
+    [
+        ("edge", "facetally-edge", ("pandas", "dash", "tensorflow")),
+        ("collector", "facetally-collector", ("cv2",)),
+        ("fleet", "facetally-fleet", ("cv2", "pandas")),
+    ],
 )
 def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
     """Each extra installs into a new environment, its command prints --help, and no heavy package comes with it."""
@@ -91,7 +95,10 @@ def test_the_installer_can_be_run_again_and_undone(wheel, tmp_path):
     assert config.stat().st_mode & 0o777 == 0o640, "it may hold a camera's password"
     daemon = tmp_path / "opt/facetally/bin/facetally-edge"
     assert subprocess.run([daemon, "--help"], capture_output=True, check=False).returncode == 0
-    assert (tmp_path / "etc/systemd/system/facetally-edge.service").is_file()
+    units = tmp_path / "etc/systemd/system"
+    assert (units / "facetally-edge.service").is_file()
+    assert (units / "facetally-edge@.service").read_text() == (units / "facetally-edge.service").read_text()
+    assert (units / "facetally-edge@.service.d/instance.conf").is_file()
     assert "Storage=volatile" in (tmp_path / "etc/systemd/journald.conf.d/facetally.conf").read_text()
     assert install(tmp_path, "undo").returncode == 0
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())

@@ -1,9 +1,11 @@
 """A replacement for the picamera2 library that plays images, for a daemon with ``source = "picamera2"``.
 
 ``FACETALLY_IMAGES`` names a folder of images. They are shown in order, in a loop, ``FACETALLY_IMAGES_FPS`` per second
-of the monotonic clock. While a file ``camera-off`` exists beside the folder the camera cannot be opened and delivers
-no frame. ``FACETALLY_IMAGES_LOG``, if set, names a file that receives a line for each request: the wall-clock time of
-the answer in seconds, and ``delivered`` or ``refused``.
+of the monotonic clock. Or it names a NumPy file of frames, (n, height, width) uint8, that hold the noise of a sensor
+already; the file is mapped, so it is in memory once for all cameras. While a file ``camera-off`` exists beside the
+folder the camera cannot be opened and delivers no frame. While a file ``camera-silent`` exists there it can be opened,
+and delivers none. ``FACETALLY_IMAGES_LOG``, if set, names a file that receives a line for each request: the wall-clock
+time of the answer in seconds, and ``delivered`` or ``refused``.
 """
 
 import os
@@ -23,12 +25,17 @@ class Picamera2:
 
     def __init__(self, number: int = 0) -> None:
         folder = Path(os.environ["FACETALLY_IMAGES"])
-        self._off = folder.with_name("camera-off")
+        self._off, self._silent = folder.with_name("camera-off"), folder.with_name("camera-silent")
         self._log = os.environ.get("FACETALLY_IMAGES_LOG")
         if self._off.exists():
             self._log_answer("refused")
             raise RuntimeError("Camera __init__ sequence did not complete.")
-        self._images = [cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) for name in sorted(folder.iterdir())]
+        self._is_noisy = folder.suffix == ".npy"
+        self._images = (
+            np.load(folder, mmap_mode="r")
+            if self._is_noisy
+            else [cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) for name in sorted(folder.iterdir())]
+        )
         self._fps = float(os.environ["FACETALLY_IMAGES_FPS"])
         self._interval_s, self._rng = 0.1, np.random.default_rng(number)
 
@@ -58,14 +65,16 @@ class Picamera2:
         Noise makes no two frames alike, as that of a sensor does.
         """
         time.sleep(self._interval_s)
-        if self._off.exists():
+        if self._off.exists() or self._silent.exists():
             time.sleep(wait)
             self._log_answer("refused")
             raise TimeoutError
         self._log_answer("delivered")
         grey = self._images[int(time.monotonic() * self._fps) % len(self._images)]
-        noisy = np.clip(grey + self._rng.integers(-NOISE, NOISE + 1, grey.shape), 0, 255).astype(np.uint8)
-        return np.vstack([noisy, np.full((grey.shape[0] // 2, grey.shape[1]), 128, np.uint8)])
+        if not self._is_noisy:
+            noise = self._rng.integers(-NOISE, NOISE + 1, grey.shape)
+            grey = np.clip(grey + noise, 0, 255).astype(np.uint8)
+        return np.vstack([grey, np.full((grey.shape[0] // 2, grey.shape[1]), 128, np.uint8)])
 
     def _log_answer(self, answer: str) -> None:
         if self._log:

@@ -1,8 +1,5 @@
 """The page in a real Chromium without internet: what analysts do, on a desktop and on a phone."""
 
-import os
-import shutil
-import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +14,10 @@ from collector.devices.registry import DeviceRegistry
 from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
-from tests.support.brokers import free_port, listens, mosquitto, needs_mosquitto, publish, start_collector, wait_until
+from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served
 from tests.support.device_models import model
+from tests.support.nginx import needs_nginx, nginx
 from tests.support.store import SEVEN, put, window
 
 pytestmark = needs_chromium
@@ -84,27 +82,14 @@ def behind_nginx(folder: Path, address: str) -> Iterator[str]:
     issued.private_key_pem.write_to_path(folder / "facetally.key")
     issued.cert_chain_pems[0].write_to_path(folder / "facetally.pem")
     (folder / "facetally.passwords").write_text("analyst:{PLAIN}word\n")
-    site = (Path(__file__).parents[3] / "systemd" / "proxy" / "nginx.conf").read_text()
-    for theirs, ours in (
-        ("/etc/nginx/", f"{folder}/"),
-        ("    listen 443 ssl;", f"    listen 127.0.0.1:{port} ssl;"),
-        ("    listen [::]:443 ssl;\n", ""),
-        ("http://127.0.0.1:8050", address.rstrip("/")),
-    ):
-        assert theirs in site
-        site = site.replace(theirs, ours)
-    user = (
-        "user root; " if os.getuid() == 0 else ""
-    )  # otherwise its workers run as another user, who cannot read the test folder
-    around = f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
-    kept = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (folder / "nginx.conf").write_text(f"{around}http {{ access_log off; {kept}\n{site}}}\n")
-    with subprocess.Popen(["nginx", "-c", folder / "nginx.conf"]) as process:
-        try:
-            wait_until(lambda: listens(port), "nginx listens")
-            yield f"https://127.0.0.1:{port}/"
-        finally:
-            process.terminate()
+    replaced = {
+        "/etc/nginx/": f"{folder}/",
+        "    listen 443 ssl;": f"    listen 127.0.0.1:{port} ssl;",
+        "    listen [::]:443 ssl;\n": "",
+        "http://127.0.0.1:8050": address.rstrip("/"),
+    }
+    with nginx(folder, "nginx.conf", port, replaced):
+        yield f"https://127.0.0.1:{port}/"
 
 
 def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path) -> None:
@@ -218,7 +203,7 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
     assert collector.returncode == 0
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not on PATH (apt-get install nginx)")
+@needs_nginx
 def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
     """Through TLS and a login everything is drawn and follows the site; the console has no warnings."""
     login = {"headers": {"Authorization": "Basic " + b64encode(b"analyst:word").decode()}}

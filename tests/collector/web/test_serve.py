@@ -1,7 +1,6 @@
 """The server of page and API: slow, large, foreign and malformed requests do not affect others."""
 
 import contextlib
-import http.client
 import json
 import socket
 import threading
@@ -20,6 +19,7 @@ from collector.web.browser_guard import BrowserGuard, content_security_policy
 from collector.web.shared_result import SharedResults
 from tests.support.brokers import free_port, wait_until
 from tests.support.browser import served
+from tests.support.http import send
 from tests.support.store import put, window
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)
@@ -38,16 +38,6 @@ def port(store: Path) -> Iterator[int]:
     found = free_port()
     with served(store, found, "UTC", lambda: NOW, timeout_s=1.0):
         yield found
-
-
-def send(port: int, path: str = "/healthz", method: str = "GET", body: bytes = b"", **headers: str) -> Any:
-    """Send a request and return the response with its body read."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    answer = connection.getresponse()
-    answer.body = answer.read()
-    connection.close()
-    return answer
 
 
 def health_s(port: int) -> float:

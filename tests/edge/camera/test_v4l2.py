@@ -71,6 +71,57 @@ def test_check_reads_a_frame(plugged, tmp_path):
         assert message in done.stdout
 
 
+def test_cameras_are_listed_by_their_stable_name(plugged, tmp_path):
+    """Modes, what works and the lines to copy; the listed name opens the camera, and the log has its real mode."""
+    environment, gone = plugged
+    name = tmp_path / "usb-Test_Camera_1234-video-index0"
+    name.symlink_to(DEVICE)
+    code = (
+        "import logging, sys; from pathlib import Path; from edge.commands import cameras\n"
+        "logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
+        f"found = list(cameras.cameras(Path({str(tmp_path)!r})))\n"
+        "print(cameras.as_text(found)); print(cameras.as_json(found))"
+    )
+
+    def listed():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment | {"VIDEO": str(name)}, capture_output=True, text=True, check=True
+        )
+
+    done = listed()
+    *text, found = done.stdout.splitlines()
+    assert text == [
+        "Test Camera",
+        "  ok      a frame of 640 x 480",
+        "  H264: 640x480 at 10 fps, 1280x720 at 10 fps",
+        "  YUYV: 640x480 at 10 fps, 1280x720 at 10 fps",
+        "  [capture]",
+        '  source = "v4l2"',
+        f'  device = "{name}"',
+        '  format = "YUYV"',
+        "  width = 640",
+        "  height = 480",
+        "  fps = 10",
+    ]
+    (camera,) = json.loads(found)
+    assert (camera["works"], camera["capture"]["device"]) == (True, str(name))
+    assert f"event=camera_mode device={name} format=YUYV width=640 height=480 fps=10.0" in done.stderr
+    gone.touch()
+    assert listed().stdout.splitlines() == ["no camera found: neither by V4L2 nor by picamera2", "[]"]
+
+
+def test_a_mode_other_than_requested_is_a_warning(plugged, tmp_path):
+    """The camera has only YUYV at ten frames a second; the log says so beside what was asked."""
+    environment, _ = plugged
+    changes = ["--set", 'capture.format="MJPG"', "--set", "capture.width=1280", "--set", "capture.height=720"]
+    command = [sys.executable, "-m", "edge", "check", "--config", configured(tmp_path), *changes]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    (text,) = (line for line in done.stderr.splitlines() if "camera_mode" in line)
+    assert "level=warning" in text
+    assert text.endswith('format=YUYV width=640 height=480 fps=10.0 asked="MJPG 1280x720 at 15 fps"')
+
+
 def test_image_to_draw_zones_in_is_written(plugged, tmp_path):
     """`facetally-view` writes an image, with no zones configured yet; a missing camera or folder is reported."""
     environment, gone = plugged

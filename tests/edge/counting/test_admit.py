@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from base.errors import SettingsError
-from edge.counting.admit import AdmissionGate, in_any_polygon, in_polygon, is_open
+from edge.counting.admit import AdmissionGate, first_polygon, in_polygon, is_open
 from edge.counting.dwell import MAX_SPOTS
 from edge.counting.track import Tracker
 from edge.settings import AdmitSettings, Hours, TrackSettings
@@ -53,12 +53,12 @@ def test_point_in_polygon(point, polygon, within):
     """Polygons may be concave, and drawn in either direction."""
     assert in_polygon(point, polygon) is within
     assert in_polygon(point, polygon[::-1]) is within
-    assert in_any_polygon(point, [((0, 0), (0.01, 0), (0, 0.01)), polygon]) is within
+    assert first_polygon(point, [((0, 0), (0.01, 0), (0, 0.01)), polygon]) == (1 if within else None)
 
 
 def test_no_zone_excludes_nobody():
     """``staff_zones = []`` excludes nobody."""
-    assert not in_any_polygon((0.5, 0.5), [])
+    assert first_polygon((0.5, 0.5), []) is None
     assert admitted(make_gate(), [track(1)]) == [1]
 
 

@@ -14,14 +14,14 @@ from collector.receive.receiver import run
 from collector.settings import Broker, Store
 from collector.settings import Settings as CollectorSettings
 from collector.store.load import load
-from edge.delivery.broker_check import check_access
+from edge.delivery.broker_check import logged_in
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.settings import BrokerSettings, read
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.certificates import Authority
 from tests.support.fakes import MODEL, counts, lines_of
 
-trustme = pytest.importorskip("trustme", reason="trustme makes the certificates")
 pytestmark = [
     needs_mosquitto,
     # paho 2.2 leaves the socket of a failed handshake to the garbage collector
@@ -29,23 +29,6 @@ pytestmark = [
 ]
 ME = Identity("shop-1", "door", "1" * 16)
 EDGE = Path(__file__).parents[3] / "edge" / "samples" / "edge.toml"
-
-
-class Authority:
-    """A certificate authority, and the files of the certificates that it issues."""
-
-    def __init__(self, folder, name):
-        self._folder, self._made = folder, trustme.CA()
-        self.ca = str(folder / f"{name}-ca.pem")
-        self._made.cert_pem.write_to_path(self.ca)
-
-    def issue(self, name):
-        """Issue certificate and key of a host or a client."""
-        issued = self._made.issue_cert(name)
-        certificate, key = (str(self._folder / f"{name}.{kind}") for kind in ("pem", "key"))
-        Path(certificate).write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
-        issued.private_key_pem.write_to_path(key)
-        return {"certificate": certificate, "key": key}
 
 
 @pytest.fixture
@@ -153,10 +136,11 @@ def test_check_verifies_both_certificates(tmp_path, authority):
         ):
             settings = BrokerSettings(host="127.0.0.1", port=port, tls=tls)
             if expected is None:
-                assert check_access(settings, "check", 3.0) == "5"
+                with logged_in(settings, "check", 3.0) as session:
+                    assert session.version == "5"
             else:
-                with pytest.raises((FacetallyError, OSError), match=expected):
-                    check_access(settings, "check", 3.0)
+                with pytest.raises((FacetallyError, OSError), match=expected), logged_in(settings, "check", 3.0):
+                    pass
 
 
 def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):

@@ -1,0 +1,1 @@
+"""``facetally-edge check``: prove what of a configuration works on this device."""

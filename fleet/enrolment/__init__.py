@@ -1,0 +1,1 @@
+"""Devices of a fleet: table, inventory, certificates, configurations and cards."""

@@ -1,0 +1,109 @@
+"""The devices of a fleet, in ``inventory.csv``, and their revoked certificates, in ``revoked.csv``."""
+
+import csv
+import io
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from base.durable_file import replace_file
+from base.errors import SettingsError
+from base.toml_settings import Text
+from base.validation_errors import explain
+from contract.message import Id
+from fleet.enrolment.authority import Revoked
+from fleet.enrolment.boards import Kind, kind_of
+from fleet.errors import Refused
+
+S = TypeVar("S", bound=Struct)
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of the inventory."""
+
+    site: Id
+    device: Id
+    group: Id
+    board: Text
+    """A name of `fleet.enrolment.boards.KINDS`, or ``PYTHON/MACHINE[/BOARD]``."""
+    camera: str
+    """``SOURCE:VALUE`` as in the table of devices; empty where the group's configuration says it."""
+    state: Literal["enrolled", "revoked"]
+    serial: Annotated[str, Meta(pattern=r"^[0-9a-f]+$(?!\n)")]
+    """Serial number of its certificate, hexadecimal."""
+    certificate_ends: Moment
+    enrolled: Moment
+
+    @property
+    def identity(self) -> str:
+        """``SITE/DEVICE``: its name in certificates, topics and arguments."""
+        return f"{self.site}/{self.device}"
+
+    @property
+    def kind(self) -> Kind:
+        """Which wheels it installs."""
+        return kind_of(self.board)
+
+
+class _RevokedRow(Struct, frozen=True, kw_only=True):
+    serial: Annotated[str, Meta(pattern=r"^[0-9a-f]+$(?!\n)")]
+    identity: str
+    time: Moment
+
+
+Inventory = dict[str, Device]
+"""Devices by identity, sorted."""
+
+
+def read_inventory(path: Path) -> Inventory:
+    """Read the inventory; empty if there is no file. Raise SettingsError, which names line and column."""
+    return {each.identity: each for each in _read(path, Device)}
+
+
+def write_inventory(path: Path, inventory: Inventory) -> None:
+    """Replace the inventory."""
+    _write(path, [inventory[identity] for identity in sorted(inventory)], Device)
+
+
+def read_revoked(path: Path) -> list[Revoked]:
+    """Read the revoked certificates; none if there is no file. Raise SettingsError, which names line and column."""
+    return [Revoked(int(row.serial, 16), row.identity, row.time) for row in _read(path, _RevokedRow)]
+
+
+def write_revoked(path: Path, revoked: list[Revoked]) -> None:
+    """Replace the table of revoked certificates."""
+    _write(path, [_RevokedRow(serial=f"{r.serial:x}", identity=r.identity, time=r.time) for r in revoked], _RevokedRow)
+
+
+def chosen(inventory: Inventory, identities: list[str]) -> list[Device]:
+    """Return devices by ``SITE/DEVICE``. Raise Refused for one that is not in the inventory."""
+    for identity in identities:
+        if identity not in inventory:
+            raise Refused(f"{identity}: must be a device of inventory.csv, written SITE/DEVICE, is none")
+    return [inventory[identity] for identity in dict.fromkeys(identities)]
+
+
+def _read(path: Path, kind: type[S]) -> list[S]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+        try:
+            rows.append(msgspec.convert(row, kind, strict=False))
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{path}: line {number}: {explain(str(error), kind, row)}") from error
+    return rows
+
+
+def _write(path: Path, rows: list[S], kind: type[S]) -> None:
+    out = io.StringIO()
+    table = csv.DictWriter(out, kind.__struct_fields__, lineterminator="\n")
+    table.writeheader()
+    table.writerows(msgspec.to_builtins(rows))
+    replace_file(path, out.getvalue().encode())

@@ -1,0 +1,352 @@
+"""Network cameras: real RTSP and HTTP servers, with all that an installer and a hostile camera do wrong."""
+
+import base64
+import contextlib
+import os
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import trustme
+
+from base.errors import SettingsError
+from benchmarks.faults.tcp_proxy import tcp_proxy
+from edge.camera.capture import Camera, live_frames
+from edge.camera.drivers import driver_for
+from edge.camera.file_source import read_frames
+from edge.errors import CameraLost
+from edge.settings import File, Http, Rtsp
+from edge.values import Frame, MissingFrame
+from tests.support.fakes import lines_of
+
+pytest.importorskip("av", reason="PyAV is not installed")
+from benchmarks.simulation.ip_camera import IpCamera, Stream, encode, has_server, ip_camera, write_units
+
+needs_server = pytest.mark.skipif(not has_server(), reason="GStreamer's RTSP server is not installed")
+USER, PASSWORD = "ad min", "p@ss:w/ü rd%"
+SIZE = (320, 240)
+
+
+def scene(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
+    """BGR images of a pattern that moves to the right."""
+    rng = np.random.default_rng(1)
+    base = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
+    return [np.roll(base, 3 * index, axis=1) for index in range(count)]
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IpCamera]:
+    """A camera with a stream for each case."""
+    folder, rng = tmp_path_factory.mktemp("streams"), np.random.default_rng(2)
+
+    def stream(name: str, units: list[bytes], codec: str = "h264", **of: float | bool) -> Stream:
+        return Stream(write_units(folder / name, units), codec, **{"fps": 25} | of)
+
+    header = encode(scene(1))[0]
+    h264 = encode(scene(50), fps=25)
+    streams = {
+        "/h264": stream("h264", h264),
+        "/once": stream("once", h264, loop=False),
+        "/lossy": stream("lossy", encode(scene(50), key_every=5), loss=0.05),
+        "/h265": stream("h265", encode(scene(25), "h265"), "h265"),
+        "/mjpeg": stream("mjpeg", encode(scene(25, (640, 480)), "mjpeg"), "mjpeg"),
+        "/vp8": stream("vp8", encode(scene(10), "vp8"), "vp8"),
+        "/unknown": stream("unknown", [b"?" * 100] * 25, "unknown"),
+        "/audio": stream("audio", [b"\x7f" * 160] * 50, "audio", fps=50),
+        "/tiny": stream("tiny", encode(scene(10, (8, 8)))),
+        "/5k": stream("5k", encode([np.zeros((2880, 5120, 3), np.uint8)])),
+        "/garbage": stream("garbage", [header[:60] + rng.bytes(2000), *(b"\0\0\0\1\x65" + rng.bytes(2000),) * 25]),
+        "/resized": stream("resized", encode(scene(10)) + encode(scene(10, (160, 120)))),
+    }
+    with ip_camera(streams) as camera:
+        yield camera
+
+
+def settings(camera: IpCamera, path: str, **of: object) -> Rtsp:
+    return Rtsp(url=camera.url(path), **{"open_limit_s": 3.0, "read_limit_s": 2.0, "fps": 100} | of)
+
+
+def read(settings: Rtsp | Http, count: int) -> list[Frame]:
+    """The first frames of a camera."""
+    with driver_for(settings)() as next_frame:
+        return [next_frame() for _ in range(count)]
+
+
+def lost(settings: Rtsp | Http, count: int = 1) -> str:
+    """Why the camera is lost; the name of the camera in front is cut off."""
+    with pytest.raises(CameraLost) as error:
+        read(settings, count)
+    assert str(error.value).startswith(f"{settings.name}: ")
+    return str(error.value).removeprefix(f"{settings.name}: ")
+
+
+@needs_server
+@pytest.mark.parametrize(
+    ("path", "transport", "size"),
+    [("/h264", "tcp", SIZE), ("/h264", "udp", SIZE), ("/h265", "tcp", SIZE), ("/mjpeg", "tcp", (640, 480))],
+)
+def test_frames_arrive_with_their_own_times(camera, path, transport, size):
+    """25 frames a second are as far apart as their stamps say, however they arrive, and never in the future."""
+    with driver_for(settings(camera, path, transport=transport))() as next_frame:
+        frames = [(next_frame(), time.monotonic()) for _ in range(35)]
+    assert {frame.pixels.shape for frame, _ in frames} == {size[::-1]}
+    assert all(frame.time <= arrived for frame, arrived in frames)
+    gaps = np.diff([frame.time for frame, _ in frames[-10:]])
+    assert gaps == pytest.approx([0.04] * 9, abs=0.015)
+
+
+@needs_server
+def test_frames_are_those_of_the_file(camera, tmp_path):
+    """Each frame of the stream is a frame of the same video as a file, in its order, to within rounding."""
+    (tmp_path / "clip.h264").write_bytes(b"".join(encode(scene(50), fps=25)))
+    filed = [frame.pixels.astype(int) for frame in read_frames(File(path=str(tmp_path / "clip.h264")))]
+    streamed = []
+    with pytest.raises(CameraLost, match="has ended the stream"), driver_for(settings(camera, "/once"))() as next_frame:
+        while True:
+            streamed.append(next_frame().pixels.astype(int))
+    numbers = [min(range(50), key=lambda n: np.abs(filed[n] - image).mean()) for image in streamed]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) >= 30  # the first ones wait while the stream is opened, and only the newest counts
+    assert all(np.abs(filed[number] - image).max() <= 4 for number, image in zip(numbers, streamed, strict=True))
+
+
+@needs_server
+def test_rate_is_limited(camera):
+    """At ``fps = 5`` frames are 0.2 s apart, and the others are not converted."""
+    frames = read(settings(camera, "/h264", fps=5), 6)
+    assert np.diff([frame.time for frame in frames[1:]]) == pytest.approx([0.2] * 4, abs=0.06)
+
+
+@needs_server
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_frames_that_refer_to_lost_packets_are_not_used(camera, transport):
+    """With every twentieth RTP packet lost, the frames that remain are whole."""
+    clean = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(int) for image in scene(50)]
+    for frame in read(settings(camera, "/lossy", transport=transport), 12):
+        assert min(np.abs(frame.pixels - image).mean() for image in clean) < 4
+
+
+@needs_server
+def test_size_may_change(camera):
+    """A camera that changes its resolution goes on, and each size is logged."""
+    with lines_of("edge.camera.network") as lines:
+        frames = read(settings(camera, "/resized"), 25)
+    assert {frame.pixels.shape for frame in frames} == {(240, 320), (120, 160)}
+    assert {line.partition("width=")[2] for line in lines} == {"320 height=240", "160 height=120"}
+
+
+@needs_server
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/none", "the camera has no stream at this path"),
+        ("/audio", "the camera plays nothing at this path; it may have no video"),
+        ("/unknown", "the camera plays nothing at this path; it may have no video"),
+        ("/vp8", "sends the codec vp8; must be one of h264, hevc, mjpeg, mpeg4"),
+        ("/tiny", "sends 8 x 8 pixels; must have at least 16 x 16 "),
+        ("/5k", "sends 5120 x 2880 pixels; must have at least 16 x 16 and at most 9437184 pixels (4K). Choose another"),
+        ("/garbage", "sends nothing that can be decoded as h264"),
+    ],
+)
+def test_stream_that_cannot_be_used_is_named(camera, path, reason):
+    """The reason says what the camera sends, and what it must."""
+    assert lost(settings(camera, path)).startswith(reason)
+
+
+@needs_server
+def test_stream_beyond_the_last_is_named(camera):
+    """``stream`` counts the video streams of one address."""
+    assert lost(settings(camera, "/h264", stream=2)) == "has 1 video streams; capture.stream must be less"
+
+
+@needs_server
+def test_login(tmp_path, capfd):
+    """The right password opens the camera, whatever its characters; a refused one is not tried again for minutes.
+
+    No library prints it.
+    """
+    for name, word in (("right", PASSWORD), ("wrong", "1234"), ("long", 200 * "x")):
+        (tmp_path / name).write_text(word + "\n")
+    units = write_units(tmp_path / "units", encode(scene(10)))
+    with ip_camera({"/1": Stream(units)}, USER, PASSWORD) as camera:
+
+        def login(name: str) -> Rtsp:
+            return settings(camera, "/1", username=USER, password_file=str(tmp_path / name))
+
+        assert len(read(login("right"), 2)) == 2
+        assert lost(login("wrong")) == "the camera refuses capture.username, or the password in capture.password_file"
+        assert lost(settings(camera, "/1")) == "the camera asks for capture.username and capture.password_file"
+        with pytest.raises(CameraLost) as refused:
+            read(login("wrong"), 1)
+        assert refused.value.retry_s >= 60
+        for name, text in (("none", "No such file"), ("long", "must have at most 120 bytes together")):
+            with pytest.raises(SettingsError, match=text):
+                driver_for(login(name))
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_server
+def test_camera_comes_back_after_every_fault(tmp_path):
+    """Killed, stalled and cut off, the camera is lost with a reason and counts again; threads and files stay."""
+    units = write_units(tmp_path / "units", encode(scene(20), fps=25))
+    with ip_camera({"/1": Stream(units, fps=25)}) as camera, tcp_proxy(camera.port, random.Random(1)) as proxy:
+        limits = Rtsp(url=f"rtsp://127.0.0.1:{proxy.port}/1", open_limit_s=2, read_limit_s=1)
+        faults = [
+            (camera.kill, camera.start),
+            (camera.stall, camera.resume),
+            (proxy.cut, proxy.restore),
+        ]
+        stop, used = threading.Event(), []
+        stream = live_frames(Camera(driver_for(limits), 2, 1), stop, random.Random(2))
+        for fault, repair in [*faults, faults[0]]:
+            assert until(stream, Frame)
+            used.append((threading.active_count() - len(proxy_threads()), open_files()))
+            fault()
+            until(stream, MissingFrame)
+            repair()
+        assert until(stream, Frame)
+        stop.set()
+        stream.close()
+    assert used[0] == used[-1], used
+    assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
+
+
+def proxy_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name != "camera" and thread.daemon]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def until(stream: Iterator[Frame | MissingFrame], kind: type) -> bool:
+    """Read a stream until an item of this kind, for at most 30 s."""
+    end = time.monotonic() + 30
+    return any(isinstance(item, kind) for item in iter(lambda: next(stream), None) if time.monotonic() < end)
+
+
+@contextlib.contextmanager
+def tcp_server(answer: bytes | None) -> Iterator[int]:
+    """A server that sends the same bytes to everybody, in whole for ever, or nothing if None."""
+    listener, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=talk, args=(client,), daemon=True).start()
+
+    def talk(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            while not over.is_set():
+                if answer is not None:
+                    client.sendall(answer)
+                time.sleep(0.02)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+@pytest.mark.parametrize(
+    "answer",
+    [None, os.urandom(5000), b"\0" * 5000, b"RTSP/1.0 200 OK\r\n", b"HTTP/1.0 200 OK\r\n\r\nhello"],
+    ids=["silence", "noise", "zeros", "half an RTSP answer", "a page"],
+)
+def test_server_that_is_no_camera_is_lost_in_time(scheme, answer):
+    """Whatever a server answers, the driver returns within the time limit with a reason."""
+    kind = Rtsp if scheme == "rtsp" else Http
+    with tcp_server(answer) as port:
+        begin = time.monotonic()
+        reason = lost(kind(url=f"{scheme}://127.0.0.1:{port}/", open_limit_s=1.5, read_limit_s=1))
+        assert time.monotonic() - begin < 2.5
+        assert reason
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("rtsp://127.0.0.1:1/x", "127.0.0.1:1 refuses connections"),
+        ("rtsp://no-such-host.invalid/x", "the host name is not known: "),
+    ],
+)
+def test_camera_that_is_not_there_is_named(url, reason):
+    """A host that is down and a wrong name are told apart."""
+    assert lost(Rtsp(url=url)).startswith(reason)
+
+
+class MjpegCamera(BaseHTTPRequestHandler):
+    """Sends MJPEG to whoever knows the password, like the cameras of many makers."""
+
+    image = cv2.imencode(".jpg", scene(1)[0])[1].tobytes()
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(self.image)}\r\n\r\n"
+                self.wfile.write(head.encode() + self.image + b"\r\n")
+                time.sleep(0.1)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def http_camera(tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """An HTTP camera; yields host and port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), MjpegCamera) as server:
+        server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"localhost:{server.server_port}"
+        server.shutdown()
+
+
+def test_mjpeg_over_http(tmp_path):
+    """Frames arrive at the camera's own rate of ten a second; another password is refused."""
+    (tmp_path / "right").write_text(PASSWORD)
+    (tmp_path / "wrong").write_text("1234")
+    with http_camera() as host:
+        login = {"username": USER, "open_limit_s": 4.0, "read_limit_s": 2.0}
+        frames = read(Http(url=f"http://{host}/video", password_file=str(tmp_path / "right"), **login), 5)
+        refused = lost(Http(url=f"http://{host}/video", password_file=str(tmp_path / "wrong"), **login))
+    assert {frame.pixels.shape for frame in frames} == {SIZE[::-1]}
+    assert frames[-1].time - frames[-3].time == pytest.approx(0.2, abs=0.12)
+    assert refused == "the camera refuses capture.username, or the password in capture.password_file"
+
+
+def test_certificate_of_an_encrypted_camera_is_verified(tmp_path):
+    """With ``ca`` only the camera with that certificate is read."""
+    (tmp_path / "right").write_text(PASSWORD)
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    other.cert_pem.write_to_path(tmp_path / "other.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    login = {"username": USER, "password_file": str(tmp_path / "right"), "open_limit_s": 4.0, "read_limit_s": 2.0}
+    with http_camera(tls) as host:
+        assert read(Http(url=f"https://{host}/video", ca=str(tmp_path / "ca.pem"), **login), 1)
+        assert read(Http(url=f"https://{host}/video", **login), 1)
+        assert lost(Http(url=f"https://{host}/video", ca=str(tmp_path / "other.pem"), **login))
