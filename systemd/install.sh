@@ -28,6 +28,8 @@ JETSON=(
     "paho-mqtt>=2.1,<3"
     "tomli>=2; python_version < '3.11'"
     "ai-edge-litert>=2.1; platform_machine == 'x86_64' or platform_machine == 'aarch64'"
+    "av>=17; platform_machine == 'x86_64' or platform_machine == 'aarch64'"
+    "linuxpy>=0.24"
     "numpy>=1.26,<2"
     "tuf>=6,<8"
     "tomlkit>=0.13"

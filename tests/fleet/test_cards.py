@@ -63,10 +63,10 @@ def test_a_card_makes_an_enrolled_device(of, tmp_path, capsys):
         "msgspec",
         "paho_mqtt",
     }
-    assert read(card / "edge.toml").device == "door"
+    assert read(card / "configs/edge.toml").device == "door"
     update = msgspec.toml.decode((card / "files/update.toml").read_bytes())
     assert (update["site"], update["device"], update["repository"]) == ("shop-1", "door", "https://127.0.0.1:8443")
-    assert msgspec.convert(update["tls"], Tls) == read(card / "edge.toml").broker.tls
+    assert msgspec.convert(update["tls"], Tls) == read(card / "configs/edge.toml").broker.tls
     (manifest,) = (of / "repository/targets/devices/shop-1").glob("*.door.json")
     assert json.loads(manifest.read_text())["release"] == "1.0"
     (card / "first-boot.log").touch()
@@ -95,7 +95,7 @@ def test_cards_are_written_as_they_are_inserted(of, tmp_path, capsys, monkeypatc
     options = [option for reader in readers for option in ("--reader", reader)]
     fleet("cards", *options, "--wait", "30", folder=of)
     thread.join()
-    done = [read(path / "facetally/edge.toml").device for path in tmp_path.glob("done-*")]
+    done = [read(path / "facetally/configs/edge.toml").device for path in tmp_path.glob("done-*")]
     assert sorted(done) == ["back", "door", "till"]
     assert "3 cards to write" in capsys.readouterr().out
     fleet("replace", "shop-1/door", folder=of)
