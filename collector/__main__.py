@@ -26,12 +26,13 @@ from contract.topics import ID_PATTERN
 if TYPE_CHECKING:
     import pandas as pd
 
-BY = ("hour", "day", "weekday", "site", "device")
 MAX_BUCKETS = {"hour": (timedelta(hours=1), 50_000), "day": (timedelta(days=1), 20_000)}
 """Length of a bucket, and how many a summary may have."""
 DEFAULT_COMPACT_DAYS = 2
 """Age in days from which `compact` compacts a day, without an option or setting."""
-FORMATS = ("csv", "parquet", "excel")
+FORMATS = ("csv", "parquet", "arrow", "excel")
+ENDINGS = {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow", ".xlsx": "excel"}
+"""Format of a file by the ending of its name."""
 EPILOG = "Exit status: 0 on success, 2 for wrong settings or arguments, 1 for any other failure."
 
 _log = logging.getLogger("collector")
@@ -76,14 +77,24 @@ def _serve(options: argparse.Namespace, settings: Settings) -> None:
 def _export(options: argparse.Namespace, settings: Settings) -> None:
     from collector.exports.tables import export  # noqa: PLC0415 - run does not need pandas
 
+    kind = _format(options)
     frame = _load(options, settings, ZoneInfo("UTC"))
-    export(frame, options.format, options.out)
+    export(frame, kind, options.out)
     if options.out is not None:
         _log.info(line("exported", rows=len(frame), file=options.out))
 
 
+def _format(options: argparse.Namespace) -> Any:
+    """Return the format of an export: --format, else by the ending of --out, else CSV."""
+    if options.format is not None or options.out is None:
+        return options.format or "csv"
+    if options.out.suffix.lower() not in ENDINGS:
+        raise SettingsError(f"--out {options.out}: must end in {', '.join(ENDINGS)}, or --format must be given")
+    return ENDINGS[options.out.suffix.lower()]
+
+
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.analysis import summarise  # noqa: PLC0415 - run does not need pandas
+    from collector.analysis.command_summary import summary_table  # noqa: PLC0415 - run does not need pandas
     from collector.devices.registry_file import damages  # noqa: PLC0415
     from collector.exports import tables  # noqa: PLC0415
     from collector.store.rollup import damaged_files  # noqa: PLC0415
@@ -91,12 +102,13 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
     zone = _page_zone(options, settings)
     frame = _load(options, settings, zone)
     span = _span(options, zone, frame)
-    _check_buckets(options.by, frame, span)
+    by = options.by.split(",")
+    _check_buckets(by, frame, span)
     for damage in (*damaged_files(settings.store.path), *damages(settings.store.path)):
         _log.warning(line("left_out", file=damage.file, rows="all", reason=damage.reason))
-    table = summarise.summarise(frame, options.by, zone, span)
+    table = summary_table(frame, by, zone, span, corrected_by=settings.store.path if options.corrected else None)
     without_time = int((frame["clock"] == "unsynced").sum())
-    if without_time and options.by in ("hour", "day", "weekday"):
+    if without_time and not {"hour", "day", "week", "month", "weekday"}.isdisjoint(by):
         _log.warning(line("left_out", windows=without_time, reason="the device's clock was never synchronised"))
     tables.write_stdout(lambda out: out.write(tables.format_table(table, options.form)))
     if options.chart is not None:
@@ -141,7 +153,9 @@ def _load(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "p
     if since is not None and until is not None and until <= since:
         raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
     _check_site(options)
-    return load(settings.store.path, since, until, options.site)
+    sites = [] if options.site is None else options.site.split(",")
+    frame = load(settings.store.path, since, until, sites[0] if len(sites) == 1 else None)
+    return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
 
 
 def _check_store(settings: Settings) -> None:
@@ -150,7 +164,8 @@ def _check_store(settings: Settings) -> None:
 
 
 def _check_site(options: argparse.Namespace) -> None:
-    if options.site is not None and not re.search(ID_PATTERN, options.site):
+    sites = [] if options.site is None else options.site.split(",")
+    if not all(re.search(ID_PATTERN, site) for site in sites):
         raise SettingsError(
             f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
             f" is {options.site!r}"
@@ -167,20 +182,21 @@ def _span(options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame") ->
     return since or frame["start"].min(), until or frame["end"].max()
 
 
-def _check_buckets(by: str, frame: "pd.DataFrame", span: tuple[datetime, datetime] | None) -> None:
+def _check_buckets(by: Sequence[str], frame: "pd.DataFrame", span: tuple[datetime, datetime] | None) -> None:
     """Raise SettingsError if a table by hour or day would have more rows than anyone reads."""
     from collector.analysis.intervals import with_known_time  # noqa: PLC0415 - run does not need pandas
 
     timed = with_known_time(frame)
-    if by not in MAX_BUCKETS or timed.empty:
+    limits = [(name, *MAX_BUCKETS[name]) for name in by if name in MAX_BUCKETS]
+    if not limits or timed.empty or "weekday" in by:
         return
     since, until = span or (timed["start"].min(), timed["end"].max())
     since, until = min(since, timed["start"].min()), max(until, timed["end"].max())
-    length, most = MAX_BUCKETS[by]
+    name, length, most = limits[0]
     if (until - since) / length > most:
         raise SettingsError(
-            f"--by {by}: must give at most {most:,} {by}s, gives {(until - since) // length:,} from {since:%Y-%m-%d} to"
-            f" {until:%Y-%m-%d}; choose a shorter range with --since and --until"
+            f"--by {','.join(by)}: must give at most {most:,} {name}s, gives {(until - since) // length:,} from"
+            f" {since:%Y-%m-%d} to {until:%Y-%m-%d}; choose a shorter range with --since and --until"
         )
 
 
@@ -248,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="TIME", help="only windows that start at this time or later, for example 2026-03-29"
     )
     selection.add_argument("--until", metavar="TIME", help="only windows that start before this time")
-    selection.add_argument("--site", help="only windows of this site")
+    selection.add_argument("--site", help="only windows of this site, or of these, separated by commas")
 
     parser = argparse.ArgumentParser(
         prog="facetally-collector",
@@ -286,14 +302,27 @@ def _days(text: str) -> int:
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=FORMATS, default="csv", help="format of the file (default: csv)")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="format of the file (default: by the ending of --out: .csv, .parquet, .arrow or .xlsx; csv without --out)",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="file to write (default: standard output, for csv only)"
     )
 
 
 def _add_summary(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--by", choices=BY, default="day", help="what each row stands for (default: day)")
+    parser.add_argument(
+        "--by",
+        default="day",
+        metavar="NAME[,NAME...]",
+        help="what each row stands for (default: day): at most one of hour, day, week, month and weekday, or"
+        " weekday,hour; site or device; label for one row per label; or total",
+    )
+    parser.add_argument(
+        "--corrected", action="store_true", help="add corrected shares with 90 %% intervals, one row per label"
+    )
     parser.add_argument("--zone", help="time zone of hours and days, instead of page.zone")
     parser.add_argument("--chart", type=Path, metavar="PNG", help="also draw visits over time into this file")
     _add_form(parser)

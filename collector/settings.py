@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from base.broker_settings import BrokerOptions, Port
 from base.errors import SettingsError
 from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
-from contract.message import Id
+from contract.labels import UNKNOWN
+from contract.message import Id, Label
 
 NO_FILE = Path("/dev/null")
 """Read in place of a missing configuration file."""
@@ -92,13 +93,17 @@ class Page(Table, frozen=True, kw_only=True):
     Requests for another host get status 421: a foreign web site must not read the page through a visitor's browser."""
     without_login: bool = False
     """Serve other machines although the page has no login."""
+    label_map: dict[Label, Label] = field(default_factory=dict)
+    """Other names of labels on the page and in the HTTP API; labels that get one name are added up."""
     connections: Annotated[int, Meta(ge=10, le=20_000)] = 1000
     """Maximum number of open connections; more wait."""
     timeout_s: Annotated[float, Meta(ge=1, le=3600)] = 20.0
     """Time limit for receiving a request and for sending its answer, seconds."""
 
     def __post_init__(self) -> None:
-        """Reject serving other machines unless ``without_login`` allows it."""
+        """Reject serving other machines unless ``without_login`` allows it, and mapping ``unknown``."""
+        if UNKNOWN in self.label_map or UNKNOWN in self.label_map.values():
+            raise ValueError(f"label_map: must not have {UNKNOWN!r}, which is no label of a model")
         if not (is_loopback(self.host) or self.without_login):
             raise ValueError(
                 f"{self.host} is reachable from other machines, and the page has no login: keep 127.0.0.1 and put a"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from collector.analysis.correction import Matrices
 
-By = Literal["hour", "day", "weekday", "site", "device"]
-PERIODS: tuple[By, ...] = ("hour", "day", "weekday", "site", "device")
+By = Literal["total", "hour", "day", "week", "month", "weekday", "site", "device"]
+PERIODS: tuple[By, ...] = ("total", "hour", "day", "week", "month", "weekday", "site", "device")
 STORE = "facetally_store"
 """Key of ``DataFrame.attrs`` under which `load` keeps the folder of the store."""
 
@@ -66,7 +66,7 @@ def summarise(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> pd.DataFrame:
-    """Sum visits by hour, day, weekday, site or device.
+    """Sum visits by hour, day, week, month, weekday, site or device, or all of them.
 
     Args:
         counts: A table of `load`.

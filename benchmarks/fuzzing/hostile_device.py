@@ -177,7 +177,7 @@ from collector.analysis.query import Reader
 root, now = Path(sys.argv[1]), datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
 view = View(Reader(root, lambda: now), lambda: now)
 query = {"site": "*", "days": "7", "by": "hour", "zone": "UTC"}
-for name, show in (("overview", lambda: view.overview(query, "visits")), ("live", lambda: view.live(query))):
+for name, show in (("overview", lambda: view.overview(query)), ("live", lambda: view.live(query))):
     began = time.perf_counter()
     show()
     print(f"  {name}: {time.perf_counter() - began:.2f} s")

@@ -3,8 +3,9 @@
 ``python -m benchmarks.load.page_visitors``
 
 It serves the store that ``python -m benchmarks.load.year --devices 50 --root out/year`` has made. Fifty browsers
-request the overview of the year at the same moment, in several rounds. Each round falls in another minute, so that no
-cached answer serves it. ``/healthz`` is requested meanwhile, and beside 300 connections that have sent half a request.
+request the first screen, then the charts, of the year at the same moment, in several rounds. Each round falls in
+another minute, so that no cached answer serves it. ``/healthz`` is requested meanwhile, and beside 300 connections that
+have sent half a request.
 """
 
 import argparse
@@ -30,7 +31,9 @@ ROUND_S = 6.0
 """Longer than the five seconds between two updates of the page."""
 CLOCK_SPEED = 11
 """Speed of the page's clock: so a round always falls in another minute."""
-QUERY = {"site": "*", "days": "365", "by": "day", "zone": "Europe/Berlin", "heat-of": "visits"}
+QUERY = {"days": "365", "by": "day", "zone": "Europe/Berlin", "sort": "visits-down"}
+CALLBACKS = ("figures.children", "trend.figure")
+"""One output of each measured callback: the first screen, and the charts of the selected period."""
 
 
 def request(port: int, path: str, body: dict[str, Any] | None = None) -> tuple[float, bytes]:
@@ -47,10 +50,10 @@ def request(port: int, path: str, body: dict[str, Any] | None = None) -> tuple[f
     return time.perf_counter() - began, content
 
 
-def overview(port: int) -> dict[str, Any]:
-    """Return the request body that a browser sends for the overview of the year."""
+def overview(port: int, output: str) -> dict[str, Any]:
+    """Return the request body that a browser sends for the view of the year that has this output."""
     dependencies = json.loads(request(port, "/_dash-dependencies")[1])
-    wanted = next(each for each in dependencies if "trend.figure" in each["output"])
+    wanted = next(each for each in dependencies if output in each["output"])
     names = [name.rpartition(".") for name in wanted["output"].strip(".").split("...")]
     return {
         "output": wanted["output"],
@@ -60,9 +63,9 @@ def overview(port: int) -> dict[str, Any]:
     }
 
 
-def measure_round(port: int, browsers: int) -> tuple[list[float], float]:
+def measure_round(port: int, browsers: int, output: str) -> tuple[list[float], float]:
     """Return the seconds that each of simultaneous browsers waits, and the seconds of ``/healthz`` meanwhile."""
-    body, waits = overview(port), list[float]()
+    body, waits = overview(port, output), list[float]()
 
     def one() -> None:
         waits.append(request(port, "/_dash-update-component", body)[0])
@@ -108,13 +111,13 @@ def main() -> None:
     server.start()
     try:
         wait_for(port)
-        first_s, _ = request(port, "/_dash-update-component", overview(port))
-        print(f"first overview, with roll-ups read from disk: {first_s:.2f} s")
-        for _ in range(options.rounds):
+        first_s, _ = request(port, "/_dash-update-component", overview(port, CALLBACKS[0]))
+        print(f"first screen, with roll-ups read from disk: {first_s:.2f} s")
+        for output in CALLBACKS * options.rounds:
             time.sleep(ROUND_S)
-            waits, health = measure_round(port, options.browsers)
+            waits, health = measure_round(port, options.browsers, output)
             p50, p95 = np.percentile(waits, [50, 95])
-            print(f"{options.browsers} browsers: p50 {p50:.2f} s, p95 {p95:.2f} s; /healthz: {health:.2f} s")
+            print(f"{output}: {options.browsers} browsers: p50 {p50:.2f} s, p95 {p95:.2f} s; /healthz: {health:.2f} s")
         print(f"/healthz beside {SLOW_CLIENTS} slow clients: {health_beside_slow_clients(port):.2f} s")
     finally:
         stop.set()

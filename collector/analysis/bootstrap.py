@@ -4,6 +4,7 @@ A *mix* is a vector of probabilities over the true labels. A confusion matrix of
 label and one column per prediction, ``unknown`` last.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,13 @@ def draw_matrices(counts: Floats, *, unknown_measured: bool, rng: np.random.Gene
     return probabilities
 
 
-def draw_mixes(counts: Floats, matrices: Floats, rng: np.random.Generator) -> Floats:
+def draw_mixes(counts: Floats, matrices: Floats, rngs: Sequence[np.random.Generator]) -> Floats:
     """Return the estimated mix of each bucket and one per drawn matrix: (1 + draws, buckets, labels), 0 without visits.
 
-    ``counts`` is (buckets, labels), ``matrices`` as `draw_matrices` returns them. For every draw the counts are drawn
-    again, too.
+    ``counts`` is (buckets, labels), ``matrices`` as `draw_matrices` returns them, ``rngs`` has one generator per
+    bucket. For every draw the counts are drawn again, too.
     """
-    weights = np.broadcast_to(counts + COUNT_PRIOR, (len(matrices) - 1, *counts.shape))
-    drawn = np.concatenate([counts[None], rng.standard_gamma(weights)])
+    draws = len(matrices) - 1
+    rows = [rng.standard_gamma(row + COUNT_PRIOR, (draws, len(row))) for row, rng in zip(counts, rngs, strict=True)]
+    drawn = np.concatenate([counts[None], np.stack(rows, axis=1)])
     return np.nan_to_num(estimate(drawn, matrices))

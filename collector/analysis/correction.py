@@ -12,87 +12,54 @@ the counted visits alone would be narrower. ``unknown`` is not a true label. A v
 be as likely for each label as the matrix says, up to a factor that all labels share. A camera that sees everyone badly
 therefore biases nothing.
 
-A matrix that a device reports corrects the counts of that device only. A device that reports a false matrix falsifies
-no other device's shares.
+The draws of a bucket depend on its counts, the matrix and the seed alone. The same visits therefore have the same
+interval in every table, whatever else the table holds.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from msgspec import UNSET
 
 from collector.analysis.bootstrap import Floats, draw_matrices, draw_mixes
+from collector.analysis.confusion import (
+    ClassifierGroup,
+    Confusion,
+    DeviceClassifier,
+    Matrices,
+    classifier_groups,
+    conflicts,
+    confusions,
+)
 from collector.analysis.intervals import Span, Step
 from collector.analysis.summarise import by_time
-from collector.devices.device import Device
 from collector.store.load import labels
 from contract.labels import UNKNOWN
-from contract.message import BundleIdentity
+
+__all__ = [
+    "Confusion", "DeviceClassifier", "Matrices", "compare", "conflicts", "confusions", "left_out", "shares",
+    "shares_by", "shares_over",
+]  # fmt: skip
 
 DRAWS = 300
 """Bootstrap draws per interval."""
 QUANTILES = (0.05, 0.95)
 HALF_A_VISIT = 0.5
 """An interval whose lower end is below half a visit begins at 0."""
-CLASSIFIER_KEY = ("site", "device", "model_expression")
-"""Columns of windows and cells that say which matrix corrects a row."""
+CLEAR_Z = 2.576
+"""A change is clear where it exceeds so many standard errors: at random, one figure in a hundred does."""
 SHARE_COLUMNS = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 BUCKETS_AT_ONCE = 64
 """Buckets whose draws are in memory together."""
+COUNT_DIGITS = 6
+"""Counts are rounded to so many digits before they seed the draws: sums differ in the last bits."""
 
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """Confusion matrix of a bundle."""
-
-    labels: tuple[str, ...]
-    counts: Floats
-    """float64 (labels, labels + 1). Rows are the truth, columns the prediction, ``unknown`` last."""
-    of: Literal["visits", "faces"]
-    """What was counted: whole visits, or single faces, which say nothing about ``unknown``."""
-
-
-DeviceClassifier = tuple[str, str, str]
-"""Site, device, and the classifier's name in the store, ``name@0123456789ab``."""
-Matrices = Mapping[DeviceClassifier, Confusion]
-"""The matrix that each device reports for each of its classifiers."""
-
-
-def confusions(devices: Iterable[Device]) -> dict[DeviceClassifier, Confusion]:
-    """Return the matrix that each device reports for each of its classifiers, present and former.
-
-    The matrix of visits if there is one, else that of faces. A classifier without a matrix is left out.
-    """
-    found = {}
-    for device in devices:
-        for bundle in (*device.bundles, *((device.model.expression,) if device.model else ())):
-            if bundle.confusion:
-                found[device.site, device.device, f"{bundle.name}@{bundle.sha256[:12]}"] = _confusion(bundle)
-    return found
-
-
-def conflicts(matrices: Matrices) -> set[DeviceClassifier]:
-    """Return the devices whose matrix of a classifier differs from that of the majority of devices with it.
-
-    One model file has one matrix, so one of them is wrong. Without a majority, all of them are returned.
-    """
-    reporters: dict[str, dict[bytes, list[DeviceClassifier]]] = defaultdict(lambda: defaultdict(list))
-    for key, matrix in matrices.items():
-        reporters[key[2]][_digest(matrix)].append(key)
-    conflicting: set[DeviceClassifier] = set()
-    for by_matrix in reporters.values():
-        *minorities, majority = sorted(by_matrix.values(), key=len)
-        if minorities and len(minorities[-1]) == len(majority):
-            minorities.append(majority)
-        conflicting.update(key for keys in minorities for key in keys)
-    return conflicting
+Tabulate = Callable[[pd.DataFrame], pd.DataFrame]
+"""A function of `collector.analysis.summarise`: windows or cells in, one row per bucket out."""
 
 
 def shares(frame: pd.DataFrame, matrices: Matrices, rng: np.random.Generator, draws: int = DRAWS) -> pd.DataFrame:
@@ -102,9 +69,27 @@ def shares(frame: pd.DataFrame, matrices: Matrices, rng: np.random.Generator, dr
     ``high``, the corrected share and its 90 % interval, among the visits of bundles that have the label. The last three
     are NaN where no bundle with that label has a known matrix. Shares are 0 to 1.
     """
-    groups = _groups(frame, matrices)
+    groups = classifier_groups(frame, matrices)
     counts = [group.frame[group.labels()].sum().to_frame().T for group in groups]
-    return _share_tables(groups, counts, rng, draws)[0]
+    return _estimate(groups, counts, rng, draws).tables()[0]
+
+
+def shares_by(frame: pd.DataFrame, tabulate: Tabulate, matrices: Matrices, rng: np.random.Generator) -> pd.DataFrame:
+    """Return `shares` of each row of a summary, indexed as the summary is, and by label.
+
+    Shares are NaN in buckets without a visit, and for labels that no bundle counted in the bucket has. A table without
+    windows has no labels, and so no rows.
+    """
+    groups = classifier_groups(frame, matrices)
+    tables = [tabulate(group.frame) for group in groups]
+    index = tables[0].index if len(groups) == 1 else tabulate(frame).index
+    names = [*index.names, "label"]
+    if not groups:
+        levels = [index[:0].get_level_values(at) for at in range(index.nlevels)]
+        no_rows = pd.MultiIndex.from_arrays([*levels, pd.Index([], dtype=object)], names=names)
+        return pd.DataFrame(columns=list(SHARE_COLUMNS), index=no_rows, dtype=np.float64)
+    counts = [table.reindex(index)[group.labels()].fillna(0.0) for group, table in zip(groups, tables, strict=True)]
+    return pd.concat(_estimate(groups, counts, rng, DRAWS).tables(), keys=index, names=names)
 
 
 def shares_over(
@@ -115,56 +100,66 @@ def shares_over(
     matrices: Matrices,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Return `shares` of each bucket of `collector.analysis.summarise.by_time`, indexed by start and label, in order.
-
-    Shares are NaN in buckets without a visit, and for labels that no bundle counted in the bucket has. A table without
-    windows has no labels, and so no rows.
-    """
-    groups = _groups(frame, matrices)
-    tables = [by_time(group.frame, step, zone, span) for group in groups]
-    starts = tables[0].index if len(groups) == 1 else by_time(frame, step, zone, span).index
-    if not groups:
-        no_rows = pd.MultiIndex.from_arrays([starts[:0], pd.Index([], dtype=object)], names=["start", "label"])
-        return pd.DataFrame(columns=list(SHARE_COLUMNS), index=no_rows, dtype=np.float64)
-    counts = [table.reindex(starts)[group.labels()].fillna(0.0) for group, table in zip(groups, tables, strict=True)]
-    return pd.concat(_share_tables(groups, counts, rng, DRAWS), keys=starts, names=["start", "label"])
+    """Return `shares_by` of each bucket of `collector.analysis.summarise.by_time`, indexed by start and label."""
+    return shares_by(frame, lambda part: by_time(part, step, zone, span), matrices, rng)
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame, matrices: Matrices, rng: np.random.Generator) -> pd.DataFrame:
     """Compare two tables of windows or cells, of two periods or two sites: one row per label.
 
-    Columns of `shares` with ``_one`` and ``_other``, then ``change``: ``more`` or ``less`` in the other, or
-    ``no clear change`` where the two intervals overlap or one of them is unknown.
+    Columns of `shares` with ``_one`` and ``_other``; ``difference`` of the corrected shares, other minus one, and its
+    standard error ``error``; then ``change``: ``more`` or ``less`` in the other, or ``no clear change`` where the
+    difference is below `CLEAR_Z` standard errors or unknown. Both sides share the drawn matrices, so that the
+    uncertainty of a matrix that corrects both cancels where it should.
     """
-    first, second = (shares(frame, matrices, rng) for frame in (one, other))
-    table = pd.concat([first.add_suffix("_one"), second.add_suffix("_other")], axis=1)
-    more, less = table["low_other"] > table["high_one"], table["high_other"] < table["low_one"]
+    sides = [{group.key: group for group in classifier_groups(frame, matrices)} for frame in (one, other)]
+    keys = sorted({*sides[0], *sides[1]})
+    groups = [sides[0].get(key) or sides[1][key] for key in keys]
+    counts = []
+    for key in keys:
+        sums = [side[key].frame[side[key].labels()].sum() if key in side else pd.Series(dtype=float) for side in sides]
+        counts.append(pd.DataFrame(sums).fillna(0.0).reset_index(drop=True))
+    found = _estimate(groups, counts, rng, DRAWS)
+    tables = found.tables() if groups else [pd.DataFrame(columns=list(SHARE_COLUMNS), dtype=np.float64)] * 2
+    table = pd.concat([tables[0].add_suffix("_one"), tables[1].add_suffix("_other")], axis=1)
+    table["difference"] = table["corrected_other"] - table["corrected_one"]
+    table["error"] = (found.mixes[1:, 1] - found.mixes[1:, 0]).std(0) if groups else np.nan
+    more = table["difference"] > CLEAR_Z * table["error"]
+    less = table["difference"] < -CLEAR_Z * table["error"]
     table["change"] = np.select([more, less], ["more", "less"], "no clear change")
     return table
 
 
 def left_out(frame: pd.DataFrame, matrices: Matrices) -> float:
     """Return the number of visits that no corrected share covers: their device reports no matrix of the classifier."""
-    uncorrected = [group.frame for group in _groups(frame, matrices) if group.matrix is None]
+    uncorrected = [group.frame for group in classifier_groups(frame, matrices) if group.matrix is None]
     return float(sum(np.nansum(part[labels(part)].to_numpy(np.float64)) for part in uncorrected))
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Rows that one matrix corrects: one classifier, on all devices that report the same matrix of it."""
+class _Estimates:
+    """Shares of all labels in some buckets."""
 
-    key: tuple[str, bytes]
-    """Name of the classifier, and a digest of the name and the matrix."""
-    frame: pd.DataFrame
-    matrix: Confusion | None
+    names: list[str]
+    visits: Floats
+    """(buckets, labels)."""
+    share: Floats
+    """As counted, (buckets, labels), NaN where no bundle of the bucket has the label."""
+    mixes: Floats
+    """Corrected shares, the estimate first, then the draws, (1 + draws, buckets, labels)."""
+    possible: Floats
+    """Visits whose bundle has the label and a matrix, (buckets, labels)."""
 
-    def labels(self) -> list[str]:
-        """Return the labels that the classifier has, in the order of the table."""
-        return [name for name in labels(self.frame) if self.frame[name].notna().any()]
-
-    def fits(self, counts: pd.DataFrame) -> bool:
-        """Whether the matrix has the labels that were counted: a device can report any labels."""
-        return self.matrix is not None and set(counts.columns) - {UNKNOWN} == set(self.matrix.labels)
+    def tables(self) -> list[pd.DataFrame]:
+        """Return the table of `shares` for each bucket."""
+        low, high = np.quantile(self.mixes[1:], QUANTILES, axis=0)
+        low = np.where(low * self.possible < HALF_A_VISIT, 0.0, low)
+        columns = dict(zip(SHARE_COLUMNS, (self.visits, self.share, self.mixes[0], low, high), strict=True))
+        index = pd.Index(self.names, name="label")
+        return [
+            pd.DataFrame({key: each[at] for key, each in columns.items()}, index=index)
+            for at in range(len(self.visits))
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,45 +174,14 @@ class _Correctable:
     """All visits, unknown ones too, (buckets,); 0 where none was classified."""
     matrices: Floats
     """See `collector.analysis.bootstrap.draw_matrices`."""
-    rng: np.random.Generator
+    seed: list[int]
+    """Seed of the draws of the group; `_rng_of` adds the counts of the bucket."""
 
 
-def _groups(frame: pd.DataFrame, matrices: Matrices) -> list[_Group]:
-    """Divide windows or cells into groups, in order of the classifiers' names."""
-    code = np.zeros(len(frame), np.int64)
-    for name in CLASSIFIER_KEY:
-        column_code, values = pd.factorize(frame[name])
-        code = code * max(len(values), 1) + column_code
-    code, _ = pd.factorize(code)  # several times faster than a groupby of text columns
-    first = np.flatnonzero(~pd.Series(code).duplicated())
-    members: dict[tuple[str, bytes], list[int]] = defaultdict(list)
-    matrix_of: dict[tuple[str, bytes], Confusion | None] = {}
-    for number, key in enumerate(frame[list(CLASSIFIER_KEY)].iloc[first].itertuples(index=False, name=None)):
-        matrix = matrices.get(key)
-        digest = hashlib.sha256(key[2].encode() + (b"" if matrix is None else _digest(matrix))).digest()
-        members[key[2], digest].append(number)
-        matrix_of[key[2], digest] = matrix
-    if len(members) == 1:
-        return [_Group(key, frame, matrix) for key, matrix in matrix_of.items()]
-    return [_Group(key, frame[np.isin(code, members[key])], matrix_of[key]) for key in sorted(members)]
-
-
-def _confusion(bundle: BundleIdentity) -> Confusion:
-    """Return the matrix that a model message holds for a bundle."""
-    if bundle.visit_confusion is not UNSET:
-        return Confusion(bundle.labels, np.asarray(bundle.visit_confusion, float), "visits")
-    return Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
-
-
-def _digest(matrix: Confusion) -> bytes:
-    """Return a hash that two matrices share only if they are equal."""
-    return hashlib.sha256(f"{matrix.of} {' '.join(matrix.labels)} ".encode() + matrix.counts.tobytes()).digest()
-
-
-def _share_tables(
-    groups: Sequence[_Group], counts: Sequence[pd.DataFrame], rng: np.random.Generator, draws: int
-) -> list[pd.DataFrame]:
-    """Return the table of `shares` for each bucket. ``counts`` has the visits of each group, one row per bucket."""
+def _estimate(
+    groups: Sequence[ClassifierGroup], counts: Sequence[pd.DataFrame], rng: np.random.Generator, draws: int
+) -> _Estimates:
+    """Estimate the shares of each bucket. ``counts`` has the visits of each group, one row per bucket."""
     names = list(dict.fromkeys(name for table in counts for name in table.columns if name != UNKNOWN))
     buckets = max((len(table) for table in counts), default=1)
     visits, has_label = np.zeros((buckets, len(names))), np.zeros((buckets, len(names)), bool)
@@ -231,25 +195,27 @@ def _share_tables(
         if group.fits(table)
     ]
     slices = [slice(at, min(at + BUCKETS_AT_ONCE, buckets)) for at in range(0, buckets, BUCKETS_AT_ONCE)]
-    blocks = [_corrected(parts, len(names), block, draws) for block in slices]
-    corrected, low, high = (np.concatenate(block) for block in zip(*blocks, strict=True))
+    blocks = [_mixes(parts, len(names), block, draws) for block in slices]
+    possible = np.zeros((buckets, len(names)))
+    for part in parts:
+        possible[:, part.columns] += part.visits[:, None]
     with np.errstate(invalid="ignore"):
         share = np.where(has_label, visits / visits.sum(1, keepdims=True), np.nan)
-    columns = dict(zip(SHARE_COLUMNS, (visits, share, corrected, low, high), strict=True))
-    index = pd.Index(names, name="label")
-    return [pd.DataFrame({key: each[at] for key, each in columns.items()}, index=index) for at in range(buckets)]
+        mixes = np.concatenate(blocks, axis=1) / np.where(possible > 0, possible, np.nan)
+    return _Estimates(names, visits, share, mixes, possible)
 
 
-def _correctable(group: _Group, counts: pd.DataFrame, names: list[str], seed: int, draws: int) -> _Correctable:
+def _correctable(group: ClassifierGroup, counts: pd.DataFrame, names: list[str], seed: int, draws: int) -> _Correctable:
     """Draw the matrices of a group. Each group has its own rng, so that no other matrix changes its interval."""
     assert group.matrix is not None
-    rng = np.random.default_rng([seed, int.from_bytes(group.key[1], "big")])
+    group_seed = [seed, int.from_bytes(group.key[1], "big")]
     known = [name for name in names if name in counts.columns]
     matrix = _in_order(group.matrix, known)
     predicted = counts[known].to_numpy(np.float64)
     visits = np.nansum(counts.to_numpy(np.float64), 1) * (predicted.sum(1) > 0)
+    rng = np.random.default_rng(group_seed)
     drawn = draw_matrices(matrix.counts, unknown_measured=matrix.of == "visits", rng=rng, draws=draws)
-    return _Correctable([names.index(name) for name in known], predicted, visits, drawn, rng)
+    return _Correctable([names.index(name) for name in known], predicted, visits, drawn, group_seed)
 
 
 def _in_order(confusion: Confusion, names: list[str]) -> Confusion:
@@ -259,14 +225,17 @@ def _in_order(confusion: Confusion, names: list[str]) -> Confusion:
     return replace(confusion, labels=tuple(names), counts=counts)
 
 
-def _corrected(parts: list[_Correctable], size: int, block: slice, draws: int) -> tuple[Floats, Floats, Floats]:
-    """Return corrected share, low and high of some buckets, (buckets, labels) each; visits of all groups are added."""
-    shape = (block.stop - block.start, size)
-    visits, possible = np.zeros((1 + draws, *shape)), np.zeros(shape)
+def _mixes(parts: list[_Correctable], size: int, block: slice, draws: int) -> Floats:
+    """Return the visits of each label in some buckets, estimated and drawn, (1 + draws, buckets, labels)."""
+    visits = np.zeros((1 + draws, block.stop - block.start, size))
     for part in parts:
-        weight = part.visits[block, None]
-        visits[..., part.columns] += draw_mixes(part.counts[block], part.matrices, part.rng) * weight
-        possible[:, part.columns] += weight
-    mixed = visits / np.where(possible > 0, possible, np.nan)
-    low, high = np.quantile(mixed[1:], QUANTILES, axis=0)
-    return mixed[0], np.where(low * possible < HALF_A_VISIT, 0.0, low), high
+        counts = part.counts[block].round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
+        rngs = [_rng_of(part.seed, row) for row in counts]
+        visits[..., part.columns] += draw_mixes(counts, part.matrices, rngs) * part.visits[block, None]
+    return visits
+
+
+def _rng_of(seed: list[int], counts: Floats) -> np.random.Generator:
+    """Return the generator of a bucket with these counts."""
+    digest = hashlib.sha256(counts.tobytes()).digest()
+    return np.random.default_rng([*seed, int.from_bytes(digest[:8], "big")])

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from collector.store.intervals import Floats, Ints, microseconds, split_at_edges
+from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.store.intervals import US_PER_S, Floats, Ints, microseconds, split_at_edges
+from collector.store.load import labels
 
 Span = tuple[datetime, datetime]
 """Start (inclusive) and end (exclusive)."""
-Step = int | Literal["month"] | None
-"""Length of a bucket: seconds, a calendar month of the zone, or None for a day of the zone."""
+Step = int | Literal["week", "month"] | None
+"""Length of a bucket: seconds, a week from Monday or a calendar month of the zone, or None for a day of the zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,24 @@ class Pieces:
     def divided(self, values: Floats) -> Floats:
         """Return each piece's part of its row's value."""
         return values if self.whole else values[self.rows] * self.fraction
+
+
+def prorated(cells: pd.DataFrame, span: Span) -> pd.DataFrame:
+    """Return the cells of a span with the part of the last cell that lies in it: counts and seconds in proportion.
+
+    The cells of a span are whole hours. A period that ended at 17:40 is compared with one up to 17:40, not up to 18:00.
+    """
+    until = pd.Timestamp(span[1])
+    over = ((cells["start"] < until) & (cells["end"] > until)).to_numpy()
+    if not over.any():
+        return cells
+    starts, ends = microseconds(cells[over])
+    part = (int(span[1].timestamp() * US_PER_S) - starts) / (ends - starts)
+    frame = cells.copy()
+    for name in ("seconds", *DOUBTFUL_COLUMNS, *labels(cells)):
+        frame[name] = frame[name].astype(np.float64)
+        frame.loc[over, name] = frame.loc[over, name] * part
+    return frame
 
 
 def with_known_time(frame: pd.DataFrame) -> pd.DataFrame:
@@ -73,6 +93,9 @@ def bucket_edges(frame: pd.DataFrame, step: Step, zone: ZoneInfo, span: Span | N
     local = pd.DatetimeIndex(np.array([first, last], "M8[us]"), tz="UTC").tz_convert(zone).tz_localize(None).normalize()
     if step == "month":
         return _utc(pd.date_range(local[0].replace(day=1), local[1] + pd.offsets.MonthBegin(1), freq="MS"), zone)
+    if step == "week":
+        monday = local[0] - pd.Timedelta(days=local[0].day_of_week)
+        return _utc(pd.date_range(monday, local[1] + pd.Timedelta(days=7), freq="7D"), zone)
     days = _utc(pd.date_range(local[0], local[1] + pd.Timedelta(days=1), freq="D"), zone)
     if step is None:
         return days

@@ -1,6 +1,6 @@
 """Read the tables that the page and the HTTP API show from a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,38 +8,65 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from collector.analysis.correction import Matrices, shares_over
+from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices, confusions, with_labels
+from collector.analysis.correction import shares_over
 from collector.analysis.intervals import Span, Step, with_known_time
+from collector.analysis.label_sets import with_label_map
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
+from collector.devices.device import Device
+from collector.devices.registry import read_devices
 from collector.devices.registry_file import damages as device_damages
 from collector.store.cells import QUARTER_S, cell_s_for
 from collector.store.damage import Damage, DamageLog
 from collector.store.load import load
+from collector.store.load import sites as stored_sites
 from collector.store.rollup import Rollups
 
 HOURS = tuple(range(24))
+MIN_RATE_S = 1800.0
+"""Shortest watched time of which a rate per hour is given, seconds."""
 MAX_DAILY_SHARES = timedelta(days=62)
 """Longer spans have one share a month: each point costs some milliseconds."""
+OPEN_FRACTION = 0.005
+"""An hour of the day with a smaller fraction of all visits is taken to be closed."""
 MAX_DRAWN_LABELS = 33
 """Labels of one model and ``unknown``. No chart can show more apart; the page shows the most frequent, downloads have
 all."""
 
 
 class Reader:
-    """Windows and cells of a store, read from its files. Safe for any number of threads."""
+    """Windows and cells of a store, read from its files. Safe for any number of threads.
 
-    def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
+    Labels have the names of ``label_map``, in tables and in confusion matrices.
+    """
+
+    def __init__(self, root: Path, now: Callable[[], datetime], label_map: Mapping[str, str] | None = None) -> None:
         self.root = root
+        self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
 
-    def windows(self, span: Span, site: str | None = None) -> pd.DataFrame:
-        """Return the windows that began in ``[since, until)``, as `collector.store.load.load` does."""
-        return load(self.root, *span, site, self._damages.note)
+    def windows(self, span: Span, sites: Collection[str] = ()) -> pd.DataFrame:
+        """Return the windows of some sites, or of all, that began in ``[since, until)``, as `load` does."""
+        frame = load(self.root, *span, _only(sites), self._damages.note)
+        return with_label_map(_of_sites(frame, sites), self._label_map)
 
-    def cells(self, span: Span, zone: ZoneInfo, site: str | None = None) -> pd.DataFrame:
+    def cells(self, span: Span, zone: ZoneInfo, sites: Collection[str] = ()) -> pd.DataFrame:
         """Return the same windows as cells (`collector.store.cells`) that fit the hours and days of the zone."""
-        return self._rollups[cell_s_for(zone, *span)].cells(*span, site)
+        frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(sites))
+        return with_label_map(_of_sites(frame, sites), self._label_map)
+
+    def devices(self) -> tuple[Device, ...]:
+        """Return the last known state of all devices."""
+        return read_devices(self.root)
+
+    def matrices(self) -> dict[DeviceClassifier, Confusion]:
+        """Return the confusion matrices that the devices report."""
+        return {key: with_labels(matrix, self._label_map) for key, matrix in confusions(self.devices()).items()}
+
+    def sites(self) -> list[str]:
+        """Return the sites that have rows or a device, in alphabetical order."""
+        return sorted({*stored_sites(self.root), *(device.site for device in self.devices())})
 
     def damages(self) -> tuple[Damage, ...]:
         """Return what was left out of the tables so far, and the files that were damaged."""
@@ -51,6 +78,15 @@ def shares_by_period(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: 
     """Return `collector.analysis.correction.shares_over` by day, or by month if the span exceeds `MAX_DAILY_SHARES`."""
     step: Step = None if span[1] - span[0] <= MAX_DAILY_SHARES else "month"
     return shares_over(frame, step, zone, span, matrices, fixed_rng())
+
+
+def _only(sites: Collection[str]) -> str | None:
+    """Return the only site of a collection, if it has one: then less need be read."""
+    return next(iter(sites)) if len(sites) == 1 else None
+
+
+def _of_sites(frame: pd.DataFrame, sites: Collection[str]) -> pd.DataFrame:
+    return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
 
 
 def fixed_rng() -> np.random.Generator:
@@ -71,7 +107,8 @@ def hourly_rates(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFram
     """Return visits per watched hour of one camera, by weekday and hour of the zone.
 
     Seven rows of weekdays, columns ``(label or "visits", hour)``. A value is the mean over all such hours in the span,
-    NaN where no camera watched. An hour that occurs twice when clocks go back counts as two.
+    NaN where cameras watched for less than `MIN_RATE_S` in all: ten visits in one watched minute are no 600 an hour. An
+    hour that occurs twice when clocks go back counts as two.
     """
     table = by_time(frame, HOUR_S, zone, span)
     starts = pd.DatetimeIndex(table.index)
@@ -83,8 +120,23 @@ def hourly_rates(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFram
     )
     visits = table[names].fillna(0.0).set_axis(when).groupby(level=[0, 1]).sum().reindex(week)
     watched = pd.Series(np.nan_to_num(watched_hours), when).groupby(level=[0, 1]).sum().reindex(week)
-    rates = visits.div(watched.where(watched > 0), axis=0).unstack()
+    rates = visits.div(watched.where(watched >= MIN_RATE_S / HOUR_S), axis=0).unstack()
     return pd.DataFrame(rates).set_axis(pd.Index(WEEKDAYS, name="weekday"))
+
+
+def opening_hours(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> range:
+    """Return the hours of the day to draw: the shortest range that holds all hours with `OPEN_FRACTION` of the visits.
+
+    Without visits these are the hours that cameras watched, and without those all hours.
+    """
+    table = by_time(frame, HOUR_S, zone, span)
+    hour = pd.DatetimeIndex(table.index).hour.to_numpy()
+    for values in (table["visits"], table["coverage"] * table["seconds"]):
+        totals = np.bincount(hour, weights=np.nan_to_num(values.to_numpy(np.float64)), minlength=len(HOURS))
+        busy = np.flatnonzero(totals > OPEN_FRACTION * totals.sum())
+        if len(busy):
+            return range(int(busy[0]), int(busy[-1]) + 1)
+    return range(len(HOURS))
 
 
 def rates_of_label(rates: pd.DataFrame, label: str) -> pd.DataFrame:

@@ -42,24 +42,30 @@ from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.intervals import Floats, Ints, microseconds
 from collector.store.load import labels
 
-By = Literal["hour", "day", "weekday", "site", "device"]
+By = Literal["total", "hour", "day", "week", "month", "weekday", "site", "device"]
 FIGURES = ("visits", "windows", "coverage", "degraded", "seconds", *DOUBTFUL_COLUMNS)
 """Visits of all labels; windows that touch the bucket; fraction watched; fraction of that degraded; length of the
 bucket in seconds; doubtful visits, down and up."""
+ONE_ROW = pd.Index(["total"], name="total")
+"""Index of the only row of `by_total`."""
+BUCKET_FIGURES = ("windows", "coverage", "degraded", "seconds")
+"""Those of `FIGURES` that a row per label has, too."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 HOUR_S = 3600
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, HOUR_S, 3 * HOUR_S, 6 * HOUR_S)
+TIME_STEPS: dict[str, Step] = {"hour": HOUR_S, "day": None, "week": "week", "month": "month"}
+"""Length of the buckets of time, by name."""
 UNITS = ((HOUR_S, "hour"), (60, "minute"), (1, "second"))
 
 
 def summarise(frame: pd.DataFrame, by: By, zone: ZoneInfo, span: Span | None = None) -> pd.DataFrame:
-    """Return one row per hour, day, weekday, site or device; see the function of that name."""
-    if by == "hour":
-        return by_time(frame, HOUR_S, zone, span).rename_axis("hour")
-    if by == "day":
-        return by_time(frame, None, zone, span).rename_axis("day")
+    """Return one row per hour, day, week, month, weekday, site or device, or one for all; see the functions below."""
+    if by in TIME_STEPS:
+        return by_time(frame, TIME_STEPS[by], zone, span).rename_axis(by)
     if by == "weekday":
         return by_weekday(frame, zone, span)
+    if by == "total":
+        return by_total(frame, span)
     return by_site(frame, span) if by == "site" else by_device(frame, span)
 
 
@@ -71,7 +77,7 @@ def by_time(frame: pd.DataFrame, step: Step, zone: ZoneInfo, span: Span | None =
     """
     frame = with_known_time(frame)
     edges = bucket_edges(frame, step, zone, span)
-    table = _sum_pieces(frame, cut(frame, edges), np.diff(edges) / 1e6, device_count(frame))
+    table = sum_pieces(frame, cut(frame, edges), np.diff(edges) / 1e6, device_count(frame))
     starts = pd.DatetimeIndex(edges[:-1].astype("M8[us]"), tz="UTC").tz_convert(zone)
     table.index = starts.rename("start")
     return table
@@ -84,17 +90,26 @@ def by_weekday(frame: pd.DataFrame, zone: ZoneInfo, span: Span | None = None) ->
     pieces = cut(frame, edges)
     middles = pd.DatetimeIndex((edges[:-1] + np.diff(edges) // 2).astype("M8[us]"), tz="UTC").tz_convert(zone)
     weekday = np.asarray(middles.day_of_week, dtype=np.int64)
-    lengths_s = _sums(weekday, np.diff(edges) / 1e6, 7)
-    table = _sum_pieces(frame, replace(pieces, bucket=weekday[pieces.bucket]), lengths_s, device_count(frame))
+    lengths_s = bucket_sums(weekday, np.diff(edges) / 1e6, 7)
+    table = sum_pieces(frame, replace(pieces, bucket=weekday[pieces.bucket]), lengths_s, device_count(frame))
     table.index = pd.Index(WEEKDAYS, name="weekday")
     return table
+
+
+def by_total(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
+    """Return one row with the sums of all windows; the bucket is as in `by_site`."""
+    if len(frame):
+        return _by_sender(frame, [], span)
+    names = [*labels(frame), *FIGURES]
+    seconds = 0.0 if span is None else (span[1] - span[0]).total_seconds()
+    return pd.DataFrame(dict.fromkeys(names, np.nan) | {"windows": 0, "seconds": seconds}, index=ONE_ROW)
 
 
 def by_site(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
     """Return one row per site that has a window, in alphabetical order.
 
-    The bucket reaches from the first start to the last end of all windows with a synchronised clock, and the span.
-    Only those windows add to the coverage.
+    The bucket reaches from the first start to the last end of all windows with a synchronised clock, and the span. The
+    last cell of the span ends with the span. Only windows with a synchronised clock add to the coverage.
     """
     return _by_sender(frame, ["site"], span)
 
@@ -150,46 +165,53 @@ def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None) -> pd.D
     known = frame["clock"] != "unsynced"
     if known.any():  # how much of the bucket the other windows watched is not known
         frame = frame.assign(coverage=frame["coverage"].where(known, 0.0))
-    groups = frame.groupby(names, sort=True)
     starts, ends = bounds(frame[known] if known.any() else frame, span)
-    length_s = np.full(groups.ngroups, (ends.max() - starts.min()) / 1e6 if len(starts) else 0.0)
-    group = np.asarray(groups.ngroup(), dtype=np.int64)
+    if "begin" in frame and span is not None:
+        ends[(starts < ends[-1]) & (ends > ends[-1])] = ends[-1]
+    length_s = (ends.max() - starts.min()) / 1e6 if len(starts) else 0.0
+    if not names:
+        table = sum_pieces(
+            frame, uncut(frame, np.zeros(len(frame), np.int64)), np.array([length_s]), device_count(frame)
+        )
+        return table.set_axis(ONE_ROW)
+    groups = frame.groupby(names, sort=True)
     devices = np.asarray(groups["device"].nunique(), dtype=np.int64)
-    table = _sum_pieces(frame, uncut(frame, group), length_s, devices)
+    group = np.asarray(groups.ngroup(), dtype=np.int64)
+    table = sum_pieces(frame, uncut(frame, group), np.full(groups.ngroups, length_s), devices)
     table.index = groups.size().index
     return table
 
 
-def _sum_pieces(frame: pd.DataFrame, pieces: Pieces, lengths_s: Floats, devices: int | Ints) -> pd.DataFrame:
+def sum_pieces(frame: pd.DataFrame, pieces: Pieces, lengths_s: Floats, devices: int | Ints) -> pd.DataFrame:
     """Sum pieces by bucket. ``lengths_s`` is the length of each bucket in seconds, ``(buckets,)``."""
     bucket, size = pieces.bucket, len(lengths_s)
-    any_s = _sums(bucket, pieces.seconds, size)
+    any_s = bucket_sums(bucket, pieces.seconds, size)
     columns, visits = {}, np.zeros(size)
     for name in labels(frame):
         values = pieces.divided(frame[name].to_numpy(np.float64))
         known = ~np.isnan(values)
         if known.all():
-            has_label, sums = any_s > 0, _sums(bucket, values, size)
+            has_label, sums = any_s > 0, bucket_sums(bucket, values, size)
         else:
             has_label = np.bincount(bucket[known], minlength=size) > 0
-            sums = _sums(bucket[known], values[known], size)
+            sums = bucket_sums(bucket[known], values[known], size)
         columns[name] = np.where(has_label, sums, np.nan)
         visits += sums
     degraded = np.asarray(frame["degraded"] if "begin" in frame else frame["degraded"] != "", np.float64)
-    watched_s = _sums(bucket, pieces.of_rows(frame["coverage"].to_numpy(np.float64)) * pieces.seconds, size)
-    degraded_s = _sums(bucket, pieces.of_rows(degraded) * pieces.seconds, size)
+    watched_s = bucket_sums(bucket, pieces.of_rows(frame["coverage"].to_numpy(np.float64)) * pieces.seconds, size)
+    degraded_s = bucket_sums(bucket, pieces.of_rows(degraded) * pieces.seconds, size)
     columns["visits"] = np.where(any_s > 0, visits, np.nan)
-    columns["windows"] = _sums(bucket, pieces.windows.astype(np.float64), size).astype(np.int64)
+    columns["windows"] = bucket_sums(bucket, pieces.windows.astype(np.float64), size).astype(np.int64)
     columns["coverage"] = _ratio(watched_s, lengths_s * devices)
     columns["degraded"] = _ratio(degraded_s, any_s)
     columns["seconds"] = lengths_s
     for name in DOUBTFUL_COLUMNS:
         doubtful = frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
-        columns[name] = np.where(any_s > 0, _sums(bucket, pieces.divided(doubtful), size), np.nan)
+        columns[name] = np.where(any_s > 0, bucket_sums(bucket, pieces.divided(doubtful), size), np.nan)
     return pd.DataFrame(columns, index=range(size))
 
 
-def _sums(bucket: Ints, values: Floats, size: int) -> Floats:
+def bucket_sums(bucket: Ints, values: Floats, size: int) -> Floats:
     """Sum the values of each bucket, ``(size,)``, 0 for an empty one."""
     return np.bincount(bucket, weights=values, minlength=size).astype(np.float64)
 

@@ -11,10 +11,31 @@ from contract.message import Fraction, Health, Model
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]
-Moment = Annotated[datetime, Meta(tz=True)]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2}))?$(?!\n)",
+        description="a date, which begins at midnight of the zone, or a time with Z or an offset",
+    ),
+]
 Zone = Annotated[str, Meta(description="a name of the IANA time zone database, such as Europe/Berlin", max_length=64)]
-Bucket = Literal["hour", "day", "weekday", "site", "device"]
-Format = Literal["json", "csv", "parquet"]
+Bucket = Literal["total", "hour", "day", "week", "month", "weekday", "site", "device"]
+By = Literal["total", "hour", "day", "week", "month", "weekday", "site", "device", "label"]
+Format = Literal["json", "csv", "parquet", "arrow"]
+Sites = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=1000, description="names, separated by commas")]
+Bys = Annotated[
+    tuple[By, ...],
+    Meta(
+        min_length=1,
+        max_length=4,
+        description="what a row stands for, separated by commas: at most one of hour, day, week, month and weekday, or"
+        " weekday,hour; site or device; label for one row per label",
+    ),
+]
+SetName = Annotated[
+    str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", description="8 hexadecimal digits, one of `label_sets` of the answer")
+]
+MAX_LIMIT = 50_000
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,22 +46,34 @@ class NoQuery(Query, frozen=True, kw_only=True):
     """No parameters."""
 
 
-class DevicesQuery(Query, frozen=True, kw_only=True):
-    """Which devices: all, or those of a site."""
+class PagedQuery(Query, frozen=True, kw_only=True):
+    """Which rows of a long answer; ``next`` of the answer, or the header ``Link``, leads to the following ones."""
 
-    site: Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="largest number of rows in the answer")] = 10_000
+    offset: Annotated[int, Meta(ge=0, le=10**8, description="rows to leave out at the beginning")] = 0
 
 
-class CountsQuery(Query, frozen=True, kw_only=True):
+class DevicesQuery(PagedQuery, frozen=True, kw_only=True):
+    """Which devices: all, or those of some sites."""
+
+    site: Sites | None = None
+
+
+class CountsQuery(PagedQuery, frozen=True, kw_only=True):
     """Which windows, how they are grouped, and the format of the response."""
 
     since: Annotated[
         Moment | None, Meta(description="start of the range, inclusive; default: a week before `until`")
     ] = None
     until: Annotated[Moment | None, Meta(description="end of the range, exclusive; default: now")] = None
-    bucket: Bucket = "day"
-    site: Id | None = None
-    device: Id | None = None
+    bucket: Annotated[Bucket | None, Meta(description="the same as the first name of `by`; default: day")] = None
+    by: Bys | None = None
+    site: Sites | None = None
+    device: Sites | None = None
+    label_set: SetName | None = None
+    corrected: Annotated[
+        Literal["0", "1"], Meta(description="1 adds corrected shares with 90 % intervals, one row per label")
+    ] = "0"
     zone: Zone | None = None
     format: Format = "json"
 
@@ -84,6 +117,9 @@ class DevicesAnswer(Struct, frozen=True, kw_only=True):
     """All devices, by site and name."""
 
     devices: list[DeviceAnswer]
+    total_rows: int
+    next: str | None
+    """Address of the following devices."""
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,14 +127,23 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``visits`` is null where no window arrived, which is not zero. ``doubtful_low`` visits may be part of
     another visit or nobody's, ``doubtful_high`` may be two people's; both are absent where no visit is doubtful.
+    With ``by=label`` there is a row per label: ``label`` and its ``visits`` replace ``counts``.
     """
 
     start: datetime | UnsetType = UNSET
     weekday: str | UnsetType = UNSET
+    hour: int | UnsetType = UNSET
+    """Hour of the day, with ``by=weekday,hour``."""
     site: str | UnsetType = UNSET
     device: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
     visits: float | None
-    counts: dict[str, float | None]
+    counts: dict[str, float | None] | UnsetType = UNSET
+    share: float | UnsetType | None = UNSET
+    """Fraction of the recognised visits, as counted; this and the next three with ``corrected=1``."""
+    corrected: float | UnsetType | None = UNSET
+    low: float | UnsetType | None = UNSET
+    high: float | UnsetType | None = UNSET
     windows: int
     coverage: float | None
     degraded: Fraction | None
@@ -107,15 +152,29 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     doubtful_high: float | UnsetType = UNSET
 
 
+class LabelSetAnswer(Struct, frozen=True, kw_only=True):
+    """Labels of some devices in the range, and the visits counted under them. Two sets have no common total."""
+
+    label_set: str
+    labels: tuple[str, ...]
+    visits: float
+
+
 class CountsAnswer(Struct, frozen=True, kw_only=True):
-    """Visits in buckets, as counted by the devices, without correction."""
+    """Visits in buckets, as counted by the devices; with ``corrected=1`` also corrected shares."""
 
     since: datetime
     until: datetime
     zone: str
-    bucket: Bucket
+    bucket: str
+    """The first name of ``by``."""
+    by: tuple[str, ...]
     labels: list[str]
+    label_sets: list[LabelSetAnswer]
     rows: list[Row]
+    total_rows: int
+    next: str | None
+    """Address of the following rows."""
     notices: list[str]
     """Files and rows of the store that were left out or may be missing, with the reason."""
 

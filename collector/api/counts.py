@@ -1,107 +1,173 @@
-"""Answer a counts query as JSON, CSV or Parquet."""
+"""Answer a counts query as JSON, CSV, Parquet or Arrow."""
 
-from datetime import datetime, timedelta, timezone
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pandas as pd
+import pyarrow as pa
 
+from collector.analysis.breakdown import break_down, check_dimensions
+from collector.analysis.by_label import LABEL, per_label, with_shares
+from collector.analysis.correction import SHARE_COLUMNS
 from collector.analysis.intervals import Span
+from collector.analysis.label_sets import LabelSet, with_label_set
 from collector.analysis.query import Reader
-from collector.analysis.summarise import label_columns, summarise
-from collector.api.answers import CountsAnswer, CountsQuery, Row
+from collector.analysis.summarise import device_count, label_columns
+from collector.api.answers import CountsAnswer, CountsQuery, LabelSetAnswer, Row
+from collector.api.paging import next_address
 from collector.api.problems import Refused
+from collector.api.ranges import span_of, zone_of
 from collector.exports.tables import format_table
 from collector.store.columns import DOUBTFUL_COLUMNS
 
-DEFAULT_SPAN = timedelta(days=7)
-MAX_SPAN_BY_HOUR = timedelta(days=100)
-MAX_SPAN = timedelta(days=1100)
-BUCKET_FIELDS = {
-    "hour": ("start",),
-    "day": ("start",),
-    "weekday": ("weekday",),
-    "site": ("site",),
-    "device": ("site", "device"),
-}
-"""Fields of `Row` that identify a bucket, in the order of the table's index."""
-EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2000, 2200))
-"""The store has no window outside these years, and datetime ends at the years 1 and 9999."""
+MAX_ROWS = 1_000_000
+"""Rows that a query may compute."""
+MAX_CORRECTED = 400
+"""Buckets whose shares a query may correct: each costs some milliseconds."""
+HOUR = timedelta(hours=1)
+BUCKET_LENGTHS = {"hour": HOUR, "day": 24 * HOUR, "week": 168 * HOUR, "month": 28 * 24 * HOUR}
 
 
-def counts(reader: Reader, query: CountsQuery, default_zone: ZoneInfo, now: datetime) -> bytes:
-    """Return the body of the response. Raises Refused with 400 for a span or zone that is not allowed."""
-    span, zone = _span(query, now), _zone(query, default_zone)
-    frame = reader.cells(span, zone, query.site)
-    if query.device is not None:
-        frame = frame[frame["device"] == query.device].reset_index(drop=True)
-    table = summarise(frame, query.bucket, zone, span)
-    if query.format == "csv":
-        return format_table(table, "csv").encode()
-    if query.format == "parquet":
-        file = BytesIO()
-        table.reset_index().to_parquet(file, index=False, engine="pyarrow")
-        return file.getvalue()
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Body of a response, and what its headers say."""
+
+    body: bytes
+    notices: int
+    next: str | None
+    """Address of the following rows."""
+    total_rows: int
+
+
+def counts(reader: Reader, query: CountsQuery, default_zone: ZoneInfo, now: datetime) -> Answer:
+    """Return the answer. Raises Refused with 400 for parameters that do not fit, 404 for names that do not exist."""
+    zone = zone_of(query.zone, default_zone)
+    by, is_per_label = _dimensions(query)
+    span = span_of(query.since, query.until, by, zone, now)
+    frame, sets = _frame(reader, query, span, zone)
+    _check_size(frame, by, span, corrected=query.corrected == "1")
+    table = break_down(frame, by, zone, span)
     labels = label_columns(table)
-    rows = [_row(query.bucket, bucket, figures, labels) for bucket, figures in _buckets(table)]
+    if is_per_label:
+        table = per_label(table)
+        if query.corrected == "1":
+            table = with_shares(table, frame, lambda cells: break_down(cells, by, zone, span), reader.matrices())
+    part = table.iloc[query.offset : query.offset + query.limit]
+    following = next_address(query, len(table))
+    notices = [str(damage) for damage in reader.damages()]
+    if query.format != "json":
+        return Answer(_as_file(part, query.format), len(notices), following, len(table))
     body = CountsAnswer(
-        since=span[0], until=span[1], zone=str(zone), bucket=query.bucket, labels=labels, rows=rows,
-        notices=[str(damage) for damage in reader.damages()],
+        since=span[0], until=span[1], zone=str(zone), bucket=by[0], by=(*by, *([LABEL] if is_per_label else [])),
+        labels=labels, label_sets=[LabelSetAnswer(label_set=s.name, labels=s.labels, visits=s.visits) for s in sets],
+        rows=_rows(part, labels), total_rows=len(table), next=following, notices=notices,
     )  # fmt: skip
-    return msgspec.json.encode(body)
+    return Answer(msgspec.json.encode(body), len(notices), following, len(table))
 
 
-def _span(query: CountsQuery, now: datetime) -> Span:
-    until = query.until or now
-    if not EARLIEST <= until <= LATEST:
-        raise Refused(400, f"until: must be from {EARLIEST.year} to {LATEST.year}, is {until.isoformat()}")
-    since = query.since or until - DEFAULT_SPAN
-    if not EARLIEST <= since <= LATEST:
-        raise Refused(400, f"since: must be from {EARLIEST.year} to {LATEST.year}, is {since.isoformat()}")
-    if since >= until:
-        raise Refused(400, f"since: must be before until, is {since.isoformat()}; until is {until.isoformat()}")
-    longest = MAX_SPAN_BY_HOUR if query.bucket == "hour" else MAX_SPAN
-    if until - since > longest:
+def _dimensions(query: CountsQuery) -> tuple[list[Any], bool]:
+    """Return what a row stands for without ``label``, and whether there is a row per label."""
+    asked = [*([query.bucket] if query.bucket else []), *(query.by or ())]
+    is_per_label = LABEL in asked or query.corrected == "1"
+    by = [name for name in asked if name != LABEL]
+    if len(asked) - len(by) > 1:
+        raise Refused(400, f"by: each name must be given once, is {','.join(asked)}")
+    if not by:
+        by = ["total" if is_per_label else "day"]
+    try:
+        check_dimensions(by)
+    except ValueError as error:
+        raise Refused(400, str(error)) from error
+    return by, is_per_label
+
+
+def _frame(reader: Reader, query: CountsQuery, span: Span, zone: ZoneInfo) -> tuple[pd.DataFrame, list[LabelSet]]:
+    """Return the cells that the query asks for, and their label sets."""
+    known = set(reader.sites())
+    missing = [name for name in query.site or () if name not in known]
+    if missing:
+        raise Refused(404, f"site: there is no site {', '.join(missing)}; /api/v1/sites lists all")
+    frame = reader.cells(span, zone, query.site or ())
+    if query.device is not None:
+        found = {*frame["device"].unique(), *(device.device for device in reader.devices())}
+        missing = [name for name in query.device if name not in found]
+        if missing:
+            raise Refused(404, f"device: there is no device {', '.join(missing)}; /api/v1/devices lists all")
+        frame = frame[frame["device"].isin(query.device)].reset_index(drop=True)
+    chosen, sets = with_label_set(frame, query.label_set)
+    names = ", ".join(f"{each.name} ({each})" for each in sets)
+    if query.label_set is not None:
+        if not sets or not sets[0].labels:
+            raise Refused(
+                404, f"label_set: must be one of this range, is {query.label_set}; there are: {names or 'none'}"
+            )
+        return chosen, sets[:1]
+    if query.corrected == "1" and len(sets) > 1:
+        raise Refused(400, f"label_set: must be given with corrected=1, because the range has {len(sets)}: {names}")
+    return frame, sets
+
+
+def _check_size(frame: pd.DataFrame, by: Sequence[str], span: Span, *, corrected: bool) -> None:
+    """Raise Refused with 400 if the answer would be too long to compute."""
+    lengths = [BUCKET_LENGTHS[name] for name in by if name in BUCKET_LENGTHS]
+    buckets = 168 if "weekday" in by else int((span[1] - span[0]) / min(lengths)) + 1 if lengths else 1
+    senders = device_count(frame) if "device" in by else frame["site"].nunique() if "site" in by else 1
+    most = MAX_CORRECTED if corrected else MAX_ROWS
+    if buckets * senders > most:
         raise Refused(
             400,
-            f"since, until: must be at most {longest.days} days apart for bucket={query.bucket},"
-            f" are {(until - since) / timedelta(days=1):.1f}",
+            f"since, until: must give at most {most:,} rows{' with corrected=1' * corrected}, before label, give"
+            f" {buckets * senders:,} by {','.join(by)}",
         )
-    return since.astimezone(timezone.utc), until.astimezone(timezone.utc)
 
 
-def _zone(query: CountsQuery, default: ZoneInfo) -> ZoneInfo:
-    if query.zone is None:
-        return default
-    try:
-        return ZoneInfo(query.zone)
-    except (KeyError, ValueError, OSError):
-        raise Refused(
-            400, f"zone: must be a name of the IANA time zone database such as Europe/Berlin, is {query.zone!r}"
-        ) from None
+def _as_file(table: pd.DataFrame, kind: str) -> bytes:
+    """Return a table as CSV, Parquet or an Arrow stream."""
+    if "total" in table.index.names:
+        table = table.droplevel("total") if table.index.nlevels > 1 else table.reset_index(drop=True)
+    if kind == "csv":
+        return format_table(table, "csv").encode()
+    flat = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+    file = BytesIO()
+    if kind == "parquet":
+        flat.to_parquet(file, index=False, engine="pyarrow")
+        return file.getvalue()
+    arrow = pa.Table.from_pandas(flat, preserve_index=False)
+    with pa.ipc.new_stream(file, arrow.schema) as writer:
+        writer.write_table(arrow)
+    return file.getvalue()
 
 
-def _buckets(table: pd.DataFrame) -> list[tuple[Any, dict[str, Any]]]:
-    """Return the index entry and the figures of each bucket, None where a figure is unknown."""
+def _rows(table: pd.DataFrame, labels: list[str]) -> list[Row]:
+    """Return the rows of a table; None where a figure is unknown."""
     known = table.astype(object).where(table.notna(), None)
-    figures = ({str(name): value for name, value in row.items()} for row in known.to_dict("records"))
-    return list(zip(table.index, figures, strict=True))
+    names = [str(name) for name in table.index.names]
+    keys = [table.index.get_level_values(at) for at in range(len(names))]
+    return [
+        _row(dict(zip(names, values, strict=True)), figures, labels)
+        for *values, figures in zip(*keys, known.to_dict("records"), strict=True)
+    ]
 
 
-def _row(by: str, bucket: Any, figures: dict[str, Any], labels: list[str]) -> Row:
-    values = bucket if isinstance(bucket, tuple) else (bucket,)
-    fields = dict(zip(BUCKET_FIELDS[by], values, strict=True))
-    if "start" in fields:
-        fields["start"] = fields["start"].to_pydatetime()
-    doubtful = {name: figures[name] for name in DOUBTFUL_COLUMNS}
-    if any(doubtful.values()):
-        fields |= doubtful
+def _row(key: dict[str, Any], figures: dict[Any, Any], labels: list[str]) -> Row:
+    fields = {name: value for name, value in key.items() if name in ("weekday", "site", "device", LABEL)}
+    for name in BUCKET_LENGTHS:
+        if name in key:
+            fields |= {"hour": int(key[name])} if "weekday" in key else {"start": key[name].to_pydatetime()}
+    if LABEL in key:
+        fields |= {name: figures[name] for name in SHARE_COLUMNS[1:] if name in figures}
+    else:
+        fields["counts"] = {label: figures[label] for label in labels}
+        doubtful = {name: figures[name] for name in DOUBTFUL_COLUMNS}
+        fields |= doubtful if any(doubtful.values()) else {}
     return Row(
         **fields,
         visits=figures["visits"],
-        counts={label: figures[label] for label in labels},
         windows=int(figures["windows"]),
         coverage=figures["coverage"],
         degraded=figures["degraded"],

@@ -12,10 +12,17 @@ from contract.schemas import components
 API_ROOT = "/api/v1"
 SCHEMAS = "#/components/schemas/{name}"
 CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
+ARROW = "application/vnd.apache.arrow.stream"
+LISTS = ("by", "site", "device")
+"""Parameters that are lists of names, separated by commas."""
 PATHS: dict[str, tuple[str, type[answers.Query], type[Struct]]] = {
     f"{API_ROOT}/sites": ("Sites, and how many of their devices are online", answers.NoQuery, answers.SitesAnswer),
     f"{API_ROOT}/devices": ("State of each device", answers.DevicesQuery, answers.DevicesAnswer),
-    f"{API_ROOT}/counts": ("Visits per hour, day, weekday, site or device", answers.CountsQuery, answers.CountsAnswer),
+    f"{API_ROOT}/counts": (
+        "Visits by time, site, device and label, also with corrected shares",
+        answers.CountsQuery,
+        answers.CountsAnswer,
+    ),
     f"{API_ROOT}/recounts": (
         "Counts by hand, compared with those of the devices",
         recount_answers.RecountsQuery,
@@ -26,6 +33,7 @@ PATHS: dict[str, tuple[str, type[answers.Query], type[Struct]]] = {
 ERRORS = {
     "400": "A parameter is unknown, invalid or too large",
     "401": "The token is missing or wrong",
+    "404": "A site, device, label set or path does not exist",
     "405": "Only GET, HEAD and OPTIONS are allowed",
     "429": "Too many requests; Retry-After is the number of seconds to wait",
     "503": "The store does not exist",
@@ -79,13 +87,14 @@ def _operation(
     """Return the GET operation of one path."""
     content: dict[str, Any] = {JSON: {"schema": {"$ref": SCHEMAS.format(name=response.__name__)}}}
     if query is answers.CountsQuery:
-        content |= {CSV: {"schema": {"type": "string"}}, PARQUET: {}}
+        content |= {CSV: {"schema": {"type": "string"}}, PARQUET: {}, ARROW: {}}
     if query is recount_answers.RecountsQuery:
         content |= {CSV: {"schema": {"type": "string"}}}
     operation = _described(summary, path.removeprefix(API_ROOT + "/"), content)
     properties = cast(dict[str, Any], schemas[query.__name__]["properties"])
     operation["parameters"] = [
         {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        | ({"style": "form", "explode": False} if name in LISTS and issubclass(query, answers.PagedQuery) else {})
         for name, schema in properties.items()
     ]
     return operation

@@ -1,9 +1,9 @@
 """Routes of the HTTP API: from a GET request to its response."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,15 +13,20 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from base.validation_errors import explain
 from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
-from collector.api.counts import counts
+from collector.api.counts import Answer, counts
 from collector.api.guard import Guard
-from collector.api.openapi import API_ROOT, CSV, JSON, PARQUET, document
+from collector.api.openapi import API_ROOT, ARROW, CSV, JSON, LISTS, PARQUET, document
+from collector.api.paging import next_address
 from collector.devices.device import Device
-from collector.devices.registry import read_devices
 from collector.devices.state import shown_state
-from collector.store.load import sites
+from collector.web.freshness import Freshness
+from collector.web.recent_result import RecentResults
 
-CONTENT_TYPES = {"json": JSON, "csv": CSV, "parquet": PARQUET}
+CONTENT_TYPES = {"json": JSON, "csv": CSV, "parquet": PARQUET, "arrow": ARROW}
+MAX_ANSWERS = 32
+"""Answers that are kept until new data arrives."""
+MAX_AGE_S = 30.0
+"""An answer may be so old while a newer one is computed."""
 Q = TypeVar("Q", bound=answers.Query)
 
 
@@ -34,31 +39,36 @@ class Api:
     """Zone of hours and days if a request names none."""
     now: Callable[[], datetime]
 
+    _freshness: Freshness = field(init=False)
+    _answers: RecentResults = field(default_factory=lambda: RecentResults(MAX_ANSWERS, MAX_AGE_S))
+
+    def __post_init__(self) -> None:
+        """Watch the store for new data."""
+        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.now))
+
     def sites(self) -> Response:
         """Return all sites."""
         parameters(answers.NoQuery)
-        devices = self._devices()
-        names = sorted({*sites(self.reader.root), *(device.site for device in devices)})
-        return _json(answers.SitesAnswer(sites=[self._site(name, devices) for name in names]))
+        return Response(self._shared("sites", self._all_sites), content_type=JSON)
 
     def devices(self) -> Response:
-        """Return all devices, or those of a site."""
+        """Return all devices, or those of some sites."""
         query = parameters(answers.DevicesQuery)
-        devices = [device for device in self._devices() if query.site in (None, device.site)]
-        rows = [answers.DeviceAnswer.of(device, shown_state(device, self.now())) for device in devices]
-        return _json(answers.DevicesAnswer(devices=rows))
+        return Response(self._shared(query, lambda: self._devices_of(query)), content_type=JSON)
 
     def counts(self) -> Response:
         """Return visits in buckets."""
         query = parameters(answers.CountsQuery)
-        body = counts(self.reader, query, self.zone, self.now())
-        headers = {"Facetally-Notices": str(len(self.reader.damages()))}
-        return Response(body, headers=headers, content_type=CONTENT_TYPES[query.format])
+        found: Answer = self._shared(query, lambda: counts(self.reader, query, self.zone, self.now()))
+        headers = {"Facetally-Notices": str(found.notices), "Facetally-Total-Rows": str(found.total_rows)}
+        if found.next is not None:
+            headers["Link"] = f'<{found.next}>; rel="next"'
+        return Response(found.body, headers=headers, content_type=CONTENT_TYPES[query.format])
 
     def health(self) -> Response:
         """Return 200 while the store exists, 503 otherwise."""
         parameters(answers.NoQuery)
-        devices = self._devices()
+        devices = self.reader.devices()
         exists = self.reader.root.is_dir()
         body = answers.HealthAnswer(
             status="ok" if exists else "no store",
@@ -74,8 +84,25 @@ class Api:
         """Return the metrics for Prometheus."""
         return Response(metrics.exposition(self.reader, self.now), content_type=CONTENT_TYPE_LATEST)
 
-    def _devices(self) -> tuple[Device, ...]:
-        return read_devices(self.reader.root)
+    def _shared(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """Return what ``compute`` returned for this key, at most `MAX_AGE_S` before data last arrived."""
+        return self._answers.get(key, self._freshness.stamp(), compute)
+
+    def _all_sites(self) -> bytes:
+        devices = self.reader.devices()
+        found = answers.SitesAnswer(sites=[self._site(name, devices) for name in self.reader.sites()])
+        return msgspec.json.encode(found)
+
+    def _devices_of(self, query: answers.DevicesQuery) -> bytes:
+        known = self.reader.sites()
+        missing = [name for name in query.site or () if name not in known]
+        if missing:
+            raise problems.Refused(404, f"site: there is no site {', '.join(missing)}; {API_ROOT}/sites lists all")
+        devices = [device for device in self.reader.devices() if query.site is None or device.site in query.site]
+        part = devices[query.offset : query.offset + query.limit]
+        rows = [answers.DeviceAnswer.of(device, shown_state(device, self.now())) for device in part]
+        following = next_address(query, len(devices))
+        return msgspec.json.encode(answers.DevicesAnswer(devices=rows, total_rows=len(devices), next=following))
 
     def _site(self, name: str, devices: tuple[Device, ...]) -> answers.SiteAnswer:
         states = [shown_state(device, self.now()) for device in devices if device.site == name]
@@ -107,10 +134,14 @@ def parameters(kind: type[Q]) -> Q:
         if len(values) > 1:
             raise problems.Refused(400, f"{name}: must be given once, is given {len(values)} times")
     single = {name: values[0] for name, values in given.items()}
+    listed = {
+        name: text.split(",") if name in LISTS and issubclass(kind, answers.PagedQuery) else text
+        for name, text in single.items()
+    }
     try:
-        return msgspec.convert(single, kind, strict=False)
+        return msgspec.convert(listed, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise problems.Refused(400, explain(str(error), kind, single)) from error
+        raise problems.Refused(400, explain(str(error), kind, listed)) from error
 
 
 def _json(body: msgspec.Struct, status: int = 200) -> Response:

@@ -12,6 +12,7 @@ from typing import Literal, TextIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from base.errors import SettingsError
 from base.logs import discard_output
@@ -19,7 +20,7 @@ from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.load import TEXT_COLUMNS, TIME_COLUMNS, labels
 
 TextFormat = Literal["text", "json", "csv"]
-FileFormat = Literal["csv", "parquet", "excel"]
+FileFormat = Literal["csv", "parquet", "arrow", "excel"]
 EXCEL_ROWS = 1_048_575
 """Rows of a sheet without the header."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -95,13 +96,14 @@ def format_table(table: pd.DataFrame, form: TextFormat) -> str:
         return str(flat.to_json(orient="records", double_precision=6)) + "\n"
     if form == "csv":
         return str(without_formulas(flat.round(6)).to_csv(index=False))
-    if flat[list(DOUBTFUL_COLUMNS)].gt(0).any(axis=None):
+    doubtful = [name for name in DOUBTFUL_COLUMNS if name in flat]
+    if doubtful and flat[doubtful].gt(0).any(axis=None):
         figures = flat[["visits", *DOUBTFUL_COLUMNS]].itertuples(index=False)
         flat["visits"] = [
             "-" if pd.isna(visits) else _six_digits(visits) + doubt_range(visits, low, high, _six_digits)
             for visits, low, high in figures
         ]
-    flat = flat.drop(columns=list(DOUBTFUL_COLUMNS))
+    flat = flat.drop(columns=doubtful)
     return str(flat.to_string(index=False, na_rep="-", float_format=_six_digits)) + "\n"
 
 
@@ -123,6 +125,13 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
     table.to_parquet(path, index=False, engine="pyarrow")
 
 
+def _write_arrow(table: pd.DataFrame, path: Path) -> None:
+    """Write an Arrow stream, as pyarrow, Polars and DuckDB read it."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    with path.open("wb") as file, pa.ipc.new_stream(file, arrow.schema) as writer:
+        writer.write_table(arrow)
+
+
 def _write_excel(table: pd.DataFrame, path: Path) -> None:
     """Write one sheet. Excel has no time zones, so times are UTC without one; formula-like text is typed as text."""
     plain = table.assign(**{name: table[name].dt.tz_localize(None) for name in TIME_COLUMNS})
@@ -137,6 +146,7 @@ def _write_excel(table: pd.DataFrame, path: Path) -> None:
 WRITERS: dict[FileFormat, Callable[[pd.DataFrame, Path], None]] = {
     "csv": _write_csv,
     "parquet": _write_parquet,
+    "arrow": _write_arrow,
     "excel": _write_excel,
 }
 

@@ -7,45 +7,48 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dash import Dash, Input, Output, State, ctx, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 from flask import Response, jsonify
 
 from collector.analysis.query import Reader
 from collector.devices.registry import read_devices
 from collector.page.downloads import FORMATS
+from collector.page.first_screen import FirstScreen
 from collector.page.layout import HTML, layout
-from collector.page.selection import InvalidSelection
+from collector.page.sections import sections
+from collector.page.selection import PARAMETERS, InvalidSelection
 from collector.page.updates import check_updates, share_updates
 from collector.page.views import Chart, View
-from contract.labels import UNKNOWN
+from collector.web.compress import compress_responses
 
-CONTROLS = {
-    "site": ("site", "value"),
-    "days": ("days", "value"),
-    "first": ("first", "value"),
-    "last": ("last", "value"),
-    "by": ("by", "value"),
-    "zone": ("zone", "value"),
-    "labels": ("labels", "value"),
-}
+CONTROLS = {field: (field, "data" if field in ("sort", "receipt") else "value") for field in PARAMETERS.values()}
 """Each field of `collector.page.selection.ControlValues`, and the control that it is the value of."""
+OF_PERIOD = ("sites", "days", "first", "last", "zone", "set")
+"""Controls that choose the visits of a view."""
+OF_COMPARISON = (*OF_PERIOD, "against", "other")
+OF_FIGURES = (*OF_COMPARISON, "label")
 
 
 def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Dash:
     """Return the page of a store, with ``zone`` selected at first."""
     app = Dash(
         "facetally", title="facetally", update_title="", serve_locally=True, index_string=HTML,
-        assets_folder=str(Path(__file__).parent / "assets"),
+        assets_folder=str(Path(__file__).parent / "assets"), suppress_callback_exceptions=True,
     )  # fmt: skip
-    view = View(reader, now)
+    view, first = View(reader, now), FirstScreen(reader, now)
     app.layout = lambda: layout(view.sites(), str(zone))
+    _add_address(app)
     _add_refresh(app, view)
+    _add_first_screen(app, first)
+    _add_below(app)
     _add_live(app, view)
     _add_overview(app, view)
+    _add_heatmap(app, view)
     _add_comparison(app, view)
     _add_download(app, view)
     check_updates(app)
     share_updates(app, view.fresh)
+    compress_responses(app.server)
     app.server.add_url_rule("/healthz", "healthz", lambda: _healthz(reader.root))
     return app
 
@@ -57,6 +60,21 @@ def _healthz(root: Path) -> tuple[Response, int]:
     return jsonify(body), 200 if exists else 503
 
 
+def _add_address(app: Dash) -> None:
+    """Set the controls from the address when the page is opened, and keep the address up to date (assets/page.js)."""
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("facetally", "restore"),
+        [Output(*control) for control in CONTROLS.values()],
+        Input("defaults", "data"),
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("facetally", "remember"),
+        Output("address", "data"),
+        [Input(*control) for control in CONTROLS.values()],
+        State("defaults", "data"),
+    )
+
+
 def _add_refresh(app: Dash, view: View) -> None:
     """Ask for new data every few seconds, and redraw only when some has arrived."""
 
@@ -66,11 +84,62 @@ def _add_refresh(app: Dash, view: View) -> None:
         return no_update if now == before else now
 
     @app.callback(
-        Output("site", "options"), Output("other", "options"), Input("fresh", "data"), State("site", "options")
+        Output("sites", "options"), Output("other", "options"), Input("fresh", "data"), State("sites", "options")
     )
     def sites(_fresh: str | None, before: Any) -> Any:
         now = view.sites()
-        return (no_update, no_update) if now == before else (now, now)
+        return (no_update, no_update) if now == before else (now, [{"label": "all sites", "value": ""}, *now])
+
+
+def _add_first_screen(app: Dash, first: FirstScreen) -> None:
+    """Draw banner, tiles, ranked sites and receipt when data has arrived or a control has changed."""
+
+    @app.callback(Output("banner", "children"), Input("fresh", "data"))
+    def banner(_fresh: str | None) -> Any:
+        return first.banner()
+
+    @app.callback(
+        output={
+            "tiles": Output("figures", "children"),
+            "sites": Output("ranking", "children"),
+            "notice": Output("notice", "children"),
+            "label": Output("label", "options"),
+            "labels": Output("labels", "options"),
+            "sets": Output("set", "options"),
+        },
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_FIGURES, "sort")},
+    )
+    def figures(_fresh: str | None, controls: dict[str, Any]) -> Any:
+        shown = first.figures(controls)
+        names = [{"label": name, "value": name} for name in shown.labels]
+        sets = [{"label": str(each), "value": each.name} for each in shown.sets]
+        return {
+            "tiles": shown.tiles,
+            "sites": shown.sites,
+            "notice": shown.notice,
+            "label": [{"label": "the default", "value": ""}, *names],
+            "labels": names,
+            "sets": [{"label": "those with the most visits", "value": ""}, *sets],
+        }
+
+    @app.callback(
+        Output("receipt-panel", "children"),
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_FIGURES, "receipt")},
+    )
+    def receipt(_fresh: str | None, controls: dict[str, Any]) -> Any:
+        return first.receipt(controls)
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("facetally", "nameSites"), Output("sites-chosen", "children"), Input("sites", "value")
+    )
+
+
+def _add_below(app: Dash) -> None:
+    """Send the sections below the first screen when they come into view."""
+
+    @app.callback(Output("below", "children"), Input("in-view", "data"), prevent_initial_call=True)
+    def below(in_view: bool | None) -> Any:
+        return sections() if in_view else no_update
 
 
 def _add_live(app: Dash, view: View) -> None:
@@ -82,7 +151,7 @@ def _add_live(app: Dash, view: View) -> None:
             "clock": Output("as-of", "children"),
             "devices": Output("devices", "children"),
         },
-        inputs={"_fresh": Input("fresh", "data"), "controls": _control_inputs()},
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone", "set")},
     )
     def live(_fresh: str | None, controls: dict[str, Any]) -> Any:
         chart, clock = view.live(controls)
@@ -96,56 +165,51 @@ def _add_overview(app: Dash, view: View) -> None:
         output={
             "trend": _chart_outputs("trend"),
             "shares": _chart_outputs("shares"),
-            "heat": _chart_outputs("heat"),
             "totals": Output("totals", "children"),
-            "sites": Output("sites", "children"),
-            "heat_of": Output("heat-of", "options"),
-            "labels": Output("labels", "options"),
         },
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_PERIOD, "by", "labels")},
+    )
+    def overview(_fresh: str | None, controls: dict[str, Any]) -> Any:
+        shown = view.overview(controls)
+        return {"trend": _chart_values(shown.trend), "shares": _chart_values(shown.shares), "totals": shown.totals}
+
+
+def _add_heatmap(app: Dash, view: View) -> None:
+    @app.callback(
+        output={"heat": _chart_outputs("heat"), "heat_of": Output("heat-of", "options")},
         inputs={
             "_fresh": Input("fresh", "data"),
-            "controls": _control_inputs(),
+            "controls": _inputs(*OF_PERIOD),
             "heat_of": Input("heat-of", "value"),
         },
     )
-    def overview(_fresh: str | None, controls: dict[str, Any], heat_of: Any) -> Any:
-        shown = view.overview(controls, heat_of)
-        names = [{"label": name, "value": name} for name in shown.labels]
-        return {
-            "trend": _chart_values(shown.trend),
-            "shares": _chart_values(shown.shares),
-            "heat": _chart_values(shown.heatmap),
-            "totals": shown.totals,
-            "sites": shown.sites,
-            "heat_of": [{"label": "all", "value": "visits"}, *names],
-            "labels": [option for option in names if option["value"] != UNKNOWN],
-        }
+    def heatmap(_fresh: str | None, controls: dict[str, Any], heat_of: Any) -> Any:
+        chart, names = view.heatmap(controls, heat_of)
+        labels = [{"label": name, "value": name} for name in names]
+        return {"heat": _chart_values(chart), "heat_of": [{"label": "all", "value": "visits"}, *labels]}
 
 
 def _add_comparison(app: Dash, view: View) -> None:
     @app.callback(
         output=_chart_outputs("comparison"),
-        inputs={
-            "_fresh": Input("fresh", "data"),
-            "controls": _control_inputs(),
-            "against": Input("against", "value"),
-            "other": Input("other", "value"),
-        },
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_COMPARISON)},
     )
-    def comparison(_fresh: str | None, controls: dict[str, Any], against: str, other: str) -> Any:
-        return _chart_values(view.comparison(controls, against, other))
+    def comparison(_fresh: str | None, controls: dict[str, Any]) -> Any:
+        return _chart_values(view.comparison(controls))
 
 
 def _add_download(app: Dash, view: View) -> None:
     @app.callback(
         output=Output("file", "data"),
         inputs={
-            "_clicks": [Input(f"as-{kind}", "n_clicks") for kind in FORMATS],
-            "controls": {name: State(*control) for name, control in CONTROLS.items()},
+            "clicks": [Input(f"as-{kind}", "n_clicks") for kind in FORMATS],
+            "controls": {name: State(*CONTROLS[name]) for name in (*OF_PERIOD, "by")},
         },
         prevent_initial_call=True,
     )
-    def download(_clicks: list[int | None], controls: dict[str, Any]) -> Any:
+    def download(clicks: list[int | None], controls: dict[str, Any]) -> Any:
+        if not any(clicks):
+            return no_update  # the buttons have just come into view
         try:
             name, content = view.download(controls, str(ctx.triggered_id).removeprefix("as-"))
         except InvalidSelection:
@@ -153,8 +217,9 @@ def _add_download(app: Dash, view: View) -> None:
         return {"filename": name, "content": b64encode(content).decode(), "base64": True}
 
 
-def _control_inputs() -> dict[str, Input]:
-    return {name: Input(*control) for name, control in CONTROLS.items()}
+def _inputs(*names: str) -> dict[str, Input]:
+    """Return the inputs that the values of some controls are."""
+    return {name: Input(*CONTROLS[name]) for name in names}
 
 
 def _chart_outputs(name: str) -> list[Output]:

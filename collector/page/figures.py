@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from collector.analysis.query import HOURS, most_frequent_labels, rates_of_label
+from collector.analysis.query import most_frequent_labels, rates_of_label
 from collector.analysis.summarise import WEEKDAYS, gaps
 from collector.exports.palette import colours
 from collector.page.tables import VISITS, name_visits
@@ -47,15 +47,15 @@ def trend_figure(table: pd.DataFrame, per: str) -> go.Figure:
     return _with_coverage(figure, table)
 
 
-def heatmap(rates: pd.DataFrame, label: str) -> go.Figure:
-    """Draw weekdays by hours, from a table of `collector.analysis.query.hourly_rates`.
+def heatmap(rates: pd.DataFrame, label: str, hours: range) -> go.Figure:
+    """Draw weekdays by some hours, from a table of `collector.analysis.query.hourly_rates`.
 
-    A cell that no camera watched has no colour. The colour map is Cividis, which is readable with any colour vision.
+    A cell that cameras hardly watched has no colour. The colour map is Cividis, readable with any colour vision.
     """
-    values = rates_of_label(rates, label)
+    values = rates_of_label(rates, label)[list(hours)]
     figure = go.Figure(
         go.Heatmap(
-            z=values.to_numpy(), x=[f"{hour:02}" for hour in HOURS], y=[day[:3] for day in WEEKDAYS],
+            z=values.to_numpy(), x=[f"{hour:02}" for hour in hours], y=[day[:3] for day in WEEKDAYS],
             colorscale="Cividis", zmin=0, xgap=1, ygap=1, hoverongaps=False,
             hovertemplate="%{y} %{x}:00: %{z:.1f} visits per hour and camera<extra></extra>",
             colorbar={"title": {"text": "visits<br>per hour"}, "thickness": 12},
@@ -63,7 +63,7 @@ def heatmap(rates: pd.DataFrame, label: str) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(**common_layout())
     figure.update_yaxes(range=[6.5, -0.5], showgrid=False, fixedrange=True)
-    figure.update_xaxes(showgrid=False, fixedrange=True, type="category", dtick=3)
+    figure.update_xaxes(showgrid=False, fixedrange=True, type="category", dtick=2)
     return figure
 
 

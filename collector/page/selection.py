@@ -1,9 +1,13 @@
-"""Values of the page's controls, checked and resolved to a site, a time span, a zone and a bucket length."""
+"""Values of the page's controls, checked and resolved to sites, a time span, what to compare with, and bucket lengths.
+
+The address of the page holds the same values under the names of `PARAMETERS`, so that a view can be kept and shared.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,62 +18,119 @@ from collector.analysis.summarise import HOUR_S
 from contract.labels import LABEL_PATTERN
 from contract.topics import ID_PATTERN
 
-ALL_SITES = "*"
 CUSTOM = "own"
 PERIODS = {
-    "1": "Last 24 hours",
+    "today": "Today",
+    "yesterday": "Yesterday",
+    "week": "This week",
+    "lastweek": "Last week",
     "7": "Last 7 days",
     "30": "Last 30 days",
+    "month": "This month",
+    "lastmonth": "Last month",
     "365": "Last year",
+    "1": "Last 24 hours",
     CUSTOM: "Custom dates",
 }
+COMPARISONS = {
+    "weekdays": "the same weekdays before",
+    "before": "the period just before",
+    "site": "another site",
+}
+PARAMETERS = {
+    "site": "sites",
+    "period": "days",
+    "first": "first",
+    "last": "last",
+    "compare": "against",
+    "with": "other",
+    "label": "label",
+    "per": "by",
+    "zone": "zone",
+    "set": "set",
+    "labels": "labels",
+    "sort": "sort",
+    "receipt": "receipt",
+}
+"""Parameter of the address: field of `ControlValues`."""
 MAX_HOURLY = timedelta(days=32)
 """Longer spans are drawn by day: a year has 8,760 hours, more than a screen has points."""
 MAX_SPAN = timedelta(days=3 * 366)
 EARLIEST_YEAR = 2000
+WEEK = timedelta(days=7)
+CLOCK_CHANGE = timedelta(hours=1)
+"""Seven days are an hour longer by the clock when clocks go forward."""
+SHORTEST = timedelta(minutes=1)
+"""At midnight, today is so long."""
 
-Site = Annotated[str, Meta(pattern=rf"^\*$(?!\n)|{ID_PATTERN}")]
+Site = Annotated[str, Meta(pattern=ID_PATTERN)]
+SiteOrNone = Annotated[str, Meta(pattern=rf"^$(?!\n)|{ID_PATTERN}")]
 Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
+LabelOrNone = Annotated[str, Meta(pattern=rf"^$(?!\n)|{LABEL_PATTERN}")]
+Period = Literal["today", "yesterday", "week", "lastweek", "7", "30", "month", "lastmonth", "365", "1", "own"]
+Sort = Annotated[str, Meta(pattern=r"^(site|visits|change|share|unknown|coverage)(-down)?$(?!\n)")]
+Receipt = Literal["", "visits", "share", "unknown", "coverage"]
 
 
 class ControlValues(Struct, frozen=True, kw_only=True):
     """Values of the page's controls as a browser sends them. They are checked, because anyone can send a request."""
 
-    site: Site = ALL_SITES
-    days: Literal["1", "7", "30", "365", "own"] = "7"
+    sites: tuple[Site, ...] = ()
+    """Empty for all sites."""
+    days: Period = "7"
     first: date | None = None
     last: date | None = None
+    against: Literal["weekdays", "before", "site"] = "weekdays"
+    other: SiteOrNone = ""
+    """The site to compare with."""
+    label: LabelOrNone = ""
+    """Label of the share on the first screen; empty for the default."""
     by: Literal["hour", "day"] = "hour"
     zone: str = "UTC"
+    set: Annotated[str, Meta(pattern=r"^([0-9a-f]{8})?$(?!\n)")] = ""
+    """Label set; empty for the one with the most visits."""
     labels: tuple[Label, ...] = ()
+    sort: Sort = "visits-down"
+    receipt: Receipt = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What the page is to show."""
 
-    site: str | None
-    """None for all sites."""
+    sites: tuple[str, ...]
+    """Empty for all sites."""
     span: Span
     zone: ZoneInfo
     step_s: int | None
     """Length of a bucket in seconds, None for a day."""
-    labels: tuple[str, ...] = ()
-    """Labels to draw over time; empty for the most frequent."""
+    controls: ControlValues
+    """The values that it was resolved from."""
 
-    def at(self, site: str | None) -> "Selection":
-        """Return the same for another site."""
-        return replace(self, site=site)
-
-    def previous(self) -> "Selection":
-        """Return the same for the period before this one, with as many local days and hours."""
+    def reference(self) -> "Selection":
+        """Return the same for what it is compared with: an earlier period, or another site."""
+        if self.controls.against == "site":
+            return replace(self, sites=(self.controls.other,) if self.controls.other else ())
         since, until = (moment.astimezone(self.zone).replace(tzinfo=None) for moment in self.span)
-        earlier = (since - (until - since)).replace(tzinfo=self.zone).astimezone(timezone.utc)
-        return replace(self, span=(earlier, self.span[0]))
+        shift = until - since
+        if self.controls.against == "weekdays":
+            shift = max(-(-(shift - CLOCK_CHANGE) // WEEK), 1) * WEEK
+        first, last = ((moment - shift).replace(tzinfo=self.zone) for moment in (since, until))
+        return replace(self, span=(first.astimezone(timezone.utc), min(last.astimezone(timezone.utc), self.span[0])))
+
+    @property
+    def names(self) -> str:
+        """Names of the sites."""
+        return ", ".join(self.sites) or "all sites"
+
+    @property
+    def when(self) -> str:
+        """The span in words."""
+        since, until = (moment.astimezone(self.zone) for moment in self.span)
+        return f"{since:%-d %B %Y %H:%M} to {until:%-d %B %Y %H:%M}"
 
     def __str__(self) -> str:
-        since, until = (moment.astimezone(self.zone) for moment in self.span)
-        return f"{self.site or 'all sites'}, {since:%-d %B %Y %H:%M} to {until:%-d %B %Y %H:%M} ({self.zone})"
+        return f"{self.names}, {self.when} ({self.zone})"
 
 
 class InvalidSelection(ValueError):
@@ -86,16 +147,46 @@ def resolve(values: Mapping[str, Any], now: datetime) -> Selection:
     except (ValueError, KeyError, OSError, OverflowError) as error:  # ZoneInfo raises all of them
         raise InvalidSelection(str(error)) from error
     hourly = controls.by == "hour" and span[1] - span[0] <= MAX_HOURLY
-    site = None if controls.site == ALL_SITES else controls.site
-    return Selection(site, span, zone, HOUR_S if hourly else None, controls.labels)
+    return Selection(tuple(sorted(set(controls.sites))), span, zone, HOUR_S if hourly else None, controls)
+
+
+def address(controls: ControlValues, **changed: Any) -> str:
+    """Return the address of the page with these values and some changed; values that are the default are left out."""
+    values = msgspec.structs.asdict(controls) | changed
+    defaults = msgspec.structs.asdict(ControlValues())
+    parts = {}
+    for parameter, field in PARAMETERS.items():
+        value = values[field]
+        if value != defaults[field] or field == "zone":
+            parts[parameter] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return "?" + urlencode(parts, safe=",/")
 
 
 def _span(controls: ControlValues, zone: ZoneInfo, now: datetime) -> Span:
-    """Return the last days, from a full hour up to now, or the whole local days selected."""
-    if controls.days != CUSTOM:
-        since = (now - timedelta(days=int(controls.days))).astimezone(zone).replace(minute=0, second=0, microsecond=0)
-        return since.astimezone(timezone.utc), now
-    today = now.astimezone(zone).date()
+    """Return the span of a period; it never ends after now."""
+    if controls.days.isdecimal():
+        since = now - timedelta(days=int(controls.days))
+        whole = since.astimezone(zone).replace(minute=0, second=0, microsecond=0).astimezone(timezone.utc)
+        return whole if whole == since else whole + timedelta(hours=1), now
+    first, past = _days(controls, now.astimezone(zone).date())
+    since, until = (datetime.combine(day, time(), zone).astimezone(timezone.utc) for day in (first, past))
+    return since, max(min(until, now), since + SHORTEST)
+
+
+def _days(controls: ControlValues, today: date) -> tuple[date, date]:
+    """Return the first local day of a period and the day after its last."""
+    day = timedelta(days=1)
+    monday, first_of_month = today - today.weekday() * day, today.replace(day=1)
+    named = {
+        "today": (today, today + day),
+        "yesterday": (today - day, today),
+        "week": (monday, today + day),
+        "lastweek": (monday - WEEK, monday),
+        "month": (first_of_month, today + day),
+        "lastmonth": ((first_of_month - day).replace(day=1), first_of_month),
+    }
+    if controls.days in named:
+        return named[controls.days]
     last = min(controls.last or today, today)
     first = controls.first or last - timedelta(days=6)
     if first.year < EARLIEST_YEAR:  # while a year is being typed it is 2 before it is 2026
@@ -104,6 +195,4 @@ def _span(controls: ControlValues, zone: ZoneInfo, now: datetime) -> Span:
         raise InvalidSelection("The first day must not be after the last day.")
     if last - first > MAX_SPAN:
         raise InvalidSelection(f"The period must be at most {MAX_SPAN.days} days long.")
-    midnights = (datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1)))
-    since, until = (moment.astimezone(timezone.utc) for moment in midnights)
-    return since, min(until, now)
+    return first, last + day

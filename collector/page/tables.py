@@ -3,7 +3,7 @@
 Each chart has a table with the same content, for keyboards and screen readers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 from dash import html
 
-from collector.analysis.query import HOURS, most_frequent_labels, rates_of_label
+from collector.analysis.query import most_frequent_labels, rates_of_label
 from collector.analysis.sequence import clones, gaps_in_seq
 from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
-from collector.devices.state import State, shown_state
+from collector.devices.state import shown_state
 from collector.exports.tables import doubt_range
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
@@ -67,34 +67,14 @@ def counts_table(counts: pd.DataFrame, caption: str) -> list[Any]:
     return [table, html.P(f"The last {MAX_ROWS} of {len(counts)} rows. Download the file for all of them.")]
 
 
-def heatmap_table(rates: pd.DataFrame, label: str, caption: str) -> html.Table:
-    """Return weekdays by hours for one label, from `collector.analysis.query.hourly_rates`."""
-    values = rates_of_label(rates, label)
+def heatmap_table(rates: pd.DataFrame, label: str, hours: range, caption: str) -> html.Table:
+    """Return weekdays by some hours for one label, from `collector.analysis.query.hourly_rates`."""
+    values = rates_of_label(rates, label)[list(hours)]
     body = [
         row(day, *(format_number(value, 1) for value in rates_of_day))
         for day, rates_of_day in zip(WEEKDAYS, values.to_numpy(), strict=True)
     ]
-    return html_table(caption, ("weekday", *(f"{hour:02}" for hour in HOURS)), body, number_columns=len(HOURS))
-
-
-def sites_table(summary: pd.DataFrame, devices: Iterable[Device], now: datetime) -> html.Table:
-    """Return one row per site, from `collector.analysis.summarise.by_site` and the devices."""
-    states: dict[str, list[State]] = {}
-    for device in devices:
-        states.setdefault(device.site, []).append(shown_state(device, now))
-    body = []
-    for name in sorted({*states, *summary.index}):
-        own = states.get(name, [])
-        cells = ("no data", "", "")
-        if name in summary.index:
-            figures = summary.loc[name]
-            visits = format_visits(*figures[VISITS])
-            cells = (visits, format_share(figures["coverage"]), format_share(figures["degraded"]))
-        body.append(row(name, f"{own.count('online')} of {len(own)}", *cells))
-    if not body:
-        body = [html.Tr(html.Td("No site has sent anything yet.", colSpan=5))]
-    heads = ("site", "devices online", "visits", "watched", "of that, poor view")
-    return html_table("Sites in the selected period", heads, body, number_columns=4)
+    return html_table(caption, ("weekday", *(f"{hour:02}" for hour in hours)), body, number_columns=len(hours))
 
 
 def devices_table(

@@ -6,6 +6,7 @@ the response for each browser; most browsers ask for the same charts at the same
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from flask import Response, make_response, request
 from msgspec import Struct
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
+from collector.web.compress import accepts_gzip, compress
 from collector.web.shared_result import SharedResults
 
 UPDATE = "/_dash-update-component"
@@ -42,6 +44,28 @@ class Update(Struct, rename={"changed": "changedPropIds"}):
     state: list[Property] = []
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A response that several browsers get."""
+
+    body: bytes
+    compressed: bytes
+    status: int
+    content_type: str | None
+
+    @classmethod
+    def of(cls, response: Response) -> "_Made":
+        data = response.get_data()
+        return cls(data, compress(data), response.status_code, response.content_type)
+
+    def response(self) -> Response:
+        """Return the response in the form that the present request accepts."""
+        if accepts_gzip():
+            headers = {"Content-Encoding": "gzip"}
+            return Response(self.compressed, self.status, headers, content_type=self.content_type)
+        return Response(self.body, self.status, content_type=self.content_type)
+
+
 def check_updates(app: Dash) -> None:
     """Answer 400 to updates that no control of the page can request, and 404 to scripts that do not exist."""
 
@@ -62,7 +86,7 @@ def check_updates(app: Dash) -> None:
 
 def share_updates(app: Dash, fresh: Callable[[], str]) -> None:
     """Compute and encode one response for all equal updates while ``fresh`` returns the same."""
-    responses: SharedResults[Response] = SharedResults(MAX_RESPONSES)
+    responses: SharedResults[_Made] = SharedResults(MAX_RESPONSES)
     dispatch = app.server.view_functions[UPDATE]
 
     def respond() -> Response:
@@ -71,8 +95,8 @@ def share_updates(app: Dash, fresh: Callable[[], str]) -> None:
             return make_response(dispatch())
         values = [(each.id, each.property, each.value) for each in update.inputs if each.id != FRESH]
         key = hashlib.sha256(msgspec.json.encode((update.output, values))).digest()
-        made = responses.get((fresh(), key), lambda: make_response(dispatch()))
-        return Response(made.get_data(), made.status_code, content_type=made.content_type)
+        made = responses.get((fresh(), key), lambda: _Made.of(make_response(dispatch())))
+        return made.response()
 
     app.server.view_functions[UPDATE] = respond
 
@@ -88,7 +112,7 @@ def _update() -> Update:
 def _check(app: Dash, update: Update) -> None:
     """Raise BadRequest unless the update names a callback, with the inputs and the state that it has."""
     callback = app.callback_map.get(update.output)
-    if callback is None:
+    if callback is None or "callback" not in callback:  # the browser computes those itself
         raise BadRequest("output: must be that of a callback of the page")
     for name, given in (("inputs", update.inputs), ("state", update.state)):
         known = [(each["id"], each["property"]) for each in callback[name]]

@@ -1,6 +1,5 @@
 """What the page shows for a selection, computed from the files of a store, without a broker or a receiver."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,25 +9,32 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from collector.analysis import correction
-from collector.analysis.correction import Matrices, compare, conflicts, confusions
-from collector.analysis.query import MAX_DAILY_SHARES, Reader, fixed_rng, hourly_rates, shares_by_period
-from collector.analysis.summarise import by_site, by_time, label_columns, step_for, step_name
-from collector.devices.device import Device
-from collector.devices.registry import read_devices
+from collector.analysis.confusion import Matrices, conflicts
+from collector.analysis.correction import compare
+from collector.analysis.label_sets import LabelSet, with_label_set
+from collector.analysis.query import (
+    MAX_DAILY_SHARES,
+    Reader,
+    fixed_rng,
+    hourly_rates,
+    opening_hours,
+    shares_by_period,
+)
+from collector.analysis.summarise import by_time, step_for, step_name
+from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
 from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
 from collector.page.downloads import FORMATS, file_content
-from collector.page.selection import ALL_SITES, InvalidSelection, Selection, resolve
+from collector.page.first_screen import choose
+from collector.page.selection import InvalidSelection, Selection, resolve
 from collector.recount.files import read_recounts
 from collector.store import load
 from collector.store.columns import DOUBTFUL_COLUMNS
-from collector.web.shared_result import SharedResults
+from collector.web.freshness import Freshness
 from contract.labels import UNKNOWN
 
 LIVE_SPAN = timedelta(hours=1)
 DAY = timedelta(days=1)
-CHECK_EVERY_S = 5.0
-"""Shortest time between two looks for new data, as often as a page asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,7 @@ class Overview:
 
     trend: Chart
     shares: Chart
-    heatmap: Chart
     totals: Any
-    sites: Any
-    labels: tuple[str, ...]
-    """Labels that can be selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +61,15 @@ class View:
 
     reader: Reader
     now: Callable[[], datetime]
-    _checks: SharedResults[str] = field(default_factory=lambda: SharedResults(1))
+    _freshness: Freshness = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Watch the store for new data."""
+        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.now))
 
     def fresh(self) -> str:
         """Return a text that changes when new data has arrived, and each minute, because gaps grow."""
-        return self._checks.get(int(time.monotonic() // CHECK_EVERY_S), self._check)
-
-    def _check(self) -> str:
-        now = self.now()
-        root, days = self.reader.root, {(now - age).date() for age in (timedelta(0), DAY)}
-        patterns = ["devices*.json", "_recount/recounts.csv", *(f"date={day}/site=*/counts-*" for day in days)]
-        stats = [path.stat() for pattern in patterns for path in root.glob(pattern)]
-        latest = max((stat.st_mtime_ns for stat in stats), default=0)
-        return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
+        return self._freshness.stamp()
 
     def live(self, controls: Mapping[str, Any]) -> tuple[Chart, str]:
         """Return the last hour, and the time of the view."""
@@ -80,9 +78,9 @@ class View:
             selection = resolve(controls, now)
         except InvalidSelection as error:
             return _no_chart(str(error)), ""
-        windows = self.reader.windows((now - DAY, now), selection.site)  # held back for k, a window may be hours long
+        windows = self.reader.windows((now - DAY, now), selection.sites)  # held back for k, a window may be hours long
         clock = f"As of {now.astimezone(selection.zone):%H:%M:%S} {selection.zone}"
-        frame = windows[windows["end"] > now - LIVE_SPAN]
+        frame, _ = with_label_set(windows[windows["end"] > now - LIVE_SPAN], selection.controls.set or None)
         if frame.empty:
             return _no_chart("No data has arrived for the last hour."), clock
         first = frame["start"].min()
@@ -94,28 +92,25 @@ class View:
         if not len(whole) and first < now - LIVE_SPAN:
             when = f"counts since {first.tz_convert(selection.zone):%H:%M}"
         table = whole if len(whole) else table
-        text = describe_counts(table, f"{selection.site or 'all sites'}, {when}")
+        text = describe_counts(table, f"{selection.names}, {when}")
         return Chart(figures.live_figure(table, step_name(step_s)), text, tables.counts_table(table, text)), clock
 
-    def comparison(self, controls: Mapping[str, Any], against: str, other: str) -> Chart:
-        """Compare the selected period with the previous one (``against`` is ``"before"``), or with another site."""
-        now = self.now()
+    def comparison(self, controls: Mapping[str, Any]) -> Chart:
+        """Compare the shares of the selection with those of its reference."""
         try:
-            selection = resolve(controls, now)
-            reference = (
-                selection.previous() if against == "before" else selection.at(resolve({"site": other}, now).site)
-            )
+            selection = resolve(controls, self.now())
         except InvalidSelection as error:
             return _no_chart(str(error))
-        one, two = (self.reader.cells(each.span, each.zone, each.site) for each in (reference, selection))
-        both = compare(one, two, confusions(read_devices(self.reader.root)), fixed_rng())
+        chosen = choose(self.reader, selection)
+        both = compare(chosen.before.frame, chosen.now.frame, self.reader.matrices(), fixed_rng())
         if both.empty:
             return _no_chart("No data to compare.")
-        if against == "before":
-            begin = reference.span[0].astimezone(selection.zone)
-            names = (f"the previous period (from {begin:%-d %B %Y})", "this period")
+        reference = selection.reference()
+        if selection.controls.against == "site":
+            names = (reference.names, selection.names)
         else:
-            names = (reference.site or "all sites", selection.site or "all sites")
+            begin = reference.span[0].astimezone(selection.zone)
+            names = (f"the period from {begin:%-d %B %Y}", "this period")
         text = shares.describe_comparison(both, names)
         return Chart(shares.comparison_figure(both, names), text, shares.comparison_table(both, names))
 
@@ -124,40 +119,47 @@ class View:
         if kind not in FORMATS:
             raise InvalidSelection(f"The format must be one of {', '.join(FORMATS)}.")
         selection = resolve(controls, self.now())
-        frame = self.reader.cells(selection.span, selection.zone, selection.site)
-        over = shares_by_period(frame, selection.zone, selection.span, confusions(read_devices(self.reader.root)))
+        frame = self._cells(selection)[0]
+        over = shares_by_period(frame, selection.zone, selection.span, self.reader.matrices())
         since, until = (f"{moment.astimezone(selection.zone):%Y%m%d}" for moment in selection.span)
-        name = f"facetally-{selection.site or 'all'}-{since}-{until}.{kind}"
+        name = f"facetally-{'-'.join(selection.sites) or 'all'}-{since}-{until}.{kind}"
         return name, file_content(by_time(frame, selection.step_s, selection.zone, selection.span), over, kind)
 
-    def overview(self, controls: Mapping[str, Any], heatmap_label: Any) -> Overview:
-        """Return all views of the selected period; the heatmap is of one label, or of all visits if there is none."""
-        now = self.now()
+    def overview(self, controls: Mapping[str, Any]) -> Overview:
+        """Return the charts of the selected period."""
         try:
-            selection = resolve(controls, now)
+            selection = resolve(controls, self.now())
         except InvalidSelection as error:
             nothing = _no_chart(str(error))
-            return Overview(nothing, nothing, nothing, None, None, ())
-        frame = self.reader.cells(selection.span, selection.zone, selection.site)
-        devices = read_devices(self.reader.root)
-        sites = tables.sites_table(by_site(frame, selection.span), _of_site(devices, selection), now)
-        return overview(frame, selection, str(heatmap_label), confusions(devices), sites)
+            return Overview(nothing, nothing, None)
+        return overview(self._cells(selection)[0], selection, self.reader.matrices())
+
+    def heatmap(self, controls: Mapping[str, Any], label: Any) -> tuple[Chart, tuple[str, ...]]:
+        """Return visits by weekday and hour, of one label, or of all visits if there is none; and the labels."""
+        try:
+            selection = resolve(controls, self.now())
+        except InvalidSelection as error:
+            return _no_chart(str(error)), ()
+        frame = self._cells(selection)[0]
+        return _heatmap(frame, selection, str(label)), tuple(load.labels(frame))
 
     def device_table(self, controls: Mapping[str, Any]) -> Any:
-        """Return one row per device of the selected site, its totals and recounts, and what was left out."""
+        """Return one row per device of the selected sites, its totals and recounts, and what was left out."""
         now = self.now()
         try:
             selection = resolve(controls, now)
         except InvalidSelection as error:
             return str(error)
-        windows = self.reader.windows((now - DAY, now), selection.site)
-        devices = read_devices(self.reader.root)
-        conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
-        shown = _of_site(devices, selection)
-        recounts = [each for each in read_recounts(self.reader.root) if selection.site in (None, each.site)]
+        windows = self.reader.windows((now - DAY, now), selection.sites)
+        devices = [each for each in self.reader.devices() if not selection.sites or each.site in selection.sites]
+        devices.sort(key=lambda device: shown_state(device, now) == "online")  # what needs a person comes first
+        conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
+        recounts = [
+            each for each in read_recounts(self.reader.root) if not selection.sites or each.site in selection.sites
+        ]
         return [
-            tables.devices_table(shown, windows, now, conflicting),
-            *device_totals.tracks_tables(shown),
+            tables.devices_table(devices, windows, now, conflicting),
+            *device_totals.tracks_tables(devices),
             *device_totals.recounts_tables(recounts, selection.zone),
             *self.notices(),
         ]
@@ -167,51 +169,48 @@ class View:
         return tables.notices(self.reader.damages())
 
     def sites(self) -> list[dict[str, str]]:
-        """Return the sites to select from: all of them, and each that has rows or a device."""
-        names = sorted({*load.sites(self.reader.root), *(device.site for device in read_devices(self.reader.root))})
-        return [{"label": "all sites", "value": ALL_SITES}, *({"label": name, "value": name} for name in names)]
+        """Return the sites to select from: each that has rows or a device."""
+        return [{"label": name, "value": name} for name in self.reader.sites()]
+
+    def _cells(self, selection: Selection) -> tuple[pd.DataFrame, list[LabelSet]]:
+        """Return the cells of a selection, of its label set, and all label sets."""
+        frame = self.reader.cells(selection.span, selection.zone, selection.sites)
+        return with_label_set(frame, selection.controls.set or None)
 
 
-def overview(frame: pd.DataFrame, selection: Selection, heatmap_label: str, matrices: Matrices, sites: Any) -> Overview:
-    """Return the views of a table of cells."""
+def overview(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> Overview:
+    """Return the charts of a table of cells of one label set."""
     table = by_time(frame, selection.step_s, selection.zone, selection.span)
-    names = tuple(label_columns(table))
-    text = describe_counts(table, str(selection))
-    trend = Chart(figures.trend_figure(table, step_name(selection.step_s)), text, tables.counts_table(table, text))
-    heatmap = _heatmap(frame, selection, heatmap_label)
+    mix = correction.shares(frame, matrices, fixed_rng())
     visits = frame[load.labels(frame)].sum()  # includes windows of a clock that was never set
+    without_time = visits.sum() - table["visits"].sum()
+    text = describe_counts(table, str(selection), mix, without_time)
+    trend = Chart(figures.trend_figure(table, step_name(selection.step_s)), text, tables.counts_table(table, text))
     if not visits.sum() > 0:
-        return Overview(trend, _no_chart(f"No visits in {selection}."), heatmap, None, sites, names)
+        return Overview(trend, _no_chart(f"No visits in {selection}."), None)
     doubtful_low, doubtful_high = frame[list(DOUBTFUL_COLUMNS)].sum()
-    totals = shares.totals_table(
-        correction.shares(frame, matrices, fixed_rng()),
-        float(visits[UNKNOWN]) if UNKNOWN in visits else None,
-        (doubtful_low, doubtful_high),
-    )
+    unknown = float(visits[UNKNOWN]) if UNKNOWN in visits else None
+    totals = shares.totals_table(mix, unknown, (doubtful_low, doubtful_high))
     if not table["visits"].sum() > 0:
-        no_time = _no_chart(f"No visits whose time is known in {selection}.")
-        return Overview(trend, no_time, heatmap, totals, sites, names)
-    return Overview(trend, _shares(frame, selection, matrices), heatmap, totals, sites, names)
+        return Overview(trend, _no_chart(f"No visits whose time is known in {selection}."), totals)
+    return Overview(trend, _shares(frame, selection, matrices), totals)
 
 
 def _heatmap(frame: pd.DataFrame, selection: Selection, label: str) -> Chart:
     rates = hourly_rates(frame, selection.zone, selection.span)
+    hours = opening_hours(frame, selection.zone, selection.span)
     label = label if label in rates.columns.get_level_values(0) else "visits"
-    text = describe_heatmap(rates, label, selection)
-    return Chart(figures.heatmap(rates, label), text, tables.heatmap_table(rates, label, text))
+    text = describe_heatmap(rates, label, hours, selection)
+    return Chart(figures.heatmap(rates, label, hours), text, tables.heatmap_table(rates, label, hours, text))
 
 
 def _shares(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> Chart:
     over = shares_by_period(frame, selection.zone, selection.span, matrices)
     known = set(over.index.get_level_values("label"))
-    labels = [label for label in selection.labels if label in known] or list(shares.most_frequent(over))
+    labels = [label for label in selection.controls.labels if label in known] or list(shares.most_frequent(over))
     per = "month" if selection.span[1] - selection.span[0] > MAX_DAILY_SHARES else "day"
     text = describe_shares(labels, per, correction.left_out(frame, matrices))
     return Chart(shares.shares_figure(over, labels, per), text, shares.shares_table(over, text))
-
-
-def _of_site(devices: tuple[Device, ...], selection: Selection) -> list[Device]:
-    return [device for device in devices if selection.site in (None, device.site)]
 
 
 def _no_chart(why: str) -> Chart:

@@ -39,7 +39,8 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     served.
     """
     token = settings.api.token()
-    reader, recounts = Reader(settings.store.path, now), Recounts(settings.store.path, now)
+    reader = Reader(settings.store.path, now, settings.page.label_map)
+    recounts = Recounts(settings.store.path, now)
     app = make_page(reader, zone, now)
     if token is not None or is_loopback(settings.page.host):
         guard = Guard(token, settings.api.requests_per_minute)

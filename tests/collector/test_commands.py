@@ -92,7 +92,7 @@ def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
         ),
         (["--chart", "/nowhere/x.png"], "--chart /nowhere/x.png: No such file or directory"),
         (["--root", "/nowhere"], "store.root: must be an existing folder, is /nowhere"),
-        (["--by", "month"], "invalid choice"),
+        (["--by", "minute"], "--by: must be of total, hour, day"),
         (["--site", "shop*"], "--site: must be 1 to 64 letters"),
     ],
 )

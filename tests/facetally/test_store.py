@@ -109,7 +109,10 @@ def test_a_table_of_unknown_origin_needs_its_store(store):
     [
         (lambda store: facetally.load(store / "none"), "store: must be a folder that facetally-collector writes, is "),
         (lambda store: facetally.load(store, since=datetime(2026, 3, 30)), "since: must have a time zone"),
-        (lambda store: facetally.summarise(facetally.load(store), by="month"), "by: must be one of hour, day, "),
+        (
+            lambda store: facetally.summarise(facetally.load(store), by="minute"),
+            "by: must be one of total, hour, day, ",
+        ),
         (lambda store: facetally.summarise(facetally.load(store), zone="Mars"), "zone: must be a time zone such as "),
         (
             lambda store: facetally.summarise(facetally.load(store), since=BEGIN),

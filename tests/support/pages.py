@@ -17,7 +17,7 @@ from tests.support.store import SEVEN, put, window
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)
 BERLIN = ZoneInfo("Europe/Berlin")
 BOOT = "0" * 16
-CONTROLS = {"site": "*", "days": "1", "by": "hour", "zone": "Europe/Berlin"}
+CONTROLS = {"days": "1", "by": "hour", "zone": "Europe/Berlin"}
 
 
 def two_shops(root: Path) -> Path:

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Path:
 def test_devices_are_listed_with_state_and_last_message(store: Path) -> None:
     """All devices are listed, or those of a site; a device without messages for long is silent."""
     assert text_of(view(store).device_table(CONTROLS)).count("● online") == 2
-    later = text_of(view(store, NOW + timedelta(minutes=9)).device_table(CONTROLS | {"site": "shop-2"}))
+    later = text_of(view(store, NOW + timedelta(minutes=9)).device_table(CONTROLS | {"sites": ["shop-2"]}))
     assert "shop-2 door ● silent 9 min ago" in later
     assert "shop-1" not in later
 
@@ -45,11 +45,11 @@ def test_health_of_a_device_is_in_its_row(store: Path) -> None:
     )  # fmt: skip
     devices.record(Address("shop-1", "door", "health"), health, False, NOW)
     devices.save()
-    assert "14.3 61 12 10" in text_of(view(store).device_table(CONTROLS | {"site": "shop-1"}))
+    assert "14.3 61 12 10" in text_of(view(store).device_table(CONTROLS | {"sites": ["shop-1"]}))
 
 
 def test_two_devices_with_one_name_are_reported(store: Path) -> None:
     """The table shows how many windows are missing, or that two devices use the name."""
-    assert re.search(r"shop-2 door .* 10 $", text_of(view(store).device_table(CONTROLS | {"site": "shop-2"})))
+    assert re.search(r"shop-2 door .* 10 $", text_of(view(store).device_table(CONTROLS | {"sites": ["shop-2"]})))
     put(store, *(window(100 + n, start=window(n).start, site="shop-2", boot="f" * 16) for n in range(1, 20)))
-    assert "two devices use this name" in text_of(view(store).device_table(CONTROLS | {"site": "shop-2"}))
+    assert "two devices use this name" in text_of(view(store).device_table(CONTROLS | {"sites": ["shop-2"]}))

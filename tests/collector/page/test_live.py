@@ -15,7 +15,7 @@ def store(tmp_path: Path) -> Path:
     return two_shops(tmp_path)
 
 
-def live(root: Path, now: datetime = NOW, **controls: str) -> Chart:
+def live(root: Path, now: datetime = NOW, **controls: object) -> Chart:
     return view(root, now).live(CONTROLS | controls)[0]
 
 
@@ -26,7 +26,7 @@ def test_the_live_line_breaks_at_gaps(store: Path) -> None:
     assert points[:18] == [4.0] * 18
     assert points.count(None) == 10
     assert shown.figure.data[0].connectgaps is False
-    assert line_of(live(store, site="shop-2").figure, "happiness")[0] == 1.0
+    assert line_of(live(store, sites=["shop-2"]).figure, "happiness")[0] == 1.0
     assert clock == "As of 03:00:00 Europe/Berlin"
     assert "1 gap without data" in shown.description
 
@@ -34,11 +34,11 @@ def test_the_live_line_breaks_at_gaps(store: Path) -> None:
 def test_the_live_line_follows_the_store(store: Path) -> None:
     """A window that arrives is in the next figure without a restart, and `fresh` changes only then."""
     later = NOW + timedelta(minutes=2)
-    before, stamp = len(line_of(live(store, later, site="shop-1").figure, "happiness")), view(store, later).fresh()
+    before, stamp = len(line_of(live(store, later, sites=["shop-1"]).figure, "happiness")), view(store, later).fresh()
     assert view(store, later).fresh() == stamp
     put(store, window(61), window(62), window(63))
     assert view(store, later).fresh() != stamp
-    figure = live(store, later, site="shop-1").figure
+    figure = live(store, later, sites=["shop-1"]).figure
     assert len(line_of(figure, "happiness")) == before
     assert line_of(figure, "happiness")[-1] == 3.0
 

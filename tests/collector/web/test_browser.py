@@ -55,8 +55,10 @@ def text(driver: Any, name: str) -> str:
 
 
 def opened(driver: Any, url: str) -> None:
-    """Load the page, and return when its charts have descriptions."""
+    """Load the page, scroll to its charts, and return when they have descriptions."""
     driver.get(url)
+    wait_until(lambda: text(driver, "tile-visits") and text(driver, "ranking"), "the first screen is drawn", SLOW_S)
+    driver.execute_script("document.getElementById('below').scrollIntoView()")
     for name in ("trend", "shares", "heat", "comparison", "live"):
         wait_until(lambda name=name: len(text(driver, f"{name}-words")) > 20, f"{name} is drawn", SLOW_S)  # type: ignore[misc]
 
@@ -68,7 +70,7 @@ def choose(driver: Any, name: str, value: str) -> None:
 
 
 def press(driver: Any, name: str, value: str) -> None:
-    """Select a radio button."""
+    """Select a radio button or a check box."""
     button = driver.find_element("css selector", f"#{name} input[value='{value}']")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
@@ -101,13 +103,14 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         assert len(driver.find_elements("css selector", ".js-plotly-plot .main-svg")) >= 5
         assert "all sites" in text(driver, "trend-words")
         assert "happy-shop" in text(driver, "devices")
-        choose(driver, "site", "sad-shop")
+        driver.find_element("id", "sites-chosen").click()
+        press(driver, "sites", "sad-shop")
         wait_until(lambda: "most often sadness" in text(driver, "trend-words"), "the site is shown", SLOW_S)
         assert "gap" in text(driver, "trend-words")
         wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the site only", SLOW_S)
         choose(driver, "heat-of", "sadness")
         wait_until(lambda: "visits of sadness" in text(driver, "heat-words"), "the heat map follows", SLOW_S)
-        press(driver, "against", "site")
+        choose(driver, "against", "site")
         choose(driver, "other", "happy-shop")
         clear = "In sad-shop, compared with happy-shop: less happiness, more sadness; no clear change in the others."
         wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn", SLOW_S)
@@ -140,12 +143,12 @@ def test_the_page_works_with_keyboards_and_screen_readers(address: str, tmp_path
     with chromium(tmp_path) as driver:
         opened(driver, address)
         order = []
-        for _ in range(5):
+        for _ in range(8):
             driver.switch_to.active_element.send_keys(Keys.TAB)
             focused = driver.switch_to.active_element
             order.append(focused.get_attribute("id") or focused.get_attribute("name") or focused.text)
-        assert order[0] == "Skip to the charts"
-        assert "site" in order
+        assert order[0] == "Skip to the figures"
+        assert "sites-chosen" in order
         for name in ("live", "trend", "shares", "heat", "comparison"):
             chart = driver.find_element("id", f"{name}-chart")
             assert (chart.get_attribute("role"), len(chart.get_attribute("aria-label")) > 20) == ("img", True)
@@ -213,7 +216,8 @@ def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
         driver.execute_cdp_cmd("Network.setExtraHTTPHeaders", login)
         opened(driver, url)
         before = text(driver, "shares-words")
-        choose(driver, "site", "sad-shop")
+        driver.find_element("id", "sites-chosen").click()
+        press(driver, "sites", "sad-shop")
         wait_until(lambda: text(driver, "shares-words") != before, "the choice is drawn", SLOW_S)
         assert "sadness" in text(driver, "shares-words")
         assert complaints(driver) == []

@@ -11,8 +11,9 @@ import pytest
 
 from collector.analysis.query import Reader
 from collector.page.app import make_page
+from collector.page.sections import sections
 from tests.support.brokers import free_port, wait_until
-from tests.support.pages import BERLIN, NOW, two_shops
+from tests.support.pages import BERLIN, NOW, text_of, two_shops
 
 
 @pytest.fixture
@@ -47,9 +48,10 @@ def test_the_page_explains_its_uncertainty(store: Path) -> None:
     """The page explains apparent expression, intervals, and that a visit is not a person."""
     layout = page(store).get("/_dash-layout").get_data(as_text=True)
     assert "apparent expression" in layout
-    assert "about ninety of a hundred such intervals contain the true share" in layout
-    assert "A visit is not a person" in layout
     assert '"shop-2"' in layout
+    below = text_of(sections())
+    assert "about ninety of a hundred such intervals contain the true share" in below
+    assert "A visit is not a person" in below
 
 
 def test_healthz(store: Path, tmp_path: Path) -> None:

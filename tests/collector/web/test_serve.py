@@ -185,7 +185,7 @@ def test_updates_of_the_pages_own_scripts_are_answered(port: int) -> None:
     """An update as the browser sends it returns the trend of the store, and an equal one the same response."""
     dependencies = json.loads(send(port, "/_dash-dependencies").body)
     wanted = next(each for each in dependencies if "trend.figure" in each["output"])
-    values = {"days": "1", "site": "*", "by": "hour", "zone": "UTC", "heat-of": "visits"}
+    values = {"days": "1", "by": "hour", "zone": "UTC"}
     parts = [name.rpartition(".") for name in wanted["output"].strip(".").split("...")]
     body = {
         "output": wanted["output"],

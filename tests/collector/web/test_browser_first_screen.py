@@ -1,0 +1,135 @@
+"""The first screen in a real Chromium: what a manager sees, keeps, sorts, opens and prints."""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from collector.devices.registry import DeviceRegistry
+from contract.message import Status
+from contract.topics import Address
+from tests.support.brokers import free_port, wait_until
+from tests.support.browser import chromium, complaints, needs_chromium, served
+from tests.support.device_models import model
+from tests.support.store import SEVEN, put, window
+
+pytestmark = needs_chromium
+NOW = datetime(2026, 3, 28, 17, 30, tzinfo=timezone.utc)
+SLOW_S = 120.0
+MAX_BYTES = 1_000_000
+"""Over the wire, for the first screen."""
+MAX_CHART_BYTES = 2_000_000
+"""Over the wire, for the charts: they need plotly.js, 1.5 MB compressed, when they come into view."""
+SHOPS = [f"shop-{number:02}" for number in range(1, 13)]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two weeks of twelve shops in windows of two hours; the devices of the last four are offline."""
+    root = tmp_path_factory.mktemp("store")
+    devices = DeviceRegistry(root)
+    for number, site in enumerate(SHOPS):
+        starts = [NOW - timedelta(hours=2 * n) for n in range(1, 168)]
+        visits = dict.fromkeys(SEVEN, 0) | {"happiness": 3, "neutral": 9 + number, "unknown": 1}
+        put(
+            root,
+            *(window(n, visits, start, site=site, end=start + timedelta(hours=2)) for n, start in enumerate(starts)),
+        )
+        status = Status(schema=1, state="offline" if number >= 8 else "online", boot="0" * 16)
+        devices.record(Address(site, "door", "status"), status, False, NOW)
+        devices.record(Address(site, "door", "model"), model(), False, NOW)
+    devices.save()
+    with served(root, free_port(), "Europe/Berlin", lambda: NOW) as url:
+        yield url
+
+
+def text(driver: Any, name: str) -> str:
+    return str(driver.execute_script("return (document.getElementById(arguments[0]) || {}).innerText || ''", name))
+
+
+def opened(driver: Any, url: str) -> None:
+    driver.get(url)
+    drawn = lambda: all(text(driver, name) for name in ("banner", "tile-visits", "ranking"))  # noqa: E731 - one line
+    wait_until(drawn, "the first screen is drawn", SLOW_S)
+
+
+def axe(driver: Any) -> list[Any]:
+    """Violations that axe finds."""
+    import selenium_axe_python
+
+    driver.set_script_timeout(SLOW_S)
+    driver.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())
+    run = "const done = arguments[0]; axe.run({exclude: ['.js-plotly-plot']}).then(done, e => done(String(e)))"
+    found = driver.execute_async_script(run)
+    assert len(found["passes"]) > 20
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), [(1280, 900, False), (375, 800, True)])
+def test_what_needs_a_person_is_at_the_top(address: str, tmp_path: Path, width: int, height: int, dark: bool) -> None:
+    """All four offline devices are named in the first 400 pixels, in no scroll box, whatever site is selected. Nothing
+    is wider than the screen, and axe finds no violation.
+    """
+    with chromium(tmp_path, width, height, dark) as driver:
+        opened(driver, address + "?site=shop-01&receipt=share")
+        wait_until(lambda: "Saerens" in text(driver, "receipt-panel"), "the receipt is drawn", SLOW_S)
+        box = driver.execute_script(
+            "const b = document.getElementById('banner'), r = b.getBoundingClientRect();"
+            "return [r.top, r.bottom, b.scrollHeight - b.clientHeight]"
+        )
+        assert box[0] >= 0 and box[1] < 400 and box[2] <= 0
+        assert all(f"{site} / door" in text(driver, "banner") for site in SHOPS[8:])
+        assert driver.execute_script("return document.documentElement.scrollWidth") == width
+        assert axe(driver) == []
+        assert complaints(driver) == []
+
+
+def test_choices_survive_a_reload_and_can_be_shared(address: str, tmp_path: Path) -> None:
+    """Period, sites and sorting are in the address; a reload, or another browser with it, shows the same."""
+    from selenium.webdriver.support.ui import Select
+
+    with chromium(tmp_path) as driver:
+        opened(driver, address)
+        assert urlsplit(driver.current_url).query == "", "the defaults need no address"
+        Select(driver.find_element("id", "days")).select_by_value("30")
+        driver.find_element("id", "sites-chosen").click()
+        for site in SHOPS[:2]:
+            driver.find_element("css selector", f"#sites input[value='{site}']").click()
+        driver.find_element("css selector", "[data-sort^='share']").click()
+        wait_until(lambda: "sort" in parse_qs(urlsplit(driver.current_url).query), "the address follows", SLOW_S)
+        asked = {"period": ["30"], "site": ["shop-01,shop-02"], "sort": ["share-down"]}
+        assert parse_qs(urlsplit(driver.current_url).query) == asked
+        wait_until(lambda: "shop-01, shop-02:" in text(driver, "compared-with"), "the choice is drawn", SLOW_S)
+        before = (text(driver, "tile-visits"), text(driver, "ranking"), text(driver, "compared-with"))
+        driver.refresh()
+        wait_until(lambda: text(driver, "compared-with") == before[2], "the same view is drawn", SLOW_S)
+        wait_until(lambda: text(driver, "ranking") == before[1], "the same ranking is drawn", SLOW_S)
+        assert text(driver, "tile-visits") == before[0]
+        assert Select(driver.find_element("id", "days")).first_selected_option.get_attribute("value") == "30"
+        driver.find_element("css selector", "[data-receipt='visits']").click()
+        wait_until(lambda: "by=total" in text(driver, "receipt-panel"), "the receipt opens", SLOW_S)
+        assert "receipt=visits" in driver.current_url
+
+
+def sent_bytes(driver: Any) -> int:
+    """Bytes over the wire since the last call, all responses."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    finished = [each["params"] for each in events if each["method"] == "Network.loadingFinished"]
+    return int(sum(each["encodedDataLength"] for each in finished))
+
+
+def test_the_first_view_is_below_a_megabyte_and_can_be_printed(address: str, tmp_path: Path) -> None:
+    """The figures and the ranking come in less than a megabyte, by the browser's own count; the charts follow."""
+    with chromium(tmp_path) as driver:
+        opened(driver, address)
+        assert 100_000 < (first := sent_bytes(driver)) < MAX_BYTES, first
+        driver.execute_script("document.getElementById('below').scrollIntoView()")
+        wait_until(lambda: len(text(driver, "heat-words")) > 20, "the charts are drawn", SLOW_S)
+        assert (sent := sent_bytes(driver)) < MAX_CHART_BYTES, sent
+        pdf = b64decode(driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
+        assert pdf.startswith(b"%PDF") and len(pdf) > 20_000
