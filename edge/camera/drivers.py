@@ -58,7 +58,7 @@ def v4l2(settings: V4l2) -> Iterator[ReadFrame]:
         if not capture.isOpened():
             raise CameraLost(f"camera {settings.device} does not open (is {settings.path} there?)")
         if settings.format is not None:  # before the size, because each format has sizes of its own
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.format.ljust(4)))
+            capture.set(cv2.CAP_PROP_FOURCC, int.from_bytes(settings.format.ljust(4).encode("ascii"), "little"))
         for key, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
             (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),

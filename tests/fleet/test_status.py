@@ -17,7 +17,6 @@ from tests.support.messages import MESSAGES
 
 pytestmark = needs_mosquitto
 NAMES = ("well", "off", "silent", "old", "failed", "edited", "ending", "new")
-NOW = datetime.now(timezone.utc)
 
 
 def send(of, port, name, state, health):
@@ -41,6 +40,7 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
 
     A revoked device that is still connected, and a stranger, are told as well; a device that is well comes last.
     """
+    now = datetime.now(timezone.utc)
     of = made(tmp_path, *(f"shop-1,{name},north,none,v4l2:0,{BOARD}" for name in (*NAMES, "thief")))
     fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=of)
     give(of, "1.0")
@@ -49,17 +49,17 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
         for name in (*NAMES[:-1], "thief"):
             health = msgspec.structs.replace(
                 MESSAGES["health-4"],
-                time=NOW,
+                time=now,
                 release="1.0",
-                certificate_ends=NOW + timedelta(days=900),
+                certificate_ends=now + timedelta(days=900),
                 configuration_sha256=record["configurations"][f"shop-1/{name}"]["sha256"],
                 update_failed=None,
                 shared_with=None,
             )
             changes = {
-                "silent": {"time": NOW - timedelta(hours=1)}, "old": {"release": "0.9"},
+                "silent": {"time": now - timedelta(hours=1)}, "old": {"release": "0.9"},
                 "failed": {"update_failed": "release 2.0: no space"}, "edited": {"configuration_sha256": "0" * 64},
-                "ending": {"certificate_ends": NOW + timedelta(days=30)},
+                "ending": {"certificate_ends": now + timedelta(days=30)},
             }.get(name, {})  # fmt: skip
             state = "offline" if name == "off" else "online"
             send(of, running.port, name, state, msgspec.structs.replace(health, **changes))
@@ -76,7 +76,7 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
         "old": "runs release 0.9, shall run 1.0",
         "failed": "update failed: release 2.0: no space",
         "edited": "configuration is not the released one; edited by hand?",
-        "ending": f"certificate ends {NOW + timedelta(days=30):%Y-%m-%d}",
+        "ending": f"certificate ends {now + timedelta(days=30):%Y-%m-%d}",
         "new": "never seen",
         "thief": "is revoked and still connected; restart the broker",
         "well": "",

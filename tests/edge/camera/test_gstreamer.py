@@ -14,6 +14,7 @@ from benchmarks.machines import nspawn
 from benchmarks.machines.debian import BUILD, Target, build_wheel, debian_root, download_wheels, missing_requirements
 from edge.camera.drivers import gstreamer_grey
 from edge.errors import CameraLost
+from tests.support.check_rows import check_rows
 from tests.support.commands import CONFIG
 
 ROOT = Path(__file__).parents[3]
@@ -127,9 +128,10 @@ def test_opencv_of_the_distribution_is_used(jetson):
     assert file.startswith("/usr/lib/python3/dist-packages/")
     assert version.startswith("1.")
     configured(jetson, f"{FILM} ! video/x-raw,format=GRAY8 ! appsink")
-    checked = jetson.run(EDGE, *CHECK)
-    assert checked.count("ok      ") == 7
-    assert "camera: a frame of 640 x 480" in checked
+    rows = check_rows(jetson.run(EDGE, *CHECK))
+    assert "FAILED" not in {row.state for row in rows.values()}
+    assert rows["camera"].state == "ok"
+    assert "640 x 480" in rows["camera"].text
 
 
 @pytest.mark.timeout(900)
@@ -162,9 +164,9 @@ def test_pipeline_without_frames_is_reported(jetson, pipeline, message):
     configured(jetson, pipeline)
     done = subprocess.run(jetson.command(EDGE, *CHECK), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    (failed,) = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
-    assert failed.startswith("FAILED  camera: ")
-    assert message in failed
+    rows = check_rows(done.stdout)
+    assert [part for part, row in rows.items() if row.state == "FAILED"] == ["camera"]
+    assert message in rows["camera"].text
 
 
 @pytest.mark.timeout(900)

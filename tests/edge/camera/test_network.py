@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import logging
 import os
 import random
 import socket
@@ -168,13 +169,14 @@ def test_stream_beyond_the_last_is_named(camera):
 
 
 @needs_server
-def test_login(tmp_path, capfd):
+def test_login(tmp_path, capfd, monkeypatch):
     """The right password opens the camera, whatever its characters; a refused one is not tried again for minutes.
 
     No library prints it.
     """
     for name, word in (("right", PASSWORD), ("wrong", "1234"), ("long", 200 * "x")):
         (tmp_path / name).write_text(word + "\n")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of commands that other tests have run
     units = write_units(tmp_path / "units", encode(scene(10)))
     with ip_camera({"/1": Stream(units)}, USER, PASSWORD) as camera:
 
