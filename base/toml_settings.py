@@ -16,6 +16,8 @@ Text = Annotated[
     Meta(min_length=1, max_length=4096, pattern=r"^[^\x00]+$", description="a text without a NUL character"),
 ]
 """Text that is handed to the system, such as a path."""
+Seconds = Annotated[float, Meta(gt=0, le=31_622_400)]
+"""At most a leap year, which also rejects ``inf`` and ``nan``."""
 MAX_BYTES = 1_000_000
 """Longer files are not read: no configuration is longer, and a device file may never end."""
 TOO_DEEP = "tables or lists are nested too deeply"

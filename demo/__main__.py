@@ -19,7 +19,7 @@ from collector.store.load import labels, load
 from demo.broker import broker
 from demo.clip import compose
 from demo.mosquitto import free_port, wait_for
-from edge.settings import camera_keys
+from edge.camera_settings import camera_keys
 
 CONFIG = """\
 # Written by the demonstration. k = 1, short windows and no wait for the clock are not for use in a shop.

@@ -23,6 +23,7 @@ from base.version import installed_version
 from edge import instances
 from edge import settings as configuration
 from edge.camera.library_messages import stderr_to_log
+from edge.camera_settings import File, camera_keys
 
 log = logging.getLogger("edge")
 DEFAULT_CONFIG = instances.config_path(instances.DEFAULT)
@@ -174,7 +175,7 @@ def _settings(parsed: argparse.Namespace) -> configuration.Settings:
     if parsed.clip is not None:
         overrides.insert(0, _capture({"source": "file", "path": parsed.clip}))
     if parsed.camera is not None:
-        overrides.insert(0, _capture(configuration.camera_keys(parsed.camera)))
+        overrides.insert(0, _capture(camera_keys(parsed.camera)))
     return instances.read_settings(parsed.config, tuple(overrides))
 
 
@@ -216,7 +217,7 @@ def _run(parsed: argparse.Namespace) -> int:
             pipeline.run()
         finally:
             notifier.stopping()
-            if isinstance(settings.capture, configuration.File):
+            if isinstance(settings.capture, File):
                 with contextlib.suppress(SpoolError):
                     pipeline.spool.release_held()
             unsent = pipeline.drain(DRAIN_AT_END_S, stop)
@@ -227,7 +228,7 @@ def _run(parsed: argparse.Namespace) -> int:
             if pipeline.dropped:
                 log.error(line("dropped", windows=pipeline.dropped))
             log.info(line("stopped", unsent=unsent))
-        if parsed.stdout or isinstance(settings.capture, configuration.File):
+        if parsed.stdout or isinstance(settings.capture, File):
             totals, held = pipeline.analyzer.totals, pipeline.spool.held_visits()
             print(describe(totals, len(settings.admit.staff_zones), held), file=sys.stderr)
     return 0
@@ -295,7 +296,7 @@ def _clip_totals(parsed: argparse.Namespace, clip: str) -> str:
         threshold=settings.detect.threshold if parsed.min_score is None else parsed.min_score,
     )
     classify = replace(settings.classify, bundle=parsed.classifier or settings.classify.bundle)
-    capture = configuration.File(path=clip)
+    capture = File(path=clip)
     return clip_totals(replace(settings, capture=capture, detect=detect, classify=classify))
 
 

@@ -15,6 +15,7 @@ from contract.message import MAX_OUTCOMES, Models, Privacy
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
 from edge.camera.image_quality import ImageQuality
+from edge.camera_settings import File
 from edge.counting.admit import AdmissionGate
 from edge.counting.tally import Tally
 from edge.counting.totals import PublishedTotals
@@ -25,7 +26,7 @@ from edge.delivery.restamp import Restamper
 from edge.delivery.spool import Spool
 from edge.delivery.spool_lock import locked
 from edge.pipeline import Pipeline, window_converter
-from edge.settings import File, Settings
+from edge.settings import Settings
 from edge.stages import Observer
 from edge.system.clock import boot_id, floor_to_grid, kernel_boot, now
 from edge.system.health import HealthMonitor, temperature_c

@@ -15,7 +15,8 @@ from pathlib import Path
 from msgspec.structs import asdict, replace
 
 from base.errors import SettingsError
-from edge.settings import AUTO, Capture, File, Settings, V4l2, read
+from edge.camera_settings import Capture, File, V4l2
+from edge.settings import AUTO, Settings, read
 
 ETC, STATE = Path("/etc/facetally"), Path("/var/lib")
 DEFAULT = "edge"

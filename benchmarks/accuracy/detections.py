@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contract.card import DetectorCard
 from edge.camera import file_source
-from edge.settings import File
+from edge.camera_settings import File
 from edge.values import Detection, Pixels
 from edge.vision import bundle
 from edge.vision.detect import Detector

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.detections import of_card, of_clip
 from edge.camera import file_source
+from edge.camera_settings import File
 from edge.counting.track import Tracker
-from edge.settings import File, TrackSettings
+from edge.settings import TrackSettings
 from edge.values import Track
 from edge.vision.bundle import DEFAULT_DETECTOR
 

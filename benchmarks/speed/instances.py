@@ -38,7 +38,7 @@ from benchmarks.machines.nspawn import wait_until
 from demo.clip import render
 from demo.mosquitto import Mosquitto
 from edge.camera.file_source import read_frames, to_grey
-from edge.settings import File
+from edge.camera_settings import File
 from edge.values import Pixels
 from edge.vision.bundle import DEFAULT_DETECTOR
 

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from edge import build
-from edge.settings import AdmitSettings, File, Settings
+from edge.camera_settings import File
+from edge.settings import AdmitSettings, Settings
 from edge.stages import Observer
 from edge.values import Detection, Frame
 from edge.vision.detect import Detector

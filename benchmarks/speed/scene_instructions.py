@@ -23,7 +23,7 @@ from benchmarks.machines import arm64
 from benchmarks.machines.debian import missing_requirements
 from benchmarks.speed.frame_instructions import HERE, PROGRAMS, SYSTEM, run
 from edge.camera.file_source import read_frames
-from edge.settings import File
+from edge.camera_settings import File
 from edge.values import Pixels
 
 SIZE, FPS, SECONDS = (640, 480), 15, 3

@@ -16,8 +16,9 @@ from edge.aiming.measure import Measurements, Scene, SeenFace
 from edge.camera.capture import Source, source
 from edge.camera.file_source import read_frames
 from edge.camera.image_quality import BLURRED_MAX_RATIO
+from edge.camera_settings import File
 from edge.counting.admit import AdmissionGate
-from edge.settings import AdmitSettings, File, Polygon, Settings
+from edge.settings import AdmitSettings, Polygon, Settings
 from edge.system.clock import MonotonicClock, now
 from edge.values import Frame, MissingFrame, Pixels
 from edge.vision.choose_detector import choose_detector

@@ -18,7 +18,8 @@ from base.errors import FacetallyError
 from edge.camera.capture import Camera
 from edge.camera.drivers import driver_for
 from edge.camera.file_source import read_frames
-from edge.settings import Capture, File, read
+from edge.camera_settings import Capture, File
+from edge.settings import read
 from edge.values import Pixels
 
 EXPOSURE_S = 2.0

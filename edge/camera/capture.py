@@ -13,8 +13,8 @@ from base.backoff import full_jitter
 from base.logs import line
 from edge.camera.drivers import OpenCamera, driver_for
 from edge.camera.file_source import read_frames
+from edge.camera_settings import Capture, File
 from edge.errors import CameraLost
-from edge.settings import Capture, File
 from edge.system.clock import MonotonicClock, ReplayClock, SourceClock, floor_to_grid, now
 from edge.values import Frame, MissingFrame
 

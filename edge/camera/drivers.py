@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from base.logs import line
 from edge.camera.file_source import to_grey
 from edge.camera.network import load_pyav, network, read_password
+from edge.camera_settings import Gstreamer, Http, Live, Picamera2, Rtsp, V4l2
 from edge.errors import CameraLost
-from edge.settings import Gstreamer, Http, Live, Picamera2, Rtsp, V4l2
 from edge.values import Frame, Pixels
 
 ReadFrame: TypeAlias = Callable[[], Pixels | Frame]

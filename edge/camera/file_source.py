@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.logs import line
+from edge.camera_settings import File
 from edge.errors import ClipError
-from edge.settings import File
 from edge.values import Frame, Pixels
 
 log = logging.getLogger("edge.camera.file_source")

@@ -20,8 +20,8 @@ from base.errors import SettingsError
 from base.logs import line
 from base.secret_file import read_secret
 from edge.camera.stream_clock import StreamClock
+from edge.camera_settings import Http, Network, Rtsp
 from edge.errors import CameraLost
-from edge.settings import Http, Network, Rtsp
 from edge.values import Frame
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ import numpy as np
 from edge.camera.capture import Camera
 from edge.camera.drivers import driver_for
 from edge.camera.file_source import read_frames
+from edge.camera_settings import Capture, File, Picamera2, V4l2
 from edge.check.result import Finding
-from edge.settings import Capture, File, Picamera2, Settings, V4l2
+from edge.settings import Settings
 from edge.values import Detection, Frame, Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector

@@ -14,6 +14,7 @@ from contract.card import ClassifierCard, DetectorCard
 from contract.message import Clock, Health
 from edge import instances
 from edge.build import classifier_bundle, detector_bundle
+from edge.camera_settings import File, Gstreamer, Picamera2, V4l2
 from edge.check import broker, camera, machine
 from edge.check.result import CheckResult, Finding
 from edge.counting.admit import AdmissionGate
@@ -21,7 +22,7 @@ from edge.counting.zone_advice import advise
 from edge.delivery import spool
 from edge.delivery.spool_lock import is_locked
 from edge.errors import CameraLost
-from edge.settings import File, Gstreamer, Picamera2, Settings, V4l2
+from edge.settings import Settings
 from edge.system.clock import is_synchronised, now
 from edge.system.health import HealthMonitor
 from edge.vision.bundle import Bundle

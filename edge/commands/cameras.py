@@ -11,8 +11,8 @@ from typing import Any
 from edge.camera.capture import Camera
 from edge.camera.drivers import driver_for
 from edge.camera.v4l2_modes import BY_ID, Mode, UsbCamera, usb_cameras
+from edge.camera_settings import Picamera2, V4l2
 from edge.errors import CameraLost
-from edge.settings import Picamera2, V4l2
 
 WANTED = V4l2()
 """Size and rate that the daemon requests by default."""

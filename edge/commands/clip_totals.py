@@ -5,9 +5,10 @@ import threading
 
 from edge.build import classifier_bundle, detector_bundle, frame_analyzer, tracker_for
 from edge.camera.capture import source
+from edge.camera_settings import File
 from edge.counting.admit import AdmissionGate
 from edge.counting.totals import describe
-from edge.settings import AdmitSettings, File, Settings
+from edge.settings import AdmitSettings, Settings
 from edge.values import Frame
 from edge.vision.choose_detector import choose_detector
 

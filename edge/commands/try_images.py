@@ -7,8 +7,8 @@ from typing import Any
 
 from contract.labels import UNKNOWN
 from edge.camera.file_source import IMAGE_SUFFIXES, read_frames, read_image
+from edge.camera_settings import File
 from edge.errors import ClipError
-from edge.settings import File
 from edge.values import Detection, Expression, Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector

@@ -20,7 +20,8 @@ import numpy as np
 from base.logs import line
 from contract.card import DetectorCard, read_card
 from contract.errors import BundleError
-from edge.settings import AUTO, DetectSettings, File, Gstreamer, Network, Settings
+from edge.camera_settings import File, Gstreamer, Network
+from edge.settings import AUTO, DetectSettings, Settings
 from edge.system.clock import kernel_boot
 from edge.vision.bundle import DEFAULT_DETECTOR, SHIPPED, Bundle, card_path
 from edge.vision.detect import Detector

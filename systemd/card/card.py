@@ -49,7 +49,8 @@ from pathlib import Path
 from zoneinfo import available_timezones
 from base.errors import SettingsError
 from edge.instances import DEFAULT, check_name, conflicts, in_state_folder
-from edge.settings import Picamera2, read
+from edge.camera_settings import Picamera2
+from edge.settings import read
 zones, instances, picamera2 = available_timezones(), {}, False
 try:
     for index, path in enumerate(map(Path, sys.argv[1:])):

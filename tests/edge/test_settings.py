@@ -3,7 +3,8 @@
 import pytest
 
 from base.errors import SettingsError
-from edge.settings import RENAMED, File, Http, Rtsp, V4l2, camera_keys, read
+from edge.camera_settings import File, Http, Rtsp, V4l2, camera_keys
+from edge.settings import RENAMED, read
 
 GOOD = """
 site = "shop-1"

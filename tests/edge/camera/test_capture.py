@@ -11,8 +11,8 @@ import pytest
 
 from edge.camera.capture import MAX_STUCK_THREADS, Camera, live_frames, source
 from edge.camera.drivers import driver_for, gstreamer, has_gstreamer
+from edge.camera_settings import File, Gstreamer, V4l2
 from edge.errors import CameraLost, ClipError
-from edge.settings import File, Gstreamer, V4l2
 from edge.system.clock import ReplayClock, floor_to_grid
 from edge.values import Frame, MissingFrame
 from tests.support import fakes

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge.camera.file_source import read_frames, read_image, to_grey
+from edge.camera_settings import File
 from edge.errors import ClipError
-from edge.settings import File
 from tests.support.fakes import lines_of
 
 HEIGHT, WIDTH = 48, 64

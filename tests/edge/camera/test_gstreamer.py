@@ -36,7 +36,7 @@ SIZED = "video/x-raw,format={form},width=642,height=480 ! appsink"
 READS = f"""
 import json, sys
 from edge.camera.drivers import gstreamer
-from edge.settings import Gstreamer
+from edge.camera_settings import Gstreamer
 read = {{}}
 for form in sys.argv[1:]:
     with gstreamer(Gstreamer(pipeline="videotestsrc pattern=pinwheel ! " + {SIZED!r}.format(form=form))) as camera:

@@ -1,46 +1,29 @@
-"""Network cameras: real RTSP and HTTP servers, with all that an installer and a hostile camera do wrong."""
+"""RTSP cameras: a real server, with all that an installer and a hostile camera do wrong."""
 
-import base64
-import contextlib
 import logging
-import os
 import random
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import trustme
 
 from base.errors import SettingsError
 from benchmarks.faults.tcp_proxy import tcp_proxy
 from edge.camera.capture import Camera, live_frames
 from edge.camera.drivers import driver_for
 from edge.camera.file_source import read_frames
+from edge.camera_settings import File, Rtsp
 from edge.errors import CameraLost
-from edge.settings import File, Http, Rtsp
 from edge.values import Frame, MissingFrame
 from tests.support.fakes import lines_of
 
 pytest.importorskip("av", reason="PyAV is not installed")
-from benchmarks.simulation.ip_camera import IpCamera, Stream, encode, has_server, ip_camera, write_units
-
-needs_server = pytest.mark.skipif(not has_server(), reason="GStreamer's RTSP server is not installed")
-USER, PASSWORD = "ad min", "p@ss:w/ü rd%"
-SIZE = (320, 240)
-
-
-def scene(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
-    """BGR images of a pattern that moves to the right."""
-    rng = np.random.default_rng(1)
-    base = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
-    return [np.roll(base, 3 * index, axis=1) for index in range(count)]
+from benchmarks.simulation.ip_camera import IpCamera, Stream, encode, ip_camera, write_units
+from tests.support.network_camera import PASSWORD, SIZE, USER, lost, needs_server, read, scene
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +56,6 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IpCamera]:
 
 def settings(camera: IpCamera, path: str, **of: object) -> Rtsp:
     return Rtsp(url=camera.url(path), **{"open_limit_s": 3.0, "read_limit_s": 2.0, "fps": 100} | of)
-
-
-def read(settings: Rtsp | Http, count: int) -> list[Frame]:
-    """The first frames of a camera."""
-    with driver_for(settings)() as next_frame:
-        return [next_frame() for _ in range(count)]
-
-
-def lost(settings: Rtsp | Http, count: int = 1) -> str:
-    """Why the camera is lost; the name of the camera in front is cut off."""
-    with pytest.raises(CameraLost) as error:
-        read(settings, count)
-    assert str(error.value).startswith(f"{settings.name}: ")
-    return str(error.value).removeprefix(f"{settings.name}: ")
 
 
 @needs_server
@@ -233,122 +202,3 @@ def until(stream: Iterator[Frame | MissingFrame], kind: type) -> bool:
     """Read a stream until an item of this kind, for at most 30 s."""
     end = time.monotonic() + 30
     return any(isinstance(item, kind) for item in iter(lambda: next(stream), None) if time.monotonic() < end)
-
-
-@contextlib.contextmanager
-def tcp_server(answer: bytes | None) -> Iterator[int]:
-    """A server that sends the same bytes to everybody, in whole for ever, or nothing if None."""
-    listener, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                threading.Thread(target=talk, args=(client,), daemon=True).start()
-
-    def talk(client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):
-            while not over.is_set():
-                if answer is not None:
-                    client.sendall(answer)
-                time.sleep(0.02)
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        over.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-
-
-@pytest.mark.parametrize("scheme", ["rtsp", "http"])
-@pytest.mark.parametrize(
-    "answer",
-    [None, os.urandom(5000), b"\0" * 5000, b"RTSP/1.0 200 OK\r\n", b"HTTP/1.0 200 OK\r\n\r\nhello"],
-    ids=["silence", "noise", "zeros", "half an RTSP answer", "a page"],
-)
-def test_server_that_is_no_camera_is_lost_in_time(scheme, answer):
-    """Whatever a server answers, the driver returns within the time limit with a reason."""
-    kind = Rtsp if scheme == "rtsp" else Http
-    with tcp_server(answer) as port:
-        begin = time.monotonic()
-        reason = lost(kind(url=f"{scheme}://127.0.0.1:{port}/", open_limit_s=1.5, read_limit_s=1))
-        assert time.monotonic() - begin < 2.5
-        assert reason
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("rtsp://127.0.0.1:1/x", "127.0.0.1:1 refuses connections"),
-        ("rtsp://no-such-host.invalid/x", "the host name is not known: "),
-    ],
-)
-def test_camera_that_is_not_there_is_named(url, reason):
-    """A host that is down and a wrong name are told apart."""
-    assert lost(Rtsp(url=url)).startswith(reason)
-
-
-class MjpegCamera(BaseHTTPRequestHandler):
-    """Sends MJPEG to whoever knows the password, like the cameras of many makers."""
-
-    image = cv2.imencode(".jpg", scene(1)[0])[1].tobytes()
-
-    def do_GET(self) -> None:
-        if self.headers.get("Authorization") != "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode():
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
-            self.end_headers()
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        with contextlib.suppress(OSError):
-            while True:
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(self.image)}\r\n\r\n"
-                self.wfile.write(head.encode() + self.image + b"\r\n")
-                time.sleep(0.1)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def http_camera(tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """An HTTP camera; yields host and port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), MjpegCamera) as server:
-        server.daemon_threads = True
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"localhost:{server.server_port}"
-        server.shutdown()
-
-
-def test_mjpeg_over_http(tmp_path):
-    """Frames arrive at the camera's own rate of ten a second; another password is refused."""
-    (tmp_path / "right").write_text(PASSWORD)
-    (tmp_path / "wrong").write_text("1234")
-    with http_camera() as host:
-        login = {"username": USER, "open_limit_s": 4.0, "read_limit_s": 2.0}
-        frames = read(Http(url=f"http://{host}/video", password_file=str(tmp_path / "right"), **login), 5)
-        refused = lost(Http(url=f"http://{host}/video", password_file=str(tmp_path / "wrong"), **login))
-    assert {frame.pixels.shape for frame in frames} == {SIZE[::-1]}
-    assert frames[-1].time - frames[-3].time == pytest.approx(0.2, abs=0.12)
-    assert refused == "the camera refuses capture.username, or the password in capture.password_file"
-
-
-def test_certificate_of_an_encrypted_camera_is_verified(tmp_path):
-    """With ``ca`` only the camera with that certificate is read."""
-    (tmp_path / "right").write_text(PASSWORD)
-    authority, other = trustme.CA(), trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    other.cert_pem.write_to_path(tmp_path / "other.pem")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(tls)
-    login = {"username": USER, "password_file": str(tmp_path / "right"), "open_limit_s": 4.0, "read_limit_s": 2.0}
-    with http_camera(tls) as host:
-        assert read(Http(url=f"https://{host}/video", ca=str(tmp_path / "ca.pem"), **login), 1)
-        assert read(Http(url=f"https://{host}/video", **login), 1)
-        assert lost(Http(url=f"https://{host}/video", ca=str(tmp_path / "other.pem"), **login))

@@ -7,8 +7,8 @@ import pytest
 
 from edge.camera.capture import Camera
 from edge.camera.drivers import picamera2, picamera2_grey
+from edge.camera_settings import Picamera2
 from edge.errors import CameraLost
-from edge.settings import Picamera2
 from tests.support import fakes
 
 

@@ -11,10 +11,11 @@ from base.errors import FacetallyError
 from base.tls import Tls
 from collector.devices.device import Device, apply_message
 from contract.message import Health, Status, decode, encode
+from edge.camera_settings import File
 from edge.check import broker
 from edge.delivery.broker_check import logged_in
 from edge.delivery.spool_lock import locked
-from edge.settings import AdmitSettings, BrokerSettings, File, Settings, SpoolSettings
+from edge.settings import AdmitSettings, BrokerSettings, Settings, SpoolSettings
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.certificates import Authority
 from tests.support.fakes import lines_of, only_mqtt_311

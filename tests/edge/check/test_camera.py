@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edge.build import classifier_bundle, detector_bundle
+from edge.camera_settings import File, Picamera2
 from edge.check import camera
 from edge.errors import CameraLost
-from edge.settings import AdmitSettings, File, Picamera2, Settings
+from edge.settings import AdmitSettings, Settings
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from contract.errors import BundleError
-from edge.settings import AdmitSettings, DetectSettings, File, Gstreamer, Settings, V4l2
+from edge.camera_settings import File, Gstreamer, V4l2
+from edge.settings import AdmitSettings, DetectSettings, Settings
 from edge.vision import choose_detector as module
 from edge.vision.bundle import DEFAULT_DETECTOR, SHIPPED, STILL_IMAGE_DETECTOR
 from edge.vision.choose_detector import (
