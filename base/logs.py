@@ -46,6 +46,13 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def log_to_stderr() -> None:
+    """Log events of level INFO and above to standard error, in the format of all commands."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
 class LineFormatter(logging.Formatter):
     """Formats a record as one line: UTC time, level, module and message."""
 

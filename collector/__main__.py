@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from base.errors import FacetallyError, SettingsError
-from base.logs import LineFormatter, line
+from base.logs import line, log_to_stderr
 from base.packaged_file import print_packaged_file
 from base.version import installed_version
 from collector.receive.receiver import run, utc_now
@@ -238,9 +238,7 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _configure_logging() -> None:
-    to_stderr = logging.StreamHandler(sys.stderr)
-    to_stderr.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[to_stderr], force=True)
+    log_to_stderr()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # logs a line when it first draws on a machine
     logging.getLogger("waitress").setLevel(logging.WARNING)  # logs a line for each browser that hangs up
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # logs a line for each request that waits

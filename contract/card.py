@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
 
-from base.validation_errors import explain_json
 from contract.errors import BundleError
+from contract.json_text import read_json, write_json
 from contract.labels import check_labels
 from contract.message import MAX_BYTES, SHA256_PATTERN, BundleIdentity, Fraction, Matrix, Model, check_matrix, encode
 
@@ -135,16 +135,13 @@ Card = DetectorCard | ClassifierCard
 
 def read_card(text: bytes, where: str) -> Card:
     """Decode the JSON of a card. Raise BundleError, which names ``where`` and the key, if it is not a card."""
-    try:
-        card: Card = msgspec.json.decode(text, type=Card)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"{where}: {explain_json(error, text, Card)}") from error
+    card: Card = read_json(text, Card, where, BundleError)
     return card
 
 
 def write_card(card: Card) -> bytes:
     """Encode a card as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+    return write_json(card)
 
 
 def bundle_identity(card: Card) -> BundleIdentity:

@@ -20,11 +20,10 @@ A device reads its own manifest only, and follows it: the manifest names one rel
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, TypeVar
 
-import msgspec
 from msgspec import Meta, Struct
 
-from base.validation_errors import explain_json
 from contract.errors import ReleaseError
+from contract.json_text import read_json, write_json
 from contract.message import SHA256_PATTERN, Count, Id, Time
 
 MAX_MANIFEST_BYTES = 1_000_000
@@ -142,16 +141,13 @@ def read_manifest(text: bytes, kind: type[M], where: str) -> M:
     """Decode the JSON of a manifest. Raise ReleaseError, which names ``where`` and the key, if it is not one."""
     if len(text) > MAX_MANIFEST_BYTES:
         raise ReleaseError(f"{where}: must be at most {MAX_MANIFEST_BYTES} bytes, is {len(text)}")
-    try:
-        manifest: M = msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ReleaseError(f"{where}: {explain_json(error, text, kind)}") from error
+    manifest: M = read_json(text, kind, where, ReleaseError)
     return manifest
 
 
 def write_manifest(manifest: Manifest) -> bytes:
     """Encode a manifest as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    return write_json(manifest)
 
 
 def release_path(release: str) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from base.command import run_command
 from base.errors import FacetallyError
-from base.logs import LineFormatter, discard_output, hide_secrets, line
+from base.logs import hide_secrets, line
 from base.packaged_file import print_packaged_file
 from base.version import installed_version
 from edge import instances
@@ -37,26 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name := getattr(parsed, "instance", None):
         parsed.config = instances.config_path(name)
     with stderr_to_log():
-        return _run_command(parsed)
-
-
-def _run_command(parsed: argparse.Namespace) -> int:
-    """Run the parsed command with logging set up, and translate its errors to exit codes."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    try:
-        return int(parsed.do(parsed))
-    except FacetallyError as error:
-        return _report(error)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        discard_output()
-        return 141
-    except Exception:
-        log.exception(line("crash"))
-        return 1
+        return run_command(log, lambda: int(parsed.do(parsed)), _report)
 
 
 def _report(error: FacetallyError) -> int:

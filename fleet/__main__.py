@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from base.command import run_command
 from base.errors import FacetallyError
-from base.logs import LineFormatter, hide_secrets, line
+from base.logs import hide_secrets
 from base.secret_file import read_secret
 from base.version import installed_version
 from fleet.errors import RolledBack, ToolFailed
@@ -24,20 +25,14 @@ EPILOG = "Exit status: 0 on success, 2 for wrong arguments, tables or settings, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 an argument, table or setting is wrong."""
     parsed = _parser().parse_args(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    try:
-        return int(parsed.do(parsed) or 0)
-    except FacetallyError as error:
-        for each in str(error).splitlines():
-            print(f"facetally-fleet: {hide_secrets(each)}", file=sys.stderr)
-        return 1 if isinstance(error, ToolFailed | RolledBack) else 2
-    except KeyboardInterrupt:
-        return 130
-    except Exception:
-        log.exception(line("crash"))
-        return 1
+    return run_command(log, lambda: int(parsed.do(parsed) or 0), _report)
+
+
+def _report(error: FacetallyError) -> int:
+    """Print an error, one line for each of its lines. Returns the exit code for it."""
+    for each in str(error).splitlines():
+        print(f"facetally-fleet: {hide_secrets(each)}", file=sys.stderr)
+    return 1 if isinstance(error, ToolFailed | RolledBack) else 2
 
 
 def _open(parsed: argparse.Namespace) -> "Open":

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from base.errors import FacetallyError, SettingsError
-from base.logs import LineFormatter, hide_secrets, line
+from base.logs import hide_secrets, line, log_to_stderr
 from edge.aiming.application import application
 from edge.aiming.live_view import LiveView, Zones
 from edge.aiming.web.addresses import Network, Peers, own_addresses, own_names
@@ -47,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain a frame
     with stderr_to_log():
-        handler = logging.StreamHandler()
-        handler.setFormatter(LineFormatter())
-        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+        log_to_stderr()
         try:
             return _aim(parsed)
         except FacetallyError as error:

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from base.command import run_command
 from base.errors import FacetallyError
-from base.logs import LineFormatter, hide_secrets, line
+from base.logs import hide_secrets
 from base.version import installed_version
 from edge.update import settings as configuration
 
@@ -19,20 +20,17 @@ DEFAULT_CONFIG = Path("/etc/facetally/update.toml")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 a file, key or value is wrong."""
     parsed = _parser().parse_args(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    try:
-        settings = configuration.read(parsed.config, tuple(_overrides(parsed)))
-        return int(parsed.do(settings))
-    except FacetallyError as error:
-        print(f"facetally-update: {hide_secrets(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except Exception:
-        log.exception(line("crash"))
-        return 1
+
+    def command() -> int:
+        return int(parsed.do(configuration.read(parsed.config, tuple(_overrides(parsed)))))
+
+    return run_command(log, command, _report)
+
+
+def _report(error: FacetallyError) -> int:
+    """Print an error. Returns the exit code for it."""
+    print(f"facetally-update: {hide_secrets(str(error))}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

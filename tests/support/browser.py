@@ -57,6 +57,11 @@ def chromium(
         yield driver
 
 
+def text(driver: Any, name: str) -> str:
+    """The visible text of the element with an id; empty if there is none."""
+    return str(driver.execute_script("return (document.getElementById(arguments[0]) || {}).innerText || ''", name))
+
+
 def hosts_asked(driver: Any) -> set[str]:
     """Return the hosts other than this machine that the page has sent requests to."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]

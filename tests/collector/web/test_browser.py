@@ -15,7 +15,7 @@ from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
-from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served
+from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served, text
 from tests.support.device_models import model
 from tests.support.nginx import needs_nginx, nginx
 from tests.support.store import SEVEN, put, window
@@ -48,10 +48,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(store: Path) -> Iterator[str]:
     with served(store, free_port(), "Europe/Berlin", lambda: NOW) as url:
         yield url
-
-
-def text(driver: Any, name: str) -> str:
-    return str(driver.execute_script("return (document.getElementById(arguments[0]) || {}).innerText || ''", name))
 
 
 def opened(driver: Any, url: str) -> None:

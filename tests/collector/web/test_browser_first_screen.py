@@ -14,7 +14,7 @@ from collector.devices.registry import DeviceRegistry
 from contract.message import Status
 from contract.topics import Address
 from tests.support.brokers import free_port, wait_until
-from tests.support.browser import chromium, complaints, needs_chromium, served
+from tests.support.browser import chromium, complaints, needs_chromium, served, text
 from tests.support.device_models import model
 from tests.support.store import SEVEN, put, window
 
@@ -46,10 +46,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     devices.save()
     with served(root, free_port(), "Europe/Berlin", lambda: NOW) as url:
         yield url
-
-
-def text(driver: Any, name: str) -> str:
-    return str(driver.execute_script("return (document.getElementById(arguments[0]) || {}).innerText || ''", name))
 
 
 def opened(driver: Any, url: str) -> None:

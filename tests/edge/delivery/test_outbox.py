@@ -2,19 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from contract.receipt import Stored
 from edge.delivery.outbox import KEEP_S, MAX_UNCONFIRMED, RESEND_S
 from edge.delivery.spool import opened
 from tests.support.fakes import counts
 from tests.support.outboxes import Line, fill
-
-
-@pytest.fixture
-def spool(tmp_path: Path):
-    with opened(tmp_path / "spool.sqlite", 10_000) as spool:
-        yield spool
 
 
 def test_only_what_a_collector_confirms_leaves_the_spool(spool) -> None:

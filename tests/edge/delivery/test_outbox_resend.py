@@ -1,21 +1,10 @@
 """Which windows are sent again when, with receipts of the collector."""
 
-from pathlib import Path
-
-import pytest
-
 from contract.receipt import Stored
 from edge.delivery.outbox import EARLY_RESEND_S, LONGEST_RESEND_S, MAX_UNCONFIRMED, RESEND_S
 from edge.delivery.rate_limit import IN_FLIGHT, RateLimit
-from edge.delivery.spool import opened
 from tests.support.fakes import lines_of
 from tests.support.outboxes import Line, fill, fill_from
-
-
-@pytest.fixture
-def spool(tmp_path: Path):
-    with opened(tmp_path / "spool.sqlite", 10_000) as spool:
-        yield spool
 
 
 def test_what_the_broker_lost_is_sent_again_once_the_collector_is_heard(spool) -> None:
