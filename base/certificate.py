@@ -1,10 +1,11 @@
-"""Read until when an X.509 certificate is valid. Python's own reader is not public, and a device has no other."""
+"""Read the end of an X.509 certificate's validity. Python's own reader is private, and a device has no other."""
 
 import re
 import ssl
 from datetime import datetime, timezone
 from pathlib import Path
 
+from base.broker_settings import BrokerOptions
 from base.errors import SettingsError
 
 PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -29,6 +30,13 @@ def certificate_end(path: str, key: str) -> datetime:
         raise SettingsError(f"key '{key}': {path}: {error.strerror}") from error
     except (ValueError, IndexError) as error:
         raise SettingsError(f"key '{key}': {path}: must be a certificate in PEM format: {error}") from error
+
+
+def device_certificate_end(broker: BrokerOptions) -> datetime | None:
+    """End of the validity of the certificate with which a device logs in; None without one, as `certificate_end`."""
+    if broker.tls is None or broker.tls.certificate is None:
+        return None
+    return certificate_end(broker.tls.certificate, "broker.tls.certificate")
 
 
 def parse_end(text: str) -> datetime:

@@ -30,10 +30,14 @@ def replace_file(path: Path, data: bytes, previous: Path | None = None, mode: in
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     draft.unlink(missing_ok=True)
-    with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        draft.unlink(missing_ok=True)  # a full disk must not fill up with drafts
+        raise
     if previous is not None and path.exists():
         link = path.with_name(f"{path.name}.{os.getpid()}.link")
         link.unlink(missing_ok=True)

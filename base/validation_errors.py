@@ -30,7 +30,7 @@ SENTENCES = {
 }
 """Msgspec's sentences about single types of values, and what the value must be."""
 SHOWN = 40
-"""Of a text that is wrong, so many characters are shown."""
+"""Maximum number of characters shown of a wrong text."""
 MAX_KEYS = 10
 """Maximum number of unknown keys that are named."""
 UNREADABLE = object()

@@ -13,7 +13,7 @@ FORCED = "Forced past the gate:"
 
 
 def card_faults(card: Card) -> Iterator[str]:
-    """Yield what the figures and notes of a card say against its model."""
+    """Yield the faults of a model that the figures and notes of its card show."""
     if FORCED in card.notes:
         yield f"notes: must not say {FORCED!r}"
     compared = 0

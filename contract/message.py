@@ -54,7 +54,7 @@ Outcome = Annotated[
     str,
     Meta(
         pattern=r"^[a-z][a-z0-9_]{0,31}$(?!\n)",
-        description="1 to 32 small letters, digits or '_', beginning with a letter",
+        description="1 to 32 lower-case letters, digits or '_', beginning with a letter",
     ),
 ]
 """An outcome of a track, such as ``counted`` or ``staff_zone_1``."""
@@ -263,10 +263,9 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
         | None
     ) = None
     release: Annotated[str, Meta(max_length=64, description="installed release")] | None = None
-    update_failed: Annotated[str, Meta(max_length=300, description="why the last update was taken back")] | None = None
-    certificate_ends: Annotated[datetime, Meta(tz=True, description="end of the device's certificate, UTC")] | None = (
-        None
-    )
+    update_failed: Annotated[str, Meta(max_length=300, description="why the last update was rolled back")] | None = None
+    certificate_ends: Time | None = None
+    """End of the validity of the device's certificate."""
 
     def __post_init__(self) -> None:
         """Reject fields that are newer than the version."""

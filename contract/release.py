@@ -20,11 +20,11 @@ A device reads its own manifest only, and follows it: the manifest names one rel
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from contract.errors import ReleaseError
 from contract.json_text import read_json, write_json
-from contract.message import SHA256_PATTERN, Count, Id, Time
+from contract.message import SHA256_PATTERN, Count, Id, Strict, Time
 
 MAX_MANIFEST_BYTES = 1_000_000
 """Maximum length of a manifest, bytes. Longer ones are not decoded."""
@@ -34,21 +34,17 @@ PYTHON_PATTERN = r"^3\.[1-9][0-9]$(?!\n)"
 BUNDLES = "/opt/facetally/current/bundles"
 """Folder on a device with the bundles of its release; a configuration names their cards here, by file name."""
 
-Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN)]
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, description="64 hexadecimal digits")]
 Board = Literal["generic", "jetson"]
 """``jetson``: OpenCV and NumPy 1 are those of JetPack. ``generic``: every other board."""
 Machine = Literal["aarch64", "x86_64"]
 """Processor, as ``uname -m`` prints it."""
 
 
-class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of both manifests and their parts: immutable, keyword-only; unknown keys are errors."""
-
-
 class File(Strict, frozen=True, kw_only=True):
     """A target of the repository."""
 
-    path: Annotated[str, Meta(pattern=PATH_PATTERN)]
+    path: Annotated[str, Meta(pattern=PATH_PATTERN, description="a path of which no level begins with a dot")]
     """Path of the target, with ``/``."""
     sha256: Sha256
     length: Count

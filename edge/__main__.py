@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import gc
-import hashlib
 import json
 import logging
 import math
@@ -179,7 +178,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from edge.system.notify import Notifier  # noqa: PLC0415
     from edge.system.progress import ProgressFile  # noqa: PLC0415
 
-    settings = _settings(parsed)
+    settings, digest = _settings(parsed), configuration.sha256(parsed.config)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain a frame
     stop, notifier, progress = threading.Event(), Notifier(), ProgressFile(settings.tally.window_s)
 
@@ -192,7 +191,7 @@ def _run(parsed: argparse.Namespace) -> int:
     with build.pipeline(settings, stop, alive, sys.stdout if parsed.stdout else None, progress) as pipeline:
         gc.collect()
         gc.freeze()  # the collection of every minute then skips modules and networks, which stay
-        pipeline.analyzer.health.configuration_sha256 = hashlib.sha256(parsed.config.read_bytes()).hexdigest()
+        pipeline.analyzer.health.configuration_sha256 = digest
         notifier.ready()
         log.info(line("started", site=settings.site, device=settings.device, source=settings.capture.name))
         try:
@@ -220,8 +219,9 @@ def _check(parsed: argparse.Namespace) -> int:
     from edge.check.parts import DeviceCheck  # noqa: PLC0415
     from edge.check.result import as_json  # noqa: PLC0415
 
-    settings, results = _settings(parsed), []
-    for result in DeviceCheck(settings, parsed.config).results():
+    settings, digest = _settings(parsed), configuration.sha256(parsed.config)
+    results = []
+    for result in DeviceCheck(settings, parsed.config, digest).results():
         results.append(result)
         if not parsed.json:
             print(result.row(), flush=True)
@@ -241,6 +241,7 @@ def _cameras(parsed: argparse.Namespace) -> int:
 def _try(parsed: argparse.Namespace) -> int:
     from edge import build  # noqa: PLC0415
     from edge.commands.try_images import ImageAnalyzer, image_paths, is_clip  # noqa: PLC0415
+    from edge.errors import ClipError  # noqa: PLC0415
     from edge.vision.bundle import STILL_IMAGE_DETECTOR  # noqa: PLC0415
     from edge.vision.classify import Classifier  # noqa: PLC0415
     from edge.vision.detect import Detector  # noqa: PLC0415
@@ -252,26 +253,29 @@ def _try(parsed: argparse.Namespace) -> int:
     card = parsed.detector or str(STILL_IMAGE_DETECTOR)
     detector = None if parsed.crops else Detector(build.detector_bundle(card), parsed.min_score)
     classifier = None if parsed.detect_only else Classifier(build.classifier_bundle(parsed.classifier))
+    rules = None if parsed.config is None else configuration.read(parsed.config)
     analyzer, failed = ImageAnalyzer(detector, classifier), 0
     for file in image_paths(parsed.paths):
-        errors: list[int] = []
-        for row in analyzer.rows([file], lambda error, errors=errors: errors.append(_report(error))):  # type: ignore[misc]
-            if parsed.json:
-                print(json.dumps(row), flush=True)
-            else:
-                faces = ", ".join(_describe(face) for face in row["faces"])
-                print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
-        if is_clip(file) and not errors and not parsed.crops:
-            print(f"{file}  {_clip_totals(parsed, file)}", file=sys.stderr if parsed.json else sys.stdout, flush=True)
-        failed = max(failed, *errors, 0)
+        try:
+            for row in analyzer.rows(file):
+                if parsed.json:
+                    print(json.dumps(row), flush=True)
+                else:
+                    faces = ", ".join(_describe(face) for face in row["faces"])
+                    print(f"{row['image']}  {row['width']}x{row['height']}  {faces or 'no face'}")
+            if is_clip(file) and not parsed.crops:
+                totals = _clip_totals(parsed, rules, file)
+                print(f"{file}  {totals}", file=sys.stderr if parsed.json else sys.stdout, flush=True)
+        except ClipError as error:
+            failed = _report(error)
     return failed
 
 
-def _clip_totals(parsed: argparse.Namespace, clip: str) -> str:
+def _clip_totals(parsed: argparse.Namespace, rules: configuration.Settings | None, clip: str) -> str:
     """Count a clip by the given configuration, and with the given models. Returns the sentence of totals."""
     from edge.commands.clip_totals import clip_totals, settings_without_rules  # noqa: PLC0415
 
-    settings = settings_without_rules(clip) if parsed.config is None else configuration.read(parsed.config)
+    settings = rules or settings_without_rules(clip)
     detect = replace(
         settings.detect,
         bundle=parsed.detector or settings.detect.bundle,

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from base.certificate import device_certificate_end
 from base.logs import line
 from contract.card import ClassifierCard, DetectorCard, model_of
 from contract.message import MAX_OUTCOMES, Models, Privacy
@@ -84,6 +85,7 @@ def pipeline(
     tracker = tracker_for(settings, detector.card)
     analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate)
     analyzer.health.detector_choice = choice.reason
+    analyzer.health.certificate_ends = None if stream else device_certificate_end(settings.broker)
     analyzer.observer = observer or Observer()
     identity = Identity(settings.site, settings.device, boot_id())
     models = Models(detector=detector.card.identity, expression=classifier.card.identity)

@@ -19,6 +19,8 @@ from edge.camera_settings import Capture, File, V4l2
 from edge.settings import AUTO, Settings, read
 
 ETC, STATE = Path("/etc/facetally"), Path("/var/lib")
+CURRENT = Path("/opt/facetally/current/edge.toml")
+"""Configuration of the first instance: a link to the file in `ETC`, or that of the installed release."""
 DEFAULT = "edge"
 """The instance of a device with one camera."""
 RESERVED = ("collector", "update")
@@ -53,6 +55,8 @@ def check_name(name: str) -> str:
 
 def config_path(name: str) -> Path:
     """Path of an instance's configuration."""
+    if name == DEFAULT and CURRENT.exists():
+        return CURRENT
     return ETC / f"{name}.toml"
 
 
@@ -68,8 +72,11 @@ def unit(name: str) -> str:
 
 def name_of(config: Path) -> str | None:
     """Name of the instance whose configuration this is, or a link to it; None for a configuration in another folder."""
+    if config == CURRENT:
+        return DEFAULT
     for path in (config, config.resolve()):
-        if path.parent == ETC and path.suffix == ".toml" and path.stem not in RESERVED:
+        is_name = re.fullmatch(NAME_PATTERN, path.stem) and path.stem not in RESERVED
+        if path.parent == ETC and path.suffix == ".toml" and is_name:
             return path.stem
     return None
 
@@ -92,12 +99,10 @@ def in_state_folder(settings: Settings, name: str) -> Settings:
 def other_instances(config: Path) -> dict[str, Settings | SettingsError]:
     """Settings of the other instances of this device, by name, or why they cannot be read."""
     found: dict[str, Settings | SettingsError] = {}
-    for path in sorted(config.parent.glob("*.toml")):
-        name = name_of(path)
-        if name is None or path == config:
-            continue
+    own, names = name_of(config), {name_of(path) for path in ETC.glob("*.toml")}
+    for name in sorted(name for name in names if name is not None and name != own):
         try:
-            found[name] = read_settings(path)
+            found[name] = read_settings(config_path(name))
         except SettingsError as error:
             found[name] = error
     return found
@@ -124,6 +129,5 @@ def _camera(capture: Capture) -> tuple[object, ...] | None:
     if isinstance(capture, File):
         return None
     if isinstance(capture, V4l2):  # /dev/v4l/by-id has links to /dev/video0
-        device = capture.device
-        return (V4l2, os.path.realpath(device if isinstance(device, str) else f"/dev/video{device}"))
+        return (V4l2, os.path.realpath(capture.path))
     return (type(capture), *(value for key, value in asdict(capture).items() if key not in TUNING))

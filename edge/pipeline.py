@@ -40,7 +40,7 @@ class Pipeline:
     report: Callable[[HealthMonitor], None]
     """Publishes a health message; called once a minute."""
     alive: Callable[[], None]
-    """Called after every frame, and after every attempt to get one that returned."""
+    """Called after every frame, and every second of a wait after an attempt to get one that has returned."""
     _buffered: deque[Window] = field(default_factory=deque)
     """Windows that are not in the spool yet."""
     _logged_dropped: int | None = None

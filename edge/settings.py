@@ -1,5 +1,6 @@
 """The daemon's configuration: one TOML file, read into frozen structs. Unknown keys are errors."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -182,6 +183,11 @@ class Settings(Table, frozen=True, kw_only=True):
                 f"admit.dwell_limit_s must be less than track.max_visit_s ({self.track.max_visit_s:g}),"
                 f" is {self.admit.dwell_limit_s:g}"
             )
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a configuration file that could be read, hexadecimal, as health reports it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read(path: Path, overrides: tuple[str, ...] = ()) -> Settings:

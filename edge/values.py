@@ -161,7 +161,7 @@ class MissingFrame:
     reason: Reason
     """Why there is no frame, as the counts message reports it."""
     attempt_returned: bool = False
-    """Whether an attempt to read a frame has just returned. False while a driver hangs and between attempts."""
+    """Whether the last attempt to read a frame has returned. False while a driver hangs."""
 
 
 @dataclass(frozen=True, slots=True)

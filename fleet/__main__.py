@@ -258,7 +258,7 @@ def _add_release_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     release.add_argument("--groups", type=_names, default=[], metavar="NAME,...", help="only devices of these groups")
     release.add_argument("--devices", type=_names, default=[], metavar="SITE/DEVICE,...", help="only these devices")
     release.add_argument("--upgrade", action="store_true", help="choose new versions of other packages")
-    rollout = add("rollout", _rollout, "Hand out a release in stages, and take it back if devices get worse.")
+    rollout = add("rollout", _rollout, "Hand out a release in stages, and roll it back if devices get worse.")
     rollout.add_argument("release", metavar="RELEASE")
     rollout.add_argument("--stages", metavar="N,N%%,...", help="devices after each stage, such as 1,5%%,25%%,100%%")
     rollout.add_argument("--bake", metavar="TIME", help="how long a stage is observed, such as 60m")

@@ -5,7 +5,7 @@
     base.errors.FacetallyError
     ├── Refused        stop (exit code 2): an argument, a table or the state of the fleet does not allow it
     ├── ToolFailed     stop (exit code 1): pip, the broker or the collector did not do its part; try again
-    └── RolledBack     stop (exit code 1): a rollout was taken back or stopped
+    └── RolledBack     stop (exit code 1): a rollout was rolled back or stopped
 """
 
 from base.errors import FacetallyError

@@ -128,7 +128,7 @@ def goes_back(machine: Machine) -> State:
 
 
 def goes_back_by_hand(machine: Machine) -> State:
-    """Keep a release, then take it back."""
+    """Keep a release, then roll it back."""
     state = machine.trial.run(machine.start(), "2", 2)
     return machine.trial.back(state, "by hand")
 

@@ -87,7 +87,7 @@ def live_frames(camera: "Camera", stop: threading.Event, rng: random.Random) -> 
             retry = time.monotonic() + wait_s
             yield MissingFrame(time.monotonic(), error.reason, attempt_returned=not error.hung)
             while time.monotonic() < retry and not stop.wait(MISSING_FRAME_INTERVAL_S):
-                yield MissingFrame(time.monotonic(), error.reason)
+                yield MissingFrame(time.monotonic(), error.reason, attempt_returned=not error.hung)
 
 
 class Camera:

@@ -40,7 +40,7 @@ LOGIN_RETRY_S = 300.0
 MAX_LOGIN = 120
 """FFmpeg cuts off a longer login, percent-encoded user name and password, bytes."""
 LATE_S = 2.0
-"""A stream that is decoded so much later than it arrives, seconds, is reported."""
+"""A stream is reported as late if its frames are decoded more than this long after the fastest one, seconds."""
 LOSS = "RTP: missed"
 """FFmpeg's only sign that packets were lost on the way. A damaged H.265 frame often decodes without an error."""
 EARLY = 0.1
@@ -190,7 +190,11 @@ class _StreamReader:
         """
         is_whole = True
         with self._av.logging.Capture() as messages:
-            for packet in container.demux(stream):
+            for packet in container.demux():  # PyAV would wait for this stream's packets without a limit
+                if time.monotonic() > self._deadline:
+                    raise CameraLost(f"{self._settings.name}: sends nothing that can be decoded as {self._codec}")
+                if packet.stream.index != stream.index:
+                    continue
                 images = self._images(packet)
                 is_lossless = images is not None and not any(LOSS in text for _, _, text in messages)
                 messages.clear()
@@ -200,8 +204,6 @@ class _StreamReader:
                     is_whole = is_whole and not image.is_corrupt
                     if is_whole:
                         yield image
-                if time.monotonic() > self._deadline:
-                    raise CameraLost(f"{self._settings.name}: sends nothing that can be decoded as {self._codec}")
         raise CameraLost(f"{self._settings.name}: the camera has ended the stream")
 
     def _images(self, packet: Any) -> list[Any] | None:

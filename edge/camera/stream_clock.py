@@ -1,4 +1,4 @@
-"""Turn the time stamps of a network camera's stream into times of this machine's clock, where they can be believed."""
+"""Turn the time stamps of a network camera's stream into times of this machine's clock, where they can be trusted."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from base.certificate import certificate_end
+from base.certificate import device_certificate_end
 from base.errors import FacetallyError
 from contract.errors import BadMessage
 from contract.message import Health, Status, decode, encode
@@ -28,8 +28,8 @@ def certificates(settings: BrokerSettings, now: datetime) -> Finding:
     if settings.tls is None:
         return Finding("none; the connection is not encrypted", "warning" if settings.plain_text else "ok")
     ends: dict[str, datetime] = {}
-    if settings.tls.certificate is not None:
-        ends["device"] = certificate_end(settings.tls.certificate, "broker.tls.certificate")
+    if (of_device := device_certificate_end(settings)) is not None:
+        ends["device"] = of_device
     unknown = []
     try:
         if (of_broker := connect(settings, LIMIT_S)) is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from edge.camera.capture import Camera
 from edge.camera.drivers import driver_for
 from edge.camera.file_source import read_frames
+from edge.camera.image_quality import blind_reason, thumbnail_of
 from edge.camera_settings import Capture, File, Picamera2, V4l2
 from edge.check.result import Finding
 from edge.settings import Settings
@@ -27,8 +28,8 @@ SLOW_CAMERA, SLOW_MODELS = 0.8, 0.9
 """A camera or the models are too slow below this fraction of the rate that is set, or needed."""
 FACES = 3
 """Number of faces that are classified in each frame: as many as a busy scene has on average."""
-DARK, BRIGHT = 10, 245
-"""Mean grey levels outside of which nothing can be seen."""
+BRIGHT = 245
+"""Mean grey level above which nothing can be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,11 @@ def describe(capture: Capture, found: CameraSample) -> Finding:
 
 
 def _complaints(capture: Capture, found: CameraSample) -> Iterator[str]:
-    (height, width), grey = found.pixels.shape, found.pixels.mean()
-    if not DARK <= grey <= BRIGHT:
-        yield "the image is black or white: is the camera covered, or the light off?"
+    height, width = found.pixels.shape
+    if found.pixels.mean() > BRIGHT:
+        yield "the image is white: does the camera look into a light?"
+    elif (reason := blind_reason(thumbnail_of(found.pixels))) is not None:
+        yield f"the image is {reason}: is the camera covered, or the light off?"
     if not isinstance(capture, Picamera2 | V4l2):
         return
     if (width, height) != (capture.width, capture.height):

@@ -1,6 +1,5 @@
-"""The parts of a device that are checked, one after another. A part that fails does not keep the others from it."""
+"""Check the parts of a device one after another. A part that fails does not stop the checks of the others."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from base.certificate import device_certificate_end
 from base.errors import FacetallyError, SettingsError
 from contract.card import ClassifierCard, DetectorCard
 from contract.message import Clock, Health
@@ -34,9 +34,10 @@ from edge.vision.detect import Detector
 class DeviceCheck:
     """Checks one instance of a device. What one part has found is used by the next ones."""
 
-    def __init__(self, settings: Settings, config: Path) -> None:
+    def __init__(self, settings: Settings, config: Path, sha256: str) -> None:
+        """``sha256`` is that of the configuration file, hexadecimal."""
         self._settings, self._config = settings, config
-        self._monitor = HealthMonitor()
+        self._monitor = HealthMonitor(configuration_sha256=sha256)
         self._detector: Bundle[DetectorCard] | None = None
         self._classifier: Bundle[ClassifierCard] | None = None
         self._sample: camera.CameraSample | None = None
@@ -136,7 +137,7 @@ class DeviceCheck:
             "replay" if isinstance(self._settings.capture, File) else "synced" if is_synchronised() else "unsynced"
         )
         runtime = self._detector.model.runtime if self._detector else "none"
-        self._monitor.configuration_sha256 = hashlib.sha256(self._config.read_bytes()).hexdigest()
+        self._monitor.certificate_ends = device_certificate_end(self._settings.broker)
         with spool.opened(Path(":memory:"), 1) as empty:
             health = self._monitor.report(boot, empty, state, now(), lambda: 0, runtime)
         rate = self._sample.frames_per_s if self._sample else None

@@ -1,6 +1,6 @@
 """Run the two models on images and clips, and describe each image as one JSON object; nothing is counted or sent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,15 @@ class ImageAnalyzer:
     classifier: Classifier | None
     """None to detect faces only."""
 
-    def rows(self, paths: Sequence[str], on_error: Callable[[ClipError], None]) -> Iterator[dict[str, Any]]:
-        """One row per image, in the order of the paths: ``image``, ``width``, ``height``, ``faces``.
+    def rows(self, file: str) -> Iterator[dict[str, Any]]:
+        """One row per image of a file: ``image``, ``width``, ``height``, ``faces``.
 
-        Paths are images, folders of images, animations and videos. A frame of a video is named ``PATH#index``.
-        ``on_error`` is called for every file that cannot be read or is cut off; the other files are still read.
+        The file is an image, a folder of images, an animation or a video. A frame of a clip is named ``PATH#index``.
+        Raises ClipError if the file cannot be read or is cut off.
         """
-        for file in image_paths(paths):
-            try:
-                for name, pixels in read_images(file):
-                    height, width = pixels.shape
-                    yield {"image": name, "width": width, "height": height, "faces": self._faces(pixels)}
-            except ClipError as error:
-                on_error(error)
+        for name, pixels in read_images(file):
+            height, width = pixels.shape
+            yield {"image": name, "width": width, "height": height, "faces": self._faces(pixels)}
 
     def _faces(self, pixels: Pixels) -> list[dict[str, Any]]:
         if self.detector is None:

@@ -97,6 +97,7 @@ def describe(totals: TrackTotals, zones: int, held: int = 0) -> str:
     ``zones`` is the number of staff zones, ``held`` how many of the counted visits are held back for ``k``.
     """
     number = totals.since_start
+    held = min(held, number[COUNTED])  # the spool may hold back visits of earlier runs, too
     parts = [f"{number[COUNTED] - held} counted"]
     parts += [f"{number[in_staff_zone(index)]} in staff zone {index + 1}" for index in range(zones)]
     parts += [

@@ -32,7 +32,8 @@ def advise(zones: Sequence[Polygon]) -> list[str]:
             percent = edge_percent(zone, side)
             if percent >= MIN_EDGE_PERCENT:
                 warnings.append(
-                    f"zone {number} covers {percent} % of the {side} edge: who walks in or out there is not counted"
+                    f"zone {number} covers {percent} % of the {side} edge:"
+                    " people who walk in or out there are not counted"
                 )
     percent = path_percent(zones)
     if percent >= MIN_PATH_PERCENT:

@@ -38,9 +38,11 @@ def locked(spool: Path) -> Iterator[None]:
 
 
 def is_locked(spool: Path) -> bool:
-    """Whether a daemon uses the spool now; False if the lock cannot be read."""
+    """Whether a daemon uses the spool now; also True if another user's lock must not be read."""
     try:
         descriptor = os.open(_lock_of(spool), os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return True
     except OSError:
         return False
     try:

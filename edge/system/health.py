@@ -45,6 +45,8 @@ class HealthMonitor:
     """Tracks of the last full hour by outcome (`edge.counting.totals.PublishedTotals`)."""
     configuration_sha256: str | None = None
     """SHA-256 of the configuration file, hexadecimal."""
+    certificate_ends: datetime | None = None
+    """End of the validity of the device's certificate, UTC; None if it has none."""
     _times: "dict[str, array[float]]" = field(default_factory=lambda: defaultdict(lambda: array("d")))
     """Times by stage, milliseconds."""
     _frames: int = 0
@@ -111,6 +113,7 @@ class HealthMonitor:
             fixed_faces=self.fixed_faces,
             tracks_ended=self.tracks_ended,
             configuration_sha256=self.configuration_sha256,
+            certificate_ends=self.certificate_ends,
             release=installed_release(),
             update_failed=update_failed(),
         )

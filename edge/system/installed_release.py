@@ -1,4 +1,4 @@
-"""Tell which release the daemon runs from, and why the updater took back the last one."""
+"""Tell which release the daemon runs from, and why the updater rolled back the last one."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 SLOTS = "slots"
 """Name of the folder that holds a virtual environment per release."""
 FAILED = "update-failed"
-"""Name of the file, beside that folder, in which the updater writes why a release was taken back."""
+"""Name of the file, beside that folder, in which the updater writes why a release was rolled back."""
 MAX_REASON = 300
 
 
@@ -17,7 +17,7 @@ def installed_release(prefix: str = sys.prefix) -> str | None:
 
 
 def update_failed(prefix: str = sys.prefix) -> str | None:
-    """Return why the updater took back the last release, in one line; None if it did not."""
+    """Return why the updater rolled back the last release, in one line; None if it did not."""
     if installed_release(prefix) is None:
         return None
     try:

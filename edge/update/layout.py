@@ -11,7 +11,7 @@
         current  -> setups/NUMBER       what the daemon runs: the one link that switches
         updater  -> slots/RELEASE       the updater of the last release that proved healthy
         bin, lib, pyvenv.cfg            links into current/program, so that this folder is an environment too
-        update-failed                   why the last release was taken back, one line
+        update-failed                   why the last release was rolled back, one line
 """
 
 import contextlib
@@ -73,7 +73,7 @@ class Layout:
             replace_link(self.root / "updater", f"{SLOTS}/{release}")
 
     def write_failure(self, reason: str | None) -> None:
-        """Tell the daemon, which reports it in its health, why a release was taken back; None to forget it."""
+        """Tell the daemon, which reports it in its health, why a release was rolled back; None to forget it."""
         path = self.root / FAILED
         if reason is None:
             path.unlink(missing_ok=True)

@@ -122,7 +122,7 @@ def back(settings: UpdateSettings) -> str:
         state = trial.recover()
         if state.previous is None or not trial.layout.is_complete(state.previous):
             raise FacetallyError("there is no release before this one to go back to")
-        state = trial.back(state, "taken back by hand")
+        state = trial.back(state, "rolled back by hand")
         return trial.layout.release_of(state.good or "") or ""
 
 

@@ -16,7 +16,7 @@ MAX_TRIES = 3
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """A manifest that was tried and taken back."""
+    """A manifest that was tried and rolled back."""
 
     number: int
     reason: str

@@ -73,7 +73,7 @@ class Trial:
         self.layout.remove_all_but({name for name in (state.good, state.previous) if name})
 
     def run(self, state: State, setup: str, number: int) -> State:
-        """Try a setup; return the state in which it is kept, or taken back."""
+        """Try a setup; return the state in which it is kept, or rolled back."""
         required = self._requirements()
         state = msgspec.structs.replace(state, trial=setup, trial_number=number)
         self.file.write(state)

@@ -1,4 +1,4 @@
-"""Plan the rollout of a release, and take it back."""
+"""Plan the rollout of a release, and roll it back."""
 
 from dataclasses import dataclass
 from datetime import datetime, timezone

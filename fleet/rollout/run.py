@@ -36,7 +36,7 @@ def run(fleet: Open, wanted: Request) -> None:
     """Begin or continue the rollout of a release, and return when all devices have it.
 
     A rollout that goes on keeps the stages and times with which it was begun. Raise RolledBack if it was stopped,
-    paused or taken back, and Refused if it cannot begin.
+    paused or rolled back, and Refused if it cannot begin.
     """
     folder, release = fleet.folder, wanted.release
     with folder.locked(f".rollout-{release}.lock"):
@@ -63,7 +63,7 @@ def request(fleet: Open, release: str, what: Literal["pause", "back"]) -> str:
         if rollout is None:
             raise Refused(f"rollout of {release}: must have begun, has not")
         if what == "back":
-            count = give_back(fleet, rollout, "taken back by the operator")
+            count = give_back(fleet, rollout, "rolled back by the operator")
             return f"{release}: {count} devices get back what they ran before"
         if rollout.phase != "running":
             raise Refused(f"rollout of {release}: must be running to pause, is {rollout.phase}")
@@ -199,8 +199,8 @@ class Runner:
             if asked == "pause":
                 self._end("paused", "paused by the operator")
             elif asked == "back":
-                self._tell("taken back by the operator")
-                give_back(self._fleet, self._rollout, "taken back by the operator")
+                self._tell("rolled back by the operator")
+                give_back(self._fleet, self._rollout, "rolled back by the operator")
 
     def _wait_until_back(self) -> None:
         """After going back, wait until the devices that were online run what they ran before, or the take limit."""

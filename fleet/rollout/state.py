@@ -120,5 +120,5 @@ def check_alone(folder: Folder, rollout: Rollout) -> None:
             continue
         if shared := sorted(set(other.order) & set(rollout.order)):
             raise Refused(
-                f"rollout of {other.release}: is {other.phase} and has {shared[0]}, too; end it or take it back first"
+                f"rollout of {other.release}: is {other.phase} and has {shared[0]}, too; end it or roll it back first"
             )

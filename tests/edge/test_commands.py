@@ -122,7 +122,7 @@ def test_run_excludes_a_staff_zone(command, config, clip):
     _, out, _ = command("check", "--config", config, "--clip", clip, "--set", zone)
     (staff,) = [row for row in out if row.split()[1] == "staff"]
     assert staff.startswith("warning")
-    assert "zone 1 covers 100 % of the left edge: who walks in or out there is not counted" in staff
+    assert "zone 1 covers 100 % of the left edge: people who walk in or out there are not counted" in staff
 
 
 def test_run_counts_a_truncated_clip_as_far_as_it_goes(command, config, clip, tmp_path):

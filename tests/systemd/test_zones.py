@@ -115,7 +115,7 @@ def test_the_page_warns_as_check_does(page):
     area.clear()
     area.send_keys("staff_zones = [[[0, 0], [0.05, 0], [0.05, 1], [0, 1]]]")
     assert [item.text for item in page.find_elements("css selector", "#advice li")] == [
-        "zone 1 covers 100 % of the left edge: who walks in or out there is not counted",
+        "zone 1 covers 100 % of the left edge: people who walk in or out there are not counted",
         "the zones lie on 55 % of the straight paths through the frame: few visitors are counted",
     ]
     area.clear()

@@ -129,7 +129,7 @@ function advise(zones) {
     .map(side => [side, edgePercent(zone, side)])
     .filter(([, percent]) => percent >= MIN_EDGE_PERCENT)
     .map(([side, percent]) =>
-      `zone ${index + 1} covers ${percent} % of the ${side} edge: who walks in or out there is not counted`));
+      `zone ${index + 1} covers ${percent} % of the ${side} edge: people who walk in or out there are not counted`));
   const percent = pathPercent(zones);
   if (percent >= MIN_PATH_PERCENT)
     warnings.push(`the zones lie on ${percent} % of the straight paths through the frame: few visitors are counted`);

@@ -24,7 +24,7 @@ GOOD = Measures(
     zones=1,
     field_of_view=66.0,
 )
-EDGE = "Zone 1 covers 70 % of the left edge: who walks in or out there is not counted."
+EDGE = "Zone 1 covers 70 % of the left edge: people who walk in or out there are not counted."
 WORST_FIRST = [
     (
         {"problem": "no_camera; the terminal says why"},

@@ -10,6 +10,7 @@ import pytest
 from base.errors import SettingsError
 from edge import instances
 from edge.check.parts import DeviceCheck
+from edge.settings import sha256
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
 from tests.support.bundles import bundle_with_wrong_hash
 from tests.support.commands import CONFIG, ROOT, one_line
@@ -66,7 +67,7 @@ def test_what_would_stop_run_is_found(config, clip, tmp_path, overrides, part, m
     sets = [f"broker.port={port}", "spool.path=@/spool.sqlite", f'capture={{source="file", path="{clip}"}}', *overrides]
     settings = instances.read_settings(config, tuple(each.replace("@", str(tmp_path)) for each in sets))
     with mosquitto(tmp_path, port, "allow_anonymous false"):
-        results = {each.part: each.finding for each in DeviceCheck(settings, config).results()}
+        results = {each.part: each.finding for each in DeviceCheck(settings, config, sha256(config)).results()}
     assert results[part].state == "FAILED"
     assert message.replace("@", str(tmp_path)) in results[part].text
 
@@ -139,7 +140,7 @@ def test_instances_must_not_share_what_is_one_s_own(tmp_path, monkeypatch):
 
     def finding(name):
         path = instances.config_path(name)
-        return next(DeviceCheck(instances.read_settings(path), path).results()).finding
+        return next(DeviceCheck(instances.read_settings(path), path, sha256(path)).results()).finding
 
     assert finding("edge").state == "FAILED"
     assert f"{tmp_path}/copy.toml has the same site and device shop-1/door" in finding("edge").text

@@ -8,7 +8,7 @@ PATHS = "the zones lie on {} % of the straight paths through the frame: few visi
 
 
 def covers(percent, side, zone=1):
-    return f"zone {zone} covers {percent} % of the {side} edge: who walks in or out there is not counted"
+    return f"zone {zone} covers {percent} % of the {side} edge: people who walk in or out there are not counted"
 
 
 def rectangle(left, top, right, bottom):

@@ -34,13 +34,13 @@ def status(options, capsys):
 
 
 def test_back_returns_to_the_release_before(device, capsys):
-    """The link, the updater and the status follow; the number that was taken back is not tried again."""
+    """The link, the updater and the status follow; the number that was rolled back is not tried again."""
     options, repository, machine = device
     assert status(options, capsys)["release"] == "new"
     assert main(["back", *options]) == 0
     assert capsys.readouterr().out == "back to release old\n"
     shown = status(options, capsys)
-    assert (shown["release"], shown["previous"], shown["failed"]["reason"]) == ("old", None, "taken back by hand")
+    assert (shown["release"], shown["previous"], shown["failed"]["reason"]) == ("old", None, "rolled back by hand")
     assert (machine.layout.root / "updater").readlink().name == "old"
     repository.assign("shop-1", "door", 2, "new", SMALLEST.encode())
     repository.publish()

@@ -1,4 +1,4 @@
-"""A rollout over a real broker: in stages, resumed after a kill, paused, taken back when devices get worse."""
+"""A rollout over a real broker: in stages, resumed after a kill, paused, rolled back when devices get worse."""
 
 import json
 import os
