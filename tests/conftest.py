@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from base.logs import LineFormatter
 from edge.__main__ import main
 from tests.support.commands import CONFIG
 from tests.support.drawings import RECIPE, draw_cache, train
@@ -55,6 +56,15 @@ def pytest_sessionfinish(session):
     if os.environ.get("FACETALLY_CI") and os.environ.get("FACETALLY_DATA") and _skipped:
         print(f"\nCI must not skip tests, but skipped: {', '.join(_skipped)}")
         session.exitstatus = 1
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_commands():
+    """Remove the log that a command has set up in this process: its stream is that of the test, and closed by then."""
+    yield
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each.formatter, LineFormatter)]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Give a real device bad releases, each signed as it should be, and measure how long until it counts on the old one.
+"""Give a real device bad releases, each signed as it should be, and measure how long its updater takes.
 
 ``python -m benchmarks.faults.bad_releases --crash-after 300 --trial 480``
 
@@ -86,7 +86,8 @@ def _goes_back(fleet: Fleet, name: str, number: int, lines: str) -> bool:
     back = is_well(device) and device.release == FIRST and not state.wants(number)
     reason = state.failure.reason if state.failure else ""
     print(
-        f"{'ok    ' if back else 'FAILED'}  {name}: {seconds:.0f} s, {device.starts - starts} restarts: {reason}",
+        f"{'ok    ' if back else 'FAILED'}  {name}: updater ended after {seconds:.0f} s,"
+        f" {device.starts - starts} restarts: {reason}",
         flush=True,
     )
     return back

@@ -320,11 +320,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="facetally-fleet-") as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        begin = time.monotonic()
         with running_fleet(folder, arguments.devices, random.Random(arguments.seed)) as fleet:  # noqa: S311
+            begin = time.monotonic()
             roll(fleet, arguments.kills, arguments.stages)
+            seconds = time.monotonic() - begin
             wrong = check(fleet)
-            print(report(fleet, time.monotonic() - begin))
+            print(report(fleet, seconds))
     for text in wrong:
         print(f"WRONG  {text}")
     return 1 if wrong else 0

@@ -95,6 +95,8 @@ class WatchedBroker:
 class Backlog:
     """The result of one run."""
 
+    queued: int
+    """Windows that the broker took while no collector was there."""
     queued_s: float
     """Until the broker held `MAX_UNCONFIRMED` windows of each device."""
     stored_s: float | None
@@ -148,7 +150,7 @@ def measure(folder: Path, spools: Path, devices: int, days: float) -> Backlog:
         began = time.monotonic()
         at_broker = min(MAX_UNCONFIRMED, expected // devices) * devices
         devices_in.pump_until(lambda: _unconfirmed(devices_in) >= at_broker, QUEUE_LIMIT_S)
-        queued_s = time.monotonic() - began
+        queued, queued_s = _unconfirmed(devices_in), time.monotonic() - began
         broker.kill_and_start()
         collector = Collector(root, broker.broker.port)
         stack.callback(collector.kill)
@@ -159,7 +161,7 @@ def measure(folder: Path, spools: Path, devices: int, days: float) -> Backlog:
         stored_s = time.monotonic() - began if complete else None
         keys = [(row["device"], row["boot"], row["seq"]) for row in csv_rows(folder)]
         return Backlog(
-            queued_s, stored_s, expected, len(keys), len(set(keys)), payload, broker.written(), broker.kills,
+            queued, queued_s, stored_s, expected, len(keys), len(set(keys)), payload, broker.written(), broker.kills,
             collector.memory_mb(),
         )  # fmt: skip
 
@@ -185,7 +187,6 @@ def main() -> int:
 
 def report(result: Backlog, devices: int, days: float) -> str:
     """Return the figures as text."""
-    at_broker = min(MAX_UNCONFIRMED * devices, result.expected)
     if result.stored_s is None:
         stored = f"not within {LIMIT_S:g} s"
     else:
@@ -193,7 +194,7 @@ def report(result: Backlog, devices: int, days: float) -> str:
     return "\n".join(
         (
             f"backlog: {result.expected:,} windows, {result.payload / 1e6:.0f} MB, {devices} devices, {days:g} days",
-            f"taken by the broker while the collector is away: {at_broker:,} in {result.queued_s:.1f} s",
+            f"taken by the broker while the collector is away: {result.queued:,} in {result.queued_s:.1f} s",
             f"stored after the collector's return: {stored}; collector: {result.collector_mb:.0f} MB",
             f"broker killed {result.kills} times; written to its disk: {result.written:,} bytes,"
             f" {result.written / result.payload:.2f} per byte of the backlog",

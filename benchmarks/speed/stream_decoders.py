@@ -45,7 +45,7 @@ def opencv(url: str) -> Callable[[], Any]:
 
 
 def pyav(url: str) -> Callable[[], Any]:
-    """Open with the daemon's own driver, without its time stamps and limits."""
+    """Open with PyAV, with options like those of `edge.camera.network`; no time stamps."""
     import av  # noqa: PLC0415 (its memory must not count for OpenCV)
     from av.video.reformatter import VideoReformatter  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ READERS = {"opencv": opencv, "pyav": pyav}
 
 def read_stream(reader: str, url: str, seconds: float) -> None:
     """Read a stream for ``seconds`` and print the measurements as JSON; go on until a second outage is over."""
-    begin, used = time.monotonic(), 0.0
+    begin = time.monotonic()
     read = READERS[reader](url)
     read()
     first_s = time.monotonic() - begin
@@ -74,9 +74,7 @@ def read_stream(reader: str, url: str, seconds: float) -> None:
     cpu_ms = (time.process_time() - used) / frames * 1000
     status = Path("/proc/self/status").read_text()  # the maximum that getrusage reports includes the parent's
     memory_mb = int(status.partition("VmHWM:")[2].split()[0]) / 1000
-    print(
-        json.dumps({"first_s": first_s, "cpu_ms": cpu_ms, "memory_mb": memory_mb, "fps": frames / seconds}), flush=True
-    )
+    print(json.dumps({"first_s": first_s, "cpu_ms": cpu_ms, "memory_mb": memory_mb}), flush=True)
     while True:
         try:
             read()

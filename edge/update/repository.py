@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from edge.update.fetch import Fetcher
 from edge.update.settings import UpdateSettings
 
 logging.getLogger("tuf").setLevel(logging.ERROR)
+VARYING_LENGTH = re.compile(r"^Downloaded [0-9]+ bytes")
+"""What tuf says of an endless file, different at each attempt. A problem is logged once, so its text must not change."""
 
 
 class Repository:
@@ -119,7 +122,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DownloadLengthMismatchError as error:
-        raise RepositoryRefused(f"repository: {error}") from error
+        raise RepositoryRefused(f"repository: {VARYING_LENGTH.sub('the server sends a file', str(error))}") from error
     except DownloadError as error:
         raise RepositoryUnreachable(f"repository: {error}{_cause(error)}") from error
     except RepositoryError as error:

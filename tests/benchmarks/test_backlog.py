@@ -18,7 +18,7 @@ def test_every_window_of_a_backlog_is_stored_once(tmp_path: Path) -> None:
 
 def test_what_is_missing_or_repeated_is_reported() -> None:
     """Windows without a row are lost, and rows beyond the different ones are stored twice."""
-    text = report(Backlog(1.0, None, 100, 99, 97, 50_000, 25_000, 2, 30.0), 2, 0.5)
+    text = report(Backlog(100, 1.0, None, 100, 99, 97, 50_000, 25_000, 2, 30.0), 2, 0.5)
     assert "lost: 3; stored twice: 2" in text
     assert "not within 3600 s" in text
     assert "0.50 per byte" in text

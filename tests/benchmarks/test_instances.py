@@ -39,11 +39,11 @@ def test_memory_is_counted_by_what_maps_it(tmp_path):
 
 @needs_mosquitto
 def test_two_instances_count_beside_each_other(tmp_path):
-    """The rig runs: both daemons count the frames of their cameras."""
+    """The rig runs: two daemons start, and their CPU time and memory are read."""
     instances.write_frames(tmp_path / "empty.npy", instances.empty_frames())
     found = instances.measure(tmp_path / "rig", "empty", tmp_path / "empty.npy", 2, 1.0, warm_up_s=1.0)
     assert found.instances == 2
     assert 0 < found.cores < 4
     assert 20 < found.own_mb < 120
     assert 20 < found.files_mb < 200
-    assert found.memory_mb < 2 * (found.own_mb + found.files_mb)
+    assert found.memory_mb == pytest.approx(2 * found.own_mb + found.files_mb)

@@ -212,10 +212,16 @@ def test_the_receiver_compacts_once_a_day(tmp_path: Path) -> None:
     wait_for(daily)
     assert not list(tmp_path.glob("date=*/site=*/*.csv"))
     now += timedelta(days=1)
+    put(tmp_path, window(3))
     with (tmp_path / "compact.lock").open() as lock, lines_of("collector.receive.daily_compaction") as logged:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wait_for(daily)
     assert "event=compaction_failed" in logged[0]
+    wait_for(daily)
+    assert list(tmp_path.glob("date=*/site=*/*.csv")), "not before an hour"
+    now += timedelta(hours=1)
+    wait_for(daily)
+    assert not list(tmp_path.glob("date=*/site=*/*.csv"))
 
 
 def wait_for(daily: DailyCompaction) -> None:

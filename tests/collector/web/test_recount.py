@@ -83,12 +83,16 @@ def session(device: str = "door", minutes: float = 15, **of: Any) -> dict[str, A
         (b" " * 300_000, {}, 413, "the body must be at most 262144 bytes"),
     ],
 )
-def test_a_wrong_request_gets_a_problem_document(port: int, body: Any, headers: Any, status: int, detail: str) -> None:
+def test_a_wrong_request_gets_a_problem_document(
+    port: int, store: Path, body: Any, headers: Any, status: int, detail: str
+) -> None:
     """Status and detail say what is wrong, and nothing is stored."""
+    before = files.read_sessions(store)
     answer = put_session(port, body() if callable(body) else body, **headers)  # some depend on the time
     problem = json.loads(answer.body)
     assert (answer.status, answer.getheader("Content-Type")) == (status, "application/problem+json")
     assert (problem["status"], detail in problem["detail"]) == (status, True), problem
+    assert files.read_sessions(store) == before
 
 
 def test_a_second_phone_is_refused(port: int, store: Path) -> None:

@@ -43,7 +43,6 @@ def test_a_cut_at_any_step_leaves_one_good_setup(memory, act, allowed):
         ends.add(Layout(folder).current_setup())
         if act is keeps:
             assert keeps(Machine(folder)).good == "2", step
-    print(f"{act.__name__}: {step - 1} steps")
     assert step > 15
     assert ends == set(allowed)
 

@@ -42,11 +42,13 @@ def device(tmp_path):
 
         thread = threading.Thread(target=supervise)
         thread.start()
-        wait_until(made.progress, "the daemon counts")
-        yield made
-        stop.set()
-        thread.join()
-        made.stop()
+        try:
+            wait_until(made.progress, "the daemon counts", 120)
+            yield made
+        finally:
+            stop.set()
+            thread.join()
+            made.stop()
 
 
 def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, device):

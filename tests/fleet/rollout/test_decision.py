@@ -1,7 +1,7 @@
 """What a rollout decides, by what the devices of its stage report."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -122,6 +122,7 @@ def test_a_stage_is_observed_once_its_devices_have_taken_it():
 COUNTS = st.integers(0, 5000)
 
 
+@settings(deadline=None, derandomize=True)
 @given(COUNTS, COUNTS, st.floats(0.01, 0.99), st.floats(1.01, 100))
 def test_equal_or_allowed_rates_never_differ(events, past, low, high):
     """Whatever the counts: a ratio between the bounds is no difference; the test is symmetric in time units."""
@@ -133,6 +134,7 @@ def test_equal_or_allowed_rates_never_differ(events, past, low, high):
     )
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.integers(0, 400), st.integers(1, 2000))
 def test_fewer_visits_never_look_healthier(events, past):
     """If a number of visits is too low, every lower one is."""
@@ -140,6 +142,7 @@ def test_fewer_visits_never_look_healthier(events, past):
     assert differs == sorted(differs)
 
 
+@settings(deadline=None, derandomize=True)
 @given(COUNTS, COUNTS, COUNTS, COUNTS)
 def test_a_share_that_did_not_rise_is_never_reported(events, others, past_events, past_others):
     """Only a rise beyond the bound counts."""

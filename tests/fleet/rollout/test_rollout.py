@@ -30,7 +30,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory):
-    """A fleet of eight devices with releases 1.0, 2.0 and a change of zones, and its broker."""
+    """A fleet of eight devices with releases 1.0 and 2.0, and its broker."""
     folder = tmp_path_factory.mktemp("fleet")
     of = made(folder, *(f"shop-{n % 2},d{n},north,none,v4l2:0,{BOARD}" for n in range(DEVICES)))
     fleet("release", "1.0", "--wheel", light_wheel(folder), folder=of)
@@ -103,13 +103,12 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
     """The state on disk is enough: SIGKILL in the second stage, then the same command; then `pause`, then `back`."""
     of, devices = start
     followers = devices()
-    options = ["--stages", "1,50%,100%", "--bake", "3s", "--take-limit", "20s", "--fleet", str(of)]
+    options = ["--stages", "1,50%,100%", "--bake", "6s", "--take-limit", "20s", "--fleet", str(of)]
     command = [sys.executable, "-c", FAST, "rollout", "2.0", *options]
     with following(followers):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
             wait_until(lambda: (of / "rollouts/2.0.json").exists() and state(of)["stage"] == 1, "the second stage", 40)
             os.kill(process.pid, signal.SIGKILL)
-        previous = {name: each["previous"] for name, each in state(of)["devices"].items()}
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             wait_until(lambda: releases(followers) == {"1.0": 4, "2.0": 4}, "half of the devices have it", 40)
             fleet("pause", "2.0", folder=of)
@@ -118,7 +117,8 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
         assert "paused by the operator" in printed
         assert "stage 1 of 3" not in printed
         assert state(of)["phase"] == "paused"
-        assert all(each is None or each["release"] == "1.0" for each in previous.values())
+        previous = [each["previous"] for each in state(of)["devices"].values() if each["previous"]]
+        assert [each["release"] for each in previous] == ["1.0"] * 4
         fleet("back", "2.0", folder=of)
         wait_until(lambda: releases(followers) == {"1.0": DEVICES}, "everyone is back", 20)
     assert state(of)["phase"] == "back"
