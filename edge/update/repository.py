@@ -30,7 +30,7 @@ from edge.update.settings import UpdateSettings
 
 logging.getLogger("tuf").setLevel(logging.ERROR)
 VARYING_LENGTH = re.compile(r"^Downloaded [0-9]+ bytes")
-"""What tuf says of an endless file, different at each attempt. A problem is logged once, so its text must not change."""
+"""What tuf says of an endless file. It differs at each attempt, but a problem is logged once, by its text."""
 
 
 class Repository:
