@@ -1,0 +1,44 @@
+"""The command ``compact``."""
+
+import argparse
+import re
+from datetime import timedelta
+
+from collector.commands.parsers import Commands
+from collector.commands.selection import check_store
+from collector.receive.receiver import utc_now
+from collector.settings import Settings
+
+DEFAULT_COMPACT_DAYS = 2
+"""Age in days from which `compact` compacts a day, without an option or setting."""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add("compact", _compact, "Turn the CSV files of closed days into Parquet files.")
+    parser.add_argument(
+        "--days", type=_days, help="only days that ended this many days ago (default: store.compact_after_days, else 2)"
+    )
+
+
+def _compact(options: argparse.Namespace, settings: Settings) -> None:
+    from collector.store.compaction import Compacted, compact, log_compacted  # noqa: PLC0415 - run does not need pyarrow
+
+    check_store(settings)
+    days = options.days or settings.store.compact_after_days or DEFAULT_COMPACT_DAYS
+    total = Compacted()
+    for day, done in compact(
+        settings.store.path, utc_now().date() - timedelta(days=days), keep_csv=settings.store.keep_csv
+    ):
+        log_compacted(day, done)
+        total += done
+    print(
+        f"{total.files} CSV files ({total.csv_bytes} bytes) became {total.parquet_bytes} bytes of Parquet; "
+        f"{total.left} stay"
+    )
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 99999, is {text!r}")
+    return int(text)

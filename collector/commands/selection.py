@@ -1,0 +1,96 @@
+"""What a command reads of the store: ``--since``, ``--until``, ``--site`` and the time zone."""
+
+import argparse
+import re
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from base.errors import SettingsError
+from collector.settings import Settings
+from contract.topics import ID_PATTERN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def selection_options() -> argparse.ArgumentParser:
+    """Return the options that select windows, as a parent of a command's parser."""
+    selection = argparse.ArgumentParser(add_help=False)
+    selection.add_argument(
+        "--since", metavar="TIME", help="only windows that start at this time or later, for example 2026-03-29"
+    )
+    selection.add_argument("--until", metavar="TIME", help="only windows that start before this time")
+    selection.add_argument("--site", help="only windows of this site, or of these, separated by commas")
+    return selection
+
+
+def load_selected(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "pd.DataFrame":
+    """Load the windows selected by --since, --until and --site."""
+    from collector.store.load import load  # noqa: PLC0415 - run does not need pandas
+
+    check_store(settings)
+    since, until = selected_range(options, zone)
+    if since is not None and until is not None and until <= since:
+        raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
+    check_site(options)
+    sites = [] if options.site is None else options.site.split(",")
+    frame = load(settings.store.path, since, until, sites[0] if len(sites) == 1 else None)
+    return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
+
+
+def check_store(settings: Settings) -> None:
+    """Raise SettingsError if there is no store."""
+    if not settings.store.path.is_dir():
+        raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+
+
+def check_site(options: argparse.Namespace) -> None:
+    """Raise SettingsError if --site is no name of a site, or names separated by commas."""
+    sites = [] if options.site is None else options.site.split(",")
+    if not all(re.search(ID_PATTERN, site) for site in sites):
+        raise SettingsError(
+            f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
+            f" is {options.site!r}"
+        )
+
+
+def selected_span(
+    options: argparse.Namespace, zone: ZoneInfo, frame: "pd.DataFrame"
+) -> tuple[datetime, datetime] | None:
+    """Return the range given; an end that was not given is that of the data. None if neither was given."""
+    since, until = selected_range(options, zone)
+    if frame.empty and (since is None or until is None):
+        return None
+    if since is None and until is None:
+        return None
+    return since or frame["start"].min(), until or frame["end"].max()
+
+
+def page_zone(options: argparse.Namespace, settings: Settings) -> ZoneInfo:
+    """Return the zone of --zone, else that of the settings."""
+    key, name = ("--zone", options.zone) if options.zone else ("page.zone", settings.page.zone)
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            f"{key}: must be a name of the IANA time zone database such as Europe/Berlin, is {name!r}"
+        ) from None
+
+
+def selected_range(options: argparse.Namespace, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """Return --since and --until, None where not given."""
+    return _moment("--since", options.since, zone), _moment("--until", options.until, zone)
+
+
+def _moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+    """Parse ``2026-03-29``, ``2026-03-29T10:00`` (both in the zone) or ``2026-03-29T08:00Z``; None stays None."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            f"{option}: must be a time such as 2026-03-29, 2026-03-29T10:00 or 2026-03-29T08:00Z, is {text!r}"
+        ) from None
