@@ -209,7 +209,7 @@ def running_fleet(
         proxies = tuple(stack.enter_context(tcp_proxy(port, rng)) for port in (broker.port, server))
         members = []
         for number in range(count):
-            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", _camera(folder))
+            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", camera_environment(folder))
             device.folder.mkdir()
             disk = stack.enter_context(small_disk(device.folder / "disk", DISK))
             config = CONFIG.format(device=device.name, fps=fps, window_s=WINDOW_S, port=proxies[0].port)
@@ -228,7 +228,8 @@ def running_fleet(
         yield fleet
 
 
-def _camera(folder: Path) -> dict[str, str]:
+def camera_environment(folder: Path) -> dict[str, str]:
+    """Return variables of a daemon whose camera shows the images in ``loop`` in a folder."""
     return {
         "PYTHONPATH": str(CAMERA),
         "FACETALLY_IMAGES": str(folder / "loop"),
