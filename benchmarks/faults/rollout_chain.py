@@ -43,8 +43,15 @@ window_s = 2.0
 [privacy]
 k = 1
 """
+BOUNDS = """
+[rollout.bounds]
+min_speed_ratio = 0.3
+max_latency_ratio = 5.0
+"""
+"""The devices share the cores of one machine, which other work may slow down: only a crash shall be a reason."""
 UPDATER = "\ntrial_s = {trial_s}\nrequire_synchronised_clock = false\nruntime = '{runtime}'\n"
-CRASH_S = 45
+CRASH_S = 75
+"""When the bad release crashes after its start, seconds: after its trial and its first health message."""
 CRASH = f"""
 _started = time.monotonic()
 def _crash(self, publisher, write=ProgressFile.write):
@@ -78,8 +85,9 @@ def found(folder: Path) -> tuple[Path, int, int]:
     assert fleet(["init", str(of), "--broker", HOST, "--repository", f"https://{HOST}:{ports[1]}"]) == 0
     for path in (of / "fleet.toml", of / "configuration/common.toml"):
         path.write_text(path.read_text().replace("port = 8883", f"port = {ports[0]}"))
-    with (of / "configuration/common.toml").open("a") as file:
-        file.write(LAYER)
+    for path, lines in ((of / "fleet.toml", BOUNDS), (of / "configuration/common.toml", LAYER)):
+        with path.open("a") as file:
+            file.write(lines)
     board = f"{sys.version_info.major}.{sys.version_info.minor}/x86_64"
     rows = [f"{SITE},{name},north,none,picamera2:0,{board}" for name in DEVICES]
     (folder / "devices.csv").write_text("\n".join(["site,device,group,zones,camera,board", *rows]) + "\n")
