@@ -1,7 +1,7 @@
 """Podman with a storage of its own in ``build/``, on a base image that is made here: no registry of images is needed.
 
-Containers run in a mount namespace with version 2 of cgroups and host names of its own, so that nothing on this machine
-changes. They are not limited in memory: that would need the machine's cgroups.
+Containers run in namespaces of their own, with version 2 of cgroups, a loopback network and host names, so that nothing
+on this machine changes. They are not limited in memory: that would need the machine's cgroups.
 """
 
 import os
@@ -42,36 +42,39 @@ runroot = "{folder}/run"
 NAMESPACE = """\
 umount --recursive --lazy /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
+mkdir -p /run/netns /run/containers /run/libpod
+for folder in /run/netns /run/containers /run/libpod; do mount -t tmpfs none "$folder"; done
 mount --bind "$0" /etc/hosts
+ip link set lo up
 exec sleep infinity
 """
-"""The first process of the namespace. crun refuses machines that have both versions of cgroups."""
+"""The first process of the namespaces. crun refuses machines that have both versions of cgroups."""
 PIP = b"[global]\nno-index = true\nfind-links = /srv/wheels\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Podman:
-    """A running namespace for containers."""
+    """Namespaces for containers."""
 
     holder: int
-    """Process id of the process that holds the namespace."""
+    """Process id of the process that holds the namespaces."""
     folder: Path
     """Settings, images and state of the containers."""
 
-    def command(self, *arguments: str) -> list[str]:
-        """Return the command line that runs a command in the namespace."""
+    def command(self, *arguments: str, online: bool = False) -> list[str]:
+        """Return the command line that runs a command in the namespaces; with this machine's network if ``online``."""
         enter = ["nsenter", f"--target={self.holder}", "--mount", f"--wd={Path.cwd()}"]
-        return [*enter, *arguments]
+        return [*enter, *([] if online else ["--net"]), *arguments]
 
-    def run(self, *arguments: str, check: bool = True, **variables: str) -> str:
-        """Run a command in the namespace; return its output, both streams. RuntimeError if it fails."""
+    def run(self, *arguments: str, check: bool = True, online: bool = False, **variables: str) -> str:
+        """Run a command in the namespaces; return its output, both streams. RuntimeError if it fails."""
         settings = {
             "CONTAINERS_CONF": str(self.folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
             "BUILDAH_ISOLATION": "chroot",  # a build needs no limits, which crun cannot set here
         }
         done = subprocess.run(
-            self.command(*arguments), env=os.environ | settings | variables, stdout=subprocess.PIPE,
+            self.command(*arguments, online=online), env=os.environ | settings | variables, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         if check and done.returncode:
@@ -87,7 +90,7 @@ class Podman:
         if not archive.exists():
             part = archive.with_suffix(".part.tar")
             options = ["--quiet", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"]
-            subprocess.run(["mmdebstrap", *options, SUITE, str(part), MIRROR], check=True)
+            subprocess.run([shutil.which("mmdebstrap") or "mmdebstrap", *options, SUITE, str(part), MIRROR], check=True)
             part.rename(archive)
         shutil.copy(archive, image)
         with tarfile.open(image, "a") as added:
@@ -101,18 +104,18 @@ class Podman:
 
 @contextmanager
 def podman(folder: Path, hosts: Mapping[str, str]) -> Iterator[Podman]:
-    """Hold a namespace for containers; ``hosts`` are addresses by name, known to programs that run in it."""
+    """Hold namespaces for containers; ``hosts`` are addresses by name, known to programs that run in it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "containers.conf").write_text(CONTAINERS.format(folder=folder))
     (folder / "storage.conf").write_text(STORAGE.format(folder=folder))
     lines = [f"{address} {name}\n" for name, address in {"localhost": "127.0.0.1", **hosts}.items()]
     (folder / "hosts").write_text("".join(lines))
-    unshare = ["unshare", "--mount", "--propagation=private", "sh", "-ec", NAMESPACE, str(folder / "hosts")]
+    unshare = ["unshare", "--mount", "--net", "--propagation=private", "sh", "-ec", NAMESPACE, str(folder / "hosts")]
     holder = subprocess.Popen(unshare)
     try:
-        wait_until(lambda: _command_of(holder) == "sleep" or holder.poll() is not None, 10.0, "the namespace is ready")
+        wait_until(lambda: holder.poll() is not None or _command_of(holder) == "sleep", 10.0, "made the namespaces")
         if holder.poll() is not None:
-            raise RuntimeError("a mount namespace with cgroups version 2 must be possible, is not")
+            raise RuntimeError("namespaces with cgroups version 2 must be possible, are not")
         yield Podman(holder.pid, folder)
     finally:
         holder.kill()
