@@ -79,8 +79,12 @@ class Servers:
         return self.machine.run("podman", "logs", f"facetally_{server}_1")
 
     def up(self) -> None:
-        """Start the servers, and wait until the health check of each succeeds."""
+        """Start the servers, and wait until they are healthy."""
         self.compose("up", "--detach")
+        self.wait_until_healthy()
+
+    def wait_until_healthy(self) -> None:
+        """Run the health check of each server until it succeeds."""
         for server in SERVERS:
             wait_until(lambda server=server: self._is_healthy(server), LIMIT_S, f"healthy: {server}")  # type: ignore[misc]
 
@@ -199,6 +203,14 @@ def check_restarts(servers: Servers) -> None:
     check("each server that is killed starts again, and the page answers", True)
 
 
+def check_reboot(servers: Servers) -> None:
+    """All servers start again by the command of podman-restart.service, as after a reboot."""
+    servers.machine.run("podman", "stop", "--all")
+    servers.machine.run("podman", "start", "--all", "--filter", "restart-policy=always")
+    servers.wait_until_healthy()
+    check("after a stop of all, podman-restart.service would start all", True)
+
+
 def _started(servers: Servers, server: str) -> str:
     shown = "{{if .State.Running}}{{.State.StartedAt}}{{end}}"
     return servers.machine.run("podman", "inspect", "--format", shown, f"facetally_{server}_1")
@@ -214,6 +226,7 @@ def prove(servers: Servers, folder: Path) -> None:
         check_page(servers, len(rows))
         check_refusals(servers)
         check_restarts(servers)
+        check_reboot(servers)
         timed("down", lambda: servers.compose("down"))
         timed("up again", servers.up)
         check("the store is the same after down and up", servers.rows() == rows)
