@@ -159,6 +159,18 @@ def _release(parsed: argparse.Namespace) -> None:
     print(f"{record.name}: {what}, for {len(record.configurations)} devices; facetally-fleet rollout hands it out")
 
 
+def _prune(parsed: argparse.Namespace) -> None:
+    from fleet.publication.prune import prune  # noqa: PLC0415
+
+    fleet = _open(parsed)
+    with fleet.folder.locked():
+        done = prune(fleet.folder, fleet.repository, parsed.keep, fleet.now)
+    days = fleet.settings.repository.timestamp_days
+    print(f"removed {len(done.releases)} releases: {' '.join(done.releases) or 'none'}")
+    print(f"{done.targets} files are no longer listed, and can be deleted after {days} days")
+    print(f"deleted {done.files} files, {done.size_bytes / 1e6:.1f} MB")
+
+
 def _rollout(parsed: argparse.Namespace) -> None:
     from fleet.rollout.plan import Request  # noqa: PLC0415
     from fleet.rollout.run import run  # noqa: PLC0415
@@ -258,6 +270,8 @@ def _add_release_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     release.add_argument("--groups", type=_names, default=[], metavar="NAME,...", help="only devices of these groups")
     release.add_argument("--devices", type=_names, default=[], metavar="SITE/DEVICE,...", help="only these devices")
     release.add_argument("--upgrade", action="store_true", help="choose new versions of other packages")
+    prune = add("prune", _prune, "Remove old releases that no device runs and no rollout leads back to.")
+    prune.add_argument("--keep", type=_count, default=3, metavar="N", help="newest releases to keep (default: 3)")
     rollout = add("rollout", _rollout, "Hand out a release in stages, and roll it back if devices get worse.")
     rollout.add_argument("release", metavar="RELEASE")
     rollout.add_argument("--stages", metavar="N,N%%,...", help="devices after each stage, such as 1,5%%,25%%,100%%")
@@ -269,6 +283,12 @@ def _add_release_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         ("back", _back, "Give all devices what they ran before a release."),
     ):
         add(name, do, text).add_argument("release", metavar="RELEASE")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1, is {text!r}")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:

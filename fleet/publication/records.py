@@ -1,5 +1,6 @@
 """What was released: the software of each release and the configurations of its devices; each device's manifest."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,7 @@ from contract.release import (
 from fleet.enrolment.inventory import Device
 from fleet.errors import Refused
 from fleet.folder import Folder
-from fleet.publication.repository import Changes, Repository
+from fleet.publication.repository import DEVICES, Changes, Repository
 
 
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,24 +38,32 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     configurations only. Devices then keep the software that they have."""
     configurations: dict[str, File]
     """Configuration by ``SITE/DEVICE``: the devices that the release is for."""
+    removed: Time | None = None
+    """When `fleet.publication.prune` removed it. Its name stays taken."""
 
 
 def read_record(folder: Folder, name: str) -> Record:
     """Read the record of a release. Raise Refused if there is none, and SettingsError if it is damaged."""
     path = folder.release(name)
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
-    except FileNotFoundError as error:
+    record = _read(path) if path.exists() else None
+    if record is None or record.removed is not None:
         known = ", ".join(each.name for each in read_records(folder)) or "none"
-        raise Refused(f"release {name!r}: must be one of {known}") from error
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise Refused(f"release {name!r}: must be one of {known}{', was removed' if record else ''}")
+    return record
 
 
 def read_records(folder: Folder) -> list[Record]:
-    """Read the records of all releases, the oldest first."""
+    """Read the records of all releases that were not removed, the oldest first."""
     paths: list[Path] = sorted(folder.release("x").parent.glob("*.json"))
-    return sorted((read_record(folder, path.stem) for path in paths), key=lambda each: each.created)
+    records = [record for path in paths if (record := _read(path)).removed is None]
+    return sorted(records, key=lambda each: each.created)
+
+
+def _read(path: Path) -> Record:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{path}: {error}") from error
 
 
 def write_record(folder: Folder, record: Record) -> None:
@@ -77,6 +86,14 @@ def device_manifest(repository: Repository, device: Device) -> DeviceManifest | 
     path = device_path(device.site, device.device)
     text = repository.read(path)
     return None if text is None else read_manifest(text, DeviceManifest, path)
+
+
+def device_manifests(repository: Repository) -> Iterator[DeviceManifest]:
+    """Yield what each device of the repository shall run."""
+    for path in repository.targets(DEVICES):
+        text = repository.read(path) if path.startswith("devices/") else None
+        if text is not None:
+            yield read_manifest(text, DeviceManifest, path)
 
 
 def next_manifest(record: Record, device: Device, before: DeviceManifest | None) -> DeviceManifest:

@@ -4,6 +4,7 @@ Everything is written under new names, and ``timestamp.json`` last: a device see
 of it, and an interrupted command is repeated. Only the versions that ``timestamp.json`` leads to count.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -165,8 +166,8 @@ class Repository:
 
     def _store(self, signed: Targets, changes: Changes) -> None:
         """Copy the files of new targets, and list them."""
-        for path in changes.removed:
-            signed.targets.pop(path, None)
+        for path in (*changes.removed, *changes.files, *changes.texts):
+            self._note_end(path, signed.targets.pop(path, None))
         for path, source in changes.files.items():
             signed.targets[path] = target = TargetFile.from_file(path, str(source), ["sha256"])
             stored = self.stored(path, target.hashes["sha256"])
@@ -178,6 +179,31 @@ class Repository:
             stored = self.stored(path, target.hashes["sha256"])
             make_folder(stored.parent)
             replace_file(stored, text)
+
+    def delete_unlisted(self) -> tuple[int, int]:
+        """Delete files that no target has had for as long as an older ``timestamp.json`` may be valid.
+
+        Until then a device may be reading them, or a mirror may show it the older state. Return their number and size,
+        bytes.
+        """
+        listed = {
+            self.stored(path, target.hashes["sha256"])
+            for role in ("targets", DEVICES)
+            for path, target in self.targets(role).items()
+        }
+        until = (self._now - timedelta(days=self._settings.timestamp_days)).timestamp()
+        sizes = []
+        for path in sorted(self._targets.rglob("*")):
+            if path.is_file() and path not in listed and path.stat().st_mtime < until:
+                sizes.append(path.stat().st_size)
+                path.unlink()
+        return len(sizes), sum(sizes)
+
+    def _note_end(self, path: str, target: TargetFile | None) -> None:
+        """Let the time of a target's file say until when it was listed."""
+        if target is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.stored(path, target.hashes["sha256"]), (self._now.timestamp(),) * 2)
 
     def stored(self, path: str, sha256: str) -> Path:
         """Return the file that holds a target."""

@@ -24,8 +24,10 @@ from tests.support.nginx import needs_nginx
 pytestmark = [needs_mosquitto, needs_nginx]
 GUIDE = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-ELSEWHERE = ("python3 -m venv", "env/bin/pip ", "python3 -m pip wheel", "systemctl ")
-"""Beginnings of lines that other tests run: they install the package, build a wheel, or restart services."""
+ELSEWHERE = ("python3 -m venv", "env/bin/pip ", "python3 -m pip wheel", "systemctl ", "podman-compose ")
+"""Beginnings of lines that others run: they install the package, build a wheel, or restart services.
+
+`benchmarks/machines/compose.py` runs those of podman-compose."""
 COMMAND = f"""\
 #!/bin/sh
 exec {sys.executable} -c '
@@ -116,6 +118,7 @@ def test_the_commands_lead_from_nothing_to_a_fleet_that_is_updated(tmp_path):
     for expected in (
         "enrolled 3, changed 0, unchanged 0",
         "1.0: software 1.0, for 3 devices",
+        "removed 0 releases: none",
         "shop-1/door: written to",
         "1.1: done: 2 of 2 devices have it and 2 are well",
         "1.1: 3 devices get back what they ran before",

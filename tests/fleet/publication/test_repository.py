@@ -1,53 +1,19 @@
 """The release repository as TUF's own client sees it: what is published, interrupted, expired, forged."""
 
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
-from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError, RepositoryError, UnsignedMetadataError
+from tuf.api.exceptions import ExpiredMetadataError, RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, TargetFile
-from tuf.ngclient import FetcherInterface, Updater
 
 from fleet.publication.repository import KEPT_VERSIONS, ROLES, Changes, Repository
 from fleet.settings import RepositorySettings
+from tests.support.repository_client import RepositoryClient
 
 NOW = datetime.now(timezone.utc)
 SETTINGS = RepositorySettings(url="https://releases.example")
-
-
-class FolderFetcher(FetcherInterface):
-    """Reads files as a web server would serve them."""
-
-    def __init__(self, folder):
-        self._folder = folder
-
-    def _fetch(self, url):
-        path = self._folder / url.removeprefix("http://server/")
-        if not path.is_file():
-            raise DownloadHTTPError("no such file", 404)
-        yield path.read_bytes()
-
-
-class Device:
-    """A device with TUF's client and the first root of trust."""
-
-    def __init__(self, repository, folder):
-        self._repository, self._folder = repository, folder
-        self._root = (repository / "metadata/1.root.json").read_bytes()
-        (folder / "targets").mkdir(parents=True)
-
-    def get(self, path):
-        """Verify and return a target; None if the repository has none of this path."""
-        fetcher = FolderFetcher(self._repository)
-        places = str(self._folder / "metadata"), "http://server/metadata/"
-        updater = Updater(
-            *places, str(self._folder / "targets"), "http://server/targets/", fetcher, bootstrap=self._root
-        )
-        updater.refresh()
-        info = updater.get_targetinfo(path)
-        return None if info is None else Path(updater.download_target(info)).read_bytes()
 
 
 @pytest.fixture
@@ -78,7 +44,7 @@ def device(place, keys, tmp_path):
     targets.add_file("wheels/a.whl", wheel)
     devices.add_text("devices/shop-1/door.json", b"1")
     repository.publish(targets, devices)
-    return Device(place, tmp_path / "device")
+    return RepositoryClient(place, tmp_path / "device")
 
 
 def test_a_device_gets_what_is_published_and_nothing_else(device, place, keys):
