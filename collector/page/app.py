@@ -12,6 +12,7 @@ from flask import Response, jsonify
 
 from collector.analysis.query import Reader
 from collector.devices.registry import read_devices
+from collector.language.language import chosen_language
 from collector.page.downloads import FORMATS
 from collector.page.first_screen import FirstScreen
 from collector.page.layout import HTML, layout
@@ -21,12 +22,14 @@ from collector.page.updates import check_updates, share_updates
 from collector.page.views import Chart, View
 from collector.web.compress import compress_responses
 
-CONTROLS = {field: (field, "data" if field in ("sort", "receipt") else "value") for field in PARAMETERS.values()}
+CONTROLS = {
+    field: (field, "data" if field in ("sort", "receipt", "lang") else "value") for field in PARAMETERS.values()
+}
 """Each field of `collector.page.selection.ControlValues`, and the control that it is the value of."""
 OF_PERIOD = ("sites", "days", "first", "last", "zone", "set")
 """Controls that choose the visits of a view."""
 OF_COMPARISON = (*OF_PERIOD, "against", "other")
-OF_FIGURES = (*OF_COMPARISON, "label")
+OF_FIGURES = (*OF_COMPARISON, "label", "lang")
 
 
 def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Dash:
@@ -94,9 +97,9 @@ def _add_refresh(app: Dash, view: View) -> None:
 def _add_first_screen(app: Dash, first: FirstScreen) -> None:
     """Draw banner, tiles, ranked sites and receipt when data has arrived or a control has changed."""
 
-    @app.callback(Output("banner", "children"), Input("fresh", "data"))
-    def banner(_fresh: str | None) -> Any:
-        return first.banner()
+    @app.callback(Output("banner", "children"), Input("fresh", "data"), Input("lang", "data"))
+    def banner(_fresh: str | None, lang: Any) -> Any:
+        return first.banner(chosen_language(lang))
 
     @app.callback(
         output={

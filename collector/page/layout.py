@@ -55,6 +55,7 @@ def layout(sites: Options, zone: str) -> html.Div:
             dcc.Store(id="address"),
             dcc.Store(id="in-view", data=False),
             dcc.Store(id="sort", data=ControlValues().sort),
+            dcc.Store(id="lang", data=""),
             dcc.Store(id="receipt", data=""),
             dcc.Download(id="file"),
         ]

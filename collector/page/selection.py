@@ -50,6 +50,7 @@ PARAMETERS = {
     "set": "set",
     "labels": "labels",
     "sort": "sort",
+    "lang": "lang",
     "receipt": "receipt",
 }
 """Parameter of the address: field of `ControlValues`."""
@@ -92,6 +93,8 @@ class ControlValues(Struct, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
     sort: Sort = "visits-down"
     receipt: Receipt = ""
+    lang: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$(?!\n)")] = ""
+    """Code of the language; empty for the page's own."""
 
 
 @dataclass(frozen=True, slots=True)
