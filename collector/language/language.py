@@ -8,19 +8,23 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from babel import Locale
-from babel.dates import format_date, format_interval, format_time, get_day_names
+from babel.dates import format_date, format_interval, format_skeleton, format_time, get_day_names
 from babel.numbers import format_decimal, format_percent
 
 from base.errors import SettingsError
 from collector.analysis.intervals import Span
-from collector.language.catalogue import SOURCE, codes, translations
-from contract.labels import EXPRESSIONS, UNKNOWN
+from collector.language.catalogue import SOURCE, codes, mark, translations
 
+LABELS = (
+    mark("anger"), mark("disgust"), mark("fear"), mark("happiness"), mark("sadness"), mark("surprise"), mark("neutral"),
+    mark("unknown"),
+)  # fmt: skip
+"""The labels that have a translation: those of the shipped model."""
 DASH = "-"
 """Shown where a value is unknown."""
 MINUS = "\N{MINUS SIGN}"
-SMALL = 0.0095
-"""Shares below this have one digit more."""
+TINY, SMALL = 0.0005, 0.0095
+"""Shares between these have one digit more."""
 MAX_HEADER = 1000
 """Characters of an ``Accept-Language`` header that are read."""
 REGIONS = {SOURCE: "en_GB"}
@@ -47,8 +51,8 @@ class Language:
         return self.messages.ngettext(one, many, number).format(number=self.number(number), **values)
 
     def label(self, name: str) -> str:
-        """Return the name of an expression; labels of other models have no translation."""
-        return self.messages.gettext(name) if name in (*EXPRESSIONS, UNKNOWN) else name
+        """Return the name of an expression; labels of other models stay as they are."""
+        return self.messages.gettext(name) if name in LABELS else name
 
     def labels(self, names: tuple[str, ...]) -> str:
         """Return the names of some labels, separated by commas."""
@@ -66,9 +70,10 @@ class Language:
         if np.isnan(value):
             return DASH
         pattern = PERCENT.get(self.code) or str(self.locale.percent_formats[None].pattern)
-        if 0 < value < SMALL:
+        small = TINY <= value < SMALL
+        if small:
             pattern = pattern.replace("#,##0", "0.0")
-        return str(format_percent(round(value, 3 if 0 < value < SMALL else 2), pattern, self.locale))
+        return str(format_percent(round(value, 3 if small else 2), pattern, self.locale))
 
     def signed(self, value: float, digits: int = 0) -> str:
         """Format ``12.3`` as ``+12``, with a true minus sign, and zero without a sign."""
@@ -106,6 +111,10 @@ class Language:
     def date(self, day: date) -> str:
         """Format a day in full: ``29 March 2026``."""
         return str(format_date(day, "long", self.locale))
+
+    def day_and_month(self, day: date) -> str:
+        """Format a day without its year shortly: ``29/03`` in English, ``29.3.`` in German."""
+        return str(format_skeleton("Md", day, locale=self.locale))
 
     def moment(self, moment: datetime) -> str:
         """Format a local time: ``29 March 2026 02:00``."""

@@ -95,4 +95,5 @@ def notice(sets: list[LabelSet], language: Language) -> Any:
     text = not_included(sets, language)
     if not text:
         return None
-    return html.P(f"{text} {language.gettext('Choose another under “More choices”.')}", className="warn")
+    advice = language.gettext("Choose another under “More choices”.")
+    return html.P(f"{text} {advice}", className="warn")

@@ -1,7 +1,6 @@
 """The four figures of the first screen in words: value, change, and whether the change is clear."""
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
@@ -106,12 +105,6 @@ def share_with_interval(figure: Figure, language: Language) -> str:
 def names_of_sites(sites: tuple[str, ...], language: Language) -> str:
     """Name the sites of a selection."""
     return ", ".join(sites) or language.gettext("all sites")
-
-
-def week_name(first: date, language: Language) -> str:
-    """Name the week that begins on a Monday."""
-    year, week, _ = first.isocalendar()
-    return language.gettext("Week {week} of {year}", week=week, year=year)
 
 
 def _doubt(figure: Figure, language: Language) -> str:

@@ -13,7 +13,7 @@ def shown(selection: Selection, language: Language) -> str:
     return language.gettext(
         "{sites}, {period} ({zone})",
         sites=names_of_sites(selection.sites, language),
-        period=language.span(selection.span, selection.zone),
+        period=language.days(selection.span, selection.zone),
         zone=selection.zone,
     )
 
@@ -23,14 +23,14 @@ def reference_name(selection: Selection, language: Language) -> str:
     reference = selection.reference()
     if selection.controls.against == "site":
         return names_of_sites(reference.sites, language)
-    return language.span(reference.span, reference.zone)
+    return language.days(reference.span, reference.zone)
 
 
 def compared_with(selection: Selection, language: Language) -> str:
     """Say which period is shown, what it is compared with, and by which rule."""
     values = {
         "sites": names_of_sites(selection.sites, language),
-        "period": language.span(selection.span, selection.zone),
+        "period": language.days(selection.span, selection.zone),
         "zone": selection.zone,
         "other": reference_name(selection, language),
     }

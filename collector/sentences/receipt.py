@@ -85,15 +85,18 @@ def _before(figure: str, headline: Headline, selection: Selection, language: Lan
     before = language.percent(each.before)
     if figure == "visits":
         before = language.gettext("{visits} visits", visits=language.number(each.before))
-    rule = language.gettext("the last hour counts for as long as in this period")
+    parts = [f"{name}: {before}"]
+    if selection.span[1].minute or selection.span[1].second:
+        parts.append(language.gettext("the last hour counts for as long as in this period"))
     change = headline.at_equal_time
     if figure == "visits" and not np.isnan(change.value):
         value, low, high = (language.signed(100 * each, 1) for each in (change.value, change.low, change.high))
-        rule += "; " + language.gettext(
+        text = language.gettext(
             "change of the same cameras at equal watched time: {value} %, 99 % interval {low} to {high} %",
             value=value, low=low, high=high,
         )  # fmt: skip
-    return f"{name}: {before}; {rule}"
+        parts.append(text)
+    return "; ".join(parts)
 
 
 def _windows(found: Receipt, language: Language) -> str:
