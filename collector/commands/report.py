@@ -65,7 +65,11 @@ def _report(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _mail(
-    options: argparse.Namespace, settings: Settings, reader: "Reader", when: tuple[ZoneInfo, datetime], words: "Language"
+    options: argparse.Namespace,
+    settings: Settings,
+    reader: "Reader",
+    when: tuple[ZoneInfo, datetime],
+    words: "Language",
 ) -> None:
     """Send what is due, or the week that is given."""
     from collector.report.deliver import Delivery  # noqa: PLC0415
@@ -73,7 +77,9 @@ def _mail(
 
     for name in ("since", "until", "site", "out"):
         if getattr(options, name) is not None:
-            raise SettingsError(f"--{name}: must not be given with --mail, which sends weeks to those in mail.recipients")
+            raise SettingsError(
+                f"--{name}: must not be given with --mail, which sends weeks to those in mail.recipients"
+            )
     zone, now = when
     week = None if options.week is None else parse_week(options.week, now, zone)
     number = Delivery(reader, settings.mail, zone, now, words.code).send(week)
@@ -108,7 +114,7 @@ def _write_all(reader: "Reader", selection: "Selection", now: datetime, words: "
     sites = selection.sites or tuple(reader.sites())
     parts = [selection, *(replace(selection, sites=(site,)) for site in sites if (site,) != selection.sites)]
     for part in parts:
-        _write_document(reader, part, now, words, {form: folder for form in FORMS})
+        _write_document(reader, part, now, words, dict.fromkeys(FORMS, folder))
 
 
 def _write_document(

@@ -1,7 +1,7 @@
 """A language: its messages, and how it writes numbers, shares, dates and weekdays."""
 
+import datetime as dt
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from functools import cache
 from gettext import NullTranslations
 from zoneinfo import ZoneInfo
@@ -41,6 +41,11 @@ class Language:
     """Code of its catalogue, such as ``de``."""
     locale: Locale
     messages: NullTranslations
+
+    @property
+    def name(self) -> str:
+        """Name of the language in itself, such as ``Deutsch``."""
+        return str(Locale.parse(self.code).get_language_name() or self.code)
 
     def gettext(self, message: str, **values: object) -> str:
         """Return a message in this language, with its ``{placeholders}`` replaced."""
@@ -98,7 +103,7 @@ class Language:
         sign = MINUS if rounded < 0 else "+"
         return self.gettext("{number} points", number=sign + self.number(abs(rounded), 1))
 
-    def duration(self, length: timedelta) -> str:
+    def duration(self, length: dt.timedelta) -> str:
         """Say how long something lasts: ``3 h``."""
         seconds = max(int(length.total_seconds()), 0)
         days, hours, minutes = (seconds // size for size in (86_400, 3600, 60))
@@ -108,15 +113,15 @@ class Language:
             return self.gettext("{number} h", number=hours)
         return self.gettext("{number} min", number=max(minutes, 1))
 
-    def date(self, day: date) -> str:
+    def date(self, day: dt.date) -> str:
         """Format a day in full: ``29 March 2026``."""
         return str(format_date(day, "long", self.locale))
 
-    def day_and_month(self, day: date) -> str:
+    def day_and_month(self, day: dt.date) -> str:
         """Format a day without its year shortly: ``29/03`` in English, ``29.3.`` in German."""
         return str(format_skeleton("Md", day, locale=self.locale))
 
-    def moment(self, moment: datetime) -> str:
+    def moment(self, moment: dt.datetime) -> str:
         """Format a local time: ``29 March 2026 02:00``."""
         return f"{self.date(moment)} {format_time(moment, 'short', locale=self.locale)}"
 
@@ -128,9 +133,9 @@ class Language:
     def days(self, span: Span, zone: ZoneInfo) -> str:
         """Name whole local days shortly, ``23 - 29 Mar 2026``; a span of other length as `span` does."""
         first, past = (moment.astimezone(zone) for moment in span)
-        if (first.time(), past.time()) != (time(), time()):
+        if (first.time(), past.time()) != (dt.time(), dt.time()):
             return self.span(span, zone)
-        last = past.date() - timedelta(days=1)
+        last = past.date() - dt.timedelta(days=1)
         if last <= first.date():
             return self.date(first)
         return str(format_interval(first.date(), last, "yMMMd", locale=self.locale))

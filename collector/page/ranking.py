@@ -21,9 +21,7 @@ HEADS = {
 """Sort key: head. The sparkline cannot be sorted by."""
 
 
-def ranking(
-    sites: Iterable[RankedSite], selection: Selection, label: str | None, language: Language
-) -> html.Table:
+def ranking(sites: Iterable[RankedSite], selection: Selection, label: str | None, language: Language) -> html.Table:
     """Return the table, sorted as selected; sites without data come last."""
     key, down = selection.controls.sort.removesuffix(DOWN), selection.controls.sort.endswith(DOWN)
     body = [_row(site, selection, language) for site in in_order(sites, selection.controls.sort)]

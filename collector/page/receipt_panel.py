@@ -30,7 +30,9 @@ def receipt_panel(
     rows = [each for entry in entries for each in (html.Dt(entry.name), html.Dd(_value(entry)))]
     same = gettext("The same figure from the HTTP API")
     query = [html.Dt(same), html.Dd(html.A(link, href=link, id="receipt-query"))]
-    title = gettext("How was this found: {figure}", figure=gettext(TITLES[figure], label=expression(headline.label, language)))
+    title = gettext(
+        "How was this found: {figure}", figure=gettext(TITLES[figure], label=expression(headline.label, language))
+    )
     head = html.Div([html.H2(title), text_button(gettext("Close"), receipt="")], className="head")
     return html.Div([head, html.Dl([*rows, *query])], className="receipt")
 

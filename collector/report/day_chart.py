@@ -46,9 +46,13 @@ def day_chart(days: pd.DataFrame, language: Language, description: str) -> str:
     every = -(-len(days) // MAX_DATES)
     parts = _grid(step, scale, language)
     palette = colours(most_frequent_labels(days))
-    for at, (start, row) in enumerate(days.iterrows()):
+    for at, start in enumerate(pd.DatetimeIndex(days.index)):
+        row = days.iloc[at]
         day = _Day(LEFT + at * width, width)
         parts += _bar(day, row, palette, scale, language)
+        if len(days) <= MAX_DATES and row["windows"] > 0:
+            y = TOP + HEIGHT - float(row["visits"]) * scale
+            parts.append(_text(day.left + width / 2, y - 3, language.number(row["visits"])))
         if at % every == 0:
             parts.append(_text(day.left + width / 2, TOP + HEIGHT + 13, _name_of_day(start, len(days), language)))
     text = language.gettext("watched")
@@ -77,7 +81,7 @@ def _grid(step: float, scale: float, language: Language) -> list[str]:
 
 
 def _bar(day: _Day, row: "pd.Series[float]", palette: dict[str, str], scale: float, language: Language) -> list[str]:
-    """Return a day: its bars one on the other, the sum above, the time watched below; or a band without data."""
+    """Return a day: its bars one on the other, the time watched below; or a band without data."""
     if not row["windows"] > 0:
         height = WATCHED_TOP + WATCHED_HEIGHT - TOP
         return [_box(day.left, TOP, day.width, height, NO_DATA, language.gettext("no data"))]
@@ -90,7 +94,6 @@ def _bar(day: _Day, row: "pd.Series[float]", palette: dict[str, str], scale: flo
             y -= visits * scale
             title = f"{language.label(label)}: {language.number(visits)}"
             parts.append(_box(left, y, width, visits * scale, colour, title))
-    parts.append(_text(left + width / 2, y - 3, language.number(row["visits"])))
     covered = min(float(row["coverage"]), 1.0) * width
     parts.append(_box(left, WATCHED_TOP, width, WATCHED_HEIGHT, GRID, language.percent(row["coverage"])))
     parts.append(_box(left, WATCHED_TOP, covered, WATCHED_HEIGHT, WATCHED, language.percent(row["coverage"])))

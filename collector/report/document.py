@@ -74,7 +74,11 @@ def _names(contents: Contents, language: Language) -> tuple[str, str, str]:
     if first.weekday() == 0 and past.date() - first.date() == WEEK:
         year, week, _ = first.isocalendar()
         name = language.gettext("Week {week}, {year}: {days}", week=week, year=year, days=days)
-        return f"facetally-{of}-{week_code(first.date())}", language.gettext("Weekly report: {sites}", sites=sites), name
+        return (
+            f"facetally-{of}-{week_code(first.date())}",
+            language.gettext("Weekly report: {sites}", sites=sites),
+            name,
+        )
     last = max(past.date() - DAY, first.date())
     return f"facetally-{of}-{first:%Y%m%d}-{last:%Y%m%d}", language.gettext("Report: {sites}", sites=sites), days
 
@@ -108,7 +112,9 @@ def _receipt(contents: Contents, language: Language) -> list[Entry]:
     entries = []
     for figure in TITLES:
         value, before = figure_entries(figure, contents.headline, contents.selection, language)
-        entries.append(Entry(_figure_name(figure, contents, language), (*value.texts, f"{before.name}: {before.texts[0]}")))
+        entries.append(
+            Entry(_figure_name(figure, contents, language), (*value.texts, f"{before.name}: {before.texts[0]}"))
+        )
     return [
         *entries, *receipt_entries(contents.receipt, contents.headline, contents.sets, language, correction=True)
     ]  # fmt: skip

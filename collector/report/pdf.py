@@ -16,6 +16,7 @@ def make_pdf(html: str) -> bytes:
         from weasyprint import HTML, URLFetcher  # noqa: PLC0415 - an extra; HTML does not need it
     except (ImportError, OSError) as error:
         raise SettingsError(f"{MISSING} ({error})") from error
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # logs each table of a font
+    for name in ("weasyprint", "weasyprint.progress", "fontTools"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they log each step, and each line of CSS for screens only
     fetcher = URLFetcher(allowed_protocols=())  # a report holds all that it shows
     return bytes(HTML(string=html, url_fetcher=fetcher).write_pdf())

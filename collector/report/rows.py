@@ -81,13 +81,15 @@ def mix_rows(contents: Contents, language: Language) -> list[MixRow]:
     shown = mix["corrected"].fillna(mix["share"])
     longest = float(np.nanmax([*mix["high"], *shown, 0.0])) or 1.0
     rows = []
-    for (label, values), colour in zip(mix.iterrows(), colours(map(str, mix.index)).values(), strict=True):
-        low, high = ((values[name] if values["low"] == values["low"] else shown[label]) for name in ("low", "high"))
-        bar, first, last = (_part(value, longest) for value in (shown[label], low, high))
+    for label, colour in colours(map(str, mix.index)).items():
+        values: Any = mix.loc[label]
+        share = float(shown[label])
+        low, high = ((values[name] if values["low"] == values["low"] else share) for name in ("low", "high"))
+        bar, first, last = (_part(value, longest) for value in (share, low, high))
         change, trend = _change(changes.loc[label], language) if label in changes.index else ("", "")
         rows.append(
             MixRow(
-                language.label(str(label)), colour, language.number(values["visits"]), _interval(values, language),
+                language.label(label), colour, language.number(values["visits"]), _interval(values, language),
                 bar, first, last, change, trend,
             )
         )  # fmt: skip

@@ -66,7 +66,8 @@ class SentFile:
             raise SentFileFailed(f"{self._path}: {error.strerror}") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SentFileFailed(
-                f"{self._path}: must be the notes of sent reports, is damaged ({error}); delete it to send the last week"
+                f"{self._path}: must be the notes of sent reports, is damaged ({error}); delete it to send"
+                " the last week"
             ) from error
 
 

@@ -9,6 +9,8 @@ from collector.page.selection import InvalidSelection, Selection, resolve
 
 WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
+MAX_DAYS = 92
+"""Longest report: more bars would not fit on a page."""
 LAST = "last"
 PATTERN = re.compile(r"(\d{4})-W(\d{2})", re.ASCII)
 
@@ -45,6 +47,8 @@ def select_days(first: date, last: date, sites: tuple[str, ...], zone: ZoneInfo,
     controls = {"days": "own", "first": first, "last": last, "sites": sites, "zone": str(zone)}
     if first > now.astimezone(zone).date():
         raise SettingsError(f"the first day of a report must not be after today, is {first}")
+    if last - first >= MAX_DAYS * DAY:
+        raise SettingsError(f"a report must cover at most {MAX_DAYS} days, covers {(last - first).days + 1}")
     try:
         return resolve(controls, now)
     except InvalidSelection as error:

@@ -41,7 +41,7 @@ def receipt_entries(
         "{visits} visits of devices whose clock was never set; in no chart over time",
         visits=language.number(found.without_time),
     )
-    entries = [
+    return [
         Entry(gettext("Windows"), (_windows(found, language),)),
         *[Entry(gettext("Without a time"), (without_time,))] * bool(found.without_time),
         Entry(gettext("Watched"), (_watched(found, language),)),
@@ -52,7 +52,6 @@ def receipt_entries(
         Entry(gettext("Models"), classifiers or (gettext("none"),)),
         Entry(gettext("Software of the devices"), (", ".join(found.versions) or gettext("not reported"),)),
     ]
-    return entries
 
 
 def figure_entries(figure: str, headline: Headline, selection: Selection, language: Language) -> list[Entry]:

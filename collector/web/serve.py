@@ -41,7 +41,7 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     token = settings.api.token()
     reader = Reader(settings.store.path, now, settings.page.label_map)
     recounts = Recounts(settings.store.path, now)
-    app = make_page(reader, zone, now)
+    app = make_page(reader, zone, now, settings.page.language)
     if token is not None or is_loopback(settings.page.host):
         guard = Guard(token, settings.api.requests_per_minute)
         mount(app.server, Api(reader, zone, now), guard)

@@ -51,7 +51,9 @@ def mail_server(certificate: dict[str, str], *, starttls: bool = True) -> Iterat
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate["certificate"], certificate["key"])
-    secure: dict[str, Any] = {"tls_context": context, "require_starttls": True} if starttls else {"ssl_context": context}
+    secure: dict[str, Any] = (
+        {"tls_context": context, "require_starttls": True} if starttls else {"ssl_context": context}
+    )
     mailbox = Mailbox()
     controller = Controller(
         mailbox, "127.0.0.1", free_port(), authenticator=login, auth_required=starttls,

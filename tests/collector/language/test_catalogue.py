@@ -1,4 +1,4 @@
-"""Every message has a translation with the same placeholders; numbers and dates are written as a language writes them."""
+"""Every message is translated, with the same placeholders; numbers and dates are as each language writes them."""
 
 import subprocess
 import sys

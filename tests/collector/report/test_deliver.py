@@ -148,7 +148,7 @@ def test_a_damaged_note_sends_nothing(store: Path, mail: dict[str, Any], server:
     path = Path(mail["sent_file"])
     path.parent.mkdir()
     path.write_text("{")
-    with pytest.raises(SentFileFailed, match="damaged.*delete it to send the last week"):
+    with pytest.raises(SentFileFailed, match=r"damaged.*delete it to send the last week"):
         send(store, mail)
     assert server[1].messages == []
 
@@ -174,7 +174,7 @@ def test_wrong_settings_are_named(mail: dict[str, Any], change: dict[str, Any], 
 
 
 def test_nobody_to_send_to_is_an_error(store: Path, mail: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="mail.recipients: must have at least one"):
+    with pytest.raises(SettingsError, match=r"mail\.recipients: must have at least one"):
         send(store, mail | {"recipients": ()})
     with pytest.raises(SettingsError, match="must be one of en, de, is 'xx'"):
         send(store, mail | {"recipients": (Recipient(address=BOSS, language="xx"),)})

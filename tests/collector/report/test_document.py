@@ -66,7 +66,13 @@ def test_the_report_has_all_its_parts(store: Path) -> None:
     assert (made.name, made.title) == ("facetally-all-2026-W13", "Weekly report: all sites")
     assert re.fullmatch(r"Week 13, 2026: 23\W+29 Mar 2026", made.period)
     text = plain(made.html)
-    for part in ("Sites", "Visits per day", "Expression mix", "Busiest hours of the week", "How the numbers were found"):
+    for part in (
+        "Sites",
+        "Visits per day",
+        "Expression mix",
+        "Busiest hours of the week",
+        "How the numbers were found",
+    ):
         assert part in text
     assert "Offline: shop-2 / door" in text and "1 of 2 devices needs attention" in text
     assert "/api/v1/counts?by=total&amp;since=2026-03-22T23:00:00" in made.html
@@ -163,7 +169,7 @@ def test_a_pdf_fetches_nothing() -> None:
     assert made.startswith(b"%PDF") and b"/Image" not in made
 
 
-@pytest.mark.parametrize("text", ["2026-W54", "2026-13", "W13", "2026-W00", "last week", "2026-W1٣"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["2026-W54", "2026-13", "W13", "2026-W00", "last week", "2026-W1٣"])
 def test_a_wrong_week_is_named(text: str) -> None:
     with pytest.raises(SettingsError, match="--week: must be a week such as 2026-W13"):
         parse_week(text, MONDAY, BERLIN)

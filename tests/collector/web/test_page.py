@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from collector.analysis.query import Reader
+from collector.language.language import english
 from collector.page.app import make_page
 from collector.page.sections import sections
 from tests.support.brokers import free_port, wait_until
@@ -49,7 +50,7 @@ def test_the_page_explains_its_uncertainty(store: Path) -> None:
     layout = page(store).get("/_dash-layout").get_data(as_text=True)
     assert "apparent expression" in layout
     assert '"shop-2"' in layout
-    below = text_of(sections())
+    below = text_of(sections(english()))
     assert "about ninety of a hundred such intervals contain the true share" in below
     assert "A visit is not a person" in below
 
