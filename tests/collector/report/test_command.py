@@ -20,7 +20,9 @@ from tests.support.shops import two_weeks
 
 ROOT = Path(__file__).parents[3]
 MANAGER = (ROOT / "docs" / "manager.md").read_text()
-INSTALLER = (ROOT / "docs" / "installer.md").read_text().partition("\n### The weekly report by mail\n")[2]
+INSTALLER = (
+    (ROOT / "docs" / "installer.md").read_text().partition("\n## The weekly report by mail\n")[2].partition("\n## ")[0]
+)
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", MANAGER, re.M | re.S)
 
 

@@ -55,6 +55,28 @@ def test_the_page_explains_its_uncertainty(store: Path) -> None:
     assert "A visit is not a person" in below
 
 
+@pytest.mark.parametrize(
+    ("configured", "browser", "chosen", "period"),
+    [
+        (None, "de-DE,de;q=0.9", None, "Zeitraum"),
+        (None, "fr", None, "Period"),
+        ("de", "en", None, "Zeitraum"),
+        ("de", "de", "en", "Period"),
+        (None, "de", "../x", "Zeitraum"),
+    ],
+)
+def test_the_page_has_the_chosen_language(
+    store: Path, configured: str | None, browser: str, chosen: str | None, period: str
+) -> None:
+    """The reader's choice goes before the configured language, and that before the browser's."""
+    client = make_page(Reader(store, lambda: NOW), BERLIN, lambda: NOW, configured).server.test_client()
+    if chosen:
+        client.set_cookie("lang", chosen)
+    answer = client.get("/_dash-layout", headers={"Accept-Language": browser}).get_data(as_text=True)
+    assert f'"{period}"' in answer
+    assert ('"Deutsch"' in answer) and ('"English"' in answer)
+
+
 def test_healthz(store: Path, tmp_path: Path) -> None:
     """Status 200 while the store exists, 503 otherwise."""
     good = page(store).get("/healthz")
