@@ -32,14 +32,19 @@ OF_COMPARISON = (*OF_PERIOD, "against", "other")
 OF_FIGURES = (*OF_COMPARISON, "label", "lang")
 
 
-def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], lang: str | None = None) -> Dash:
-    """Return the page of a store, with ``zone`` selected at first, in a language, or in the browser's without one."""
+def make_page(
+    reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], lang: str | None = None, *, login: bool = False
+) -> Dash:
+    """Return the page of a store, with ``zone`` selected at first; ``login`` if people log in to see it.
+
+    It is in the language ``lang``, or in the browser's without one.
+    """
     app = Dash(
         "facetally", title="facetally", update_title="", serve_locally=True, index_string=HTML,
         assets_folder=str(Path(__file__).parent / "assets"), suppress_callback_exceptions=True,
     )  # fmt: skip
     view, first = View(reader, now), FirstScreen(reader, now)
-    app.layout = lambda: layout(view.sites(), str(zone), _language(lang))
+    app.layout = lambda: layout(view.sites(), str(zone), _language(lang), login=login)
     _add_address(app)
     _add_refresh(app, view)
     _add_first_screen(app, first)

@@ -33,15 +33,16 @@ HTML = """<!DOCTYPE html>
 """
 
 
-def layout(sites: Options, zone: str, words: Language) -> html.Div:
-    """Return the page in a language, with ``zone`` selected."""
+def layout(sites: Options, zone: str, words: Language, *, login: bool = False) -> html.Div:
+    """Return the page in a language, with ``zone`` selected; with a button that ends the session if it has a
+    ``login``."""
     gettext = words.gettext
     values = asdict(ControlValues()) | {"zone": zone, "lang": words.code}
     defaults = {parameter: values[field] for parameter, field in PARAMETERS.items()}
     return html.Div(
         [
             html.A(gettext("Skip to the figures"), href="#figures", className="skip"),
-            _header(words),
+            _header(words, login),
             html.Main(
                 [
                     html.Section(id="banner", role="region", **named(gettext("What needs attention"))),
@@ -66,7 +67,7 @@ def layout(sites: Options, zone: str, words: Language) -> html.Div:
     )
 
 
-def _header(words: Language) -> html.Header:
+def _header(words: Language, login: bool) -> html.Header:
     text = words.gettext("Visits by apparent expression, counted on the devices. Images never leave the devices.")
     themes = {key: words.gettext(name) for key, name in THEMES.items()}
     languages: Options = [{"label": language(code).name, "value": code} for code in codes()]
@@ -75,6 +76,7 @@ def _header(words: Language) -> html.Header:
             html.Div([html.H1("facetally"), html.P(text)]),
             select("lang", words.gettext("Language"), languages, words.code, className="screen-only"),
             radio("theme", words.gettext("Colours"), themes, "system", persistence=True),
+            *([html.Form(html.Button(words.gettext("Log out")), action="/logout", method="post")] if login else []),
         ]
     )
 

@@ -60,11 +60,13 @@ class Contents:
 def gather(reader: Reader, selection: Selection, now: datetime, language: Language) -> Contents:
     """Read what a report of a selection holds. Raises InvalidSelection for a site that does not exist."""
     existing(reader, selection)
+    concerns, all_devices = current_concerns(reader, now, language)
+    if selection.sites:
+        reader = reader.only(frozenset(selection.sites))  # a report names no file of another site
     chosen = choose(reader, selection)
     frame, matrices = chosen.now.frame, reader.matrices()
     label = headline_label(labels(frame), selection.controls.label)
     by_site = headlines_by_site(reader, chosen, selection, label)
-    concerns, all_devices = current_concerns(reader, now, language)
     devices = [each for each in all_devices if not selection.sites or each.site in selection.sites]
     days = by_time(frame, None, selection.zone, selection.span)
     visits = frame[labels(frame)].sum()
