@@ -11,6 +11,7 @@ from base.errors import SettingsError
 from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
+from collector.mail.settings import LanguageCode, Mail
 from contract.labels import UNKNOWN
 from contract.message import Id, Label
 
@@ -88,6 +89,8 @@ class Page(Table, frozen=True, kw_only=True):
     port: Port = 8050
     zone: str = "UTC"
     """Default time zone of the page, such as ``Europe/Berlin``."""
+    language: LanguageCode | None = None
+    """Language of page and report; unless set, the page has the browser's and the report is English."""
     hosts: tuple[Text, ...] = ()
     """Host names under which browsers may request the page, besides ``host`` and those of the loopback.
 
@@ -168,6 +171,7 @@ class Settings(Table, frozen=True, kw_only=True):
     limits: Limits = Limits()
     page: Page = Page()
     api: Api = Api()
+    mail: Mail = Mail()
     access: Access = Access()
 
     def __post_init__(self) -> None:

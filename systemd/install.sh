@@ -18,6 +18,7 @@ ETC="$ROOT/etc/facetally"
 UNITS="$ROOT/etc/systemd/system"
 ALL_UNITS="facetally-edge facetally-collector facetally-web"
 UPDATER="facetally-update.timer facetally-update.service facetally-update-recover.service facetally-restart.path facetally-restart.service"
+REPORT="facetally-report.timer facetally-report.service"
 TEMPLATE="facetally-edge@.service"   # its instances are the daemons of further cameras, such as facetally-edge@till
 INSTANCE="$TEMPLATE.d/instance.conf" # what an instance has of its own
 PREVIOUS="$ROOT/opt/facetally-last" # the wheel and units of the last successful installation, to roll back to
@@ -183,16 +184,19 @@ edge() {
 }
 
 collector() {
-    install_packages collector "$1"
+    local unit
+    install_packages collector,report "$1"
     link_slot
     if is_live && ! id facetally >/dev/null 2>&1; then
         useradd --system --no-create-home --shell /usr/sbin/nologin facetally
     fi
     install_config collector "$(getent group facetally >/dev/null && echo facetally || echo root)"
-    install_unit facetally-collector.service
-    install_unit facetally-web.service
+    for unit in facetally-collector.service facetally-web.service $REPORT; do install_unit "$unit"; done
     restart_or_roll_back "$1"
     echo "Now edit $ETC/collector.toml, then run: systemctl enable --now facetally-collector facetally-web"
+    echo "The weekly report by mail: write [mail] in $ETC/collector.toml, then run:"
+    echo "  apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core # for PDF"
+    echo "  systemctl enable --now facetally-report.timer"
 }
 
 undo() {
@@ -201,7 +205,7 @@ undo() {
         if is_live && [ -e "$UNITS/$name.service" ]; then systemctl disable --now "$name" || true; fi
         rm -f "$UNITS/$name.service"
     done
-    for name in $UPDATER; do
+    for name in $UPDATER $REPORT; do
         if is_live && [ -e "$UNITS/$name" ]; then systemctl disable --now "$name" || true; fi
         rm -f "$UNITS/$name"
     done

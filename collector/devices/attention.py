@@ -7,25 +7,27 @@ from typing import Literal
 
 from collector.devices.device import Device
 from collector.devices.state import shown_state
+from collector.language.catalogue import mark
+from collector.language.language import Language, english
 
 Kind = Literal[
     "offline", "silent", "unknown", "blind", "moved", "hot", "disk", "unsent", "clock", "twins", "model", "update",
     "certificate",
 ]  # fmt: skip
 TITLES: dict[Kind, str] = {
-    "offline": "Offline",
-    "silent": "Silent: connected, but nothing arrives",
-    "unknown": "Never connected since the collector started",
-    "blind": "Camera sees nothing or not clearly",
-    "moved": "Camera was moved: aim it again and draw the staff zones again",
-    "hot": "Too hot: the device counts less",
-    "disk": "Disk full: counts were lost",
-    "unsent": "Counts wait on the device",
-    "clock": "Clock not set: counts have no time",
-    "twins": "Two devices use one name",
-    "model": "Error rates differ from those of other devices with this model",
-    "update": "Update failed",
-    "certificate": "Certificate ends soon",
+    "offline": mark("Offline"),
+    "silent": mark("Silent: connected, but nothing arrives"),
+    "unknown": mark("Never connected since the collector started"),
+    "blind": mark("Camera sees nothing or not clearly"),
+    "moved": mark("Camera was moved: aim it again and draw the staff zones again"),
+    "hot": mark("Too hot: the device counts less"),
+    "disk": mark("Disk full: counts were lost"),
+    "unsent": mark("Counts wait on the device"),
+    "clock": mark("Clock not set: counts have no time"),
+    "twins": mark("Two devices use one name"),
+    "model": mark("Error rates differ from those of other devices with this model"),
+    "update": mark("Update failed"),
+    "certificate": mark("Certificate ends soon"),
 }
 """What each kind is called on the page, the most urgent first."""
 REASONS: Mapping[str, Kind] = {
@@ -33,6 +35,10 @@ REASONS: Mapping[str, Kind] = {
     "hot": "hot",
 }  # fmt: skip
 """Reason of a degraded window: kind."""
+REASON_WORDS: Mapping[str, str] = {
+    "no_camera": mark("no camera"), "frozen": mark("frozen"), "black": mark("black"), "covered": mark("covered"),
+    "blurred": mark("blurred"), "moved": mark("moved"), "hot": mark("hot"),
+}  # fmt: skip
 HOT_C = 80.0
 """Temperature at which a Raspberry Pi begins to slow down, degrees Celsius."""
 UNSENT_AFTER = timedelta(hours=1)
@@ -67,16 +73,19 @@ def concerns(
     *,
     twins: Collection[tuple[str, str]] = (),
     conflicting: Collection[tuple[str, str]] = (),
+    language: Language | None = None,
 ) -> list[Concern]:
     """Return what needs a person, by kind in the order of `TITLES`, then by site and device.
 
     ``twins`` are site and name of devices that share a name, ``conflicting`` of those whose confusion matrix differs
-    from that of others with the same model.
+    from that of others with the same model. Details are in ``language``, English by default.
     """
+    words = language or english()
     found = []
     for device in devices:
         key = (device.site, device.device)
-        pairs = [*_of_state(device, now), *_of_health(device, now), *_of_window(last_windows.get(key), now)]
+        pairs = [*_of_state(device, now, words), *_of_health(device, now, words)]
+        pairs += _of_window(last_windows.get(key), now, words)
         pairs += [("twins", "")] * (key in twins or bool(device.health and device.health.shared_with))
         pairs += [("model", "")] * (key in conflicting)
         found += [Concern(kind, *key, detail) for kind, detail in dict(reversed(pairs)).items()]
@@ -84,49 +93,46 @@ def concerns(
     return sorted(found, key=lambda each: (order.index(each.kind), each.site, each.device))
 
 
-def duration(length: timedelta) -> str:
-    """Say how long something lasts: ``3 h``."""
-    seconds = max(int(length.total_seconds()), 0)
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (seconds >= size and unit == "min"):
-            return f"{seconds // size} {unit}"
-    return "1 min"
-
-
 Pairs = Sequence[tuple[Kind, str]]
 
 
-def _of_state(device: Device, now: datetime) -> Pairs:
+def _of_state(device: Device, now: datetime, language: Language) -> Pairs:
     state = shown_state(device, now)
     if state in ("offline", "silent"):
         kind: Kind = "offline" if state == "offline" else "silent"
-        return [(kind, f"no message for {duration(now - device.seen)}" if device.seen else "")]
+        away = language.duration(now - device.seen) if device.seen else ""
+        return [(kind, language.gettext("no message for {time}", time=away) if away else "")]
     return [("unknown", "")] if state == "unknown" else []
 
 
-def _of_health(device: Device, now: datetime) -> Pairs:
+def _of_health(device: Device, now: datetime, language: Language) -> Pairs:
     """Return what the last health message says."""
     health = device.health
     if health is None:
         return []
     found: list[tuple[Kind, str]] = []
     if health.temperature_c is not None and health.temperature_c >= HOT_C:
-        found.append(("hot", f"{health.temperature_c:.0f} °C"))
+        found.append(("hot", f"{language.number(health.temperature_c)} °C"))
     if health.spool_dropped:
-        found.append(("disk", f"{health.spool_dropped:,} windows"))
+        text = language.ngettext("{number} window", "{number} windows", health.spool_dropped)
+        found.append(("disk", text))
     if health.oldest_unsent is not None and health.time - health.oldest_unsent > UNSENT_AFTER:
-        found.append(("unsent", f"{health.spool_depth:,} windows, for {duration(health.time - health.oldest_unsent)}"))
+        waiting = language.duration(health.time - health.oldest_unsent)
+        text = language.ngettext(
+            "{number} window, for {time}", "{number} windows, for {time}", health.spool_depth, time=waiting
+        )
+        found.append(("unsent", text))
     if health.clock == "unsynced":
         found.append(("clock", ""))
     if health.update_failed:
         found.append(("update", health.update_failed))
     if health.certificate_ends is not None and health.certificate_ends - now < CERTIFICATE_BEFORE:
-        found.append(("certificate", f"{health.certificate_ends:%-d %B %Y}"))
+        found.append(("certificate", language.date(health.certificate_ends)))
     return found
 
 
-def _of_window(last: LastWindow | None, now: datetime) -> Pairs:
+def _of_window(last: LastWindow | None, now: datetime, language: Language) -> Pairs:
     """Return why the device's last window saw less, if that is recent."""
     if last is None or now - last.end > RECENT:
         return []
-    return [(REASONS[reason], reason.replace("_", " ")) for reason in last.degraded if reason in REASONS]
+    return [(REASONS[each], language.gettext(REASON_WORDS[each])) for each in last.degraded if each in REASONS]

@@ -8,10 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
-from flask import Response, jsonify
+from flask import Response, has_request_context, jsonify, request
 
 from collector.analysis.query import Reader
 from collector.devices.registry import read_devices
+from collector.language.catalogue import codes
+from collector.language.language import Language, accepted_code, chosen_language
 from collector.page.downloads import FORMATS
 from collector.page.first_screen import FirstScreen
 from collector.page.layout import HTML, layout
@@ -19,6 +21,7 @@ from collector.page.sections import sections
 from collector.page.selection import PARAMETERS, InvalidSelection
 from collector.page.updates import check_updates, share_updates
 from collector.page.views import Chart, View
+from collector.sentences.period import set_name
 from collector.web.compress import compress_responses
 
 CONTROLS = {field: (field, "data" if field in ("sort", "receipt") else "value") for field in PARAMETERS.values()}
@@ -26,17 +29,22 @@ CONTROLS = {field: (field, "data" if field in ("sort", "receipt") else "value") 
 OF_PERIOD = ("sites", "days", "first", "last", "zone", "set")
 """Controls that choose the visits of a view."""
 OF_COMPARISON = (*OF_PERIOD, "against", "other")
-OF_FIGURES = (*OF_COMPARISON, "label")
+OF_FIGURES = (*OF_COMPARISON, "label", "lang")
 
 
-def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], *, login: bool = False) -> Dash:
-    """Return the page of a store, with ``zone`` selected at first; ``login`` if people log in to see it."""
+def make_page(
+    reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], lang: str | None = None, *, login: bool = False
+) -> Dash:
+    """Return the page of a store, with ``zone`` selected at first; ``login`` if people log in to see it.
+
+    It is in the language ``lang``, or in the browser's without one.
+    """
     app = Dash(
         "facetally", title="facetally", update_title="", serve_locally=True, index_string=HTML,
         assets_folder=str(Path(__file__).parent / "assets"), suppress_callback_exceptions=True,
     )  # fmt: skip
     view, first = View(reader, now), FirstScreen(reader, now)
-    app.layout = lambda: layout(view.sites(), str(zone), login=login)
+    app.layout = lambda: layout(view.sites(), str(zone), _language(lang), login=login)
     _add_address(app)
     _add_refresh(app, view)
     _add_first_screen(app, first)
@@ -51,6 +59,17 @@ def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], *, lo
     compress_responses(app.server)
     app.server.add_url_rule("/healthz", "healthz", lambda: _healthz(reader.root))
     return app
+
+
+def _language(configured: str | None) -> Language:
+    """Return the language that the reader has chosen (assets/page.js keeps it), else the configured one, else the
+    browser's."""
+    if not has_request_context():
+        return chosen_language(configured or "")
+    chosen = request.cookies.get("lang", "")
+    if chosen in codes():
+        return chosen_language(chosen)
+    return chosen_language(configured or accepted_code(request.headers.get("Accept-Language", "")))
 
 
 def _healthz(root: Path) -> tuple[Response, int]:
@@ -84,19 +103,24 @@ def _add_refresh(app: Dash, view: View) -> None:
         return no_update if now == before else now
 
     @app.callback(
-        Output("sites", "options"), Output("other", "options"), Input("fresh", "data"), State("sites", "options")
+        Output("sites", "options"),
+        Output("other", "options"),
+        Input("fresh", "data"),
+        State("sites", "options"),
+        State("lang", "value"),
     )
-    def sites(_fresh: str | None, before: Any) -> Any:
+    def sites(_fresh: str | None, before: Any, lang: Any) -> Any:
         now = view.sites()
-        return (no_update, no_update) if now == before else (now, [{"label": "all sites", "value": ""}, *now])
+        every = {"label": chosen_language(lang).gettext("all sites"), "value": ""}
+        return (no_update, no_update) if now == before else (now, [every, *now])
 
 
 def _add_first_screen(app: Dash, first: FirstScreen) -> None:
     """Draw banner, tiles, ranked sites and receipt when data has arrived or a control has changed."""
 
-    @app.callback(Output("banner", "children"), Input("fresh", "data"))
-    def banner(_fresh: str | None) -> Any:
-        return first.banner()
+    @app.callback(Output("banner", "children"), Input("fresh", "data"), Input("lang", "value"))
+    def banner(_fresh: str | None, lang: Any) -> Any:
+        return first.banner(chosen_language(lang))
 
     @app.callback(
         output={
@@ -110,16 +134,16 @@ def _add_first_screen(app: Dash, first: FirstScreen) -> None:
         inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_FIGURES, "sort")},
     )
     def figures(_fresh: str | None, controls: dict[str, Any]) -> Any:
-        shown = first.figures(controls)
-        names = [{"label": name, "value": name} for name in shown.labels]
-        sets = [{"label": str(each), "value": each.name} for each in shown.sets]
+        shown, words = first.figures(controls), chosen_language(controls["lang"])
+        names = [{"label": words.label(name), "value": name} for name in shown.labels]
+        sets = [{"label": set_name(each, words), "value": each.name} for each in shown.sets]
         return {
             "tiles": shown.tiles,
             "sites": shown.sites,
             "notice": shown.notice,
-            "label": [{"label": "the default", "value": ""}, *names],
+            "label": [{"label": words.gettext("the default"), "value": ""}, *names],
             "labels": names,
-            "sets": [{"label": "those with the most visits", "value": ""}, *sets],
+            "sets": [{"label": words.gettext("those with the most visits"), "value": ""}, *sets],
         }
 
     @app.callback(
@@ -130,16 +154,21 @@ def _add_first_screen(app: Dash, first: FirstScreen) -> None:
         return first.receipt(controls)
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("facetally", "nameSites"), Output("sites-chosen", "children"), Input("sites", "value")
+        ClientsideFunction("facetally", "nameSites"),
+        Output("sites-chosen", "children"),
+        Input("sites", "value"),
+        State("words", "data"),
     )
 
 
 def _add_below(app: Dash) -> None:
     """Send the sections below the first screen when they come into view."""
 
-    @app.callback(Output("below", "children"), Input("in-view", "data"), prevent_initial_call=True)
-    def below(in_view: bool | None) -> Any:
-        return sections() if in_view else no_update
+    @app.callback(
+        Output("below", "children"), Input("in-view", "data"), State("lang", "value"), prevent_initial_call=True
+    )
+    def below(in_view: bool | None, lang: Any) -> Any:
+        return sections(chosen_language(lang)) if in_view else no_update
 
 
 def _add_live(app: Dash, view: View) -> None:

@@ -2,43 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from dash import html
 
-from collector.analysis.breakdown import break_down
-from collector.analysis.confusion import conflicts
-from collector.analysis.headline import Headline, Period, headline, headline_label, site_headlines
-from collector.analysis.intervals import prorated
-from collector.analysis.label_sets import LabelSet, with_label_set
+from collector.analysis.attention import current_concerns
+from collector.analysis.headline import headline_label
+from collector.analysis.label_sets import LabelSet
 from collector.analysis.query import Reader
-from collector.analysis.receipt import LONGEST_READ, receipt
-from collector.analysis.sequence import clones
-from collector.devices.attention import concerns
-from collector.page.attention import banner, last_windows
-from collector.page.ranking import ranked, ranking
+from collector.analysis.ranked_sites import ranked
+from collector.language.language import Language, chosen_language
+from collector.page.attention import banner
+from collector.page.chosen import choose, existing, headline_of, headlines_by_site, over_time, receipt_of
+from collector.page.ranking import ranking
 from collector.page.receipt_panel import receipt_panel
 from collector.page.selection import InvalidSelection, Selection, resolve
-from collector.page.tables import format_number
 from collector.page.tiles import tiles
-from collector.store.intervals import Floats
+from collector.sentences.period import not_included
 from collector.store.load import labels
 from contract.labels import UNKNOWN
-
-DAY = timedelta(days=1)
-SPARK_BY_DAY = timedelta(days=3)
-SPARK_BY_WEEK = timedelta(days=92)
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Cells of a selection and of its reference, of one label set."""
-
-    now: Period
-    before: Period
-    sets: list[LabelSet]
-    """The label sets of the selection, the chosen one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +44,10 @@ class FirstScreen:
     reader: Reader
     now: Callable[[], datetime]
 
-    def banner(self) -> Any:
+    def banner(self, language: Language) -> Any:
         """Return what needs a person, at all sites."""
-        now = self.now()
-        devices = self.reader.devices()
-        windows = self.reader.windows((now - DAY, now))
-        twins = {(str(row.site), str(row.device)) for row in clones(windows).itertuples()}
-        conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
-        found = concerns(devices, last_windows(windows), now, twins=twins, conflicting=conflicting)
-        return banner(found, len(devices))
+        found, devices = current_concerns(self.reader, self.now(), language)
+        return banner(found, len(devices), language)
 
     def figures(self, controls: Mapping[str, Any]) -> Figures:
         """Return tiles and ranked sites."""
@@ -78,18 +56,18 @@ class FirstScreen:
             selection = self.resolve(controls)
         except InvalidSelection as error:
             return Figures(html.P(str(error), className="warn"), None, None, (), ())
+        language = chosen_language(selection.controls.lang)
         chosen = choose(self.reader, selection)
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
-        found = self._headline(chosen, selection, label)
-        same_site = selection.controls.against == "site"
-        earlier = chosen.before if not same_site else Period(chosen.now.frame.iloc[:0], chosen.now.span)
-        by_site = site_headlines(chosen.now, earlier, self.reader.matrices(), label, selection.zone)
+        found = headline_of(self.reader, chosen, selection, label)
+        by_site = headlines_by_site(self.reader, chosen, selection, label)
         devices = [device for device in self.reader.devices() if not selection.sites or device.site in selection.sites]
         rows = ranked(by_site, over_time(chosen.now, selection), devices, now)
         names = tuple(name for name in labels(chosen.now.frame) if name != UNKNOWN)
         return Figures(
-            tiles(found, selection), ranking(rows, selection, label), notice(chosen.sets), names, tuple(chosen.sets)
-        )
+            tiles(found, selection, language), ranking(rows, selection, label, language),
+            notice(chosen.sets, language), names, tuple(chosen.sets),
+        )  # fmt: skip
 
     def receipt(self, controls: Mapping[str, Any]) -> Any:
         """Return the receipt that the controls ask for, None for none."""
@@ -102,62 +80,20 @@ class FirstScreen:
             return None
         chosen = choose(self.reader, selection)
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
-        windows = None
-        if selection.span[1] - selection.span[0] <= LONGEST_READ:
-            windows = with_label_set(self.reader.windows(selection.span, selection.sites), _name(chosen.sets))[0]
-        found = receipt(chosen.now, windows, self.reader.matrices(), self.reader.devices(), selection.zone)
-        return receipt_panel(figure, found, self._headline(chosen, selection, label), selection, chosen.sets)
+        found = receipt_of(self.reader, chosen, selection)
+        headline = headline_of(self.reader, chosen, selection, label)
+        language = chosen_language(selection.controls.lang)
+        return receipt_panel(figure, found, headline, selection, chosen.sets, language)
 
     def resolve(self, controls: Mapping[str, Any]) -> Selection:
         """Return the selection of the controls. Raises InvalidSelection, also for a site that does not exist."""
-        selection = resolve(controls, self.now())
-        known = self.reader.sites()
-        asked = [*selection.sites, *([selection.controls.other] if selection.controls.other else [])]
-        missing = [site for site in asked if site not in known]
-        if missing:
-            raise InvalidSelection(f"There is no site {', '.join(missing)}. Sites: {', '.join(known) or 'none'}.")
-        return selection
-
-    def _headline(self, chosen: Chosen, selection: Selection, label: str | None) -> Headline:
-        return headline(
-            chosen.now, chosen.before, self.reader.matrices(), label, selection.zone,
-            same_cameras=selection.controls.against != "site",
-        )  # fmt: skip
+        return existing(self.reader, resolve(controls, self.now()))
 
 
-def choose(reader: Reader, selection: Selection) -> Chosen:
-    """Return the cells of a selection and of its reference, of the label set that is selected."""
-    reference = selection.reference()
-    frame, sets = with_label_set(
-        reader.cells(selection.span, selection.zone, selection.sites), selection.controls.set or None
-    )
-    before, _ = with_label_set(reader.cells(reference.span, reference.zone, reference.sites), _name(sets))
-    if reference.span != selection.span:
-        before = prorated(before, reference.span)
-    return Chosen(Period(frame, selection.span), Period(before, reference.span), sets)
-
-
-def over_time(period: Period, selection: Selection) -> dict[str, Floats]:
-    """Return visits of each site by hour, day or week, for sparklines."""
-    length = period.span[1] - period.span[0]
-    by = "hour" if length <= SPARK_BY_DAY else "day" if length <= SPARK_BY_WEEK else "week"
-    if period.frame.empty:
-        return {}
-    table = break_down(period.frame, ["site", by], selection.zone, period.span)  # type: ignore[list-item]
-    return {str(site): part.to_numpy(float) for site, part in table["visits"].groupby(level="site")}
-
-
-def notice(sets: list[LabelSet]) -> Any:
+def notice(sets: list[LabelSet], language: Language) -> Any:
     """Say which visits are not included because they have other labels."""
-    if len(sets) < 2:
+    text = not_included(sets, language)
+    if not text:
         return None
-    others = "; ".join(f"{each} ({format_number(each.visits)} visits)" for each in sets[1:])
-    return html.P(
-        f"This period has {len(sets)} label sets, which have no common total. Shown: {sets[0]}. Not included: {others}."
-        " Choose another under “More choices”.",
-        className="warn",
-    )
-
-
-def _name(sets: list[LabelSet]) -> str | None:
-    return sets[0].name if sets else None
+    advice = language.gettext("Choose another under “More choices”.")
+    return html.P(f"{text} {advice}", className="warn")

@@ -1,81 +1,37 @@
 """The sites as a ranked table that can be sorted: visits, change, sparkline, share, unknown, coverage, devices."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from dash import html
 
-from collector.analysis.headline import Headline
-from collector.devices.device import Device
-from collector.devices.state import shown_state
+from collector.analysis.ranked_sites import DOWN, RankedSite, in_order
+from collector.exports.sparkline import sparkline
+from collector.language.catalogue import mark
+from collector.language.language import Language
 from collector.page.parts import text_button
 from collector.page.selection import Selection, address
-from collector.page.tables import format_visits
-from collector.page.tiles import arrow, percent, points, share_with_interval, signed_percent, sparkline
-from collector.store.intervals import Floats
+from collector.sentences.figures import arrow, expression, share_with_interval, visits_with_doubt
 
-DOWN = "-down"
 HEADS = {
-    "site": "site", "visits": "visits", "change": "change", "": "visits over time", "share": "share of {label}",
-    "unknown": "unknown", "coverage": "watched",
+    "site": mark("site"), "visits": mark("visits"), "change": mark("change"), "": mark("visits over time"),
+    "share": mark("share of {label}"), "unknown": mark("unknown"), "coverage": mark("watched"),
 }  # fmt: skip
 """Sort key: head. The sparkline cannot be sorted by."""
 
 
-@dataclass(frozen=True, slots=True)
-class RankedSite:
-    """A row of the table."""
-
-    name: str
-    headline: Headline | None
-    """None for a site without data in the period."""
-    visits_over_time: Floats
-    online: int
-    devices: int
-
-
-def ranked(
-    headlines: Mapping[str, Headline], over_time: Mapping[str, Floats], devices: Iterable[Device], now: datetime
-) -> list[RankedSite]:
-    """Return the sites that have data in the period or a device."""
-    states: dict[str, list[str]] = {}
-    for device in devices:
-        states.setdefault(device.site, []).append(shown_state(device, now))
-    return [
-        RankedSite(
-            name, headlines.get(name), over_time.get(name, np.array([])),
-            states.get(name, []).count("online"), len(states.get(name, [])),
-        )
-        for name in sorted({*states, *headlines})
-    ]  # fmt: skip
-
-
-def ranking(sites: Iterable[RankedSite], selection: Selection, label: str | None) -> html.Table:
+def ranking(sites: Iterable[RankedSite], selection: Selection, label: str | None, language: Language) -> html.Table:
     """Return the table, sorted as selected; sites without data come last."""
     key, down = selection.controls.sort.removesuffix(DOWN), selection.controls.sort.endswith(DOWN)
-    rows = sorted(sites, key=lambda site: _sort_key(site, key), reverse=down)
-    rows = [row for row in rows if row.headline] + [row for row in rows if not row.headline]
-    body = [_row(site, selection) for site in rows]
+    body = [_row(site, selection, language) for site in in_order(sites, selection.controls.sort)]
     if not body:
-        body = [html.Tr(html.Td("No site has sent anything yet.", colSpan=len(HEADS) + 1))]
-    heads = [_head(name, text.format(label=label or "expression"), key, down) for name, text in HEADS.items()]
-    head = html.Tr([*heads, html.Th("devices", scope="col", className="number wide")])
-    return html.Table([html.Caption("Sites in this period. Select a head to sort, a name to see one site."),
-                       html.Thead(head), html.Tbody(body)], className="ranking")  # fmt: skip
-
-
-def _sort_key(site: RankedSite, key: str) -> tuple[float, str]:
-    found = site.headline
-    if key == "site" or found is None:
-        return 0.0, site.name
-    values = {
-        "visits": found.visits.value, "change": found.visits.change, "share": found.share.value,
-        "unknown": found.unknown.value, "coverage": found.coverage.value,
-    }  # fmt: skip
-    return float(np.nan_to_num(values[key], nan=-np.inf)), site.name
+        body = [html.Tr(html.Td(language.gettext("No site has sent anything yet."), colSpan=len(HEADS) + 1))]
+    shown = expression(label, language)
+    heads = [_head(name, language.gettext(text, label=shown), key, down) for name, text in HEADS.items()]
+    head = html.Tr([*heads, html.Th(language.gettext("devices"), scope="col", className="number wide")])
+    caption = language.gettext("Sites in this period. Select a head to sort, a name to see one site.")
+    return html.Table([html.Caption(caption), html.Thead(head), html.Tbody(body)], className="ranking")
 
 
 def _head(name: str, text: str, key: str, down: bool) -> html.Th:
@@ -91,34 +47,37 @@ def _head(name: str, text: str, key: str, down: bool) -> html.Th:
     )
 
 
-def _row(site: RankedSite, selection: Selection) -> html.Tr:
+def _row(site: RankedSite, selection: Selection, language: Language) -> html.Tr:
     link = html.A(site.name, href=address(selection.controls, sites=(site.name,), receipt=""))
     online = html.Td(
-        f"{site.online} of {site.devices}", className="number wide" + " warn" * (site.online < site.devices)
+        language.gettext("{online} of {devices}", online=site.online, devices=site.devices),
+        className="number wide" + " warn" * (site.online < site.devices),
     )
     found = site.headline
     if found is None:
-        return html.Tr([html.Th(link, scope="row"), html.Td("no data", colSpan=len(HEADS) - 1), online])
+        no_data = html.Td(language.gettext("no data"), colSpan=len(HEADS) - 1)
+        return html.Tr([html.Th(link, scope="row"), no_data, online])
     visits, share = found.visits, found.share
-    text = format_visits(visits.value, visits.value - visits.low, visits.high - visits.value)
+    text = visits_with_doubt(visits.value, visits.value - visits.low, visits.high - visits.value, language)
     receipt = address(selection.controls, sites=(site.name,), receipt="visits")
     share_receipt = address(selection.controls, sites=(site.name,), receipt="share")
     change: list[Any] = [
-        html.Span(f"{arrow(visits)} {signed_percent(visits.change)}", className=f"change {visits.trend}")
+        html.Span(f"{arrow(visits)} {language.signed_percent(visits.change)}", className=f"change {visits.trend}")
     ]
     if np.isnan(visits.change):
         change = ["-"]
-    moved = f"{arrow(share)} {points(share.change)}" if not np.isnan(share.change) else ""
+    moved = f"{arrow(share)} {language.points(share.change)}" if not np.isnan(share.change) else ""
+    how = language.gettext("How was this found?")
     return html.Tr(
         [
             html.Th(link, scope="row"),
-            html.Td(html.A(text, href=receipt, title="How was this found?"), className="number"),
+            html.Td(html.A(text, href=receipt, title=how), className="number"),
             html.Td(change, className="number"),
             html.Td(html.Img(src=sparkline(site.visits_over_time), alt="", className="spark"), className="wide"),
-            html.Td([html.A(share_with_interval(share), href=share_receipt, title="How was this found?"), " ",
+            html.Td([html.A(share_with_interval(share, language), href=share_receipt, title=how), " ",
                      html.Span(moved, className=f"change {share.trend} wide")], className="number"),
-            html.Td(percent(found.unknown.value), className="number wide"),
-            html.Td(percent(found.coverage.value), className="number wide"),
+            html.Td(language.percent(found.unknown.value), className="number wide"),
+            html.Td(language.percent(found.coverage.value), className="number wide"),
             online,
         ]
     )  # fmt: skip

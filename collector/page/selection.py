@@ -15,27 +15,28 @@ from msgspec import Meta, Struct
 
 from collector.analysis.intervals import Span
 from collector.analysis.summarise import HOUR_S
+from collector.language.catalogue import mark
 from contract.labels import LABEL_PATTERN
 from contract.topics import ID_PATTERN
 
 CUSTOM = "own"
 PERIODS = {
-    "today": "Today",
-    "yesterday": "Yesterday",
-    "week": "This week",
-    "lastweek": "Last week",
-    "7": "Last 7 days",
-    "30": "Last 30 days",
-    "month": "This month",
-    "lastmonth": "Last month",
-    "365": "Last year",
-    "1": "Last 24 hours",
-    CUSTOM: "Custom dates",
+    "today": mark("Today"),
+    "yesterday": mark("Yesterday"),
+    "week": mark("This week"),
+    "lastweek": mark("Last week"),
+    "7": mark("Last 7 days"),
+    "30": mark("Last 30 days"),
+    "month": mark("This month"),
+    "lastmonth": mark("Last month"),
+    "365": mark("Last year"),
+    "1": mark("Last 24 hours"),
+    CUSTOM: mark("Custom dates"),
 }
 COMPARISONS = {
-    "weekdays": "the same weekdays before",
-    "before": "the period just before",
-    "site": "another site",
+    "weekdays": mark("the same weekdays before"),
+    "before": mark("the period just before"),
+    "site": mark("another site"),
 }
 PARAMETERS = {
     "site": "sites",
@@ -50,6 +51,7 @@ PARAMETERS = {
     "set": "set",
     "labels": "labels",
     "sort": "sort",
+    "lang": "lang",
     "receipt": "receipt",
 }
 """Parameter of the address: field of `ControlValues`."""
@@ -92,6 +94,8 @@ class ControlValues(Struct, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
     sort: Sort = "visits-down"
     receipt: Receipt = ""
+    lang: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$(?!\n)")] = ""
+    """Code of the language; empty for the page's own."""
 
 
 @dataclass(frozen=True, slots=True)

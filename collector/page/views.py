@@ -23,9 +23,9 @@ from collector.analysis.query import (
 from collector.analysis.summarise import by_time, step_for, step_name
 from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
+from collector.page.chosen import choose
 from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
 from collector.page.downloads import FORMATS, file_content
-from collector.page.first_screen import choose
 from collector.page.selection import InvalidSelection, Selection, resolve
 from collector.recount.files import read_recounts
 from collector.store import load

@@ -79,7 +79,7 @@ def _application(settings: Settings, zone: ZoneInfo, recounts: Recounts, now: Ca
 
     def make(sites: Sites) -> Dash:
         own = reader.only(sites)
-        app = make_page(own, zone, now, login=login)
+        app = make_page(own, zone, now, settings.page.language, login=login)
         if has_api:
             mount(app.server, Api(own, zone, now), guard)
             recount_routes.mount(app.server, recounts, guard, own.permits)

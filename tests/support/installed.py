@@ -63,7 +63,7 @@ def installed(folder, clip_folder):
     ``clip_folder`` is at /srv/clips in the container.
     """
     wheel = build_wheel()
-    wheels = download_wheels(DEBIAN, BUILD / "wheels-nspawn", f"{wheel}[edge,update,collector]")
+    wheels = download_wheels(DEBIAN, BUILD / "wheels-nspawn", f"{wheel}[edge,update,collector,report]")
     binds = {
         wheels: "/srv/wheels",
         wheel.parent: "/srv/ours",

@@ -29,15 +29,16 @@ FIRST_BOOT_EXPOSURE = 35
 
 
 def test_the_units():
-    """There are units for daemon, collector and page, three for the updater, and one that installs a card."""
+    """There are units for daemon, collector, page and report, three for the updater, and one that installs a card."""
     updater = ["facetally-restart", "facetally-update", "facetally-update-recover"]
     assert sorted(unit.stem for unit in UNITS) == [
         "facetally-collector",
         "facetally-edge",
+        "facetally-report",
         *updater,
         "facetally-web",
     ]
-    assert len(ALL) == 7
+    assert len(ALL) == 8
 
 
 @needs_systemd

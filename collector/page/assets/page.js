@@ -6,11 +6,18 @@
   const receipts = "[data-receipt]", sorts = "[data-sort]";
   let restored = false;
 
+  /* The language of the address, or of the list, is kept in a cookie: the server draws the page's own texts. */
+  function keepLanguage(code) {
+    if (/^[a-z]{2,3}$/.test(code || "")) document.cookie = "lang=" + code + ";SameSite=Strict";
+    return document.cookie.split("; ").includes("lang=" + code);
+  }
+  keepLanguage(new URLSearchParams(location.search).get("lang"));
+
   /* Values of the controls, in the order of the parameters in `defaults`, as the address says. */
   function valuesOf(search, defaults) {
     const given = new URLSearchParams(search);
     return Object.entries(defaults).map(([name, value]) => {
-      if (!given.has(name)) return value;
+      if (!given.has(name) || name === "lang") return value;
       const text = given.get(name);
       return LISTS.includes(name) ? text.split(",").filter(Boolean) : text;
     });
@@ -30,17 +37,20 @@
     facetally: {
       restore(defaults) {
         restored = true;
+        document.documentElement.lang = defaults.lang;
         return valuesOf(location.search, defaults);
       },
       remember(...args) {
         const defaults = args.pop();
+        const lang = args[Object.keys(defaults).indexOf("lang")];
+        if (restored && lang !== defaults.lang && keepLanguage(lang)) location.reload();
         if (restored) history.replaceState(null, "", addressOf(args, defaults));
         document.body.classList.toggle("receipt-open", Boolean(args[args.length - 1]));
         return location.search;
       },
-      nameSites(sites) {
-        if (!sites || !sites.length) return "All sites";
-        return sites.length > 2 ? sites.length + " sites" : sites.join(", ");
+      nameSites(sites, words) {
+        if (!sites || !sites.length) return words.all;
+        return sites.length > 2 ? words.many.replace("#", sites.length) : sites.join(", ");
       },
     },
   });

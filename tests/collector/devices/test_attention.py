@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from collector.devices.attention import TITLES, LastWindow, concerns, duration
+from collector.devices.attention import TITLES, LastWindow, concerns
 from collector.devices.device import Device
+from collector.language.language import english
 from tests.support.messages import MESSAGES
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=timezone.utc)
@@ -59,4 +60,4 @@ def test_a_healthy_fleet_needs_nobody() -> None:
 
 def test_durations() -> None:
     lengths = (timedelta(0), timedelta(minutes=90), timedelta(hours=3), timedelta(days=4))
-    assert [duration(each) for each in lengths] == ["1 min", "90 min", "3 h", "4 d"]
+    assert [english().duration(each) for each in lengths] == ["1 min", "90 min", "3 h", "4 d"]

@@ -9,6 +9,7 @@ import pytest
 
 from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
+from collector.language.language import english
 from collector.page.first_screen import FirstScreen
 from collector.page.selection import ControlValues, address, resolve
 from contract.labels import labelset
@@ -110,9 +111,9 @@ def test_sites_are_ranked_and_sorted(fortnight: Path) -> None:
 def test_the_banner_names_every_device_that_needs_a_person(fortnight: Path) -> None:
     """It shows all sites, whatever is selected; a healthy fleet has a calm banner."""
     screen = FirstScreen(Reader(fortnight, lambda: NOW), lambda: NOW)
-    assert text_of(screen.banner()).startswith("1 of 2 devices needs attention Offline:  shop-2 / door")
+    assert text_of(screen.banner(english())).startswith("1 of 2 devices needs attention Offline:  shop-2 / door")
     healthy = FirstScreen(Reader(two_shops(fortnight / "two"), lambda: NOW), lambda: NOW)
-    assert text_of(healthy.banner()) == "Nothing needs attention: 2 devices online."
+    assert text_of(healthy.banner(english())) == "Nothing needs attention: 2 devices online."
 
 
 @pytest.mark.parametrize(

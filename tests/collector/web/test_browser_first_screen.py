@@ -129,3 +129,26 @@ def test_the_first_view_is_below_a_megabyte_and_can_be_printed(address: str, tmp
         assert (sent := sent_bytes(driver)) < MAX_CHART_BYTES, sent
         pdf = b64decode(driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
         assert pdf.startswith(b"%PDF") and len(pdf) > 20_000
+
+
+def test_the_reader_chooses_the_language(address: str, tmp_path: Path) -> None:
+    """An address with a language shows it and keeps it; the list changes it; the figures stay the same."""
+    with chromium(tmp_path) as driver:
+        opened(driver, address + "?lang=de&period=week")
+        german = text(driver, "figures")
+        assert "Anteil Freude" in german and "klare Änderung" in german
+        assert "4 von 12 Geräten brauchen Aufmerksamkeit" in text(driver, "banner")
+        assert driver.execute_script("return document.documentElement.lang") == "de"
+        figures = [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]
+        opened(driver, address + "?period=week")
+        assert "Anteil Freude" in text(driver, "figures"), "the choice is kept"
+        driver.execute_script(
+            "const list = document.getElementById('lang');"
+            "Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value').set.call(list, 'en');"
+            "list.dispatchEvent(new Event('change', {bubbles: true}))"
+        )
+        english = lambda: "Share of happiness" in text(driver, "figures") and "Sites" in text(driver, "ranking")  # noqa: E731
+        wait_until(english, "the page is in English", SLOW_S)
+        shown = [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]
+        assert [each.replace("\N{NO-BREAK SPACE}", " ") for each in figures] == shown
+        assert not complaints(driver)

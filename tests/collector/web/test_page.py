@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from collector.analysis.query import Reader
+from collector.language.language import english
 from collector.page.app import make_page
 from collector.page.sections import sections
 from tests.support.brokers import free_port, wait_until
@@ -49,9 +50,31 @@ def test_the_page_explains_its_uncertainty(store: Path) -> None:
     layout = page(store).get("/_dash-layout").get_data(as_text=True)
     assert "apparent expression" in layout
     assert '"shop-2"' in layout
-    below = text_of(sections())
+    below = text_of(sections(english()))
     assert "about ninety of a hundred such intervals contain the true share" in below
     assert "A visit is not a person" in below
+
+
+@pytest.mark.parametrize(
+    ("configured", "browser", "chosen", "period"),
+    [
+        (None, "de-DE,de;q=0.9", None, "Zeitraum"),
+        (None, "fr", None, "Period"),
+        ("de", "en", None, "Zeitraum"),
+        ("de", "de", "en", "Period"),
+        (None, "de", "../x", "Zeitraum"),
+    ],
+)
+def test_the_page_has_the_chosen_language(
+    store: Path, configured: str | None, browser: str, chosen: str | None, period: str
+) -> None:
+    """The reader's choice goes before the configured language, and that before the browser's."""
+    client = make_page(Reader(store, lambda: NOW), BERLIN, lambda: NOW, configured).server.test_client()
+    if chosen:
+        client.set_cookie("lang", chosen)
+    answer = client.get("/_dash-layout", headers={"Accept-Language": browser}).get_data(as_text=True)
+    assert f'"{period}"' in answer
+    assert ('"Deutsch"' in answer) and ('"English"' in answer)
 
 
 def test_healthz(store: Path, tmp_path: Path) -> None:

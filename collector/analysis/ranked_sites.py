@@ -1,0 +1,64 @@
+"""The sites of a period with their figures, in the order of one of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from collector.analysis.headline import Headline
+from collector.devices.device import Device
+from collector.devices.state import shown_state
+from collector.store.intervals import Floats
+
+DOWN = "-down"
+"""Ending of a sort key for the reverse order."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSite:
+    """A site, its figures and its devices."""
+
+    name: str
+    headline: Headline | None
+    """None for a site without data in the period."""
+    visits_over_time: Floats
+    online: int
+    devices: int
+
+
+def ranked(
+    headlines: Mapping[str, Headline], over_time: Mapping[str, Floats], devices: Iterable[Device], now: datetime
+) -> list[RankedSite]:
+    """Return the sites that have data in the period or a device."""
+    states: dict[str, list[str]] = {}
+    for device in devices:
+        states.setdefault(device.site, []).append(shown_state(device, now))
+    return [
+        RankedSite(
+            name, headlines.get(name), over_time.get(name, np.array([])),
+            states.get(name, []).count("online"), len(states.get(name, [])),
+        )
+        for name in sorted({*states, *headlines})
+    ]  # fmt: skip
+
+
+def in_order(sites: Iterable[RankedSite], sort: str) -> list[RankedSite]:
+    """Return the sites in order of a figure or of the name; ``visits-down`` begins with the most visits.
+
+    Sites without data come last.
+    """
+    key = sort.removesuffix(DOWN)
+    rows = sorted(sites, key=lambda site: _sort_key(site, key), reverse=sort.endswith(DOWN))
+    return [row for row in rows if row.headline] + [row for row in rows if not row.headline]
+
+
+def _sort_key(site: RankedSite, key: str) -> tuple[float, str]:
+    found = site.headline
+    if key == "site" or found is None:
+        return 0.0, site.name
+    values = {
+        "visits": found.visits.value, "change": found.visits.change, "share": found.share.value,
+        "unknown": found.unknown.value, "coverage": found.coverage.value,
+    }  # fmt: skip
+    return float(np.nan_to_num(values[key], nan=-np.inf)), site.name

@@ -1,0 +1,1 @@
+"""Languages of the page and the report: message catalogues, and numbers and dates as each language writes them."""

@@ -1,0 +1,88 @@
+"""Which report was sent to whom, in a small file, so that none is sent twice and none is forgotten."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from base.durable_file import make_folder, replace_file
+from base.errors import FacetallyError
+from collector.mail.settings import Recipient
+from collector.report.week import WEEK
+
+MAX_MISSED = 4
+"""Weeks that are made up for after the collector or the mail server was away."""
+KEPT = 2 * MAX_MISSED
+"""Weeks that are noted for each recipient."""
+
+
+class SentFileFailed(FacetallyError):
+    """The file cannot be read or written; nothing is sent, as it might be sent twice."""
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file."""
+
+    version: int = 1
+    sent: dict[str, tuple[date, ...]] = {}
+    """Recipient and sites: Mondays of the weeks that were sent."""
+
+
+class SentFile:
+    """The notes of `MAX_MISSED` weeks and some more for each recipient."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sent = self._read()
+
+    def due(self, recipient: Recipient, last: date) -> list[date]:
+        """Return the weeks to send, the oldest first: those since the last one that was sent, at least ``last``."""
+        noted = self._sent.get(key_of(recipient), ())
+        weeks = [last - number * WEEK for number in range(MAX_MISSED)] if noted else [last]
+        return sorted(week for week in weeks if week not in noted and week > min(noted, default=date.min))
+
+    def was_sent(self, recipient: Recipient, week: date) -> bool:
+        """Return whether a week was sent."""
+        return week in self._sent.get(key_of(recipient), ())
+
+    def note(self, recipient: Recipient, week: date) -> None:
+        """Note that a week was sent, on disk when this returns."""
+        key = key_of(recipient)
+        self._sent[key] = tuple(sorted({*self._sent.get(key, ()), week})[-KEPT:])
+        try:
+            replace_file(self._path, msgspec.json.format(msgspec.json.encode(_Content(sent=self._sent))))
+        except OSError as error:
+            raise SentFileFailed(f"{self._path}: {error.strerror}") from error
+
+    def _read(self) -> dict[str, tuple[date, ...]]:
+        try:
+            return dict(msgspec.json.decode(self._path.read_bytes(), type=_Content).sent)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise SentFileFailed(f"{self._path}: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SentFileFailed(
+                f"{self._path}: must be the notes of sent reports, is damaged ({error}); delete it to send"
+                " the last week"
+            ) from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[SentFile]:
+    """Open the file, for one process at a time; another waits. Raises SentFileFailed."""
+    try:
+        make_folder(path.parent)
+        with path.with_name(path.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield SentFile(path)
+    except OSError as error:
+        raise SentFileFailed(f"{path}: {error.strerror or error}") from error
+
+
+def key_of(recipient: Recipient) -> str:
+    """Return the name under which the weeks of a recipient are noted."""
+    return " ".join([recipient.address, *sorted(recipient.sites)])
