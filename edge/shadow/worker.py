@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 
 from base.errors import FacetallyError
 from base.logs import line
+from contract.errors import BundleError
 from edge.counting.tally import Sums, predicted
 from edge.shadow.compared import Compared
 from edge.values import Pixels
@@ -26,6 +27,12 @@ FAILURES = (
 """What a wrong bundle or a runtime may raise; it ends the comparison only."""
 MAX_REASON = 300
 """Longest reason of a failure, characters."""
+
+
+def check_same_labels(counted: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise BundleError unless a classifier in shadow has the labels that are counted, in any order."""
+    if set(labels) != set(counted):
+        raise BundleError(f"labels must be those that are counted ({', '.join(counted)}), are {', '.join(labels)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,8 @@ class ShadowWorker:
     def _run(self) -> None:
         """Load the classifier, and work until it fails or is stopped."""
         try:
-            classifier = self._checked(self._load())
+            classifier = self._load()
+            check_same_labels(self._labels, classifier.card.labels)
             with self._changed:
                 self.classifier = classifier
                 self._changed.notify_all()
@@ -134,14 +142,6 @@ class ShadowWorker:
                 self._queue.clear()
                 self._waiting = 0
                 self._changed.notify_all()
-
-    def _checked(self, classifier: Classifier) -> Classifier:
-        """Return a classifier whose labels are those of the active one. Raise ValueError if they are not."""
-        labels = classifier.card.labels
-        if set(labels) != set(self._labels):
-            counted = ", ".join(self._labels)
-            raise ValueError(f"labels must be those that are counted ({counted}), are {', '.join(labels)}")
-        return classifier
 
     def _next(self) -> Faces | Ended | None:
         """Wait for the next item; None to end."""

@@ -40,7 +40,7 @@ def test_the_agreement_has_wilsons_interval():
         ({"min_visits": 100, "min_agreement": 0.9}, "not: agreement must be at least 90%, may be as low as 86%"),
         (
             {"min_visits": 100, "max_share_change": 0.005},
-            "not: the share of neutral must change by at most 0.5 points, changes by +1.0",
+            "not: the share of happiness must change by at most 0.5 points, changes by -1.0",
         ),
     ],
 )
@@ -55,7 +55,7 @@ def test_the_table_is_readable():
     broken = replace(ONE, table=((0,) * 3,) * 3, skipped=0, failed="no such file")
     assert as_lines(shadow_statuses({"a/1": ONE, "a/2": broken}, RULE)) == [
         "in shadow of expression@bbbbbbbbbbbb: expression-new@cccccccccccc, 2 devices, 100 visits compared, 6 skipped,"
-        " 93.0% agree (86.3% to 96.6%), largest change: neutral +1.0 points; not yet: 100 of 150 visits",
+        " 93.0% agree (86.3% to 96.6%), largest change: happiness -1.0 points; not yet: 100 of 150 visits",
         "  counted as  happiness  neutral  unknown",
         "  happiness          40        3        0",
         "  neutral             2       50        1",

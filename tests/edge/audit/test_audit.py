@@ -85,7 +85,7 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
     assert written
     assert all(Path(name).name.startswith("spool.sqlite") for name in written)
     assert (
-        done.stdout.splitlines()[-1] == "nothing but counts, status, model, health, agreement tables and log lines left"
+        done.stdout.splitlines()[-1] == "nothing but counts, status, model, health, shadow and log lines left"
     )
 
 
