@@ -5,10 +5,9 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
-import pandas as pd
 from dash import html
 
-from collector.devices.attention import TITLES, Concern, LastWindow
+from collector.devices.attention import TITLES, Concern
 
 URGENT = ("offline", "silent", "blind", "moved", "disk", "twins")
 
@@ -24,17 +23,6 @@ def banner(found: Sequence[Concern], devices: int) -> Any:
     noun, verb = "device" if devices == 1 else "devices", "needs" if concerned == 1 else "need"
     lines = [_line(kind, list(members)) for kind, members in groupby(found, key=lambda each: each.kind)]
     return [html.H2(f"{concerned} of {devices} {noun} {verb} attention"), html.Ul(lines)]
-
-
-def last_windows(windows: pd.DataFrame) -> dict[tuple[str, str], LastWindow]:
-    """Return the last window of each device, from a table of `collector.store.load.load`."""
-    latest = windows.sort_values("end").drop_duplicates(["site", "device"], keep="last")
-    return {
-        (site, device): LastWindow(end.to_pydatetime(), tuple(degraded.split("|")) if degraded else ())
-        for site, device, end, degraded in zip(
-            latest["site"], latest["device"], latest["end"], latest["degraded"], strict=True
-        )
-    }
 
 
 def _line(kind: Any, members: list[Concern]) -> html.Li:

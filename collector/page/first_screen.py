@@ -7,16 +7,14 @@ from typing import Any
 
 from dash import html
 
+from collector.analysis.attention import current_concerns
 from collector.analysis.breakdown import break_down
-from collector.analysis.confusion import conflicts
 from collector.analysis.headline import Headline, Period, headline, headline_label, site_headlines
 from collector.analysis.intervals import prorated
 from collector.analysis.label_sets import LabelSet, with_label_set
 from collector.analysis.query import Reader
 from collector.analysis.receipt import LONGEST_READ, receipt
-from collector.analysis.sequence import clones
-from collector.devices.attention import concerns
-from collector.page.attention import banner, last_windows
+from collector.page.attention import banner
 from collector.page.ranking import ranked, ranking
 from collector.page.receipt_panel import receipt_panel
 from collector.page.selection import InvalidSelection, Selection, resolve
@@ -66,10 +64,7 @@ class FirstScreen:
         now = self.now()
         devices = self.reader.devices()
         windows = self.reader.windows((now - DAY, now))
-        twins = {(str(row.site), str(row.device)) for row in clones(windows).itertuples()}
-        conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
-        found = concerns(devices, last_windows(windows), now, twins=twins, conflicting=conflicting)
-        return banner(found, len(devices))
+        return banner(current_concerns(devices, windows, self.reader.matrices(), now), len(devices))
 
     def figures(self, controls: Mapping[str, Any]) -> Figures:
         """Return tiles and ranked sites."""

@@ -31,7 +31,7 @@ def sections() -> list[Any]:
     comparison = html.Section(
         [html.H2("Shares compared"), *_chart("comparison", LOW, "Both as a table, with 90 % intervals")]
     )
-    state = html.Section([html.H2("Devices"), html.Div(id="devices", className="devices")])
+    state = html.Section([html.H2("Fleet"), html.Div(id="devices", className="devices")])
     return [
         html.Div([visits, totals], className="side"),
         shares,

@@ -84,9 +84,7 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
     written = [line.split(":")[0].strip() for line in done.stdout.splitlines() if line.startswith("  /")]
     assert written
     assert all(Path(name).name.startswith("spool.sqlite") for name in written)
-    assert (
-        done.stdout.splitlines()[-1] == "nothing but counts, status, model, health, shadow and log lines left"
-    )
+    assert done.stdout.splitlines()[-1] == "nothing but counts, status, model, health, shadow and log lines left"
 
 
 @needs_strace
