@@ -34,17 +34,17 @@ class ShadowComparison(Observer):
         """Hand the faces of drawn tracks to the shadow classifier."""
         classifier = self.worker.classifier
         if classifier is None or self.worker.failed is not None:
-            return self._draw_none(tracks)
+            self._draw_none(tracks)
+            return
         chosen = [track for track in tracks if self._is_drawn(track.number)]
         if not chosen:
-            return None
+            return
         numbers = tuple(track.number for track in chosen)
         crops = tuple(classifier.crops(frame.pixels, [track.face for track in chosen]))
         if self.worker.offer(Faces(numbers, crops, tuple(track.face.size for track in chosen))):
             self._handed_over.update(numbers)
         else:
             self._incomplete.update(numbers)
-        return None
 
     def on_admission(self, frame: Frame, admission: Admission) -> None:
         """Forget tracks that must not be analysed."""

@@ -108,8 +108,9 @@ class ShadowWorker:
     def end(self, ended: Ended) -> None:
         """Hand over the end of a track whose faces were handed over."""
         with self._changed:
-            self._queue.append(ended)
-            self._changed.notify_all()
+            if self.failed is None:
+                self._queue.append(ended)
+                self._changed.notify_all()
 
     def take(self) -> Compared:
         """Return what was compared since the last call; if patient, after all that waits."""
