@@ -9,7 +9,7 @@ from contract.schemas import components
 from contract.topics import ID_PATTERN, PREFIX, Kind
 
 SCHEMAS = "#/components/schemas/{name}"
-RETAINED: dict[Kind, bool] = {"counts": False, "status": True, "model": True, "health": True}
+RETAINED: dict[Kind, bool] = {"counts": False, "status": True, "model": True, "health": True, "shadow": True}
 LEVELS = {"site": "Id of the shop", "device": "Id of the device in it"}
 WRITER = {"writer": "Name of the collector, ``store.writer`` of its configuration"}
 

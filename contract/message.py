@@ -1,4 +1,4 @@
-"""The messages of a device: counts of a window, status, model and health, as structs and as JSON."""
+"""The messages of a device: counts of a window, status, model, health and shadow, as structs and as JSON."""
 
 import re
 from datetime import datetime, timedelta
@@ -279,12 +279,52 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError(f"fixed_faces needs schema 3, `schema` is {self.schema}")
 
 
-Message = Counts | Status | Model | Health
-MESSAGES: dict[Kind, type[Counts | Status | Model | Health]] = {
+class Shadow(Strict, frozen=True, kw_only=True, omit_defaults=True):
+    """How often a second classifier, which is only compared, predicts the same as the one that counts.
+
+    The table is about a random part of the visits, and grows as long as both bundles stay. A message replaces the one
+    before it with the same ``boot``.
+    """
+
+    schema: Literal[1]
+    boot: Boot
+    """Of the start of the daemon that began the table: its key, together with site and device."""
+    seq: Count
+    """Number of times that the table has grown."""
+    active: Annotated[str, Meta(max_length=256, description="bundle that counts, as in counts messages")]
+    shadow: Annotated[str, Meta(max_length=256, description="bundle that is compared; empty if it is not known")]
+    fraction: Fraction
+    """Fraction of the visits that are compared."""
+    privacy: Privacy
+    labels: Annotated[tuple[Label, ...], Meta(min_length=2, max_length=MAX_LABELS)]
+    table: Matrix
+    """Compared visits: one row per prediction of the active bundle, one column per prediction of the other, both in the
+    order of ``labels`` and then ``unknown``."""
+    skipped: Count
+    """Visits that were drawn and not compared, because the device had no time."""
+    failed: Annotated[str, Meta(max_length=300, description="why the second bundle does not run")] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the shape of the table, and that its numbers may be published."""
+        size, k = len(self.labels) + 1, self.privacy.k
+        check_matrix("table", self.table, size, size)
+        for name, number in (("table", self.visits), ("skipped", self.skipped)):
+            if 0 < number < k:
+                raise ValueError(f"`{name}` must hold no visits or at least k = {k}, holds {number}")
+
+    @property
+    def visits(self) -> int:
+        """Number of visits that were compared."""
+        return sum(map(sum, self.table))
+
+
+Message = Counts | Status | Model | Health | Shadow
+MESSAGES: dict[Kind, type[Counts | Status | Model | Health | Shadow]] = {
     "counts": Counts,
     "status": Status,
     "model": Model,
     "health": Health,
+    "shadow": Shadow,
 }
 
 _encoder = Encoder()

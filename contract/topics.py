@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 
 from contract.errors import TopicError
 
-Kind = Literal["counts", "status", "model", "health"]
+Kind = Literal["counts", "status", "model", "health", "shadow"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 PREFIX = "facetally/v1"

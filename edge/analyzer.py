@@ -53,6 +53,8 @@ class FrameAnalyzer:
     """Decides on which frames the detector runs; None for all frames."""
     health: HealthMonitor = field(default_factory=HealthMonitor)
     observer: Observer = field(default_factory=Observer)
+    shadow: Observer = field(default_factory=Observer)
+    """Compares a second classifier (`edge.shadow`); it changes nothing here."""
     totals: TrackTotals = field(default_factory=TrackTotals)
     _frames: int = 0
 
@@ -129,19 +131,25 @@ class FrameAnalyzer:
             admission = self.gate.admit(update.seen, (height, width), frame.time, self.utc(frame.time))
         self.observer.on_tracks(frame, update)
         self.observer.on_admission(frame, admission)
+        self.shadow.on_admission(frame, admission)
         with self._timed("classify"):
             expressions = self.classifier.classify(frame.pixels, [track.face for track in admission.admitted])
         self.observer.on_expressions(frame, admission.admitted, expressions)
+        self.shadow.on_expressions(frame, admission.admitted, expressions)
         with self._timed("tally"):
             counted = self._decide(update, released)
             self.tally.exclude(admission.excluded)
             self.tally.add_observations(admission.admitted, expressions)
-        self.observer.on_visits(counted, released.gone)
+        self._tell(counted, released)
 
     def _count(self, update: TrackUpdate, time: float) -> None:
         """Count the visits that ended, without a frame."""
         released = self.gate.release(update.visits, update.gone, time)
-        self.observer.on_visits(self._decide(update, released), released.gone)
+        self._tell(self._decide(update, released), released)
+
+    def _tell(self, counted: tuple[CountedVisit, ...], released: Release) -> None:
+        self.observer.on_visits(counted, released.gone)
+        self.shadow.on_visits(counted, released.gone)
 
     def _decide(self, update: TrackUpdate, released: Release) -> tuple[CountedVisit, ...]:
         """Count the visits that are decided, and add them and the tracks that are no visits to the totals."""

@@ -1,18 +1,23 @@
 """Build the pipeline that the settings describe, and close at the end all that it opened."""
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from msgspec.structs import replace
+
 from base.certificate import device_certificate_end
+from base.errors import FacetallyError
 from base.logs import line
-from contract.card import ClassifierCard, DetectorCard, model_of
-from contract.message import MAX_OUTCOMES, Models, Privacy
+from contract.card import ClassifierCard, DetectorCard, model_of, read_card
+from contract.message import MAX_OUTCOMES, Models, Privacy, Shadow
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
 from edge.camera.image_quality import ImageQuality
@@ -22,12 +27,15 @@ from edge.counting.tally import Tally
 from edge.counting.totals import PublishedTotals
 from edge.counting.track import Tracker
 from edge.delivery import spool
+from edge.delivery.agreement import AgreementTable
 from edge.delivery.publish import Identity, published
 from edge.delivery.restamp import Restamper
 from edge.delivery.spool import Spool
 from edge.delivery.spool_lock import locked
 from edge.pipeline import Pipeline, window_converter
-from edge.settings import Settings
+from edge.settings import Settings, ShadowSettings
+from edge.shadow.comparison import ShadowComparison
+from edge.shadow.worker import ShadowWorker
 from edge.stages import Observer
 from edge.system.clock import boot_id, floor_to_grid, kernel_boot, now
 from edge.system.health import HealthMonitor, temperature_c
@@ -64,6 +72,15 @@ def no_temperature() -> None:
     """Temperature while a file is replayed: unknown, because every replay must give the same counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The comparison of a second classifier with the one that counts."""
+
+    observer: Observer
+    message: Callable[[], Shadow]
+    """Returns the agreement table as it may be published now."""
+
+
 @contextmanager
 def pipeline(
     settings: Settings,
@@ -95,15 +112,30 @@ def pipeline(
     with (
         _spool(settings, in_memory=stream is not None) as opened,
         published(settings.broker, identity, model_of(detector.card, classifier.card), stream) as publisher,
+        _comparison(
+            settings if stream is None else replace(settings, shadow=None),
+            models,
+            classifier.card.labels,
+            opened,
+            identity.boot,
+        ) as comparison,
     ):
         log.info(line("boot", id=identity.boot))
         log.info(line("detector", bundle=detector.card.identity, reason=choice.reason))
+
+        if comparison:
+            analyzer.shadow = comparison.observer
+            publisher.shadow(comparison.message())
+        elif stream is None and opened.agreement() is not None:
+            publisher.shadow(None)  # the comparison has ended
 
         def report(monitor: HealthMonitor) -> None:
             monitor.fixed_faces = len(tracker.fixed)
             monitor.tracks_ended = published_totals.update(analyzer.totals, opened.released_visits)
             runtime = detector.model.runtime
             publisher.health(monitor.report(identity.boot, opened, camera.clock.state, now(), camera.dropped, runtime))
+            if comparison:
+                publisher.shadow(comparison.message())
 
         yield Pipeline(
             source=camera,
@@ -148,6 +180,52 @@ def _spool(settings: Settings, *, in_memory: bool) -> Iterator[Spool]:
     path, max_bytes = Path(":memory:" if in_memory else settings.spool.path), int(settings.spool.max_mb * 1e6)
     with locked(path), spool.opened(path, settings.max_windows, max_bytes, settings.privacy.release_s) as opened:
         yield opened
+
+
+@contextmanager
+def _comparison(
+    settings: Settings, models: Models, labels: tuple[str, ...], opened: Spool, boot: str
+) -> Iterator[Comparison | None]:
+    """Run the shadow classifier that the settings ask for. A wrong one is reported, and counting goes on."""
+    chosen = settings.shadow
+    if chosen is None:
+        yield None
+        return
+    is_file = isinstance(settings.capture, File)
+    worker = ShadowWorker(
+        lambda: Classifier(classifier_bundle(chosen.bundle)), labels, chosen.max_core_fraction, is_patient=is_file
+    )
+    rng = random.Random(0) if is_file else random.Random()  # noqa: S311 - not used for cryptography
+    observer = ShadowComparison(worker, chosen.fraction, rng)
+    size = len(labels) + 1
+    empty = Shadow(
+        schema=1,
+        boot=boot,
+        seq=0,
+        active=models.expression,
+        shadow=_identity(chosen),
+        fraction=chosen.fraction,
+        privacy=Privacy(k=settings.privacy.k),
+        labels=labels,
+        table=((0,) * size,) * size,
+        skipped=0,
+    )
+    table = AgreementTable(empty, opened, time.monotonic())
+    worker.start()
+    try:
+        yield Comparison(observer, lambda: table.update(observer.take(), worker.failed, time.monotonic()))
+    finally:
+        worker.stop()
+        table.save()
+
+
+def _identity(chosen: ShadowSettings) -> str:
+    """Name and hash of the shadow bundle; empty if its card cannot be read, which the worker reports."""
+    try:
+        path = bundle.card_path(chosen.bundle)
+        return read_card(path.read_bytes(), str(path)).identity
+    except (FacetallyError, OSError):
+        return ""
 
 
 def tracker_for(settings: Settings, card: DetectorCard) -> Tracker:

@@ -112,6 +112,17 @@ class ClassifySettings(Table, frozen=True, kw_only=True):
     threads: Threads = 1
 
 
+class ShadowSettings(Table, frozen=True, kw_only=True):
+    """A second classifier that is only compared with the one that counts. None runs unless the section is there."""
+
+    bundle: Text
+    """Name of a shipped bundle or path of a card, as ``classify.bundle``. It must have the same labels."""
+    fraction: Annotated[float, Meta(gt=0, le=0.5)] = 0.1
+    """Fraction of the visits that are compared; at most half, so that nobody can tell which ones."""
+    max_core_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    """It takes at most this fraction of one core. Visits for which that is too little are not compared."""
+
+
 class TallySettings(Table, frozen=True, kw_only=True):
     """How visits are summed up."""
 
@@ -161,6 +172,7 @@ class Settings(Table, frozen=True, kw_only=True):
     detect: DetectSettings = DetectSettings()
     track: TrackSettings = TrackSettings()
     classify: ClassifySettings = ClassifySettings()
+    shadow: ShadowSettings | None = None
     tally: TallySettings = TallySettings()
     privacy: PrivacySettings = PrivacySettings()
     broker: BrokerSettings = BrokerSettings()

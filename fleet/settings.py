@@ -1,4 +1,4 @@
-"""The fleet's settings, ``fleet.toml`` in its folder: addresses, lifetimes of signatures, bounds of a rollout."""
+"""The fleet's settings, ``fleet.toml`` in its folder: addresses, lifetimes of signatures, bounds of rollouts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -103,6 +103,17 @@ class RolloutSettings(Table, frozen=True, kw_only=True):
     bounds: Bounds = Bounds()
 
 
+class PromotionSettings(Table, frozen=True, kw_only=True):
+    """When a classifier in shadow may be promoted, which a person does by a release."""
+
+    min_visits: Annotated[int, Meta(ge=1)] = 500
+    """Compared visits of all devices."""
+    min_agreement: Fraction = 0.8
+    """Lower end of the 95 % interval of the share of visits with the same label."""
+    max_share_change: Fraction = 0.05
+    """Largest change of a label's share of the compared visits."""
+
+
 class Settings(Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -111,6 +122,7 @@ class Settings(Table, frozen=True, kw_only=True):
     collector: CollectorSettings | None = None
     certificates: CertificateSettings = CertificateSettings()
     rollout: RolloutSettings = RolloutSettings()
+    promotion: PromotionSettings = PromotionSettings()
 
 
 def read_settings(folder: Path, name: str = "fleet.toml") -> Settings:

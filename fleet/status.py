@@ -18,6 +18,7 @@ from fleet.publication.records import device_manifest
 from fleet.publication.repository import OFFLINE
 from fleet.rollout.observer import Observer, Report
 from fleet.rollout.state import read_rollouts
+from fleet.shadows import ShadowStatus, as_lines, shadow_statuses
 
 QUIET_S = 1.0
 """Retained messages come at once; nothing for this long, seconds, means that all have come."""
@@ -53,6 +54,8 @@ class FleetStatus(Struct, frozen=True, kw_only=True):
     """Those with problems first."""
     rollouts: dict[str, str]
     """Phase and stage of each rollout that has not ended."""
+    shadows: list[ShadowStatus]
+    """Classifiers in shadow, on enrolled devices."""
     notices: list[str]
     """What the operator must renew."""
 
@@ -66,7 +69,7 @@ def status(fleet: Open, wait: timedelta) -> FleetStatus:
     observer = Observer()
     certificate = str(folder.certificate("status"))
     with listening(
-        as_program(fleet.settings.broker, certificate, str(folder.key("status"))), "status", "health"
+        as_program(fleet.settings.broker, certificate, str(folder.key("status"))), "status", "health", "shadow"
     ) as heard:
         until = time.monotonic() + wait.total_seconds()
         anything = True
@@ -93,7 +96,15 @@ def status(fleet: Open, wait: timedelta) -> FleetStatus:
         if each.phase not in ("done", "back")
     }
     devices.sort(key=lambda each: (not each.problems, -len(each.problems), each.site, each.device))
-    return FleetStatus(time=fleet.now, devices=devices, rollouts=rollouts, notices=list(_notices(fleet)))
+    names = [each.identity for each in enrolled]
+    tables = {name: of.shadow for name in names if (of := observer.reports.get(name)) and of.shadow}
+    return FleetStatus(
+        time=fleet.now,
+        devices=devices,
+        rollouts=rollouts,
+        shadows=shadow_statuses(tables, fleet.settings.promotion),
+        notices=list(_notices(fleet)),
+    )
 
 
 def describe(
@@ -134,6 +145,7 @@ def as_text(found: FleetStatus) -> str:
     bad = sum(bool(each.problems) for each in found.devices)
     lines = [f"{len(found.devices)} devices, {bad} need a person", *found.notices]
     lines += [f"rollout of {release}: {text}" for release, text in found.rollouts.items()]
+    lines += as_lines(found.shadows)
     header = ("device", "group", "state", "release", "configuration", "up", "needs a person because")
     rows = [
         (

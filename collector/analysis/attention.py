@@ -1,10 +1,11 @@
-"""What needs a person now, from the last day of a store."""
+"""What needs a person now, from the devices and the windows of the last day of a store."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pandas as pd
 
-from collector.analysis.confusion import conflicts
+from collector.analysis.confusion import Matrices, conflicts
 from collector.analysis.query import Reader
 from collector.analysis.sequence import clones
 from collector.devices.attention import Concern, LastWindow, concerns
@@ -18,10 +19,29 @@ def current_concerns(reader: Reader, now: datetime, language: Language) -> tuple
     """Return what needs a person at all sites, and all devices."""
     devices = reader.devices()
     windows = reader.windows((now - DAY, now))
+    return concerns_of(devices, windows, reader.matrices(), now, language), devices
+
+
+def concerns_of(
+    devices: Iterable[Device],
+    windows: pd.DataFrame,
+    matrices: Matrices,
+    now: datetime,
+    language: Language | None = None,
+) -> list[Concern]:
+    """Return what needs a person at some devices; ``windows`` are theirs of the last day. English by default."""
     twins = {(str(row.site), str(row.device)) for row in clones(windows).itertuples()}
-    conflicting = {(site, name) for site, name, _ in conflicts(reader.matrices())}
+    conflicting = {(site, name) for site, name, _ in conflicts(matrices)}
     last = last_windows(windows)
-    return concerns(devices, last, now, twins=twins, conflicting=conflicting, language=language), devices
+    return concerns(devices, last, now, twins=twins, conflicting=conflicting, language=language)
+
+
+def by_device(found: Iterable[Concern]) -> dict[tuple[str, str], list[Concern]]:
+    """Return concerns by site and name of their device; devices and their concerns stay in order of urgency."""
+    grouped: dict[tuple[str, str], list[Concern]] = {}
+    for each in found:
+        grouped.setdefault((each.site, each.device), []).append(each)
+    return grouped
 
 
 def last_windows(windows: pd.DataFrame) -> dict[tuple[str, str], LastWindow]:

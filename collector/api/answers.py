@@ -1,13 +1,16 @@
 """Parameters and responses of the HTTP API, as structs; their schemas are in the OpenAPI document."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from collector.devices.attention import TITLES, Concern
+from collector.devices.attention import Kind as ConcernKind
 from collector.devices.device import Device
 from collector.devices.state import State
-from contract.message import Fraction, Health, Model
+from contract.message import Fraction, Health, Model, Shadow
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]
@@ -92,8 +95,18 @@ class SitesAnswer(Struct, frozen=True, kw_only=True):
     sites: list[SiteAnswer]
 
 
+class ConcernAnswer(Struct, frozen=True, kw_only=True):
+    """One thing at a device that needs a person."""
+
+    kind: ConcernKind
+    text: str
+    """What the page calls it, such as ``Update failed``."""
+    detail: str
+    """What is known of it; may be empty."""
+
+
 class DeviceAnswer(Struct, frozen=True, kw_only=True):
-    """State of a device by its last messages; null where it sent none."""
+    """State of a device by its last messages; null where it sent none. ``health`` has what it runs."""
 
     site: str
     device: str
@@ -105,12 +118,17 @@ class DeviceAnswer(Struct, frozen=True, kw_only=True):
     health: Health | None
     refused: dict[str, int]
     """Messages of the device that were set aside, by reason."""
+    shadows: tuple[Shadow, ...]
+    """Agreement tables of classifiers that were compared with the one that counts."""
+    needs: list[ConcernAnswer]
+    """What needs a person, the most urgent first."""
 
     @classmethod
-    def of(cls, device: Device, state: State) -> "DeviceAnswer":
-        """Return the response for a device and the state to show."""
-        fields = (name for name in cls.__struct_fields__ if name != "state")
-        return cls(state=state, **{name: getattr(device, name) for name in fields})
+    def of(cls, device: Device, state: State, found: Iterable[Concern]) -> "DeviceAnswer":
+        """Return the response for a device, the state to show, and what of it needs a person."""
+        fields = (name for name in cls.__struct_fields__ if name not in ("state", "needs"))
+        needs = [ConcernAnswer(kind=each.kind, text=TITLES[each.kind], detail=each.detail) for each in found]
+        return cls(state=state, needs=needs, **{name: getattr(device, name) for name in fields})
 
 
 class DevicesAnswer(Struct, frozen=True, kw_only=True):

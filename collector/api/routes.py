@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from base.validation_errors import explain
+from collector.analysis.attention import by_device, concerns_of
 from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
 from collector.api.counts import Answer, counts
@@ -27,6 +28,7 @@ MAX_ANSWERS = 32
 """Answers that are kept until new data arrives."""
 MAX_AGE_S = 30.0
 """An answer may be so old while a newer one is computed."""
+DAY = timedelta(days=1)
 Q = TypeVar("Q", bound=answers.Query)
 
 
@@ -100,7 +102,13 @@ class Api:
             raise problems.Refused(404, f"site: there is no site {', '.join(missing)}; {API_ROOT}/sites lists all")
         devices = [device for device in self.reader.devices() if query.site is None or device.site in query.site]
         part = devices[query.offset : query.offset + query.limit]
-        rows = [answers.DeviceAnswer.of(device, shown_state(device, self.now())) for device in part]
+        now = self.now()
+        windows = self.reader.windows((now - DAY, now), query.site or ())
+        found = by_device(concerns_of(part, windows, self.reader.matrices(), now))
+        rows = [
+            answers.DeviceAnswer.of(device, shown_state(device, now), found.get((device.site, device.device), ()))
+            for device in part
+        ]
         following = next_address(query, len(devices))
         return msgspec.json.encode(answers.DevicesAnswer(devices=rows, total_rows=len(devices), next=following))
 

@@ -8,9 +8,11 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from contract.message import BundleIdentity, Health, Message, Model, Status
+from contract.message import BundleIdentity, Health, Message, Model, Shadow, Status
 
 MAX_FORMER_BOOTS = 16
+MAX_SHADOWS = 4
+"""Agreement tables of a device, one for each pair of bundles; a table of seven labels has some 500 bytes."""
 MAX_FORMER_BUNDLES = 8
 MAX_FORMER_BUNDLE_BYTES = 32_768
 """JSON of all former classifiers of a device together. A classifier of seven labels has some 600 bytes."""
@@ -46,6 +48,8 @@ class Device(Struct, frozen=True, kw_only=True):
     """Classifiers and label sets that the device has counted with."""
     out_of_range_dates: tuple[date, ...] = field(default=(), name="stray")
     """Dates of windows outside the limits, see `collector.receive.admission`."""
+    shadows: tuple[Shadow, ...] = ()
+    """Its agreement tables, the latest last. They are never part of the counts."""
     refused: dict[str, int] = {}
     """Number of dead letters by reason: a `collector.errors.Limit`, or ``malformed``."""
 
@@ -56,8 +60,8 @@ def apply_message(device: Device, message: Message, retained: bool, now: datetim
         device = replace(device, seen=now)
     if isinstance(message, Status):
         return _apply_status(device, message, retained)
-    if isinstance(message, Model):
-        return _apply_model(device, message)
+    if isinstance(message, Model | Shadow):
+        return _apply_bundles(device, message)
     if isinstance(message, Health):
         if message.boot in device.former_boots:
             return device
@@ -81,8 +85,19 @@ def latest_bundles(bundles: Iterable[BundleIdentity]) -> tuple[BundleIdentity, .
     return tuple(reversed(kept))
 
 
-def _apply_model(device: Device, model: Model) -> Device:
-    """Set the device's model, and keep the classifier before it, because its counts are stored."""
+def latest_shadows(shadows: Iterable[Shadow]) -> tuple[Shadow, ...]:
+    """Return the last `MAX_SHADOWS` of some agreement tables, of each table that which has grown most often."""
+    kept: dict[str, Shadow] = {}
+    for shadow in shadows:
+        before = kept.pop(shadow.boot, None)
+        kept[shadow.boot] = shadow if before is None or before.seq <= shadow.seq else before
+    return tuple(kept.values())[-MAX_SHADOWS:]
+
+
+def _apply_bundles(device: Device, model: Model | Shadow) -> Device:
+    """Set the device's model, and keep the classifier before it, because its counts are stored; or add a table."""
+    if isinstance(model, Shadow):
+        return replace(device, shadows=latest_shadows((*device.shadows, model)))
     if device.model is None or device.model.expression == model.expression:
         return replace(device, model=model)
     former = replace(device.model.expression, figures={})

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from base.logs import line
-from collector.devices.device import Device, apply_message
+from collector.devices.device import Device, apply_message, latest_shadows
 from collector.devices.log_throttle import LogThrottle
 from collector.devices.registry_file import RegistryContent, read, read_own, write
 from contract.message import Message, Status
@@ -113,6 +113,7 @@ def _merge(one: Device, other: Device) -> Device:
         newer,
         counted=max(filter(None, (newer.counted, older.counted)), default=None),
         bundles=tuple(bundles.values()),
+        shadows=latest_shadows((*older.shadows, *newer.shadows)),
         refused=dict(Counter(newer.refused) + Counter(older.refused)),
     )
 

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from collector.analysis import correction
+from collector.analysis.attention import concerns_of
 from collector.analysis.confusion import Matrices, conflicts
 from collector.analysis.correction import compare
 from collector.analysis.label_sets import LabelSet, with_label_set
@@ -26,6 +27,7 @@ from collector.page import device_totals, figures, shares, tables
 from collector.page.chosen import choose
 from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
 from collector.page.downloads import FORMATS, file_content
+from collector.page.fleet import fleet_table
 from collector.page.selection import InvalidSelection, Selection, resolve
 from collector.recount.files import read_recounts
 from collector.store import load
@@ -144,7 +146,7 @@ class View:
         return _heatmap(frame, selection, str(label)), tuple(load.labels(frame))
 
     def device_table(self, controls: Mapping[str, Any]) -> Any:
-        """Return one row per device of the selected sites, its totals and recounts, and what was left out."""
+        """Return the fleet of the selected sites, each device's state, totals and recounts, and what was left out."""
         now = self.now()
         try:
             selection = resolve(controls, now)
@@ -159,7 +161,9 @@ class View:
             for each in read_recounts(self.reader.root)
             if self.reader.permits(each.site) and (not selection.sites or each.site in selection.sites)
         ]
+        found = concerns_of(devices, windows, self.reader.matrices(), now)
         return [
+            fleet_table(devices, found, now),
             tables.devices_table(devices, windows, now, conflicting),
             *device_totals.tracks_tables(devices),
             *device_totals.recounts_tables(recounts, selection.zone),

@@ -1,12 +1,10 @@
 """The result of a recount: visits by hand and visits counted in one span of a device, and how far they agree."""
 
-import math
 from datetime import datetime
 
 from msgspec import Struct
 
-Z_95 = 1.959963984540054
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
+from base.proportion import wilson
 
 
 class Agreement(Struct, frozen=True, kw_only=True):
@@ -68,12 +66,3 @@ def agreement(by_hand: int, counted: int) -> Agreement | None:
     if counted > by_hand:
         low, high = 1 / high, 1 / low
     return Agreement(ratio=counted / by_hand, low=low, high=high)
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval of a proportion, 0 to 1, for at least one trial."""
-    z2 = Z_95**2
-    centre = (successes + z2 / 2) / (trials + z2)
-    half = Z_95 * math.sqrt(successes * (trials - successes) / trials + z2 / 4) / (trials + z2)
-    low = 0.0 if successes == 0 else centre - half
-    return low, 1.0 if successes == trials else centre + half

@@ -77,7 +77,7 @@ class Report:
         rows.append(f"log lines: {self.lines}")
         rows.append(f"programs started: {', '.join(self.programs) or 'none'}")
         rows += [f"VIOLATION: {each}" for each in self.violations]
-        passed = "nothing but counts, status, model, health and log lines left"
+        passed = "nothing but counts, status, model, health, shadow and log lines left"
         rows.append(f"{len(self.violations)} violations" if self.violations else passed)
         return "\n".join(rows)
 

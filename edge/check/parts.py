@@ -23,6 +23,7 @@ from edge.delivery import spool
 from edge.delivery.spool_lock import is_locked
 from edge.errors import CameraLost
 from edge.settings import Settings
+from edge.shadow.worker import check_same_labels
 from edge.system.clock import is_synchronised, now
 from edge.system.health import HealthMonitor
 from edge.vision.bundle import Bundle
@@ -50,6 +51,7 @@ class DeviceCheck:
             ("instances", self._instances),
             ("detector", self._load_detector),
             ("classifier", self._load_classifier),
+            *((("shadow", self._load_shadow),) if settings.shadow else ()),
             ("staff", self._staff_rules),
             ("camera", self._camera),
             ("speed", self._speed),
@@ -96,6 +98,17 @@ class DeviceCheck:
     def _load_classifier(self) -> Finding:
         self._classifier = classifier_bundle(self._settings.classify.bundle, self._settings.classify.threads)
         return Finding(_loaded(self._classifier))
+
+    def _load_shadow(self) -> Finding:
+        """Load the classifier in shadow. The daemon counts without it, so a fault is a warning only."""
+        assert self._settings.shadow is not None
+        try:
+            found = classifier_bundle(self._settings.shadow.bundle)
+            if self._classifier is not None:
+                check_same_labels(self._classifier.card.labels, found.card.labels)
+        except FacetallyError as error:
+            return Finding(f"{error}; nothing is compared", "warning")
+        return Finding(_loaded(found))
 
     def _staff_rules(self) -> Finding:
         admit = AdmissionGate(self._settings.admit).settings

@@ -106,9 +106,8 @@ class Tally:
         return [self._close_window(self._now)] if self._now > self.start else []
 
     def _prediction(self, number: int) -> str:
-        """Label with the largest sum of probabilities over a track's good observations (sum rule, Kittler 1998)."""
-        sums = self._sums.get(number)
-        return UNKNOWN if sums is None else self.labels[int(sums.argmax())]
+        """The label under which a track is counted."""
+        return predicted(self.labels, self._sums.get(number))
 
     def _close_until(self, time: float, covered_from: float, reason: Reason | None = None) -> list[Window]:
         """Close the windows that end before ``time``. The time from ``covered_from`` to ``time`` counts as covered.
@@ -133,3 +132,11 @@ class Tally:
         self.start, self._end = end, end + self.window_s
         self._covered_s, self._visits, self._reasons, self._doubtful = 0.0, {}, {}, (0, 0)
         return window
+
+
+def predicted(labels: Sequence[str], sums: Sums | None) -> str:
+    """Label with the largest sum of probabilities over a track's good observations (sum rule, Kittler 1998).
+
+    ``unknown`` if ``sums`` is None, because there is no good observation.
+    """
+    return UNKNOWN if sums is None else labels[int(sums.argmax())]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TextIO
 
-from contract.message import Health
+from contract.message import Health, Shadow
 from edge.delivery.rate_limit import IN_FLIGHT
 from edge.delivery.spool import Spool
 
@@ -25,6 +25,9 @@ class Printer:
 
     def health(self, health: Health) -> None:
         """Do nothing: only counts are printed."""
+
+    def shadow(self, shadow: Shadow | None) -> None:
+        """Do nothing, as `health`."""
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

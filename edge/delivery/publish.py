@@ -1,4 +1,4 @@
-"""Publish a device's messages: spooled windows, status, model and health; receive receipts and its own status."""
+"""Publish a device's messages: spooled windows, status, model, health, shadow; receive receipts and its own status."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from base.logs import line
 from contract.errors import BadMessage
-from contract.message import Health, Model, Status, decode, encode
+from contract.message import Health, Model, Shadow, Status, decode, encode
 from contract.receipt import decode_receipt, stored_filter
 from contract.topics import Kind, topic
 from edge.delivery.broker_link import (
@@ -69,6 +69,7 @@ class Publisher:
         self._incoming = IncomingQueue()
         self._duplicates = DuplicateDeviceDetector()
         self._shared_with: str | None = None
+        self._shadow: bytes | None = None
         self._answer_due, self._answered = False, -math.inf
         self.acknowledged = 0
         """Number of messages that the broker has acknowledged."""
@@ -111,6 +112,17 @@ class Publisher:
             known = replace(health, shared_with=self._shared_with) if self._shared_with else health
             self.link.publish(self._topic("health"), encode(known), qos=0, retain=True)
 
+    def shadow(self, shadow: Shadow | None) -> None:
+        """Publish an agreement table if it has changed: now, and at each connection. None deletes the broker's."""
+        payload = b"" if shadow is None else encode(shadow)
+        changed, self._shadow = payload != self._shadow, payload
+        if changed and self.link.connected:
+            self._publish_shadow()
+
+    def _publish_shadow(self) -> None:
+        if self._shadow is not None:
+            self.link.publish(self._topic("shadow"), self._shadow, retain=True)
+
     def close(self) -> None:
         """Publish that the device stops, and disconnect."""
         self.link.close(self._topic("status"), encode(self._state("stopping")))
@@ -122,6 +134,7 @@ class Publisher:
                 self.link.subscribe(self._filters)
                 self._publish_online()
                 self.link.publish(self._topic("model"), encode(self._model), retain=True)
+                self._publish_shadow()
             case Disconnected():
                 self._outbox.disconnected()
             case ClientReplaced():

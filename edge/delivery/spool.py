@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS ready (number INTEGER PRIMARY KEY AUTOINCREMENT, payl
 CREATE TABLE IF NOT EXISTS early (number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, start REAL NOT NULL,
     end REAL NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS held (one INTEGER PRIMARY KEY CHECK (one = 1), payload BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS agreement (one INTEGER PRIMARY KEY CHECK (one = 1), payload BLOB NOT NULL);
 """
 
 
@@ -157,6 +158,17 @@ class Spool:
         with self._recovered("read"):
             held = self._held()
         return sum(held.visits.values()) if held else 0
+
+    def agreement(self) -> bytes | None:
+        """What `keep_agreement` kept last; the format is that of `edge.delivery.agreement`."""
+        with self._recovered("read"):
+            row = self._database.execute("SELECT payload FROM agreement").fetchone()
+        return bytes(row[0]) if row else None
+
+    def keep_agreement(self, payload: bytes) -> None:
+        """Keep the comparison of two classifiers; it is on disk when this returns."""
+        with self._recovered("keep an agreement table"), self._database:
+            self._database.execute("INSERT OR REPLACE INTO agreement VALUES (1, ?)", (payload,))
 
     def waiting(self, after: int, limit: int, besides: Collection[int] = ()) -> list[tuple[int, bytes]]:
         """Return number and JSON of at most ``limit`` ready messages, oldest first.

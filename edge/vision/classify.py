@@ -23,19 +23,22 @@ class Classifier:
         """Classify the faces of a grey frame (height, width) in one batch; one expression per face, in their order."""
         if not faces:
             return ()
-        crops = [crop_face(pixels, face, self.card.crop, self._size) for face in faces]
-        return self._expressions(crops, [face.size for face in faces])
+        return self.expressions(self.crops(pixels, faces), [face.size for face in faces])
+
+    def crops(self, pixels: Pixels, faces: Sequence[Detection]) -> list[Pixels]:
+        """Cut faces out of a grey frame (height, width), each in the input size."""
+        return [crop_face(pixels, face, self.card.crop, self._size) for face in faces]
 
     def classify_crops(self, crops: Sequence[Pixels]) -> tuple[Expression, ...]:
         """Classify grey images of any size that hold one cropped face each; the face size is the image's."""
-        return self._expressions([resize(crop, self._size) for crop in crops], [max(crop.shape) for crop in crops])
+        return self.expressions([resize(crop, self._size) for crop in crops], [max(crop.shape) for crop in crops])
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (n, labels) float32 of crops (n, height, width) uint8, with the card's temperature."""
         raw = self._model.run(np.ascontiguousarray(crops)[..., None])
         return softmax(self._model.values(raw, "logits") / np.float32(self.card.temperature))
 
-    def _expressions(self, crops: Sequence[Pixels], face_sizes: Sequence[float]) -> tuple[Expression, ...]:
+    def expressions(self, crops: Sequence[Pixels], face_sizes: Sequence[float]) -> tuple[Expression, ...]:
         """Classify crops of the input size; ``face_sizes`` are those in the original images, pixels."""
         rows = self.probabilities(np.stack(crops)).tolist()
         return tuple(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from contract.labels import UNKNOWN
-from contract.message import Counts, Health, Message, Status
+from contract.message import Counts, Health, Message, Shadow, Status
 from contract.release import DeviceManifest
 from contract.topics import Address
 from fleet.rollout.decision import Figures, Traffic, View
@@ -23,6 +23,8 @@ class Report:
     health: Health | None = None
     """Of its present start."""
     boot: str | None = None
+    shadow: Shadow | None = None
+    """Its agreement table."""
     counted: datetime | None = None
     """When its last window arrived."""
 
@@ -66,6 +68,8 @@ class Observer:
             report.health, report.boot = message, message.boot
         elif isinstance(message, Counts):
             report.counted = now
+        elif isinstance(message, Shadow):
+            report.shadow = message
         return report
 
     def follow(

@@ -71,7 +71,7 @@ def test_bad_id_is_a_topic_error(bad):
 def test_topic_is_the_one_of_the_contract():
     """A topic has the form ``facetally/v1/<site>/<device>/<kind>``, and the filter matches it."""
     assert topic("shop-1", "door", "counts") == "facetally/v1/shop-1/door/counts"
-    assert KINDS == ("counts", "status", "model", "health")
+    assert KINDS == ("counts", "status", "model", "health", "shadow")
     assert subscription("status") == "facetally/v1/+/+/status"
 
 

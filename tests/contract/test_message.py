@@ -11,14 +11,14 @@ import pytest
 from contract.__main__ import schemas
 from contract.card import read_card
 from contract.errors import BadMessage
-from contract.message import MAX_BYTES, Counts, Health, Model, Privacy, Status, decode, encode
+from contract.message import MAX_BYTES, Counts, Health, Model, Privacy, Shadow, Status, decode, encode
 from tests.support.fakes import counts
 from tests.support.messages import BOOT, MESSAGES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SCHEMA = Path(__file__).parents[2] / "contract" / "schema"
 MODELS = Path(__file__).parents[2] / "edge" / "models"
-KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health}
+KINDS = {"counts": Counts, "status": Status, "model": Model, "health": Health, "shadow": Shadow}
 
 
 def kind_of(name):
@@ -75,6 +75,23 @@ def test_matrix_that_does_not_fit_labels_or_version_is_rejected(schema, changes,
     tree["schema"], tree["expression"] = schema, tree["expression"] | changes
     with pytest.raises(BadMessage, match=expected):
         decode(json.dumps(tree).encode(), Model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"table": [[4, 0, 0], [0] * 3, [0] * 3]}, "`table` must hold no visits or at least k = 5, holds 4"),
+        ({"skipped": 1}, "`skipped` must hold no visits or at least k = 5, holds 1"),
+        ({"table": [[9, 9], [9, 9]]}, "`table` must be 3 x 3"),
+        ({"labels": ["happiness"]}, "labels"),
+        ({"visit": 17}, "visit"),
+    ],
+)
+def test_agreement_table_with_few_visits_or_another_shape_is_rejected(changes, expected):
+    """So no message tells of fewer than ``k`` visits; the audit reads each message by these rules."""
+    tree = json.loads(encode(MESSAGES["shadow-1"])) | changes
+    with pytest.raises(BadMessage, match=expected):
+        decode(json.dumps(tree).encode(), Shadow)
 
 
 @pytest.mark.parametrize("name", schemas())

@@ -46,6 +46,7 @@ def prepared(folder):
     for place in ("env/bin", "dist", "bootfs", "etc/mosquitto/conf.d", "etc/mosquitto/certs", "etc/nginx/conf.d"):
         (folder / place).mkdir(parents=True)
     (folder / "systemd").symlink_to(ROOT / "systemd")
+    (folder / "models").symlink_to(ROOT / "edge/models")
     for name in ("meta-data", "user-data"):
         (folder / "bootfs" / name).write_text("#cloud-config\n")
     light_wheel(folder / "dist")

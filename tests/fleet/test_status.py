@@ -30,7 +30,9 @@ def send(of, port, name, state, health):
     client.connect(HOST, port)
     client.loop_start()
     status = Status(schema=1, state=state, boot=health.boot)
-    for kind, message in (("status", status), ("health", health)):
+    messages = [("status", status), ("health", health)]
+    messages += [("shadow", MESSAGES["shadow-1"])] * (name in ("well", "thief"))
+    for kind, message in messages:
         client.publish(topic(*me, kind), encode(message), 1, retain=True).wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
@@ -39,7 +41,8 @@ def send(of, port, name, state, health):
 def test_devices_that_need_a_person_come_first(tmp_path, capsys):
     """Offline, silent, old release, failed update, edited configuration, ending certificate, never seen: each is told.
 
-    A revoked device that is still connected, and a stranger, are told as well; a device that is well comes last.
+    A revoked device that is still connected is told as well; a device that is well comes last. The agreement table of
+    an enrolled device is shown, that of a revoked one is not.
     """
     now = datetime.now(timezone.utc)
     of = made(tmp_path, *(f"shop-1,{name},north,none,v4l2:0,{BOARD}" for name in (*NAMES, "thief")))
@@ -67,7 +70,8 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
         fleet("revoke", "shop-1/thief", folder=of)
         capsys.readouterr()
         fleet("status", "--json", folder=of)
-        found = {each["device"]: each for each in json.loads(capsys.readouterr().out)["devices"]}
+        as_json = json.loads(capsys.readouterr().out)
+        found = {each["device"]: each for each in as_json["devices"]}
         fleet("status", folder=of)
         table = capsys.readouterr().out.splitlines()
     problems = {name: "; ".join(each["problems"]) for name, each in found.items()}
@@ -85,7 +89,12 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
     assert list(found)[-1] == "well"
     assert found["edited"]["configuration"] == "other"
     assert table[0] == "9 devices, 8 need a person"
-    assert table[1].startswith("device ")
+    assert [(each["devices"], each["visits"]) for each in as_json["shadows"]] == [(1, 100)]
+    assert table[1].startswith(
+        "in shadow of expression@bbbbbbbbbbbb: expression-new@cccccccccccc, 1 devices, 100 visits"
+    )
+    assert table[1].endswith("; not yet: 100 of 500 visits")
+    assert table[6].startswith("device ")
     assert table[-1].split() == ["shop-1/well", "north", "online", "1.0", "as", "released", "0", "h"]
 
 

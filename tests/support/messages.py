@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import msgspec
 from msgspec.structs import replace
 
-from contract.message import Health, Latency, Status
+from contract.message import Health, Latency, Privacy, Shadow, Status
 from tests.support.fakes import MODEL, counts
 
 BOOT = "0123456789abcdef"
@@ -53,4 +53,16 @@ MESSAGES["health-4"] = msgspec.structs.replace(
     release="2026.11.2",
     update_failed="2026.11.3: the daemon was not ready after 300 s",
     certificate_ends=datetime(2027, 3, 28, 9, 0, tzinfo=timezone.utc),
+)
+MESSAGES["shadow-1"] = Shadow(
+    schema=1,
+    boot=BOOT,
+    seq=2,
+    active="expression@bbbbbbbbbbbb",
+    shadow="expression-new@cccccccccccc",
+    fraction=0.1,
+    privacy=Privacy(k=5),
+    labels=("happiness", "neutral"),
+    table=((40, 3, 0), (2, 50, 1), (0, 1, 3)),
+    skipped=6,
 )

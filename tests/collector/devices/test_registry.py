@@ -8,13 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from collector.analysis.correction import conflicts, confusions
-from collector.devices.device import MAX_FORMER_BUNDLES, Device, apply_message
+from collector.devices.device import MAX_FORMER_BUNDLES, MAX_SHADOWS, Device, apply_message
 from collector.devices.registry import DeviceRegistry, read_devices
 from collector.devices.registry_file import damages
-from contract.message import BundleIdentity, Health, Model, Status, encode
+from contract.message import BundleIdentity, Health, Model, Shadow, Status, encode
 from contract.topics import Address, topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.device_models import bundle
+from tests.support.messages import MESSAGES
 from tests.support.receiver import BOOT, NEXT_BOOT, START, counts_messages, receiving, rows, settings_for, window
 
 
@@ -196,3 +197,25 @@ def test_a_flipped_bit_is_never_a_silent_difference(tmp_path: Path) -> None:
         path.write_bytes(data)
         assert read_devices(tmp_path) == expected or damages(tmp_path)
         assert len(confusions(read_devices(tmp_path))) >= 2, "the file before is read"
+
+
+def report_shadow(devices: DeviceRegistry, shadow: Shadow) -> None:
+    """Record an agreement table of shop-1/door."""
+    devices.record(Address("shop-1", "door", "shadow"), shadow, False, START)
+
+
+def test_agreement_tables_are_kept_once_each(tmp_path: Path) -> None:
+    """A repeat or a late earlier message of a table changes nothing, also if another writer had it; few are kept."""
+    table: Shadow = MESSAGES["shadow-1"]
+    grown = replace(table, seq=3, table=((60, 3, 0), (2, 50, 1), (0, 1, 3)))
+    one, other = DeviceRegistry(tmp_path), DeviceRegistry(tmp_path, "-two")
+    for shadow in (table, grown, grown, table):
+        report_shadow(one, shadow)
+    report_shadow(other, table)
+    one.save()
+    other.save()
+    assert read_devices(tmp_path)[0].shadows == (grown,)
+    for number in range(2 * MAX_SHADOWS):
+        report_shadow(one, replace(table, boot=f"{number:016x}"))
+    one.save()
+    assert len(DeviceRegistry(tmp_path).get("shop-1", "door").shadows) == MAX_SHADOWS  # type: ignore[union-attr]

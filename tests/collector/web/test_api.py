@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from msgspec.structs import replace
 
 from base.errors import SettingsError
 from collector.analysis.query import Reader
@@ -18,11 +19,13 @@ from collector.api import recounts
 from collector.api.guard import Guard
 from collector.api.openapi import document
 from collector.api.routes import Api, mount
+from collector.devices.attention import TITLES
 from collector.devices.registry import DeviceRegistry
 from collector.recount.recounts import Recounts
 from collector.settings import Api as ApiSettings
 from contract.message import Health, Status
 from contract.topics import Address
+from tests.support.messages import MESSAGES
 from tests.support.store import SEVEN, put, window
 
 NOW = datetime(2026, 3, 29, 3, 0, tzinfo=timezone.utc)
@@ -71,6 +74,22 @@ def test_sites_and_devices(store: Path) -> None:
     (device,) = ask(store, "/api/v1/devices?site=shop-1")["devices"]
     assert (device["state"], device["boot"], device["model"]) == ("online", BOOT, None)
     assert device["health"]["spool_depth"] == 12
+    assert (device["needs"], device["shadows"]) == ([], [])
+
+
+def test_a_device_says_what_needs_a_person_and_how_a_shadow_agrees(store: Path) -> None:
+    """The same words as on the page, the most urgent first; the agreement tables are beside it."""
+    devices = DeviceRegistry(store)
+    table = MESSAGES["shadow-1"]
+    failed = replace(MESSAGES["health-4"], boot=BOOT, time=NOW, shared_with=None)
+    devices.record(Address("shop-1", "door", "shadow"), table, False, NOW)
+    devices.record(Address("shop-1", "door", "health"), failed, False, NOW)
+    devices.save()
+    (device,) = ask(store, "/api/v1/devices?site=shop-1")["devices"]
+    needs = {each["kind"]: each for each in device["needs"]}
+    assert list(needs) == sorted(needs, key=list(TITLES).index)
+    assert needs["update"] == {"kind": "update", "text": "Update failed", "detail": failed.update_failed}
+    assert [each["table"] for each in device["shadows"]] == [[list(row) for row in table.table]]
 
 
 def test_counts_by_hour_keep_zero_and_no_data_apart(store: Path) -> None:

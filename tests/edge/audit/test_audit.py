@@ -84,7 +84,7 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
     written = [line.split(":")[0].strip() for line in done.stdout.splitlines() if line.startswith("  /")]
     assert written
     assert all(Path(name).name.startswith("spool.sqlite") for name in written)
-    assert done.stdout.splitlines()[-1] == "nothing but counts, status, model, health and log lines left"
+    assert done.stdout.splitlines()[-1] == "nothing but counts, status, model, health, shadow and log lines left"
 
 
 @needs_strace
@@ -98,11 +98,16 @@ def test_a_device_with_tls_and_password_is_audited_too(tmp_path, clip):
 
 @needs_strace
 def test_the_process_that_tests_a_bundle_is_traced(tmp_path, clip):
-    """The process that tests a bundle that is not shipped is traced like the daemon, and is no violation."""
+    """The process that tests a bundle that is not shipped is traced like the daemon, and is no violation.
+
+    With the same bundle in shadow its agreement table is sent, and nothing else leaves.
+    """
     for suffix in (".json", ".tflite"):
         shutil.copy(DEFAULT_CLASSIFIER.with_suffix(suffix), tmp_path / f"own{suffix}")
-    done = audit(tmp_path, clip, SMALLEST + f'[classify]\nbundle = "{tmp_path}/own.json"\n')
+    own = f'bundle = "{tmp_path}/own.json"\n'
+    done = audit(tmp_path, clip, SMALLEST + f"[classify]\n{own}[shadow]\n{own}fraction = 0.5\n")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "facetally/v1/shop-1/door/shadow: " in done.stdout
 
 
 def command_lines():

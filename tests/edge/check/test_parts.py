@@ -175,3 +175,18 @@ def test_a_wrong_name_of_an_instance_is_refused(name):
     """It must be possible as the name of a file, of a unit and of a user of the system."""
     with pytest.raises(SettingsError, match="the name of a camera must be 1 to 21 lower-case letters"):
         instances.check_name(name)
+
+
+def test_a_classifier_in_shadow_is_loaded_and_never_a_failure(config):
+    """The daemon counts without it, so a missing one is a warning."""
+
+    def row(bundle):
+        settings = instances.read_settings(config, (f'shadow={{bundle="{bundle}"}}',))
+        for each in DeviceCheck(settings, config, sha256(config)).results():
+            if each.part == "shadow":
+                return each.finding
+        raise AssertionError("no row")
+
+    assert row("expression").state == "ok"
+    assert row("/none/new.json").state == "warning"
+    assert row("/none/new.json").text == "/none/new.json: No such file or directory; nothing is compared"
