@@ -131,6 +131,15 @@ class Api(Table, frozen=True, kw_only=True):
         return token
 
 
+class Sync(Table, frozen=True, kw_only=True):
+    """The PostgreSQL database that ``facetally-collector sync`` keeps up to date."""
+
+    url: Text | None = None
+    """URL of the database without a password, such as ``postgresql://facetally@host/counts``."""
+    password_file: str | None = None
+    """File whose first line is the password. Without it, libpq's own ways apply, such as ``~/.pgpass``."""
+
+
 class Settings(Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -139,6 +148,7 @@ class Settings(Table, frozen=True, kw_only=True):
     limits: Limits = Limits()
     page: Page = Page()
     api: Api = Api()
+    sync: Sync = Sync()
 
 
 def read_settings(path: Path | None, overrides: tuple[str, ...] = ()) -> Settings:
