@@ -31,9 +31,9 @@ def check_url(url: str, source: str) -> str:
         raise SettingsError(f"{source}: must begin with postgresql://")  # not repeated: it may hold a password
     try:
         parts = conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
+    except psycopg.ProgrammingError:  # its text is not repeated: it may hold a password
         raise SettingsError(
-            f"{source}: must be a URL such as postgresql://user@host/database: {_one_line(error)}"
+            f"{source}: must be a URL such as postgresql://host/database, with special characters as %XX"
         ) from None
     if "password" in parts:
         raise SettingsError(

@@ -9,12 +9,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-from collector.analysis.confusion import Matrices
+from collector.analysis.confusion import CLASSIFIER_KEY, Matrices
 from collector.analysis.correction import SHARE_COLUMNS, shares_by
 from collector.analysis.query import fixed_rng
 from collector.postgresql.connection import Connection
@@ -44,7 +45,7 @@ WHERE site = ANY(%s) AND hour > %s - interval '1 hour' AND hour < %s
 def mark_changes(connection: Connection, zone: ZoneInfo, matrices: Matrices) -> None:
     """Mark the hours whose shares depend on a confusion matrix or time zone that has changed."""
     with connection.transaction():
-        known = dict(connection.execute("SELECT name, value FROM state").fetchall())
+        known: dict[str, str] = dict(connection.execute("SELECT name, value FROM state").fetchall())
         if known.get("zone") != zone.key:
             connection.execute("DELETE FROM shares")
             connection.execute("INSERT INTO stale_hours SELECT DISTINCT site, hour FROM hours ON CONFLICT DO NOTHING")
@@ -90,7 +91,7 @@ def _periods(stale: Iterable[tuple[str, datetime]], zone: ZoneInfo) -> dict[Peri
     return found
 
 
-def _replace_shares(  # noqa: PLR0913, PLR0917
+def _replace_shares(
     connection: Connection,
     period: Period,
     sites: list[str],
@@ -112,10 +113,9 @@ def _replace_shares(  # noqa: PLR0913, PLR0917
     )
     rows = []
     for label_set, names in order.items():
-        frame = _counts(
-            [row[:3] for row in senders if row[3] == label_set], [row for row in sums if row[3] == label_set], names
-        )
-        if len(frame):
+        own = [row[:3] for row in senders if row[3] == label_set]
+        if own:
+            frame = _counts(own, [row for row in sums if row[3] == label_set], names)
             shares = shares_by(frame, _by_site, matrices, fixed_rng())
             rows += [
                 (period.kind, period.first, site, label_set, label, *_nulls(values))
@@ -130,13 +130,15 @@ def _replace_shares(  # noqa: PLR0913, PLR0917
         )
 
 
-def _counts(senders: list[tuple[str, str, str]], sums: Iterable[tuple[object, ...]], names: list[str]) -> pd.DataFrame:
+def _counts(senders: list[tuple[Any, ...]], sums: list[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
     """Return a table with one row per device and classifier, and one float64 column per label, 0 where none counted."""
-    index = pd.MultiIndex.from_tuples(sorted(senders), names=["site", "device", "model_expression"])
-    frame = pd.DataFrame(0.0, index=index, columns=names)
+    row = {sender: at for at, sender in enumerate(sorted(senders))}
+    column = {name: at for at, name in enumerate(names)}
+    counts = np.zeros((len(row), len(names)))
     for site, device, model, _, label, visits in sums:
-        frame.loc[(site, device, model), str(label)] = visits
-    return frame.reset_index()
+        counts[row[site, device, model], column[label]] = visits
+    index = pd.MultiIndex.from_tuples(list(row), names=CLASSIFIER_KEY)
+    return pd.DataFrame(counts, index=index, columns=names).reset_index()
 
 
 def _by_site(frame: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +166,7 @@ def _remember(connection: Connection, name: str, value: str) -> None:
 
 def _digests(matrices: Matrices) -> dict[str, str]:
     """Return a hash of the confusion matrices of each site."""
-    hashes = defaultdict(hashlib.sha256)
+    hashes = {key[0]: hashlib.sha256() for key in matrices}
     for key in sorted(matrices):
         matrix = matrices[key]
         hashes[key[0]].update(f"{key} {matrix.of} {matrix.labels} ".encode() + matrix.counts.tobytes())

@@ -7,7 +7,6 @@ from collector.postgresql.connection import Connection
 from contract.message import BundleIdentity
 
 
-
 def update_devices(connection: Connection, devices: Iterable[Device]) -> None:
     """Insert or update devices; others stay as they are."""
     rows = []

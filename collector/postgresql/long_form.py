@@ -16,10 +16,10 @@ from collector.store.rows import MAX_INTEGER
 from contract.labels import UNKNOWN, labelset
 
 COLUMNS = {
-    "start": "start_time", "end": "end_time",
-    **{name: name for name in ("site", "device", "boot", "seq", "clock", "coverage", "degraded", "merged", "privacy_k")},
-    **{name: name for name in ("model_detector", "model_expression", *DOUBTFUL_COLUMNS)},
-}  # fmt: skip
+    "start": "start_time",
+    "end": "end_time",
+    **{name: name for name in (*FIXED_COLUMNS, *DOUBTFUL_COLUMNS) if name not in ("schema", "start", "end")},
+}
 """Column of the table ``windows`` for each column of the store."""
 MAX_NAME, MAX_TEXT = 64, 2000
 """Longest site, device and boot, and longest other text, characters. An index of PostgreSQL holds no longer keys."""
@@ -68,7 +68,7 @@ def long_form(table: pa.Table) -> LongForm:
 
 def _storable(table: pa.Table, labels: list[str]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Return which rows PostgreSQL can hold: text without NUL and not too long, sums that are exact."""
-    good = _matrix(table, labels).sum(1) <= MAX_INTEGER
+    good: np.ndarray[tuple[int], np.dtype[np.bool_]] = _matrix(table, labels).sum(1) <= MAX_INTEGER
     for name in TEXT_COLUMNS:
         longest = MAX_NAME if name in KEY_COLUMNS else MAX_TEXT
         text = table[name]

@@ -18,9 +18,7 @@ _log = logging.getLogger(__name__)
 
 def log_done(done: Synchronised) -> None:
     """Log what a pass has done."""
-    _log.info(
-        line("synchronised", files=done.files, windows=done.windows, shares=done.shares, deleted=done.deleted)
-    )
+    _log.info(line("synchronised", files=done.files, windows=done.windows, shares=done.shares, deleted=done.deleted))
 
 
 def repeat(synchroniser: Synchroniser, every_s: float, stop: threading.Event, rng: random.Random) -> None:

@@ -17,9 +17,9 @@ from collector.store.damage import Damage, DamageCallback, file_damage
 from collector.store.parquet_file import read_parquet_file
 from collector.store.rollup_source import FileStamp, scan_day, stored_days
 
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 2**20
 """Bytes of a CSV file that are read at once, and the longest line."""
-BATCH_ROWS = 20_000
+BATCH_ROWS = 5000
 """Rows of a Parquet file that are sent in one transaction."""
 
 
