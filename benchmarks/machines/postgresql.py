@@ -12,7 +12,8 @@ from pathlib import Path
 FAST = "-c fsync=off -c full_page_writes=off -c max_wal_size=256MB -c shared_buffers=32MB"
 """Options of a server whose data need not survive a crash of the machine."""
 PORT = 5432
-OWNER = "facetally"
+OWNER = "postgres"
+"""The superuser."""
 WITH_PASSWORD = "locked"  # noqa: S105 - the name of a user
 """The only user who needs a password on the socket. Tests make this user."""
 UNPRIVILEGED = 65534

@@ -293,7 +293,7 @@ def no_rights(url: str) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS stranger")
         connection.execute("CREATE ROLE stranger LOGIN")
-    return url.replace("facetally@", "stranger@")
+    return url.replace("postgres@", "stranger@")
 
 
 def newer(url: str) -> str:
@@ -342,7 +342,7 @@ def test_the_password_comes_from_a_file(url: str, tmp_path: Path, capsys: pytest
         connection.execute(
             f"GRANT CREATE ON DATABASE {url.partition('?')[0].rpartition('/')[2]} TO {WITH_PASSWORD}".encode()
         )
-    locked, file = url.replace("facetally@", f"{WITH_PASSWORD}@"), tmp_path / "password"
+    locked, file = url.replace("postgres@", f"{WITH_PASSWORD}@"), tmp_path / "password"
     file.write_text("wrong\n")
     assert sync(tmp_path / "store", locked, "--password-file", str(file)) == 1
     assert "password authentication failed" in capsys.readouterr().err
