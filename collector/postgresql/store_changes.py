@@ -114,7 +114,14 @@ def _csv(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageC
 def _parquet(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageCallback) -> Iterator[Batch]:
     """Yield all rows of a file; it is read once all of them are stored."""
     path, damages = root / file.path, list[Damage]()
-    table = read_parquet_file(path, _both(damages, on_damage))
+    note = _both(damages, on_damage)
+    table = read_parquet_file(path, note)
+    if table is not None:
+        try:
+            table.validate(full=True)
+        except pa.ArrowInvalid as error:  # text that is not UTF-8
+            note(path, file_damage(path, error))
+            table = None
     done = FileProgress(file.path, file.stamp.size, damage=str(damages[0]) if damages else None)
     done = _at_end(done, file)
     if table is None:
