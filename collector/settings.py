@@ -1,5 +1,6 @@
 """The collector's configuration: one TOML file, read into frozen structs. Every key has a default."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -131,6 +132,34 @@ class Api(Table, frozen=True, kw_only=True):
         return token
 
 
+class Access(Table, frozen=True, kw_only=True):
+    """Who may see which sites. Without ``file`` the page has no login, and the API has the token of ``[api]``."""
+
+    file: Text | None = None
+    """People and programs, and hashes of their tokens; `facetally-collector access` changes it."""
+    session_h: Annotated[float, Meta(gt=0, le=24 * 365)] = 12.0
+    """How long a browser stays logged in, hours."""
+    proxies: tuple[Text, ...] = ()
+    """Addresses of proxies whose headers are believed, such as ``127.0.0.1``."""
+    proxy_header: Text | None = None
+    """Header in which such a proxy names the person whom it has logged in, such as ``X-Forwarded-Email``."""
+
+    def __post_init__(self) -> None:
+        """Reject a header that nobody may send, and a proxy without a list of people."""
+        if self.proxy_header is not None and not self.proxies:
+            raise ValueError("proxies: must name the addresses that may send access.proxy_header")
+        if self.proxies and self.file is None:
+            raise ValueError("file: must be given if access.proxies is")
+        for address in self.proxies:
+            ip_address(address)
+
+    def path(self) -> Path:
+        """Return ``file`` as a path. Raise SettingsError if there is none."""
+        if self.file is None:
+            raise SettingsError("key 'access.file': must name the file of people and programs, is not set")
+        return Path(self.file)
+
+
 class Sync(Table, frozen=True, kw_only=True):
     """The PostgreSQL database that ``facetally-collector sync`` keeps up to date."""
 
@@ -148,7 +177,13 @@ class Settings(Table, frozen=True, kw_only=True):
     limits: Limits = Limits()
     page: Page = Page()
     api: Api = Api()
+    access: Access = Access()
     sync: Sync = Sync()
+
+    def __post_init__(self) -> None:
+        """Reject two lists of tokens."""
+        if self.api.token_file is not None and self.access.file is not None:
+            raise ValueError("api.token_file: must not be set together with access.file; add its user of the API there")
 
 
 def read_settings(path: Path | None, overrides: tuple[str, ...] = ()) -> Settings:

@@ -58,7 +58,7 @@ def main() -> int:
     failed = 0
     with (
         tempfile.TemporaryDirectory(prefix="facetally-bad-") as scratch,
-        running_fleet(Path(scratch), 1, random.Random(0), arguments.trial) as fleet,  # noqa: S311
+        running_fleet(Path(scratch), 1, random.Random(0), trial_s=arguments.trial) as fleet,  # noqa: S311
     ):
         wheels = [build_wheel(), shared_packages(Path(scratch))]
         while not is_well(fleet.members[0].device):

@@ -41,10 +41,12 @@ from demo.mosquitto import Mosquitto
 from edge.update.state import StateFile
 
 CAMERA = Path(__file__).parent / "camera"
-CAMERA_FPS, WINDOW_S, TRIAL_S = 2, 2.0, 8.0
+CAMERA_FPS, WINDOW_S, TRIAL_S, FAULT_EVERY_S = 2, 2.0, 8.0, 1.0
 DISK = "120m"
 """Disk of a device: room for two slots of 20 MB, and for the unpacked wheels while one is made."""
-POLL_S, UPDATE_EVERY_S = 0.1, 5.0
+POLL_S, MAX_UPDATING = 0.1, 4
+LOOK_EVERY_S = 0.9
+"""Time between two starts of the updater, seconds for each device of the fleet: all share the cores of one machine."""
 OUTAGE_S = (1.0, 8.0)
 REST_LIMIT_S = 900.0
 FIRST, SECOND = "installed", "2"
@@ -102,11 +104,14 @@ class Fleet:
     def step(self, *, looking: bool = True) -> None:
         """Do what systemd does on each device, for a moment; start updaters only if they are ``looking``."""
         now = time.monotonic()
+        busy = sum(member.device.is_updating for member in self.members)
         for member in self.members:
             device = member.device
             device.supervise()
-            if looking and device.enabled and not device.is_updating and now >= member.due:
-                member.due = now + UPDATE_EVERY_S * self.rng.uniform(0.5, 1.5)
+            may_look = looking and busy < MAX_UPDATING
+            if may_look and device.enabled and not device.is_updating and now >= member.due:
+                busy += 1
+                member.due = now + self.look_every_s * self.rng.uniform(0.5, 1.5)
                 device.update()
         for end in [each for each in self.ends if each[0] <= now]:
             self.ends.remove(end)
@@ -154,6 +159,11 @@ class Fleet:
         self.faults[kind] += 1
 
     @property
+    def look_every_s(self) -> float:
+        """Mean time between two starts of a device's updater, seconds."""
+        return LOOK_EVERY_S * len(self.members)
+
+    @property
     def kills(self) -> int:
         """Number of times that something was killed."""
         return self.faults["updater"] + self.faults["daemon"] + self.faults["power"]
@@ -183,7 +193,9 @@ def is_well(device: Device) -> bool:
 
 
 @contextmanager
-def running_fleet(folder: Path, count: int, rng: random.Random, trial_s: float = TRIAL_S) -> Iterator[Fleet]:
+def running_fleet(
+    folder: Path, count: int, rng: random.Random, *, trial_s: float = TRIAL_S, fps: int = CAMERA_FPS
+) -> Iterator[Fleet]:
     """Install ``count`` devices with the first release, and start what they share."""
     scripted_walks.write_loop(folder / "loop")
     (folder / "wheels").mkdir()
@@ -200,10 +212,10 @@ def running_fleet(folder: Path, count: int, rng: random.Random, trial_s: float =
         proxies = tuple(stack.enter_context(tcp_proxy(port, rng)) for port in (broker.port, server))
         members = []
         for number in range(count):
-            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", _camera(folder))
+            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", camera_environment(folder))
             device.folder.mkdir()
             disk = stack.enter_context(small_disk(device.folder / "disk", DISK))
-            config = CONFIG.format(device=device.name, fps=CAMERA_FPS, window_s=WINDOW_S, port=proxies[0].port)
+            config = CONFIG.format(device=device.name, fps=fps, window_s=WINDOW_S, port=proxies[0].port)
             device.install(config)
             url = f"http://127.0.0.1:{proxies[1].port}"
             device.configure_updater(url, repository.trusted_root, f"trial_s = {trial_s}\n")
@@ -212,12 +224,15 @@ def running_fleet(folder: Path, count: int, rng: random.Random, trial_s: float =
             members.append(Member(device, disk))
         repository.add_release(SECOND, wheels, disk_mb=25)
         repository.publish()
+        fleet = Fleet(folder, members, (proxies[0], proxies[1]), repository, rng)
         for member in members:
             member.device.enabled = True
-        yield Fleet(folder, members, (proxies[0], proxies[1]), repository, rng)
+            member.due = time.monotonic() + rng.uniform(0.0, fleet.look_every_s)
+        yield fleet
 
 
-def _camera(folder: Path) -> dict[str, str]:
+def camera_environment(folder: Path) -> dict[str, str]:
+    """Return variables of a daemon whose camera shows the images in ``loop`` in a folder."""
     return {
         "PYTHONPATH": str(CAMERA),
         "FACETALLY_IMAGES": str(folder / "loop"),
@@ -243,7 +258,7 @@ def _web_server(folder: Path) -> Iterator[int]:
         server.shutdown()
 
 
-def roll(fleet: Fleet, kills: int, stages: int) -> None:
+def roll(fleet: Fleet, kills: int, stages: int, fault_every_s: float = FAULT_EVERY_S) -> None:
     """Roll out in stages, with faults until there were enough kills, and let the fleet come to rest."""
     waiting = list(fleet.members)
     _step_until(fleet, lambda: all(m.device.progress() for m in fleet.members), REST_LIMIT_S)
@@ -256,7 +271,7 @@ def roll(fleet: Fleet, kills: int, stages: int) -> None:
         if again := [member for member in fleet.members if fleet.has_decided(member)]:
             fleet.roll_out(again)
         if time.monotonic() >= next_fault:
-            next_fault = time.monotonic() + fleet.rng.expovariate(1.0)
+            next_fault = time.monotonic() + fleet.rng.expovariate(1.0 / fault_every_s)
             fleet.fail()
         fleet.step()
     _step_until(fleet, lambda: all(map(fleet.has_decided, fleet.members)) and not fleet.ends, REST_LIMIT_S)
@@ -314,15 +329,22 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="number of kills (default: %(default)s)")
     parser.add_argument("--stages", type=int, default=4, help="number of stages (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random choices (default: %(default)s)")
+    parser.add_argument(
+        "--fps", type=int, default=CAMERA_FPS, help="frames a second of each camera (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--fault-every", type=float, default=FAULT_EVERY_S, help="mean seconds between faults (default: %(default)s)"
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work in FOLDER, and keep it")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="facetally-fleet-") as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        with running_fleet(folder, arguments.devices, random.Random(arguments.seed)) as fleet:  # noqa: S311
+        rng = random.Random(arguments.seed)  # noqa: S311
+        with running_fleet(folder, arguments.devices, rng, fps=arguments.fps) as fleet:
             begin = time.monotonic()
-            roll(fleet, arguments.kills, arguments.stages)
+            roll(fleet, arguments.kills, arguments.stages, arguments.fault_every)
             seconds = time.monotonic() - begin
             wrong = check(fleet)
             print(report(fleet, seconds))

@@ -1,6 +1,7 @@
 """Read the tables that the page and the HTTP API show from a store."""
 
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -40,25 +41,40 @@ class Reader:
     Labels have the names of ``label_map``, in tables and in confusion matrices.
     """
 
+    permitted: frozenset[str] | None = None
+    """The sites that it reads; None for all."""
+
     def __init__(self, root: Path, now: Callable[[], datetime], label_map: Mapping[str, str] | None = None) -> None:
         self.root = root
         self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
 
+    def only(self, permitted: frozenset[str] | None) -> "Reader":
+        """Return a reader of these sites, or of all if None. It shares what this one keeps in memory."""
+        reader = copy(self)
+        reader.permitted = permitted
+        return reader
+
+    def permits(self, site: str) -> bool:
+        """Whether a site may be read."""
+        return self.permitted is None or site in self.permitted
+
     def windows(self, span: Span, sites: Collection[str] = ()) -> pd.DataFrame:
         """Return the windows of some sites, or of all, that began in ``[since, until)``, as `load` does."""
-        frame = load(self.root, *span, _only(sites), self._damages.note)
-        return with_label_map(_of_sites(frame, sites), self._label_map)
+        chosen = self._chosen(sites)
+        frame = load(self.root, *span, _only(chosen), self._damages.note)
+        return with_label_map(_of_sites(frame, chosen), self._label_map)
 
     def cells(self, span: Span, zone: ZoneInfo, sites: Collection[str] = ()) -> pd.DataFrame:
         """Return the same windows as cells (`collector.store.cells`) that fit the hours and days of the zone."""
-        frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(sites))
-        return with_label_map(_of_sites(frame, sites), self._label_map)
+        chosen = self._chosen(sites)
+        frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(chosen))
+        return with_label_map(_of_sites(frame, chosen), self._label_map)
 
     def devices(self) -> tuple[Device, ...]:
         """Return the last known state of all devices."""
-        return read_devices(self.root)
+        return tuple(device for device in read_devices(self.root) if self.permits(device.site))
 
     def matrices(self) -> dict[DeviceClassifier, Confusion]:
         """Return the confusion matrices that the devices report."""
@@ -66,12 +82,25 @@ class Reader:
 
     def sites(self) -> list[str]:
         """Return the sites that have rows or a device, in alphabetical order."""
-        return sorted({*stored_sites(self.root), *(device.site for device in self.devices())})
+        found = {*stored_sites(self.root), *(device.site for device in self.devices())}
+        return sorted(site for site in found if self.permits(site))
 
     def damages(self) -> tuple[Damage, ...]:
         """Return what was left out of the tables so far, and the files that were damaged."""
         rollups = (damage for each in self._rollups.values() for damage in each.damages())
-        return (*self._damages.all(), *rollups, *device_damages(self.root))
+        found = (*self._damages.all(), *rollups, *device_damages(self.root))
+        return tuple(damage for damage in found if self._shows(damage))
+
+    def _chosen(self, sites: Collection[str]) -> Collection[str] | None:
+        """Return which of some sites are read, or of all if there are none; None if all of the store's are."""
+        if self.permitted is None:
+            return sites or None
+        return self.permitted.intersection(sites) if sites else self.permitted
+
+    def _shows(self, damage: Damage) -> bool:
+        """Whether a damage is one of a site that may be read."""
+        parts = Path(damage.file).parts
+        return self.permitted is None or any(f"site={site}" in parts for site in self.permitted)
 
 
 def shares_by_period(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: Matrices) -> pd.DataFrame:
@@ -80,13 +109,14 @@ def shares_by_period(frame: pd.DataFrame, zone: ZoneInfo, span: Span, matrices: 
     return shares_over(frame, step, zone, span, matrices, fixed_rng())
 
 
-def _only(sites: Collection[str]) -> str | None:
+def _only(sites: Collection[str] | None) -> str | None:
     """Return the only site of a collection, if it has one: then less need be read."""
-    return next(iter(sites)) if len(sites) == 1 else None
+    return next(iter(sites)) if sites is not None and len(sites) == 1 else None
 
 
-def _of_sites(frame: pd.DataFrame, sites: Collection[str]) -> pd.DataFrame:
-    return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
+def _of_sites(frame: pd.DataFrame, sites: Collection[str] | None) -> pd.DataFrame:
+    """Return the rows of some sites, or the table of all sites, or of one, as it was read."""
+    return frame if sites is None or len(sites) == 1 else frame[frame["site"].isin(sites)].reset_index(drop=True)
 
 
 def fixed_rng() -> np.random.Generator:

@@ -19,12 +19,13 @@ class Guard:
     token: str | None
     """None where every program on this machine may ask."""
     per_minute: int
-    """Requests allowed from one address."""
+    """Requests allowed of one user, or from one address."""
     _limiter: FixedWindowRateLimiter = field(default_factory=lambda: FixedWindowRateLimiter(MemoryStorage()))
 
     def check(self, request: Request) -> None:
         """Raise Refused with 429 or 401. The rate is checked first, so that a token cannot be guessed quickly."""
-        rate, address = RateLimitItemPerMinute(self.per_minute), request.remote_addr or "?"
+        rate = RateLimitItemPerMinute(self.per_minute)
+        address = request.remote_user or request.remote_addr or "?"  # the user comes from `collector.access`
         if not self._limiter.hit(rate, address):
             wait_s = max(1, round(self._limiter.get_window_stats(rate, address).reset_time - time.time()))
             raise Refused(429, f"at most {self.per_minute} requests a minute", {"Retry-After": str(wait_s)})

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from collector.analysis.correction import conflicts, confusions
 from collector.analysis.query import Reader
 from collector.devices.device import Device
-from collector.devices.registry import read_devices, read_refused
+from collector.devices.registry import read_refused
 from collector.devices.state import shown_state
 
 DEVICE_LABELS = ("site", "device")
@@ -32,7 +32,7 @@ class StoreMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family per device metric, one sample per device, then the metrics of the whole store."""
-        devices = read_devices(self._reader.root)
+        devices = self._reader.devices()
         now = self._now()
         states = [(device, 1.0 if shown_state(device, now) == "online" else 0.0) for device in devices]
         yield _family("up", "1 if the device is online", states)
@@ -46,7 +46,7 @@ class StoreMetrics(Collector):
         conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
         flags = [(device, float((device.site, device.device) in conflicting)) for device in devices]
         yield _family("model_conflict", "1 if its confusion matrix differs from others with the same model", flags)
-        yield _refused(devices, read_refused(self._reader.root))
+        yield _refused(devices, read_refused(self._reader.root) if self._reader.permitted is None else {})
         damages = self._reader.damages()
         yield _gauge("damaged_files", "Files that are damaged or have rows left out", len(damages))
         yield _gauge("left_out_rows", "Invalid rows left out", sum(damage.rows for damage in damages))

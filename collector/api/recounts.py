@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 
 import msgspec
 from flask import Blueprint, Flask, Response, request
@@ -23,39 +24,44 @@ MAX_BODY_BYTES = 262_144
 _log = logging.getLogger(__name__)
 
 
-def mount(app: Flask, recounts: Recounts, guard: Guard) -> None:
-    """Add the routes to an application that has those of `collector.api.routes`."""
+def mount(app: Flask, recounts: Recounts, guard: Guard, permits: Callable[[str], bool]) -> None:
+    """Add the routes to an application that has those of `collector.api.routes`.
+
+    ``permits`` says of a site whether it may be seen and counted.
+    """
     routes = Blueprint("recounts", __name__)
     routes.before_request(lambda: guard.check(request))
-    routes.add_url_rule(f"{API_ROOT}/recounts", "results", lambda: _results(recounts))
+    routes.add_url_rule(f"{API_ROOT}/recounts", "results", lambda: _results(recounts, permits))
     routes.add_url_rule(
         f"{API_ROOT}/recounts/sessions/<session_id>",
         "session",
-        lambda session_id: _put(recounts, session_id),
+        lambda session_id: _put(recounts, session_id, permits),
         methods=["GET", "PUT"],  # GET, too: otherwise the route of unknown paths would answer it
     )
     app.register_blueprint(routes)
 
 
-def _results(recounts: Recounts) -> Response:
+def _results(recounts: Recounts, permits: Callable[[str], bool]) -> Response:
     """Return the results, as JSON or CSV."""
     query = parameters(RecountsQuery)
     found = [
         each
         for each in files.read_recounts(recounts.root)
-        if query.site in (None, each.site) and query.device in (None, each.device)
+        if permits(each.site) and query.site in (None, each.site) and query.device in (None, each.device)
     ]
     if query.format == "csv":
         return Response(files.to_csv(found), content_type=CSV)
     return _json(RecountsAnswer(recounts=[RecountAnswer.of(each) for each in found]))
 
 
-def _put(recounts: Recounts, session_id: str) -> Response:
+def _put(recounts: Recounts, session_id: str, permits: Callable[[str], bool]) -> Response:
     """Take a phone's session, and return its state."""
     if request.method != "PUT":
         raise Refused(405, "a session can only be PUT; taps cannot be read", {"Allow": "OPTIONS, PUT"})
     session = _session(session_id)
     try:
+        if not permits(session.site):
+            raise UnknownDevice(f"device: {session.site}/{session.device} is not a device of this store")
         known = recounts.put(session_id, session)
     except InvalidSession as error:
         raise Refused(400, str(error)) from error

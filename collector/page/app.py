@@ -29,14 +29,14 @@ OF_COMPARISON = (*OF_PERIOD, "against", "other")
 OF_FIGURES = (*OF_COMPARISON, "label")
 
 
-def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime]) -> Dash:
-    """Return the page of a store, with ``zone`` selected at first."""
+def make_page(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], *, login: bool = False) -> Dash:
+    """Return the page of a store, with ``zone`` selected at first; ``login`` if people log in to see it."""
     app = Dash(
         "facetally", title="facetally", update_title="", serve_locally=True, index_string=HTML,
         assets_folder=str(Path(__file__).parent / "assets"), suppress_callback_exceptions=True,
     )  # fmt: skip
     view, first = View(reader, now), FirstScreen(reader, now)
-    app.layout = lambda: layout(view.sites(), str(zone))
+    app.layout = lambda: layout(view.sites(), str(zone), login=login)
     _add_address(app)
     _add_refresh(app, view)
     _add_first_screen(app, first)

@@ -30,14 +30,20 @@ HTML = """<!DOCTYPE html>
 """
 
 
-def layout(sites: Options, zone: str) -> html.Div:
-    """Return the page, with ``zone`` selected."""
+def layout(sites: Options, zone: str, *, login: bool = False) -> html.Div:
+    """Return the page, with ``zone`` selected; with a button that ends the session if it has a ``login``."""
     values = asdict(ControlValues()) | {"zone": zone}
     defaults = {parameter: values[field] for parameter, field in PARAMETERS.items()}
     return html.Div(
         [
             html.A("Skip to the figures", href="#figures", className="skip"),
-            html.Header([_title(), radio("theme", "Colours", THEMES, "system", persistence=True)]),
+            html.Header(
+                [
+                    _title(),
+                    radio("theme", "Colours", THEMES, "system", persistence=True),
+                    *([html.Form(html.Button("Log out"), action="/logout", method="post")] if login else []),
+                ]
+            ),
             html.Main(
                 [
                     html.Section(id="banner", role="region", **named("What needs attention")),

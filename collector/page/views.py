@@ -155,7 +155,9 @@ class View:
         devices.sort(key=lambda device: shown_state(device, now) == "online")  # what needs a person comes first
         conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
         recounts = [
-            each for each in read_recounts(self.reader.root) if not selection.sites or each.site in selection.sites
+            each
+            for each in read_recounts(self.reader.root)
+            if self.reader.permits(each.site) and (not selection.sites or each.site in selection.sites)
         ]
         return [
             tables.devices_table(devices, windows, now, conflicting),

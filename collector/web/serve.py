@@ -6,12 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from dash import Dash
 from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
 from base.errors import SettingsError
 from base.logs import line
 from base.loopback import is_loopback
+from collector.access.entries import read_entries
+from collector.access.gate import AccessGate, Applications, Sites, Wsgi
+from collector.access.logins import Entries, Logins
 from collector.analysis.query import Reader
 from collector.api import recounts as recount_routes
 from collector.api.guard import Guard
@@ -33,29 +37,21 @@ _log = logging.getLogger(__name__)
 def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callable[[], datetime]) -> None:
     """Serve with waitress until ``stop`` is set; ``zone`` is the one selected at first.
 
-    This is enough for the analysts of one collector, and not meant for the open internet: no TLS, no login.
+    This is enough for the analysts of one collector, and not meant for the open internet: no TLS.
     Connections, request times and request sizes are limited (`collector.web.channel`); foreign host names are refused
     and responses carry security headers (`collector.web.browser_guard`). Raises SettingsError if the address cannot be
     served.
     """
-    token = settings.api.token()
-    reader = Reader(settings.store.path, now, settings.page.label_map)
     recounts = Recounts(settings.store.path, now)
-    app = make_page(reader, zone, now)
-    if token is not None or is_loopback(settings.page.host):
-        guard = Guard(token, settings.api.requests_per_minute)
-        mount(app.server, Api(reader, zone, now), guard)
-        recount_routes.mount(app.server, recounts, guard)
-        recount_page.mount(app.server)
-    else:
-        _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))
-    policy = content_security_policy(app.csp_hashes())
-    guarded = BrowserGuard(app.server, settings.page.host, settings.page.hosts, policy)
+    guarded = _application(settings, zone, recounts, now)
     connections: dict[int, object] = {}
     address = {"host": settings.page.host, "port": settings.page.port}
     limits = waitress_limits(settings.page.connections, settings.page.timeout_s)
+    strip = not settings.access.proxies  # else `Logins` tells whether a proxy sends X-Forwarded-For
     try:
-        server = create_server(guarded, **address, threads=THREADS, map=connections, **limits)
+        server = create_server(
+            guarded, **address, threads=THREADS, map=connections, clear_untrusted_proxy_headers=strip, **limits
+        )
     except (OSError, ValueError) as error:  # waitress raises ValueError for a host without an address
         raise SettingsError(f"page.host {address['host']}, page.port {address['port']}: {error}") from error
     for listening in list(connections.values()):
@@ -70,6 +66,35 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
     thread.join()
+
+
+def _application(settings: Settings, zone: ZoneInfo, recounts: Recounts, now: Callable[[], datetime]) -> BrowserGuard:
+    """Return page and API, behind a login if there is a file of people and programs."""
+    reader = Reader(settings.store.path, now, settings.page.label_map)
+    token, login = settings.api.token(), settings.access.file is not None
+    has_api = login or token is not None or is_loopback(settings.page.host)
+    guard = Guard(token, settings.api.requests_per_minute)
+    if not has_api:
+        _log.warning(line("no_api", host=settings.page.host, reason="api.token_file is not set"))
+
+    def make(sites: Sites) -> Dash:
+        own = reader.only(sites)
+        app = make_page(own, zone, now, login=login)
+        if has_api:
+            mount(app.server, Api(own, zone, now), guard)
+            recount_routes.mount(app.server, recounts, guard, own.permits)
+            recount_page.mount(app.server)
+        return app
+
+    everything = make(None)
+    application: Wsgi = everything.server
+    if login:
+        path = settings.access.path()
+        read_entries(path)  # a file that cannot be read is an error at the start
+        applications = Applications(lambda sites: everything.server if sites is None else make(sites).server)
+        application = AccessGate(Logins(settings.access, Entries(path)), applications)
+    policy = content_security_policy(everything.csp_hashes())
+    return BrowserGuard(application, settings.page.host, settings.page.hosts, policy)
 
 
 def _compare_due(recounts: Recounts) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.settings import Api, Page, Settings, Store
+from collector.settings import Access, Api, Page, Settings, Store
 from tests.support.brokers import listens, wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -78,13 +78,25 @@ def complaints(driver: Any) -> list[str]:
 
 @contextmanager
 def served(
-    root: Path, port: int, zone: str, now: Callable[[], datetime], *, token_file: str | None = None, **page: Any
+    root: Path,
+    port: int,
+    zone: str,
+    now: Callable[[], datetime],
+    *,
+    token_file: str | None = None,
+    access: Access | None = None,
+    **page: Any,
 ) -> Iterator[str]:
     """Serve the page of a store as `facetally-collector serve` does, with settings of ``page``; yield its URL."""
     from collector.web.serve import serve
 
     stop = threading.Event()
-    settings = Settings(store=Store(root=str(root)), page=Page(port=port, **page), api=Api(token_file=token_file))
+    settings = Settings(
+        store=Store(root=str(root)),
+        page=Page(port=port, **page),
+        api=Api(token_file=token_file),
+        access=access or Access(),
+    )
     thread = threading.Thread(target=serve, args=(settings, ZoneInfo(zone), stop, now))
     thread.start()
     wait_until(lambda: listens(port), "the page is served", 20)

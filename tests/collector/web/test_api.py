@@ -52,7 +52,7 @@ def client(root: Path, token: str | None = None, per_minute: int = 10_000) -> Fl
     app = Flask("test")
     guard = Guard(token, per_minute)
     mount(app, Api(Reader(root, lambda: NOW), ZoneInfo("UTC"), lambda: NOW), guard)
-    recounts.mount(app, Recounts(root, lambda: NOW), guard)
+    recounts.mount(app, Recounts(root, lambda: NOW), guard, Reader(root, lambda: NOW).permits)
     return app.test_client()
 
 

@@ -31,7 +31,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
     app = Flask("test")
     guard = Guard(TOKEN, 100_000)
     mount(app, Api(Reader(root, lambda: NOW), ZoneInfo("UTC"), lambda: NOW), guard)
-    recounts.mount(app, Recounts(root, lambda: NOW), guard)
+    recounts.mount(app, Recounts(root, lambda: NOW), guard, Reader(root, lambda: NOW).permits)
     return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
 
 

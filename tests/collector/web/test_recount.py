@@ -123,7 +123,7 @@ def test_any_session_conforms_to_the_document(store: Path) -> None:
 
     app, guard = Flask("test"), Guard(None, 100_000)
     mount(app, Api(Reader(store, utc_now), ZoneInfo("UTC"), utc_now), guard)
-    recounts.mount(app, Recounts(store, utc_now), guard)
+    recounts.mount(app, Recounts(store, utc_now), guard, Reader(store, utc_now).permits)
     operation = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)["/api/v1/recounts/sessions/{id}"]["PUT"]
     for mode in ("POSITIVE", "NEGATIVE"):
 
