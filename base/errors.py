@@ -15,7 +15,9 @@
     │   └── SpoolCorrupt         set the file aside, start a new one                             edge.errors
     ├── RuntimeMissing           stop (exit code 2): no TFLite runtime works                     edge.errors
     ├── StoreFailed              acknowledge nothing, reopen the store after a pause             collector.errors
-    └── StoreRefused             stop (exit code 1): the store cannot be used as it is           collector.errors
+    ├── StoreRefused             stop (exit code 1): the store cannot be used as it is           collector.errors
+    └── SyncFailed               try again, or stop (exit code 1): PostgreSQL is away or refuses collector.errors
+        └── SyncRefused          stop (exit code 1): the tables are of a newer version           collector.errors
 """
 
 

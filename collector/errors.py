@@ -6,7 +6,9 @@
     ├── contract.errors.BadMessage
     │   └── OverLimit    count the message and set it aside: valid, but beyond a limit of its device
     ├── StoreFailed      acknowledge nothing, reopen the store after a pause
-    └── StoreRefused     stop (exit code 1): the store cannot be used as it is
+    ├── StoreRefused     stop (exit code 1): the store cannot be used as it is
+    └── SyncFailed       try again after a pause, or stop (exit code 1): PostgreSQL refuses, or is away
+        └── SyncRefused  stop (exit code 1): the tables are of a newer version
 """
 
 from typing import Literal
@@ -32,3 +34,11 @@ class StoreFailed(FacetallyError):
 
 class StoreRefused(FacetallyError):
     """The folder of the store cannot be written, or another process uses the writer's name."""
+
+
+class SyncFailed(FacetallyError):
+    """PostgreSQL is away or refuses what the synchronisation needs. What was not committed is sent again."""
+
+
+class SyncRefused(SyncFailed):
+    """The tables in PostgreSQL were made by a newer version."""

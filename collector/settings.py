@@ -163,6 +163,15 @@ class Access(Table, frozen=True, kw_only=True):
         return Path(self.file)
 
 
+class Sync(Table, frozen=True, kw_only=True):
+    """The PostgreSQL database that ``facetally-collector sync`` keeps up to date."""
+
+    url: Text | None = None
+    """URL of the database without a password, such as ``postgresql://facetally@host/counts``."""
+    password_file: str | None = None
+    """File whose first line is the password. Without it, libpq's own ways apply, such as ``~/.pgpass``."""
+
+
 class Settings(Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -173,6 +182,7 @@ class Settings(Table, frozen=True, kw_only=True):
     api: Api = Api()
     mail: Mail = Mail()
     access: Access = Access()
+    sync: Sync = Sync()
 
     def __post_init__(self) -> None:
         """Reject two lists of tokens."""

@@ -24,16 +24,16 @@ def _config(_options: argparse.Namespace, _settings: Settings) -> None:
 
 
 def _run(_options: argparse.Namespace, settings: Settings) -> None:
-    run(settings, _stop_on_signals())
+    run(settings, stop_on_signals())
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:
     from collector.web.serve import serve  # noqa: PLC0415 - run does not need dash
 
-    serve(settings, page_zone(options, settings), _stop_on_signals(), utc_now)
+    serve(settings, page_zone(options, settings), stop_on_signals(), utc_now)
 
 
-def _stop_on_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

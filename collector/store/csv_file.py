@@ -58,6 +58,16 @@ def read_csv_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
     if not line_break:
         on_damage(path, None)
         return None
+    return read_rows(path, header, rows, on_damage)
+
+
+def read_rows(
+    path: Path, header: bytes, rows: bytes, on_damage: DamageCallback, first_line: int = 2
+) -> pa.Table | None:
+    """Read some rows of a file, without their last line break; None if none can be used.
+
+    ``first_line`` is the number of the first of them in the file. ``on_damage`` is as for `read_csv_file`.
+    """
     content = _Content(header, rows)
     fault = header_error(content.column_names)
     if fault is not None:
@@ -70,7 +80,7 @@ def read_csv_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
             return table
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         pass  # some line is no row
-    return _read_valid_rows(path, content, on_damage)
+    return _read_valid_rows(path, content, on_damage, first_line)
 
 
 def _parse(content: _Content) -> pa.Table:
@@ -102,11 +112,11 @@ def _is_within(values: pa.ChunkedArray, largest: int) -> bool:
     return bool(values.null_count == 0 and bounds["min"] >= 0 and bounds["max"] <= largest)
 
 
-def _read_valid_rows(path: Path, content: _Content, on_damage: DamageCallback) -> pa.Table | None:
+def _read_valid_rows(path: Path, content: _Content, on_damage: DamageCallback, first_line: int) -> pa.Table | None:
     """Parse the lines of a file that are rows; report the number of the others and the first fault."""
     columns = len(content.column_names)
     rows, damaged, first_fault = [], 0, ""
-    for number, text in enumerate(content.rows.split(b"\n"), 2):
+    for number, text in enumerate(content.rows.split(b"\n"), first_line):
         try:
             fault = row_error(text.decode(), columns)
         except UnicodeDecodeError:

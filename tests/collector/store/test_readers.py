@@ -60,7 +60,7 @@ def totals_of(tool: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 FRAMES = {
     "import duckdb": lambda totals: totals.df().set_index("site"),
     "FROM read_parquet(": lambda totals: totals.df().set_index("site"),
-    "import pyarrow as pa": lambda totals: totals.to_pandas().set_index("site"),
+    "once = table.group_by": lambda totals: totals.to_pandas().set_index("site"),
     "import dask.dataframe as dd": lambda totals: totals,
 }
 
@@ -136,7 +136,7 @@ def test_a_table_too_large_for_excel_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_pandas_reads_a_compacted_store(compacted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guide's program for a whole store has the windows and types of `load`, from both kinds of files."""
-    program = next(text for language, text in BLOCKS if language == "python" and "pd.read_parquet" in text)
+    program = next(text for language, text in BLOCKS if language == "python" and "parquet.read_schema" in text)
     monkeypatch.chdir(compacted)
     names: dict[str, Any] = {}
     exec(compile(program, "pandas", "exec"), names)

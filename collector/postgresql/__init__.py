@@ -1,0 +1,1 @@
+"""Copy a store into PostgreSQL: windows, hours, devices, labels and corrected shares, as tables and views."""
