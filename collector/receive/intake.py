@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from base.logs import line
 from collector.devices.clock_check import ClockAgreement, DeviceClocks
 from collector.devices.device import Device
@@ -136,8 +138,8 @@ class Intake:
         self._receipts.add(counts)  # published after `process` has returned
         if self._store.add(counts):
             self.totals.rows += 1
-        else:
-            self.totals.repeats += 1
+            return replace(admitted, stored=admitted.stored.plus(counts))
+        self.totals.repeats += 1
         return admitted
 
     def _read_clock(self, sender: Address, message: Message, monotonic_s: float) -> None:
