@@ -64,7 +64,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @needs_prometheus
 def test_the_alert_rules_pass_their_tests(tmp_path: Path) -> None:
-    """The rules are accepted by promtool, and so are their tests. Each alert has a test, and the tests fail for other rules."""
+    """Promtool accepts rules and tests. Each alert has a test, and the tests fail for another rule."""
     rules = MONITORING / "facetally-rules.yml"
     subprocess.run(["promtool", "check", "config", MONITORING / "prometheus.yml"], check=True, capture_output=True)
     (commands,) = re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
