@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from base.errors import FacetallyError, SettingsError
 from base.logs import line, log_to_stderr
 from base.version import installed_version
-from collector.commands import access, compact, export, recounts, services, summary
+from collector.commands import access, compact, export, hours, recounts, services, summary
 from collector.commands.parsers import EPILOG, Command, Commands
 from collector.settings import read_settings
 from contract.errors import BundleError, TopicError
 
-COMMANDS = (services, export, summary, compact, recounts, access)
+COMMANDS = (services, export, summary, hours, compact, recounts, access)
 
 _log = logging.getLogger("collector")
 

@@ -41,6 +41,10 @@ class DeviceRegistry:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def all(self) -> tuple[Device, ...]:
+        """Return all devices."""
+        return tuple(self._devices.values())
+
     def get(self, site: str, device: str) -> Device | None:
         """Return a device, or None if it is unknown."""
         return self._devices.get((site, device))

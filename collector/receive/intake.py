@@ -70,6 +70,8 @@ class Intake:
         receipts: Receipts | None = None,
     ) -> None:
         self.totals = IntakeTotals()
+        self.on_stored: Callable[[Counts], None] = lambda _counts: None
+        """Called for each new window, which is on disk when `process` returns."""
         self._receipts = receipts or Receipts(WRITER)
         self._store = store
         self._devices = devices
@@ -138,6 +140,7 @@ class Intake:
         self._receipts.add(counts)  # published after `process` has returned
         if self._store.add(counts):
             self.totals.rows += 1
+            self.on_stored(counts)
             return replace(admitted, stored=admitted.stored.plus(counts))
         self.totals.repeats += 1
         return admitted
