@@ -11,6 +11,7 @@ from base.errors import SettingsError
 from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
+from collector.alert_settings import Alerts
 from contract.labels import UNKNOWN
 from contract.message import Id, Label
 from contract.topics import PREFIX
@@ -188,6 +189,7 @@ class Settings(Table, frozen=True, kw_only=True):
     page: Page = Page()
     api: Api = Api()
     publish: Publish = Publish()
+    alerts: Alerts = Alerts()
     access: Access = Access()
 
     def __post_init__(self) -> None:
