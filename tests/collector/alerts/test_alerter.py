@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -96,8 +97,10 @@ def report(root: Path, state: Any) -> None:
     devices.save()
 
 
-def test_a_device_that_is_away_and_back_is_told_twice(tmp_path: Path, receiver: Receiver, alerter: Any) -> None:
-    """Messages are signed over their time and body. A restart between detection and hold time changes nothing."""
+def test_a_device_that_is_away_and_back_is_told_twice(
+    tmp_path: Path, receiver: Receiver, alerter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages are signed as the guide checks it. A restart between detection and hold time changes nothing."""
     report(tmp_path, "offline")
     alerter().update()
     Clock.now += timedelta(minutes=11)
@@ -108,6 +111,14 @@ def test_a_device_that_is_away_and_back_is_told_twice(tmp_path: Path, receiver: 
     sent = int(headers["Facetally-Timestamp"])
     assert sent == int(Clock.now.timestamp())
     assert headers["Facetally-Signature"] == signature(SECRET.encode(), sent, body)
+    guide = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)[0], namespace)
+    monkeypatch.setattr("time.time", lambda: sent + 299.0)
+    assert namespace["is_genuine"](SECRET.encode(), headers, body)
+    assert not namespace["is_genuine"](SECRET.encode(), headers, body + b" ")
+    monkeypatch.setattr("time.time", lambda: sent + 301.0)
+    assert not namespace["is_genuine"](SECRET.encode(), headers, body), "too old"
     assert headers["Facetally-Signature"] != signature(SECRET.encode(), sent + 1, body)
     assert json.loads(body)["id"] == headers["Facetally-Delivery"]
     assert json.loads(body)["changes"][0] == {

@@ -52,12 +52,12 @@ def hour(unknown: int, happiness: int = 80, coverage: float = 1.0, site: str = "
     )  # fmt: skip
 
 
-def runs(hours: list[Hour], **threshold: Any) -> list[int]:
+def runs(of: list[Hour], **threshold: Any) -> list[int]:
     """Return the number of consecutive hours beyond a threshold, after each hour."""
     settings = Alerts(thresholds=(Threshold(name="t", **threshold),))
     known: dict[str, int] = {}
     found = []
-    for each in hours:
+    for each in of:
         known |= {key: number for key, (number, _) in of_hours([each], settings, known).items()}
         found.append(known.get("shop-1/door/threshold:t", 0))
     return found
