@@ -44,7 +44,7 @@ CAMERA = Path(__file__).parent / "camera"
 CAMERA_FPS, WINDOW_S, TRIAL_S, FAULT_EVERY_S = 2, 2.0, 8.0, 1.0
 DISK = "120m"
 """Disk of a device: room for two slots of 20 MB, and for the unpacked wheels while one is made."""
-POLL_S = 0.1
+POLL_S, MAX_UPDATING = 0.1, 4
 LOOK_EVERY_S = 0.9
 """Time between two starts of the updater, seconds for each device of the fleet: all share the cores of one machine."""
 OUTAGE_S = (1.0, 8.0)
@@ -104,10 +104,13 @@ class Fleet:
     def step(self, *, looking: bool = True) -> None:
         """Do what systemd does on each device, for a moment; start updaters only if they are ``looking``."""
         now = time.monotonic()
+        busy = sum(member.device.is_updating for member in self.members)
         for member in self.members:
             device = member.device
             device.supervise()
-            if looking and device.enabled and not device.is_updating and now >= member.due:
+            may_look = looking and busy < MAX_UPDATING
+            if may_look and device.enabled and not device.is_updating and now >= member.due:
+                busy += 1
                 member.due = now + self.look_every_s * self.rng.uniform(0.5, 1.5)
                 device.update()
         for end in [each for each in self.ends if each[0] <= now]:
@@ -209,7 +212,7 @@ def running_fleet(
         proxies = tuple(stack.enter_context(tcp_proxy(port, rng)) for port in (broker.port, server))
         members = []
         for number in range(count):
-            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", _camera(folder))
+            device = Device(folder / f"device-{number:02d}", "bench", f"d{number:02d}", camera_environment(folder))
             device.folder.mkdir()
             disk = stack.enter_context(small_disk(device.folder / "disk", DISK))
             config = CONFIG.format(device=device.name, fps=fps, window_s=WINDOW_S, port=proxies[0].port)
@@ -228,7 +231,8 @@ def running_fleet(
         yield fleet
 
 
-def _camera(folder: Path) -> dict[str, str]:
+def camera_environment(folder: Path) -> dict[str, str]:
+    """Return variables of a daemon whose camera shows the images in ``loop`` in a folder."""
     return {
         "PYTHONPATH": str(CAMERA),
         "FACETALLY_IMAGES": str(folder / "loop"),

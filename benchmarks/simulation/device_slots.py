@@ -70,6 +70,8 @@ class Device:
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of the daemon besides those of this process."""
+    prefix: tuple[str, ...] = ()
+    """Command before each program of the device, such as one that gives it file systems of its own."""
     daemon: subprocess.Popen[bytes] | None = None
     updating: subprocess.Popen[bytes] | None = None
     enabled: bool = False
@@ -132,6 +134,7 @@ class Device:
         (setup / "program").symlink_to("../../slots/installed")
         (setup / "bundles").symlink_to("../../slots/installed/bundles")
         (setup / "edge.toml").symlink_to(config)
+        (setup / "device.pem").symlink_to(self.folder / "etc/device.pem")
         replace_link(self.program / "current", f"{SETUPS}/installed")
         replace_link(self.program / "updater", "slots/installed")
 
@@ -148,7 +151,13 @@ class Device:
         """Start the updater of the last good release, as its unit does."""
         with (self.folder / "update.log").open("ab") as out:
             self.updating = subprocess.Popen(
-                [self.program / "updater/bin/facetally-update", command, "--config", self.folder / "etc/update.toml"],
+                [
+                    *self.prefix,
+                    self.program / "updater/bin/facetally-update",
+                    command,
+                    "--config",
+                    self.folder / "etc/update.toml",
+                ],
                 stdout=out,
                 stderr=out,
                 env=clean_environment(),
@@ -212,6 +221,7 @@ class Device:
         with self.log.open("wb") as log:
             self.daemon = subprocess.Popen(
                 [
+                    *self.prefix,
                     self.program / "current/program/bin/facetally-edge",
                     "run",
                     "--config",

@@ -11,13 +11,15 @@ from contextlib import ExitStack
 import msgspec
 
 from base.toml_settings import from_tree
+from benchmarks.machines.fleet_servers import HOST
+from benchmarks.machines.nginx import nginx
 from collector.settings import Settings as CollectorConfiguration
 from demo.mosquitto import mosquitto
 from fleet.settings import CollectorSettings
 from tests.support.brokers import free_port, needs_mosquitto
-from tests.support.fleets import HOST, ROOT, light_wheel
+from tests.support.fleets import ROOT, light_wheel
 from tests.support.followers import Follower, following
-from tests.support.nginx import needs_nginx, nginx
+from tests.support.nginx import needs_nginx
 
 pytestmark = [needs_mosquitto, needs_nginx]
 GUIDE = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")

@@ -8,11 +8,12 @@ import msgspec
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.machines.fleet_servers import HOST, broker
 from contract.message import Status, encode
 from contract.topics import topic
 from fleet.__main__ import main
 from tests.support.brokers import needs_mosquitto
-from tests.support.fleets import BOARD, HOST, broker, fleet, give, light_wheel, made
+from tests.support.fleets import BOARD, fleet, give, light_wheel, made
 from tests.support.messages import MESSAGES
 
 pytestmark = needs_mosquitto

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from benchmarks.machines.nginx import nginx
 from collector.devices.registry import DeviceRegistry
 from collector.store.load import load
 from contract.message import Status, encode
@@ -17,7 +18,7 @@ from contract.topics import Address, topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served, text
 from tests.support.device_models import model
-from tests.support.nginx import needs_nginx, nginx
+from tests.support.nginx import needs_nginx
 from tests.support.store import SEVEN, put, window
 
 pytestmark = needs_chromium

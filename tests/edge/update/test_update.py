@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from benchmarks.faults import scripted_walks
-from benchmarks.faults.fleet_update import CONFIG, _camera
+from benchmarks.faults.fleet_update import CONFIG, camera_environment
 from benchmarks.machines.debian import build_wheel
 from benchmarks.simulation.device_slots import Device, changed_wheel, clean_environment, shared_packages
 from benchmarks.simulation.release_repository import ReleaseRepository
@@ -33,7 +33,7 @@ def device(tmp_path):
     scripted_walks.write_loop(tmp_path / "loop")
     port = free_port()
     with mosquitto(tmp_path, port):
-        made = Device(tmp_path / "device", "bench", "door", _camera(tmp_path))
+        made = Device(tmp_path / "device", "bench", "door", camera_environment(tmp_path))
         made.install(CONFIG.format(device="door", fps=5, window_s=1.0, port=port))
         made.enabled, stop = True, threading.Event()
 

@@ -9,8 +9,9 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.machines.fleet_servers import HOST, broker, release_server
 from tests.support.brokers import needs_mosquitto, wait_until
-from tests.support.fleets import BOARD, HOST, broker, fleet, made, release_server
+from tests.support.fleets import BOARD, fleet, made
 from tests.support.nginx import needs_nginx
 
 pytestmark = [

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.machines.fleet_servers import broker
 from fleet.__main__ import main
 from fleet.rollout import run as module
 from tests.support.brokers import needs_mosquitto, wait_until
-from tests.support.fleets import BOARD, broker, fleet, give, light_wheel, made
+from tests.support.fleets import BOARD, fleet, give, light_wheel, made
 from tests.support.followers import Follower, following
 
 pytestmark = needs_mosquitto
