@@ -11,9 +11,11 @@ from base.errors import SettingsError
 from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
+from collector.alert_settings import Alerts
 from collector.mail.settings import LanguageCode, Mail
 from contract.labels import UNKNOWN
 from contract.message import Id, Label
+from contract.topics import PREFIX
 
 NO_FILE = Path("/dev/null")
 """Read in place of a missing configuration file."""
@@ -172,6 +174,24 @@ class Sync(Table, frozen=True, kw_only=True):
     """File whose first line is the password. Without it, libpq's own ways apply, such as ``~/.pgpass``."""
 
 
+class Publish(Table, frozen=True, kw_only=True):
+    """What the collector publishes at the broker for other programs. What is switched off later is deleted there."""
+
+    hours: bool = False
+    """Whether the last full hour of each device is published, retained, on ``facetally/v1/SITE/DEVICE/hour``."""
+    home_assistant: bool = False
+    """Whether these hours are described to Home Assistant (MQTT discovery). Needs ``hours``."""
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")] = "homeassistant"
+    """First level of the topics of discovery, as in the MQTT integration of Home Assistant."""
+
+    def __post_init__(self) -> None:
+        """Reject a description of hours that are not published, and a prefix of our own topics."""
+        if self.home_assistant and not self.hours:
+            raise ValueError("home_assistant: must be false while `hours` is false, is true")
+        if self.prefix == PREFIX.partition("/")[0]:
+            raise ValueError(f"prefix: must not be {self.prefix}, the first level of the devices' topics")
+
+
 class Settings(Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -181,6 +201,8 @@ class Settings(Table, frozen=True, kw_only=True):
     page: Page = Page()
     api: Api = Api()
     mail: Mail = Mail()
+    publish: Publish = Publish()
+    alerts: Alerts = Alerts()
     access: Access = Access()
     sync: Sync = Sync()
 

@@ -7,6 +7,7 @@ import msgspec
 
 from contract.asyncapi import document
 from contract.card import Card
+from contract.hour import Hour
 from contract.message import MESSAGES
 from contract.receipt import Stored
 from contract.release import DeviceManifest, ReleaseManifest
@@ -18,7 +19,7 @@ NEWEST = {"counts": 2, "model": 3, "card": 3, "health": 4}
 
 def schemas() -> dict[str, bytes]:
     """Return the JSON Schemas (draft 2020-12) of messages, receipt, model card and manifests, by file name."""
-    others = {"card": Card, "stored": Stored, "release": ReleaseManifest, "device": DeviceManifest}
+    others = {"card": Card, "stored": Stored, "hour": Hour, "release": ReleaseManifest, "device": DeviceManifest}
     kinds = {f"{kind}-{NEWEST.get(kind, 1)}": message for kind, message in (MESSAGES | others).items()}
     return {
         f"{name}.json": msgspec.json.format(msgspec.json.encode(schema(kind)), indent=2) + b"\n"

@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+from contract.hour import Hour
 from contract.message import MESSAGES
 from contract.receipt import Stored
 from contract.schemas import components
@@ -10,6 +11,8 @@ from contract.topics import ID_PATTERN, PREFIX, Kind
 
 SCHEMAS = "#/components/schemas/{name}"
 RETAINED: dict[Kind, bool] = {"counts": False, "status": True, "model": True, "health": True, "shadow": True}
+BY_COLLECTOR = {"stored": Stored, "hour": Hour}
+"""Messages that collectors publish."""
 LEVELS = {"site": "Id of the shop", "device": "Id of the device in it"}
 WRITER = {"writer": "Name of the collector, ``store.writer`` of its configuration"}
 
@@ -27,11 +30,12 @@ def document() -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "channels": {kind: _channel(kind, kind, LEVELS) for kind in MESSAGES}
-        | {"stored": _channel("stored", "stored/{writer}", LEVELS | WRITER)},
-        "operations": {f"hear-{kind}": _operation(kind) for kind in MESSAGES} | {"confirm-stored": _confirmation()},
+        | {"stored": _channel("stored", "stored/{writer}", LEVELS | WRITER), "hour": _channel("hour", "hour", LEVELS)},
+        "operations": {f"hear-{kind}": _operation(kind, RETAINED[kind]) for kind in MESSAGES}
+        | {"hear-hour": _operation("hour", True), "confirm-stored": _confirmation()},
         "components": {
-            "messages": {kind: _message(kind, struct) for kind, struct in (MESSAGES | {"stored": Stored}).items()},
-            "schemas": components([*MESSAGES.values(), Stored], SCHEMAS),
+            "messages": {kind: _message(kind, struct) for kind, struct in (MESSAGES | BY_COLLECTOR).items()},
+            "schemas": components([*MESSAGES.values(), *BY_COLLECTOR.values()], SCHEMAS),
             "parameters": {name: {"description": f"{text}: {ID_PATTERN}"} for name, text in (LEVELS | WRITER).items()},
         },
     }
@@ -45,13 +49,13 @@ def _channel(name: str, last: str, levels: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _operation(kind: Kind) -> dict[str, Any]:
-    """Return the operation of a program that subscribes to a kind of message. ``retain`` is set by the device."""
+def _operation(kind: str, retained: bool) -> dict[str, Any]:
+    """Return the operation of a program that subscribes to a kind of message. ``retain`` is set by its publisher."""
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{kind}"},
         "messages": [{"$ref": f"#/channels/{kind}/messages/{kind}"}],
-        "bindings": {"mqtt": {"qos": 1, "retain": RETAINED[kind], "bindingVersion": "0.2.0"}},
+        "bindings": {"mqtt": {"qos": 1, "retain": retained, "bindingVersion": "0.2.0"}},
     }
 
 

@@ -1,6 +1,6 @@
 """Prometheus metrics of the devices and of the store."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -9,11 +9,12 @@ from prometheus_client.registry import Collector
 
 from collector.analysis.correction import conflicts, confusions
 from collector.analysis.query import Reader
+from collector.api.counters import DEVICE_LABELS, counters
+from collector.devices.attention import TITLES, concerns, reported_windows
 from collector.devices.device import Device
 from collector.devices.registry import read_refused
 from collector.devices.state import shown_state
 
-DEVICE_LABELS = ("site", "device")
 HEALTH_METRICS = {
     "frames_per_s": ("frames_per_second", "Frames processed per second"),
     "spool_depth": ("spool_windows", "Windows not sent yet"),
@@ -42,10 +43,13 @@ class StoreMetrics(Collector):
         yield _family("last_window_timestamp_seconds", "End of the device's latest window", counted)
         for field, (name, text) in HEALTH_METRICS.items():
             yield _family(name, text, ((device, getattr(device.health, field, None)) for device in devices))
+        yield from _dates(devices)
         yield _tracks(devices)
+        yield from counters(devices)
         conflicting = {(site, name) for site, name, _ in conflicts(confusions(devices))}
         flags = [(device, float((device.site, device.device) in conflicting)) for device in devices]
         yield _family("model_conflict", "1 if its confusion matrix differs from others with the same model", flags)
+        yield _attention(devices, now, conflicting)
         yield _refused(devices, read_refused(self._reader.root) if self._reader.permitted is None else {})
         damages = self._reader.damages()
         yield _gauge("damaged_files", "Files that are damaged or have rows left out", len(damages))
@@ -64,6 +68,33 @@ def _family(name: str, text: str, samples: Iterable[tuple[Device, float | None]]
     for device, value in samples:
         if value is not None:
             family.add_metric((device.site, device.device), value)
+    return family
+
+
+def _dates(devices: Iterable[Device]) -> Iterator[Metric]:
+    """Yield what health says of the clock, the certificate and the oldest window not sent; absent where unknown."""
+    healths = [(device, device.health) for device in devices if device.health is not None]
+    synced = ((device, float(health.clock != "unsynced")) for device, health in healths)
+    yield _family("clock_synced", "1 if the device's clock has been synchronised", synced)
+    unsent = ((device, _timestamp(health.oldest_unsent)) for device, health in healths)
+    yield _family("oldest_unsent_timestamp_seconds", "Start of the oldest window not sent yet", unsent)
+    ends = ((device, _timestamp(health.certificate_ends)) for device, health in healths)
+    yield _family("certificate_ends_timestamp_seconds", "End of the device's certificate", ends)
+
+
+def _attention(devices: Collection[Device], now: datetime, conflicting: Collection[tuple[str, str]]) -> Metric:
+    """Return a sample per device and kind of concern: 1 if it needs a person, as at the top of the page."""
+    found = {
+        (each.site, each.device, each.kind)
+        for each in concerns(devices, reported_windows(devices), now, conflicting=conflicting)
+    }
+    family = GaugeMetricFamily(
+        "facetally_device_attention", "1 if the device needs a person, by kind", labels=(*DEVICE_LABELS, "kind")
+    )
+    for device in devices:
+        for kind in TITLES:
+            key = (device.site, device.device, kind)
+            family.add_metric(key, float(key in found))
     return family
 
 

@@ -5,6 +5,7 @@ import signal
 import threading
 
 from base.packaged_file import print_packaged_file
+from collector.alerts.alerter import alerting
 from collector.commands.parsers import Commands
 from collector.commands.selection import page_zone
 from collector.receive.receiver import run, utc_now
@@ -24,7 +25,9 @@ def _config(_options: argparse.Namespace, _settings: Settings) -> None:
 
 
 def _run(_options: argparse.Namespace, settings: Settings) -> None:
-    run(settings, stop_on_signals())
+    stop = stop_on_signals()
+    with alerting(settings, stop, utc_now):
+        run(settings, stop)
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:

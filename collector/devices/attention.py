@@ -93,6 +93,15 @@ def concerns(
     return sorted(found, key=lambda each: (order.index(each.kind), each.site, each.device))
 
 
+def reported_windows(devices: Iterable[Device]) -> dict[tuple[str, str], LastWindow]:
+    """Return the last window of each device, as the collector has noted it on arrival."""
+    return {
+        (device.site, device.device): LastWindow(device.counted, device.degraded)
+        for device in devices
+        if device.counted
+    }
+
+
 Pairs = Sequence[tuple[Kind, str]]
 
 

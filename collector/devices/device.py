@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from contract.message import BundleIdentity, Health, Message, Model, Shadow, Status
+from collector.devices.stored_totals import StoredTotals
+from contract.message import BundleIdentity, Health, Message, Model, Reason, Shadow, Status
 
 MAX_FORMER_BOOTS = 16
 MAX_SHADOWS = 4
@@ -40,6 +41,10 @@ class Device(Struct, frozen=True, kw_only=True):
     """Time of the last message that was not retained."""
     counted: datetime | None = None
     """Latest ``end`` of its windows, except those of a clock that was never set."""
+    degraded: tuple[Reason, ...] = ()
+    """Why it saw less in that window."""
+    stored: StoredTotals = StoredTotals()
+    """Sums of its windows."""
     model: Model | None = None
     health: Health | None = None
     bundles: tuple[BundleIdentity, ...] = ()
@@ -69,7 +74,7 @@ def apply_message(device: Device, message: Message, retained: bool, now: datetim
     if message.clock != "unsynced":
         if device.counted and message.end <= device.counted:
             return device
-        device = replace(device, counted=message.end)
+        device = replace(device, counted=message.end, degraded=message.degraded)
     return _apply_sign_of_life(device, message.boot, retained)
 
 

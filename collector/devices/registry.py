@@ -41,6 +41,10 @@ class DeviceRegistry:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def all(self) -> tuple[Device, ...]:
+        """Return all devices."""
+        return tuple(self._devices.values())
+
     def get(self, site: str, device: str) -> Device | None:
         """Return a device, or None if it is unknown."""
         return self._devices.get((site, device))
@@ -109,9 +113,12 @@ def _merge(one: Device, other: Device) -> Device:
     """Merge what two writers know about a device."""
     newer, older = (other, one) if _seen_order(other) > _seen_order(one) else (one, other)
     bundles = {bundle.sha256: bundle for bundle in (*older.bundles, *newer.bundles)}
+    last = max(newer, older, key=lambda each: (each.counted is not None, each.counted))
     return replace(
         newer,
-        counted=max(filter(None, (newer.counted, older.counted)), default=None),
+        counted=last.counted,
+        degraded=last.degraded,
+        stored=older.stored.merged(newer.stored),
         bundles=tuple(bundles.values()),
         shadows=latest_shadows((*older.shadows, *newer.shadows)),
         refused=dict(Counter(newer.refused) + Counter(older.refused)),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -55,6 +55,8 @@ class Connection:
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._is_refusal_logged = False
 
     def __enter__(self) -> "Connection":
         self._connack_due_s = time.monotonic() + CONNACK_TIMEOUT_S
@@ -105,6 +107,10 @@ class Connection:
         """Publish receipts, as topic and payload, at QoS 0: a lost receipt costs a repeat."""
         for topic, payload in receipts:
             self._client.publish(topic, payload, qos=0, retain=True)
+
+    def publish_retained(self, messages: Iterable[tuple[str, bytes]]) -> list[MQTTMessageInfo]:
+        """Publish messages, as topic and payload, at QoS 1. Each answer says whether the broker has acknowledged it."""
+        return [self._client.publish(topic, payload, qos=1, retain=True) for topic, payload in messages]
 
     def _step(self, wait_s: float) -> None:
         """Wait for the socket, read and write what is possible, and keep the connection alive."""
@@ -165,6 +171,13 @@ class Connection:
                 _log.error(line("subscription_refused", topic=topic_filter, reason=reason))
             else:
                 _log.info(line("subscribed", topic=topic_filter))
+
+    def _on_publish(
+        self, _client: Client, _data: object, _mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if reason.is_failure and not self._is_refusal_logged:
+            self._is_refusal_logged = True
+            _log.error(line("publish_refused", reason=reason, allow="the collector's lines of mosquitto.acl"))
 
     def _topic_filters(self) -> list[str]:
         """Return one filter per kind of message. Only counts are shared: brokers send no retained messages to shared

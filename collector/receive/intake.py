@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from base.logs import line
 from collector.devices.clock_check import ClockAgreement, DeviceClocks
 from collector.devices.device import Device
@@ -68,6 +70,8 @@ class Intake:
         receipts: Receipts | None = None,
     ) -> None:
         self.totals = IntakeTotals()
+        self.on_stored: Callable[[Counts], None] = lambda _counts: None
+        """Called for each new window, which is on disk when `process` returns."""
         self._receipts = receipts or Receipts(WRITER)
         self._store = store
         self._devices = devices
@@ -136,8 +140,9 @@ class Intake:
         self._receipts.add(counts)  # published after `process` has returned
         if self._store.add(counts):
             self.totals.rows += 1
-        else:
-            self.totals.repeats += 1
+            self.on_stored(counts)
+            return replace(admitted, stored=admitted.stored.plus(counts))
+        self.totals.repeats += 1
         return admitted
 
     def _read_clock(self, sender: Address, message: Message, monotonic_s: float) -> None:

@@ -16,6 +16,7 @@ from base.logs import line
 from collector.devices.clock_check import ClockHistory
 from collector.devices.registry import DeviceRegistry
 from collector.errors import StoreFailed
+from collector.publish.publisher import Publisher
 from collector.receive.connection import V5, V311, Connection
 from collector.receive.daily_compaction import DailyCompaction
 from collector.receive.dead_letters import DeadLetters
@@ -62,6 +63,7 @@ class Receiver:
         if store.keep_days is not None:
             clock = ClockHistory(store.path / f"clock{store.suffix}.json", now)
             self._retention = Retention(store.path, store.keep_days, now, clock)
+        self._publisher = Publisher(settings.publish, store, now)
         self._compaction = DailyCompaction(store, now) if store.compact_after_days is not None else None
 
     def run(self) -> None:
@@ -76,31 +78,35 @@ class Receiver:
         finally:
             if self._compaction:
                 self._compaction.stop()
+            self._publisher.stop()
 
     def _run_with_store(self) -> None:
         """Open the store, and connect until stopped or until the store fails."""
         store = self._settings.store
         with StoreWriter(store.path, store.writer) as writer:
             receipts = Receipts(store.writer)
+            devices = DeviceRegistry(store.path, store.suffix)
             intake = Intake(
                 writer,
-                DeviceRegistry(store.path, store.suffix),
+                devices,
                 DeadLetters(store.path, store.dead_letter_bytes, store.suffix),
                 self._settings.limits,
                 receipts=receipts,
             )
+            intake.on_stored = self._publisher.note
             try:
                 while not self._stop.is_set():
-                    self._connect(intake, receipts)
+                    self._connect(intake, receipts, devices)
             finally:
                 _report(intake)
 
-    def _connect(self, intake: Intake, receipts: Receipts) -> None:
+    def _connect(self, intake: Intake, receipts: Receipts, devices: DeviceRegistry) -> None:
         """Run one connection until it ends, then pause."""
         broker = self._settings.broker
         began_s = time.monotonic()
         with Connection(broker, f"facetally-collector-{self._settings.store.writer}", self._protocol) as connection:
-            self._receive(connection, intake, receipts)
+            self._publisher.connected()
+            self._receive(connection, intake, receipts, devices)
         intake.save_devices()
         if self._stop.is_set():
             return
@@ -113,7 +119,7 @@ class Receiver:
                 return  # at once: a broker without MQTT 5 refuses, closes the connection, or does not answer
         self._pause()
 
-    def _receive(self, connection: Connection, intake: Intake, receipts: Receipts) -> None:
+    def _receive(self, connection: Connection, intake: Intake, receipts: Receipts, devices: DeviceRegistry) -> None:
         """Process groups of messages until the connection ends or the receiver is stopped."""
         saved_s = reported_s = confirmed_s = time.monotonic()
         while connection.ended is None and not self._stop.is_set():
@@ -128,6 +134,7 @@ class Receiver:
             if now_s - confirmed_s > RECEIPTS_INTERVAL_S and connection.has_sent_all:
                 confirmed_s = now_s
                 connection.publish_receipts(receipts.take_due(MAX_RECEIPTS))
+                self._publisher.update(connection, devices.all)
             if now_s - saved_s > SAVE_DEVICES_INTERVAL_S:
                 saved_s = now_s
                 intake.save_devices()

@@ -6,9 +6,8 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,12 +19,12 @@ from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS
 from collector.store.load import load
 from contract.message import Models, encode
 from contract.topics import topic
-from tests.support.analyst_guide import BLOCKS, GUIDE, collector
+from tests.support.analyst_guide import BLOCKS, GUIDE, SUBSCRIBERS, collector, endless
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.store import SEVEN, START, put, window
 
 REPOSITORY = Path(__file__).parents[2]
-ENDLESS = ("mosquitto_sub", "facetally-collector run", "facetally-collector serve", "import json\n")
+ENDLESS = ("facetally-collector run", "facetally-collector serve")
 
 
 @pytest.fixture(scope="module")
@@ -248,19 +247,6 @@ def test_parquet_without_pyarrow_names_the_package(tmp_path: Path, store: Path) 
     assert "--out" in collector("export", "--root", store, "--format", "parquet", status=2).stderr
 
 
-@contextmanager
-def endless(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
-    """Run a program until the context ends; its output so far is in the file returned."""
-    output = folder / f"output-{time.monotonic_ns()}"
-    with output.open("wb") as file:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        yield output
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
 @needs_mosquitto
 def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
     """Listeners receive windows from a real broker, and readers find them in the store afterwards."""
@@ -280,10 +266,14 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
         return ["sh", "-ec", f"exec {text}"] if language == "sh" else [sys.executable, "-c", text]
 
     mixed = "FROM read_parquet("  # needs a store with both kinds of files, as in tests/collector/store/test_readers.py
-    runnable = [(language, text) for language, text in BLOCKS if language in ("sh", "python") and mixed not in text]
+    runnable = [
+        (language, text)
+        for language, text in BLOCKS
+        if language in ("sh", "python") and mixed not in text and not text.startswith(SUBSCRIBERS)
+    ]
     listeners = [block for block in runnable if block[1].startswith(ENDLESS)]
     readers = [block for block in runnable if not block[1].startswith(ENDLESS)]
-    assert (len(listeners), len(readers)) == (4, 13), "a block was added to the guide: make sure that it is run"
+    assert (len(listeners), len(readers)) == (2, 14), "a block was added to the guide: make sure that it is run"
 
     windows = [window(number) for number in range(1, 4)]
     with mosquitto(tmp_path, port), ExitStack() as stack:
@@ -295,7 +285,7 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
         # a subscriber does not report that it has subscribed, so the windows are sent until all have received one
         def heard() -> bool:
             publish(port, [(topic(each.site, each.device, "counts"), encode(each)) for each in windows])
-            return each_has_printed("+/counts", "event=serving", '"happiness":3', "'happiness': 3")()
+            return each_has_printed("+/counts", "event=serving")()
 
         wait_until(heard, "every listener has heard", 90)
         wait_until(lambda: len(list(tmp_path.glob("store/date=*/site=*/*.csv"))) == 1, "the rows are stored")

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from contract.__main__ import asyncapi
+from contract.hour import hour_topic
 from contract.message import MESSAGES
 from contract.receipt import stored_topic
 from contract.topics import KINDS, topic
@@ -58,14 +59,15 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_topic_is_there() -> None:
-    """There is a channel with the right address for each kind of message, and one for receipts."""
+    """There is a channel with the right address for each kind of message, and one for receipts and hours each."""
     addresses = {kind: channel["address"] for kind, channel in document()["channels"].items()}
     topics = {kind: text.format(site="shop-1", device="door", writer="one") for kind, text in addresses.items()}
     assert topics.pop("stored") == stored_topic("shop-1", "door", "one")
+    assert topics.pop("hour") == hour_topic("shop-1", "door")
     assert topics == {kind: topic("shop-1", "door", kind) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", ["counts", "status", "health", "stored"])
+@pytest.mark.parametrize("kind", ["counts", "status", "health", "stored", "hour"])
 def test_golden_messages_satisfy_their_schema(kind: str) -> None:
     """A golden message is valid by the document; one with a wrong value is not."""
     whole = document()

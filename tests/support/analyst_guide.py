@@ -3,12 +3,30 @@
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 
 GUIDE = (REPOSITORY / "docs" / "analyst.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+SUBSCRIBERS = ("mosquitto_sub", "import json\n")
+"""Beginnings of the blocks that listen to a broker until they are stopped."""
+
+
+@contextmanager
+def endless(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
+    """Run a program until the context ends; its output so far is in the file returned."""
+    output = folder / f"output-{time.monotonic_ns()}"
+    with output.open("wb") as file:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        yield output
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def collector(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:

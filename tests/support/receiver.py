@@ -4,12 +4,12 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from collector.receive.receiver import run
+from collector.receive.receiver import run, utc_now
 from collector.settings import Broker, Limits, Settings, Store
 from collector.store.load import load
 from contract.message import Counts, Models, Privacy, encode
@@ -55,13 +55,15 @@ class LogEvent(logging.Handler):
 
 
 @contextmanager
-def receiving(settings: Settings, until: str | None = "topic=facetally/v1/+/+/health") -> Iterator[None]:
+def receiving(
+    settings: Settings, until: str | None = "topic=facetally/v1/+/+/health", now: Callable[[], datetime] = utc_now
+) -> Iterator[None]:
     """Run a receiver in a thread, from the time at which its log contains ``until``.
 
     The default is logged when it has subscribed to all topics; None does not wait.
     """
     stop, log, listener = threading.Event(), logging.getLogger("collector"), LogEvent(until or "")
-    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"rng": random.Random(1)})
+    thread = threading.Thread(target=run, args=(settings, stop), kwargs={"now": now, "rng": random.Random(1)})
     log.addHandler(listener)
     log.setLevel(logging.INFO)
     thread.start()

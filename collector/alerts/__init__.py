@@ -1,0 +1,1 @@
+"""Tell people of changes: devices that need somebody, and figures beyond a threshold."""

@@ -1,0 +1,1 @@
+"""What the collector publishes for other programs: hours of devices, and their description for Home Assistant."""
