@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from functools import cache
 from gettext import NullTranslations
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,8 +13,10 @@ from babel.dates import format_date, format_interval, format_skeleton, format_ti
 from babel.numbers import format_decimal, format_percent
 
 from base.errors import SettingsError
-from collector.analysis.intervals import Span
 from collector.language.catalogue import SOURCE, codes, mark, translations
+
+if TYPE_CHECKING:  # a receiver needs no pandas
+    from collector.analysis.intervals import Span
 
 LABELS = (
     mark("anger"), mark("disgust"), mark("fear"), mark("happiness"), mark("sadness"), mark("surprise"), mark("neutral"),
@@ -125,12 +128,12 @@ class Language:
         """Format a local time: ``29 March 2026 02:00``."""
         return f"{self.date(moment)} {format_time(moment, 'short', locale=self.locale)}"
 
-    def span(self, span: Span, zone: ZoneInfo) -> str:
+    def span(self, span: "Span", zone: ZoneInfo) -> str:
         """Say from when to when: ``28 March 2026 00:00 to 29 March 2026 00:00``."""
         first, last = (self.moment(moment.astimezone(zone)) for moment in span)
         return self.gettext("{first} to {last}", first=first, last=last)
 
-    def days(self, span: Span, zone: ZoneInfo) -> str:
+    def days(self, span: "Span", zone: ZoneInfo) -> str:
         """Name whole local days shortly, ``23 - 29 Mar 2026``; a span of other length as `span` does."""
         first, past = (moment.astimezone(zone) for moment in span)
         if (first.time(), past.time()) != (dt.time(), dt.time()):
