@@ -78,7 +78,7 @@ def the_broker(folder):
     assert (etc / "conf.d/facetally.conf").read_bytes() == (ROOT / "systemd/broker/mosquitto.conf").read_bytes()
     shipped = (etc / "conf.d/facetally-certificates.conf").read_text().replace("/etc/", f"{folder}/etc/")
     lines = [line for line in shipped.splitlines() if line and not line.startswith(("#", "listener "))]
-    settings = folder / "fleet/fleet.toml"
+    settings = folder / "shops/fleet.toml"
     settings.write_text(settings.read_text().replace("port = 8883", f"port = {port}"))
     return mosquitto(folder, *lines, port=port)
 
@@ -97,7 +97,7 @@ def the_server(folder, port):
 def test_the_commands_lead_from_nothing_to_a_fleet_that_is_updated(tmp_path):
     """In the order of the guide: servers, devices, a release, cards, a rollout, a change, a revoked device, renewal."""
     folder, port, printed = prepared(tmp_path), free_port(), ""
-    of = folder / "fleet"
+    of = folder / "shops"
     with ExitStack() as stack:
         for language, block in BLOCKS:
             if language not in ("sh", "bash"):
