@@ -15,7 +15,7 @@ from benchmarks.machines.fleet_servers import HOST
 from benchmarks.machines.nginx import nginx
 from collector.settings import Settings as CollectorConfiguration
 from demo.mosquitto import mosquitto
-from fleet.settings import CollectorSettings
+from fleet.settings import CollectorSettings, PromotionSettings
 from tests.support.brokers import free_port, needs_mosquitto
 from tests.support.fleets import ROOT, light_wheel
 from tests.support.followers import Follower, following
@@ -134,6 +134,7 @@ def test_the_commands_lead_from_nothing_to_a_fleet_that_is_updated(tmp_path):
 
 def test_the_settings_in_the_guide_are_valid():
     """The collector and the fleet read them."""
-    collector, fleet = (msgspec.toml.decode(block) for language, block in BLOCKS if language == "toml")
+    collector, fleet, promotion = (msgspec.toml.decode(block) for language, block in BLOCKS if language == "toml")
     assert from_tree(collector, CollectorConfiguration, "collector.toml").broker.port == 8883
     assert from_tree(fleet["collector"], CollectorSettings, "fleet.toml").url.startswith("https://")
+    assert from_tree(promotion["promotion"], PromotionSettings, "fleet.toml").min_visits == 500

@@ -43,12 +43,12 @@ def windows(*visits: "np.ndarray | list[int]", bundle: str = "e@1", names: tuple
 
 @pytest.mark.parametrize("number", [100, 1000, 20_000])
 def test_the_interval_contains_the_truth_in_85_to_95_percent(number: int) -> None:
-    """For 400 shops of random mix, each with its own measured matrix, the 90 % interval is neither too narrow nor too
+    """For 200 shops of random mix, each with its own measured matrix, the 90 % interval is neither too narrow nor too
     wide over all labels, whether counts or matrix are the uncertain part. The corrected share is nearer to the truth.
     """
     rng = np.random.default_rng(number)
     contained, nearer = [], []
-    for _ in range(400):
+    for _ in range(200):
         truth = rng.dirichlet(np.ones(3))
         frame = windows(rng.multinomial(number, truth @ PREDICTED))
         table = shares(frame, {DOOR: measured(rng)}, rng, draws=200)

@@ -25,7 +25,7 @@ def test_the_example_reads_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     put(tmp_path / "store", *(window(n) for n in range(1, 61)))
     (tmp_path / "token").write_text(TOKEN + "\n")
-    (config,) = re.findall(r"^```toml\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    (config,) = re.findall(r"^```toml\n(\[api\]\n.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     (tmp_path / "api.toml").write_text(config)
     (program,) = re.findall(r"^```py\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     port, stop = free_port(), threading.Event()
