@@ -2,10 +2,9 @@
 
 ``python -m benchmarks.machines.compose``
 
-It must run as root. It needs
-the Debian packages podman, crun, netavark, aardvark-dns and mmdebstrap, and podman-compose from PyPI. Images are built
-on a Debian that mmdebstrap has made, with the wheels of PyPI that pip has downloaded here. Health checks are run here:
-Podman leaves them to systemd, which containers have not.
+It must run as root. It needs the Debian packages podman, crun, netavark, aardvark-dns and mmdebstrap, and podman-compose
+from PyPI. Images are built on a Debian that mmdebstrap makes, with wheels of PyPI that pip downloads. This program runs the
+health checks itself, because Podman leaves them to systemd.
 """
 
 import argparse
