@@ -134,7 +134,7 @@ def test_the_sample_configurations_are_valid():
 def sample():
     """Return the daemon's sample configuration, with the keys that are commented out."""
     text = (ROOT / "edge/samples/edge.toml").read_text()
-    return msgspec.toml.decode(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))
+    return msgspec.toml.decode(re.sub(r"^# (\[\w+\]$|\w+ = )", r"\1", text, flags=re.M))
 
 
 def fields_of(struct, table=""):
