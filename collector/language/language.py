@@ -1,13 +1,13 @@
 """A language: its messages, and how it writes numbers, shares, dates and weekdays."""
 
 import datetime as dt
+import math
 from dataclasses import dataclass
 from functools import cache
 from gettext import NullTranslations
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from babel import Locale
 from babel.dates import format_date, format_interval, format_skeleton, format_time, get_day_names
 from babel.numbers import format_decimal, format_percent
@@ -68,14 +68,14 @@ class Language:
 
     def number(self, value: float, digits: int = 0) -> str:
         """Format ``1234.4`` as ``1,234`` in English, and NaN as nothing."""
-        if np.isnan(value):
+        if math.isnan(value):
             return ""
         zeros = "." + "0" * digits if digits else ""
         return str(format_decimal(round(value, digits) + 0.0, f"#,##0{zeros}", self.locale))
 
     def percent(self, value: float) -> str:
         """Format ``0.256`` as ``26 %``, and NaN as a dash. Small values keep a digit: ``0.4 %``."""
-        if np.isnan(value):
+        if math.isnan(value):
             return DASH
         pattern = PERCENT.get(self.code) or str(self.locale.percent_formats[None].pattern)
         small = TINY <= value < SMALL
@@ -92,7 +92,7 @@ class Language:
 
     def signed_percent(self, change: float) -> str:
         """Format a relative change: ``0.123`` is ``+12 %``; NaN is nothing."""
-        if np.isnan(change):
+        if math.isnan(change):
             return ""
         rounded = round(change, 2)
         sign = "" if not rounded else "+" if rounded > 0 else MINUS
@@ -100,7 +100,7 @@ class Language:
 
     def points(self, change: float) -> str:
         """Format a difference of shares: ``-0.052`` is ``-5.2 points`` with a minus sign; NaN is nothing."""
-        if np.isnan(change):
+        if math.isnan(change):
             return ""
         rounded = round(100 * change, 1)
         sign = MINUS if rounded < 0 else "+"
