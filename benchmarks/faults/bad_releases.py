@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.faults.bad_releases --crash-after 300 --trial 480``
 
-The device, its daemon, the updater, broker and web server are those of `benchmarks.faults.fleet_update`. A release
+The device, its daemon, the updater, broker and web server are those of `benchmarks.faults.device_fleet`. A release
 cannot be imported, crashes after some minutes, processes no frame, finishes no window, has a detector that is too slow,
 or a configuration that it refuses. Exit code 1 if the device keeps one of them, or does not count afterwards.
 """
@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.faults.fleet_update import FIRST, Fleet, is_well, running_fleet
+from benchmarks.faults.device_fleet import FIRST, Fleet, is_well, running_fleet
 from benchmarks.machines.debian import build_wheel
 from benchmarks.simulation.device_slots import changed_wheel, shared_packages
 from edge.update.state import StateFile

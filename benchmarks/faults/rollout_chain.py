@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.faults import scripted_walks
-from benchmarks.faults.fleet_update import camera_environment
+from benchmarks.faults.device_fleet import camera_environment
 from benchmarks.machines.debian import build_wheel
 from benchmarks.machines.fleet_servers import HOST, broker, release_server
 from benchmarks.simulation.device_slots import Device, changed_wheel

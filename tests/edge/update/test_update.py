@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from benchmarks.faults import scripted_walks
-from benchmarks.faults.fleet_update import CONFIG, camera_environment
+from benchmarks.faults.device_fleet import CONFIG, camera_environment
 from benchmarks.machines.debian import build_wheel
 from benchmarks.simulation.device_slots import Device, changed_wheel, clean_environment, shared_packages
 from benchmarks.simulation.release_repository import ReleaseRepository
