@@ -23,15 +23,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes, previous: Path | None = None, mode: int = 0o666) -> None:
+def replace_file(
+    path: Path, data: bytes, previous: Path | None = None, mode: int = 0o666, owned_like: Path | None = None
+) -> None:
     """Replace a file, on disk when this returns; keep the one before as ``previous`` if given. Raises OSError.
 
-    ``mode`` is that of the new file, less the umask: 0o600 for a secret.
+    ``mode`` is that of the new file, less the umask: 0o600 for a secret. If root replaces it, owner and group are those
+    of ``owned_like``.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     draft.unlink(missing_ok=True)
     try:
         with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if owned_like is not None and os.geteuid() == 0:
+                owner = owned_like.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -156,7 +156,10 @@ class Access(Table, frozen=True, kw_only=True):
         if self.proxies and self.file is None:
             raise ValueError("file: must be given if access.proxies is")
         for address in self.proxies:
-            ip_address(address)
+            try:
+                ip_address(address)
+            except ValueError:
+                raise ValueError(f"proxies: must be IP addresses such as 127.0.0.1, is {address!r}") from None
 
     def path(self) -> Path:
         """Return ``file`` as a path. Raise SettingsError if there is none."""

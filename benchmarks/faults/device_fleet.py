@@ -25,8 +25,9 @@ CAMERA_FPS, WINDOW_S, TRIAL_S = 2, 2.0, 8.0
 DISK = "120m"
 """Disk of a device: room for two slots of 20 MB, and for the unpacked wheels while one is made."""
 POLL_S, MAX_UPDATING = 0.1, 4
-LOOK_EVERY_S = 0.9
-"""Time between two starts of the updater, seconds for each device of the fleet: all share the cores of one machine."""
+UPDATE_EVERY_S = 0.9
+"""Mean time between two updater starts on one device, divided by the number of devices, seconds. All devices share the
+cores of one machine."""
 OUTAGE_S = (1.0, 8.0)
 FIRST, SECOND = "installed", "2"
 KINDS = ("updater", "updater", "daemon", "power", "power", "disk", "network")
@@ -90,7 +91,7 @@ class Fleet:
             may_look = looking and busy < MAX_UPDATING
             if may_look and device.enabled and not device.is_updating and now >= member.due:
                 busy += 1
-                member.due = now + self.look_every_s * self.rng.uniform(0.5, 1.5)
+                member.due = now + self.update_every_s * self.rng.uniform(0.5, 1.5)
                 device.update()
         for end in [each for each in self.ends if each[0] <= now]:
             self.ends.remove(end)
@@ -138,9 +139,9 @@ class Fleet:
         self.faults[kind] += 1
 
     @property
-    def look_every_s(self) -> float:
+    def update_every_s(self) -> float:
         """Mean time between two starts of a device's updater, seconds."""
-        return LOOK_EVERY_S * len(self.members)
+        return UPDATE_EVERY_S * len(self.members)
 
     @property
     def kills(self) -> int:
@@ -206,7 +207,7 @@ def running_fleet(
         fleet = Fleet(folder, members, (proxies[0], proxies[1]), repository, rng)
         for member in members:
             member.device.enabled = True
-            member.due = time.monotonic() + rng.uniform(0.0, fleet.look_every_s)
+            member.due = time.monotonic() + rng.uniform(0.0, fleet.update_every_s)
         yield fleet
 
 

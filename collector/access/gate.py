@@ -17,7 +17,7 @@ from collector.api.problems import problem_response
 
 LOGIN, LOGOUT = "/login", "/logout"
 OPEN = ("/healthz", "/api/v1/openapi.json")
-"""Paths that hold no data of a site."""
+"""Paths that anybody may read: the number of devices, and the description of the API."""
 MAX_TOKEN_BODY = 4096
 """Longest body of the login form, bytes."""
 MAX_SITE_SETS = 64

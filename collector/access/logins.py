@@ -1,4 +1,4 @@
-"""Tell who sends a request: by token, by the cookie of a session, or by the header of a trusted proxy."""
+"""Tell who sends a request: by token, by the header of a trusted proxy, or by the cookie of a session."""
 
 import hmac
 import logging
@@ -76,10 +76,10 @@ class Logins:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":  # a proxy with a login of its own may pass its Basic header on
             return self.by_token(request, token.strip())
-        if cookie := request.cookies.get(COOKIE):
-            return self._by_session(cookie)
         if name := self._proxy_name(request):
             return self._by_name(request, name)
+        if cookie := request.cookies.get(COOKIE):
+            return self._by_session(cookie)
         raise NotLoggedIn("no token")
 
     def by_token(self, request: Request, token: str) -> Entry:

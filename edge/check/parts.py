@@ -23,7 +23,7 @@ from edge.delivery import spool
 from edge.delivery.spool_lock import is_locked
 from edge.errors import CameraLost
 from edge.settings import Settings
-from edge.shadow.worker import check_same_labels
+from edge.shadow.worker import check_input, check_same_labels
 from edge.system.clock import is_synchronised, now
 from edge.system.health import HealthMonitor
 from edge.vision.bundle import Bundle
@@ -106,6 +106,7 @@ class DeviceCheck:
             found = classifier_bundle(self._settings.shadow.bundle)
             if self._classifier is not None:
                 check_same_labels(self._classifier.card.labels, found.card.labels)
+                check_input(found.card)
         except FacetallyError as error:
             return Finding(f"{error}; nothing is compared", "warning")
         return Finding(_loaded(found))

@@ -52,7 +52,7 @@ class AgreementTable:
     def update(self, compared: Compared, failed: str | None, now_s: float) -> Shadow:
         """Add what was compared; return the message to publish. ``now_s`` is the monotonic clock, seconds.
 
-        Visits that are not compared at least ``k`` times wait, and so do skipped ones. With ``k`` = 1 nothing waits.
+        Fewer than ``k`` compared visits wait; so do fewer than ``k`` skipped ones. With ``k`` = 1 nothing waits.
         """
         before = self._kept
         kept = Kept(
@@ -71,11 +71,12 @@ class AgreementTable:
     def save(self) -> None:
         """Keep the table on disk. A failure is no error: the next call keeps all of it.
 
-        A table without a shadow bundle is not kept, because it would replace one that may go on.
+        A table without a shadow bundle does not replace one, which may go on. It is kept where there is none, so that
+        the published message is removed once the comparison is switched off.
         """
-        if not self._kept.published.shadow:
-            return
         try:
+            if not self._kept.published.shadow and self._spool.agreement() is not None:
+                return
             self._spool.keep_agreement(msgspec.json.encode(self._kept))
         except SpoolError as error:
             log.debug(line("agreement_not_kept", reason=error))

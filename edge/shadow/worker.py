@@ -12,6 +12,7 @@ import numpy as np
 
 from base.errors import FacetallyError
 from base.logs import line
+from contract.card import ClassifierCard
 from contract.errors import BundleError
 from edge.counting.tally import Sums, predicted
 from edge.shadow.compared import Compared
@@ -20,7 +21,9 @@ from edge.vision.classify import Classifier
 
 log = logging.getLogger(__name__)
 MAX_WAITING = 256
-"""Maximum number of faces that wait, of some 4 kB each; a full queue takes no more."""
+"""Maximum number of faces that wait; a full queue takes no more."""
+MAX_PIXELS = 128 * 128
+"""Largest input of a classifier in shadow, pixels: the faces that wait fill at most 4 MB."""
 FAILURES = (
     FacetallyError, OSError, ValueError, RuntimeError, MemoryError, TypeError, LookupError, ArithmeticError, cv2.error
 )  # fmt: skip
@@ -33,6 +36,13 @@ def check_same_labels(counted: Sequence[str], labels: Sequence[str]) -> None:
     """Raise BundleError unless a classifier in shadow has the labels that are counted, in any order."""
     if set(labels) != set(counted):
         raise BundleError(f"labels must be those that are counted ({', '.join(counted)}), are {', '.join(labels)}")
+
+
+def check_input(card: ClassifierCard) -> None:
+    """Raise BundleError if faces in the input size of a classifier would fill too much memory while they wait."""
+    pixels = card.input.width * card.input.height
+    if pixels > MAX_PIXELS:
+        raise BundleError(f"input: must have at most {MAX_PIXELS} pixels to run in shadow, has {pixels}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ class ShadowWorker:
         try:
             classifier = self._load()
             check_same_labels(self._labels, classifier.card.labels)
+            check_input(classifier.card)
             with self._changed:
                 self.classifier = classifier
                 self._changed.notify_all()
@@ -140,6 +151,10 @@ class ShadowWorker:
             log.warning(line("shadow_failed", reason=error))
             with self._changed:
                 self.failed = (str(error) or type(error).__name__)[:MAX_REASON]
+        finally:
+            with self._changed:
+                if self.failed is None and not self._stopped:
+                    self.failed = "ended unexpectedly"
                 self._queue.clear()
                 self._waiting = 0
                 self._changed.notify_all()

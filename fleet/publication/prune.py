@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from contract.release import release_path, sbom_path
+from fleet.enrolment.inventory import read_inventory
 from fleet.folder import Folder
 from fleet.publication.records import (
     Record,
@@ -72,7 +73,7 @@ def prune(folder: Folder, repository: Repository, keep: int, now: datetime) -> P
 
 def _needed(folder: Folder, repository: Repository, records: list[Record], keep: int) -> _Needed:
     """Find what must stay. ``records`` are sorted, the oldest first."""
-    needed = _Needed(releases={each.name for each in records[-keep:]})
+    needed = _Needed(releases={each.name for each in records[-keep:]} | _of_new_devices(folder, repository, records))
     for manifest in device_manifests(repository):
         needed.software.add(manifest.release)
         needed.configurations.add(manifest.configuration.path)
@@ -85,12 +86,19 @@ def _needed(folder: Folder, repository: Repository, records: list[Record], keep:
     for rollout in rollouts:
         if rollout.release in needed.releases and rollout.phase != "back":
             _add_previous(needed, rollout)
-    for record in records:
-        if record.name in needed.releases:
-            if record.software is not None:
-                needed.software.add(record.software)
+    needed.software |= {each.software for each in records if each.name in needed.releases and each.software}
+    for record in records:  # a record that stays can be handed out, so all of its configurations stay
+        if record.name in needed.releases | needed.software:
             needed.configurations |= {each.path for each in record.configurations.values()}
     return needed
+
+
+def _of_new_devices(folder: Folder, repository: Repository, records: list[Record]) -> set[str]:
+    """Return the releases that `facetally-fleet cards` gives to enrolled devices that have none yet."""
+    served = {f"{each.site}/{each.device}" for each in device_manifests(repository)}
+    waiting = set(read_inventory(folder.inventory)) - served
+    newest = {identity: each.name for each in records if each.software for identity in each.configurations}
+    return {newest[identity] for identity in waiting if identity in newest}
 
 
 def _add_previous(needed: _Needed, rollout: Rollout) -> None:

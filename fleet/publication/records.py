@@ -48,7 +48,7 @@ def read_record(folder: Folder, name: str) -> Record:
     record = _read(path) if path.exists() else None
     if record is None or record.removed is not None:
         known = ", ".join(each.name for each in read_records(folder)) or "none"
-        raise Refused(f"release {name!r}: must be one of {known}{', was removed' if record else ''}")
+        raise Refused(f"release {name!r}: must be one of {known}{f'; {name} was removed' if record else ''}")
     return record
 
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> Record:
 
 
 def write_record(folder: Folder, record: Record) -> None:
-    """Write the record of a new release."""
+    """Write or replace the record of a release."""
     path = folder.release(record.name)
     path.parent.mkdir(exist_ok=True)
     replace_file(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")

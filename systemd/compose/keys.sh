@@ -1,7 +1,7 @@
 #!/bin/sh
-# Give each server the certificates and the key that it needs, readable by its user only, and no other server's.
-# It runs as root in a container without a network, and ends. The key comes last: a server waits for it. The servers do not run as root, so they cannot read the
-# files of the fleet, which are their owner's.
+# Give each server its certificates and its key, readable by its user only. The servers do not run as root, so they
+# cannot read the fleet's files, which belong to their owner. This runs as root in a container without a network, and
+# ends. The key is copied last, because a server waits for it.
 set -eu
 
 give() { # SERVER FILE [NAME]

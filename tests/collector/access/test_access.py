@@ -174,7 +174,7 @@ def test_a_recount_at_another_site_is_refused(server: Server) -> None:
         (["remove", "nobody"], "nobody is not in"),
         (["list", "--set", "access.file='/nowhere/access.json'"], "No such file"),
         (["list", "--set", "access.proxy_header='X-User'"], "proxies: must name the addresses"),
-        (["list", "--set", "access.proxies=['localhost']"], "does not appear to be an IPv4 or IPv6 address"),
+        (["list", "--set", "access.proxies=['localhost']"], "proxies: must be IP addresses such as 127.0.0.1, is 'localhost'"),
         (["list", "--set", "api.token_file='token'"], "api.token_file: must not be set together"),
     ],
 )

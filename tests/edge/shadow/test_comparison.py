@@ -25,8 +25,9 @@ class ScriptedClassifier:
     """Replaces a shadow classifier: each face is neutral; ``work`` is done for each batch."""
 
     def __init__(self, labels=LABELS, work=lambda: None, good=True):
-        self.card, self.work, self.good = SimpleNamespace(labels=labels, identity="new@cccccccccccc"), work, good
-        self.faces = 0
+        size = SimpleNamespace(width=8, height=8)
+        self.card = SimpleNamespace(labels=labels, identity="new@cccccccccccc", input=size)
+        self.work, self.good, self.faces = work, good, 0
 
     def crops(self, pixels, faces):
         return [FACE for _ in faces]

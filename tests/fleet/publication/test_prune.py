@@ -126,7 +126,7 @@ def test_a_removed_release_cannot_be_used_and_its_name_stays_taken(of, tmp_path,
     capsys.readouterr()
     for command in (["rollout", "1.0"], ["release", "x", "--software", "1.0"]):
         assert main([*command, "--fleet", str(of)]) == 2
-        assert "'1.0': must be one of 1.1, 1.2, 1.3, k-8, was removed" in capsys.readouterr().err
+        assert "'1.0': must be one of 1.1, 1.2, 1.3, k-8; 1.0 was removed" in capsys.readouterr().err
     assert main(["back", "1.1", "--fleet", str(of)]) == 2, "1.1 is kept, what it replaced is not"
     fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=of, status=2)
     assert "must be a new name, exists" in capsys.readouterr().err
