@@ -85,7 +85,7 @@ class Limits(Table, frozen=True, kw_only=True):
 
 
 class Page(Table, frozen=True, kw_only=True):
-    """Where the page is served. It has no login: put a proxy with a login in front to serve other machines."""
+    """Where the page is served. It has no TLS, and a login only with ``access.file``; a proxy serves other machines."""
 
     host: Text = "127.0.0.1"
     port: Port = 8050
@@ -98,7 +98,7 @@ class Page(Table, frozen=True, kw_only=True):
 
     Requests for another host get status 421: a foreign web site must not read the page through a visitor's browser."""
     without_login: bool = False
-    """Serve other machines although the page has no login."""
+    """Serve other machines without a proxy, although the page has no TLS."""
     label_map: dict[Label, Label] = field(default_factory=dict)
     """Other names of labels on the page and in the HTTP API; labels that get one name are added up."""
     connections: Annotated[int, Meta(ge=10, le=20_000)] = 1000
@@ -112,8 +112,8 @@ class Page(Table, frozen=True, kw_only=True):
             raise ValueError(f"label_map: must not have {UNKNOWN!r}, which is no label of a model")
         if not (is_loopback(self.host) or self.without_login):
             raise ValueError(
-                f"{self.host} is reachable from other machines, and the page has no login: keep 127.0.0.1 and put a"
-                " proxy with a login in front (docs/installer.md), or set page.without_login = true"
+                f"{self.host} is reachable from other machines, and the page has no TLS: keep 127.0.0.1 and put a"
+                " proxy with TLS and a login in front (docs/installer.md), or set page.without_login = true"
             )
 
 
@@ -122,7 +122,7 @@ class Api(Table, frozen=True, kw_only=True):
 
     token_file: str | None = None
     requests_per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 120
-    """Maximum number of requests a minute from one address."""
+    """Maximum number of requests a minute from one address, or of one person or program that has logged in."""
 
     def token(self) -> str | None:
         """Return the token, or None if no file is set. Raise SettingsError if it cannot be read or is too short."""
@@ -173,7 +173,7 @@ class Sync(Table, frozen=True, kw_only=True):
 
     url: Text | None = None
     """URL of the database without a password, such as ``postgresql://facetally@host/counts``."""
-    password_file: str | None = None
+    password_file: Text | None = None
     """File whose first line is the password. Without it, libpq's own ways apply, such as ``~/.pgpass``."""
 
 

@@ -61,13 +61,16 @@ def check_name(name: str) -> None:
 
 
 def read_entries(path: Path) -> tuple[Entry, ...]:
-    """Read the file. Raise SettingsError if it cannot be read, is damaged, or has a name twice."""
+    """Read the file; an empty one has no entries.
+
+    Raise SettingsError if it cannot be read, is damaged, or has a name twice.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"key 'access.file': {path}: {error.strerror}") from error
     try:
-        entries = msgspec.json.decode(data, type=tuple[Entry, ...])
+        entries = msgspec.json.decode(data or b"[]", type=tuple[Entry, ...])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"key 'access.file': {path}: {explain_json(error, data, Entry)}") from error
     names = [entry.name for entry in entries]

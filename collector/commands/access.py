@@ -7,7 +7,7 @@ from pathlib import Path
 from base.errors import SettingsError
 from collector.access.entries import Entry, check_name, hash_token, new_token, read_entries, write_entries
 from collector.commands.parsers import Commands
-from collector.commands.selection import check_site
+from collector.commands.selection import selected_sites
 from collector.receive.receiver import utc_now
 from collector.settings import Settings
 
@@ -45,14 +45,13 @@ def _access(options: argparse.Namespace, settings: Settings) -> None:
         return
     if options.name in known:
         raise SettingsError(f"NAME: {options.name} is in {path} already; remove it first")
-    check_site(options)
     _add(path, entries, options, utc_now().date())
 
 
 def _add(path: Path, entries: tuple[Entry, ...], options: argparse.Namespace, today: date) -> None:
     """Add an entry, and print its token: it cannot be read again."""
+    sites = selected_sites(options) or None
     token = None if options.proxy else new_token()
-    sites = None if options.site is None else tuple(options.site.split(","))
     sha256 = None if token is None else hash_token(token)
     write_entries(path, [*entries, Entry(name=options.name, sites=sites, sha256=sha256, created=today)])
     print(f"added {options.name}" if token is None else token)

@@ -1,11 +1,13 @@
 """The command ``hours``."""
 
 import argparse
-import sys
-from datetime import datetime, timezone
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
 from collector.commands.parsers import Commands
+from collector.commands.selection import check_store, parse_moment
+from collector.receive.receiver import utc_now
 from collector.settings import Settings
 from contract.hour import encode_hour
 
@@ -17,19 +19,21 @@ def add(commands: Commands) -> None:
 
 
 def _hours(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.publish.last_hours import hour_before, last_hours  # noqa: PLC0415 - run does not need pandas
+    from collector.exports.tables import write_stdout  # noqa: PLC0415 - run does not need pandas
+    from collector.publish.last_hours import hour_before, last_hours  # noqa: PLC0415
 
-    start = hour_before(datetime.now(timezone.utc)) if options.start is None else _start(options.start)
-    for hour in last_hours(settings.store.path, start):
-        sys.stdout.write(encode_hour(hour).decode() + "\n")
+    check_store(settings)
+    start = _start(options.start) or hour_before(utc_now())
+    lines = [encode_hour(hour).decode() + "\n" for hour in last_hours(settings.store.path, start)]
+    write_stdout(lambda out: out.writelines(lines))
 
 
-def _start(text: str) -> datetime:
-    """Return the time of ``--start``; SettingsError unless it is a whole hour with a time zone."""
-    try:
-        start = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise SettingsError(f"--start: {error}") from error
-    if start.utcoffset() is None or (start.minute, start.second, start.microsecond) != (0, 0, 0):
-        raise SettingsError(f"--start: must be a whole hour with Z, is {text}")
-    return start.astimezone(timezone.utc)
+def _start(text: str | None) -> datetime | None:
+    """Return the time of ``--start``, if it is given; SettingsError unless it is a whole hour with a time zone."""
+    start = parse_moment("--start", text, ZoneInfo("UTC"))
+    if start is None:
+        return None
+    has_zone = datetime.fromisoformat(str(text).replace("Z", "+00:00")).tzinfo is not None
+    if not has_zone or (start.minute, start.second, start.microsecond) != (0, 0, 0):
+        raise SettingsError(f"--start: must be a whole hour with Z, is {text!r}")
+    return start

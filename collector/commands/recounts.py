@@ -3,14 +3,14 @@
 import argparse
 
 from collector.commands.parsers import Commands, add_form
-from collector.commands.selection import check_site, check_store
+from collector.commands.selection import check_store, selected_sites
 from collector.settings import Settings
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("recounts", _recounts, "Print the counts by hand, and what the devices counted.")
-    parser.add_argument("--site", help="only recounts of this site")
+    parser.add_argument("--site", help="only recounts of this site, or of these, separated by commas")
     add_form(parser)
 
 
@@ -19,6 +19,6 @@ def _recounts(options: argparse.Namespace, settings: Settings) -> None:
     from collector.recount.files import format_recounts, read_recounts  # noqa: PLC0415
 
     check_store(settings)
-    check_site(options)
-    found = [each for each in read_recounts(settings.store.path) if options.site in (None, each.site)]
+    sites = selected_sites(options)
+    found = [each for each in read_recounts(settings.store.path) if not sites or each.site in sites]
     write_stdout(lambda out: out.write(format_recounts(found, options.form)))

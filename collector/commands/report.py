@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from base.durable_file import replace_file
 from base.errors import SettingsError
 from base.logs import line
 from collector.commands.parsers import Commands
-from collector.commands.selection import check_site, check_store, page_zone
+from collector.commands.selection import check_store, page_zone, selected_sites
 from collector.receive.receiver import utc_now
 from collector.settings import Settings
 
@@ -47,7 +48,7 @@ def _report(options: argparse.Namespace, settings: Settings) -> None:
     from collector.language.language import language  # noqa: PLC0415
 
     check_store(settings)
-    check_site(options)
+    sites = selected_sites(options)
     zone, now = page_zone(options, settings), utc_now()
     words = language(options.lang or settings.page.language or "en")
     reader = Reader(settings.store.path, utc_now, settings.page.label_map)
@@ -56,10 +57,12 @@ def _report(options: argparse.Namespace, settings: Settings) -> None:
         return
     if options.out is None:
         raise SettingsError("report: --out PATH or --mail must be given")
-    sites = () if options.site is None else tuple(options.site.split(","))
     selection = _selection(options, sites, zone, now)
-    if options.out.suffix.lower().removeprefix(".") in FORMS:
-        _write(reader, selection, now, words, options.out)
+    form = options.out.suffix.lower().removeprefix(".")
+    if form in FORMS:
+        _write_document(reader, selection, now, words, {form: options.out})
+    elif form and not options.out.is_dir():
+        raise SettingsError(f"--out {options.out}: must end in .html or .pdf, or be a folder")
     else:
         _write_all(reader, selection, now, words, options.out)
 
@@ -101,16 +104,12 @@ def _selection(options: argparse.Namespace, sites: tuple[str, ...], zone: ZoneIn
     return select_days(first, past - DAY, sites, zone, now)
 
 
-def _write(reader: "Reader", selection: "Selection", now: datetime, words: "Language", out: Path) -> None:
-    """Write one file."""
-    _write_document(reader, selection, now, words, {out.suffix.lower().removeprefix("."): out})
-
-
 def _write_all(reader: "Reader", selection: "Selection", now: datetime, words: "Language", folder: Path) -> None:
     """Write both forms of the selection, and of each of its sites if it has several."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--out {folder}: {error.strerror or error}") from error
     sites = selection.sites or tuple(reader.sites())
     parts = [selection, *(replace(selection, sites=(site,)) for site in sites if (site,) != selection.sites)]
     for part in parts:

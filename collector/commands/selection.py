@@ -33,8 +33,7 @@ def load_selected(options: argparse.Namespace, settings: Settings, zone: ZoneInf
     since, until = selected_range(options, zone)
     if since is not None and until is not None and until <= since:
         raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
-    check_site(options)
-    sites = [] if options.site is None else options.site.split(",")
+    sites = selected_sites(options)
     frame = load(settings.store.path, since, until, sites[0] if len(sites) == 1 else None)
     return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
 
@@ -45,14 +44,15 @@ def check_store(settings: Settings) -> None:
         raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
 
 
-def check_site(options: argparse.Namespace) -> None:
-    """Raise SettingsError if --site is no name of a site, or names separated by commas."""
-    sites = [] if options.site is None else options.site.split(",")
+def selected_sites(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the sites of --site; none for all. Raise SettingsError if one is no name of a site."""
+    sites = () if options.site is None else tuple(options.site.split(","))
     if not all(re.search(ID_PATTERN, site) for site in sites):
         raise SettingsError(
             f"--site: must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit,"
             f" is {options.site!r}"
         )
+    return sites
 
 
 def selected_span(
@@ -80,10 +80,10 @@ def page_zone(options: argparse.Namespace, settings: Settings) -> ZoneInfo:
 
 def selected_range(options: argparse.Namespace, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
     """Return --since and --until, None where not given."""
-    return _moment("--since", options.since, zone), _moment("--until", options.until, zone)
+    return parse_moment("--since", options.since, zone), parse_moment("--until", options.until, zone)
 
 
-def _moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+def parse_moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:
     """Parse ``2026-03-29``, ``2026-03-29T10:00`` (both in the zone) or ``2026-03-29T08:00Z``; None stays None."""
     if text is None:
         return None
