@@ -1,8 +1,10 @@
 """Version of the installed package."""
 
+from functools import cache
 from importlib import metadata
 
 
+@cache
 def installed_version() -> str:
     """Return the version of facetally, ``unknown`` if it runs from a folder that is not installed."""
     try:

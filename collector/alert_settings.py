@@ -14,11 +14,11 @@ from contract.message import Id, Label
 
 MIN_SECRET_CHARACTERS = 16
 QUIET: frozenset[Kind] = frozenset(("unknown", "model"))
-"""Kinds that are told only if ``kinds`` names them."""
+"""Kinds that are not sent by default."""
 
 
 class Webhook(Table, frozen=True, kw_only=True):
-    """A server that is told of changes, by POST."""
+    """A server to which changes are sent, by POST."""
 
     url: Text
     """``https``, or ``http`` on this machine."""
@@ -27,12 +27,21 @@ class Webhook(Table, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Reject addresses that would send messages in plain text to another machine."""
+        if not self.url.isascii():
+            raise ValueError("url: must be ASCII; write other characters as %XX")
         parts = urlsplit(self.url)
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("url: must not hold a user or a password")
+        if parts.port == 0:  # reading it raises ValueError for a port above 65535
+            raise ValueError("url: port must be from 1 to 65535, is 0")
         is_plain_here = parts.scheme == "http" and is_loopback(parts.hostname or "")
         if not parts.hostname or not (parts.scheme == "https" or is_plain_here):
             raise ValueError(f"url: must be https, or http on this machine, is {self.url}")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("url: must not hold a user or a password")
+
+    @property
+    def host(self) -> str:
+        """The server, for the log: the rest of the URL of a chat service is a secret."""
+        return urlsplit(self.url).hostname or ""
 
     def secret(self) -> bytes:
         """Return the secret. Raise SettingsError if the file cannot be read or its first line is too short."""
@@ -59,7 +68,7 @@ class Threshold(Table, frozen=True, kw_only=True):
     margin: Annotated[float, Meta(ge=0)] = 0.0
     """The figure must be back within the bound by so much before the alert ends."""
     hours: Annotated[int, Meta(ge=1, le=168)] = 1
-    """Number of consecutive hours beyond the bound before it is told."""
+    """Number of consecutive hours beyond the bound before an alert is sent."""
     min_visits: Annotated[int, Meta(ge=1)] = 20
     """An hour with fewer visits says nothing about a share."""
     sites: tuple[Id, ...] = ()
@@ -74,17 +83,19 @@ class Threshold(Table, frozen=True, kw_only=True):
 
 
 class Alerts(Table, frozen=True, kw_only=True):
-    """Who is told of what. Nothing is told without a webhook."""
+    """Which changes are sent to which webhooks. Nothing is sent without a webhook."""
 
     webhooks: tuple[Webhook, ...] = ()
     kinds: tuple[Kind, ...] = tuple(kind for kind in TITLES if kind not in QUIET)
-    """What of the top of the page is told."""
+    """Kinds of concern that are sent; see `collector.devices.attention`."""
     hold_s: Annotated[float, Meta(ge=0, le=86_400)] = 600.0
-    """A device must need a person for so long before it is told, and be well for so long, seconds."""
+    """Time that a concern must last before it is sent, and be over before its recovery is sent, seconds."""
     thresholds: tuple[Threshold, ...] = ()
 
     def __post_init__(self) -> None:
-        """Reject thresholds that share a name."""
+        """Reject thresholds that share a name, and what only the page finds out."""
+        if "model" in self.kinds:
+            raise ValueError("kinds: must not have 'model', which only the page and /metrics show")
         names = [threshold.name for threshold in self.thresholds]
         if len(set(names)) < len(names):
             raise ValueError(f"thresholds: names must be unique, are {', '.join(names)}")

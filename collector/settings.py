@@ -112,8 +112,9 @@ class Page(Table, frozen=True, kw_only=True):
             raise ValueError(f"label_map: must not have {UNKNOWN!r}, which is no label of a model")
         if not (is_loopback(self.host) or self.without_login):
             raise ValueError(
-                f"{self.host} is reachable from other machines, and the page has no TLS: keep 127.0.0.1 and put a"
-                " proxy with TLS and a login in front (docs/installer.md), or set page.without_login = true"
+                f"{self.host} is reachable from other machines, and the page has no login (unless access.file is set)"
+                " and no TLS: keep 127.0.0.1 and put a proxy in front (docs/installer.md), or set"
+                " page.without_login = true"
             )
 
 

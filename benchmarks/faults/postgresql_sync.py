@@ -70,8 +70,7 @@ class GrowingStore(threading.Thread):
                     writer.add(_window(seq, random.Random(seq)))
                     writer.flush()
                 if seq % 40 == 39:
-                    day = next(compact(self._root, END.date()), None)
-                    assert day is None or day[1].left >= 0
+                    next(compact(self._root, END.date()), None)
                 seq += 1
 
     def stop(self) -> None:
@@ -143,15 +142,13 @@ def differences(url: str, root: Path) -> list[str]:
     kept = windows.set_index(keys).sort_index()
     if not kept.index.equals(stored.index):
         return [f"windows: {len(stored)} in the store, {len(kept)} in PostgreSQL"]
-    found += [f"windows.{name}" for name in same if not (kept[name].to_numpy() == _plain(stored[name])).all()]
+    found += [f"windows.{name}" for name in same if not (kept[name].to_numpy() == stored[name].to_numpy()).all()]
     wide = counts.pivot(index=keys, columns="label", values="visits").reindex(stored.index)
     found += [f"counts of {name}" for name in labels(frame) if not _equal(wide[name], stored[name])]
     summary = break_down(frame, ["hour", "device"], UTC)
     summary = summary[summary["windows"] > 0]
     at = watched.set_index(["hour", "site", "device"]).reindex(summary.index)
     expected = {"windows": summary["windows"], "visits": summary["visits"], "low": summary["doubtful_low"]}
-    devices = len(frame.loc[frame["clock"] != "unsynced", ["site", "device"]].drop_duplicates())
-    assert devices
     expected["watched"] = summary["coverage"] * 3600
     found += [f"hours.{name}" for name, values in expected.items() if not _equal(at[name], values)]
     if len(watched) != len(summary):
@@ -159,10 +156,6 @@ def differences(url: str, root: Path) -> list[str]:
     by_label = hours.pivot(index=["hour", "site", "device"], columns="label", values="visits").reindex(summary.index)
     found += [f"hours of {name}" for name in labels(frame) if not _equal(by_label[name], summary[name])]
     return found
-
-
-def _plain(values: "pd.Series[object]") -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
-    return values.to_numpy()
 
 
 def _equal(one: "pd.Series[float]", other: "pd.Series[float]") -> bool:

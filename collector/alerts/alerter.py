@@ -65,6 +65,8 @@ class Alerter:
         for webhook in settings.alerts.webhooks:
             webhook.secret()
         self._check_due_s = 0.0
+        self._unseen: list[Hour] = []
+        """Hours whose changes are not saved yet."""
 
     def run(self, stop: threading.Event) -> None:
         """Update until stopped."""
@@ -77,10 +79,10 @@ class Alerter:
 
     def update(self) -> None:
         """Check the conditions if that is due, and send what waits."""
-        hours = self._hours.update() if self._hours else []
-        if hours or time.monotonic() >= self._check_due_s:
+        self._unseen += self._hours.update() if self._hours else []
+        if self._unseen or time.monotonic() >= self._check_due_s:
             self._check_due_s = time.monotonic() + CHECK_S
-            self._check(hours)
+            self._check(self._unseen)
         for receiver in self._receivers:
             self._deliver(receiver)
 
@@ -93,8 +95,8 @@ class Alerter:
             body = _body(delivery, changes[begin : begin + MAX_CHANGES])
             for receiver in self._receivers:
                 memory.add(Waiting(url=receiver.webhook.url, delivery=delivery, body=body))
-        if memory != self._memory:
-            self._save(memory)
+        if memory == self._memory or self._save(memory):
+            self._unseen = []
 
     def _of_devices(self, memory: Memory) -> list[Change]:
         now = self._now()
@@ -135,20 +137,22 @@ class Alerter:
             receiver.not_before_s = time.monotonic() + pause_s
             if str(error) != receiver.logged:
                 receiver.logged = str(error)
-                _log.warning(line("alert_not_delivered", url=url, reason=error))
+                _log.warning(line("alert_not_delivered", host=receiver.webhook.host, reason=error))
             return
         receiver.failures, receiver.logged = 0, None
-        _log.info(line("alert_delivered", url=url, id=waiting.delivery))
+        _log.info(line("alert_delivered", host=receiver.webhook.host, id=waiting.delivery))
         self._memory.waiting.remove(waiting)
         self._save(self._memory)
 
-    def _save(self, memory: Memory) -> None:
+    def _save(self, memory: Memory) -> bool:
+        """Save what is remembered, and remember it; False, and nothing changes, if it cannot be saved."""
         try:
             memory.save(self._path)
         except OSError as error:
             _log.warning(line("alerts_not_saved", file=self._path, reason=error.strerror or error))
-            return
+            return False
         self._memory = memory
+        return True
 
 
 def _is_known(kind: str, needed: dict[str, int]) -> bool:

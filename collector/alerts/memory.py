@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -48,7 +49,9 @@ class Memory(Struct, kw_only=True):
         if len(same) > MAX_WAITING:
             self.waiting.remove(same[0])
             self.dropped += 1
-            _log.warning(line("alert_dropped", url=waiting.url, waiting=MAX_WAITING, dropped=self.dropped))
+            _log.warning(
+                line("alert_dropped", host=urlsplit(waiting.url).hostname, waiting=MAX_WAITING, dropped=self.dropped)
+            )
 
     def save(self, path: Path) -> None:
         """Replace the file, on disk when this returns. Raises OSError."""

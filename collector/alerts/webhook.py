@@ -11,6 +11,7 @@ import http.client
 import ssl
 from urllib.parse import urlsplit
 
+from base.errors import SettingsError
 from collector.alert_settings import Webhook
 
 TIMEOUT_S = 10.0
@@ -28,8 +29,11 @@ def signature(secret: bytes, timestamp: int, body: bytes) -> str:
 
 
 def send(webhook: Webhook, delivery: str, body: bytes, timestamp: int) -> None:
-    """Send a message. Raises NotDelivered, and SettingsError if the secret cannot be read."""
-    secret = webhook.secret()
+    """Send a message. Raises NotDelivered, also while the secret cannot be read."""
+    try:
+        secret = webhook.secret()
+    except SettingsError as error:
+        raise NotDelivered(str(error)) from error
     parts = urlsplit(webhook.url)
     host = parts.hostname or ""
     connection = (
@@ -48,7 +52,7 @@ def send(webhook: Webhook, delivery: str, body: bytes, timestamp: int) -> None:
     try:
         connection.request("POST", path, body, headers)
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotDelivered(str(error) or type(error).__name__) from error
     finally:
         connection.close()

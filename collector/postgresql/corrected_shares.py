@@ -33,7 +33,8 @@ SELECT site, device, model_expression, label_set, label, sum(v.visits *
     extract(epoch FROM least(end_time, %(until)s) - greatest(start_time, %(since)s))::float8
     / extract(epoch FROM end_time - start_time)::float8)
 FROM windows JOIN window_visits v USING (site, device, boot, seq)
-WHERE site = ANY(%(sites)s) AND start_time < %(until)s AND end_time > %(since)s AND clock <> 'unsynced'
+WHERE site = ANY(%(sites)s) AND start_time < %(until)s AND end_time > %(since)s
+AND start_time > %(since)s - interval '400 days' AND clock <> 'unsynced'
 GROUP BY 1, 2, 3, 4, 5
 """
 CLASSIFIERS = """
@@ -58,6 +59,9 @@ def mark_changes(connection: Connection, zone: ZoneInfo, matrices: Matrices) -> 
                     [site],
                 )
                 _remember(connection, f"matrices:{site}", digest)
+        for name in known:  # once a lost matrix returns, it counts as new
+            if name.startswith("matrices:") and name.removeprefix("matrices:") not in _digests(matrices):
+                connection.execute("DELETE FROM state WHERE name = %s", [name])
 
 
 def update_shares(connection: Connection, zone: ZoneInfo, matrices: Matrices, is_stopped: Callable[[], bool]) -> int:

@@ -11,7 +11,7 @@ from collector.postgresql.synchronise import Synchronised, Synchroniser
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 120.0
-"""Longest pause before the next attempt, seconds: PostgreSQL is back for two minutes at most when a pass begins."""
+"""Longest pause before the next attempt, seconds: a pass begins at most two minutes after PostgreSQL is back."""
 
 _log = logging.getLogger(__name__)
 

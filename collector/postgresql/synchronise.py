@@ -94,16 +94,17 @@ class Synchroniser:
             changed = [file for path, file in found.items() if not file.is_read(known.get(path))]
             gone = [path for path in known if path not in found]
             for file in changed:
+                left_out = None
                 for batch in batches(self._target.root, file, known, self._damages.note):
                     if self._is_stopped():
                         return read, windows
                     rows = None if batch.table is None else long_form(batch.table)
-                    done = batch.progress
                     if rows is not None and rows.left_out:
                         path = self._target.root / file.path
                         damage = file_damage(path, "text must be short and without NUL", rows.left_out)
                         self._damages.note(path, damage)
-                        done = replace(batch.progress, damage=str(damage))
+                        left_out = str(damage)
+                    done = batch.progress if left_out is None else replace(batch.progress, damage=left_out)
                     windows += insert(connection, rows, progress, done, self._target.label_map)
                 read += 1
             progress.forget(gone)

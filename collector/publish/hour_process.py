@@ -34,9 +34,10 @@ class HourProcess:
         self._is_stale = True
         self._not_before = now()
 
-    def note(self, start: datetime) -> None:
-        """Take the start of a window that was stored."""
-        self._is_stale = self._is_stale or (self._summed is not None and start < self._summed + HOUR)
+    def note(self, start: datetime, end: datetime) -> None:
+        """Take start and end of a window that was stored."""
+        summed = self._summed
+        self._is_stale = self._is_stale or (summed is not None and start < summed + HOUR and end > summed)
 
     def update(self) -> list[Hour]:
         """Start the process if it is due; return the hours that it has printed when it has ended. Never waits."""

@@ -12,7 +12,7 @@ from collector.store.load import load
 from contract.hour import Hour
 
 HOUR = timedelta(hours=1)
-LONGEST_WINDOW = timedelta(days=2)
+MAX_WINDOW_AGE = timedelta(days=2)
 """Windows that began longer ago are left out: counts held back over a closure are no counts of this hour."""
 DIGITS = 4
 
@@ -27,7 +27,7 @@ def last_hours(root: Path, start: datetime) -> list[Hour]:
 
     Windows whose clock was never set are left out, as in `collector.analysis.summarise`.
     """
-    frame = load(root, start - LONGEST_WINDOW, start + HOUR)
+    frame = load(root, start - MAX_WINDOW_AGE, start + HOUR)
     frame = frame[(frame["clock"] != "unsynced") & (frame["end"] > start)].reset_index(drop=True)
     if frame.empty:
         return []

@@ -50,7 +50,7 @@ class Publisher:
     def note(self, counts: Counts) -> None:
         """Take a window that was stored."""
         if self._hours:
-            self._hours.note(counts.start)
+            self._hours.note(counts.start, counts.end)
 
     def connected(self) -> None:
         """Begin with a new connection: everything is sent again."""

@@ -128,7 +128,7 @@ def test_a_port_in_use_is_named(store: Path) -> None:
     away = ("--set", "page.host=no.such.host.invalid")
     done = collector("serve", "--root", store, *away, "--set", "page.without_login=true", status=2)
     assert "page.host no.such.host.invalid" in done.stderr
-    assert "the page has no TLS" in collector("serve", "--root", store, *away, status=2).stderr
+    assert "the page has no login" in collector("serve", "--root", store, *away, status=2).stderr
 
 
 def test_other_failures_exit_with_1(tmp_path: Path, store: Path) -> None:

@@ -72,7 +72,7 @@ def test_queries_give_the_figures_of_the_summary(cluster: Cluster, folder: Path)
     assert found == {(site, day.date()): visits for (site, day), visits in expected["visits"].dropna().items()}
     assert sum(row[3] for row in days) == pytest.approx(121 * 0.983 / 60)
     sums = by_site(frame)
-    assert {(site, label): visits for site, label, visits in labels} == {
+    assert {(site, label): visits for site, _, label, visits in labels} == {
         (site, label): sums.loc[site, label] for site in sums.index for label in MIX
     }
     assert [row[1] for row in shares] == ["shop-1", "shop-2"]
