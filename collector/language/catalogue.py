@@ -17,6 +17,7 @@ def mark(text: str) -> str:
     return text
 
 
+@cache
 def codes() -> tuple[str, ...]:
     """Return the codes of all languages, English first."""
     folder = files("collector.language").joinpath("catalogues")

@@ -170,9 +170,11 @@ def accepted_code(header: str) -> str:
     """Return the first language of an ``Accept-Language`` header that has a catalogue; English if none has."""
     wanted = []
     for number, part in enumerate(header[:MAX_HEADER].split(",")):
-        name, _, weight = part.strip().partition(";q=")
+        name, _, weight = part.replace(" ", "").partition(";q=")
         try:
-            wanted.append((-float(weight or 1), number, name.partition("-")[0].lower()))
+            preference = float(weight or 1)
         except ValueError:
             continue
+        if preference > 0:
+            wanted.append((-preference, number, name.partition("-")[0].lower()))
     return next((code for _, _, code in sorted(wanted) if code in codes()), SOURCE)

@@ -1,8 +1,9 @@
 """A connection to the SMTP server. Whatever goes wrong with it is `MailFailed`: try again later."""
 
 import smtplib
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email.message import EmailMessage
 
 from base.errors import FacetallyError
@@ -21,12 +22,10 @@ class MailServer:
         self._connection = connection
 
     def send(self, message: EmailMessage) -> None:
-        """Send a message. Raises MailFailed if the server refuses it, which leaves the connection usable."""
+        """Send a message. Raises MailFailed if the server refuses it or is gone; then each further one fails, too."""
         try:
             self._connection.send_message(message)
-        except smtplib.SMTPServerDisconnected:
-            raise
-        except smtplib.SMTPException as error:
+        except (smtplib.SMTPException, OSError) as error:
             raise MailFailed(reason(error)) from error
 
 
@@ -35,19 +34,22 @@ def connect(mail: Mail) -> Iterator[MailServer]:
     """Connect, encrypt and log in. Raises MailFailed, and SettingsError if a file of the settings cannot be read."""
     context = tls_context(Tls(ca=mail.ca), "mail.ca") if mail.tls != "none" else None
     password = mail.password()
-    try:
-        if mail.tls == "tls":
-            connection: smtplib.SMTP = smtplib.SMTP_SSL(mail.host, mail.port, timeout=mail.timeout_s, context=context)
-        else:
-            connection = smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout_s)
-        with connection:
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(_open(mail, context))
             if mail.tls == "starttls":
                 connection.starttls(context=context)
             if mail.user is not None and password is not None:
                 connection.login(mail.user, password)
-            yield MailServer(connection)
-    except (smtplib.SMTPException, OSError) as error:
-        raise MailFailed(f"mail server {mail.host}:{mail.port}: {reason(error)}") from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise MailFailed(f"mail server {mail.host}:{mail.port}: {reason(error)}") from error
+        yield MailServer(connection)
+
+
+def _open(mail: Mail, context: ssl.SSLContext | None) -> smtplib.SMTP:
+    if mail.tls == "tls":
+        return smtplib.SMTP_SSL(mail.host, mail.port, timeout=mail.timeout_s, context=context)
+    return smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout_s)
 
 
 def reason(error: Exception) -> str:

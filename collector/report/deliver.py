@@ -14,8 +14,8 @@ from collector.mail.server import MailFailed, MailServer, connect
 from collector.mail.settings import Mail, Recipient
 from collector.page.selection import InvalidSelection
 from collector.report.contents import gather
-from collector.report.document import Document, make_document
-from collector.report.message import make_message
+from collector.report.document import make_document
+from collector.report.message import Attached, attached, make_message
 from collector.report.sent import SentFile, opened
 from collector.report.week import last_week, select_week, week_code
 
@@ -51,6 +51,8 @@ class Delivery:
             raise SettingsError("mail.recipients: must have at least one recipient for --mail, has none")
         for recipient in self.mail.recipients:
             self._language(recipient)  # a wrong one is an error before anything is sent
+        if week is not None and week > last_week(self.now, self.zone):
+            raise SettingsError(f"--week: must have ended for --mail, is {week_code(week)}")
         with opened(Path(self.mail.sent_file)) as sent:
             due = self._due(sent, week)
             return self._send_all(due, sent) if due else 0
@@ -64,7 +66,7 @@ class Delivery:
         return found
 
     def _send_all(self, due: list[Due], sent: SentFile) -> int:
-        refused, documents = [], dict[tuple[object, ...], Document]()
+        refused, documents = [], dict[tuple[object, ...], Attached]()
         with connect(self.mail) as server:
             for each in due:
                 try:
@@ -78,16 +80,17 @@ class Delivery:
             raise MailFailed(f"{len(refused)} of {len(due)} reports were not sent: {'; '.join(refused)}")
         return len(due)
 
-    def _send(self, due: Due, server: MailServer, documents: dict[tuple[object, ...], Document]) -> None:
+    def _send(self, due: Due, server: MailServer, documents: dict[tuple[object, ...], Attached]) -> None:
         """Send one report; recipients of the same sites and language share it."""
         words = self._language(due.recipient)
         key = (due.week, due.recipient.sites, words.code)
         if key not in documents:
             selection = select_week(due.week, due.recipient.sites, self.zone, self.now)
-            documents[key] = make_document(gather(self.reader, selection, self.now, words), words)
+            document = make_document(gather(self.reader, selection, self.now, words), words)
+            documents[key] = attached(document, self.mail.attach)
         assert self.mail.sender is not None
         addresses = (self.mail.sender, due.recipient.address)
-        server.send(make_message(documents[key], addresses, self.mail.attach, self.now, words))
+        server.send(make_message(documents[key], addresses, self.now, words))
 
     def _language(self, recipient: Recipient) -> Language:
         return language(recipient.language or self.default_language)

@@ -1,6 +1,7 @@
 """The report as one HTML file: no script, and nothing that is fetched from elsewhere."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -13,7 +14,7 @@ from collector.report.contents import Contents
 from collector.report.day_chart import day_chart
 from collector.report.descriptions import describe_days, describe_heat, describe_mix, explanations
 from collector.report.rows import heat_rows, mix_rows, site_rows
-from collector.report.week import DAY, WEEK, week_code
+from collector.report.week import WEEK, week_code
 from collector.sentences.attention import attention_summary, concern_groups
 from collector.sentences.figures import FigureWords, expression, figure_words, names_of_sites
 from collector.sentences.period import compared_with, not_included
@@ -32,7 +33,7 @@ class Document:
     title: str
     """``Weekly report: all sites``."""
     period: str
-    """``Week 13 of 2026: 23 - 29 Mar 2026``."""
+    """``Week 13, 2026: 23 - 29 Mar 2026``."""
     summary: str
     """What needs a person, in one line."""
     figures: tuple[FigureWords, ...]
@@ -79,7 +80,7 @@ def _names(contents: Contents, language: Language) -> tuple[str, str, str]:
             language.gettext("Weekly report: {sites}", sites=sites),
             name,
         )
-    last = max(past.date() - DAY, first.date())
+    last = max((past - timedelta(microseconds=1)).date(), first.date())
     return f"facetally-{of}-{first:%Y%m%d}-{last:%Y%m%d}", language.gettext("Report: {sites}", sites=sites), days
 
 

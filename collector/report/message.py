@@ -1,7 +1,8 @@
 """The mail that brings a report: the figures as text, the report attached."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -13,17 +14,28 @@ from collector.report.pdf import make_pdf
 from collector.sentences.figures import FigureWords
 
 
-def make_message(
-    document: Document,
-    addresses: tuple[str, str],
-    attach: Iterable[Attachment],
-    now: datetime,
-    language: Language,
-) -> EmailMessage:
-    """Return the mail of a report. ``addresses`` are sender and recipient. Raises SettingsError as `make_pdf`.
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A report and its files, made once for all recipients."""
+
+    document: Document
+    files: Mapping[Attachment, bytes]
+    """Content by form."""
+
+
+def attached(document: Document, forms: Iterable[Attachment]) -> Attached:
+    """Make the files of a report. Raises SettingsError as `make_pdf`."""
+    return Attached(
+        document, {form: make_pdf(document.html) if form == "pdf" else document.html.encode() for form in forms}
+    )
+
+
+def make_message(report: Attached, addresses: tuple[str, str], now: datetime, language: Language) -> EmailMessage:
+    """Return the mail of a report. ``addresses`` are sender and recipient.
 
     Its id depends on report and recipient alone: a mailbox that gets it twice can tell.
     """
+    document = report.document
     sender, recipient = addresses
     message = EmailMessage()
     message["Subject"] = f"{document.title}, {document.period}"
@@ -33,12 +45,12 @@ def make_message(
     message["Message-ID"] = f"<{digest}@{sender.partition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(body(document, language))
-    for form in attach:
+    for form, content in report.files.items():
         name = f"{document.name}.{form}"
         if form == "pdf":
-            message.add_attachment(make_pdf(document.html), maintype="application", subtype="pdf", filename=name)
+            message.add_attachment(content, maintype="application", subtype="pdf", filename=name)
         else:
-            message.add_attachment(document.html, subtype="html", filename=name)
+            message.add_attachment(content.decode(), subtype="html", filename=name)
     return message
 
 

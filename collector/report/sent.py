@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from collector.mail.settings import Recipient
 from collector.report.week import WEEK
 
 MAX_MISSED = 4
-"""Weeks that are made up for after the collector or the mail server was away."""
+"""Maximum number of missed weeks that are sent later."""
 KEPT = 2 * MAX_MISSED
 """Weeks that are noted for each recipient."""
 
@@ -39,7 +39,11 @@ class SentFile:
         self._sent = self._read()
 
     def due(self, recipient: Recipient, last: date) -> list[date]:
-        """Return the weeks to send, the oldest first: those since the last one that was sent, at least ``last``."""
+        """Return the weeks to send, the oldest first.
+
+        They are those of the last `MAX_MISSED` that were not sent and come after the first one noted; only ``last`` for
+        a new recipient.
+        """
         noted = self._sent.get(key_of(recipient), ())
         weeks = [last - number * WEEK for number in range(MAX_MISSED)] if noted else [last]
         return sorted(week for week in weeks if week not in noted and week > min(noted, default=date.min))
@@ -74,13 +78,14 @@ class SentFile:
 @contextmanager
 def opened(path: Path) -> Iterator[SentFile]:
     """Open the file, for one process at a time; another waits. Raises SentFileFailed."""
-    try:
-        make_folder(path.parent)
-        with path.with_name(path.name + ".lock").open("w") as lock:
+    with ExitStack() as stack:
+        try:
+            make_folder(path.parent)
+            lock = stack.enter_context(path.with_name(path.name + ".lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield SentFile(path)
-    except OSError as error:
-        raise SentFileFailed(f"{path}: {error.strerror or error}") from error
+        except OSError as error:
+            raise SentFileFailed(f"{path}: {error.strerror or error}") from error
+        yield SentFile(path)
 
 
 def key_of(recipient: Recipient) -> str:

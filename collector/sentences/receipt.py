@@ -85,7 +85,8 @@ def _before(figure: str, headline: Headline, selection: Selection, language: Lan
     if figure == "visits":
         before = language.gettext("{visits} visits", visits=language.number(each.before))
     parts = [f"{name}: {before}"]
-    if selection.span[1].minute or selection.span[1].second:
+    end = selection.span[1].astimezone(selection.zone)
+    if end.minute or end.second:
         parts.append(language.gettext("the last hour counts for as long as in this period"))
     change = headline.at_equal_time
     if figure == "visits" and not np.isnan(change.value):

@@ -20,7 +20,8 @@ NOBODY = "nobody@shop.example"
 class Mailbox:
     """Keeps the messages that the server took."""
 
-    def __init__(self) -> None:
+    def __init__(self, starttls: bool) -> None:
+        self._starttls = starttls
         self.messages: list[EmailMessage] = []
         self.full = False
         """Whether the server refuses all messages for now."""
@@ -34,7 +35,7 @@ class Mailbox:
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if self.full:
             return "452 4.3.1 the disk is full"
-        assert session.ssl is not None and session.authenticated
+        assert session.authenticated and (session.ssl is not None or not self._starttls)
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
@@ -54,7 +55,7 @@ def mail_server(certificate: dict[str, str], *, starttls: bool = True) -> Iterat
     secure: dict[str, Any] = (
         {"tls_context": context, "require_starttls": True} if starttls else {"ssl_context": context}
     )
-    mailbox = Mailbox()
+    mailbox = Mailbox(starttls)
     controller = Controller(
         mailbox, "127.0.0.1", free_port(), authenticator=login, auth_required=starttls,
         auth_require_tls=starttls, **secure,

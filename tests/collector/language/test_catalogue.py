@@ -104,6 +104,8 @@ def test_a_language_without_a_catalogue_is_named() -> None:
         ("de-DE,de;q=0.9,en;q=0.8", "de"),
         ("fr,en;q=0.3,de;q=0.7", "de"),
         ("fr", "en"),
+        ("fr, de; q=0.8", "de"),
+        ("de;q=0", "en"),
         ("", "en"),
         ("de;q=x, en", "en"),
         ("*" * 5000, "en"),

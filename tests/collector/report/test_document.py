@@ -56,7 +56,9 @@ def test_the_report_says_what_the_first_screen_says(store: Path) -> None:
         assert figure.value and figure.value in text_of(shown.tiles)
         assert figure.change in text_of(shown.tiles) and figure.significance in text_of(shown.tiles)
         assert figure.change in text
-    for visits, share in re.findall(r"shop-\d ([\d,]+) .*?(\d+ % \(\d+ to \d+\))", text_of(shown.sites)):
+    found = re.findall(r"shop-\d ([\d,]+) .*?(\d+ % \(\d+ to \d+\))", text_of(shown.sites))
+    assert len(found) == 2
+    for visits, share in found:
         assert visits in text and share in text
     assert "clear change" in text
 
