@@ -1,23 +1,25 @@
 """The command ``compact``."""
 
 import argparse
-import re
 from datetime import timedelta
 
-from collector.commands.parsers import Commands
+from collector.commands.parsers import Commands, whole_number
 from collector.commands.selection import check_store
 from collector.receive.receiver import utc_now
 from collector.settings import Settings
 
 DEFAULT_COMPACT_DAYS = 2
 """Age in days from which `compact` compacts a day, without an option or setting."""
+LONGEST_DAYS = 99_999
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add("compact", _compact, "Turn the CSV files of closed days into Parquet files.")
     parser.add_argument(
-        "--days", type=_days, help="only days that ended this many days ago (default: store.compact_after_days, else 2)"
+        "--days",
+        type=whole_number(LONGEST_DAYS),
+        help="only days that ended this many days ago (default: store.compact_after_days, else 2)",
     )
 
 
@@ -36,9 +38,3 @@ def _compact(options: argparse.Namespace, settings: Settings) -> None:
         f"{total.files} CSV files ({total.csv_bytes} bytes) became {total.parquet_bytes} bytes of Parquet; "
         f"{total.left} stay"
     )
-
-
-def _days(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 99999, is {text!r}")
-    return int(text)

@@ -1,6 +1,7 @@
 """How a command joins the command line, and the options that all commands have."""
 
 import argparse
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,3 +54,15 @@ def add_form(parser: argparse.ArgumentParser) -> None:
         "--json", dest="form", action="store_const", const="json", default="text", help="print JSON instead of text"
     )
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="print CSV instead of text")
+
+
+def whole_number(last: int) -> Callable[[str], int]:
+    """Return a reader of an option's value, for argparse: a whole number from 1 to ``last``."""
+
+    def read(text: str) -> int:
+        number = int(text) if re.fullmatch(f"[0-9]{{1,{len(str(last))}}}", text) else 0
+        if not 1 <= number <= last:
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {last}, is {text!r}")
+        return number
+
+    return read

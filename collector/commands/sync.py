@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from base.errors import SettingsError
-from collector.commands.parsers import Commands
+from collector.commands.parsers import Commands, whole_number
 from collector.commands.selection import check_store, page_zone
 from collector.commands.services import stop_on_signals
 from collector.settings import Settings
@@ -27,7 +27,8 @@ def add(commands: Commands) -> None:
         help="database, such as postgresql://user@host/name, without a password (default: sync.url)",
     )
     parser.add_argument("--password-file", metavar="FILE", help="file whose first line is the password")
-    parser.add_argument("--every", type=_seconds, metavar="SECONDS", help="repeat until SIGTERM or SIGINT")
+    every = whole_number(LONGEST_EVERY_S)
+    parser.add_argument("--every", type=every, metavar="SECONDS", help="repeat until SIGTERM or SIGINT")
     parser.add_argument("--zone", help="time zone of the shares' days, weeks and months, instead of page.zone")
     parser.add_argument(
         "--follow-retention", action="store_true", help="also delete windows of days that the store has deleted"
@@ -67,9 +68,3 @@ def _target(options: argparse.Namespace, settings: Settings) -> "Target":
         settings.page.label_map,
         options.follow_retention,
     )
-
-
-def _seconds(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LONGEST_EVERY_S:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LONGEST_EVERY_S}, is {text!r}")
-    return int(text)
