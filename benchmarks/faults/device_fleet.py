@@ -85,7 +85,7 @@ class Fleet:
         """Do what systemd does on each device, for a moment; start updaters only if they are ``looking``."""
         now = time.monotonic()
         busy = sum(member.device.is_updating for member in self.members)
-        for member in self.members:
+        for member in sorted(self.members, key=lambda each: each.due):  # who waits longest, first
             device = member.device
             device.supervise()
             may_look = looking and busy < MAX_UPDATING
