@@ -115,7 +115,7 @@ class Fleet:
         device = member.device
         match kind:
             case "updater":
-                if not device.is_updating:
+                if not (device.enabled and device.is_updating):
                     return
                 device.kill_updater()
             case "daemon":

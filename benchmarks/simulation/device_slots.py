@@ -81,6 +81,9 @@ class Device:
     """Windows that each start of the daemon has finished at least, by the number of the start."""
     _restart_seen: int = 0
     _due: float = 0.0
+    _stop_limit: float | None = None
+    """When a daemon that was asked to end is killed, monotonic seconds."""
+    _recovering: bool = False
 
     @property
     def program(self) -> Path:
@@ -178,14 +181,13 @@ class Device:
             self.updating.wait()
 
     def boot(self) -> None:
-        """Do what a device does when its power returns: recover, then start the daemon."""
-        self.update("recover").wait()
-        self._restart_asked()
-        self.enabled, self._due = True, 0.0
+        """Do what a device does when its power returns: recover, then let `supervise` start the daemon."""
+        self.update("recover")
+        self._recovering = True
 
     def cut_power(self) -> None:
         """End everything at once, with SIGKILL."""
-        self.enabled = False
+        self.enabled = self._recovering = False
         self.kill_updater()
         self.kill()
 
@@ -194,15 +196,22 @@ class Device:
         return read_progress(self.runtime).get(UNIT)
 
     def supervise(self) -> None:
-        """Do what systemd does: start the daemon again after its end, and restart it when the updater asks."""
+        """Do what systemd does, without waiting: start the daemon after boot or its end, restart it when asked."""
         progress = self.progress()
         if self.daemon is not None and progress is not None:
             self.windows[self.starts] = max(self.windows.get(self.starts, 0), progress.windows)
-        restart = self._restart_asked()
-        if self.daemon is not None and restart:
-            self.stop()
+        if self._recovering and not self.is_updating:
+            self._restart_asked()
+            self._recovering, self.enabled, self._due = False, True, 0.0
+        if self._restart_asked() and self.daemon is not None and self._stop_limit is None:
+            self.daemon.send_signal(signal.SIGTERM)
+            self._stop_limit = time.monotonic() + STOP_LIMIT_S
         if self.daemon is not None and self.daemon.poll() is not None:
+            was_asked = self._stop_limit is not None
             self._ended()
+            self._due = 0.0 if was_asked else self._due
+        elif self.daemon is not None and self._stop_limit is not None and time.monotonic() > self._stop_limit:
+            self.daemon.kill()
         if self.enabled and self.daemon is None and time.monotonic() >= self._due:
             self._start()
 
@@ -235,7 +244,7 @@ class Device:
             )
 
     def _ended(self) -> None:
-        self.daemon, self._due = None, time.monotonic() + RESTART_S
+        self.daemon, self._due, self._stop_limit = None, time.monotonic() + RESTART_S, None
         (self.runtime / UNIT / NAME).unlink(missing_ok=True)
 
     def stop(self) -> None:
