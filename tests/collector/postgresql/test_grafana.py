@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -75,15 +76,17 @@ def test_panels_have_the_figures_of_the_summary(values: dict[str, list[str]], va
             if target["format"] == "time_series":
                 names = [column.name for column in cursor.description]
                 assert names[:2] == ["time", "metric"] and len(names) > 2, title
+    berlin = ZoneInfo(ZONE)
     part, _ = with_label_set(load(varied), values["label_set"][0][:8])
-    expected = break_down(part, ["site", "day"], ZoneInfo(ZONE))["visits"].dropna()
-    days = {(site, time.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None)): n for time, site, n in found["Visits by day"]}
-    assert days == pytest.approx({(site, day.tz_localize(None)): n for (site, day), n in expected.items()})
+    expected = break_down(part, ["site", "day"], berlin)["visits"].dropna()
+    days = {(site, time.astimezone(berlin).date()): visits for time, site, visits in found["Visits by day"]}
+    by_day: dict[tuple[str, Any], float] = expected.to_dict()  # type: ignore[assignment]
+    assert days == pytest.approx({(site, day.date()): visits for (site, day), visits in by_day.items()})
     total = float(expected.sum())
     assert found["Visits"] == [(pytest.approx(total),)]
     for title in ("Visits by hour", "Expressions by hour"):
         assert sum(row[2] for row in found[title]) == pytest.approx(total), title
-    unknown = float(break_down(part, ["site"], ZoneInfo(ZONE))["unknown"].sum())
+    unknown = float(break_down(part, ["site"], berlin)["unknown"].sum())
     assert found["Unknown"] == [(pytest.approx(unknown / total),)]
     assert found["Devices away"] == [(len(found["Devices"]),)] == [(3,)], "none has a time of its last message"
     shares = rows(url, "SELECT corrected, low, high FROM shares WHERE label = 'happiness' AND corrected IS NOT NULL"
