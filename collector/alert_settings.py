@@ -10,6 +10,7 @@ from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.toml_settings import Table, Text
 from collector.devices.attention import TITLES, Kind
+from collector.mail.settings import Recipient
 from contract.message import Id, Label
 
 MIN_SECRET_CHARACTERS = 16
@@ -83,9 +84,11 @@ class Threshold(Table, frozen=True, kw_only=True):
 
 
 class Alerts(Table, frozen=True, kw_only=True):
-    """Which changes are sent to which webhooks. Nothing is sent without a webhook."""
+    """Which changes are sent to whom. Nothing is sent without a webhook or a recipient."""
 
     webhooks: tuple[Webhook, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    """Who gets mails, through the server of ``[mail]``."""
     kinds: tuple[Kind, ...] = tuple(kind for kind in TITLES if kind not in QUIET)
     """Kinds of concern that are sent; see `collector.devices.attention`."""
     hold_s: Annotated[float, Meta(ge=0, le=86_400)] = 600.0
@@ -93,9 +96,12 @@ class Alerts(Table, frozen=True, kw_only=True):
     thresholds: tuple[Threshold, ...] = ()
 
     def __post_init__(self) -> None:
-        """Reject thresholds that share a name, and what only the page finds out."""
+        """Reject thresholds or recipients that share a name, and what only the page finds out."""
         if "model" in self.kinds:
             raise ValueError("kinds: must not have 'model', which only the page and /metrics show")
         names = [threshold.name for threshold in self.thresholds]
         if len(set(names)) < len(names):
             raise ValueError(f"thresholds: names must be unique, are {', '.join(names)}")
+        addresses = [each.address for each in self.recipients]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError(f"recipients: addresses must be unique, are {', '.join(addresses)}")

@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from msgspec import Meta, field
 
@@ -117,6 +118,20 @@ class Page(Table, frozen=True, kw_only=True):
                 " page.without_login = true"
             )
 
+    def time_zone(self) -> ZoneInfo:
+        """Return ``zone``. Raises SettingsError if there is no such zone."""
+        return named_zone("page.zone", self.zone)
+
+
+def named_zone(key: str, name: str) -> ZoneInfo:
+    """Return a time zone. Raises SettingsError, which names the key, if there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            f"{key}: must be a name of the IANA time zone database such as Europe/Berlin, is {name!r}"
+        ) from None
+
 
 class Api(Table, frozen=True, kw_only=True):
     """The HTTP API, served beside the page. Without a token only programs on this machine may use it."""
@@ -211,9 +226,11 @@ class Settings(Table, frozen=True, kw_only=True):
     sync: Sync = Sync()
 
     def __post_init__(self) -> None:
-        """Reject two lists of tokens."""
+        """Reject two lists of tokens, and mails without a sender."""
         if self.api.token_file is not None and self.access.file is not None:
             raise ValueError("api.token_file: must not be set together with access.file; add its user of the API there")
+        if self.alerts.recipients and self.mail.sender is None:
+            raise ValueError("mail.sender: must be a mail address where there are alerts.recipients, is missing")
 
 
 def read_settings(path: Path | None, overrides: tuple[str, ...] = ()) -> Settings:

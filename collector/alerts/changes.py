@@ -6,20 +6,16 @@ from typing import Literal
 
 from msgspec import Struct
 
-from collector.alerts.conditions import Condition
-
-State = Literal["needs_person", "recovered"]
+from collector.alerts.conditions import Subject, Texts
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One change, as it is sent."""
+    """One change that people are told."""
 
-    site: str
-    device: str
-    kind: str
-    state: State
-    title: str
-    detail: str
+    subject: Subject
+    state: Literal["needs_person", "recovered"]
+    texts: Texts
+    """The condition in words; after a recovery, as it was last seen."""
     since: datetime
     """Time at which the condition began, or was over, UTC."""
 
@@ -27,11 +23,8 @@ class Change(Struct, frozen=True, kw_only=True):
 class Held(Struct, frozen=True, kw_only=True):
     """A condition that was seen."""
 
-    site: str
-    device: str
-    kind: str
-    title: str
-    detail: str
+    subject: Subject
+    texts: Texts
     is_told: bool = False
     """Whether people know that it holds."""
     changed: datetime | None = None
@@ -39,39 +32,29 @@ class Held(Struct, frozen=True, kw_only=True):
 
 
 def step(
-    held: Mapping[str, Held], present: Mapping[str, Condition], now: datetime, hold: timedelta
-) -> tuple[dict[str, Held], list[Change]]:
+    held: Mapping[Subject, Held], present: Mapping[Subject, Texts], now: datetime, hold: timedelta
+) -> tuple[dict[Subject, Held], list[Change]]:
     """Return the conditions to remember, and what to tell now.
 
     A condition that is there for less than ``hold``, or away for less than ``hold``, is not told. A clock that was set
     back begins the time anew.
     """
-    after: dict[str, Held] = {}
+    after: dict[Subject, Held] = {}
     changes = []
-    for key in {**held, **present}:
-        condition = present.get(key)
-        known = held.get(key)
-        about = condition or known
-        assert about is not None
+    for subject in {**held, **present}:
+        known = held.get(subject)
+        holds = subject in present
+        texts = present[subject] if holds else held[subject].texts
         is_told, since = (known.is_told, known.changed) if known else (False, None)
-        if (condition is not None) == is_told:
+        if holds == is_told:
             since = None
         else:
             since = now if since is None or since > now else since
             if now - since >= hold:
                 is_told = not is_told
-                changes.append(_change(about, "needs_person" if is_told else "recovered", since))
+                state: Literal["needs_person", "recovered"] = "needs_person" if is_told else "recovered"
+                changes.append(Change(subject=subject, state=state, texts=texts, since=since))
                 since = None
-        if condition is not None or is_told:
-            after[key] = Held(
-                site=about.site, device=about.device, kind=about.kind, title=about.title, detail=about.detail,
-                is_told=is_told, changed=since,
-            )  # fmt: skip
+        if holds or is_told:
+            after[subject] = Held(subject=subject, texts=texts, is_told=is_told, changed=since)
     return after, changes
-
-
-def _change(about: Condition | Held, state: State, since: datetime) -> Change:
-    return Change(
-        site=about.site, device=about.device, kind=about.kind, state=state, title=about.title, detail=about.detail,
-        since=since,
-    )  # fmt: skip

@@ -1,47 +1,69 @@
 """Which conditions hold now: devices that need a person, and figures beyond a threshold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from collector.alert_settings import Alerts, Threshold
-from collector.devices.attention import TITLES, concerns, reported_windows
+from collector.devices.attention import TITLES, Kind, concerns, reported_windows
 from collector.devices.device import Device
+from collector.language.language import Language
 from contract.hour import Hour
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Something that may need to be told."""
+class Subject(Struct, frozen=True, kw_only=True):
+    """What a condition is about; at most one condition has it."""
 
     site: str
     device: str
-    kind: str
-    """A kind of `collector.devices.attention`, or the name of a threshold after ``threshold:``."""
+    kind: Literal[Kind, "threshold"]
+    """What needs a person, or that a figure is beyond a threshold."""
+    threshold: str | None = None
+    """Name of the threshold, if that is the kind."""
+
+
+class Text(Struct, frozen=True, kw_only=True):
+    """A condition in words."""
+
     title: str
     """What people are told."""
-    detail: str = ""
-    """What is known of it; may change while the condition holds."""
-
-    @property
-    def key(self) -> str:
-        """Text that is unique to site, device and kind."""
-        return f"{self.site}/{self.device}/{self.kind}"
+    detail: str
+    """What is known of it, may be empty; may change while the condition holds."""
 
 
-def of_devices(devices: tuple[Device, ...], settings: Alerts, now: datetime) -> dict[str, Condition]:
-    """Return the devices that need a person, of the chosen kinds, by key."""
-    found = concerns(devices, reported_windows(devices), now)
-    return {
-        condition.key: condition
-        for each in found
-        if each.kind in settings.kinds
-        for condition in [Condition(each.site, each.device, each.kind, TITLES[each.kind], each.detail)]
-    }
+Texts = dict[str, Text]
+"""A condition in words, by code of the language."""
 
 
-def of_hours(hours: Iterable[Hour], settings: Alerts, runs: Mapping[str, int]) -> dict[str, tuple[int, Condition]]:
-    """Return for each threshold and device how many hours in a row were beyond the bound, with the condition, by key.
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How conditions are written."""
+
+    languages: Sequence[Language]
+    zone: ZoneInfo
+    """Time zone of the hours that texts name."""
+
+
+def of_devices(devices: Sequence[Device], settings: Alerts, now: datetime, wording: Wording) -> dict[Subject, Texts]:
+    """Return the devices that need a person, of the chosen kinds, with the texts in all languages."""
+    found: dict[Subject, Texts] = {}
+    for words in wording.languages:
+        for each in concerns(devices, reported_windows(devices), now, language=words):
+            if each.kind in settings.kinds:
+                subject = Subject(site=each.site, device=each.device, kind=each.kind)
+                text = Text(title=words.gettext(TITLES[each.kind]), detail=" ".join(each.detail.split()))
+                found.setdefault(subject, {})[words.code] = text
+    return found
+
+
+def of_hours(
+    hours: Iterable[Hour], settings: Alerts, runs: Mapping[Subject, int], wording: Wording
+) -> dict[Subject, tuple[int, Texts]]:
+    """Return for each threshold and device how many hours in a row were beyond the bound, with the texts.
 
     ``runs`` has the numbers before these hours. An hour that says nothing about a figure changes nothing and is left
     out. While an alert holds (its number has reached ``hours``), the figure must be back by ``margin`` to end it.
@@ -52,10 +74,11 @@ def of_hours(hours: Iterable[Hour], settings: Alerts, runs: Mapping[str, int]) -
             value = _figure(hour, threshold)
             if value is None or (threshold.sites and hour.site not in threshold.sites):
                 continue
-            condition = _condition(hour, threshold, value)
-            before = runs.get(condition.key, 0)
+            subject = Subject(site=hour.site, device=hour.device, kind="threshold", threshold=threshold.name)
+            before = runs.get(subject, 0)
             margin = threshold.margin if before >= threshold.hours else 0.0
-            found[condition.key] = (before + 1 if _is_beyond(value, threshold, margin) else 0, condition)
+            texts = {words.code: _text(hour, threshold, value, words, wording.zone) for words in wording.languages}
+            found[subject] = (before + 1 if _is_beyond(value, threshold, margin) else 0, texts)
     return found
 
 
@@ -78,8 +101,26 @@ def _is_beyond(value: float, threshold: Threshold, margin: float) -> bool:
     return value < threshold.below + margin
 
 
-def _condition(hour: Hour, threshold: Threshold, value: float) -> Condition:
-    figure = threshold.figure if threshold.label is None else f"{threshold.figure} of {threshold.label}"
-    bound = f"above {threshold.above:g}" if threshold.above is not None else f"below {threshold.below:g}"
-    detail = f"{value:.3g} in the hour from {hour.start:%Y-%m-%d %H:%M} UTC"
-    return Condition(hour.site, hour.device, f"threshold:{threshold.name}", f"{figure} {bound}", detail)
+def _text(hour: Hour, threshold: Threshold, value: float, words: Language, zone: ZoneInfo) -> Text:
+    """Say what is beyond the bound: ``Share of unknown above 40.0 %``, and the value of the hour."""
+    start = words.moment(hour.start.astimezone(zone))
+    detail = words.gettext("{value} in the hour from {time}", value=_value(value, threshold, words), time=start)
+    return Text(title=_title(threshold, words), detail=f"{detail} ({zone.key})")
+
+
+def _title(threshold: Threshold, words: Language) -> str:
+    if threshold.figure == "visits":
+        figure = words.gettext("Visits in an hour")
+    elif threshold.figure == "coverage":
+        figure = words.gettext("Time watched (coverage)")
+    else:
+        figure = words.gettext("Share of {label}", label=words.label(str(threshold.label)))
+    if threshold.above is not None:
+        return words.gettext("{figure} above {bound}", figure=figure, bound=_value(threshold.above, threshold, words))
+    assert threshold.below is not None
+    return words.gettext("{figure} below {bound}", figure=figure, bound=_value(threshold.below, threshold, words))
+
+
+def _value(value: float, threshold: Threshold, words: Language) -> str:
+    """Write a value or a bound so that the two do not look alike where they differ."""
+    return words.number(value, 1) if threshold.figure == "visits" else words.percent(value, digits=1)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from base.errors import SettingsError
 from collector.commands.parsers import Commands
 from collector.commands.selection import check_store, parse_moment
+from collector.publish.full_hours import hour_before
 from collector.receive.receiver import utc_now
 from collector.settings import Settings
 from contract.hour import encode_hour
@@ -20,7 +21,7 @@ def add(commands: Commands) -> None:
 
 def _hours(options: argparse.Namespace, settings: Settings) -> None:
     from collector.exports.tables import write_stdout  # noqa: PLC0415 - run does not need pandas
-    from collector.publish.last_hours import hour_before, last_hours  # noqa: PLC0415
+    from collector.publish.last_hours import last_hours  # noqa: PLC0415
 
     check_store(settings)
     start = _start(options.start) or hour_before(utc_now())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
-from collector.settings import Settings
+from collector.settings import Settings, named_zone
 from contract.topics import ID_PATTERN
 
 if TYPE_CHECKING:
@@ -69,13 +69,7 @@ def selected_span(
 
 def page_zone(options: argparse.Namespace, settings: Settings) -> ZoneInfo:
     """Return the zone of --zone, else that of the settings."""
-    key, name = ("--zone", options.zone) if options.zone else ("page.zone", settings.page.zone)
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise SettingsError(
-            f"{key}: must be a name of the IANA time zone database such as Europe/Berlin, is {name!r}"
-        ) from None
+    return named_zone("--zone", options.zone) if options.zone else settings.page.time_zone()
 
 
 def selected_range(options: argparse.Namespace, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

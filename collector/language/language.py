@@ -73,15 +73,15 @@ class Language:
         zeros = "." + "0" * digits if digits else ""
         return str(format_decimal(round(value, digits) + 0.0, f"#,##0{zeros}", self.locale))
 
-    def percent(self, value: float) -> str:
+    def percent(self, value: float, digits: int = 0) -> str:
         """Format ``0.256`` as ``26 %``, and NaN as a dash. Small values keep a digit: ``0.4 %``."""
         if math.isnan(value):
             return DASH
         pattern = PERCENT.get(self.code) or str(self.locale.percent_formats[None].pattern)
-        small = TINY <= value < SMALL
-        if small:
-            pattern = pattern.replace("#,##0", "0.0")
-        return str(format_percent(round(value, 3 if small else 2), pattern, self.locale))
+        digits = max(digits, 1 if TINY <= value < SMALL else 0)
+        if digits:
+            pattern = pattern.replace("#,##0", "0." + "0" * digits)
+        return str(format_percent(round(value, 2 + digits), pattern, self.locale))
 
     def signed(self, value: float, digits: int = 0) -> str:
         """Format ``12.3`` as ``+12``, with a true minus sign, and zero without a sign."""

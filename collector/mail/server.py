@@ -3,7 +3,7 @@
 import smtplib
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from email.message import EmailMessage
 
 from base.errors import FacetallyError
@@ -36,12 +36,13 @@ def connect(mail: Mail) -> Iterator[MailServer]:
     password = mail.password()
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(_open(mail, context))
+            connection = _open(mail, context)
+            stack.callback(_close, connection)
             if mail.tls == "starttls":
                 connection.starttls(context=context)
             if mail.user is not None and password is not None:
                 connection.login(mail.user, password)
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:  # ValueError: a password that is not ASCII
             raise MailFailed(f"mail server {mail.host}:{mail.port}: {reason(error)}") from error
         yield MailServer(connection)
 
@@ -50,6 +51,13 @@ def _open(mail: Mail, context: ssl.SSLContext | None) -> smtplib.SMTP:
     if mail.tls == "tls":
         return smtplib.SMTP_SSL(mail.host, mail.port, timeout=mail.timeout_s, context=context)
     return smtplib.SMTP(mail.host, mail.port, timeout=mail.timeout_s)
+
+
+def _close(connection: smtplib.SMTP) -> None:
+    """Say goodbye; an answer that is no goodbye matters no longer."""
+    with suppress(smtplib.SMTPException, OSError):
+        connection.quit()
+    connection.close()
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The ``[mail]`` section of the configuration: the SMTP server, and who gets the weekly report."""
+"""The ``[mail]`` section of the configuration: the SMTP server, and who gets what by mail."""
 
 from typing import Annotated, Literal
 
@@ -23,13 +23,13 @@ Attachment = Literal["html", "pdf"]
 
 
 class Recipient(Table, frozen=True, kw_only=True):
-    """Who gets the weekly report."""
+    """Who gets the weekly report, or alerts."""
 
     address: MailAddress
     sites: tuple[Id, ...] = ()
-    """The sites of the report; all if empty."""
+    """Only these sites; all if empty."""
     language: LanguageCode | None = None
-    """Language of the report; that of the page unless set."""
+    """Language of the mail; that of the page unless set."""
 
 
 class Mail(Table, frozen=True, kw_only=True):

@@ -5,15 +5,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import IO
 
 from base.logs import line
+from collector.publish.full_hours import HOUR, hour_before
 from collector.settings import Store
 from contract.errors import BadMessage
 from contract.hour import Hour, decode_hour
 
-HOUR = timedelta(hours=1)
 AFTER_HOUR = timedelta(minutes=1)
 """Time after the end of an hour until it is summed up. By then devices have sent what they release."""
 AGAIN = timedelta(minutes=5)
@@ -44,7 +44,7 @@ class HourProcess:
         now = self._now()
         if self._process is not None:
             return self._finish() if self._process.poll() is not None else []
-        last = (now - AFTER_HOUR).astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0) - HOUR
+        last = hour_before(now - AFTER_HOUR)
         if (self._is_stale or last != self._summed) and now >= self._not_before:
             self._start(last)
         return []

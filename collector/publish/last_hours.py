@@ -1,25 +1,20 @@
 """Sum up the last full hour of each device from the store."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from collector.publish.full_hours import HOUR
 from collector.store.cells import HOUR_S, cells
 from collector.store.columns import DOUBTFUL_COLUMNS, label_columns
 from collector.store.load import load
 from contract.hour import Hour
 
-HOUR = timedelta(hours=1)
 MAX_WINDOW_AGE = timedelta(days=2)
 """Windows that began longer ago are left out: counts held back over a closure are no counts of this hour."""
 DIGITS = 4
-
-
-def hour_before(now: datetime) -> datetime:
-    """Return the start of the last full hour of UTC."""
-    return now.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0) - HOUR
 
 
 def last_hours(root: Path, start: datetime) -> list[Hour]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
 
 from collector.language.language import Language
+from collector.mail.message import new_message
 from collector.mail.settings import Attachment
 from collector.report.document import Document
 from collector.report.pdf import make_pdf
@@ -36,15 +36,9 @@ def make_message(report: Attached, addresses: tuple[str, str], now: datetime, la
     Its id depends on report and recipient alone: a mailbox that gets it twice can tell.
     """
     document = report.document
-    sender, recipient = addresses
-    message = EmailMessage()
-    message["Subject"] = f"{document.title}, {document.period}"
-    message["From"], message["To"] = sender, recipient
-    message["Date"] = format_datetime(now)
-    digest = hashlib.sha256(f"{document.name} {recipient} {language.code}".encode()).hexdigest()[:32]
-    message["Message-ID"] = f"<{digest}@{sender.partition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(body(document, language))
+    digest = hashlib.sha256(f"{document.name} {addresses[1]} {language.code}".encode()).hexdigest()[:32]
+    subject = f"{document.title}, {document.period}"
+    message = new_message(addresses, subject, body(document, language), now, digest)
     for form, content in report.files.items():
         name = f"{document.name}.{form}"
         if form == "pdf":

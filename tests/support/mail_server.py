@@ -25,6 +25,9 @@ class Mailbox:
         self.messages: list[EmailMessage] = []
         self.full = False
         """Whether the server refuses all messages for now."""
+        self.attempts = 0
+        """Messages that were offered."""
+        self.goodbye = "221 Bye"
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
         if address == NOBODY:
@@ -33,11 +36,15 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.attempts += 1
         if self.full:
             return "452 4.3.1 the disk is full"
         assert session.authenticated and (session.ssl is not None or not self._starttls)
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
+
+    async def handle_QUIT(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802
+        return self.goodbye
 
 
 @contextmanager

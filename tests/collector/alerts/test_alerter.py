@@ -5,7 +5,7 @@ import random
 import re
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,15 @@ import pytest
 from base.errors import SettingsError
 from collector.alert_settings import Alerts, Threshold, Webhook
 from collector.alerts.alerter import Alerter
-from collector.alerts.memory import MAX_WAITING, Memory, Waiting, read_memory
+from collector.alerts.changes import Change
+from collector.alerts.conditions import Subject, Text
+from collector.alerts.memory import MAX_CHANGES, MAX_WAITING, Destination, Memory, read_memory
 from collector.alerts.webhook import signature
-from collector.devices.registry import DeviceRegistry
 from collector.settings import Settings, Store
-from contract.message import Status
-from contract.topics import Address
+from tests.support.alerts import NOW, Clock, report
 from tests.support.brokers import wait_until
-from tests.support.messages import BOOT
 from tests.support.store import put, window
 
-NOW = datetime(2026, 3, 28, 12, 30, tzinfo=timezone.utc)
 SECRET = "0123456789abcdef"
 
 
@@ -68,12 +66,6 @@ def receiver() -> Iterator[Receiver]:
     server.server_close()
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    now = NOW
-
-
 @pytest.fixture
 def alerter(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that starts an alerter for the store, as after a restart."""
@@ -88,13 +80,6 @@ def alerter(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch)
         return Alerter(settings, lambda: Clock.now, random.Random(1))
 
     return start
-
-
-def report(root: Path, state: Any) -> None:
-    """Let the device shop-1/door report a state."""
-    devices = DeviceRegistry(root)
-    devices.record(Address("shop-1", "door", "status"), Status(schema=1, state=state, boot=BOOT), False, Clock.now)
-    devices.save()
 
 
 def test_a_device_that_is_away_and_back_is_told_twice(
@@ -171,18 +156,25 @@ def test_a_figure_beyond_its_threshold_is_told(tmp_path: Path, receiver: Receive
         running.update()
     ((_, body),) = receiver.requests
     (change,) = json.loads(body)["changes"]
-    assert (change["kind"], change["title"]) == ("threshold:many-unknown", "share of unknown above 0.4")
-    assert change["detail"] == "0.6 in the hour from 2026-03-28 11:00 UTC"
+    assert (change["kind"], change["threshold"]) == ("threshold", "many-unknown")
+    assert change["title"] == "Share of unknown above 40.0 %"
+    assert change["detail"] == "60.0 % in the hour from 28 March 2026 11:00 (UTC)"
 
 
 def test_the_queue_is_bounded_and_a_damaged_file_stops_nothing(tmp_path: Path) -> None:
-    """The oldest message is dropped and counted."""
+    """Changes join a message until it is full or tried. The oldest message is dropped and counted."""
+    one, two = (Destination(kind="webhook", address=f"https://{name}") for name in ("one", "two"))
+    subject = Subject(site="shop-1", device="door", kind="offline")
+    change = Change(subject=subject, state="needs_person", texts={"en": Text(title="Offline", detail="")}, since=NOW)
+    ids = iter(map(str, range(MAX_WAITING * 2)))
     memory = Memory()
-    for number in range(MAX_WAITING + 3):
-        memory.add(Waiting(url="https://one", delivery=str(number), body="{}"))
-    memory.add(Waiting(url="https://two", delivery="other", body="{}"))
-    assert (len(memory.waiting), memory.dropped) == (MAX_WAITING + 1, 3)
-    assert memory.waiting[0].delivery == "3"
+    for _ in range(MAX_CHANGES * (MAX_WAITING + 2)):
+        memory = memory.add(one, [change], NOW, lambda: next(ids))
+    first = memory.waiting[0]
+    assert (len(memory.waiting), memory.dropped, first.id, len(first.changes)) == (MAX_WAITING, 2, "2", MAX_CHANGES)
+    memory = memory.add(two, [change] * 3, NOW, lambda: "other")
+    memory = memory.tried(memory.waiting[-1]).add(two, [change], NOW, lambda: "later")
+    assert [(each.id, len(each.changes)) for each in memory.waiting[-2:]] == [("other", 3), ("later", 1)]
     memory.save(tmp_path / "alerts.json")
     assert read_memory(tmp_path / "alerts.json") == memory
     (tmp_path / "alerts.json").write_bytes(b"{")

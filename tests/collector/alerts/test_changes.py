@@ -2,25 +2,36 @@
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from collector.alert_settings import Alerts, Threshold, Webhook
 from collector.alerts.changes import Held, step
-from collector.alerts.conditions import Condition, of_hours
+from collector.alerts.conditions import Subject, Text, Wording, of_devices, of_hours
+from collector.devices.device import Device
+from collector.language.language import english, language
+from collector.mail.settings import Recipient
+from collector.settings import Settings
 from contract.hour import Hour
+from contract.message import Health
+from tests.support.messages import MESSAGES
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=timezone.utc)
 HOLD = timedelta(minutes=10)
-OFFLINE = Condition("shop-1", "door", "offline", "Offline")
+OFFLINE = Subject(site="shop-1", device="door", kind="offline")
+TEXTS = {"en": Text(title="Offline", detail="")}
+WORDING = Wording([english(), language("de")], ZoneInfo("Europe/Berlin"))
+FIGURE = Subject(site="shop-1", device="door", kind="threshold", threshold="t")
 
 
 def told(minutes: list[bool]) -> list[tuple[int, str]]:
     """Return minute and state of each change, for a condition that holds in these minutes."""
-    held: dict[str, Held] = {}
-    found = []
+    held: dict[Subject, Held] = {}
+    found: list[tuple[int, str]] = []
     for minute, holds in enumerate(minutes):
-        present = {OFFLINE.key: OFFLINE} if holds else {}
+        present = {OFFLINE: TEXTS} if holds else {}
         held, changes = step(held, present, NOW + timedelta(minutes=minute), HOLD)
         found += [(minute, change.state) for change in changes]
     return found
@@ -37,10 +48,10 @@ def test_a_device_that_comes_and_goes_is_not_told() -> None:
 
 
 def test_a_clock_that_is_set_back_delays_a_change_and_loses_none() -> None:
-    held, _ = step({}, {OFFLINE.key: OFFLINE}, NOW, HOLD)
-    held, changes = step(held, {OFFLINE.key: OFFLINE}, NOW - timedelta(days=1), HOLD)
+    held, _ = step({}, {OFFLINE: TEXTS}, NOW, HOLD)
+    held, changes = step(held, {OFFLINE: TEXTS}, NOW - timedelta(days=1), HOLD)
     assert changes == []
-    _, changes = step(held, {OFFLINE.key: OFFLINE}, NOW - timedelta(days=1) + HOLD, HOLD)
+    _, changes = step(held, {OFFLINE: TEXTS}, NOW - timedelta(days=1) + HOLD, HOLD)
     assert [change.state for change in changes] == ["needs_person"]
 
 
@@ -55,11 +66,11 @@ def hour(unknown: int, happiness: int = 80, coverage: float = 1.0, site: str = "
 def runs(of: list[Hour], **threshold: Any) -> list[int]:
     """Return the number of consecutive hours beyond a threshold, after each hour."""
     settings = Alerts(thresholds=(Threshold(name="t", **threshold),))
-    known: dict[str, int] = {}
+    known: dict[Subject, int] = {}
     found = []
     for each in of:
-        known |= {key: number for key, (number, _) in of_hours([each], settings, known).items()}
-        found.append(known.get("shop-1/door/threshold:t", 0))
+        known |= {key: number for key, (number, _) in of_hours([each], settings, known, WORDING).items()}
+        found.append(known.get(FIGURE, 0))
     return found
 
 
@@ -77,6 +88,27 @@ def test_visits_and_coverage_have_bounds_too() -> None:
     assert runs([hour(0, 2)], figure="visits", below=5, sites=("shop-2",)) == [0]
 
 
+def test_a_figure_is_written_as_its_reader_does() -> None:
+    """Bound and value keep a decimal, so that 40.4 % and its bound of 40 % do not look alike; hours are local."""
+    share = Threshold(name="t", figure="share", label="unknown", above=0.4)
+    ((_, texts),) = of_hours([hour(68, 100)], Alerts(thresholds=(share,)), {}, WORDING).values()
+    assert texts["en"].title == "Share of unknown above 40.0 %"
+    assert texts["en"].detail == "40.5 % in the hour from 28 March 2026 13:00 (Europe/Berlin)"
+    assert texts["de"].title.replace("\N{NO-BREAK SPACE}", " ") == "Anteil unbekannt über 40,0 %"
+    few = Alerts(thresholds=(Threshold(name="t", figure="visits", below=5),))
+    ((_, texts),) = of_hours([hour(0, 4)], few, {}, WORDING).values()
+    assert texts["de"].title == "Besuche in einer Stunde unter 5,0"
+
+
+def test_a_device_cannot_add_lines_to_a_message() -> None:
+    health = MESSAGES["health-4"]
+    assert isinstance(health, Health)
+    health = replace(health, update_failed="no space\n\n* shop-2/door: Offline")
+    found = of_devices((Device(site="shop-1", device="door", health=health),), Alerts(), NOW, WORDING)
+    text = found[Subject(site="shop-1", device="door", kind="update")]["de"]
+    assert text == Text(title="Update fehlgeschlagen", detail="no space * shop-2/door: Offline")
+
+
 @pytest.mark.parametrize(
     ("kind", "keys", "message"),
     [
@@ -86,6 +118,8 @@ def test_visits_and_coverage_have_bounds_too() -> None:
         (Webhook, {"url": "http://chat.example/", "secret_file": "s"}, "https"),
         (Webhook, {"url": "https://user:word@chat.example/", "secret_file": "s"}, "password"),
         (Webhook, {"url": "ftp://chat.example/", "secret_file": "s"}, "https"),
+        (Alerts, {"recipients": (Recipient(address="a@b.example"),) * 2}, "addresses must be unique"),
+        (Settings, {"alerts": Alerts(recipients=(Recipient(address="a@b.example"),))}, r"mail\.sender: must be"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(kind: Any, keys: dict[str, Any], message: str) -> None:

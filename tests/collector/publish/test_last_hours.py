@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from collector.__main__ import main
-from collector.publish.last_hours import hour_before, last_hours
+from collector.publish.full_hours import HOUR, hour_before
+from collector.publish.last_hours import last_hours
 from contract.hour import decode_hour
 from tests.support.store import put, window
 
 NINE = datetime(2026, 3, 28, 9, tzinfo=timezone.utc)
-HOUR = timedelta(hours=1)
 LABELS = ("happiness", "neutral", "unknown")
 
 
