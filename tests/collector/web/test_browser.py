@@ -106,10 +106,10 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         assert "gap" in text(driver, "trend-words")
         wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the site only", SLOW_S)
         choose(driver, "heat-of", "sadness")
-        wait_until(lambda: "visits of sadness" in text(driver, "heat-words"), "the heat map follows", SLOW_S)
+        wait_until(lambda: "Visits of sadness" in text(driver, "heat-words"), "the heat map follows", SLOW_S)
         choose(driver, "against", "site")
         choose(driver, "other", "happy-shop")
-        clear = "In sad-shop, compared with happy-shop: less happiness, more sadness; no clear change in the others."
+        clear = "sad-shop, compared with happy-shop: less happiness, more sadness; no clear change in the others."
         wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn", SLOW_S)
         driver.find_element("id", "as-csv").click()
         wait_until(lambda: any(tmp_path.glob("*.csv")), "the file is there", SLOW_S)
