@@ -112,7 +112,7 @@ QUESTIONS = (
         "visits", "How many visits were there in the last seven days, and is that more than in the seven before?",
         "#tile-visits + p strong", r"^[▲▼●] [+\N{MINUS SIGN}]?[\d,.]+ %$",
     ),
-    Question("clear", "Is the change clear, or chance?", "#tile-visits + p", "clear change|may be random|too little"),
+    Question("clear", "Is the change clear, or may it be random?", "#tile-visits + p", "clear change|may be random|too little"),
     Question("cameras", "Were fewer visits counted only because a camera was off?", "#tile-coverage + p", r"\d %"),
     Question(
         "last-week", "How many visits were there last week, from Monday to Sunday?", "#tile-visits", r"^\d",
