@@ -36,7 +36,7 @@ MAX_CLICKS = 2
 SLOW_S = 120.0
 """Time limit for an answer on a busy machine, seconds."""
 SEEN = """
-const element = document.querySelector(arguments[0]), before = window.scrollY;
+const element = document.querySelector(arguments[0]);
 if (!element) return {why: 'is not there'};
 let box = element.getBoundingClientRect();
 const block = box.height > innerHeight ? 'start' : 'center';
@@ -47,9 +47,9 @@ const why = !(box.width > 0 && box.height > 0) ? 'is hidden'
   : box.left < 0 || box.right > innerWidth ? 'is wider than the screen'
   : element.scrollWidth > element.clientWidth + 1 && element.clientWidth ? 'is cut'
   : !at || !(element.contains(at) || at.contains(element)) ? 'is covered' : '';
-return {why: why, scrolled: Math.round(window.scrollY - before), text: element.innerText};
+return {why: why, scrolled: Math.round(window.scrollY)};
 """
-"""Scrolls to an element, and says why it cannot be seen (empty if it can), how far it scrolled, and its text."""
+"""Scrolls to an element, and says why it cannot be seen (empty if it can), how far down it is."""
 WHEN_DRAWN = """
 const waiting = setInterval(() => {
   if (!document.querySelector('#ranking table') || !document.querySelector('#tile-visits')) return;
@@ -158,7 +158,7 @@ def opened(driver: Any, url: str) -> None:
 
 
 def ask(driver: Any, question: Question) -> int:
-    """Do the steps of a question on an opened page, and return how far the reader scrolls to the answer, pixels.
+    """Do the steps of a question on an opened page, and return how far down the page the reader is then, pixels.
 
     Raises Unanswered.
     """
