@@ -42,10 +42,11 @@ let box = element.getBoundingClientRect();
 const block = box.height > innerHeight ? 'start' : 'center';
 if (box.top < 0 || box.bottom > innerHeight) element.scrollIntoView({block: block});
 box = element.getBoundingClientRect();
+const pane = element.closest('.scroll');
 const at = document.elementFromPoint(box.left + box.width / 2, Math.max(box.top, 0) + 8);
 const why = !(box.width > 0 && box.height > 0) ? 'is hidden'
   : box.left < 0 || box.right > innerWidth ? 'is wider than the screen'
-  : element.scrollWidth > element.clientWidth + 1 && element.clientWidth ? 'is cut'
+  : [element, pane].some((each) => each && each.clientWidth && each.scrollWidth > each.clientWidth + 1) ? 'is cut'
   : !at || !(element.contains(at) || at.contains(element)) ? 'is covered' : '';
 return {why: why, scrolled: Math.round(window.scrollY)};
 """
@@ -112,7 +113,10 @@ QUESTIONS = (
         "visits", "How many visits were there in the last seven days, and is that more than in the seven before?",
         "#tile-visits + p strong", r"^[▲▼●] [+\N{MINUS SIGN}]?[\d,.]+ %$",
     ),
-    Question("clear", "Is the change clear, or may it be random?", "#tile-visits + p", "clear change|may be random|too little"),
+    Question(
+        "clear", "Is the change clear, or may it be random?", "#tile-visits + p",
+        "clear change|may be random|too little",
+    ),
     Question("cameras", "Were fewer visits counted only because a camera was off?", "#tile-coverage + p", r"\d %"),
     Question(
         "last-week", "How many visits were there last week, from Monday to Sunday?", "#tile-visits", r"^\d",
@@ -170,9 +174,14 @@ def ask(driver: Any, question: Question) -> int:
     if question.steps:
         _until(driver, lambda: _shown(driver) != before, question.text)
     _until(driver, lambda: re.search(question.pattern, _text(driver, question.answer)), question.text)
-    seen = driver.execute_script(SEEN, question.answer)
+    return _see(driver, question.answer, question.text)
+
+
+def _see(driver: Any, selector: str, what: str) -> int:
+    """Scroll to an element, and return how far down it is. Raises Unanswered if it cannot be seen."""
+    seen = driver.execute_script(SEEN, selector)
     if seen["why"]:
-        raise Unanswered(f"{question.text} The answer {seen['why']}: {question.answer}")
+        raise Unanswered(f"{what} {selector} {seen['why']}")
     return int(seen["scrolled"])
 
 
@@ -232,10 +241,14 @@ def run(url: str, screen: Screen, out: Path) -> None:
             print(f"  {number:2}. {question.clicks} clicks, {scrolled:5} pixels down: {question.text}")
         for language in ("de", "en"):
             opened(driver, f"{url}?lang={language}&receipt=share")
+            _until(driver, lambda: _text(driver, "#receipt-panel"), "The receipt is drawn.")
             found = violations(driver)
             if found:
                 raise Unanswered(f"axe finds violations in {language}: {found}")
-            print(f"  axe finds no violation in {language}")
+            for part in ("#figures", "#ranking table", "#receipt-panel"):
+                _see(driver, part, language)
+            save(driver, out / f"page-{language}-{screen.name}.png")
+            print(f"  {language}: nothing is cut, and axe finds no violation")
 
 
 def main() -> None:
