@@ -104,9 +104,7 @@ class Language:
         """Format a difference of shares: ``-0.052`` is ``-5.2 points`` with a minus sign; NaN is nothing."""
         if math.isnan(change):
             return ""
-        rounded = round(100 * change, 1)
-        sign = MINUS if rounded < 0 else "+"
-        return self.gettext("{number} points", number=sign + self.number(abs(rounded), 1))
+        return self.gettext("{number} points", number=self.signed(100 * change, 1))
 
     def duration(self, length: dt.timedelta) -> str:
         """Say how long something lasts: ``3 h``."""

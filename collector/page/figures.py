@@ -24,6 +24,8 @@ PERCENT_AXIS = {"ticksuffix": "\N{NO-BREAK SPACE}%", "rangemode": "tozero", "gri
 """Axis of shares in percent."""
 ALL_VISITS, CLEAR_VIEW, POOR_VIEW = mark("all visits"), mark("watched, clear view"), mark("watched, poor view")
 """Names of the traces that are not labels."""
+TITLE_SIZE = 11
+"""Size of the titles of two axes above one another, pixels: the lower panel has room for some ten letters."""
 MAX_GAPS = 200
 """Gaps drawn as bands. Where there are more, the lower panel still shows them."""
 
@@ -103,7 +105,7 @@ def common_layout() -> dict[str, Any]:
 
 def _two_panels(title: str, language: Language) -> go.Figure:
     """Return two panels on one time axis: visits above, the fraction of time watched below."""
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.06)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.08)
     legend = {"orientation": "h", "y": -0.14, "x": 0, "traceorder": "normal"}
     figure.update_layout(**common_layout(), hovermode="x unified", barmode="stack", legend=legend)
     figure.update_yaxes(title=title, rangemode="tozero", gridcolor=GRID, row=1, col=1)
@@ -111,6 +113,7 @@ def _two_panels(title: str, language: Language) -> go.Figure:
     watched = language.gettext("watched")
     figure.update_yaxes(title=watched, range=[0, 1.02], tickvals=[0, 1], ticktext=ends, showgrid=False, row=2, col=1)
     figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(title_font_size=TITLE_SIZE)
     return figure
 
 

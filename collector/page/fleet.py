@@ -11,12 +11,13 @@ from collector.devices.device import Device
 from collector.language.catalogue import mark
 from collector.language.language import Language
 from collector.page.tables import html_table
+from collector.sentences.attention import attention_summary
 from collector.sentences.devices import age
 
 HASH_DIGITS = 8
 """Digits shown of the hash of a configuration."""
 HEADS = (
-    mark("site"), mark("device"), mark("needs a person"), mark("release"), mark("configuration"), mark("classifier"),
+    mark("site"), mark("device"), mark("needs attention"), mark("release"), mark("configuration"), mark("classifier"),
     mark("certificate ends"), mark("up"), mark("last message"),
 )  # fmt: skip
 
@@ -29,11 +30,11 @@ def fleet_table(devices: Iterable[Device], found: Sequence[Concern], now: dateti
     body = [_row(device, concerned.get(_key(device), ()), now, language) for device in ordered]
     if not body:
         body = [html.Tr(html.Td(language.gettext("No device has sent anything yet."), colSpan=len(HEADS)))]
-    caption = language.gettext(
-        "Fleet: {number} of {devices} devices need a person. Configuration: first digits of the hash of the file;"
-        " devices with the same digits have the same file.",
-        number=language.number(len(concerned)), devices=language.number(len(ordered)),
-    )  # fmt: skip
+    summary = attention_summary(found, len(ordered), language).removesuffix(".")
+    configuration = language.gettext(
+        "Configuration: first digits of the hash of the file; devices with the same digits have the same file."
+    )
+    caption = f"{summary}. {configuration}"
     return html_table(caption, [language.gettext(head) for head in HEADS], body, number_columns=0)
 
 

@@ -68,7 +68,6 @@ def comparison_figure(both: pd.DataFrame, names: tuple[str, str], language: Lang
             error_x=_whiskers(share, low, high) | {"color": WHISKER}, **_hover(both, which, language),
         )  # fmt: skip
     figure.update_layout(**common_layout(), legend={"orientation": "h", "y": -0.12, "x": 0}, showlegend=True)
-    figure.update_layout(margin={"l": 84})
     figure.update_xaxes(**PERCENT_AXIS)
     figure.update_yaxes(
         tickvals=positions,
@@ -76,6 +75,7 @@ def comparison_figure(both: pd.DataFrame, names: tuple[str, str], language: Lang
         range=[len(both) - 0.5, -0.5],
         showgrid=False,
         zeroline=False,
+        automargin=True,
     )
     return figure
 
