@@ -123,7 +123,10 @@ QUESTIONS = (
         (Step("#days", "lastweek"),),
     ),
     Question("fewest", "Which shop has the fewest visits?", _sorted_by("visits", "ascending"), r"\d", _head("visits")),
-    Question("changed", "Which shop changed most?", _sorted_by("change", "descending"), "[▲▼●]", _head("change")),
+    Question(
+        "gained", "Which shop gained most, which lost most?", _sorted_by("change", "descending"), "[▲▼●]",
+        _head("change"),
+    ),
     Question("happiest", "Where are visitors happiest?", _sorted_by("share", "descending"), r"\d %", _head("share")),
     Question(
         "one-shop", "How did one shop do?", "#compared-with", r"^(?!all sites)\S+: .+ compared with",
