@@ -20,25 +20,16 @@ TALL, LOW = "24rem", "20rem"
 def sections(language: Language) -> list[Any]:
     """Return the sections, in order."""
     gettext = language.gettext
-    visits = html.Section([html.H2(gettext("Visits over time")), *_chart("trend", language)])
+    visits = html.Section(_chart("trend", gettext("Visits over time"), language))
     totals = html.Section([html.H2(gettext("Expression mix")), placeholder("totals", gettext("Visits and shares"))])
-    live = html.Section(
-        [html.H2(gettext("Last hour")), *_chart("live", language), html.P(id="as-of", className="soft", role="status")]
-    )
-    heat = html.Section(
-        [
-            html.H2(gettext("Busiest hours of the week")),
-            select("heat-of", gettext("Expression"), [{"label": gettext("all"), "value": "visits"}], "visits"),
-            *_chart("heat", language, LOW),
-        ]
-    )
-    shares = html.Section([html.H2(gettext("Share of each expression over time")), *_chart("shares", language)])
-    comparison = html.Section(
-        [
-            html.H2(gettext("Shares compared")),
-            *_chart("comparison", language, LOW, gettext("Both as a table, with 90 % intervals")),
-        ]
-    )
+    as_of = html.P(id="as-of", className="soft", role="status")
+    live = html.Section([*_chart("live", gettext("Last hour"), language), as_of])
+    labels = [{"label": gettext("all"), "value": "visits"}]
+    title, chart, *rest = _chart("heat", gettext("Busiest hours of the week"), language, LOW)
+    heat = html.Section([title, select("heat-of", gettext("Expression"), labels, "visits"), chart, *rest])
+    shares = html.Section(_chart("shares", gettext("Share of each expression over time"), language))
+    both = gettext("Both as a table, with 90 % intervals")
+    comparison = html.Section(_chart("comparison", gettext("Shares compared"), language, LOW, both))
     state = html.Section([html.H2(gettext("Fleet")), html.Div(id="devices", className="devices")])
     return [
         html.Div([visits, totals], className="side"),
@@ -71,13 +62,14 @@ def _explanation(language: Language) -> list[Any]:
     return [title, *(html.P(text) for text in [*explanations(language), gaps])]
 
 
-def _chart(name: str, language: Language, height: str = TALL, table: str = "") -> list[Any]:
-    """Return a chart, its description and its table. Screen readers read the description as the chart's name."""
-    table = table or language.gettext("Show as a table")
+def _chart(name: str, title: str, language: Language, height: str = TALL, table: str = "") -> list[Any]:
+    """Return a title, a chart, its description and its table. Screen readers read the description as the chart's
+    name."""
     config: Any = {"displayModeBar": False, "responsive": True, **chart_locale(language)}
     graph = dcc.Graph(id=name, style={"height": height}, config=config, figure=text_figure(""))
     return [
+        html.H2(title),
         html.Figure([html.Div(graph, id=f"{name}-chart", role="img")]),
         html.P(id=f"{name}-words", className="soft"),
-        html.Details([html.Summary(table), placeholder(f"{name}-table", table)]),
+        html.Details([html.Summary(table or language.gettext("Show as a table")), placeholder(f"{name}-table", title)]),
     ]

@@ -107,7 +107,7 @@ def test_no_english_is_left(address: str, tmp_path: Path) -> None:
         shown = {german for german in pairs if any(pattern(german).search(each) for each in texts)}
         assert len(shown) >= SHOWN, sorted(pairs.keys() - shown)
         assert {"Freude", "30.03.2026", "Mo"} <= {part for each in texts for part in re.findall(r"[\w.]+", each)}
-        axis = driver.execute_script("return document.querySelector('#trend .xtick text').textContent")
+        axis = driver.execute_script("return document.querySelector('#trend .x2tick text').textContent")
         assert "März" in axis
         assert violations(driver) == []
         assert complaints(driver) == []
