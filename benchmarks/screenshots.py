@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
@@ -38,36 +39,47 @@ COLOURS = 160
 BOOT = "0" * 16
 
 
-def expected_visits(start: datetime, shop: str) -> np.ndarray:
-    """Return the mean visits by label of a window: most at 12:30 and 17:30 and on Saturdays, none on Sundays."""
+def expected_visits(start: datetime, shop: str, rate: float) -> np.ndarray:
+    """Return the mean visits by label of a window: most at 12:30 and 17:30 and on Saturdays, none on Sundays.
+
+    ``rate`` is the number of visits in a window of a quiet hour.
+    """
     local = start.astimezone(ZONE)
     hour = local.hour + local.minute / 60
     if not 9 <= hour < 20 or local.weekday() == 6:
         return np.zeros(len(LABEL_PROBABILITIES))
     day = 1 + 0.8 * np.exp(-(((hour - 12.5) / 1.5) ** 2)) + 1.2 * np.exp(-(((hour - 17.5) / 1.6) ** 2))
     mix = LABEL_PROBABILITIES * np.where(np.array(EXPRESSIONS) == "happiness", 1.4 if shop == "messe" else 1.0, 1.0)
-    return np.asarray(SHOPS[shop][0] * day * (1.5 if local.weekday() == 5 else 1.0) * mix)
+    return np.asarray(rate * day * (1.5 if local.weekday() == 5 else 1.0) * mix)
 
 
-def fill(root: Path, rng: np.random.Generator) -> None:
+def fill(
+    root: Path,
+    rng: np.random.Generator,
+    shops: Mapping[str, tuple[float, tuple[str, ...]]] = SHOPS,
+    days: int = 35,
+    window: timedelta = WINDOW,
+) -> None:
     """Write windows and devices. One device is hot at noon, one shop has a gap of 1.5 days, one device is offline."""
     card = json.loads((ROOT / "edge/models/expression.json").read_bytes())
     seven = BundleIdentity(name="expression", sha256=card["sha256"], labels=EXPRESSIONS, confusion=card["confusion"])
     models = Models(detector="face@0123456789ab", expression=f"expression@{card['sha256'][:12]}")
     devices = DeviceRegistry(root)
     with StoreWriter(root, "simulated") as store:
-        for shop, device in ((shop, device) for shop, (_, names) in SHOPS.items() for device in names):
-            for seq in range(35 * 288):
-                start = NOW - timedelta(days=35) + seq * WINDOW
+        for shop, device in ((shop, device) for shop, (_, names) in shops.items() for device in names):
+            for seq in range(timedelta(days=days) // window):
+                start = NOW - timedelta(days=days) + seq * window
                 age = NOW - start
-                if (shop == "bahnhof" and timedelta(days=2) < age < timedelta(days=3.5)) or age < WINDOW:
+                if (shop == "bahnhof" and timedelta(days=2) < age < timedelta(days=3.5)) or age < window:
                     continue
                 hot = device == "hall" and 13 <= start.astimezone(ZONE).hour < 16
-                visits = dict(zip(EXPRESSIONS, rng.poisson(expected_visits(start, shop)).tolist(), strict=True))
+                visits = dict(
+                    zip(EXPRESSIONS, rng.poisson(expected_visits(start, shop, shops[shop][0])).tolist(), strict=True)
+                )
                 unknown = int(rng.poisson(0.12 * sum(visits.values())))
                 store.add(
                     Counts(
-                        schema=1, site=shop, device=device, boot=BOOT, seq=seq, start=start, end=start + WINDOW,
+                        schema=1, site=shop, device=device, boot=BOOT, seq=seq, start=start, end=start + window,
                         clock="synced", coverage=0.6 if hot else 0.98, degraded=("hot",) if hot else (), merged=1,
                         visits=visits | {UNKNOWN: unknown}, privacy=Privacy(k=1), model=models,
                     )

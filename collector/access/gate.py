@@ -14,8 +14,11 @@ from base.logs import line
 from collector.access.login_page import login_page
 from collector.access.logins import COOKIE, Logins, NotLoggedIn, TooManyFailures
 from collector.api.problems import problem_response
+from collector.language.catalogue import mark
+from collector.language.language import requested_language
 
 LOGIN, LOGOUT = "/login", "/logout"
+TOO_MANY, NOT_VALID = mark("Too many wrong tokens. Wait a minute."), mark("This token is not valid.")
 OPEN = ("/healthz", "/api/v1/openapi.json")
 """Paths that anybody may read: the number of devices, and the description of the API."""
 MAX_TOKEN_BODY = 4096
@@ -53,8 +56,8 @@ class Applications:
 class AccessGate:
     """WSGI middleware that lets only requests of known people and programs pass."""
 
-    def __init__(self, logins: Logins, applications: Applications) -> None:
-        self._logins, self._applications = logins, applications
+    def __init__(self, logins: Logins, applications: Applications, language: str | None = None) -> None:
+        self._logins, self._applications, self._language = logins, applications, language
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
@@ -74,8 +77,10 @@ class AccessGate:
 
     def _login(self, request: Request) -> Response:
         target = _own_path(request.args.get("next", ""))
+        accepted = request.headers.get("Accept-Language", "")
+        language = requested_language(request.cookies.get("lang"), accepted, self._language)
         if request.method == "GET":
-            return login_page(target)
+            return login_page(target, language)
         if request.method != "POST" or (request.content_length or 0) > MAX_TOKEN_BODY:
             return Response("Send the form of this page.\n", 400)
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
@@ -83,9 +88,9 @@ class AccessGate:
         try:
             entry = self._logins.by_token(request, request.form.get("token", "").strip())
         except TooManyFailures:
-            return login_page(target, "Too many wrong tokens. Wait a minute.", 429)
+            return login_page(target, language, TOO_MANY, 429)
         except NotLoggedIn:
-            return login_page(target, "This token is not valid.", 401)
+            return login_page(target, language, NOT_VALID, 401)
         _log.info(line("login", user=entry.name))
         response = Response(status=303, headers={"Location": target})
         secure = request.is_secure or (

@@ -5,13 +5,15 @@ from urllib.parse import quote
 from markupsafe import escape
 from werkzeug.wrappers import Response
 
+from collector.language.language import Language
+
 HTML = """\
 <!doctype html>
-<html lang="en">
+<html lang="{code}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>facetally: log in</title>
+<title>facetally: {log_in}</title>
 <style>
 :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
 body {{ display: grid; min-height: 90vh; place-items: center; margin: 0 1rem; }}
@@ -25,9 +27,9 @@ p {{ margin: 0; }}
 <main>
 <form method="post" action="/login?next={target}">
 <h1>facetally</h1>
-<label for="token">Your token</label>
+<label for="token">{your_token}</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-{error}<button>Log in</button>
+{error}<button>{log_in}</button>
 </form>
 </main>
 </body>
@@ -35,8 +37,11 @@ p {{ margin: 0; }}
 """
 
 
-def login_page(target: str, error: str = "", status: int = 200) -> Response:
-    """Return the page; ``target`` is the path to open after the login, ``error`` a sentence to show."""
-    shown = f'<p role="alert">{escape(error)}</p>\n' if error else ""
-    text = HTML.format(target=quote(target, safe=""), error=shown)
+def login_page(target: str, language: Language, error: str = "", status: int = 200) -> Response:
+    """Return the page; ``target`` is the path to open after the login, ``error`` a message to show."""
+    shown = f'<p role="alert">{escape(language.gettext(error))}</p>\n' if error else ""
+    text = HTML.format(
+        target=quote(target, safe=""), error=shown, code=language.code, log_in=escape(language.gettext("Log in")),
+        your_token=escape(language.gettext("Your token")),
+    )  # fmt: skip
     return Response(text, status, {"Cache-Control": "no-store"}, content_type="text/html; charset=utf-8")

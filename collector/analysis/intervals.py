@@ -47,6 +47,11 @@ class Pieces:
         return values if self.whole else values[self.rows] * self.fraction
 
 
+def visits_without_time(frame: pd.DataFrame) -> float:
+    """Return the visits of windows or cells whose clock was never set: in the totals, in no chart over time."""
+    return float(np.nansum(frame.loc[frame["clock"] == "unsynced", labels(frame)].to_numpy(np.float64)))
+
+
 def prorated(cells: pd.DataFrame, span: Span) -> pd.DataFrame:
     """Return the cells of a span with the part of the last cell that lies in it: counts and seconds in proportion.
 

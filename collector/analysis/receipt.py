@@ -11,7 +11,7 @@ import pandas as pd
 from collector.analysis.breakdown import break_down
 from collector.analysis.confusion import Matrices, classifier_groups
 from collector.analysis.headline import Period
-from collector.analysis.intervals import with_known_time
+from collector.analysis.intervals import visits_without_time, with_known_time
 from collector.analysis.summarise import by_total, device_count
 from collector.devices.device import Device
 from collector.store.columns import DOUBTFUL_COLUMNS
@@ -76,7 +76,6 @@ def receipt(
     """Return the derivation of the figures of the cells of a period; ``windows`` are its rows, if they were read."""
     frame = period.frame
     total = by_total(frame, period.span).iloc[0]
-    unsynced = frame[frame["clock"] == "unsynced"]
     number = device_count(frame)
     senders = set(frame[["site", "device"]].drop_duplicates().itertuples(index=False, name=None))
     own = [device for device in devices if (device.site, device.device) in senders]
@@ -84,7 +83,7 @@ def receipt(
     return Receipt(
         visits=float(np.nan_to_num(total["visits"])),
         doubtful=(float(np.nan_to_num(total[DOUBTFUL_COLUMNS[0]])), float(np.nan_to_num(total[DOUBTFUL_COLUMNS[1]]))),
-        without_time=float(np.nansum(unsynced[labels(frame)].to_numpy(np.float64))),
+        without_time=visits_without_time(frame),
         windows=int(total["windows"]),
         devices=number,
         coverage=float(total["coverage"]),

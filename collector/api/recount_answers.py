@@ -6,8 +6,10 @@ from typing import Literal
 from msgspec import Struct
 
 from collector.api.answers import Id, Query
+from collector.language.language import english
 from collector.recount.recount import Agreement, Recount
 from collector.recount.recounts import State
+from collector.sentences.devices import recount_result
 
 
 class RecountsQuery(Query, frozen=True, kw_only=True):
@@ -28,7 +30,7 @@ class RecountAnswer(Recount, frozen=True, kw_only=True):
     def of(cls, recount: Recount) -> "RecountAnswer":
         """Return the response for a recount."""
         fields = {name: getattr(recount, name) for name in Recount.__struct_fields__}
-        return cls(**fields, agreement=recount.ratio_interval(), sentence=recount.describe())
+        return cls(**fields, agreement=recount.ratio_interval(), sentence=recount_result(recount, english()))
 
 
 class RecountsAnswer(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from base.validation_errors import explain
-from collector.analysis.attention import by_device, concerns_of
+from collector.analysis.attention import DAY, by_device, concerns_of
 from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
 from collector.api.counts import Answer, counts
@@ -28,7 +28,6 @@ MAX_ANSWERS = 32
 """Answers that are kept until new data arrives."""
 MAX_AGE_S = 30.0
 """An answer may be so old while a newer one is computed."""
-DAY = timedelta(days=1)
 Q = TypeVar("Q", bound=answers.Query)
 
 
@@ -103,8 +102,10 @@ class Api:
         devices = [device for device in self.reader.devices() if query.site is None or device.site in query.site]
         part = devices[query.offset : query.offset + query.limit]
         now = self.now()
-        windows = self.reader.windows((now - DAY, now), query.site or ())
-        found = by_device(concerns_of(part, windows, self.reader.matrices(), now))
+        found = {}
+        if part:
+            windows = self.reader.windows((now - DAY, now), {device.site for device in part})
+            found = by_device(concerns_of(part, windows, self.reader.matrices(), now))
         rows = [
             answers.DeviceAnswer.of(device, shown_state(device, now), found.get((device.site, device.device), ()))
             for device in part

@@ -3,9 +3,9 @@
 import datetime as dt
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from gettext import NullTranslations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -28,6 +28,8 @@ DASH = "-"
 MINUS = "\N{MINUS SIGN}"
 TINY, SMALL = 0.0005, 0.0095
 """Shares between these have one digit more."""
+MAX_TEXTS = 4096
+"""Numbers whose texts are kept: a chart has the same numbers many times."""
 MAX_HEADER = 1000
 """Characters of an ``Accept-Language`` header that are read."""
 REGIONS = {SOURCE: "en_GB"}
@@ -71,7 +73,7 @@ class Language:
         if math.isnan(value):
             return ""
         zeros = "." + "0" * digits if digits else ""
-        return str(format_decimal(round(value, digits) + 0.0, f"#,##0{zeros}", self.locale))
+        return _decimal(round(value, digits) + 0.0, f"#,##0{zeros}", self.locale)
 
     def percent(self, value: float, digits: int = 0) -> str:
         """Format ``0.256`` as ``26 %``, and NaN as a dash. Small values keep a digit: ``0.4 %``."""
@@ -81,7 +83,7 @@ class Language:
         digits = max(digits, 1 if TINY <= value < SMALL else 0)
         if digits:
             pattern = pattern.replace("#,##0", "0." + "0" * digits)
-        return str(format_percent(round(value, 2 + digits), pattern, self.locale))
+        return _percent(round(value, 2 + digits), pattern, self.locale)
 
     def signed(self, value: float, digits: int = 0) -> str:
         """Format ``12.3`` as ``+12``, with a true minus sign, and zero without a sign."""
@@ -102,9 +104,7 @@ class Language:
         """Format a difference of shares: ``-0.052`` is ``-5.2 points`` with a minus sign; NaN is nothing."""
         if math.isnan(change):
             return ""
-        rounded = round(100 * change, 1)
-        sign = MINUS if rounded < 0 else "+"
-        return self.gettext("{number} points", number=sign + self.number(abs(rounded), 1))
+        return self.gettext("{number} points", number=self.signed(100 * change, 1))
 
     def duration(self, length: dt.timedelta) -> str:
         """Say how long something lasts: ``3 h``."""
@@ -124,9 +124,21 @@ class Language:
         """Format a day without its year shortly: ``29/03`` in English, ``29.3.`` in German."""
         return str(format_skeleton("Md", day, locale=self.locale))
 
+    def short_date(self, day: dt.date) -> str:
+        """Format a day with its year shortly: ``29 Mar 2026`` in English, ``29.03.2026`` in German."""
+        return str(format_date(day, "medium", self.locale))
+
+    def clock(self, moment: dt.datetime, width: Literal["short", "medium"] = "short") -> str:
+        """Format the time of the day of a local time: ``02:00``; ``medium`` has the seconds."""
+        return str(format_time(moment.time(), width, locale=self.locale))
+
     def moment(self, moment: dt.datetime) -> str:
         """Format a local time: ``29 March 2026 02:00``."""
-        return f"{self.date(moment)} {format_time(moment, 'short', locale=self.locale)}"
+        return f"{self.date(moment)} {self.clock(moment)}"
+
+    def short_moment(self, moment: dt.datetime) -> str:
+        """Format a local time shortly: ``29 Mar 2026 02:00``."""
+        return f"{self.short_date(moment)} {self.clock(moment)}"
 
     def span(self, span: "Span", zone: ZoneInfo) -> str:
         """Say from when to when: ``28 March 2026 00:00 to 29 March 2026 00:00``."""
@@ -148,6 +160,16 @@ class Language:
         return str(get_day_names(width, "stand-alone", self.locale)[number])  # type: ignore[arg-type]
 
 
+@lru_cache(MAX_TEXTS)
+def _decimal(value: float, pattern: str, locale: Locale) -> str:
+    return str(format_decimal(value, pattern, locale))
+
+
+@lru_cache(MAX_TEXTS)
+def _percent(value: float, pattern: str, locale: Locale) -> str:
+    return str(format_percent(value, pattern, locale))
+
+
 @cache
 def language(code: str) -> Language:
     """Return a language. Raises SettingsError if there is no catalogue for it."""
@@ -161,9 +183,16 @@ def english() -> Language:
     return language(SOURCE)
 
 
-def chosen_language(code: str) -> Language:
+def chosen_language(code: str | None) -> Language:
     """Return the language that a reader has chosen; English if there is no such catalogue, or none was chosen."""
-    return language(code if code in codes() else SOURCE)
+    return language(code if code is not None and code in codes() else SOURCE)
+
+
+def requested_language(cookie: str | None, header: str, configured: str | None) -> Language:
+    """Return the language of a reader: the one that was chosen (a cookie keeps it), else the configured one, else the
+    browser's."""
+    chosen = cookie if cookie in codes() else None
+    return chosen_language(chosen or configured or accepted_code(header))
 
 
 def accepted_code(header: str) -> str:

@@ -1,5 +1,6 @@
 """The ``[mail]`` section of the configuration: the SMTP server, and who gets what by mail."""
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -54,9 +55,17 @@ class Mail(Table, frozen=True, kw_only=True):
     """Time limit for each answer of the server, seconds."""
 
     def __post_init__(self) -> None:
-        """Reject recipients without a sender, a user without a password, and a login that others could read."""
+        """Reject recipients without a sender or given twice, a user without a password, and a login that others could
+        read."""
         if self.recipients and self.sender is None:
             raise ValueError("sender: must be a mail address where there are recipients, is missing")
+        reports = Counter((each.address, frozenset(each.sites), each.language) for each in self.recipients)
+        for (address, _, _), number in reports.items():
+            if number > 1:
+                raise ValueError(
+                    "recipients: address, sites and language together must be given once, are given"
+                    f" {number} times for {address}"
+                )
         if (self.user is None) != (self.password_file is None):
             raise ValueError("user and password_file: must both be given or both be missing")
         if self.user is not None and self.tls == "none" and not is_loopback(self.host):

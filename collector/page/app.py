@@ -12,8 +12,7 @@ from flask import Response, has_request_context, jsonify, request
 
 from collector.analysis.query import Reader
 from collector.devices.registry import read_devices
-from collector.language.catalogue import codes
-from collector.language.language import Language, accepted_code, chosen_language
+from collector.language.language import Language, chosen_language, requested_language
 from collector.page.downloads import FORMATS
 from collector.page.first_screen import FirstScreen
 from collector.page.layout import HTML, layout
@@ -28,8 +27,9 @@ CONTROLS = {field: (field, "data" if field in ("sort", "receipt") else "value") 
 """Each field of `collector.page.selection.ControlValues`, and the control that it is the value of."""
 OF_PERIOD = ("sites", "days", "first", "last", "zone", "set")
 """Controls that choose the visits of a view."""
-OF_COMPARISON = (*OF_PERIOD, "against", "other")
-OF_FIGURES = (*OF_COMPARISON, "label", "lang")
+OF_CHARTS = (*OF_PERIOD, "lang")
+OF_COMPARISON = (*OF_CHARTS, "against", "other")
+OF_FIGURES = (*OF_COMPARISON, "label")
 
 
 def make_page(
@@ -62,14 +62,10 @@ def make_page(
 
 
 def _language(configured: str | None) -> Language:
-    """Return the language that the reader has chosen (assets/page.js keeps it), else the configured one, else the
-    browser's."""
+    """Return the reader's language, which assets/page.js keeps in a cookie."""
     if not has_request_context():
-        return chosen_language(configured or "")
-    chosen = request.cookies.get("lang", "")
-    if chosen in codes():
-        return chosen_language(chosen)
-    return chosen_language(configured or accepted_code(request.headers.get("Accept-Language", "")))
+        return chosen_language(configured)
+    return requested_language(request.cookies.get("lang"), request.headers.get("Accept-Language", ""), configured)
 
 
 def _healthz(root: Path) -> tuple[Response, int]:
@@ -180,7 +176,7 @@ def _add_live(app: Dash, view: View) -> None:
             "clock": Output("as-of", "children"),
             "devices": Output("devices", "children"),
         },
-        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone", "set")},
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone", "set", "lang")},
     )
     def live(_fresh: str | None, controls: dict[str, Any]) -> Any:
         chart, clock = view.live(controls)
@@ -196,7 +192,7 @@ def _add_overview(app: Dash, view: View) -> None:
             "shares": _chart_outputs("shares"),
             "totals": Output("totals", "children"),
         },
-        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_PERIOD, "by", "labels")},
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs(*OF_CHARTS, "by", "labels")},
     )
     def overview(_fresh: str | None, controls: dict[str, Any]) -> Any:
         shown = view.overview(controls)
@@ -208,14 +204,16 @@ def _add_heatmap(app: Dash, view: View) -> None:
         output={"heat": _chart_outputs("heat"), "heat_of": Output("heat-of", "options")},
         inputs={
             "_fresh": Input("fresh", "data"),
-            "controls": _inputs(*OF_PERIOD),
+            "controls": _inputs(*OF_CHARTS),
             "heat_of": Input("heat-of", "value"),
         },
     )
     def heatmap(_fresh: str | None, controls: dict[str, Any], heat_of: Any) -> Any:
         chart, names = view.heatmap(controls, heat_of)
-        labels = [{"label": name, "value": name} for name in names]
-        return {"heat": _chart_values(chart), "heat_of": [{"label": "all", "value": "visits"}, *labels]}
+        language = chosen_language(controls["lang"])
+        labels = [{"label": language.label(name), "value": name} for name in names]
+        every = {"label": language.gettext("all"), "value": "visits"}
+        return {"heat": _chart_values(chart), "heat_of": [every, *labels]}
 
 
 def _add_comparison(app: Dash, view: View) -> None:

@@ -9,7 +9,6 @@ from collector.analysis.intervals import prorated
 from collector.analysis.label_sets import LabelSet, with_label_set
 from collector.analysis.query import Reader
 from collector.analysis.receipt import LONGEST_READ, Receipt, receipt
-from collector.language.language import chosen_language
 from collector.page.selection import InvalidSelection, Selection
 from collector.store.intervals import Floats
 
@@ -38,7 +37,7 @@ def existing(reader: Reader, selection: Selection) -> Selection:
     asked = [*selection.sites, *([selection.controls.other] if selection.controls.other else [])]
     missing = [site for site in asked if site not in known]
     if missing:
-        language = chosen_language(selection.controls.lang)
+        language = selection.language
         raise InvalidSelection(
             language.gettext(
                 "There is no site {sites}. Sites: {known}.",

@@ -7,51 +7,50 @@ from zoneinfo import ZoneInfo
 from dash import html
 
 from collector.devices.device import Device
+from collector.language.language import Language
 from collector.page.tables import MAX_ROWS, html_table
 from collector.recount.recount import Recount
-
-NAMES = {
-    "counted": "counted",
-    "dwell": "stayed in one spot",
-    "outside_hours": "outside opening hours",
-    "too_short": "too short",
-    "low_score": "low scores",
-    "fixed_face": "fixed face",
-}
-"""How an outcome of `contract.message.Health.tracks_ended` is shown; others are shown with spaces."""
+from collector.sentences.devices import OUTCOMES, outcome_name, recount_result
 
 
-def tracks_tables(devices: Sequence[Device]) -> list[Any]:
+def tracks_tables(devices: Sequence[Device], language: Language) -> list[Any]:
     """Return a table of the last full hour of each device that reports it; nothing if none does."""
     reported = [(each, each.health.tracks_ended) for each in devices if each.health and each.health.tracks_ended]
     if not reported:
         return []
     present = {outcome for _, ended in reported for outcome in ended}
-    outcomes = sorted(present, key=lambda name: (name not in NAMES, list(NAMES).index(name) if name in NAMES else name))
+    outcomes = [*(name for name in OUTCOMES if name in present), *sorted(present - OUTCOMES.keys())]
     body = [
-        _row(device.site, device.device, *(str(ended[name]) if name in ended else "" for name in outcomes))
+        _row(device.site, device.device, *(language.number(ended[name]) if name in ended else "" for name in outcomes))
         for device, ended in reported
     ]
-    heads = ("site", "device", *(NAMES.get(name, name.replace("_", " ")) for name in outcomes))
-    caption = "What became of the tracks of the last full hour. Numbers below the device's k are not reported."
+    heads = (*_sender(language), *(outcome_name(name, language) for name in outcomes))
+    caption = language.gettext(
+        "What became of the tracks of the last full hour. Numbers below the device's k are not reported."
+    )
     return [html_table(caption, heads, body, number_columns=len(outcomes))]
 
 
-def recounts_tables(recounts: Sequence[Recount], zone: ZoneInfo) -> list[Any]:
+def recounts_tables(recounts: Sequence[Recount], zone: ZoneInfo, language: Language) -> list[Any]:
     """Return a table of the latest counts by hand; nothing if there is none."""
     if not recounts:
         return []
     body = [
-        _row(
-            each.site,
-            each.device,
-            f"{each.start.astimezone(zone):%Y-%m-%d %H:%M} to {each.end.astimezone(zone):%H:%M}",
-            each.describe(),
-        )
+        _row(each.site, each.device, _time(each, zone, language), recount_result(each, language))
         for each in recounts[::-1][:MAX_ROWS]
     ]
-    caption = "Counts by hand, compared with the device (95 % interval)."
-    return [html_table(caption, ("site", "device", "time", "result"), body, number_columns=0)]
+    caption = language.gettext("Counts by hand, compared with the device (95 % interval).")
+    heads = (*_sender(language), language.gettext("time"), language.gettext("result"))
+    return [html_table(caption, heads, body, number_columns=0)]
+
+
+def _sender(language: Language) -> tuple[str, str]:
+    return language.gettext("site"), language.gettext("device")
+
+
+def _time(each: Recount, zone: ZoneInfo, language: Language) -> str:
+    first, last = each.start.astimezone(zone), each.end.astimezone(zone)
+    return language.gettext("{first} to {last}", first=language.short_moment(first), last=language.clock(last))
 
 
 def _row(site: str, device: str, *cells: str) -> html.Tr:

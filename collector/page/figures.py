@@ -9,56 +9,68 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from collector.analysis.query import most_frequent_labels, rates_of_label
-from collector.analysis.summarise import WEEKDAYS, gaps
+from collector.analysis.summarise import HOUR_S, WEEKDAYS, gaps
 from collector.exports.palette import colours
-from collector.page.tables import VISITS, name_visits
+from collector.language.catalogue import mark
+from collector.language.language import Language
+from collector.sentences.charts import visit_texts, visits_per_step
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
 WATCHED = "#7A8CA5"
 DEGRADED = "#B0562B"
 TRANSPARENT = "rgba(0, 0, 0, 0)"
 GRID = "rgba(128, 128, 128, 0.25)"
-ALL_VISITS, CLEAR_VIEW, POOR_VIEW = "all visits", "watched, clear view", "watched, poor view"
+PERCENT_AXIS = {"ticksuffix": "\N{NO-BREAK SPACE}%", "rangemode": "tozero", "gridcolor": GRID}
+"""Axis of shares in percent."""
+ALL_VISITS, CLEAR_VIEW, POOR_VIEW = mark("all visits"), mark("watched, clear view"), mark("watched, poor view")
 """Names of the traces that are not labels."""
+TITLE_SIZE = 11
+"""Size of the titles of two axes above one another, pixels: the lower panel has room for some ten letters."""
 MAX_GAPS = 200
 """Gaps drawn as bands. Where there are more, the lower panel still shows them."""
 
 
-def live_figure(table: pd.DataFrame, per: str) -> go.Figure:
+def live_figure(table: pd.DataFrame, step_s: int | None, language: Language) -> go.Figure:
     """Draw one line per expression, broken at gaps, from a table of `collector.analysis.summarise.by_time`."""
-    figure = _two_panels(f"visits per {per}")
+    figure = _two_panels(visits_per_step(step_s, language), language)
     x = _wall_clock(table)[:-1]
     for label, colour in colours(most_frequent_labels(table)).items():
         figure.add_scatter(
-            x=x, y=table[label], name=label, mode="lines+markers", connectgaps=False,
+            x=x, y=table[label], name=language.label(label), mode="lines+markers", connectgaps=False,
             line={"color": colour, "width": 2}, marker={"size": 4}, row=1, col=1,
         )  # fmt: skip
-    figure.add_scatter(**_all_visits(table), x=x, mode="markers", marker={"color": TRANSPARENT}, row=1, col=1)
-    return _with_coverage(figure, table)
+    hidden = _all_visits(table, language)
+    figure.add_scatter(**hidden, x=x, mode="markers", marker={"color": TRANSPARENT}, row=1, col=1)
+    return _with_coverage(figure, table, language)
 
 
-def trend_figure(table: pd.DataFrame, per: str) -> go.Figure:
+def trend_figure(table: pd.DataFrame, step_s: int | None, language: Language) -> go.Figure:
     """Draw stacked bars of expressions, grey at gaps, from a table of `collector.analysis.summarise.by_time`."""
-    figure = _two_panels(f"visits per {per}")
+    figure = _two_panels(visits_per_step(step_s, language), language)
     for label, colour in colours(most_frequent_labels(table)).items():
         bars = {"color": colour, "line": {"width": 0}}
-        figure.add_bar(**_bar_positions(table), y=table[label], name=label, marker=bars, row=1, col=1)
-    figure.add_bar(**_bar_positions(table), **_all_visits(table), marker={"color": TRANSPARENT}, row=1, col=1)
-    return _with_coverage(figure, table)
+        figure.add_bar(**_bar_positions(table), y=table[label], name=language.label(label), marker=bars, row=1, col=1)
+    hidden = _all_visits(table, language)
+    figure.add_bar(**_bar_positions(table), **hidden, marker={"color": TRANSPARENT}, row=1, col=1)
+    return _with_coverage(figure, table, language)
 
 
-def heatmap(rates: pd.DataFrame, label: str, hours: range) -> go.Figure:
+def heatmap(rates: pd.DataFrame, label: str, hours: range, language: Language) -> go.Figure:
     """Draw weekdays by some hours, from a table of `collector.analysis.query.hourly_rates`.
 
     A cell that cameras hardly watched has no colour. The colour map is Cividis, readable with any colour vision.
     """
     values = rates_of_label(rates, label)[list(hours)]
+    hover = language.gettext(
+        "{weekday} {hour}:00: {rate} visits per hour and camera", weekday="%{y}", hour="%{x}", rate="%{z:.1f}"
+    )
+    title = visits_per_step(HOUR_S, language).replace(" ", "<br>", 1)
     figure = go.Figure(
         go.Heatmap(
-            z=values.to_numpy(), x=[f"{hour:02}" for hour in hours], y=[day[:3] for day in WEEKDAYS],
-            colorscale="Cividis", zmin=0, xgap=1, ygap=1, hoverongaps=False,
-            hovertemplate="%{y} %{x}:00: %{z:.1f} visits per hour and camera<extra></extra>",
-            colorbar={"title": {"text": "visits<br>per hour"}, "thickness": 12},
+            z=values.to_numpy(), x=[f"{hour:02}" for hour in hours],
+            y=[language.weekday(day, "abbreviated") for day in range(len(WEEKDAYS))],
+            colorscale="Cividis", zmin=0, xgap=1, ygap=1, hoverongaps=False, hovertemplate=f"{hover}<extra></extra>",
+            colorbar={"title": {"text": title}, "thickness": 12},
         )
     )  # fmt: skip
     figure.update_layout(**common_layout())
@@ -91,33 +103,33 @@ def common_layout() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _two_panels(title: str) -> go.Figure:
+def _two_panels(title: str, language: Language) -> go.Figure:
     """Return two panels on one time axis: visits above, the fraction of time watched below."""
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.06)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.08)
     legend = {"orientation": "h", "y": -0.14, "x": 0, "traceorder": "normal"}
     figure.update_layout(**common_layout(), hovermode="x unified", barmode="stack", legend=legend)
     figure.update_yaxes(title=title, rangemode="tozero", gridcolor=GRID, row=1, col=1)
-    figure.update_yaxes(
-        title="watched", range=[0, 1.02], tickvals=[0, 1], tickformat=".0%", showgrid=False, row=2, col=1
-    )
+    ends = [language.percent(each) for each in (0, 1)]
+    watched = language.gettext("watched")
+    figure.update_yaxes(title=watched, range=[0, 1.02], tickvals=[0, 1], ticktext=ends, showgrid=False, row=2, col=1)
     figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(title_font_size=TITLE_SIZE)
     return figure
 
 
-def _all_visits(table: pd.DataFrame) -> dict[str, Any]:
+def _all_visits(table: pd.DataFrame, language: Language) -> dict[str, Any]:
     """Return an invisible trace at 0 whose hover text is the sum of visits with its doubt range, none in a gap."""
-    figures = table[VISITS].to_numpy()
-    texts = ["" if np.isnan(visits) else name_visits(visits, low, high) for visits, low, high in figures]
+    texts = [language.gettext("{visits} visits", visits=text) if text else "" for text in visit_texts(table, language)]
     return {
         "y": table["visits"] * 0,
-        "name": ALL_VISITS,
+        "name": language.gettext(ALL_VISITS),
         "customdata": texts,
         "hovertemplate": "<b>%{customdata}</b><extra></extra>",
         "showlegend": False,
     }
 
 
-def _with_coverage(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
+def _with_coverage(figure: go.Figure, table: pd.DataFrame, language: Language) -> go.Figure:
     """Add the lower panel, and a band over each gap."""
     degraded = table["coverage"] * table["degraded"]
     for name, fraction, colour in (
@@ -127,8 +139,9 @@ def _with_coverage(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
         bars = {"color": colour, "line": {"width": 0}}
         position = _bar_positions(table)
         figure.add_bar(
-            **position, y=fraction, name=name, marker=bars, showlegend=False, hovertemplate="%{y:.0%}", row=2, col=1
-        )
+            **position, y=fraction, name=language.gettext(name), marker=bars, showlegend=False,
+            customdata=[language.percent(value) for value in fraction], hovertemplate="%{customdata}", row=2, col=1,
+        )  # fmt: skip
     edges, walls = _edges(table), _wall_clock(table)
     for first, last in gaps(table)[:MAX_GAPS]:
         band = {"x0": walls[edges.get_loc(first)], "x1": walls[edges.get_loc(last)], "fillcolor": NO_DATA}

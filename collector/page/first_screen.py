@@ -12,7 +12,7 @@ from collector.analysis.headline import headline_label
 from collector.analysis.label_sets import LabelSet
 from collector.analysis.query import Reader
 from collector.analysis.ranked_sites import ranked
-from collector.language.language import Language, chosen_language
+from collector.language.language import Language
 from collector.page.attention import banner
 from collector.page.chosen import choose, existing, headline_of, headlines_by_site, over_time, receipt_of
 from collector.page.ranking import ranking
@@ -56,7 +56,7 @@ class FirstScreen:
             selection = self.resolve(controls)
         except InvalidSelection as error:
             return Figures(html.P(str(error), className="warn"), None, None, (), ())
-        language = chosen_language(selection.controls.lang)
+        language = selection.language
         chosen = choose(self.reader, selection)
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
         found = headline_of(self.reader, chosen, selection, label)
@@ -82,7 +82,7 @@ class FirstScreen:
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
         found = receipt_of(self.reader, chosen, selection)
         headline = headline_of(self.reader, chosen, selection, label)
-        language = chosen_language(selection.controls.lang)
+        language = selection.language
         return receipt_panel(figure, found, headline, selection, chosen.sets, language)
 
     def resolve(self, controls: Mapping[str, Any]) -> Selection:

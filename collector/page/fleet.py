@@ -8,42 +8,46 @@ from dash import html
 from collector.analysis.attention import by_device
 from collector.devices.attention import TITLES, Concern
 from collector.devices.device import Device
-from collector.language.language import english
-from collector.page.tables import format_age, html_table
+from collector.language.catalogue import mark
+from collector.language.language import Language
+from collector.page.tables import html_table
+from collector.sentences.attention import attention_summary
+from collector.sentences.devices import age
 
 HASH_DIGITS = 8
 """Digits shown of the hash of a configuration."""
 HEADS = (
-    "site", "device", "needs a person", "release", "configuration", "classifier", "certificate ends", "up",
-    "last message",
+    mark("site"), mark("device"), mark("needs attention"), mark("release"), mark("configuration"), mark("classifier"),
+    mark("certificate ends"), mark("up"), mark("last message"),
 )  # fmt: skip
 
 
-def fleet_table(devices: Iterable[Device], found: Sequence[Concern], now: datetime) -> html.Table:
+def fleet_table(devices: Iterable[Device], found: Sequence[Concern], now: datetime, language: Language) -> html.Table:
     """Return one row per device. ``found`` is what needs a person, the most urgent first."""
     concerned = by_device(found)
     ranks = {key: rank for rank, key in enumerate(concerned)}
     ordered = sorted(devices, key=lambda each: (ranks.get(_key(each), len(ranks)), _key(each)))
-    body = [_row(device, concerned.get(_key(device), ()), now) for device in ordered]
+    body = [_row(device, concerned.get(_key(device), ()), now, language) for device in ordered]
     if not body:
-        body = [html.Tr(html.Td("No device has sent anything yet.", colSpan=len(HEADS)))]
-    caption = (
-        f"Fleet: {len(concerned)} of {len(ordered)} devices need a person. Configuration: first digits of the hash of"
-        " the file; devices with the same digits have the same file."
+        body = [html.Tr(html.Td(language.gettext("No device has sent anything yet."), colSpan=len(HEADS)))]
+    summary = attention_summary(found, len(ordered), language).removesuffix(".")
+    configuration = language.gettext(
+        "Configuration: first digits of the hash of the file; devices with the same digits have the same file."
     )
-    return html_table(caption, HEADS, body, number_columns=0)
+    caption = f"{summary}. {configuration}"
+    return html_table(caption, [language.gettext(head) for head in HEADS], body, number_columns=0)
 
 
 def _key(device: Device) -> tuple[str, str]:
     return device.site, device.device
 
 
-def _row(device: Device, found: Sequence[Concern], now: datetime) -> html.Tr:
+def _row(device: Device, found: Sequence[Concern], now: datetime, language: Language) -> html.Tr:
     health, model = device.health, device.model
-    reasons = [TITLES[each.kind] + (f" ({each.detail})" if each.detail else "") for each in found]
+    reasons = [language.gettext(TITLES[each.kind]) + (f" ({each.detail})" if each.detail else "") for each in found]
     hashed = health.configuration_sha256 if health else None
     bundle = f"{model.expression.name}@{model.expression.sha256[:12]}" if model else ""
-    ends = f"{health.certificate_ends:%Y-%m-%d}" if health and health.certificate_ends else ""
+    ends = language.short_date(health.certificate_ends) if health and health.certificate_ends else ""
     return html.Tr(
         [
             html.Td(device.site),
@@ -53,7 +57,7 @@ def _row(device: Device, found: Sequence[Concern], now: datetime) -> html.Tr:
             html.Td((hashed or "")[:HASH_DIGITS], title=hashed or ""),
             html.Td(bundle),
             html.Td(ends),
-            html.Td(english().duration(timedelta(seconds=health.uptime_s)) if health else ""),
-            html.Td(format_age(device.seen, now)),
+            html.Td(language.duration(timedelta(seconds=health.uptime_s)) if health else ""),
+            html.Td(age(device.seen, now, language)),
         ]
     )

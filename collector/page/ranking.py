@@ -58,7 +58,8 @@ def _row(site: RankedSite, selection: Selection, language: Language) -> html.Tr:
         no_data = html.Td(language.gettext("no data"), colSpan=len(HEADS) - 1)
         return html.Tr([html.Th(link, scope="row"), no_data, online])
     visits, share = found.visits, found.share
-    text = visits_with_doubt(visits.value, visits.value - visits.low, visits.high - visits.value, language)
+    text = visits_with_doubt(visits.value, visits.low, visits.high, language)
+    share_text = share_with_interval(share.value, share.low, share.high, language)
     receipt = address(selection.controls, sites=(site.name,), receipt="visits")
     share_receipt = address(selection.controls, sites=(site.name,), receipt="share")
     change: list[Any] = [
@@ -74,7 +75,7 @@ def _row(site: RankedSite, selection: Selection, language: Language) -> html.Tr:
             html.Td(html.A(text, href=receipt, title=how), className="number"),
             html.Td(change, className="number"),
             html.Td(html.Img(src=sparkline(site.visits_over_time), alt="", className="spark"), className="wide"),
-            html.Td([html.A(share_with_interval(share, language), href=share_receipt, title=how), " ",
+            html.Td([html.A(share_text, href=share_receipt, title=how), " ",
                      html.Span(moved, className=f"change {share.trend} wide")], className="number"),
             html.Td(language.percent(found.unknown.value), className="number wide"),
             html.Td(language.percent(found.coverage.value), className="number wide"),

@@ -8,36 +8,28 @@ from typing import Any
 from dash import dcc, html
 
 from collector.language.language import Language
+from collector.page.chart_locale import chart_locale
 from collector.page.downloads import FORMATS
 from collector.page.figures import text_figure
 from collector.page.parts import placeholder, select
+from collector.sentences.explanations import explanations
 
-GRAPH: dict[str, Any] = {"config": {"displayModeBar": False, "responsive": True}, "figure": text_figure("")}
 TALL, LOW = "24rem", "20rem"
 
 
 def sections(language: Language) -> list[Any]:
     """Return the sections, in order."""
     gettext = language.gettext
-    visits = html.Section([html.H2(gettext("Visits over time")), *_chart("trend", language)])
+    visits = html.Section(_chart("trend", gettext("Visits over time"), language))
     totals = html.Section([html.H2(gettext("Expression mix")), placeholder("totals", gettext("Visits and shares"))])
-    live = html.Section(
-        [html.H2(gettext("Last hour")), *_chart("live", language), html.P(id="as-of", className="soft", role="status")]
-    )
-    heat = html.Section(
-        [
-            html.H2(gettext("Busiest hours of the week")),
-            select("heat-of", gettext("Expression"), [{"label": gettext("all"), "value": "visits"}], "visits"),
-            *_chart("heat", language, LOW),
-        ]
-    )
-    shares = html.Section([html.H2(gettext("Share of each expression over time")), *_chart("shares", language)])
-    comparison = html.Section(
-        [
-            html.H2(gettext("Shares compared")),
-            *_chart("comparison", language, LOW, gettext("Both as a table, with 90 % intervals")),
-        ]
-    )
+    as_of = html.P(id="as-of", className="soft", role="status")
+    live = html.Section([*_chart("live", gettext("Last hour"), language), as_of])
+    labels = [{"label": gettext("all"), "value": "visits"}]
+    title, chart, *rest = _chart("heat", gettext("Busiest hours of the week"), language, LOW)
+    heat = html.Section([title, select("heat-of", gettext("Expression"), labels, "visits"), chart, *rest])
+    shares = html.Section(_chart("shares", gettext("Share of each expression over time"), language))
+    both = gettext("Both as a table, with 90 % intervals")
+    comparison = html.Section(_chart("comparison", gettext("Shares compared"), language, LOW, both))
     state = html.Section([html.H2(gettext("Fleet")), html.Div(id="devices", className="devices")])
     return [
         html.Div([visits, totals], className="side"),
@@ -60,48 +52,24 @@ def _downloads(language: Language) -> list[Any]:
 
 def _explanation(language: Language) -> list[Any]:
     """Return what the numbers mean and how far they can be trusted."""
-    gettext = language.gettext
-    return [
-        html.H2(gettext("How to read this page")),
-        html.P(
-            gettext(
-                "An apparent expression is a model's guess from a face. It does not say what a person feels. The"
-                " model confuses some expressions with others. How often it does was measured, and the shares are"
-                " corrected for it. Each share has a 90 % interval: about ninety of a hundred such intervals contain"
-                " the true share. A change is called clear where random variation alone would show it once in a"
-                " hundred times. Otherwise it may be due to the small number of visits or to the model's confusions."
-            )
-        ),
-        html.P(
-            gettext(
-                "A visit is not a person. A person who comes back, or is lost from view and seen again, counts as"
-                " two visits. A range such as 41 (38 to 45) appears where the device could not always tell one visit"
-                " from two: 41 were counted, and there may have been 38 to 45."
-            )
-        ),
-        html.P(
-            gettext(
-                "Numbers of visits are compared camera by camera at equal watched time, with days as the units, so"
-                " that a camera that was off for a day does not look like fewer visitors. Models with different"
-                " labels have no common total: the page shows one label set at a time."
-            )
-        ),
-        html.P(
-            gettext(
-                "A grey area or a broken line means that no data arrived. Zero visits while the cameras watched"
-                " means that nobody came. The lower strip shows how much of the time the cameras watched. Its brown"
-                " part is time in which a device reported a poor view, for example because it was too dark. Counts"
-                " from a device whose clock was never set appear in the totals only."
-            )
-        ),
-    ]
+    gaps = language.gettext(
+        "A grey area or a broken line means that no data arrived. Zero visits while the cameras watched means that"
+        " nobody came. The lower strip shows how much of the time the cameras watched. Its brown part is time in which"
+        " a device reported a poor view, for example because it was too dark. Counts from a device whose clock was"
+        " never set appear in the totals only."
+    )
+    title = html.H2(language.gettext("How to read this page"))
+    return [title, *(html.P(text) for text in [*explanations(language), gaps])]
 
 
-def _chart(name: str, language: Language, height: str = TALL, table: str = "") -> list[Any]:
-    """Return a chart, its description and its table. Screen readers read the description as the chart's name."""
-    table = table or language.gettext("Show as a table")
+def _chart(name: str, title: str, language: Language, height: str = TALL, table: str = "") -> list[Any]:
+    """Return a title, a chart, its description and its table. Screen readers read the description as the chart's
+    name."""
+    config: Any = {"displayModeBar": False, "responsive": True, **chart_locale(language)}
+    graph = dcc.Graph(id=name, style={"height": height}, config=config, figure=text_figure(""))
     return [
-        html.Figure([html.Div(dcc.Graph(id=name, style={"height": height}, **GRAPH), id=f"{name}-chart", role="img")]),
+        html.H2(title),
+        html.Figure([html.Div(graph, id=f"{name}-chart", role="img")]),
         html.P(id=f"{name}-words", className="soft"),
-        html.Details([html.Summary(table), placeholder(f"{name}-table", table)]),
+        html.Details([html.Summary(table or language.gettext("Show as a table")), placeholder(f"{name}-table", title)]),
     ]

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from collector.analysis.intervals import Span
 from collector.analysis.summarise import HOUR_S
 from collector.language.catalogue import mark
+from collector.language.language import Language, chosen_language
 from contract.labels import LABEL_PATTERN
 from contract.topics import ID_PATTERN
 
@@ -123,18 +124,9 @@ class Selection:
         return replace(self, span=(first.astimezone(timezone.utc), min(last.astimezone(timezone.utc), self.span[0])))
 
     @property
-    def names(self) -> str:
-        """Names of the sites."""
-        return ", ".join(self.sites) or "all sites"
-
-    @property
-    def when(self) -> str:
-        """The span in words."""
-        since, until = (moment.astimezone(self.zone) for moment in self.span)
-        return f"{since:%-d %B %Y %H:%M} to {until:%-d %B %Y %H:%M}"
-
-    def __str__(self) -> str:
-        return f"{self.names}, {self.when} ({self.zone})"
+    def language(self) -> Language:
+        """The language that the reader has chosen."""
+        return chosen_language(self.controls.lang)
 
 
 class InvalidSelection(ValueError):
@@ -166,6 +158,11 @@ def address(controls: ControlValues, **changed: Any) -> str:
     return "?" + urlencode(parts, safe=",/")
 
 
+def file_stem(sites: tuple[str, ...], period: str) -> str:
+    """Return the name of a file without its ending; ``+``, which no site has, joins sites, and all have no name."""
+    return "-".join(["facetally", *(["+".join(sites)] if sites else []), period])
+
+
 def _span(controls: ControlValues, zone: ZoneInfo, now: datetime) -> Span:
     """Return the span of a period; it never ends after now."""
     if controls.days.isdecimal():
@@ -191,12 +188,13 @@ def _days(controls: ControlValues, today: date) -> tuple[date, date]:
     }
     if controls.days in named:
         return named[controls.days]
+    gettext = chosen_language(controls.lang).gettext
     last = min(controls.last or today, today)
     first = controls.first or last - timedelta(days=6)
     if first.year < EARLIEST_YEAR:  # while a year is being typed it is 2 before it is 2026
-        raise InvalidSelection(f"The first day must be in {EARLIEST_YEAR} or later.")
+        raise InvalidSelection(gettext("The first day must be in {year} or later.", year=EARLIEST_YEAR))
     if first > last:
-        raise InvalidSelection("The first day must not be after the last day.")
+        raise InvalidSelection(gettext("The first day must not be after the last day."))
     if last - first > MAX_SPAN:
-        raise InvalidSelection(f"The period must be at most {MAX_SPAN.days} days long.")
+        raise InvalidSelection(gettext("The period must be at most {days} days long.", days=MAX_SPAN.days))
     return first, last + day

@@ -1,9 +1,9 @@
-"""HTML tables of counts, sites and devices, and how numbers are formatted in them.
+"""HTML tables of counts and of devices, and what was left out of them.
 
 Each chart has a table with the same content, for keyboards and screen readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
@@ -16,14 +16,20 @@ from collector.analysis.sequence import clones, gaps_in_seq
 from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import shown_state
-from collector.exports.tables import doubt_range
-from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.exports.palette import colours
+from collector.language.catalogue import mark
+from collector.language.language import Language
+from collector.sentences.charts import visit_texts
+from collector.sentences.damages import damage_texts
+from collector.sentences.devices import age, refusals, state_name
 from collector.store.damage import Damage
 
-VISITS = ["visits", *DOUBTFUL_COLUMNS]
-"""Columns of a summary for `format_visits`."""
 MAX_ROWS = 31
 """Rows shown of a longer table, the last ones: a browser needs a second for a thousand cells. Downloads have all."""
+DEVICE_HEADS = (
+    mark("site"), mark("device"), mark("state"), mark("last message"), mark("last window"), mark("frames/s"), "°C",
+    mark("unsent"), mark("missing"), mark("refused"),
+)  # fmt: skip
 
 
 def html_table(caption: str, heads: Sequence[str], body: Sequence[html.Tr], number_columns: int) -> html.Table:
@@ -38,49 +44,51 @@ def row(name: Any, *cells: str) -> html.Tr:
     return html.Tr([html.Th(name, scope="row"), *(html.Td(text, className="number") for text in cells)])
 
 
-def counts_table(counts: pd.DataFrame, caption: str) -> list[Any]:
+def counts_table(counts: pd.DataFrame, caption: str, language: Language) -> list[Any]:
     """Return visits and coverage per bucket, the latest first, from `collector.analysis.summarise.by_time`."""
     names = most_frequent_labels(counts)
     latest = counts[::-1][:MAX_ROWS]
     body = [
         row(
-            f"{start:%Y-%m-%d %H:%M}",
-            *(format_number(value) for value in values),
-            format_visits(visits, low, high),
-            "no data" if windows == 0 else format_share(coverage),
-            "" if windows == 0 else format_share(degraded),
+            language.short_moment(start),
+            *(language.number(values[name]) for name in names),
+            visits,
+            *_watched(values, language),
         )
-        for start, values, (visits, low, high), windows, coverage, degraded in zip(
-            latest.index,
-            latest[names].to_numpy(),
-            latest[VISITS].to_numpy(),
-            latest["windows"],
-            latest["coverage"],
-            latest["degraded"],
-            strict=True,
+        for start, (_, values), visits in zip(
+            pd.DatetimeIndex(latest.index), latest.iterrows(), visit_texts(latest, language), strict=True
         )
     ]
-    heads = ("start", *names, "all visits", "watched", "of that, poor view")
+    gettext = language.gettext
+    heads = (
+        gettext("start"), *map(language.label, names), gettext("all visits"), gettext("watched"),
+        gettext("of that, poor view"),
+    )  # fmt: skip
     table = html_table(caption, heads, body, number_columns=len(heads) - 1)
     if len(counts) <= MAX_ROWS:
         return [table]
-    return [table, html.P(f"The last {MAX_ROWS} of {len(counts)} rows. Download the file for all of them.")]
+    text = gettext(
+        "The last {rows} of {all} rows. Download the file for all of them.",
+        rows=MAX_ROWS, all=language.number(len(counts)),
+    )  # fmt: skip
+    return [table, html.P(text)]
 
 
-def heatmap_table(rates: pd.DataFrame, label: str, hours: range, caption: str) -> html.Table:
+def heatmap_table(rates: pd.DataFrame, label: str, hours: range, caption: str, language: Language) -> html.Table:
     """Return weekdays by some hours for one label, from `collector.analysis.query.hourly_rates`."""
-    values = rates_of_label(rates, label)[list(hours)]
+    values = rates_of_label(rates, label)[list(hours)].to_numpy(float)
     body = [
-        row(day, *(format_number(value, 1) for value in rates_of_day))
-        for day, rates_of_day in zip(WEEKDAYS, values.to_numpy(), strict=True)
+        row(language.weekday(day), *(language.number(rate, 1) for rate in values[day])) for day in range(len(WEEKDAYS))
     ]
-    return html_table(caption, ("weekday", *(f"{hour:02}" for hour in hours)), body, number_columns=len(hours))
+    heads = (language.gettext("weekday"), *(f"{hour:02}" for hour in hours))
+    return html_table(caption, heads, body, number_columns=len(hours))
 
 
 def devices_table(
     devices: Sequence[Device],
     windows: pd.DataFrame,
     now: datetime,
+    language: Language,
     conflicting: AbstractSet[tuple[str, str]] = frozenset(),
 ) -> html.Table:
     """Return one row per device.
@@ -88,98 +96,80 @@ def devices_table(
     ``windows`` are those of the last day. ``conflicting`` holds site and name of the devices whose confusion matrix
     differs from that of other devices with the same model.
     """
-    heads = ("site", "device", "state", "last message", "last window", "frames/s", "°C", "unsent", "missing", "refused")
+    heads = [language.gettext(head) for head in DEVICE_HEADS]
     body = [
         html.Tr(
             [
                 html.Td(device.site),
                 html.Th(device.device, scope="row"),
-                html.Td("● " + shown_state(device, now), className=shown_state(device, now)),
-                html.Td(format_age(device.seen, now)),
-                html.Td("" if device.counted is None else format_age(device.counted, now)),
-                *(html.Td(text, className="number") for text in _health_cells(device)),
-                html.Td(**_missing_cell(device, windows)),
-                html.Td(**_refused_cell(device, (device.site, device.device) in conflicting)),
+                _state_cell(device, now, language),
+                html.Td(age(device.seen, now, language)),
+                html.Td("" if device.counted is None else age(device.counted, now, language)),
+                *(html.Td(text, className="number") for text in _health_cells(device, language)),
+                html.Td(**_missing_cell(device, windows, language)),
+                html.Td(**_refused_cell(device, (device.site, device.device) in conflicting, language)),
             ]
         )
         for device in devices
     ]
     if not body:
-        body = [html.Tr(html.Td("No device has sent anything yet.", colSpan=len(heads)))]
-    caption = (
+        body = [html.Tr(html.Td(language.gettext("No device has sent anything yet."), colSpan=len(heads)))]
+    caption = language.gettext(
         "Devices. Unsent: counts still on the device. Missing: counts of the last day that have not arrived."
         " Refused: messages over a limit."
     )
     return html_table(caption, heads, body, number_columns=5)
 
 
-def notices(damages: Sequence[Damage]) -> list[Any]:
+def notices(damages: Sequence[Damage], language: Language) -> list[Any]:
     """Return a list of what was left out of the figures on the page, empty if nothing was."""
     if not damages:
         return []
-    items = [html.Li(str(damage)) for damage in damages[:MAX_ROWS]]
-    if len(damages) > MAX_ROWS:
-        items.append(html.Li(f"and {len(damages) - MAX_ROWS} more files"))
-    return [html.P("Left out of the figures on this page:", className="warn"), html.Ul(items)]
+    items = [html.Li(text) for text in damage_texts(damages, MAX_ROWS, language)]
+    return [html.P(language.gettext("Left out of these figures") + ":", className="warn"), html.Ul(items)]
 
 
-def swatch(label: str, colour: str) -> list[Any]:
-    """Return a label with a patch of its colour."""
-    return [html.Span(className="swatch", style={"background": colour}), label]
+def swatches(labels: Iterable[str], language: Language) -> dict[str, list[Any]]:
+    """Return each label's name with a patch of its colour."""
+    return {
+        label: [html.Span(className="swatch", style={"background": colour}), language.label(label)]
+        for label, colour in colours(labels).items()
+    }
 
 
-def format_number(value: float, digits: int = 0) -> str:
-    """Format ``1234.4`` as ``"1,234"``, and NaN as nothing."""
-    return "" if pd.isna(value) else f"{value:,.{digits}f}"
+def _watched(values: Any, language: Language) -> tuple[str, str]:
+    """Return the fraction of a bucket that was watched, and the part of it with a poor view."""
+    if values["windows"] == 0:
+        return language.gettext("no data"), ""
+    return language.percent(values["coverage"]), language.percent(values["degraded"])
 
 
-def format_visits(value: float, low: float, high: float) -> str:
-    """Format ``41, 3, 4`` as ``"41 (38 to 45)"``: visits, and their doubt range where some are doubtful."""
-    return format_number(value) + doubt_range(value, low, high, format_number)
+def _state_cell(device: Device, now: datetime, language: Language) -> html.Td:
+    state = shown_state(device, now)
+    return html.Td(f"● {state_name(state, language)}", className=state)
 
 
-def name_visits(value: float, low: float, high: float) -> str:
-    """Format ``41, 3, 4`` as ``"41 visits (38 to 45)"``."""
-    return f"{format_number(value)} visits{doubt_range(value, low, high, format_number)}"
-
-
-def format_share(value: float) -> str:
-    """Format ``0.256`` as ``"26 %"``, and NaN as nothing."""
-    return "" if pd.isna(value) else f"{value:.0%}".replace("%", " %")
-
-
-def format_age(then: datetime | None, now: datetime) -> str:
-    """Format how long ago a moment was."""
-    if then is None:
-        return "none since the collector started"
-    seconds = max(int((now - then).total_seconds()), 0)
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return "just now"
-
-
-def _missing_cell(device: Device, windows: pd.DataFrame) -> dict[str, Any]:
+def _missing_cell(device: Device, windows: pd.DataFrame, language: Language) -> dict[str, Any]:
     """Return how many windows have not arrived, or that two devices use one name."""
     own = windows[(windows["site"] == device.site) & (windows["device"] == device.device)]
     if own.empty:
         return {"children": "", "className": "number"}
     if len(clones(own)):
-        return {"children": "two devices use this name", "className": "warn"}
-    return {"children": str(gaps_in_seq(own)["missing"].sum()), "className": "number"}
+        return {"children": language.gettext("two devices use this name"), "className": "warn"}
+    return {"children": language.number(gaps_in_seq(own)["missing"].sum()), "className": "number"}
 
 
-def _refused_cell(device: Device, conflicting: bool) -> dict[str, Any]:
+def _refused_cell(device: Device, conflicting: bool, language: Language) -> dict[str, Any]:
     """Return how many messages were set aside and why, or that the device's confusion matrix is in conflict."""
     if conflicting:
-        return {"children": "its error rates differ from other devices with this model", "className": "warn"}
-    reasons = ", ".join(f"{name} {number}" for name, number in sorted(device.refused.items()))
-    return {"children": reasons, "className": "number"}
+        text = language.gettext("its error rates differ from other devices with this model")
+        return {"children": text, "className": "warn"}
+    return {"children": refusals(device, language), "className": "number"}
 
 
-def _health_cells(device: Device) -> tuple[str, str, str]:
+def _health_cells(device: Device, language: Language) -> tuple[str, str, str]:
     health = device.health
     if health is None:
         return "", "", ""
-    temperature = "" if health.temperature_c is None else f"{health.temperature_c:.0f}"
-    return f"{health.frames_per_s:.1f}", temperature, str(health.spool_depth)
+    temperature = "" if health.temperature_c is None else language.number(health.temperature_c)
+    return language.number(health.frames_per_s, 1), temperature, language.number(health.spool_depth)

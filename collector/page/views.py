@@ -9,9 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from collector.analysis import correction
-from collector.analysis.attention import concerns_of
+from collector.analysis.attention import DAY, concerns_of
 from collector.analysis.confusion import Matrices, conflicts
 from collector.analysis.correction import compare
+from collector.analysis.intervals import visits_without_time
 from collector.analysis.label_sets import LabelSet, with_label_set
 from collector.analysis.query import (
     MAX_DAILY_SHARES,
@@ -21,22 +22,23 @@ from collector.analysis.query import (
     opening_hours,
     shares_by_period,
 )
-from collector.analysis.summarise import by_time, step_for, step_name
+from collector.analysis.summarise import by_time, step_for
 from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
 from collector.page.chosen import choose
-from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
 from collector.page.downloads import FORMATS, file_content
 from collector.page.fleet import fleet_table
-from collector.page.selection import InvalidSelection, Selection, resolve
+from collector.page.selection import InvalidSelection, Selection, file_stem, resolve
 from collector.recount.files import read_recounts
+from collector.sentences.charts import describe_comparison, describe_counts, describe_heat, describe_shares
+from collector.sentences.figures import names_of_sites
+from collector.sentences.period import reference_name, shown
 from collector.store import load
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.web.freshness import Freshness
 from contract.labels import UNKNOWN
 
 LIVE_SPAN = timedelta(hours=1)
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +83,26 @@ class View:
         except InvalidSelection as error:
             return _no_chart(str(error)), ""
         windows = self.reader.windows((now - DAY, now), selection.sites)  # held back for k, a window may be hours long
-        clock = f"As of {now.astimezone(selection.zone):%H:%M:%S} {selection.zone}"
+        language, gettext = selection.language, selection.language.gettext
+        time = language.clock(now.astimezone(selection.zone), "medium")
+        clock = gettext("As of {time} {zone}", time=time, zone=selection.zone)
         frame, _ = with_label_set(windows[windows["end"] > now - LIVE_SPAN], selection.controls.set or None)
         if frame.empty:
-            return _no_chart("No data has arrived for the last hour."), clock
+            return _no_chart(gettext("No data has arrived for the last hour.")), clock
         first = frame["start"].min()
         step_s = step_for(frame, (first, now))
         table = by_time(frame, step_s, selection.zone, (first, now))
         ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
         whole = table[(table.index >= now - LIVE_SPAN) & (ends <= now)]  # a partial bucket would look like a dip
-        when = "the last hour"
+        sites = names_of_sites(selection.sites, language)
+        shown = gettext("{sites}, the last hour", sites=sites)
         if not len(whole) and first < now - LIVE_SPAN:
-            when = f"counts since {first.tz_convert(selection.zone):%H:%M}"
+            since = language.clock(first.tz_convert(selection.zone))
+            shown = gettext("{sites}, counts since {time}", sites=sites, time=since)
         table = whole if len(whole) else table
-        text = describe_counts(table, f"{selection.names}, {when}")
-        return Chart(figures.live_figure(table, step_name(step_s)), text, tables.counts_table(table, text)), clock
+        text = describe_counts(table, shown, language)
+        figure = figures.live_figure(table, step_s, language)
+        return Chart(figure, text, tables.counts_table(table, text, language)), clock
 
     def comparison(self, controls: Mapping[str, Any]) -> Chart:
         """Compare the shares of the selection with those of its reference."""
@@ -103,28 +110,28 @@ class View:
             selection = resolve(controls, self.now())
         except InvalidSelection as error:
             return _no_chart(str(error))
-        chosen = choose(self.reader, selection)
+        chosen, language = choose(self.reader, selection), selection.language
         both = compare(chosen.before.frame, chosen.now.frame, self.reader.matrices(), fixed_rng())
         if both.empty:
-            return _no_chart("No data to compare.")
-        reference = selection.reference()
+            return _no_chart(language.gettext("No data to compare."))
+        one = reference_name(selection, language)
+        names = (language.gettext("earlier period"), language.gettext("this period"))
+        text = describe_comparison(both, (one, names[1]), language)
         if selection.controls.against == "site":
-            names = (reference.names, selection.names)
-        else:
-            begin = reference.span[0].astimezone(selection.zone)
-            names = (f"the period from {begin:%-d %B %Y}", "this period")
-        text = shares.describe_comparison(both, names)
-        return Chart(shares.comparison_figure(both, names), text, shares.comparison_table(both, names))
+            names = (one, names_of_sites(selection.sites, language))
+            text = describe_comparison(both, names, language)
+        figure = shares.comparison_figure(both, names, language)
+        return Chart(figure, text, shares.comparison_table(both, names, language))
 
     def download(self, controls: Mapping[str, Any], kind: str) -> tuple[str, bytes]:
         """Return name and content of a file with the selected period. Raises InvalidSelection."""
         if kind not in FORMATS:
-            raise InvalidSelection(f"The format must be one of {', '.join(FORMATS)}.")
+            raise InvalidSelection(f"The format must be one of {', '.join(FORMATS)}.")  # no button sends another
         selection = resolve(controls, self.now())
         frame = self._cells(selection)[0]
         over = shares_by_period(frame, selection.zone, selection.span, self.reader.matrices())
         since, until = (f"{moment.astimezone(selection.zone):%Y%m%d}" for moment in selection.span)
-        name = f"facetally-{'-'.join(selection.sites) or 'all'}-{since}-{until}.{kind}"
+        name = f"{file_stem(selection.sites, f'{since}-{until}')}.{kind}"
         return name, file_content(by_time(frame, selection.step_s, selection.zone, selection.span), over, kind)
 
     def overview(self, controls: Mapping[str, Any]) -> Overview:
@@ -161,18 +168,15 @@ class View:
             for each in read_recounts(self.reader.root)
             if self.reader.permits(each.site) and (not selection.sites or each.site in selection.sites)
         ]
-        found = concerns_of(devices, windows, self.reader.matrices(), now)
+        language = selection.language
+        found = concerns_of(devices, windows, self.reader.matrices(), now, language)
         return [
-            fleet_table(devices, found, now),
-            tables.devices_table(devices, windows, now, conflicting),
-            *device_totals.tracks_tables(devices),
-            *device_totals.recounts_tables(recounts, selection.zone),
-            *self.notices(),
+            fleet_table(devices, found, now, language),
+            tables.devices_table(devices, windows, now, language, conflicting),
+            *device_totals.tracks_tables(devices, language),
+            *device_totals.recounts_tables(recounts, selection.zone, language),
+            *tables.notices(self.reader.damages(), language),
         ]
-
-    def notices(self) -> list[Any]:
-        """Return what was left out of the views and why, empty if nothing was."""
-        return tables.notices(self.reader.damages())
 
     def sites(self) -> list[dict[str, str]]:
         """Return the sites to select from: each that has rows or a device."""
@@ -186,37 +190,44 @@ class View:
 
 def overview(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> Overview:
     """Return the charts of a table of cells of one label set."""
+    language, of = selection.language, shown(selection, selection.language)
     table = by_time(frame, selection.step_s, selection.zone, selection.span)
     mix = correction.shares(frame, matrices, fixed_rng())
     visits = frame[load.labels(frame)].sum()  # includes windows of a clock that was never set
-    without_time = visits.sum() - table["visits"].sum()
-    text = describe_counts(table, str(selection), mix, without_time)
-    trend = Chart(figures.trend_figure(table, step_name(selection.step_s)), text, tables.counts_table(table, text))
+    text = describe_counts(table, of, language, mix, visits_without_time(frame))
+    figure = figures.trend_figure(table, selection.step_s, language)
+    trend = Chart(figure, text, tables.counts_table(table, text, language))
     if not visits.sum() > 0:
-        return Overview(trend, _no_chart(f"No visits in {selection}."), None)
+        return Overview(trend, _no_chart(language.gettext("No visits: {shown}.", shown=of)), None)
     doubtful_low, doubtful_high = frame[list(DOUBTFUL_COLUMNS)].sum()
     unknown = float(visits[UNKNOWN]) if UNKNOWN in visits else None
-    totals = shares.totals_table(mix, unknown, (doubtful_low, doubtful_high))
+    totals = shares.totals_table(mix, unknown, (doubtful_low, doubtful_high), language)
     if not table["visits"].sum() > 0:
-        return Overview(trend, _no_chart(f"No visits whose time is known in {selection}."), totals)
+        nothing = language.gettext("No visits whose time is known: {shown}.", shown=of)
+        return Overview(trend, _no_chart(nothing), totals)
     return Overview(trend, _shares(frame, selection, matrices), totals)
 
 
 def _heatmap(frame: pd.DataFrame, selection: Selection, label: str) -> Chart:
+    language = selection.language
     rates = hourly_rates(frame, selection.zone, selection.span)
     hours = opening_hours(frame, selection.zone, selection.span)
     label = label if label in rates.columns.get_level_values(0) else "visits"
-    text = describe_heatmap(rates, label, hours, selection)
-    return Chart(figures.heatmap(rates, label, hours), text, tables.heatmap_table(rates, label, hours, text))
+    of = language.gettext("Shown: {shown}.", shown=shown(selection, language))
+    text = f"{describe_heat(rates, label, hours, language)} {of}"
+    figure = figures.heatmap(rates, label, hours, language)
+    return Chart(figure, text, tables.heatmap_table(rates, label, hours, text, language))
 
 
 def _shares(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> Chart:
+    language = selection.language
     over = shares_by_period(frame, selection.zone, selection.span, matrices)
     known = set(over.index.get_level_values("label"))
     labels = [label for label in selection.controls.labels if label in known] or list(shares.most_frequent(over))
-    per = "month" if selection.span[1] - selection.span[0] > MAX_DAILY_SHARES else "day"
-    text = describe_shares(labels, per, correction.left_out(frame, matrices))
-    return Chart(shares.shares_figure(over, labels, per), text, shares.shares_table(over, text))
+    is_monthly = selection.span[1] - selection.span[0] > MAX_DAILY_SHARES
+    text = describe_shares(labels, is_monthly, correction.left_out(frame, matrices), language)
+    figure = shares.shares_figure(over, labels, is_monthly, language)
+    return Chart(figure, text, shares.shares_table(over, text, language))
 
 
 def _no_chart(why: str) -> Chart:

@@ -14,8 +14,10 @@ import msgspec
 
 from base.durable_file import replace_file
 from base.logs import line
+from collector.language.language import english
 from collector.recount.recount import Recount
 from collector.recount.session import Session
+from collector.sentences.devices import recount_result
 
 FOLDER = "_recount"
 COLUMNS = Recount.__struct_fields__
@@ -86,7 +88,8 @@ def format_recounts(recounts: list[Recount], form: Literal["text", "json", "csv"
     if form == "json":
         return msgspec.json.encode(recounts).decode() + "\n"
     lines = (
-        f"{each.site}  {each.device}  {_cell(each.start)}  {_cell(each.end)}  {each.describe()}" for each in recounts
+        f"{each.site}  {each.device}  {_cell(each.start)}  {_cell(each.end)}  {recount_result(each, english())}"
+        for each in recounts
     )
     return "".join(f"{text}\n" for text in lines)
 

@@ -42,15 +42,6 @@ class Recount(Struct, frozen=True, kw_only=True):
         """Return the ratio of counted visits to visits by hand; None if nobody came by hand."""
         return agreement(self.by_hand, self.counted)
 
-    def describe(self) -> str:
-        """Describe the result: ``97 % (89 to 99), 62 visits by hand, 60 counted``."""
-        both = f"{self.by_hand} visits by hand, {self.counted} counted"
-        found = self.ratio_interval()
-        if found is None:
-            return both
-        ratio, low, high = (round(100 * value) for value in (found.ratio, found.low, found.high))
-        return f"{ratio} % ({low} to {high}), {both}"
-
 
 def agreement(by_hand: int, counted: int) -> Agreement | None:
     """Return ``counted / by_hand`` with a 95 % interval; None for ``by_hand`` 0.

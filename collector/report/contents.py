@@ -41,8 +41,6 @@ class Contents:
     """Shares of both periods, from `collector.analysis.correction.compare`."""
     unknown: float
     """Visits that were not classified; NaN where the table has no such column."""
-    without_time: float
-    """Visits that no chart over time has."""
     rates: pd.DataFrame
     """Visits by weekday and hour, from `collector.analysis.query.hourly_rates`."""
     hours: range
@@ -68,7 +66,6 @@ def gather(reader: Reader, selection: Selection, now: datetime, language: Langua
     label = headline_label(labels(frame), selection.controls.label)
     by_site = headlines_by_site(reader, chosen, selection, label)
     devices = [each for each in all_devices if not selection.sites or each.site in selection.sites]
-    days = by_time(frame, None, selection.zone, selection.span)
     visits = frame[labels(frame)].sum()
     return Contents(
         selection=selection,
@@ -76,11 +73,10 @@ def gather(reader: Reader, selection: Selection, now: datetime, language: Langua
         label=label,
         headline=headline_of(reader, chosen, selection, label),
         sites=in_order(ranked(by_site, over_time(chosen.now, selection), devices, now), "visits-down"),
-        days=days,
+        days=by_time(frame, None, selection.zone, selection.span),
         mix=shares(frame, matrices, fixed_rng()),
         changes=compare(chosen.before.frame, frame, matrices, fixed_rng()),
         unknown=float(visits.get(UNKNOWN, float("nan"))),
-        without_time=float(visits.sum() - days["visits"].sum()),
         rates=hourly_rates(frame, selection.zone, selection.span),
         hours=opening_hours(frame, selection.zone, selection.span),
         concerns=[each for each in concerns if not selection.sites or each.site in selection.sites],

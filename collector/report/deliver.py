@@ -55,7 +55,7 @@ class Delivery:
             raise SettingsError(f"--week: must have ended for --mail, is {week_code(week)}")
         with opened(Path(self.mail.sent_file)) as sent:
             due = self._due(sent, week)
-            return self._send_all(due, sent) if due else 0
+            return self._send_all(due, sent, was_due=week is None) if due else 0
 
     def _due(self, sent: SentFile, week: date | None) -> list[Due]:
         last = last_week(self.now, self.zone)
@@ -65,7 +65,7 @@ class Delivery:
             found += [Due(recipient, each) for each in weeks]
         return found
 
-    def _send_all(self, due: list[Due], sent: SentFile) -> int:
+    def _send_all(self, due: list[Due], sent: SentFile, *, was_due: bool) -> int:
         refused, documents = [], dict[tuple[object, ...], Attached]()
         with connect(self.mail) as server:
             for each in due:
@@ -74,7 +74,7 @@ class Delivery:
                 except (MailFailed, InvalidSelection) as error:
                     refused.append(f"{each.recipient.address}: {error}")
                     continue
-                sent.note(each.recipient, each.week)
+                sent.note(each.recipient, each.week, was_due=was_due)
                 _log.info(line("report_sent", to=each.recipient.address, week=week_code(each.week)))
         if refused:
             raise MailFailed(f"{len(refused)} of {len(due)} reports were not sent: {'; '.join(refused)}")

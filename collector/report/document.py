@@ -10,12 +10,16 @@ from markupsafe import Markup
 
 from collector.language.language import Language
 from collector.page.api_address import api_address
+from collector.page.selection import file_stem
 from collector.report.contents import Contents
 from collector.report.day_chart import day_chart
-from collector.report.descriptions import describe_days, describe_heat, describe_mix, explanations
+from collector.report.descriptions import describe_days, describe_mix
 from collector.report.rows import heat_rows, mix_rows, site_rows
 from collector.report.week import WEEK, week_code
 from collector.sentences.attention import attention_summary, concern_groups
+from collector.sentences.charts import describe_heat
+from collector.sentences.damages import damage_texts
+from collector.sentences.explanations import explanations
 from collector.sentences.figures import FigureWords, expression, figure_words, names_of_sites
 from collector.sentences.period import compared_with, not_included
 from collector.sentences.receipt import TITLES, Entry, figure_entries, receipt_entries
@@ -71,17 +75,17 @@ def _names(contents: Contents, language: Language) -> tuple[str, str, str]:
     first, past = (moment.astimezone(selection.zone) for moment in selection.span)
     sites = names_of_sites(selection.sites, language)
     days = language.days(selection.span, selection.zone)
-    of = "-".join(selection.sites) or "all"
     if first.weekday() == 0 and past.date() - first.date() == WEEK:
         year, week, _ = first.isocalendar()
         name = language.gettext("Week {week}, {year}: {days}", week=week, year=year, days=days)
         return (
-            f"facetally-{of}-{week_code(first.date())}",
+            file_stem(selection.sites, week_code(first.date())),
             language.gettext("Weekly report: {sites}", sites=sites),
             name,
         )
     last = max((past - timedelta(microseconds=1)).date(), first.date())
-    return f"facetally-{of}-{first:%Y%m%d}-{last:%Y%m%d}", language.gettext("Report: {sites}", sites=sites), days
+    stem = file_stem(selection.sites, f"{first:%Y%m%d}-{last:%Y%m%d}")
+    return stem, language.gettext("Report: {sites}", sites=sites), days
 
 
 def _sections(contents: Contents, language: Language) -> dict[str, Any]:
@@ -97,13 +101,12 @@ def _sections(contents: Contents, language: Language) -> dict[str, Any]:
         "chart_words": words,
         "heat": heat_rows(contents, language),
         "hours": [f"{hour:02}" for hour in contents.hours],
-        "heat_words": describe_heat(contents, language),
+        "heat_words": describe_heat(contents.rates, "visits", contents.hours, language),
         "mix": mix_rows(contents, language),
         "mix_words": describe_mix(language),
         "receipt": _receipt(contents, language),
         "queries": _queries(contents, language),
-        "damages": [str(each) for each in contents.damages[:MAX_DAMAGES]],
-        "more_damages": max(len(contents.damages) - MAX_DAMAGES, 0),
+        "damages": damage_texts(contents.damages, MAX_DAMAGES, language),
         "explanations": explanations(language),
     }
 

@@ -13,7 +13,7 @@ from collector.exports.palette import GREY, colours
 from collector.exports.sparkline import sparkline_svg
 from collector.language.language import Language
 from collector.report.contents import Contents
-from collector.sentences.figures import arrow, share_with_interval, visits_with_doubt
+from collector.sentences.figures import arrow, corrected_share, share_with_interval, visits_with_doubt
 from contract.labels import UNKNOWN
 
 LIGHT, DARK = (240, 245, 252), (12, 62, 128)
@@ -89,7 +89,7 @@ def mix_rows(contents: Contents, language: Language) -> list[MixRow]:
         change, trend = _change(changes.loc[label], language) if label in changes.index else ("", "")
         rows.append(
             MixRow(
-                language.label(label), colour, language.number(values["visits"]), _interval(values, language),
+                language.label(label), colour, language.number(values["visits"]), corrected_share(values, language),
                 bar, first, last, change, trend,
             )
         )  # fmt: skip
@@ -118,29 +118,17 @@ def _site_row(site: RankedSite, language: Language) -> SiteRow:
     known, share_known = not np.isnan(visits.change), not np.isnan(share.change)
     return SiteRow(
         name=site.name,
-        visits=visits_with_doubt(visits.value, visits.value - visits.low, visits.high - visits.value, language),
+        visits=visits_with_doubt(visits.value, visits.low, visits.high, language),
         change=f"{arrow(visits)} {language.signed_percent(visits.change)}" if known else "-",
         trend=visits.trend,
         spark=sparkline_svg(site.visits_over_time),
-        share=share_with_interval(share, language),
+        share=share_with_interval(share.value, share.low, share.high, language),
         share_change=f"{arrow(share)} {language.points(share.change)}" if share_known else "",
         share_trend=share.trend,
         unknown=language.percent(found.unknown.value),
         coverage=language.percent(found.coverage.value),
         online=online,
         away=away,
-    )
-
-
-def _interval(values: Any, language: Language) -> str:
-    """Format a corrected share with its interval, or the counted share."""
-    if np.isnan(values["low"]):
-        if np.isnan(values["share"]):
-            return ""
-        return language.gettext("{share}, not corrected", share=language.percent(values["share"]))
-    low, high = (language.number(100 * values[name]) for name in ("low", "high"))
-    return language.gettext(
-        "{value} ({low} to {high})", value=language.percent(values["corrected"]), low=low, high=high
     )
 
 

@@ -28,7 +28,9 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = 1
     sent: dict[str, tuple[date, ...]] = {}
-    """Recipient and sites: Mondays of the weeks that were sent."""
+    """Name of `key_of`: Mondays of the weeks that were sent."""
+    first: dict[str, date] = {}
+    """Name of `key_of`: Monday of the first week that was sent because it was due; earlier ones never become due."""
 
 
 class SentFile:
@@ -36,36 +38,38 @@ class SentFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._sent = self._read()
+        self._content = self._read()
 
     def due(self, recipient: Recipient, last: date) -> list[date]:
         """Return the weeks to send, the oldest first.
 
-        They are those of the last `MAX_MISSED` that were not sent and come after the first one noted; only ``last`` for
+        They are those of the last `MAX_MISSED` that were not sent, from the first one that was due; only ``last`` for
         a new recipient.
         """
-        noted = self._sent.get(key_of(recipient), ())
-        weeks = [last - number * WEEK for number in range(MAX_MISSED)] if noted else [last]
-        return sorted(week for week in weeks if week not in noted and week > min(noted, default=date.min))
+        first = self._content.first.get(key_of(recipient), last)
+        weeks = (last - number * WEEK for number in range(MAX_MISSED))
+        return sorted(week for week in weeks if week >= first and not self.was_sent(recipient, week))
 
     def was_sent(self, recipient: Recipient, week: date) -> bool:
         """Return whether a week was sent."""
-        return week in self._sent.get(key_of(recipient), ())
+        return week in self._content.sent.get(key_of(recipient), ())
 
-    def note(self, recipient: Recipient, week: date) -> None:
-        """Note that a week was sent, on disk when this returns."""
-        key = key_of(recipient)
-        self._sent[key] = tuple(sorted({*self._sent.get(key, ()), week})[-KEPT:])
+    def note(self, recipient: Recipient, week: date, *, was_due: bool) -> None:
+        """Note that a week was sent, on disk when this returns. A week that somebody asked for was not due."""
+        key, old = key_of(recipient), self._content
+        weeks = tuple(sorted({*old.sent.get(key, ()), week})[-KEPT:])
+        first = old.first if not was_due or key in old.first else old.first | {key: week}
+        self._content = _Content(sent=old.sent | {key: weeks}, first=first)
         try:
-            replace_file(self._path, msgspec.json.format(msgspec.json.encode(_Content(sent=self._sent))))
+            replace_file(self._path, msgspec.json.format(msgspec.json.encode(self._content)))
         except OSError as error:
             raise SentFileFailed(f"{self._path}: {error.strerror}") from error
 
-    def _read(self) -> dict[str, tuple[date, ...]]:
+    def _read(self) -> _Content:
         try:
-            return dict(msgspec.json.decode(self._path.read_bytes(), type=_Content).sent)
+            return msgspec.json.decode(self._path.read_bytes(), type=_Content)
         except FileNotFoundError:
-            return {}
+            return _Content()
         except OSError as error:
             raise SentFileFailed(f"{self._path}: {error.strerror}") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -89,5 +93,6 @@ def opened(path: Path) -> Iterator[SentFile]:
 
 
 def key_of(recipient: Recipient) -> str:
-    """Return the name under which the weeks of a recipient are noted."""
-    return " ".join([recipient.address, *sorted(recipient.sites)])
+    """Return the name under which the weeks of a recipient are noted: address, sites and language."""
+    language = [f"({recipient.language})"] if recipient.language else []
+    return " ".join([recipient.address, *sorted(recipient.sites), *language])

@@ -1,11 +1,11 @@
 """The four figures of the first screen in words: value, change, and whether the change is clear."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from collector.analysis.headline import Figure, Headline, Trend
-from collector.exports.tables import doubt_range
 from collector.language.catalogue import mark
 from collector.language.language import Language
 
@@ -85,21 +85,35 @@ def arrow(figure: Figure) -> str:
 
 
 def visits_with_doubt(value: float, low: float, high: float, language: Language) -> str:
-    """Format visits with their doubtful visits, down and up: ``41, 3, 4`` is ``41 (38 to 45)``."""
-    text = language.number(value)
-    if not doubt_range(value, low, high, language.number):
+    """Format visits with the ends of their doubt range: ``41, 38, 45`` is ``41 (38 to 45)``, ``41, 41, 41`` is ``41``.
+
+    NaN is nothing.
+    """
+    text, first, last = (language.number(each) for each in (value, low, high))
+    if first == last:
         return text
-    first, last = language.number(value - low), language.number(value + high)
     return language.gettext("{value} ({low} to {high})", value=text, low=first, high=last)
 
 
-def share_with_interval(figure: Figure, language: Language) -> str:
-    """Format a share with its 90 % interval: ``28 % (27 to 29)``."""
-    text = language.percent(figure.value)
-    if np.isnan(figure.low):
+def share_with_interval(value: float, low: float, high: float, language: Language) -> str:
+    """Format a share with its 90 % interval: ``28 % (27 to 29)``; without one if its ends are NaN."""
+    text = language.percent(value)
+    if np.isnan(low):
         return text
-    low, high = (language.number(100 * each) for each in (figure.low, figure.high))
-    return language.gettext("{value} ({low} to {high})", value=text, low=low, high=high)
+    first, last = (language.number(100 * each) for each in (low, high))
+    return language.gettext("{value} ({low} to {high})", value=text, low=first, high=last)
+
+
+def corrected_share(values: Any, language: Language, suffix: str = "") -> str:
+    """Format a row of `collector.analysis.correction.shares`: the corrected share with its interval, or the counted
+    one.
+
+    ``suffix`` is that of a column of `collector.analysis.correction.compare`. NaN is nothing.
+    """
+    counted, corrected, low, high = (values[name + suffix] for name in ("share", "corrected", "low", "high"))
+    if not np.isnan(low):
+        return share_with_interval(corrected, low, high, language)
+    return "" if np.isnan(counted) else language.gettext("{share}, not corrected", share=language.percent(counted))
 
 
 def names_of_sites(sites: tuple[str, ...], language: Language) -> str:

@@ -10,6 +10,7 @@ from collector.analysis.receipt import Classifier, Receipt
 from collector.language.catalogue import mark
 from collector.language.language import Language
 from collector.page.selection import Selection
+from collector.sentences.charts import left_out
 from collector.sentences.figures import share_with_interval, visits_with_doubt
 from collector.sentences.period import reference_name, set_name, set_with_visits
 from contract.labels import UNKNOWN
@@ -65,10 +66,11 @@ def figure_entries(figure: str, headline: Headline, selection: Selection, langua
 def _value(figure: str, headline: Headline, language: Language) -> str:
     if figure == "visits":
         each = headline.visits
-        text = visits_with_doubt(each.value, each.value - each.low, each.high - each.value, language)
+        text = visits_with_doubt(each.value, each.low, each.high, language)
         return language.gettext("{visits} visits", visits=text)
     if figure == "share":
-        share = share_with_interval(headline.share, language)
+        found = headline.share
+        share = share_with_interval(found.value, found.low, found.high, language)
         return language.gettext("{share}, of the visits that were recognised; 90 % interval", share=share)
     value = headline.unknown.value if figure == "unknown" else headline.coverage.value
     return f"{language.percent(value)} ({language.number(value, 4)})"
@@ -148,11 +150,7 @@ def _correction(headline: Headline, language: Language) -> str:
     )
     if not headline.left_out:
         return text
-    left_out = language.gettext(
-        "{visits} visits are left out: no device reports the matrix of their model.",
-        visits=language.number(headline.left_out),
-    )
-    return f"{text} {left_out}"
+    return f"{text} {left_out(headline.left_out, language)}"
 
 
 def _labels(sets: list[LabelSet], language: Language) -> str:

@@ -92,7 +92,7 @@ def _application(settings: Settings, zone: ZoneInfo, recounts: Recounts, now: Ca
         path = settings.access.path()
         read_entries(path)  # a file that cannot be read is an error at the start
         applications = Applications(lambda sites: everything.server if sites is None else make(sites).server)
-        application = AccessGate(Logins(settings.access, Entries(path)), applications)
+        application = AccessGate(Logins(settings.access, Entries(path)), applications, settings.page.language)
     policy = content_security_policy(everything.csp_hashes())
     return BrowserGuard(application, settings.page.host, settings.page.hosts, policy)
 

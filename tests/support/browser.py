@@ -21,6 +21,8 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not on PATH (apt-get install chromium-driver)"
 )
+AXE_S = 120.0
+"""Timeout; axe needs a second."""
 THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
@@ -74,6 +76,26 @@ def hosts_asked(driver: Any) -> set[str]:
 def complaints(driver: Any) -> list[str]:
     """Return the warnings and errors in the browser's console."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
+
+
+def violations(driver: Any) -> list[Any]:
+    """Return what axe finds wrong with the page for people with disabilities: rules with the elements that break
+    them."""
+    import selenium_axe_python
+
+    driver.set_script_timeout(AXE_S)
+    driver.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())
+    run = "const done = arguments[0]; axe.run({exclude: ['.js-plotly-plot']}).then(done, e => done(String(e)))"
+    found = driver.execute_async_script(run)
+    assert len(found["passes"]) > 20, "axe has checked the page"
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
+
+
+def sent_bytes(driver: Any) -> int:
+    """Return the bytes of all responses over the wire since the log of requests was last read."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    finished = [each["params"] for each in events if each["method"] == "Network.loadingFinished"]
+    return int(sum(each["encodedDataLength"] for each in finished))
 
 
 @contextmanager

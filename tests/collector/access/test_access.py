@@ -99,6 +99,8 @@ def test_a_browser_is_led_to_the_login_and_back(server: Server) -> None:
     away = server.get("/?days=7", Accept="text/html")
     assert (away.status, away.getheader("Location")) == (303, "/login?next=%2F%3Fdays%3D7")
     assert b'action="/login?next=%2F%3Fdays%3D7"' in server.get(away.getheader("Location")).body
+    german = server.get("/login", Accept_Language="de").body.decode()
+    assert all(each in german for each in ('lang="de"', "Ihr Token", "Anmelden")) and "Log in" not in german
     back = server.log_in(server.tokens["anna"], "/?days=7", X_Forwarded_Proto="https")
     assert (back.status, back.getheader("Location")) == (303, "/?days=7")
     assert {"HttpOnly", "SameSite=Lax", "Secure"} <= set(back.getheader("Set-Cookie").split("; "))

@@ -16,7 +16,7 @@ from contract.labels import labelset
 from contract.message import Status
 from contract.topics import Address
 from tests.support.device_models import model
-from tests.support.pages import BOOT, CONTROLS, NOW, text_of, two_shops, view
+from tests.support.pages import BERLIN, BOOT, CONTROLS, NOW, text_of, two_shops, view
 from tests.support.store import SEVEN, put, window
 
 DAY = timedelta(days=1)
@@ -145,7 +145,7 @@ def test_wrong_choices_are_named(fortnight: Path, controls: dict[str, Any], mess
 def test_periods_are_local_days(days: str, since: str, until: str) -> None:
     """On the day of the clock change in Berlin, too."""
     selection = resolve(CONTROLS | {"days": days}, NOW)
-    assert selection.when == f"{since} to {until}"
+    assert english().span(selection.span, BERLIN) == f"{since} to {until}"
     assert selection.reference().span[1] < selection.span[1]
 
 

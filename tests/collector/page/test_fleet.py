@@ -52,7 +52,7 @@ def test_devices_that_need_a_person_come_first(store: Path) -> None:
     assert [row.split()[1] for row in found] == ["d-away", "b-hot", "c-update", "e-card", "a-well"]
     assert "Update failed (2026.11.3: no space)" in found[2]
     assert "Certificate ends soon (7 April 2026)" in found[3]
-    assert found[4] == "shop-1 a-well 2026.11.2 cccccccc seven@ba9876543210 2027-05-03 2 d just now"
+    assert found[4] == "shop-1 a-well 2026.11.2 cccccccc seven@ba9876543210 3 May 2027 2 d just now"
     assert " dddddddd " in found[3]
 
 

@@ -6,10 +6,12 @@ import pytest
 from scipy.stats import binomtest
 
 from collector.devices.registry import DeviceRegistry
+from collector.language.language import english
 from collector.recount import files
 from collector.recount.recount import Recount, agreement
 from collector.recount.recounts import Recounts, SessionConflict, UnknownDevice
 from collector.recount.session import InvalidSession, Session
+from collector.sentences.devices import recount_result
 from contract.message import Status
 from contract.topics import Address
 from tests.support.store import SEVEN, put, window
@@ -164,7 +166,8 @@ def test_the_sentence_has_ratio_interval_and_both_numbers():
 
     def sentence(by_hand, counted):
         span = {"started": BEGIN, "start": BEGIN, "end": BEGIN, "compared": BEGIN, "windows": 1}
-        return Recount(site="a", device="b", by_hand=by_hand, counted=counted, **span).describe()
+        recount = Recount(site="a", device="b", by_hand=by_hand, counted=counted, **span)
+        return recount_result(recount, english())
 
     assert sentence(62, 60) == "97 % (89 to 99), 62 visits by hand, 60 counted"
     assert sentence(60, 62) == "103 % (101 to 112), 60 visits by hand, 62 counted"

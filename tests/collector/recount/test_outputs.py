@@ -59,7 +59,7 @@ def test_the_page_shows_totals_and_recounts_at_the_devices(root: Path) -> None:
     before = page.fresh()
     text = str(Words(page.device_table({"site": "shop-1", "days": "1", "by": "hour", "zone": "Europe/Berlin"})))
     assert "site | device | counted | too short | staff zone 2 | shop-1 | door | 12 | 9 | 7" in text
-    assert f"2026-03-29 01:42 to 01:57 | {SENTENCE}" in text
+    assert f"29 Mar 2026 01:42 to 01:57 | {SENTENCE}" in text
     files.write_recounts(root, [RECOUNT, replace(RECOUNT, started=NOW)])
     assert View(Reader(root, lambda: NOW), lambda: NOW).fresh() != before
 

@@ -86,12 +86,39 @@ def test_a_report_is_not_sent_twice(store: Path, mail: dict[str, Any], server: t
 def test_missed_weeks_are_made_up_for(store: Path, mail: dict[str, Any], server: tuple[int, Mailbox]) -> None:
     """After two weeks without a server both are sent, the oldest first; after a year the last four."""
     Path(mail["sent_file"]).parent.mkdir()
-    SentFile(Path(mail["sent_file"])).note(mail["recipients"][0], date(2026, 3, 16))
+    SentFile(Path(mail["sent_file"])).note(mail["recipients"][0], date(2026, 3, 16), was_due=True)
     assert send(store, mail, MONDAY + WEEK) == 2
     weeks = [message["Subject"].partition(", ")[2][:7] for message in server[1].messages]
     assert weeks == ["Week 13", "Week 14"]
     last = date(2027, 3, 22)
     assert SentFile(Path(mail["sent_file"])).due(mail["recipients"][0], last) == [last - n * WEEK for n in (3, 2, 1, 0)]
+
+
+def test_a_week_that_was_asked_for_makes_no_other_week_due(
+    store: Path, mail: dict[str, Any], server: tuple[int, Mailbox]
+) -> None:
+    """After a report of an old week was sent by hand, the timer sends the last week alone."""
+    assert send(store, mail, week=date(2026, 3, 2)) == 1
+    assert [send(store, mail) for _ in range(2)] == [1, 0]
+    weeks = [message["Subject"].partition(", ")[2][:7] for message in server[1].messages]
+    assert weeks == ["Week 10", "Week 13"]
+
+
+def test_one_address_gets_a_report_in_two_languages(
+    store: Path, mail: dict[str, Any], server: tuple[int, Mailbox]
+) -> None:
+    """Each language is sent once; the same report twice is an error."""
+    both = mail | {"recipients": (Recipient(address=BOSS), Recipient(address=BOSS, language="de"))}
+    assert [send(store, both) for _ in range(2)] == [2, 0]
+    assert [message["Subject"].partition(":")[0] for message in server[1].messages] == [
+        "Weekly report",
+        "Wochenbericht",
+    ]
+    with pytest.raises(ValueError, match="must be given once, are given 2 times for boss"):
+        Mail(
+            **mail
+            | {"recipients": (Recipient(address=BOSS, sites=("a", "b")), Recipient(address=BOSS, sites=("b", "a")))}
+        )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +190,7 @@ def test_a_damaged_note_sends_nothing(store: Path, mail: dict[str, Any], server:
 def test_the_notes_do_not_grow(tmp_path: Path) -> None:
     notes, recipient = SentFile(tmp_path / "sent.json"), Recipient(address=BOSS)
     for number in range(60):
-        notes.note(recipient, date(2026, 1, 5) + number * WEEK)
+        notes.note(recipient, date(2026, 1, 5) + number * WEEK, was_due=True)
     assert len((tmp_path / "sent.json").read_bytes()) < 300
 
 

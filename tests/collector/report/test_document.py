@@ -65,7 +65,7 @@ def test_the_report_says_what_the_first_screen_says(store: Path) -> None:
 
 def test_the_report_has_all_its_parts(store: Path) -> None:
     made = document(store)
-    assert (made.name, made.title) == ("facetally-all-2026-W13", "Weekly report: all sites")
+    assert (made.name, made.title) == ("facetally-2026-W13", "Weekly report: all sites")
     assert re.fullmatch(r"Week 13, 2026: 23\W+29 Mar 2026", made.period)
     text = plain(made.html)
     for part in (

@@ -1,6 +1,5 @@
 """The first screen in a real Chromium: what a manager sees, keeps, sorts, opens and prints."""
 
-import json
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -14,7 +13,7 @@ from collector.devices.registry import DeviceRegistry
 from contract.message import Status
 from contract.topics import Address
 from tests.support.brokers import free_port, wait_until
-from tests.support.browser import chromium, complaints, needs_chromium, served, text
+from tests.support.browser import chromium, complaints, needs_chromium, sent_bytes, served, text, violations
 from tests.support.device_models import model
 from tests.support.store import SEVEN, put, window
 
@@ -54,18 +53,6 @@ def opened(driver: Any, url: str) -> None:
     wait_until(drawn, "the first screen is drawn", SLOW_S)
 
 
-def axe(driver: Any) -> list[Any]:
-    """Violations that axe finds."""
-    import selenium_axe_python
-
-    driver.set_script_timeout(SLOW_S)
-    driver.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())
-    run = "const done = arguments[0]; axe.run({exclude: ['.js-plotly-plot']}).then(done, e => done(String(e)))"
-    found = driver.execute_async_script(run)
-    assert len(found["passes"]) > 20
-    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
-
-
 @pytest.mark.parametrize(("width", "height", "dark"), [(1280, 900, False), (375, 800, True)])
 def test_what_needs_a_person_is_at_the_top(address: str, tmp_path: Path, width: int, height: int, dark: bool) -> None:
     """All four offline devices are named in the first 400 pixels, in no scroll box, whatever site is selected. Nothing
@@ -81,7 +68,7 @@ def test_what_needs_a_person_is_at_the_top(address: str, tmp_path: Path, width: 
         assert box[0] >= 0 and box[1] < 400 and box[2] <= 0
         assert all(f"{site} / door" in text(driver, "banner") for site in SHOPS[8:])
         assert driver.execute_script("return document.documentElement.scrollWidth") == width
-        assert axe(driver) == []
+        assert violations(driver) == []
         assert complaints(driver) == []
 
 
@@ -110,13 +97,6 @@ def test_choices_survive_a_reload_and_can_be_shared(address: str, tmp_path: Path
         driver.find_element("css selector", "[data-receipt='visits']").click()
         wait_until(lambda: "by=total" in text(driver, "receipt-panel"), "the receipt opens", SLOW_S)
         assert "receipt=visits" in driver.current_url
-
-
-def sent_bytes(driver: Any) -> int:
-    """Bytes over the wire since the last call, all responses."""
-    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    finished = [each["params"] for each in events if each["method"] == "Network.loadingFinished"]
-    return int(sum(each["encodedDataLength"] for each in finished))
 
 
 def test_the_first_view_is_below_a_megabyte_and_can_be_printed(address: str, tmp_path: Path) -> None:
