@@ -13,6 +13,7 @@ from benchmarks.simulation.device_slots import Device, changed_wheel, clean_envi
 from benchmarks.simulation.release_repository import ReleaseRepository
 from edge.update.state import StateFile
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.publishing import listening
 from tests.support.release_server import certificates, nginx, tls_line
 
 pytest.importorskip("skimage", reason="scikit-image provides the portraits")
@@ -28,13 +29,18 @@ ProgressFile.write = _crash
 
 
 @pytest.fixture
-def device(tmp_path):
+def broker_port():
+    """The broker's port."""
+    return free_port()
+
+
+@pytest.fixture
+def device(tmp_path, broker_port):
     """A device whose daemon counts a camera and publishes to a real broker; systemd's part is done by a thread."""
     scripted_walks.write_loop(tmp_path / "loop")
-    port = free_port()
-    with mosquitto(tmp_path, port):
+    with mosquitto(tmp_path, broker_port):
         made = Device(tmp_path / "device", "bench", "door", camera_environment(tmp_path))
-        made.install(CONFIG.format(device="door", fps=5, window_s=1.0, port=port))
+        made.install(CONFIG.format(device="door", fps=5, window_s=1.0, port=broker_port))
         made.enabled, stop = True, threading.Event()
 
         def supervise():
@@ -52,10 +58,11 @@ def device(tmp_path):
             made.stop()
 
 
-def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, device):
+def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, device):
     """Over nginx with the device's certificate: release 2 is kept; release 3, which crashes, is not, and is named.
 
-    The daemon counts on, its configuration is the signed one, and release 3 is not tried again.
+    The daemon counts on, its configuration is the signed one, and release 3 is not tried again. The first health
+    message after the crash, seconds later and not after a minute, says what has failed.
     """
     repository = ReleaseRepository(tmp_path / "repository")
     config = (device.folder / "etc/edge.toml").read_bytes()
@@ -80,6 +87,9 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, device):
         assert device.release == "2"
         wait_until(lambda: getattr(device.progress(), "release", None) == "2", "the daemon of the old release counts")
         assert "release 3, number 2: facetally-edge: stopped" in (device.program / "update-failed").read_text()
+        with listening(broker_port, "bench/door/health") as received:
+            said = "release 3, number 2: facetally-edge: stopped"
+            wait_until(lambda: any(said in payload.decode() for _, payload, _ in received), "health says so", 30)
         assert [each.name for each in (device.program / "slots").iterdir()] == ["2"]
         while not StateFile(device.state).read().failure.given_up:
             device.update().wait()  # on a busy machine the old release may be slow too; then nothing is final at once
