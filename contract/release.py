@@ -128,6 +128,10 @@ class DeviceManifest(Strict, frozen=True, kw_only=True):
     certificate: File | None = None
     """A renewed certificate for the key that the device has, PEM; None while the first one is valid."""
 
+    def has_program_of(self, other: "DeviceManifest") -> bool:
+        """Whether two manifests name the same release and configuration."""
+        return (self.release, self.configuration.sha256) == (other.release, other.configuration.sha256)
+
 
 Manifest = ReleaseManifest | DeviceManifest
 M = TypeVar("M", ReleaseManifest, DeviceManifest)

@@ -110,11 +110,6 @@ def next_manifest(record: Record, device: Device, before: DeviceManifest | None)
     return replace(before, number=before.number + 1, release=software, configuration=configuration)
 
 
-def same_program(one: DeviceManifest, other: DeviceManifest) -> bool:
-    """Whether two manifests name the same release and configuration."""
-    return (one.release, one.configuration.sha256) == (other.release, other.configuration.sha256)
-
-
 def assignments(manifests: list[DeviceManifest]) -> Changes:
     """Return the change of the repository that gives devices their manifests."""
     changes = Changes()
