@@ -225,7 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--broker", required=True, metavar="HOST", help="name of the broker, as devices reach it")
     init.add_argument("--repository", required=True, metavar="URL", help="where devices reach the release repository")
     enrol = add("enrol", _enrol, "Enrol the devices of a table: key, certificate and a checked configuration for each.")
-    enrol.add_argument("table", type=Path, metavar="CSV", help="columns site, device, group, zones, camera, board")
+    enrol.add_argument(
+        "table", type=Path, metavar="CSV", help="columns site, device, group, zones, camera, board, host"
+    )
     _add_devices(add("revoke", _revoke, "Let broker and web server refuse the certificates of devices."), "+")
     replacing = add("replace", _replace, "Give the identity of a broken device to a new one, and revoke the old one.")
     replacing.add_argument("device", metavar="SITE/DEVICE")

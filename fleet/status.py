@@ -14,7 +14,7 @@ from fleet.broker import as_program, listening
 from fleet.enrolment.authority import parse_certificate
 from fleet.enrolment.inventory import Device, read_inventory
 from fleet.found import PROGRAMS, SERVERS, Open
-from fleet.publication.records import device_manifest
+from fleet.publication.records import wanted_program
 from fleet.publication.repository import OFFLINE
 from fleet.rollout.observer import Observer, Report
 from fleet.rollout.state import read_rollouts
@@ -82,7 +82,7 @@ def status(fleet: Open, wait: timedelta) -> FleetStatus:
     enrolled = [each for each in inventory.values() if each.state == "enrolled"]
     within = timedelta(days=fleet.settings.certificates.renew_before_days)
     devices = [
-        describe(each, observer.reports.get(each.identity), device_manifest(repository, each), fleet.now, within)
+        describe(each, observer.reports.get(each.identity), wanted_program(repository, each), fleet.now, within)
         for each in enrolled
     ]
     for identity, report in sorted(observer.reports.items()):

@@ -37,11 +37,18 @@ class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Serial number of its certificate, hexadecimal."""
     certificate_ends: Moment
     enrolled: Moment
+    host: str = ""
+    """Device of the same site to which it is a further camera: the instance ``facetally-edge@DEVICE`` there."""
 
     @property
     def identity(self) -> str:
         """``SITE/DEVICE``: its name in certificates, topics and arguments."""
         return f"{self.site}/{self.device}"
+
+    @property
+    def host_identity(self) -> str:
+        """``SITE/DEVICE`` of the device on which it runs: its own, or that of its host."""
+        return f"{self.site}/{self.host or self.device}"
 
     @property
     def kind(self) -> Kind:
@@ -85,6 +92,12 @@ def chosen(inventory: Inventory, identities: list[str]) -> list[Device]:
         if identity not in inventory:
             raise Refused(f"{identity}: must be a device of inventory.csv, written SITE/DEVICE, is none")
     return [inventory[identity] for identity in dict.fromkeys(identities)]
+
+
+def cameras_of(inventory: Inventory, host: Device) -> list[Device]:
+    """Return the enrolled further cameras of a device."""
+    hosted = (each for each in inventory.values() if each.host and each.state == "enrolled")
+    return [each for each in hosted if each.host_identity == host.identity]
 
 
 def _read(path: Path, kind: type[S]) -> list[S]:

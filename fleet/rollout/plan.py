@@ -71,4 +71,11 @@ def give_back(fleet: Open, rollout: Rollout, reason: str) -> int:
 
 def _again(previous: DeviceManifest, now: DeviceManifest) -> DeviceManifest:
     """What a device ran before, under the next number and with its present certificate."""
-    return replace(now, number=now.number + 1, release=previous.release, configuration=previous.configuration)
+    return replace(
+        now,
+        schema=previous.schema,
+        number=now.number + 1,
+        release=previous.release,
+        configuration=previous.configuration,
+        instances=previous.instances,
+    )

@@ -44,9 +44,9 @@ def light_wheel(folder: Path, version: str = "1.0") -> Path:
 
 
 def table(folder: Path, *rows: str) -> Path:
-    """Write a table of devices with these rows: site, device, group, zones, camera, board."""
+    """Write a table of devices with these rows: site, device, group, zones, camera, board, and a host where needed."""
     path = folder / "devices.csv"
-    path.write_text("\n".join(["site,device,group,zones,camera,board", *rows]) + "\n")
+    path.write_text("\n".join(["site,device,group,zones,camera,board,host", *rows]) + "\n")
     return path
 
 

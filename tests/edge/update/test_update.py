@@ -62,13 +62,15 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, devi
     """Over nginx with the device's certificate: release 2 is kept; release 3, which crashes, is not, and is named.
 
     The daemon counts on, its configuration is the signed one, and release 3 is not tried again. The first health
-    message after the crash, seconds later and not after a minute, says what has failed.
+    message after the crash, seconds later and not after a minute, says what has failed. The configuration of a further
+    camera comes along, and a wrong one is refused before the switch.
     """
     repository = ReleaseRepository(tmp_path / "repository")
     config = (device.folder / "etc/edge.toml").read_bytes()
     wheels = [build_wheel(), shared_packages(tmp_path)]
     repository.add_release("2", wheels)
-    repository.assign("bench", "door", 1, "2", b"# of release 2\n" + config)
+    cameras = {"till": config.replace(b'device = "door"', b'device = "till"')}
+    repository.assign("bench", "door", 1, "2", b"# of release 2\n" + config, cameras)
     repository.publish()
     keys = certificates(tmp_path / "certificates")
     with nginx(keys, repository.folder) as port:
@@ -77,18 +79,25 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, devi
         assert device.update().wait() == 0, (device.folder / "update.log").read_text()
         assert device.progress().release == device.release == "2"
         assert (device.program / "current/edge.toml").read_bytes().startswith(b"# of release 2\n")
+        assert (device.program / "current/instances/till.toml").read_bytes() == cameras["till"]
         assert (device.program / "updater").readlink().name == "2"
+
+        repository.assign("bench", "door", 2, "2", config, {"till": b"speed = 3\n"})
+        repository.publish()
+        assert device.update().wait() == 1, "a further camera's configuration is tested as well"
+        assert "number 2: its own test fails" in (device.program / "update-failed").read_text()
+        assert (device.program / "current/instances/till.toml").read_bytes() == cameras["till"]
 
         crashing = changed_wheel(wheels[0], tmp_path / "crashing", {"edge/system/progress.py": CRASH})
         repository.add_release("3", [crashing, wheels[1]])
-        repository.assign("bench", "door", 2, "3", config)
+        repository.assign("bench", "door", 3, "3", config)
         repository.publish()
         assert device.update().wait() == 1
         assert device.release == "2"
         wait_until(lambda: getattr(device.progress(), "release", None) == "2", "the daemon of the old release counts")
-        assert "release 3, number 2: facetally-edge: stopped" in (device.program / "update-failed").read_text()
+        assert "release 3, number 3: facetally-edge: stopped" in (device.program / "update-failed").read_text()
         with listening(broker_port, "bench/door/health") as received:
-            said = "release 3, number 2: facetally-edge: stopped"
+            said = "release 3, number 3: facetally-edge: stopped"
             wait_until(lambda: any(said in payload.decode() for _, payload, _ in received), "health says so", 30)
         assert [each.name for each in (device.program / "slots").iterdir()] == ["2"]
         while not StateFile(device.state).read().failure.given_up:
@@ -98,10 +107,10 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, devi
         assert device.starts == starts, "it is not tried again"
 
         before = device.progress()
-        repository.assign("bench", "door", 3, "3", config)
+        repository.assign("bench", "door", 4, "3", config)
         repository.publish()
         for file in (repository.folder / "targets/devices/bench").glob("*.door.json"):
-            file.write_bytes(file.read_bytes().replace(b'"number": 3', b'"number": 9'))
+            file.write_bytes(file.read_bytes().replace(b'"number": 4', b'"number": 9'))
         assert device.update().wait() == 1
         wait_until(lambda: device.progress().frames > before.frames, "the daemon counts on under attack")
         assert device.progress().boot == before.boot
@@ -112,4 +121,4 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, devi
         check=True,
     )
     shown = json.loads(status.stdout)
-    assert (shown["release"], shown["number"], shown["failed"]["number"]) == ("2", 1, 2)
+    assert (shown["release"], shown["number"], shown["failed"]["number"]) == ("2", 1, 3)
