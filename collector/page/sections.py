@@ -38,7 +38,10 @@ def sections(language: Language) -> list[Any]:
             *_chart("comparison", language, LOW, gettext("Both as a table, with 90 % intervals")),
         ]
     )
-    state = html.Section([html.H2(gettext("Fleet")), html.Div(id="devices", className="devices")])
+    group = select("group", gettext("Group"), [{"label": gettext("all"), "value": ""}], "")
+    state = html.Section(
+        [html.H2(gettext("Fleet")), html.Div(group, id="groups"), html.Div(id="devices", className="devices")]
+    )
     return [
         html.Div([visits, totals], className="side"),
         shares,

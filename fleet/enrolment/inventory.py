@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -56,6 +57,14 @@ class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return kind_of(self.board)
 
 
+class Grouped(Struct, frozen=True, kw_only=True):
+    """A line of ``groups.csv``."""
+
+    site: Id
+    device: Id
+    group: Id
+
+
 class _RevokedRow(Struct, frozen=True, kw_only=True):
     serial: Annotated[str, Meta(pattern=r"^[0-9a-f]+$(?!\n)")]
     identity: str
@@ -72,8 +81,12 @@ def read_inventory(path: Path) -> Inventory:
 
 
 def write_inventory(path: Path, inventory: Inventory) -> None:
-    """Replace the inventory."""
-    _write(path, [inventory[identity] for identity in sorted(inventory)], Device)
+    """Replace the inventory, and beside it `groups.csv`, which has no camera's address: the collector may read it."""
+    devices = [inventory[identity] for identity in sorted(inventory)]
+    enrolled = (each for each in devices if each.state == "enrolled")
+    groups = [Grouped(site=each.site, device=each.device, group=each.group) for each in enrolled]
+    _write(path.with_name("groups.csv"), groups, Grouped)
+    _write(path, devices, Device)
 
 
 def read_revoked(path: Path) -> list[Revoked]:
@@ -92,6 +105,14 @@ def chosen(inventory: Inventory, identities: list[str]) -> list[Device]:
         if identity not in inventory:
             raise Refused(f"{identity}: must be a device of inventory.csv, written SITE/DEVICE, is none")
     return [inventory[identity] for identity in dict.fromkeys(identities)]
+
+
+def check_groups(inventory: Inventory, groups: Iterable[str]) -> None:
+    """Raise Refused if the inventory has no device of a group."""
+    known = sorted({device.group for device in inventory.values()})
+    for group in groups:
+        if group not in known:
+            raise Refused(f"--groups: must be of {', '.join(known) or 'none'}, has {group!r}")
 
 
 def cameras_of(inventory: Inventory, host: Device) -> list[Device]:

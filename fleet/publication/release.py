@@ -24,7 +24,7 @@ from contract.release import (
 from contract.topics import check_id
 from fleet.enrolment.boards import Kind
 from fleet.enrolment.configuration import check, compose
-from fleet.enrolment.inventory import Device, cameras_of, chosen, read_inventory
+from fleet.enrolment.inventory import Device, cameras_of, check_groups, chosen, read_inventory
 from fleet.errors import Refused
 from fleet.folder import Folder
 from fleet.publication.bill_of_materials import bill_of_materials
@@ -129,10 +129,7 @@ def _check_request(folder: Folder, repository: Repository, request: Request, now
 def _devices(folder: Folder, request: Request) -> list[Device]:
     """The enrolled devices that a release is for. A further camera stands for its host."""
     inventory = read_inventory(folder.inventory)
-    groups = {device.group for device in inventory.values()}
-    for group in request.groups:
-        if group not in groups:
-            raise Refused(f"--groups: must be of {', '.join(sorted(groups)) or 'none'}, has {group!r}")
+    check_groups(inventory, request.groups)
     named = chosen(inventory, list(request.devices))
     everyone = not request.groups and not request.devices
     of_groups = [each for each in inventory.values() if everyone or each.group in request.groups]

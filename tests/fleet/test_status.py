@@ -18,6 +18,7 @@ from tests.support.messages import MESSAGES
 
 pytestmark = needs_mosquitto
 CAMERA = f"shop-1,cam,north,none,v4l2:1,{BOARD},well"
+GROUPS = {"new": "south"}
 NAMES = ("well", "off", "silent", "old", "failed", "edited", "ending", "new")
 
 
@@ -47,7 +48,11 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
     an enrolled device is shown, that of a revoked one is not.
     """
     now = datetime.now(timezone.utc)
-    of = made(tmp_path, *(f"shop-1,{name},north,none,v4l2:0,{BOARD}" for name in (*NAMES, "thief")), CAMERA)
+    of = made(
+        tmp_path,
+        *(f"shop-1,{name},{GROUPS.get(name, 'north')},none,v4l2:0,{BOARD}" for name in (*NAMES, "thief")),
+        CAMERA,
+    )
     fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=of)
     give(of, "1.0")
     (record,) = (json.loads(path.read_text()) for path in (of / "releases").iterdir())
@@ -78,6 +83,11 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
         found = {each["device"]: each for each in as_json["devices"]}
         fleet("status", folder=of)
         table = capsys.readouterr().out.splitlines()
+        fleet("status", "--json", "--groups", "south", folder=of)
+        of_group = json.loads(capsys.readouterr().out)["devices"]
+        assert main(["status", "--groups", "west", "--fleet", str(of)]) == 2
+        assert "--groups: must be of north, south, has 'west'" in capsys.readouterr().err
+    assert [(each["device"], each["group"]) for each in of_group] == [("new", "south")]
     problems = {name: "; ".join(each["problems"]) for name, each in found.items()}
     assert problems.pop("silent").startswith("silent since ")
     assert problems == {
