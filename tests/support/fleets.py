@@ -1,5 +1,6 @@
 """Fleets for tests: the command, and a light wheel."""
 
+import sysconfig
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -40,6 +41,19 @@ def light_wheel(folder: Path, version: str = "1.0") -> Path:
         archive.writestr(f"facetally-{version}.dist-info/METADATA", METADATA.format(version=version))
         archive.writestr(f"facetally-{version}.dist-info/WHEEL", WHEEL)
         archive.writestr(f"facetally-{version}.dist-info/RECORD", "")
+    return path
+
+
+def whole_wheel(folder: Path, version: str) -> Path:
+    """Write a light wheel that a device can run, with models and commands; its packages are those of this Python."""
+    path, about = light_wheel(folder, version), f"facetally-{version}.dist-info"
+    commands = {"facetally-edge": "edge", "facetally-update": "edge.update"}
+    lines = "".join(f"{name} = {module}.__main__:main\n" for name, module in commands.items())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((ROOT / "edge" / "models").iterdir()):
+            archive.write(file, file.relative_to(ROOT))
+        archive.writestr("facetally_shared_packages.pth", f"{sysconfig.get_path('purelib')}\n")
+        archive.writestr(f"{about}/entry_points.txt", f"[console_scripts]\n{lines}")
     return path
 
 

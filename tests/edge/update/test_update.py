@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 
 import pytest
 
@@ -13,6 +12,7 @@ from benchmarks.simulation.device_slots import Device, changed_wheel, clean_envi
 from benchmarks.simulation.release_repository import ReleaseRepository
 from edge.update.state import StateFile
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.devices import running
 from tests.support.publishing import listening
 from tests.support.release_server import certificates, nginx, tls_line
 
@@ -41,21 +41,8 @@ def device(tmp_path, broker_port):
     with mosquitto(tmp_path, broker_port):
         made = Device(tmp_path / "device", "bench", "door", camera_environment(tmp_path))
         made.install(CONFIG.format(device="door", fps=5, window_s=1.0, port=broker_port))
-        made.enabled, stop = True, threading.Event()
-
-        def supervise():
-            while not stop.wait(0.1):
-                made.supervise()
-
-        thread = threading.Thread(target=supervise)
-        thread.start()
-        try:
-            wait_until(made.progress, "the daemon counts", 120)
+        with running(made):
             yield made
-        finally:
-            stop.set()
-            thread.join()
-            made.stop()
 
 
 def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, device):
