@@ -10,7 +10,7 @@ from dash import dcc, html
 from collector.language.language import Language
 from collector.page.downloads import FORMATS
 from collector.page.figures import text_figure
-from collector.page.parts import placeholder, select
+from collector.page.parts import named, placeholder, select
 
 GRAPH: dict[str, Any] = {"config": {"displayModeBar": False, "responsive": True}, "figure": text_figure("")}
 TALL, LOW = "24rem", "20rem"
@@ -39,9 +39,8 @@ def sections(language: Language) -> list[Any]:
         ]
     )
     group = select("group", gettext("Group"), [{"label": gettext("all"), "value": ""}], "")
-    state = html.Section(
-        [html.H2(gettext("Fleet")), html.Div(group, id="groups"), html.Div(id="devices", className="devices")]
-    )
+    scrolls: dict[str, Any] = {"className": "devices", "tabIndex": "0", "role": "region", **named(gettext("Fleet"))}
+    state = html.Section([html.H2(gettext("Fleet")), html.Div(group, id="groups"), html.Div(id="devices", **scrolls)])
     return [
         html.Div([visits, totals], className="side"),
         shares,
