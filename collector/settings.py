@@ -102,6 +102,8 @@ class Page(Table, frozen=True, kw_only=True):
     """Serve other machines without a proxy, although the page has no TLS."""
     label_map: dict[Label, Label] = field(default_factory=dict)
     """Other names of labels on the page and in the HTTP API; labels that get one name are added up."""
+    groups: Text | None = None
+    """``groups.csv`` of a fleet, or a copy of it: the page and the HTTP API then know the groups of the devices."""
     connections: Annotated[int, Meta(ge=10, le=20_000)] = 1000
     """Maximum number of open connections; more wait."""
     timeout_s: Annotated[float, Meta(ge=1, le=3600)] = 20.0

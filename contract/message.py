@@ -217,7 +217,7 @@ class Latency(Strict, frozen=True, kw_only=True):
 
 
 class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
-    """State of a device, sent once a minute. None where the platform cannot report a value.
+    """State of a device, sent after some seconds and then once a minute. None where the platform cannot report a value.
 
     Versions 2 to 4 add the optional fields at the end; each is absent where there is nothing to report.
     """

@@ -20,7 +20,7 @@ A device reads its own manifest only, and follows it: the manifest names one rel
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from contract.errors import ReleaseError
 from contract.json_text import read_json, write_json
@@ -34,6 +34,14 @@ PYTHON_PATTERN = r"^3\.[1-9][0-9]$(?!\n)"
 BUNDLES = "/opt/facetally/current/bundles"
 """Folder on a device with the bundles of its release; a configuration names their cards here, by file name."""
 
+INSTANCES = "instances"
+"""Name of the folder, beside the ``edge.toml`` of a device, with the released configurations of its further cameras."""
+INSTANCE_PATTERN = r"(?!(edge|collector|update)$)[a-z0-9][a-z0-9_-]{0,20}"
+"""Name of a further camera's daemon, ``facetally-edge@NAME``: letters that a unit, a file and a user of the system may
+have. The user is ``facetally-NAME``, of at most 31. The other names are those of configurations in the same folder."""
+Instance = Annotated[
+    str, Meta(pattern=rf"^{INSTANCE_PATTERN}$(?!\n)", description="1 to 21 lower-case letters, digits, '-' or '_'")
+]
 Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, description="64 hexadecimal digits")]
 Board = Literal["generic", "jetson"]
 """``jetson``: OpenCV and NumPy 1 are those of JetPack. ``generic``: every other board."""
@@ -115,10 +123,10 @@ class ReleaseManifest(Strict, frozen=True, kw_only=True):
         )
 
 
-class DeviceManifest(Strict, frozen=True, kw_only=True):
-    """What one device shall run."""
+class DeviceManifest(Strict, frozen=True, kw_only=True, omit_defaults=True):
+    """What one device shall run. Version 2 adds the optional field ``instances``."""
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     site: Id
     device: Id
     number: Annotated[int, Meta(ge=1, le=2**53, description="one more with each change; a device refuses a lower one")]
@@ -127,6 +135,29 @@ class DeviceManifest(Strict, frozen=True, kw_only=True):
     """The configuration as it is, zones included; its hash is the ``configuration_sha256`` of health messages."""
     certificate: File | None = None
     """A renewed certificate for the key that the device has, PEM; None while the first one is valid."""
+
+    instances: dict[Instance, File] = field(default_factory=dict)
+    """Configurations of the daemons of further cameras, ``facetally-edge@NAME``. An instance without one keeps that in
+    ``/etc/facetally``."""
+
+    def __post_init__(self) -> None:
+        """Reject a field that is newer than the version."""
+        if self.instances and self.schema < 2:
+            raise ValueError(f"instances need schema 2, `schema` is {self.schema}")
+
+    @property
+    def configurations(self) -> tuple[File, ...]:
+        """The configurations of all daemons of the device."""
+        return self.configuration, *self.instances.values()
+
+    def has_program_of(self, other: "DeviceManifest") -> bool:
+        """Whether two manifests name the same release and configurations."""
+        return self._program == other._program
+
+    @property
+    def _program(self) -> tuple[str, str, dict[str, str]]:
+        configurations = {name: file.sha256 for name, file in self.instances.items()}
+        return self.release, self.configuration.sha256, configurations
 
 
 Manifest = ReleaseManifest | DeviceManifest

@@ -98,7 +98,7 @@ def _add_config(command: argparse.ArgumentParser, *, instance: bool = True) -> N
     """Add the choice of a configuration: a file, or the name of an instance if the command has no other arguments."""
     chosen = command.add_mutually_exclusive_group()
     if instance:
-        meaning = "camera of this device: NAME stands for --config /etc/facetally/NAME.toml"
+        meaning = "camera of this device: NAME stands for --config /etc/facetally/NAME.toml, or a release's"
         chosen.add_argument("instance", nargs="?", type=_instance, metavar="INSTANCE", help=meaning)
     chosen.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="TOML file (default: %(default)s)")
     command.add_argument(

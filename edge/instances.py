@@ -15,18 +15,17 @@ from pathlib import Path
 from msgspec.structs import asdict, replace
 
 from base.errors import SettingsError
+from contract.release import INSTANCE_PATTERN, INSTANCES
 from edge.camera_settings import Capture, File, V4l2
 from edge.settings import AUTO, Settings, read
 
 ETC, STATE = Path("/etc/facetally"), Path("/var/lib")
-CURRENT = Path("/opt/facetally/current/edge.toml")
-"""Configuration of the first instance: a link to the file in `ETC`, or that of the installed release."""
+CURRENT = Path("/opt/facetally/current")
+"""Where the configurations of the installed release are. The first one is a link to the file in `ETC` at first."""
 DEFAULT = "edge"
 """The instance of a device with one camera."""
 RESERVED = ("collector", "update")
 """Names of other configurations in the same folder."""
-NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,20}"
-"""Letters that a unit, a file and a user of the system may have. The user is ``facetally-NAME``, of at most 31."""
 TUNING = (
     "width",
     "height",
@@ -44,7 +43,7 @@ TUNING = (
 
 def check_name(name: str) -> str:
     """Return the name of an instance unchanged. Raise SettingsError if it cannot be one."""
-    if name in RESERVED or not re.fullmatch(NAME_PATTERN, name):
+    if not _is_name(name):
         path = " (name a file with --config)" if "/" in name or "." in name else ""
         raise SettingsError(
             "the name of a camera must be 1 to 21 lower-case letters, digits, '-' or '_', beginning with a letter or"
@@ -54,10 +53,9 @@ def check_name(name: str) -> str:
 
 
 def config_path(name: str) -> Path:
-    """Path of an instance's configuration."""
-    if name == DEFAULT and CURRENT.exists():
-        return CURRENT
-    return ETC / f"{name}.toml"
+    """Path of an instance's configuration: that of the installed release, if there is one."""
+    released = _released(name)
+    return released if released.exists() else ETC / f"{name}.toml"
 
 
 def state_folder(name: str) -> Path:
@@ -72,11 +70,10 @@ def unit(name: str) -> str:
 
 def name_of(config: Path) -> str | None:
     """Name of the instance whose configuration this is, or a link to it; None for a configuration in another folder."""
-    if config == CURRENT:
-        return DEFAULT
+    if config == _released(config.stem):
+        return config.stem
     for path in (config, config.resolve()):
-        is_name = re.fullmatch(NAME_PATTERN, path.stem) and path.stem not in RESERVED
-        if path.parent == ETC and path.suffix == ".toml" and is_name:
+        if path.parent == ETC and path.suffix == ".toml" and _is_name(path.stem):
             return path.stem
     return None
 
@@ -122,6 +119,15 @@ def core_fraction(instances: Iterable[Settings]) -> float:
     """How many cores the detectors of instances may use together; one that is set by name counts as 0."""
     budgets = (each.detect.max_core_fraction for each in instances if each.detect.bundle == AUTO)
     return round(sum(budgets), 3)
+
+
+def _is_name(name: str) -> bool:
+    return name == DEFAULT or re.fullmatch(INSTANCE_PATTERN, name) is not None
+
+
+def _released(name: str) -> Path:
+    """Path of an instance's configuration in the installed release, which need not have one."""
+    return CURRENT / "edge.toml" if name == DEFAULT else CURRENT / INSTANCES / f"{name}.toml"
 
 
 def _camera(capture: Capture) -> tuple[object, ...] | None:

@@ -38,7 +38,7 @@ class Pipeline:
     spool: Spool
     publisher: WindowPublisher
     report: Callable[[HealthMonitor], None]
-    """Publishes a health message; called once a minute."""
+    """Publishes a health message; called some seconds after the first frames, and once a minute."""
     alive: Callable[[], None]
     """Called after every frame, and every second of a wait after an attempt to get one that has returned."""
     _buffered: deque[Window] = field(default_factory=deque)
@@ -88,7 +88,7 @@ class Pipeline:
             return len(self._buffered)
 
     def _deliver(self, windows: list[Window]) -> None:
-        """Store windows in the spool, send what is in the spool, and report health once a minute.
+        """Store windows in the spool, send what is in the spool, and report health when it is due.
 
         Windows that the disk refuses stay in memory; sending goes on.
         """
@@ -99,8 +99,9 @@ class Pipeline:
             self._bound_buffer(error)
         with contextlib.suppress(SpoolError):  # logged above; a message that cannot be deleted now is sent again
             self.publisher.pump(self.spool)
-            if self.analyzer.health.is_due():
-                self.report(self.analyzer.health)
+            health = self.analyzer.health
+            if health.is_due() or (self.publisher.connected and health.is_first_due()):
+                self.report(health)
 
     def _store(self) -> None:
         """Move buffered windows to the spool. Raises SpoolError at the first one that the disk refuses."""

@@ -194,7 +194,7 @@ def _back(parsed: argparse.Namespace) -> None:
 def _status(parsed: argparse.Namespace) -> None:
     from fleet.status import as_json, as_text, status  # noqa: PLC0415
 
-    found = status(_open(parsed), timedelta(seconds=parsed.wait))
+    found = status(_open(parsed), timedelta(seconds=parsed.wait), parsed.groups)
     print(as_json(found) if parsed.json else as_text(found))
 
 
@@ -225,7 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--broker", required=True, metavar="HOST", help="name of the broker, as devices reach it")
     init.add_argument("--repository", required=True, metavar="URL", help="where devices reach the release repository")
     enrol = add("enrol", _enrol, "Enrol the devices of a table: key, certificate and a checked configuration for each.")
-    enrol.add_argument("table", type=Path, metavar="CSV", help="columns site, device, group, zones, camera, board")
+    enrol.add_argument(
+        "table", type=Path, metavar="CSV", help="columns site, device, group, zones, camera, board, host"
+    )
     _add_devices(add("revoke", _revoke, "Let broker and web server refuse the certificates of devices."), "+")
     replacing = add("replace", _replace, "Give the identity of a broken device to a new one, and revoke the old one.")
     replacing.add_argument("device", metavar="SITE/DEVICE")
@@ -237,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_release_commands(add)
     state = add("status", _status, "Print the devices that need a person first, then all others.")
     state.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    state.add_argument("--groups", type=_names, default=[], metavar="NAME,...", help="only devices of these groups")
     state.add_argument("--wait", type=float, default=5.0, metavar="S", help="longest wait for messages (default: 5)")
     return parser
 

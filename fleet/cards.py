@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contract.release import DeviceManifest
 from fleet.enrolment.configuration import ETC, TLS
-from fleet.enrolment.inventory import Device, read_inventory
+from fleet.enrolment.inventory import Device, cameras_of, read_inventory
 from fleet.errors import Refused, ToolFailed
 from fleet.found import Open
 from fleet.publication.records import (
@@ -39,6 +39,8 @@ def assign(fleet: Open, devices: list[Device], release: str | None) -> None:
     repository, manifests = fleet.repository, []
     records = read_records(fleet.folder)
     for device in devices:
+        if device.host:
+            raise Refused(f"{device.identity}: must be a device of its own, is a camera of {device.host_identity}")
         if device.state == "revoked":
             raise Refused(f"{device.identity}: is revoked; facetally-fleet replace gives it a new key")
         if device_manifest(repository, device) is not None:
@@ -60,7 +62,9 @@ def write_card(fleet: Open, device: Device, boot: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
         wheel = _stage_wheels(repository, manifest, device, staged)
+        cameras = cameras_of(read_inventory(fleet.folder.inventory), device)
         files = _stage_files(fleet, repository, device, staged / "files")
+        files += _stage_cameras(fleet, repository, manifest, cameras, staged / "files")
         configuration = repository.stored(manifest.configuration.path, manifest.configuration.sha256)
         (staged / "edge.toml").symlink_to(configuration.resolve())
         kind = device.kind
@@ -78,7 +82,8 @@ def write_card(fleet: Open, device: Device, boot: Path) -> None:
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2].removeprefix("card.py: ")
         raise (Refused if done.returncode == 2 else ToolFailed)(f"card of {device.identity}: {reason}")
-    _note(fleet, device)
+    for each in (device, *cameras):
+        _note(fleet, each)
 
 
 def write_cards(
@@ -122,12 +127,16 @@ def write_cards(
 
 
 def without_card(fleet: Open, groups: list[str]) -> list[Device]:
-    """Return the enrolled devices, of some groups or all, for whose present key no card was written yet."""
+    """Return the enrolled devices, of some groups or all, for whose present keys no card was written yet."""
     written = {serial for _identity, serial in _noted(fleet)}
+    inventory = read_inventory(fleet.folder.inventory)
     return [
         each
-        for each in read_inventory(fleet.folder.inventory).values()
-        if each.state == "enrolled" and each.serial not in written and (not groups or each.group in groups)
+        for each in inventory.values()
+        if each.state == "enrolled"
+        and not each.host
+        and (not groups or each.group in groups)
+        and any(part.serial not in written for part in (each, *cameras_of(inventory, each)))
     ]
 
 
@@ -163,6 +172,24 @@ def _stage_files(fleet: Open, repository: Repository, device: Device, folder: Pa
     (folder / "root.json").write_bytes(repository.root())
     (folder / "update.toml").write_text(_update_settings(fleet.settings.repository.url, device))
     return sorted(folder.iterdir())
+
+
+def _stage_cameras(
+    fleet: Open, repository: Repository, manifest: DeviceManifest, cameras: list[Device], folder: Path
+) -> list[Path]:
+    """Lay out configuration, certificate, key and own files of the further cameras that the manifest has."""
+    before = set(folder.iterdir())
+    for camera in cameras:
+        if (configuration := manifest.instances.get(camera.device)) is None:
+            continue
+        own = fleet.folder.secrets / "files" / camera.site / camera.device
+        name = f"devices/{camera.identity}"
+        shutil.copy(repository.stored(configuration.path, configuration.sha256), folder / f"{camera.device}.toml")
+        shutil.copy(fleet.folder.certificate(name), folder / f"{camera.device}.pem")
+        shutil.copy(fleet.folder.key(name), folder / f"{camera.device}.key")
+        for path in sorted(own.glob("*")) if own.is_dir() else []:
+            shutil.copy(path, folder)
+    return sorted(set(folder.iterdir()) - before)
 
 
 def _update_settings(url: str, device: Device) -> str:

@@ -4,6 +4,7 @@ It can be kept in git; ``secrets/`` and the large files of ``repository/targets/
 
     fleet.toml                        settings
     inventory.csv, revoked.csv        devices, and certificates that are no longer accepted
+    groups.csv                        groups of the devices, for the collector
     configuration/common.toml         keys of all devices; groups/GROUP.toml and devices/SITE/DEVICE.toml go on top
     zones/SITE/DEVICE.toml            staff zones of each device
     certificates/                     ca.pem, crl.pem, broker.pem, web.pem, operator.pem, collector.pem, devices/

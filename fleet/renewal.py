@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from contract.release import certificate_path, device_path, write_manifest
 from fleet.enrolment.authority import parse_certificate
+from fleet.enrolment.configuration import ETC
 from fleet.enrolment.enrol import ending, renew
 from fleet.enrolment.inventory import Device, read_inventory
 from fleet.found import PROGRAMS, SERVERS, Open, renew_servers
@@ -18,7 +19,8 @@ from fleet.publication.repository import Changes, Expiry, Repository
 def renew_certificates(fleet: Open, identities: list[str]) -> Iterator[str]:
     """Renew the certificates of the devices named, or all that end soon; yield what was done.
 
-    Devices keep their keys, and get the new certificate with their next manifest.
+    Devices keep their keys, and get the new certificate with their next manifest. That of a further camera is copied by
+    hand: a manifest has the certificate of the device only.
     """
     within = timedelta(days=fleet.settings.certificates.renew_before_days)
     due = identities or ending(read_inventory(fleet.folder.inventory), within, fleet.now)
@@ -26,7 +28,8 @@ def renew_certificates(fleet: Open, identities: list[str]) -> Iterator[str]:
         devices = renew(fleet.issuer, due)
         _hand_out(fleet, fleet.repository, devices)
         for device in devices:
-            yield f"{device.identity}: certificate ends {device.certificate_ends:%Y-%m-%d}"
+            by_hand = f"; copy it to {ETC}/{device.device}.pem on {device.host_identity}" if device.host else ""
+            yield f"{device.identity}: certificate ends {device.certificate_ends:%Y-%m-%d}{by_hand}"
     ends = [
         parse_certificate(path.read_bytes(), str(path)).not_valid_after_utc
         for path in map(fleet.folder.certificate, (*SERVERS, *PROGRAMS))
@@ -48,7 +51,7 @@ def _hand_out(fleet: Open, repository: Repository, devices: list[Device]) -> Non
     """Publish renewed certificates, with a new manifest for each device that has one."""
     changes = Changes()
     for device in devices:
-        before = device_manifest(repository, device)
+        before = None if device.host else device_manifest(repository, device)
         if before is None:
             continue
         text = fleet.folder.certificate(f"devices/{device.identity}").read_bytes()

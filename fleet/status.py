@@ -1,7 +1,7 @@
 """How each device of a fleet stands: those that need a person first."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -12,9 +12,9 @@ from contract.message import Health
 from contract.release import DeviceManifest
 from fleet.broker import as_program, listening
 from fleet.enrolment.authority import parse_certificate
-from fleet.enrolment.inventory import Device, read_inventory
+from fleet.enrolment.inventory import Device, check_groups, read_inventory
 from fleet.found import PROGRAMS, SERVERS, Open
-from fleet.publication.records import device_manifest
+from fleet.publication.records import wanted_program
 from fleet.publication.repository import OFFLINE
 from fleet.rollout.observer import Observer, Report
 from fleet.rollout.state import read_rollouts
@@ -60,32 +60,24 @@ class FleetStatus(Struct, frozen=True, kw_only=True):
     """What the operator must renew."""
 
 
-def status(fleet: Open, wait: timedelta) -> FleetStatus:
+def status(fleet: Open, wait: timedelta, groups: Sequence[str] = ()) -> FleetStatus:
     """Ask the broker for the last messages of all devices, and compare them with inventory and repository.
 
-    Raise ToolFailed if the broker cannot be reached.
+    With groups, only their devices are shown, and no strangers. Raise Refused for a group that is not in the inventory,
+    and ToolFailed if the broker cannot be reached.
     """
     folder = fleet.folder
-    observer = Observer()
-    certificate = str(folder.certificate("status"))
-    with listening(
-        as_program(fleet.settings.broker, certificate, str(folder.key("status"))), "status", "health", "shadow"
-    ) as heard:
-        until = time.monotonic() + wait.total_seconds()
-        anything = True
-        while anything and time.monotonic() < until:
-            anything = False
-            for sender, message, retained in heard.messages(QUIET_S):
-                observer.add(sender, message, retained, fleet.now)
-                anything = True
     inventory, repository = read_inventory(folder.inventory), fleet.repository
-    enrolled = [each for each in inventory.values() if each.state == "enrolled"]
+    check_groups(inventory, groups)
+    observer = _observed(fleet, wait)
+    shown = [each for each in inventory.values() if not groups or each.group in groups]
+    enrolled = [each for each in shown if each.state == "enrolled"]
     within = timedelta(days=fleet.settings.certificates.renew_before_days)
     devices = [
-        describe(each, observer.reports.get(each.identity), device_manifest(repository, each), fleet.now, within)
+        describe(each, observer.reports.get(each.identity), wanted_program(repository, each), fleet.now, within)
         for each in enrolled
     ]
-    for identity, report in sorted(observer.reports.items()):
+    for identity, report in sorted(observer.reports.items()) if not groups else ():
         if identity not in inventory:
             devices.append(_stranger(identity, "is not enrolled and sends messages"))
         elif inventory[identity].state == "revoked" and report.online:
@@ -105,6 +97,21 @@ def status(fleet: Open, wait: timedelta) -> FleetStatus:
         shadows=shadow_statuses(tables, fleet.settings.promotion),
         notices=list(_notices(fleet)),
     )
+
+
+def _observed(fleet: Open, wait: timedelta) -> Observer:
+    """Return what the devices have said last. Raise ToolFailed if the broker cannot be reached."""
+    observer, folder = Observer(), fleet.folder
+    settings = as_program(fleet.settings.broker, str(folder.certificate("status")), str(folder.key("status")))
+    with listening(settings, "status", "health", "shadow") as heard:
+        until = time.monotonic() + wait.total_seconds()
+        anything = True
+        while anything and time.monotonic() < until:
+            anything = False
+            for sender, message, retained in heard.messages(QUIET_S):
+                observer.add(sender, message, retained, fleet.now)
+                anything = True
+    return observer
 
 
 def describe(

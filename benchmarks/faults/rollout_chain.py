@@ -6,8 +6,9 @@ configurations and the fleet's certificates. Each device is what its card holds:
 over TLS, and the updater installs releases offline. Every device has its own /etc/facetally, /opt/facetally and
 /var/lib, by a mount namespace, so root is needed. Empty folders of these names stay behind on this machine.
 
-In turn: the first release reaches all devices; the second is rolled out in stages and stays; the third crashes after
-its trial, and the rollout takes it back. At the end all devices run the second. Exit code 1 otherwise.
+In turn: the first release reaches all devices; the second is rolled out in stages and stays. Three more crash: in their
+trial, in their first minute, and later. The rollout takes each of them back in its first stage, as a failed release,
+and not because too few devices take it. At the end all devices run the second. Exit code 1 otherwise.
 """
 
 import argparse
@@ -33,7 +34,10 @@ from fleet.folder import Folder
 from fleet.rollout.state import read_rollout
 
 SITE, DEVICES = "shop-1", ("d0", "d1", "d2")
-FIRST, SECOND, BAD = "1", "2", "3"
+FIRST, SECOND = "1", "2"
+CRASHES_S = {"crashes-in-trial": 3, "crashes-in-first-minute": 30, "crashes-later": 75}
+"""Bad releases, and when they crash after each start, seconds: before the trial of 8 s ends, after the first health
+message, and after the second one."""
 TRIAL_S, LIMIT_S = 8, 900.0
 LAYER = """
 [capture]
@@ -52,13 +56,11 @@ max_latency_ratio = 5.0
 """
 """The devices share the cores of one machine, which other work may slow down: only a crash shall be a reason."""
 UPDATER = "\ntrial_s = {trial_s}\nrequire_synchronised_clock = false\nruntime = '{runtime}'\n"
-CRASH_S = 75
-"""When the bad release crashes after its start, seconds: after its trial and its first health message."""
-CRASH = f"""
+CRASH = """
 _started = time.monotonic()
 def _crash(self, publisher, write=ProgressFile.write):
     write(self, publisher)
-    if time.monotonic() - _started > {CRASH_S}:
+    if time.monotonic() - _started > {after}:
         os._exit(3)
 ProgressFile.write = _crash
 """
@@ -158,9 +160,9 @@ def everywhere(devices: Sequence[Device], release: str) -> bool:
 
 
 def was_taken_back(of: Path, release: str) -> bool:
-    """Whether the rollout of a release went back after a device had taken it."""
+    """Whether the rollout of a release went back in its first stage."""
     rollout = read_rollout(Folder.of(of), release)
-    return rollout is not None and rollout.phase == "back" and any(each.taken for each in rollout.devices.values())
+    return rollout is not None and (rollout.phase, rollout.stage) == ("back", 0)
 
 
 def roll(of: Path, release: str, devices: Sequence[Device], bake: str) -> int:
@@ -172,22 +174,27 @@ def roll(of: Path, release: str, devices: Sequence[Device], bake: str) -> int:
     return code
 
 
+def crashes(of: Path, folder: Path, wheel: Path, devices: Sequence[Device], release: str) -> bool:
+    """Roll out a release that crashes; return whether it was taken back. All devices run the second release then."""
+    bad = changed_wheel(wheel, folder / release, {"edge/system/progress.py": CRASH.format(after=CRASHES_S[release])})
+    assert run_fleet(of, "release", release, "--wheel", bad) == 0
+    roll(of, release, devices, "5m")
+    wait_until(lambda: everywhere(devices, SECOND), LIMIT_S, "on the second release again")
+    return was_taken_back(of, release)
+
+
 def chain(folder: Path) -> bool:
     """Run everything; return whether each rollout ended as it should."""
     scripted_walks.write_loop(folder / "loop")
     of, broker_port, web_port = new_fleet(folder)
     wheel = build_wheel()
-    bad = changed_wheel(wheel, folder / "bad", {"edge/system/progress.py": CRASH})
     assert run_fleet(of, "release", FIRST, "--wheel", wheel) == 0
     devices = [device_of_card(of, folder, name) for name in DEVICES]
     with broker(of, folder, broker_port), release_server(of, folder, web_port), supervised(devices):
         wait_until(lambda: everywhere(devices, FIRST), LIMIT_S, "on the first release")
         assert run_fleet(of, "release", SECOND, "--wheel", changed_wheel(wheel, folder / "second", {})) == 0
         good = roll(of, SECOND, devices, "70s") == 0 and everywhere(devices, SECOND)
-        assert run_fleet(of, "release", BAD, "--wheel", bad) == 0
-        roll(of, BAD, devices, "5m")
-        back = was_taken_back(of, BAD)
-        wait_until(lambda: everywhere(devices, SECOND), LIMIT_S, "on the second release again")
+        back = all(crashes(of, folder, wheel, devices, name) for name in CRASHES_S)
         run_fleet(of, "status")
     return good and back
 

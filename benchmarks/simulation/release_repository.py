@@ -1,11 +1,12 @@
 """A signed release repository in a folder, made with tuf directly: for tests that attack it, and for rollouts."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
@@ -115,16 +116,28 @@ class ReleaseRepository:
             parts[suffix] = self.add(bundle_path(card.stem, sha256(data).hexdigest(), suffix), data)
         return BundleFiles(name=card.stem, card=parts["json"], model=parts["tflite"])
 
-    def assign(self, site: str, device: str, number: int, release: str, configuration: bytes) -> None:
-        """Let a device run a release with a configuration."""
-        path = configuration_path(site, device, sha256(configuration).hexdigest())
+    def assign(
+        self,
+        site: str,
+        device: str,
+        number: int,
+        release: str,
+        configuration: bytes,
+        instances: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """Let a device run a release with a configuration, and those of its further cameras by name."""
+
+        def add(name: str, text: bytes) -> File:
+            return self.add(configuration_path(site, name, sha256(text).hexdigest()), text)
+
         manifest = DeviceManifest(
-            schema=1,
+            schema=2,
             site=site,
             device=device,
             number=number,
             release=release,
-            configuration=self.add(path, configuration),
+            configuration=add(device, configuration),
+            instances={name: add(name, text) for name, text in instances.items()},
         )
         self.add(device_path(site, device), write_manifest(manifest), "devices")
 

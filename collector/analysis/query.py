@@ -15,6 +15,7 @@ from collector.analysis.intervals import Span, Step, with_known_time
 from collector.analysis.label_sets import with_label_map
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
 from collector.devices.device import Device
+from collector.devices.groups import Groups
 from collector.devices.registry import read_devices
 from collector.devices.registry_file import damages as device_damages
 from collector.store.cells import QUARTER_S, cell_s_for
@@ -44,8 +45,15 @@ class Reader:
     permitted: frozenset[str] | None = None
     """The sites that it reads; None for all."""
 
-    def __init__(self, root: Path, now: Callable[[], datetime], label_map: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        now: Callable[[], datetime],
+        label_map: Mapping[str, str] | None = None,
+        groups: Groups | None = None,
+    ) -> None:
         self.root = root
+        self._groups = groups or Groups()
         self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
@@ -75,6 +83,10 @@ class Reader:
     def devices(self) -> tuple[Device, ...]:
         """Return the last known state of all devices."""
         return tuple(device for device in read_devices(self.root) if self.permits(device.site))
+
+    def groups(self) -> dict[tuple[str, str], str]:
+        """Return the groups of devices, by site and device. Devices that no fleet has are absent."""
+        return {key: group for key, group in self._groups.read().items() if self.permits(key[0])}
 
     def matrices(self) -> dict[DeviceClassifier, Confusion]:
         """Return the confusion matrices that the devices report."""

@@ -57,9 +57,10 @@ class PagedQuery(Query, frozen=True, kw_only=True):
 
 
 class DevicesQuery(PagedQuery, frozen=True, kw_only=True):
-    """Which devices: all, or those of some sites."""
+    """Which devices: all, or those of some sites and groups."""
 
     site: Sites | None = None
+    group: Sites | None = None
 
 
 class CountsQuery(PagedQuery, frozen=True, kw_only=True):
@@ -110,6 +111,8 @@ class DeviceAnswer(Struct, frozen=True, kw_only=True):
 
     site: str
     device: str
+    group: str | None
+    """Group of the fleet (`page.groups`)."""
     state: State
     boot: str | None
     seen: datetime | None
@@ -124,11 +127,11 @@ class DeviceAnswer(Struct, frozen=True, kw_only=True):
     """What needs a person, the most urgent first."""
 
     @classmethod
-    def of(cls, device: Device, state: State, found: Iterable[Concern]) -> "DeviceAnswer":
-        """Return the response for a device, the state to show, and what of it needs a person."""
-        fields = (name for name in cls.__struct_fields__ if name not in ("state", "needs"))
+    def of(cls, device: Device, group: str | None, state: State, found: Iterable[Concern]) -> "DeviceAnswer":
+        """Return the response for a device, its group, the state to show, and what of it needs a person."""
+        fields = (name for name in cls.__struct_fields__ if name not in ("group", "state", "needs"))
         needs = [ConcernAnswer(kind=each.kind, text=TITLES[each.kind], detail=each.detail) for each in found]
-        return cls(state=state, needs=needs, **{name: getattr(device, name) for name in fields})
+        return cls(group=group, state=state, needs=needs, **{name: getattr(device, name) for name in fields})
 
 
 class DevicesAnswer(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ API_ROOT = "/api/v1"
 SCHEMAS = "#/components/schemas/{name}"
 CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
-LISTS = ("by", "site", "device")
+LISTS = ("by", "site", "device", "group")
 """Parameters that are lists of names, separated by commas."""
 PATHS: dict[str, tuple[str, type[answers.Query], type[Struct]]] = {
     f"{API_ROOT}/sites": ("Sites, and how many of their devices are online", answers.NoQuery, answers.SitesAnswer),

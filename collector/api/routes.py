@@ -99,16 +99,26 @@ class Api:
         missing = [name for name in query.site or () if name not in known]
         if missing:
             raise problems.Refused(404, f"site: there is no site {', '.join(missing)}; {API_ROOT}/sites lists all")
-        devices = [device for device in self.reader.devices() if query.site is None or device.site in query.site]
+        groups = self.reader.groups()
+        unknown = [name for name in query.group or () if name not in groups.values()]
+        if unknown:
+            raise problems.Refused(404, f"group: there is no group {', '.join(unknown)}; see page.groups")
+        devices = [
+            device
+            for device in self.reader.devices()
+            if (query.site is None or device.site in query.site)
+            and (query.group is None or groups.get((device.site, device.device)) in query.group)
+        ]
         part = devices[query.offset : query.offset + query.limit]
         now = self.now()
         found = {}
         if part:
             windows = self.reader.windows((now - DAY, now), {device.site for device in part})
             found = by_device(concerns_of(part, windows, self.reader.matrices(), now))
+        keys = [(device.site, device.device) for device in part]
         rows = [
-            answers.DeviceAnswer.of(device, shown_state(device, now), found.get((device.site, device.device), ()))
-            for device in part
+            answers.DeviceAnswer.of(device, groups.get(key), shown_state(device, now), found.get(key, ()))
+            for key, device in zip(keys, part, strict=True)
         ]
         following = next_address(query, len(devices))
         return msgspec.json.encode(answers.DevicesAnswer(devices=rows, total_rows=len(devices), next=following))

@@ -176,11 +176,24 @@ def _add_live(app: Dash, view: View) -> None:
             "clock": Output("as-of", "children"),
             "devices": Output("devices", "children"),
         },
-        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone", "set", "lang")},
+        inputs={
+            "_fresh": Input("fresh", "data"),
+            "controls": _inputs("sites", "zone", "set", "lang"),
+            "group": Input("group", "value"),
+        },
     )
-    def live(_fresh: str | None, controls: dict[str, Any]) -> Any:
+    def live(_fresh: str | None, controls: dict[str, Any], group: Any) -> Any:
         chart, clock = view.live(controls)
-        return {"live": _chart_values(chart), "clock": clock, "devices": view.device_table(controls)}
+        return {"live": _chart_values(chart), "clock": clock, "devices": view.device_table(controls, group)}
+
+    @app.callback(
+        output={"options": Output("group", "options"), "hidden": Output("groups", "hidden")},
+        inputs={"_fresh": Input("fresh", "data"), "lang": Input("lang", "value")},
+    )
+    def groups(_fresh: str | None, lang: Any) -> Any:
+        names = view.groups()
+        every = {"label": chosen_language(lang).gettext("all"), "value": ""}
+        return {"options": [every, *({"label": name, "value": name} for name in names)], "hidden": not names}
 
 
 def _add_overview(app: Dash, view: View) -> None:

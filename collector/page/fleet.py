@@ -1,6 +1,6 @@
 """The table of the fleet: devices that need a person first, then what each runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from dash import html
@@ -22,20 +22,32 @@ HEADS = (
 )  # fmt: skip
 
 
-def fleet_table(devices: Iterable[Device], found: Sequence[Concern], now: datetime, language: Language) -> html.Table:
-    """Return one row per device. ``found`` is what needs a person, the most urgent first."""
+def fleet_table(
+    devices: Iterable[Device],
+    found: Sequence[Concern],
+    now: datetime,
+    language: Language,
+    groups: Mapping[tuple[str, str], str],
+) -> html.Table:
+    """Return one row per device. ``found`` is what needs a person, the most urgent first.
+
+    ``groups`` are those of the devices, by site and device. Without any, the column is left out.
+    """
     concerned = by_device(found)
     ranks = {key: rank for rank, key in enumerate(concerned)}
     ordered = sorted(devices, key=lambda each: (ranks.get(_key(each), len(ranks)), _key(each)))
+    heads = (*HEADS, mark("group")) if groups else HEADS
     body = [_row(device, concerned.get(_key(device), ()), now, language) for device in ordered]
+    for device, row in zip(ordered, body if groups else (), strict=False):
+        row.children.append(html.Td(groups.get(_key(device), "")))
     if not body:
-        body = [html.Tr(html.Td(language.gettext("No device has sent anything yet."), colSpan=len(HEADS)))]
+        body = [html.Tr(html.Td(language.gettext("No device has sent anything yet."), colSpan=len(heads)))]
     summary = attention_summary(found, len(ordered), language).removesuffix(".")
     configuration = language.gettext(
         "Configuration: first digits of the hash of the file; devices with the same digits have the same file."
     )
     caption = f"{summary}. {configuration}"
-    return html_table(caption, [language.gettext(head) for head in HEADS], body, number_columns=0)
+    return html_table(caption, [language.gettext(head) for head in heads], body, number_columns=0)
 
 
 def _key(device: Device) -> tuple[str, str]:

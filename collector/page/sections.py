@@ -11,7 +11,7 @@ from collector.language.language import Language
 from collector.page.chart_locale import chart_locale
 from collector.page.downloads import FORMATS
 from collector.page.figures import text_figure
-from collector.page.parts import placeholder, select
+from collector.page.parts import named, placeholder, select
 from collector.sentences.explanations import explanations
 
 TALL, LOW = "24rem", "20rem"
@@ -30,7 +30,9 @@ def sections(language: Language) -> list[Any]:
     shares = html.Section(_chart("shares", gettext("Share of each expression over time"), language))
     both = gettext("Both as a table, with 90 % intervals")
     comparison = html.Section(_chart("comparison", gettext("Shares compared"), language, LOW, both))
-    state = html.Section([html.H2(gettext("Fleet")), html.Div(id="devices", className="devices")])
+    group = select("group", gettext("Group"), [{"label": gettext("all"), "value": ""}], "")
+    scrolls: dict[str, Any] = {"className": "devices", "tabIndex": "0", "role": "region", **named(gettext("Fleet"))}
+    state = html.Section([html.H2(gettext("Fleet")), html.Div(group, id="groups"), html.Div(id="devices", **scrolls)])
     return [
         html.Div([visits, totals], className="side"),
         shares,

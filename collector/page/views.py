@@ -152,8 +152,15 @@ class View:
         frame = self._cells(selection)[0]
         return _heatmap(frame, selection, str(label)), tuple(load.labels(frame))
 
-    def device_table(self, controls: Mapping[str, Any]) -> Any:
-        """Return the fleet of the selected sites, each device's state, totals and recounts, and what was left out."""
+    def groups(self) -> list[str]:
+        """Return the groups of the fleet, in alphabetical order."""
+        return sorted(set(self.reader.groups().values()))
+
+    def device_table(self, controls: Mapping[str, Any], group: Any = "") -> Any:
+        """Return the fleet of the selected sites, each device's state, totals and recounts, and what was left out.
+
+        With a group, only its devices are listed.
+        """
         now = self.now()
         try:
             selection = resolve(controls, now)
@@ -161,6 +168,9 @@ class View:
             return str(error)
         windows = self.reader.windows((now - DAY, now), selection.sites)
         devices = [each for each in self.reader.devices() if not selection.sites or each.site in selection.sites]
+        groups = self.reader.groups()
+        if group:
+            devices = [each for each in devices if groups.get((each.site, each.device)) == group]
         devices.sort(key=lambda device: shown_state(device, now) == "online")  # what needs a person comes first
         conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
         recounts = [
@@ -171,7 +181,7 @@ class View:
         language = selection.language
         found = concerns_of(devices, windows, self.reader.matrices(), now, language)
         return [
-            fleet_table(devices, found, now, language),
+            fleet_table(devices, found, now, language, groups),
             tables.devices_table(devices, windows, now, language, conflicting),
             *device_totals.tracks_tables(devices, language),
             *device_totals.recounts_tables(recounts, selection.zone, language),

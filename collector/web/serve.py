@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dash import Dash
@@ -20,6 +21,7 @@ from collector.analysis.query import Reader
 from collector.api import recounts as recount_routes
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
+from collector.devices.groups import Groups
 from collector.page.app import make_page
 from collector.recount.recounts import Recounts
 from collector.settings import Settings
@@ -70,7 +72,8 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
 
 def _application(settings: Settings, zone: ZoneInfo, recounts: Recounts, now: Callable[[], datetime]) -> BrowserGuard:
     """Return page and API, behind a login if there is a file of people and programs."""
-    reader = Reader(settings.store.path, now, settings.page.label_map)
+    groups = Groups(Path(settings.page.groups) if settings.page.groups else None)
+    reader = Reader(settings.store.path, now, settings.page.label_map, groups)
     token, login = settings.api.token(), settings.access.file is not None
     has_api = login or token is not None or is_loopback(settings.page.host)
     guard = Guard(token, settings.api.requests_per_minute)

@@ -1,4 +1,8 @@
-"""Measure the daemon's frame rate, latencies and resources, and report them in a health message once a minute."""
+"""Measure the daemon's frame rate, latencies and resources, and report them in health messages.
+
+The first message follows seconds after the first frames, so that a release that crashes in its first minute is seen to
+have been taken. All others are sent once a minute.
+"""
 
 import gc
 import resource
@@ -21,6 +25,8 @@ from edge.delivery.spool import Spool
 from edge.system.installed_release import installed_release, update_failed
 
 REPORT_EVERY_S = 60.0
+FIRST_REPORT_S = 5.0
+"""The first report follows the first frame after this time, seconds."""
 COARSE_S = 900.0
 """Rates and latencies are those of the last complete period of this length, seconds; at first, of the first minute.
 They rise while somebody is in view, so finer values would reveal by the minute what the counts hold back."""
@@ -53,6 +59,8 @@ class HealthMonitor:
     _gated: int = 0
     _saved: int = 0
     _last_report: float = field(default_factory=time.monotonic)
+    _has_reported: bool = False
+    _first_frame: float | None = None
     _period_start: float = field(default_factory=time.monotonic)
     _coarse: tuple[float, dict[str, Latency], float | None] | None = None
 
@@ -66,6 +74,8 @@ class HealthMonitor:
     def add_frame(self) -> None:
         """Count a frame."""
         self._frames += 1
+        if self._first_frame is None:
+            self._first_frame = time.monotonic()
 
     def add_motion_decision(self, wanted: bool) -> None:
         """Count whether the motion gate wanted the detector to run on a frame."""
@@ -76,6 +86,12 @@ class HealthMonitor:
         """Whether a minute has passed since the last report."""
         return time.monotonic() - self._last_report >= REPORT_EVERY_S
 
+    def is_first_due(self) -> bool:
+        """Whether the first report can be sent before its minute: frames have been processed for some seconds."""
+        if self._has_reported or self._first_frame is None or self.is_due():
+            return False
+        return time.monotonic() - self._first_frame >= FIRST_REPORT_S
+
     def latency(self) -> dict[str, Latency]:
         """Median and 95th percentile of the kept times by stage, milliseconds per frame."""
         percentiles = {name: np.percentile(times, [50, 95]) for name, times in self._times.items() if times}
@@ -85,6 +101,8 @@ class HealthMonitor:
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
         """Make the health message. Rates and latencies are those of the last complete `COARSE_S`.
+
+        A message of the first seconds has no latencies: they would tell whether somebody was in view just then.
 
         Also collects garbage. Python alone would wait for hundreds of new objects, which takes this daemon hours.
         """
@@ -117,11 +135,13 @@ class HealthMonitor:
             release=installed_release(),
             update_failed=update_failed(),
         )
-        self._last_report = now
+        self._last_report, self._has_reported = now, True
         return health
 
     def _coarse_figures(self, now: float) -> tuple[float, dict[str, Latency], float | None]:
         """Frames per second, latencies and the fraction of detections saved, renewed every `COARSE_S`."""
+        if self.is_first_due() and self._first_frame is not None:
+            return round(self._frames / (now - self._first_frame), 1), {}, None
         if self._coarse is None or now - self._period_start >= COARSE_S:
             saved = round(self._saved / self._gated, 4) if self._gated else None
             fps = round(self._frames / max(now - self._period_start, 1e-3), 2)

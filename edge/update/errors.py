@@ -7,6 +7,7 @@
     +-- RepositoryRefused       the same; logged once, because somebody may attack the device
     +-- ReleaseBad              do not try this number again
     +-- InstallFailed           try again, but not for ever: the cause may be the release or the device
+    +-- ReleaseWithdrawn        go back from it at once, and do not try this number again
     +-- NoRoom                  try again at the next run
 """
 
@@ -23,6 +24,10 @@ class RepositoryRefused(FacetallyError):
 
 class ReleaseBad(FacetallyError):
     """A signed release cannot be installed here, or fails its own test; it would fail again."""
+
+
+class ReleaseWithdrawn(FacetallyError):
+    """The repository names another release or configuration than the one on trial."""
 
 
 class InstallFailed(FacetallyError):

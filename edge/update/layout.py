@@ -8,6 +8,7 @@
             program  -> ../../slots/RELEASE
             bundles  -> ../../slots/RELEASE/bundles
             edge.toml, device.pem
+            instances/NAME.toml     configurations of further cameras, as far as the manifest has them
         current  -> setups/NUMBER       what the daemon runs: the one link that switches
         updater  -> slots/RELEASE       the updater of the last release that proved healthy
         bin, lib, pyvenv.cfg            links into current/program, so that this folder is an environment too

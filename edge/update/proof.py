@@ -11,8 +11,12 @@ from msgspec import Struct
 
 from edge.system.progress import NAME, Progress
 
-READY_S = 240.0
-"""Limit for a daemon to start, seconds; more than ``TimeoutStartSec`` of its unit."""
+READY_S = 120.0
+"""Limit for a daemon to start, seconds.
+
+A bad release is off the device within ten minutes: this limit, ``trial_s``, ``TimeoutStopSec`` of the daemon's unit,
+and this limit again for the old release, which has kept it, are 590 s.
+"""
 MIN_SPEED = 0.7
 """Minimum ratio of the frame rates, after and before."""
 MAX_DETECTION_MS = 300.0

@@ -2,7 +2,7 @@
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,14 @@ from contract.errors import ReleaseError
 from contract.release import DeviceManifest
 from edge.system.clock import is_synchronised
 from edge.update import slot
-from edge.update.errors import InstallFailed, NoRoom, ReleaseBad, RepositoryRefused, RepositoryUnreachable
+from edge.update.errors import (
+    InstallFailed,
+    NoRoom,
+    ReleaseBad,
+    ReleaseWithdrawn,
+    RepositoryRefused,
+    RepositoryUnreachable,
+)
 from edge.update.layout import Layout
 from edge.update.proof import read_progress
 from edge.update.repository import Repository
@@ -74,7 +81,8 @@ def run(settings: UpdateSettings) -> bool:
             repository.refresh()
             manifest = repository.device()
             _check_number(manifest, state)
-            kept = not state.wants(manifest.number) or _update(trial, state, repository, manifest)
+            look = watch(settings, manifest)
+            kept = not state.wants(manifest.number) or _update(trial, state, repository, manifest, look)
             _note(trial, trial.file.read(), "")
             return kept
         except (RepositoryUnreachable, NoRoom) as error:
@@ -90,7 +98,34 @@ def _check_number(manifest: DeviceManifest, state: State) -> None:
         raise RepositoryRefused(f"manifest: number must be at least {state.number}, is {manifest.number}")
 
 
-def _update(trial: Trial, state: State, repository: Repository, manifest: DeviceManifest) -> bool:
+def watch(settings: UpdateSettings, tried: DeviceManifest) -> Callable[[], None]:
+    """Return a function that raises ReleaseWithdrawn once the repository wants another program than that on trial.
+
+    A rollout takes a release back in this way while it is on trial. After a failure nothing is asked any more: a server
+    that does not answer may keep the trial waiting only once. The next run says what is wrong.
+    """
+    answers = True
+
+    def look() -> None:
+        nonlocal answers
+        if not answers:
+            return
+        try:
+            repository = Repository(settings)
+            repository.refresh()
+            wanted = repository.device()
+        except FacetallyError:
+            answers = False
+            return
+        if wanted.number > tried.number and not wanted.has_program_of(tried):
+            raise ReleaseWithdrawn(f"the repository has withdrawn it, and names release {wanted.release} now")
+
+    return look
+
+
+def _update(
+    trial: Trial, state: State, repository: Repository, manifest: DeviceManifest, look: Callable[[], None]
+) -> bool:
     """Install and try what a manifest names. Returns whether it was kept."""
     if state.good != state.previous and not trial.layout.slot(manifest.release).exists():
         state = msgspec.structs.replace(state, previous=None)  # two slots at most: the good one and the new one
@@ -110,7 +145,7 @@ def _update(trial: Trial, state: State, repository: Repository, manifest: Device
         trial.tidy(state)
         return False
     repository.forget_files()
-    state = trial.run(state, setup, manifest.number)
+    state = trial.run(state, setup, manifest.number, look)
     trial.tidy(state)
     return state.good == setup
 

@@ -11,6 +11,9 @@ from base.tls import Tls
 from base.toml_settings import Table, Text, read_toml
 from contract.message import Id
 
+TRIAL_S = 330.0
+"""Default length of a trial, seconds: a release that crashes five minutes after its start is seen to do so."""
+
 
 class UpdateSettings(Table, frozen=True, kw_only=True):
     """The whole file."""
@@ -24,7 +27,7 @@ class UpdateSettings(Table, frozen=True, kw_only=True):
     """Authority of the server, and the device's certificate and key."""
     root: Text = "/etc/facetally/root.json"
     """Trusted root metadata, installed with the device."""
-    trial_s: Annotated[float, Meta(ge=1, le=86_400)] = 480.0
+    trial_s: Annotated[float, Meta(ge=1, le=86_400)] = TRIAL_S
     """How long a release must prove healthy before it is kept, seconds."""
     require_synchronised_clock: bool = True
     """Whether to wait for a synchronised clock; false in a network without a time server."""

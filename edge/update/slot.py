@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from base.durable_file import make_folder, replace_file, sync_folder
-from contract.release import BundleFiles, DeviceManifest, File, ReleaseManifest, write_manifest
+from contract.release import INSTANCES, BundleFiles, DeviceManifest, File, ReleaseManifest, write_manifest
 from edge.update.errors import InstallFailed, NoRoom, ReleaseBad
 from edge.update.layout import COMPLETE, Layout, make_parents, remove_tree
 
@@ -120,9 +120,11 @@ def make_setup(layout: Layout, manifest: DeviceManifest, fetch: Fetch) -> str:
     slot = f"../../slots/{manifest.release}"
     (draft / "program").symlink_to(slot)
     (draft / "bundles").symlink_to(f"{slot}/bundles")
-    config = draft / "edge.toml"
-    replace_file(config, fetch(manifest.configuration).read_bytes(), mode=CONFIG_MODE)
-    _give_to_daemon(config)
+    make_folder(draft / INSTANCES)
+    further = {draft / INSTANCES / f"{name}.toml": file for name, file in manifest.instances.items()}
+    for config, file in {draft / "edge.toml": manifest.configuration, **further}.items():
+        replace_file(config, fetch(file).read_bytes(), mode=CONFIG_MODE)
+        _give_to_daemon(config)
     certificate = draft / "device.pem"
     if manifest.certificate is not None:
         replace_file(certificate, fetch(manifest.certificate).read_bytes())
@@ -149,17 +151,18 @@ def _give_to_daemon(path: Path) -> None:
 
 
 def check_setup(layout: Layout, setup: str) -> None:
-    """Run the release's own test on its configuration. Raise ReleaseBad with its message if it fails.
+    """Run the release's own test on each of its configurations. Raise ReleaseBad with its message if it fails.
 
     It imports all that the daemon imports, and replays the golden samples of the bundles that the daemon will run.
     """
     folder = layout.setup(setup)
     python = layout.slot(layout.release_of(setup) or "") / "bin/python"
-    test = [str(python), "-I", "-m", "edge.update.self_test", str(folder / "edge.toml"), str(layout.root)]
-    try:
-        _run(test, TEST_LIMIT_S)
-    except InstallFailed as error:
-        raise ReleaseBad(f"its own test fails: {error}") from error
+    for config in (folder / "edge.toml", *sorted((folder / INSTANCES).glob("*.toml"))):
+        test = [str(python), "-I", "-m", "edge.update.self_test", str(config), str(layout.root)]
+        try:
+            _run(test, TEST_LIMIT_S)
+        except InstallFailed as error:
+            raise ReleaseBad(f"its own test fails: {error}") from error
 
 
 def _run(command: Sequence[str], limit_s: float = INSTALL_LIMIT_S) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from base.logs import line
+from edge.update.errors import ReleaseWithdrawn
 from edge.update.layout import Layout
 from edge.update.proof import Proof, Readings, Requirement, requirements
 from edge.update.state import State, StateFile
@@ -24,6 +25,9 @@ ASK_AGAIN_S = 30.0
 """The restart is requested again if a daemon from before the switch still runs after this time, seconds."""
 PROOF_OF_OLD_S = 30.0
 """How long the old release must prove healthy after going back, before the new one is blamed, seconds."""
+LOOK_S = 60.0
+"""How often it is asked during a trial whether the release was withdrawn, seconds. It is not asked in the last minute:
+an answer that does not come must not prolong the trial."""
 BASELINE_S = 20.0
 """Time over which the frame rate before the switch is measured, seconds."""
 RESTART_FILE = "restart"
@@ -72,15 +76,22 @@ class Trial:
             return
         self.layout.remove_all_but({name for name in (state.good, state.previous) if name})
 
-    def run(self, state: State, setup: str, number: int) -> State:
-        """Try a setup; return the state in which it is kept, or rolled back."""
+    def run(self, state: State, setup: str, number: int, look: Callable[[], None] = lambda: None) -> State:
+        """Try a setup; return the state in which it is kept, or rolled back.
+
+        ``look`` raises ReleaseWithdrawn if the repository no longer wants it on this device.
+        """
         required = self._requirements()
         state = msgspec.structs.replace(state, trial=setup, trial_number=number)
         self.file.write(state)
         self.layout.switch(setup)
         self.restart()
         log.info(line("trial", setup=setup, release=self.layout.release_of(setup), daemons=",".join(sorted(required))))
-        problem = self._prove(required, self.trial_s)
+        try:
+            problem = self._prove(required, self.trial_s, look)
+        except ReleaseWithdrawn as error:
+            log.warning(line("withdrawn", setup=setup, reason=error))
+            return self._back(state, str(error), final=True)
         if problem is None:
             return self._keep(state)
         log.error(line("trial_failed", setup=setup, reason=problem))
@@ -154,9 +165,12 @@ class Trial:
         self.sleep(min(BASELINE_S, self.trial_s))
         return requirements(first, self.readings())
 
-    def _prove(self, required: dict[str, Requirement], trial_s: float) -> str | None:
+    def _prove(
+        self, required: dict[str, Requirement], trial_s: float, look: Callable[[], None] = lambda: None
+    ) -> str | None:
         """Wait until the daemons have proved healthy; return why they have not."""
         proof, asked = Proof(required, trial_s, self.now()), self.now()
+        looked = asked
         while True:
             now, readings = self.now(), self.readings()
             if (problem := proof.problem(readings, now)) is not None:
@@ -166,4 +180,7 @@ class Trial:
             if now - asked >= ASK_AGAIN_S and proof.still_old(readings):
                 asked = now
                 self.restart()
+            if now - looked >= LOOK_S and not proof.is_over(now + LOOK_S):
+                looked = now
+                look()
             self.sleep(POLL_S)

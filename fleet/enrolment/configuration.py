@@ -24,6 +24,7 @@ from fleet.folder import Folder
 ETC = "/etc/facetally"
 CERTIFICATE = "/opt/facetally/current/device.pem"
 """Path on a device; a renewed certificate arrives there with a release and is rolled back with it."""
+SPOOL = "/var/lib/facetally/spool.sqlite"
 TLS = {"ca": f"{ETC}/ca.pem", "certificate": CERTIFICATE, "key": f"{ETC}/device.key"}
 COMMON = """\
 # Keys of every device's edge.toml. groups/GROUP.toml and devices/SITE/DEVICE.toml go on top. Site, device, camera and
@@ -35,7 +36,7 @@ port = 8883
 tls = {{ ca = "{ca}", certificate = "{certificate}", key = "{key}" }}
 
 [spool]
-path = "/var/lib/facetally/spool.sqlite"
+path = "{spool}"
 """
 LIMIT_S = 300.0
 CHECK = """\
@@ -68,7 +69,7 @@ class Checked(Struct, frozen=True):
 
 def common_layer(broker: str) -> str:
     """Return the layer of all devices, TOML."""
-    return COMMON.format(broker=broker, **TLS)
+    return COMMON.format(broker=broker, spool=SPOOL, **TLS)
 
 
 def compose(folder: Folder, device: Device, zones: str) -> bytes:
@@ -90,6 +91,8 @@ def compose(folder: Folder, device: Device, zones: str) -> bytes:
         tree["capture"] = others | capture_of(device.camera)
     admit = tree.get("admit", {})
     tree["admit"] = msgspec.toml.decode(zones) | (admit if isinstance(admit, dict) else {})
+    if device.host:
+        tree = _with_own_paths(tree, device.device)
     header = f"# {device.identity}, made by facetally-fleet; change its layers or zones, not this file.\n"
     return (header + tomli_w.dumps(tree)).encode()
 
@@ -134,6 +137,17 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(before, dict) and isinstance(value, dict)
         merged[key] = _merged(before, value) if both and before is not None else value
     return merged
+
+
+def _with_own_paths(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the tree of a further camera, whose certificate, key and spool are not those of its host."""
+    own = {
+        CERTIFICATE: f"{ETC}/{name}.pem",
+        TLS["key"]: f"{ETC}/{name}.key",
+        SPOOL: f"/var/lib/facetally-{name}/spool.sqlite",
+    }
+    changed = {key: own.get(value, value) if isinstance(value, str) else value for key, value in tree.items()}
+    return {key: _with_own_paths(value, name) if isinstance(value, dict) else value for key, value in changed.items()}
 
 
 def _names_camera(key: str) -> bool:

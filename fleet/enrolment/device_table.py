@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ import msgspec
 from base.errors import SettingsError
 from base.logs import hide_secrets
 from contract.errors import TopicError
+from contract.release import INSTANCE_PATTERN
 from contract.topics import check_id
 from fleet.enrolment.authority import MAX_IDENTITY
 from fleet.enrolment.boards import kind_of
 from fleet.errors import Refused
 
 REQUIRED = ("site", "device", "group", "zones")
-OPTIONAL = {"camera": "", "board": "raspberry-pi"}
+OPTIONAL = {"camera": "", "board": "raspberry-pi", "host": ""}
 """Columns that may be absent, and what an absent or empty one stands for."""
 WHOLE_IMAGE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 MAX_BYTES = 10_000_000
@@ -39,6 +41,8 @@ class Row:
     group: str
     board: str
     camera: str
+    host: str
+    """Device of the same site to which it is a further camera; empty for a device of its own."""
     zones: str
     """Content of its zones file: TOML with the one key ``staff_zones``."""
 
@@ -60,6 +64,7 @@ def read_table(path: Path) -> list[Row]:
     for row in rows:
         if (before := first.setdefault(row.identity, row.line)) != row.line:
             errors.append(f"{path}: line {row.line}, column 'device': {row.identity} is already in line {before}")
+    errors += [f"{path}: line {row.line}, column {error}" for row in rows for error in _host_errors(row, rows)]
     if errors:
         raise Refused("\n".join(errors))
     if not rows:
@@ -139,6 +144,22 @@ def _errors(fields: dict[str, str], folder: Path) -> Iterator[tuple[str, str]]:
         _zones(fields["zones"], folder)
     except ValueError as error:
         yield "zones", str(error)
+
+
+def _host_errors(row: Row, rows: list[Row]) -> Iterator[str]:
+    """Yield what is wrong with a further camera."""
+    if not row.host:
+        return
+    if not re.fullmatch(INSTANCE_PATTERN, row.device):
+        yield (
+            "'device': of a further camera must be 1 to 21 lower-case letters, digits, '-' or '_', beginning with a"
+            f" letter or digit, and not edge, collector or update, is {row.device!r}"
+        )
+    hosts = [each for each in rows if (each.site, each.device) == (row.site, row.host) and not each.host]
+    if not hosts:
+        yield f"'host': must be a device of this table and site that has no host itself, is {row.host!r}"
+    elif (host := hosts[0]).group != row.group:
+        yield f"'group': of a further camera must be that of its host, {host.group!r}, is {row.group!r}"
 
 
 def _zones(value: str, folder: Path) -> str:

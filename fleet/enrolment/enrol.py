@@ -155,9 +155,9 @@ def _planned(row: Row, before: Device | None, now: datetime) -> Device:
     """The inventory's entry for a row; serial number and end of a new device's certificate follow."""
     known = before or Device(
         site=row.site, device=row.device, group=row.group, board=row.board, camera=row.camera, state="enrolled",
-        serial="0", certificate_ends=now, enrolled=now.replace(microsecond=0),
+        serial="0", certificate_ends=now, enrolled=now.replace(microsecond=0), host=row.host,
     )  # fmt: skip
-    return replace(known, group=row.group, board=row.board, camera=row.camera)
+    return replace(known, group=row.group, board=row.board, camera=row.camera, host=row.host)
 
 
 def _check(folder: Folder, table: Path, rows: list[Row], planned: list[Device]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -37,6 +38,8 @@ class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Serial number of its certificate, hexadecimal."""
     certificate_ends: Moment
     enrolled: Moment
+    host: str = ""
+    """Device of the same site to which it is a further camera: the instance ``facetally-edge@DEVICE`` there."""
 
     @property
     def identity(self) -> str:
@@ -44,9 +47,22 @@ class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"{self.site}/{self.device}"
 
     @property
+    def host_identity(self) -> str:
+        """``SITE/DEVICE`` of the device on which it runs: its own, or that of its host."""
+        return f"{self.site}/{self.host or self.device}"
+
+    @property
     def kind(self) -> Kind:
         """Which wheels it installs."""
         return kind_of(self.board)
+
+
+class Grouped(Struct, frozen=True, kw_only=True):
+    """A line of ``groups.csv``."""
+
+    site: Id
+    device: Id
+    group: Id
 
 
 class _RevokedRow(Struct, frozen=True, kw_only=True):
@@ -65,8 +81,12 @@ def read_inventory(path: Path) -> Inventory:
 
 
 def write_inventory(path: Path, inventory: Inventory) -> None:
-    """Replace the inventory."""
-    _write(path, [inventory[identity] for identity in sorted(inventory)], Device)
+    """Replace the inventory, and beside it `groups.csv`, which has no camera's address: the collector may read it."""
+    devices = [inventory[identity] for identity in sorted(inventory)]
+    enrolled = (each for each in devices if each.state == "enrolled")
+    groups = [Grouped(site=each.site, device=each.device, group=each.group) for each in enrolled]
+    _write(path.with_name("groups.csv"), groups, Grouped)
+    _write(path, devices, Device)
 
 
 def read_revoked(path: Path) -> list[Revoked]:
@@ -85,6 +105,20 @@ def chosen(inventory: Inventory, identities: list[str]) -> list[Device]:
         if identity not in inventory:
             raise Refused(f"{identity}: must be a device of inventory.csv, written SITE/DEVICE, is none")
     return [inventory[identity] for identity in dict.fromkeys(identities)]
+
+
+def check_groups(inventory: Inventory, groups: Iterable[str]) -> None:
+    """Raise Refused if the inventory has no device of a group."""
+    known = sorted({device.group for device in inventory.values()})
+    for group in groups:
+        if group not in known:
+            raise Refused(f"--groups: must be of {', '.join(known) or 'none'}, has {group!r}")
+
+
+def cameras_of(inventory: Inventory, host: Device) -> list[Device]:
+    """Return the enrolled further cameras of a device."""
+    hosted = (each for each in inventory.values() if each.host and each.state == "enrolled")
+    return [each for each in hosted if each.host_identity == host.identity]
 
 
 def _read(path: Path, kind: type[S]) -> list[S]:

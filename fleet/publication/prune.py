@@ -76,7 +76,7 @@ def _needed(folder: Folder, repository: Repository, records: list[Record], keep:
     needed = _Needed(releases={each.name for each in records[-keep:]} | _of_new_devices(folder, repository, records))
     for manifest in device_manifests(repository):
         needed.software.add(manifest.release)
-        needed.configurations.add(manifest.configuration.path)
+        needed.configurations |= {each.path for each in manifest.configurations}
         for record in records:
             configuration = record.configurations.get(f"{manifest.site}/{manifest.device}")
             if configuration == manifest.configuration and record.software in (None, manifest.release):
@@ -90,6 +90,7 @@ def _needed(folder: Folder, repository: Repository, records: list[Record], keep:
     for record in records:  # a record that stays can be handed out, so all of its configurations stay
         if record.name in needed.releases | needed.software:
             needed.configurations |= {each.path for each in record.configurations.values()}
+            needed.configurations |= {file.path for each in record.instances.values() for file in each.values()}
     return needed
 
 
@@ -106,7 +107,7 @@ def _add_previous(needed: _Needed, rollout: Rollout) -> None:
     for state in rollout.devices.values():
         if state.previous is not None:
             needed.software.add(state.previous.release)
-            needed.configurations.add(state.previous.configuration.path)
+            needed.configurations |= {each.path for each in state.previous.configurations}
 
 
 def _paths(repository: Repository, needed: _Needed) -> Iterator[str]:

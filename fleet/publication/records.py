@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from base.durable_file import replace_file
@@ -38,6 +38,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     configurations only. Devices then keep the software that they have."""
     configurations: dict[str, File]
     """Configuration by ``SITE/DEVICE``: the devices that the release is for."""
+    instances: dict[str, dict[str, File]] = field(default_factory=dict)
+    """Configurations of further cameras by name, by ``SITE/DEVICE`` of their host."""
     removed: Time | None = None
     """When `fleet.publication.prune` removed it. Its name stays taken."""
 
@@ -88,6 +90,17 @@ def device_manifest(repository: Repository, device: Device) -> DeviceManifest | 
     return None if text is None else read_manifest(text, DeviceManifest, path)
 
 
+def wanted_program(repository: Repository, device: Device) -> DeviceManifest | None:
+    """Return what a device shall run now, a further camera as part of its host. None if nothing was assigned yet."""
+    if not device.host:
+        return device_manifest(repository, device)
+    manifest = device_manifest(repository, replace(device, device=device.host))
+    configuration = manifest.instances.get(device.device) if manifest else None
+    if manifest is None or configuration is None:
+        return None
+    return replace(manifest, device=device.device, configuration=configuration)
+
+
 def device_manifests(repository: Repository) -> Iterator[DeviceManifest]:
     """Yield what each device of the repository shall run."""
     for path in repository.targets(DEVICES):
@@ -104,15 +117,17 @@ def next_manifest(record: Record, device: Device, before: DeviceManifest | None)
     software = record.software or (before.release if before else None)
     if software is None:
         raise Refused(f"{device.identity}: has no software yet, and release {record.name} has configurations only")
+    instances = record.instances.get(device.identity, {})
+    schema: Literal[1, 2] = 2 if instances else 1  # devices with earlier software read version 1 only
     if before is None:
-        site, name = device.site, device.device
-        return DeviceManifest(schema=1, site=site, device=name, number=1, release=software, configuration=configuration)
-    return replace(before, number=before.number + 1, release=software, configuration=configuration)
-
-
-def same_program(one: DeviceManifest, other: DeviceManifest) -> bool:
-    """Whether two manifests name the same release and configuration."""
-    return (one.release, one.configuration.sha256) == (other.release, other.configuration.sha256)
+        return DeviceManifest(
+            schema=schema, site=device.site, device=device.device, number=1, release=software,
+            configuration=configuration, instances=instances,
+        )  # fmt: skip
+    number = before.number + 1
+    return replace(
+        before, schema=schema, number=number, release=software, configuration=configuration, instances=instances
+    )
 
 
 def assignments(manifests: list[DeviceManifest]) -> Changes:

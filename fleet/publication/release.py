@@ -24,7 +24,7 @@ from contract.release import (
 from contract.topics import check_id
 from fleet.enrolment.boards import Kind
 from fleet.enrolment.configuration import check, compose
-from fleet.enrolment.inventory import Device, chosen, read_inventory
+from fleet.enrolment.inventory import Device, cameras_of, check_groups, chosen, read_inventory
 from fleet.errors import Refused
 from fleet.folder import Folder
 from fleet.publication.bill_of_materials import bill_of_materials
@@ -69,24 +69,40 @@ def make_release(folder: Folder, repository: Repository, request: Request, now: 
     """
     _check_request(folder, repository, request, now)
     devices = _devices(folder, request)
-    changes = Changes()
+    changes, inventory = Changes(), read_inventory(folder.inventory)
+    cameras = [camera for device in devices for camera in cameras_of(inventory, device)]
+    every = [*devices, *cameras]
     if request.wheel is None:
         programs = _programs(repository, request.software, devices)
-        configurations = _add_configurations(folder, changes, devices, programs)
+        configurations = _add_configurations(folder, changes, every, programs)
     else:
         ours = _own_wheel(request.wheel)
         bundles = [add_bundle(path, changes) for path in request.bundles]
         program = _Program(request.wheel, {files.name for files, _ in bundles})
-        configurations = _add_configurations(folder, changes, devices, {device.identity: program for device in devices})
+        configurations = _add_configurations(folder, changes, every, {device.identity: program for device in devices})
         store = Store(folder.root / "locks", folder.downloads)
         kinds = sorted({device.kind for device in devices})
         collected = {kind: store.collect(ours, kind, request.upgrade) for kind in kinds}
         _add_software(changes, request.name, collected, bundles, now)
     software = request.name if request.wheel is not None else request.software
-    record = Record(name=request.name, created=now_utc(now), software=software, configurations=configurations)
+    record = Record(
+        name=request.name,
+        created=now_utc(now),
+        software=software,
+        configurations={each.identity: configurations[each.identity] for each in devices},
+        instances=_instances(cameras, configurations),
+    )
     repository.publish(targets=changes)
     write_record(folder, record)
     return record
+
+
+def _instances(cameras: list[Device], configurations: dict[str, File]) -> dict[str, dict[str, File]]:
+    """The configurations of further cameras by name, by identity of their host."""
+    found: dict[str, dict[str, File]] = {}
+    for camera in cameras:
+        found.setdefault(camera.host_identity, {})[camera.device] = configurations[camera.identity]
+    return found
 
 
 def _check_request(folder: Folder, repository: Repository, request: Request, now: datetime) -> None:
@@ -111,16 +127,14 @@ def _check_request(folder: Folder, repository: Repository, request: Request, now
 
 
 def _devices(folder: Folder, request: Request) -> list[Device]:
-    """The enrolled devices that a release is for."""
+    """The enrolled devices that a release is for. A further camera stands for its host."""
     inventory = read_inventory(folder.inventory)
-    groups = {device.group for device in inventory.values()}
-    for group in request.groups:
-        if group not in groups:
-            raise Refused(f"--groups: must be of {', '.join(sorted(groups)) or 'none'}, has {group!r}")
+    check_groups(inventory, request.groups)
     named = chosen(inventory, list(request.devices))
     everyone = not request.groups and not request.devices
     of_groups = [each for each in inventory.values() if everyone or each.group in request.groups]
-    devices = {each.identity: each for each in (*named, *of_groups) if each.state == "enrolled"}
+    hosts = [inventory[each.host_identity] for each in (*named, *of_groups)]
+    devices = {each.identity: each for each in hosts if each.state == "enrolled"}
     if not devices:
         raise Refused(
             "a release must be for at least one enrolled device, is for none; facetally-fleet enrol adds some"
@@ -201,7 +215,7 @@ def _add_configurations(
     configurations, errors = {}, []
     by_wheel: dict[Path, list[Device]] = {}
     for device in devices:
-        by_wheel.setdefault(programs[device.identity].wheel, []).append(device)
+        by_wheel.setdefault(programs[device.host_identity].wheel, []).append(device)
     with tempfile.TemporaryDirectory() as drafts:
         for wheel, group in by_wheel.items():
             paths = []
@@ -216,7 +230,7 @@ def _add_configurations(
                     errors.append(f"configuration of {device.identity}: {checked.error}")
                 for named in checked.named:
                     name = Path(named).stem
-                    if named.startswith(f"{BUNDLES}/") and name not in programs[device.identity].bundles:
+                    if named.startswith(f"{BUNDLES}/") and name not in programs[device.host_identity].bundles:
                         errors.append(f"configuration of {device.identity}: {named}: its software has no bundle {name}")
     if errors:
         raise Refused("\n".join(errors))

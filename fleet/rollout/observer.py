@@ -34,8 +34,10 @@ class Report:
         return self.state == "online"
 
 
-def figures(health: Health) -> Figures:
-    """Return speed and size of a daemon by its health message."""
+def figures(health: Health) -> Figures | None:
+    """Return speed and size of a daemon by its health message; None for that of its first seconds."""
+    if health.frames_per_s > 0 and not health.latency_ms:
+        return None
     latency = sum(stage.p50 for stage in health.latency_ms.values())
     return Figures(frames_per_s=health.frames_per_s, latency_ms=latency, memory_mb=health.memory_mb)
 

@@ -9,7 +9,7 @@ from contract.release import DeviceManifest
 from fleet.enrolment.inventory import Device, read_inventory
 from fleet.errors import Refused
 from fleet.found import Open
-from fleet.publication.records import assignments, device_manifest, next_manifest, read_record, same_program
+from fleet.publication.records import assignments, device_manifest, next_manifest, read_record
 from fleet.rollout.stages import order, parse_duration, parse_stages
 from fleet.rollout.state import DeviceState, Rollout, change_phase
 
@@ -59,7 +59,7 @@ def give_back(fleet: Open, rollout: Rollout, reason: str) -> int:
     for identity in rollout.given:
         previous, device = rollout.devices[identity].previous, inventory.get(identity)
         now = device_manifest(repository, device) if device else None
-        if previous is None or now is None or same_program(now, previous):
+        if previous is None or now is None or now.has_program_of(previous):
             continue
         manifests.append(_again(previous, now))
     if manifests:
@@ -71,4 +71,11 @@ def give_back(fleet: Open, rollout: Rollout, reason: str) -> int:
 
 def _again(previous: DeviceManifest, now: DeviceManifest) -> DeviceManifest:
     """What a device ran before, under the next number and with its present certificate."""
-    return replace(now, number=now.number + 1, release=previous.release, configuration=previous.configuration)
+    return replace(
+        now,
+        schema=previous.schema,
+        number=now.number + 1,
+        release=previous.release,
+        configuration=previous.configuration,
+        instances=previous.instances,
+    )

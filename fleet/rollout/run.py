@@ -15,7 +15,7 @@ from fleet.broker import Listener, listening
 from fleet.enrolment.inventory import read_inventory
 from fleet.errors import Refused, RolledBack, ToolFailed
 from fleet.found import Open
-from fleet.publication.records import Record, assignments, device_manifest, next_manifest, read_record, same_program
+from fleet.publication.records import Record, assignments, device_manifest, next_manifest, read_record
 from fleet.rollout.decision import Action, Decision, Progress, Traffic, View, decide, has_taken
 from fleet.rollout.earlier import EarlierWeeks
 from fleet.rollout.observer import Observer, Report, runs
@@ -116,7 +116,7 @@ class Runner:
                 self._observer.begin(identity, state, self._now())
             before = device_manifest(repository, device)
             wanted = next_manifest(self._record, device, before)
-            if before is None or not same_program(before, wanted):
+            if before is None or not before.has_program_of(wanted):
                 manifests.append(wanted)
         write_rollout(self._fleet.folder, rollout)
         if manifests:

@@ -27,7 +27,12 @@ DEVICE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("tree", "kind"), [(RELEASE, ReleaseManifest), (DEVICE, DeviceManifest)])
+CAMERAS = DEVICE | {"schema": 2, "instances": {"till": DEVICE["configuration"]}}
+
+
+@pytest.mark.parametrize(
+    ("tree", "kind"), [(RELEASE, ReleaseManifest), (DEVICE, DeviceManifest), (CAMERAS, DeviceManifest)]
+)
 def test_a_manifest_reads_back_as_itself(tree, kind):
     """Reading and writing lose nothing."""
     read = read_manifest(json.dumps(tree).encode(), kind, "x.json")
@@ -42,6 +47,8 @@ def test_a_manifest_reads_back_as_itself(tree, kind):
         (DeviceManifest, b"[" * 100_000, "x.json: must be an object"),
         (DeviceManifest, json.dumps(DEVICE | {"number": 0}).encode(), "key 'number': must be >= 1, is 0"),
         (DeviceManifest, json.dumps(DEVICE | {"person": 1}).encode(), "person"),
+        (DeviceManifest, json.dumps(CAMERAS | {"schema": 1}).encode(), "instances need schema 2, `schema` is 1"),
+        (DeviceManifest, json.dumps(CAMERAS | {"instances": {"update": WHEEL}}).encode(), "must be 1 to 21"),
         (DeviceManifest, json.dumps(DEVICE | {"site": "../up"}).encode(), "key 'site': must be 1 to 64 letters"),
         (
             DeviceManifest,

@@ -13,7 +13,7 @@ from base.tls import Tls
 from edge.settings import read
 from fleet import cards
 from fleet.__main__ import main
-from tests.support.fleets import BOARD, fleet, light_wheel, made
+from tests.support.fleets import BOARD, fleet, give, light_wheel, made, table
 
 IMAGER = {"meta-data": "dsmode: local\n", "user-data": "#cloud-config\n"}
 """Files that Raspberry Pi Imager writes to a card."""
@@ -119,3 +119,48 @@ def test_a_device_without_a_release_or_with_a_revoked_certificate_gets_no_card(t
         assert main(["card", "shop-1/door", str(boot), "--fleet", str(of)]) == 2
         assert expected in capsys.readouterr().err
     assert {path.name for path in boot.iterdir()} == set(IMAGER)
+
+
+def test_a_further_camera_is_part_of_its_device(tmp_path, capsys):
+    """The release, the manifest and the card of the host have its configuration; it has a name and a key of its own.
+
+    Rows that cannot be are named. A configuration of it alone is a release for its host, and `cards` leaves it out.
+    """
+    door, till = f"shop-1,door,north,none,v4l2:0,{BOARD},", f"shop-1,till,north,none,v4l2:2,{BOARD},door"
+    wrong = [till.replace("till", "Till"), till.replace("door", "gate"), till.replace("north", "x")]
+    of = made(tmp_path)
+    assert main(["enrol", str(table(tmp_path, door, *wrong)), "--fleet", str(of)]) == 2
+    printed = capsys.readouterr().err
+    assert "line 3, column 'device': of a further camera must be 1 to 21 lower-case letters" in printed
+    assert (
+        "line 4, column 'host': must be a device of this table and site that has no host itself, is 'gate'" in printed
+    )
+    assert "line 5, column 'group': of a further camera must be that of its host, 'north', is 'x'" in printed
+    fleet("enrol", table(tmp_path, door, till), folder=of)
+    fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=of)
+    boot = fresh(tmp_path / "bootfs")
+    fleet("cards", "--reader", boot, "--wait", "1", folder=of)
+    assert {path.stem for path in (boot / "facetally/configs").iterdir()} == {"edge", "till"}
+    files = boot / "facetally/files"
+    assert (files / "till.key").read_bytes() == (of / "secrets/devices/shop-1/till.key").read_bytes()
+    config = read(boot / "facetally/configs/till.toml")
+    assert (config.device, config.spool.path) == ("till", "/var/lib/facetally-till/spool.sqlite")
+    assert (config.broker.tls.certificate, config.broker.tls.key) == (
+        "/etc/facetally/till.pem",
+        "/etc/facetally/till.key",
+    )
+    layer = of / "configuration/devices/shop-1/till.toml"
+    layer.parent.mkdir(parents=True)
+    layer.write_text("[privacy]\nk = 9\n")
+    fleet("release", "k-9", "--devices", "shop-1/till", folder=of)
+    give(of, "k-9")
+    manifests = [json.loads(path.read_text()) for path in (of / "repository/targets/devices/shop-1").iterdir()]
+    first, second = sorted(manifests, key=lambda each: each["number"])
+    assert {each["device"] for each in manifests} == {"door"}
+    assert (second["release"], second["configuration"]) == ("1.0", first["configuration"])
+    path = second["instances"]["till"]["path"]
+    (stored,) = (of / "repository/targets" / path).parent.glob(f"*.{path.rpartition('/')[2]}")
+    assert read(stored).privacy.k == 9
+    assert first["instances"] != second["instances"]
+    assert main(["card", "shop-1/till", str(fresh(tmp_path / "other")), "--fleet", str(of)]) == 2
+    assert "shop-1/till: must be a device of its own, is a camera of shop-1/door" in capsys.readouterr().err

@@ -134,7 +134,9 @@ def test_the_commands_lead_from_nothing_to_a_fleet_that_is_updated(tmp_path):
 
 def test_the_settings_in_the_guide_are_valid():
     """The collector and the fleet read them."""
-    collector, fleet, promotion = (msgspec.toml.decode(block) for language, block in BLOCKS if language == "toml")
+    blocks = [msgspec.toml.decode(block) for language, block in BLOCKS if language == "toml"]
+    collector, fleet, promotion, page = blocks
     assert from_tree(collector, CollectorConfiguration, "collector.toml").broker.port == 8883
+    assert from_tree(page, CollectorConfiguration, "collector.toml").page.groups == "/etc/facetally/groups.csv"
     assert from_tree(fleet["collector"], CollectorSettings, "fleet.toml").url.startswith("https://")
     assert from_tree(promotion["promotion"], PromotionSettings, "fleet.toml").min_visits == 500

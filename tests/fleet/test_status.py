@@ -17,6 +17,8 @@ from tests.support.fleets import BOARD, fleet, give, light_wheel, made
 from tests.support.messages import MESSAGES
 
 pytestmark = needs_mosquitto
+CAMERA = f"shop-1,cam,north,none,v4l2:1,{BOARD},well"
+GROUPS = {"new": "south"}
 NAMES = ("well", "off", "silent", "old", "failed", "edited", "ending", "new")
 
 
@@ -41,26 +43,33 @@ def send(of, port, name, state, health):
 def test_devices_that_need_a_person_come_first(tmp_path, capsys):
     """Offline, silent, old release, failed update, edited configuration, ending certificate, never seen: each is told.
 
+    So is the edited configuration of a further camera, which is part of the release of its host.
     A revoked device that is still connected is told as well; a device that is well comes last. The agreement table of
     an enrolled device is shown, that of a revoked one is not.
     """
     now = datetime.now(timezone.utc)
-    of = made(tmp_path, *(f"shop-1,{name},north,none,v4l2:0,{BOARD}" for name in (*NAMES, "thief")))
+    of = made(
+        tmp_path,
+        *(f"shop-1,{name},{GROUPS.get(name, 'north')},none,v4l2:0,{BOARD}" for name in (*NAMES, "thief")),
+        CAMERA,
+    )
     fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=of)
     give(of, "1.0")
     (record,) = (json.loads(path.read_text()) for path in (of / "releases").iterdir())
     with broker(of, tmp_path) as running:
-        for name in (*NAMES[:-1], "thief"):
+        configurations = record["configurations"] | {"shop-1/cam": record["instances"]["shop-1/well"]["cam"]}
+        for name in (*NAMES[:-1], "thief", "cam"):
             health = msgspec.structs.replace(
                 MESSAGES["health-4"],
                 time=now,
                 release="1.0",
                 certificate_ends=now + timedelta(days=900),
-                configuration_sha256=record["configurations"][f"shop-1/{name}"]["sha256"],
+                configuration_sha256=configurations[f"shop-1/{name}"]["sha256"],
                 update_failed=None,
                 shared_with=None,
             )
             changes = {
+                "cam": {"configuration_sha256": "1" * 64},
                 "silent": {"time": now - timedelta(hours=1)}, "old": {"release": "0.9"},
                 "failed": {"update_failed": "release 2.0: no space"}, "edited": {"configuration_sha256": "0" * 64},
                 "ending": {"certificate_ends": now + timedelta(days=30)},
@@ -74,6 +83,11 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
         found = {each["device"]: each for each in as_json["devices"]}
         fleet("status", folder=of)
         table = capsys.readouterr().out.splitlines()
+        fleet("status", "--json", "--groups", "south", folder=of)
+        of_group = json.loads(capsys.readouterr().out)["devices"]
+        assert main(["status", "--groups", "west", "--fleet", str(of)]) == 2
+        assert "--groups: must be of north, south, has 'west'" in capsys.readouterr().err
+    assert [(each["device"], each["group"]) for each in of_group] == [("new", "south")]
     problems = {name: "; ".join(each["problems"]) for name, each in found.items()}
     assert problems.pop("silent").startswith("silent since ")
     assert problems == {
@@ -81,6 +95,7 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
         "old": "runs release 0.9, shall run 1.0",
         "failed": "update failed: release 2.0: no space",
         "edited": "configuration is not the released one; edited by hand?",
+        "cam": "configuration is not the released one; edited by hand?",
         "ending": f"certificate ends {now + timedelta(days=30):%Y-%m-%d}",
         "new": "never seen",
         "thief": "is revoked and still connected; restart the broker",
@@ -88,7 +103,7 @@ def test_devices_that_need_a_person_come_first(tmp_path, capsys):
     }
     assert list(found)[-1] == "well"
     assert found["edited"]["configuration"] == "other"
-    assert table[0] == "9 devices, 8 need a person"
+    assert table[0] == "10 devices, 9 need a person"
     assert [(each["devices"], each["visits"]) for each in as_json["shadows"]] == [(1, 100)]
     assert table[1].startswith(
         "in shadow of expression@bbbbbbbbbbbb: expression-new@cccccccccccc, 1 devices, 100 visits"

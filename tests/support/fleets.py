@@ -1,5 +1,6 @@
 """Fleets for tests: the command, and a light wheel."""
 
+import sysconfig
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -43,10 +44,23 @@ def light_wheel(folder: Path, version: str = "1.0") -> Path:
     return path
 
 
+def whole_wheel(folder: Path, version: str) -> Path:
+    """Write a light wheel that a device can run, with models and commands; its packages are those of this Python."""
+    path, about = light_wheel(folder, version), f"facetally-{version}.dist-info"
+    commands = {"facetally-edge": "edge", "facetally-update": "edge.update"}
+    lines = "".join(f"{name} = {module}.__main__:main\n" for name, module in commands.items())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((ROOT / "edge" / "models").iterdir()):
+            archive.write(file, file.relative_to(ROOT))
+        archive.writestr("facetally_shared_packages.pth", f"{sysconfig.get_path('purelib')}\n")
+        archive.writestr(f"{about}/entry_points.txt", f"[console_scripts]\n{lines}")
+    return path
+
+
 def table(folder: Path, *rows: str) -> Path:
-    """Write a table of devices with these rows: site, device, group, zones, camera, board."""
+    """Write a table of devices with these rows: site, device, group, zones, camera, board, and a host where needed."""
     path = folder / "devices.csv"
-    path.write_text("\n".join(["site,device,group,zones,camera,board", *rows]) + "\n")
+    path.write_text("\n".join(["site,device,group,zones,camera,board,host", *rows]) + "\n")
     return path
 
 

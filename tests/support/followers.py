@@ -33,7 +33,7 @@ class Follower:
     device: str
     port: int
     bad: dict[str, str] = field(default_factory=dict)
-    """Release and its fault: ``refuses`` or ``counts nothing``."""
+    """Release and its fault: ``refuses``, ``counts nothing``, or ``crashes``, again and again in its first minute."""
     installed: DeviceManifest | None = None
     update_failed: str | None = None
     _boot: int = 0
@@ -80,12 +80,13 @@ class Follower:
     def _report(self, client: Client) -> None:
         now = datetime.now(timezone.utc)
         self._seq += 1
+        self._boot += self.fault == "crashes"
         boot, wanted = f"{self._boot:016x}", self.installed
+        latency = {} if self.fault == "crashes" else {"detect": Latency(p50=20.0, p95=30.0)}
         health = Health(
-            schema=4, boot=boot, time=now, uptime_s=1.0, frames_per_s=10.0,
-            latency_ms={"detect": Latency(p50=20.0, p95=30.0)}, frames_dropped=0, spool_depth=0, spool_dropped=0,
-            oldest_unsent=None, memory_mb=100.0, temperature_c=None, throttled=None, clock="synced",
-            versions={"facetally": "1"}, release=wanted.release if wanted else "installed",
+            schema=4, boot=boot, time=now, uptime_s=1.0, frames_per_s=10.0, latency_ms=latency, frames_dropped=0,
+            spool_depth=0, spool_dropped=0, oldest_unsent=None, memory_mb=100.0, temperature_c=None, throttled=None,
+            clock="synced", versions={"facetally": "1"}, release=wanted.release if wanted else "installed",
             configuration_sha256=wanted.configuration.sha256 if wanted else None, update_failed=self.update_failed,
         )  # fmt: skip
         visits = 0 if self.fault == "counts nothing" else VISITS

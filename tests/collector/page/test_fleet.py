@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from collector.analysis.query import Reader
+from collector.devices.groups import Groups
 from collector.devices.registry import DeviceRegistry
+from collector.page.views import View
 from contract.message import Status
 from contract.topics import Address
 from tests.support.device_models import model
@@ -59,6 +62,27 @@ def test_devices_that_need_a_person_come_first(store: Path) -> None:
 def test_the_fleet_of_a_site(store: Path) -> None:
     """The sites selected above filter the table."""
     assert [row.split()[1] for row in rows(store, sites=["shop-2"])] == ["e-card"]
+
+
+def test_the_fleet_of_a_group(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The groups are those of the fleet's file, which may change; a damaged one is logged, and the groups stay."""
+    file = tmp_path / "groups.csv"
+    file.write_text("site,device,group\nshop-1,b-hot,north\nshop-2,e-card,south\n")
+    shown = View(Reader(store, lambda: NOW, groups=Groups(file)), lambda: NOW)
+
+    def rows_of(group: str) -> list[str]:
+        return [text_of(row) for row in shown.device_table(CONTROLS, group)[0].children[2].children]
+
+    assert shown.groups() == ["north", "south"]
+    assert [row.split()[1] for row in rows_of("south")] == ["e-card"]
+    assert rows_of("south")[0].split()[-1] == "south"
+    assert len(rows_of("")) == len(CHANGES)
+    file.write_text("site,device,group\nshop-1,b-hot,south\n")
+    assert [row.split()[1] for row in rows_of("south")] == ["b-hot"]
+    file.write_text("site,device\nshop-1,b-hot\n")
+    for _ in range(2):
+        assert [row.split()[1] for row in rows_of("south")] == ["b-hot"]
+    assert ["lacks group" in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_an_empty_store_has_an_empty_fleet(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from collector.api.guard import Guard
 from collector.api.openapi import document
 from collector.api.routes import Api, mount
 from collector.devices.attention import TITLES
+from collector.devices.groups import Groups
 from collector.devices.registry import DeviceRegistry
 from collector.recount.recounts import Recounts
 from collector.settings import Api as ApiSettings
@@ -75,6 +76,19 @@ def test_sites_and_devices(store: Path) -> None:
     assert (device["state"], device["boot"], device["model"]) == ("online", BOOT, None)
     assert device["health"]["spool_depth"] == 12
     assert (device["needs"], device["shadows"]) == ([], [])
+
+
+def test_devices_of_a_group(store: Path, tmp_path: Path) -> None:
+    """The groups are those of the fleet; a device that it does not have is in none."""
+    file = tmp_path / "groups.csv"
+    file.write_text("site,device,group\nshop-1,door,north\n")
+    app = Flask("test")
+    mount(app, Api(Reader(store, lambda: NOW, groups=Groups(file)), ZoneInfo("UTC"), lambda: NOW), Guard(None, 100))
+    (device,) = json.loads(app.test_client().get("/api/v1/devices?group=north").data)["devices"]
+    assert (device["device"], device["group"]) == ("door", "north")
+    answer = app.test_client().get("/api/v1/devices?group=west")
+    assert (answer.status_code, "there is no group west" in answer.text) == (404, True)
+    assert ask(store, "/api/v1/devices")["devices"][0]["group"] is None
 
 
 def test_a_device_says_what_needs_a_person_and_how_a_shadow_agrees(store: Path) -> None:

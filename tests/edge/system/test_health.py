@@ -11,7 +11,7 @@ import pytest
 
 from edge.delivery.spool import opened
 from edge.system.clock import is_synchronised
-from edge.system.health import MAX_TIMES, HealthMonitor, throttled, version, written_mb
+from edge.system.health import FIRST_REPORT_S, MAX_TIMES, HealthMonitor, throttled, version, written_mb
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,31 @@ def test_latencies_and_frame_rate_are_those_of_the_last_quarter_of_an_hour(tmp_p
     reported = [minute([50.0 if number == 7 else 1.0] * 100, 600 if number != 7 else 300) for number in range(14)]
     assert set(reported) == {first}
     assert minute([1.0] * 100, 600) != first
+
+
+def test_the_first_message_follows_the_first_frames_and_has_no_latencies(tmp_path):
+    """It is due once, seconds after the first frame; latencies and the motion gate's figure come with the minute."""
+    monitor = HealthMonitor()
+    assert not monitor.is_first_due()
+    for _ in range(75):
+        monitor.add_frame()
+        monitor.add_time("detect", 0.02)
+        monitor.add_motion_decision(wanted=True)
+    assert not monitor.is_first_due(), "no seconds have passed"
+
+    def report():
+        with opened(tmp_path / "spool.sqlite", 10) as spool:
+            return monitor.report("0" * 16, spool, "synced", datetime.now(timezone.utc), lambda: 0, "none")
+
+    for name in ("_first_frame", "_last_report", "_period_start"):
+        setattr(monitor, name, getattr(monitor, name) - FIRST_REPORT_S)
+    assert monitor.is_first_due()
+    first = report()
+    assert (first.latency_ms, first.detections_saved) == ({}, None)
+    assert first.frames_per_s == pytest.approx(75 / FIRST_REPORT_S, rel=0.2)
+    assert not monitor.is_first_due()
+    assert not monitor.is_due()
+    for name in ("_last_report", "_period_start"):
+        setattr(monitor, name, getattr(monitor, name) - 60)
+    assert monitor.is_due()
+    assert list(report().latency_ms) == ["detect"]

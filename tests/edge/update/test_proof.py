@@ -1,13 +1,18 @@
 """What a daemon has to do before its release is kept."""
 
+import re
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from edge.system.progress import Progress
 from edge.update.proof import READY_S, Proof, Requirement, requirements
+from edge.update.settings import TRIAL_S as TRIAL_LIMIT_S
 
 UNIT = "facetally-edge"
 TRIAL_S = 100.0
+DAEMON = Path(__file__).parents[3] / "systemd/units/facetally-edge.service"
 OLD = Progress(
     boot="old",
     release="1",
@@ -81,4 +86,14 @@ def test_a_daemon_that_does_not_start_fails():
     assert proof.problem(readings, READY_S) is None
     assert proof.still_old(readings)
     assert not proof.still_old({UNIT: NEW}), "a daemon that is starting is not restarted again"
-    assert proof.problem(readings, READY_S + 1) == "facetally-edge@till: did not start within 240 s"
+    assert proof.problem(readings, READY_S + 1) == "facetally-edge@till: did not start within 120 s"
+
+
+def test_a_bad_release_is_off_the_device_within_ten_minutes():
+    """The default limits add up to less: start, trial, stop, and the start of the old release.
+
+    A crash five minutes after the start is within the trial.
+    """
+    (stop_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", DAEMON.read_text(), re.M)
+    assert READY_S + TRIAL_LIMIT_S + int(stop_s) + READY_S <= 600
+    assert TRIAL_LIMIT_S > 300

@@ -45,7 +45,7 @@ def test_a_table_is_read_with_defaults_and_any_order_of_columns(tmp_path):
         ("site,device\nshop-1,door\n", "line 1: missing column 'group'; required are site, device, group, zones"),
         (
             "site,device,group,zones,colour\n",
-            "line 1: columns must be each once of site, device, group, zones, camera, board, has 'colour'",
+            "line 1: columns must be each once of site, device, group, zones, camera, board, host, has 'colour'",
         ),
         (HEADER, "must have at least one device, has none"),
         (HEADER + "shop-1,door,north,none,v4l2:0,raspberry-pi,more\n", "line 2: must have 6 columns, has more"),

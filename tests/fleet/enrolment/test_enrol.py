@@ -51,6 +51,7 @@ def test_enrolling_gives_each_device_a_key_and_a_certificate_and_a_second_time_c
     changed = {str(path.relative_to(of)) for path, text in content(of).items() if before.get(path) != text}
     assert changed == {
         "inventory.csv",
+        "groups.csv",
         "certificates/devices/shop-2/door.pem",
         "secrets/devices/shop-2/door.key",
         "zones/shop-2/door.toml",

@@ -87,6 +87,7 @@ def test_a_good_release_reaches_all_devices_stage_by_stage(start, capsys):
     [
         ("refuses", "its updater took the release back: release 2.0: cannot be imported"),
         ("counts nothing", "visits an hour, before"),
+        ("crashes", "restarted 2 times; 1 are allowed"),
     ],
 )
 def test_a_bad_release_ends_in_its_first_stage_and_everyone_is_back(start, capsys, fault, expected):
@@ -111,10 +112,11 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
             wait_until(lambda: (of / "rollouts/2.0.json").exists() and state(of)["stage"] == 1, "the second stage", 40)
             os.kill(process.pid, signal.SIGKILL)
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            printed = process.stdout.readline()  # it is at work
             wait_until(lambda: releases(followers) == {"1.0": 4, "2.0": 4}, "half of the devices have it", 40)
             fleet("pause", "2.0", folder=of)
             assert process.wait(20) == 1
-            printed = process.stdout.read()
+            printed += process.stdout.read()
         assert "paused by the operator" in printed
         assert "stage 1 of 3" not in printed
         assert state(of)["phase"] == "paused"
