@@ -17,6 +17,8 @@ from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count
 from collector.devices.device import Device
 from collector.devices.registry import read_devices
 from collector.devices.registry_file import damages as device_damages
+from collector.live.last_hour import LastHour
+from collector.live.windows import LiveWindows
 from collector.store.cells import QUARTER_S, cell_s_for
 from collector.store.damage import Damage, DamageLog
 from collector.store.load import load
@@ -36,7 +38,8 @@ all."""
 
 
 class Reader:
-    """Windows and cells of a store, read from its files. Safe for any number of threads.
+    """Windows and cells of a store, read from its files; the last day is kept up to date in memory. Safe for any number
+    of threads.
 
     Labels have the names of ``label_map``, in tables and in confusion matrices.
     """
@@ -49,6 +52,7 @@ class Reader:
         self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
+        self.live = LiveWindows(root, now, self._label_map, self._damages.note)
 
     def only(self, permitted: frozenset[str] | None) -> "Reader":
         """Return a reader of these sites, or of all if None. It shares what this one keeps in memory."""
@@ -71,6 +75,10 @@ class Reader:
         chosen = self._chosen(sites)
         frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(chosen))
         return with_label_map(_of_sites(frame, chosen), self._label_map)
+
+    def last_hour(self, zone: ZoneInfo, sites: Collection[str] = (), set_name: str | None = None) -> LastHour:
+        """Return the last hour of some sites, or of all, of a label set (`collector.live.last_hour`)."""
+        return self.live.last_hour(zone, self._chosen(sites), set_name)
 
     def devices(self) -> tuple[Device, ...]:
         """Return the last known state of all devices."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -28,7 +28,6 @@ MAX_ANSWERS = 32
 """Answers that are kept until new data arrives."""
 MAX_AGE_S = 30.0
 """An answer may be so old while a newer one is computed."""
-DAY = timedelta(days=1)
 Q = TypeVar("Q", bound=answers.Query)
 
 
@@ -46,7 +45,7 @@ class Api:
 
     def __post_init__(self) -> None:
         """Watch the store for new data."""
-        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.now))
+        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.reader.live, self.now))
 
     def sites(self) -> Response:
         """Return all sites."""
@@ -103,8 +102,7 @@ class Api:
         devices = [device for device in self.reader.devices() if query.site is None or device.site in query.site]
         part = devices[query.offset : query.offset + query.limit]
         now = self.now()
-        windows = self.reader.windows((now - DAY, now), query.site or ())
-        found = by_device(concerns_of(part, windows, self.reader.matrices(), now))
+        found = by_device(concerns_of(part, self.reader.live, self.reader.matrices(), now))
         rows = [
             answers.DeviceAnswer.of(device, shown_state(device, now), found.get((device.site, device.device), ()))
             for device in part

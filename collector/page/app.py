@@ -175,16 +175,19 @@ def _add_live(app: Dash, view: View) -> None:
     """Draw the last hour and the devices when data has arrived or a control has changed."""
 
     @app.callback(
-        output={
-            "live": _chart_outputs("live"),
-            "clock": Output("as-of", "children"),
-            "devices": Output("devices", "children"),
-        },
+        output={"live": _chart_outputs("live"), "clock": Output("as-of", "children")},
         inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone", "set")},
     )
     def live(_fresh: str | None, controls: dict[str, Any]) -> Any:
         chart, clock = view.live(controls)
-        return {"live": _chart_values(chart), "clock": clock, "devices": view.device_table(controls)}
+        return {"live": _chart_values(chart), "clock": clock}
+
+    @app.callback(
+        Output("devices", "children"),
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone")},
+    )
+    def devices(_fresh: str | None, controls: dict[str, Any]) -> Any:
+        return view.device_table(controls)
 
 
 def _add_overview(app: Dash, view: View) -> None:

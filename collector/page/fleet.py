@@ -11,6 +11,9 @@ from collector.devices.device import Device
 from collector.language.language import english
 from collector.page.tables import format_age, html_table
 
+MAX_DEVICES = 200
+"""Devices that are listed, those that need a person first: a browser needs a second for a thousand rows. A site has
+fewer."""
 HASH_DIGITS = 8
 """Digits shown of the hash of a configuration."""
 HEADS = (
@@ -24,7 +27,7 @@ def fleet_table(devices: Iterable[Device], found: Sequence[Concern], now: dateti
     concerned = by_device(found)
     ranks = {key: rank for rank, key in enumerate(concerned)}
     ordered = sorted(devices, key=lambda each: (ranks.get(_key(each), len(ranks)), _key(each)))
-    body = [_row(device, concerned.get(_key(device), ()), now) for device in ordered]
+    body = [_row(device, concerned.get(_key(device), ()), now) for device in ordered[:MAX_DEVICES]]
     if not body:
         body = [html.Tr(html.Td("No device has sent anything yet.", colSpan=len(HEADS)))]
     caption = (

@@ -12,11 +12,11 @@ import pandas as pd
 from dash import html
 
 from collector.analysis.query import most_frequent_labels, rates_of_label
-from collector.analysis.sequence import clones, gaps_in_seq
 from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import shown_state
 from collector.exports.tables import doubt_range
+from collector.live.windows import LiveWindows
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
 
@@ -79,13 +79,13 @@ def heatmap_table(rates: pd.DataFrame, label: str, hours: range, caption: str) -
 
 def devices_table(
     devices: Sequence[Device],
-    windows: pd.DataFrame,
+    live: LiveWindows,
     now: datetime,
     conflicting: AbstractSet[tuple[str, str]] = frozenset(),
 ) -> html.Table:
     """Return one row per device.
 
-    ``windows`` are those of the last day. ``conflicting`` holds site and name of the devices whose confusion matrix
+    ``live`` holds the windows of the last day. ``conflicting`` holds site and name of the devices whose confusion matrix
     differs from that of other devices with the same model.
     """
     heads = ("site", "device", "state", "last message", "last window", "frames/s", "°C", "unsent", "missing", "refused")
@@ -98,7 +98,7 @@ def devices_table(
                 html.Td(format_age(device.seen, now)),
                 html.Td("" if device.counted is None else format_age(device.counted, now)),
                 *(html.Td(text, className="number") for text in _health_cells(device)),
-                html.Td(**_missing_cell(device, windows)),
+                html.Td(**_missing_cell(device, live)),
                 html.Td(**_refused_cell(device, (device.site, device.device) in conflicting)),
             ]
         )
@@ -111,6 +111,11 @@ def devices_table(
         " Refused: messages over a limit."
     )
     return html_table(caption, heads, body, number_columns=5)
+
+
+def more_devices(number: int) -> html.P:
+    """Say that some devices are not listed."""
+    return html.P(f"{number} more devices are not listed. Select a site to see all of its devices.")
 
 
 def notices(damages: Sequence[Damage]) -> list[Any]:
@@ -159,14 +164,13 @@ def format_age(then: datetime | None, now: datetime) -> str:
     return "just now"
 
 
-def _missing_cell(device: Device, windows: pd.DataFrame) -> dict[str, Any]:
+def _missing_cell(device: Device, live: LiveWindows) -> dict[str, Any]:
     """Return how many windows have not arrived, or that two devices use one name."""
-    own = windows[(windows["site"] == device.site) & (windows["device"] == device.device)]
-    if own.empty:
-        return {"children": "", "className": "number"}
-    if len(clones(own)):
+    key = (device.site, device.device)
+    if live.is_twin(key):
         return {"children": "two devices use this name", "className": "warn"}
-    return {"children": str(gaps_in_seq(own)["missing"].sum()), "className": "number"}
+    missing = live.missing(key)
+    return {"children": "" if missing is None else str(missing), "className": "number"}
 
 
 def _refused_cell(device: Device, conflicting: bool) -> dict[str, Any]:

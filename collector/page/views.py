@@ -21,13 +21,13 @@ from collector.analysis.query import (
     opening_hours,
     shares_by_period,
 )
-from collector.analysis.summarise import by_time, step_for, step_name
+from collector.analysis.summarise import by_time, step_name
 from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
 from collector.page.chosen import choose
 from collector.page.descriptions import describe_counts, describe_heatmap, describe_shares
 from collector.page.downloads import FORMATS, file_content
-from collector.page.fleet import fleet_table
+from collector.page.fleet import MAX_DEVICES, fleet_table
 from collector.page.selection import InvalidSelection, Selection, resolve
 from collector.recount.files import read_recounts
 from collector.store import load
@@ -36,7 +36,7 @@ from collector.web.freshness import Freshness
 from contract.labels import UNKNOWN
 
 LIVE_SPAN = timedelta(hours=1)
-DAY = timedelta(days=1)
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class View:
 
     def __post_init__(self) -> None:
         """Watch the store for new data."""
-        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.now))
+        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.reader.live, self.now))
 
     def fresh(self) -> str:
         """Return a text that changes when new data has arrived, and each minute, because gaps grow."""
@@ -80,20 +80,12 @@ class View:
             selection = resolve(controls, now)
         except InvalidSelection as error:
             return _no_chart(str(error)), ""
-        windows = self.reader.windows((now - DAY, now), selection.sites)  # held back for k, a window may be hours long
+        last = self.reader.last_hour(selection.zone, selection.sites, selection.controls.set or None)
         clock = f"As of {now.astimezone(selection.zone):%H:%M:%S} {selection.zone}"
-        frame, _ = with_label_set(windows[windows["end"] > now - LIVE_SPAN], selection.controls.set or None)
-        if frame.empty:
+        if last.table.empty:
             return _no_chart("No data has arrived for the last hour."), clock
-        first = frame["start"].min()
-        step_s = step_for(frame, (first, now))
-        table = by_time(frame, step_s, selection.zone, (first, now))
-        ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
-        whole = table[(table.index >= now - LIVE_SPAN) & (ends <= now)]  # a partial bucket would look like a dip
-        when = "the last hour"
-        if not len(whole) and first < now - LIVE_SPAN:
-            when = f"counts since {first.tz_convert(selection.zone):%H:%M}"
-        table = whole if len(whole) else table
+        table, step_s = last.table, last.step_s
+        when = "the last hour" if last.since >= now - LIVE_SPAN else f"counts since {last.since:%H:%M}"
         text = describe_counts(table, f"{selection.names}, {when}")
         return Chart(figures.live_figure(table, step_name(step_s)), text, tables.counts_table(table, text)), clock
 
@@ -152,7 +144,6 @@ class View:
             selection = resolve(controls, now)
         except InvalidSelection as error:
             return str(error)
-        windows = self.reader.windows((now - DAY, now), selection.sites)
         devices = [each for each in self.reader.devices() if not selection.sites or each.site in selection.sites]
         devices.sort(key=lambda device: shown_state(device, now) == "online")  # what needs a person comes first
         conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
@@ -161,11 +152,13 @@ class View:
             for each in read_recounts(self.reader.root)
             if self.reader.permits(each.site) and (not selection.sites or each.site in selection.sites)
         ]
-        found = concerns_of(devices, windows, self.reader.matrices(), now)
+        found = concerns_of(devices, self.reader.live, self.reader.matrices(), now)
+        shown = devices[:MAX_DEVICES]
         return [
             fleet_table(devices, found, now),
-            tables.devices_table(devices, windows, now, conflicting),
-            *device_totals.tracks_tables(devices),
+            tables.devices_table(shown, self.reader.live, now, conflicting),
+            *device_totals.tracks_tables(shown),
+            *([tables.more_devices(len(devices) - MAX_DEVICES)] if len(devices) > MAX_DEVICES else []),
             *device_totals.recounts_tables(recounts, selection.zone),
             *self.notices(),
         ]
