@@ -36,4 +36,3 @@ def by_device(found: Iterable[Concern]) -> dict[tuple[str, str], list[Concern]]:
     for each in found:
         grouped.setdefault((each.site, each.device), []).append(each)
     return grouped
-

@@ -50,7 +50,9 @@ class Interned:
 
 def coded(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
     """Return the different texts of a column, and for each row the index of its text."""
-    encoded = pa.concat_arrays(column.chunks).dictionary_encode() if column.num_chunks != 1 else (
-        column.chunk(0).dictionary_encode()
+    encoded = (
+        pa.concat_arrays(column.chunks).dictionary_encode()
+        if column.num_chunks != 1
+        else (column.chunk(0).dictionary_encode())
     )
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()

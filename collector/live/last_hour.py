@@ -146,7 +146,9 @@ class SetSums:
 
     def _note_devices(self, rows: Rows) -> None:
         grown = max(int(rows.devices.max()) + 1 - len(self._ends), 0)
-        self._ends, self._sites = (np.concatenate([each, np.zeros(grown, np.int64)]) for each in (self._ends, self._sites))
+        self._ends, self._sites = (
+            np.concatenate([each, np.zeros(grown, np.int64)]) for each in (self._ends, self._sites)
+        )
         np.maximum.at(self._ends, rows.devices, rows.ends)
         self._sites[rows.devices] = rows.sites
 

@@ -1,7 +1,10 @@
 """Boots and devices of the last day: which windows were taken, which are missing, and which window was the last.
 
-`collector.analysis.sequence` says what is missing and what two devices with one name look like; the answers are the
-same as those of its functions on a table of the same windows, to the second.
+Each boot of a device numbers its messages from 0. A number that is missing although a later one is stored was lost or
+is still on its way: after an outage, devices send new windows before the backlog.
+
+A copied memory card gives two devices one name. Their boots alternate in time; the boots of one device follow each
+other.
 """
 
 from array import array
@@ -11,8 +14,6 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pyarrow as pa
-
-from collector.analysis.sequence import ALTERNATIONS
 from collector.devices.attention import LastWindow
 from collector.live.interned import Interned, coded
 from collector.store.intervals import US_PER_S, Ints
@@ -22,6 +23,9 @@ Key = tuple[str, str]
 """Site and name of a device."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 NEVER = -(2**62)
+ALTERNATIONS = 3
+"""Changes of boot beyond those of restarts that prove two devices. A restart changes the boot once; one window out of
+order (held back, or restamped later) adds two changes."""
 
 
 @dataclass(slots=True)

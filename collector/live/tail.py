@@ -157,7 +157,6 @@ class Tail:
             self.on_damage(path, damage)
 
 
-
 def _utc_date(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).date().isoformat()
 

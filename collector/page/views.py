@@ -38,7 +38,6 @@ from contract.labels import UNKNOWN
 LIVE_SPAN = timedelta(hours=1)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Chart:
     """One chart, the same as a sentence and as a table."""

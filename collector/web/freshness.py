@@ -28,4 +28,6 @@ class Freshness:
     def _check(self) -> str:
         stats = [path.stat() for pattern in PATTERNS for path in self._root.glob(pattern)]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
-        return f"{latest}-{sum(stat.st_size for stat in stats)}-{self._live.stamp()}-{int(self._now().timestamp() // 60)}"
+        return (
+            f"{latest}-{sum(stat.st_size for stat in stats)}-{self._live.stamp()}-{int(self._now().timestamp() // 60)}"
+        )
