@@ -41,6 +41,11 @@ class Interned:
         codes, texts = coded(column)
         return self.numbers(texts)[codes]
 
+    def pair(self, number: int) -> tuple[int, int]:
+        """Return the pair of numbers that `of_pairs` has given this number."""
+        one, other = self.names[number]  # type: ignore[misc]
+        return int(one), int(other)  # type: ignore[has-type]
+
     def of_pairs(self, one: Ints, other: Ints) -> Ints:
         """Return the number of each pair of numbers."""
         pairs, rows = np.unique(one << _BITS | other, return_inverse=True)

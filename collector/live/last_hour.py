@@ -1,7 +1,7 @@
 """Sums of the last hour and the last day of one label set, and the table of them that the page draws."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from collector.analysis.intervals import bucket_edges
 from collector.analysis.label_sets import LabelSet
-from collector.analysis.summarise import HOUR_S, STEPS_S
+from collector.analysis.summarise import STEPS_S
 from collector.live.buckets import FIGURES, Buckets, Rows
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.intervals import US_PER_S, Floats, Ints
@@ -21,6 +21,9 @@ KEPT_MINUTES = timedelta(minutes=150)
 """Minutes are kept for so long: an hour, and the bucket of up to half an hour before it."""
 STEPS = tuple(step for step in STEPS_S if step >= MINUTE_S)
 """Lengths of the buckets that are drawn, seconds."""
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+NEVER = 2**62
+"""Later than any start, microseconds."""
 SECONDS, WATCHED_S, DEGRADED_S, BEGUN, TOUCHING = range(-len(FIGURES), 0)
 
 
@@ -32,13 +35,12 @@ class LastHour:
     """As from `collector.analysis.summarise.by_time`: one row per bucket; none if nothing has arrived."""
     step_s: int
     """Length of a bucket, seconds."""
+    since: datetime | None
+    """Start of the first window that ended in the last hour; None if nothing has arrived."""
+    is_longer: bool
+    """Whether the table reaches back beyond the last hour, because no bucket lies in it."""
     sets: list[LabelSet]
     """The label sets of the last hour, the one of the table first."""
-
-    @property
-    def since(self) -> datetime:
-        """Start of the table."""
-        return pd.DatetimeIndex(self.table.index)[0].to_pydatetime()
 
 
 @dataclass(slots=True)
@@ -48,8 +50,9 @@ class SetSums:
     labels: tuple[str, ...]
     minutes: Buckets = field(init=False)
     quarters: Buckets = field(init=False)
-    _lengths: dict[int, Ints] = field(default_factory=dict)
-    """By the minute in which windows end: their number by site and by the shortest of `STEPS` that is no shorter."""
+    _ended: dict[int, Ints] = field(default_factory=dict)
+    """By the minute in which windows end, for each site: the first start in microseconds since 1970, then the number
+    of windows by the shortest of `STEPS` that is no shorter."""
     _ends: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """End of the last window of each device, microseconds since 1970."""
     _sites: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -62,7 +65,7 @@ class SetSums:
     @property
     def bytes(self) -> int:
         """Memory of all arrays."""
-        return self.minutes.bytes + self.quarters.bytes + sum(each.nbytes for each in self._lengths.values())
+        return self.minutes.bytes + self.quarters.bytes + sum(each.nbytes for each in self._ended.values())
 
     def add(self, rows: Rows, now: datetime) -> None:
         """Add windows whose clock was set."""
@@ -71,43 +74,47 @@ class SetSums:
         self.minutes.add(rows, _us(now - KEPT_MINUTES))
         self.quarters.add(rows, _us(now - DAY))
         self._note_devices(rows)
-        self._note_lengths(rows, _us(now - KEPT_MINUTES) // self.minutes.length_us)
+        self._note_ended(rows, _us(now - KEPT_MINUTES) // self.minutes.length_us)
 
     def drop_before(self, now: datetime) -> None:
         """Forget what is too old to be shown."""
         self.minutes.drop_before(_us(now - KEPT_MINUTES))
         self.quarters.drop_before(_us(now - DAY))
         first = _us(now - KEPT_MINUTES) // self.minutes.length_us
-        self._lengths = {minute: lengths for minute, lengths in self._lengths.items() if minute >= first}
+        self._ended = {minute: ended for minute, ended in self._ended.items() if minute >= first}
 
     def visits(self, now: datetime, sites: Ints | None) -> float:
         """Return the visits of the minutes that the last hour touches."""
         _, sums = self.minutes.total(_floor(now - HOUR, MINUTE_S), _us(now), sites)
         return float(sums[:, : len(self.labels)].sum())
 
-    def step_s(self, now: datetime, sites: Ints | None) -> int | None:
-        """Return the median length of the windows that ended in the last hour, rounded up; None if there are none."""
-        first = _floor(now - HOUR, MINUTE_S) // self.minutes.length_us
-        counted = [
-            (lengths if sites is None else lengths[sites[sites < len(lengths)]]).sum(axis=0)
-            for minute, lengths in self._lengths.items()
-            if minute >= first
+    def ended(self, now: datetime, sites: Ints | None) -> tuple[int, datetime] | None:
+        """Return the median length of the windows that ended in the last hour, rounded up to one of `STEPS`, seconds,
+        and their first start; None if there are none."""
+        minute = _floor(now - HOUR, MINUTE_S) // self.minutes.length_us
+        found = [
+            ended if sites is None else ended[sites[sites < len(ended)]]
+            for each, ended in self._ended.items()
+            if each >= minute
         ]
-        number = np.cumsum(np.sum(counted, axis=0)) if counted else np.zeros(1)
-        return STEPS[int(np.searchsorted(number, number[-1] / 2))] if number[-1] else None
+        rows = np.concatenate(found) if found else np.zeros((0, 1 + len(STEPS)), np.int64)
+        number = np.cumsum(rows[:, 1:].sum(axis=0))
+        if not number[-1]:
+            return None
+        first = timedelta(microseconds=int(rows[rows[:, 1:].any(axis=1), 0].min()))
+        return STEPS[int(np.searchsorted(number, number[-1] / 2))], EPOCH + first
 
-    def table(self, now: datetime, zone: ZoneInfo, sites: Ints | None) -> tuple[pd.DataFrame, int]:
-        """Return the table of `LastHour` and the length of its buckets.
+    def table(self, now: datetime, zone: ZoneInfo, sites: Ints | None, step_s: int) -> tuple[pd.DataFrame, bool]:
+        """Return the table of `LastHour` with buckets of this length, and whether it is longer than an hour.
 
         It holds the whole buckets of the last hour: a partial one would look like a dip. If there is none with a
         window, it reaches back to the first bucket that the last windows touch.
         """
-        step_s = self.step_s(now, sites) or MINUTE_S
         fine = self.quarters if step_s % QUARTER_S == 0 else self.minutes
         table = self._by_time(fine, step_s, (now - HOUR - timedelta(seconds=step_s), now), zone, sites)
         ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
         whole = _from_first(table[(table.index >= now - HOUR) & (ends <= now)])
-        return (whole if len(whole) else _from_first(table)), step_s
+        return (whole, False) if len(whole) else (_from_first(table), True)
 
     def _by_time(
         self, fine: Buckets, step_s: int, span: tuple[datetime, datetime], zone: ZoneInfo, sites: Ints | None
@@ -152,17 +159,19 @@ class SetSums:
         np.maximum.at(self._ends, rows.devices, rows.ends)
         self._sites[rows.devices] = rows.sites
 
-    def _note_lengths(self, rows: Rows, first: int) -> None:
+    def _note_ended(self, rows: Rows, first: int) -> None:
         minute = (rows.ends - 1) // self.minutes.length_us
         length = np.minimum(np.searchsorted(STEPS, (rows.ends - rows.starts) / US_PER_S), len(STEPS) - 1)
         for each in np.unique(minute[minute >= first]).tolist():
             own = minute == each
             sites = rows.sites[own]
-            lengths = self._lengths.get(each, np.zeros((0, len(STEPS)), np.int64))
-            grown = max(int(sites.max()) + 1 - len(lengths), 0)
-            lengths = np.concatenate([lengths, np.zeros((grown, len(STEPS)), np.int64)])
-            np.add.at(lengths, (sites, length[own]), 1)
-            self._lengths[each] = lengths
+            ended = self._ended.get(each, np.zeros((0, 1 + len(STEPS)), np.int64))
+            grown = np.zeros((max(int(sites.max()) + 1 - len(ended), 0), 1 + len(STEPS)), np.int64)
+            grown[:, 0] = NEVER
+            ended = np.concatenate([ended, grown])
+            np.add.at(ended, (sites, 1 + length[own]), 1)
+            np.minimum.at(ended, (sites, 0), rows.starts[own])
+            self._ended[each] = ended
 
 
 def _from_first(table: pd.DataFrame) -> pd.DataFrame:

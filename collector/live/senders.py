@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pyarrow as pa
+
 from collector.devices.attention import LastWindow
 from collector.live.interned import Interned, coded
 from collector.store.intervals import US_PER_S, Ints
@@ -69,7 +70,7 @@ class Senders:
 
     def key(self, device: int) -> Key:
         """Return site and name of a device."""
-        site, name = self.devices.names[device]  # type: ignore[misc]
+        site, name = self.devices.pair(device)
         return str(self.sites.names[site]), str(self._names.names[name])
 
     def drop_before(self, since: datetime) -> None:

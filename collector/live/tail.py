@@ -1,8 +1,8 @@
 """Read what has been added to the recent days of a store since the last look.
 
 The receiver is another process, and there may be several. What they have in common is the store, so the page follows
-its files as ``tail -f`` does. Lines of all files with one header are parsed together, because a fleet adds a line or two
-to each of a thousand files.
+its files as ``tail -f`` does. Lines of all files with one header are parsed together, because a fleet adds a line or
+two to each of a thousand files.
 """
 
 from collections.abc import Iterator
@@ -45,6 +45,17 @@ class _Part:
 
 
 @dataclass(slots=True)
+class _DamageCount:
+    """Counts damages that are reported again with their files."""
+
+    number: int = 0
+
+    def note(self, _path: Path, damage: Damage | None) -> None:
+        """Take a report."""
+        self.number += damage is not None
+
+
+@dataclass(slots=True)
 class Tail:
     """The recent files of a store, and how far they were read. Not safe for use by several threads."""
 
@@ -78,7 +89,7 @@ class Tail:
                     yield table
 
     def _scan(self, since: datetime) -> dict[Path, FileStamp]:
-        found = {}
+        found: dict[Path, FileStamp] = {}
         for date in sorted(day for day in stored_days(self.root) if day >= _utc_date(since)):
             try:
                 for folder, source in scan_day(self.root, date):
@@ -133,11 +144,10 @@ class Tail:
 
     def _parse(self, parts: dict[bytes, list[_Part]]) -> Iterator[pa.Table]:
         for header, group in parts.items():
-            found: list[Damage | None] = []
-            table = read_rows(
-                group[0].path, header, b"\n".join(part.rows for part in group), lambda _, damage: found.append(damage)
-            )
-            if not any(found):
+            damages = _DamageCount()
+            rows = b"\n".join(part.rows for part in group)
+            table = read_rows(group[0].path, header, rows, damages.note)
+            if not damages.number:
                 for part in group:
                     if not self._read[part.path].is_damaged:
                         self.on_damage(part.path, None)

@@ -111,17 +111,19 @@ class LiveWindows:
         now = self._now()
         with self._lock:
             chosen = self._site_numbers(sites)
-            present = {
-                LabelSet(labelset(names)[:DIGITS], _named(sums), sums.visits(now, chosen)): sums
+            ended = {
+                LabelSet(labelset(names)[:DIGITS], _named(sums), sums.visits(now, chosen)): (sums, *found)
                 for names, sums in self._sums.sets.items()
-                if sums.step_s(now, chosen) is not None
+                if (found := sums.ended(now, chosen)) is not None
             }
-            ordered = sorted(present, key=lambda each: (-each.visits, each.name))
+            ordered = sorted(ended, key=lambda each: (-each.visits, each.name))
             wanted = next((each for each in ordered if set_name in (None, each.name)), None)
             if wanted is None:
-                return LastHour(pd.DataFrame(), MINUTE_S, ordered)
-            table, step_s = present[wanted].table(now, zone, chosen)
-            return LastHour(table, step_s, [wanted, *(each for each in ordered if each is not wanted)])
+                return LastHour(pd.DataFrame(), MINUTE_S, None, False, ordered)
+            sums, step_s, since = ended[wanted]
+            table, is_longer = sums.table(now, zone, chosen, step_s)
+            sets = [wanted, *(each for each in ordered if each is not wanted)]
+            return LastHour(table, step_s, since, is_longer, sets)
 
     def last_windows(self) -> dict[Key, LastWindow]:
         """Return the last window of each device with a window of the last day."""
@@ -182,7 +184,10 @@ class LiveWindows:
         names = [name for name in rows.column_names if name not in FIXED_COLUMNS]
         frame = rows.select(names).to_pandas()
         doubtful = frame.reindex(columns=list(DOUBTFUL_COLUMNS), fill_value=0)
-        return pd.concat([with_label_map(frame[label_columns(frame)], self._label_map), doubtful], axis=1)
+        counts: pd.DataFrame = pd.concat(
+            [with_label_map(frame[label_columns(frame)], self._label_map), doubtful], axis=1
+        )
+        return counts
 
     def _site_numbers(self, sites: Collection[str] | None) -> Ints | None:
         if sites is None:

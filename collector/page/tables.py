@@ -85,8 +85,8 @@ def devices_table(
 ) -> html.Table:
     """Return one row per device.
 
-    ``live`` holds the windows of the last day. ``conflicting`` holds site and name of the devices whose confusion matrix
-    differs from that of other devices with the same model.
+    ``live`` holds the windows of the last day. ``conflicting`` holds site and name of the devices whose confusion
+    matrix differs from that of other devices with the same model.
     """
     heads = ("site", "device", "state", "last message", "last window", "frames/s", "°C", "unsent", "missing", "refused")
     body = [

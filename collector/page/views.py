@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -34,8 +34,6 @@ from collector.store import load
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.web.freshness import Freshness
 from contract.labels import UNKNOWN
-
-LIVE_SPAN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,10 @@ class View:
             return _no_chart(str(error)), ""
         last = self.reader.last_hour(selection.zone, selection.sites, selection.controls.set or None)
         clock = f"As of {now.astimezone(selection.zone):%H:%M:%S} {selection.zone}"
-        if last.table.empty:
+        if last.since is None:
             return _no_chart("No data has arrived for the last hour."), clock
         table, step_s = last.table, last.step_s
-        when = "the last hour" if last.since >= now - LIVE_SPAN else f"counts since {last.since:%H:%M}"
+        when = f"counts since {last.since.astimezone(selection.zone):%H:%M}" if last.is_longer else "the last hour"
         text = describe_counts(table, f"{selection.names}, {when}")
         return Chart(figures.live_figure(table, step_name(step_s)), text, tables.counts_table(table, text)), clock
 

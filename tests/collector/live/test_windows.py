@@ -1,6 +1,7 @@
 """The last day in memory answers as the files do, however windows arrive."""
 
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -40,7 +41,7 @@ def twins(frame: pd.DataFrame) -> set[tuple[str, str]]:
     found = set()
     for key, rows in frame[frame["clock"] != "unsynced"].sort_values(["start", "boot"]).groupby(["site", "device"]):
         boots = rows["boot"].tolist()
-        changes = sum(one != other for one, other in zip(boots[:-1], boots[1:], strict=True))
+        changes = sum(one != other for one, other in pairwise(boots))
         if changes >= len(set(boots)) - 1 + 3:
             found.add(key)
     return found  # type: ignore[return-value]
@@ -75,7 +76,7 @@ def random_window(rng: np.random.Generator) -> Counts:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_answers_equal_those_of_the_files(tmp_path: Path, seed: int) -> None:
-    """Whatever order windows come in, late, repeated, by two collectors, or compacted meanwhile; also after a restart."""
+    """Whatever order windows come in, late, repeated, by two collectors, or compacted meanwhile."""
     rng = np.random.default_rng(seed)
     live, sent = live_windows(tmp_path), list[Counts]()
     for turn in range(8):
@@ -116,7 +117,7 @@ def test_what_is_older_than_a_day_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
-    """A row that a person has deleted is not counted any more, and a line that is no row is reported with its number."""
+    """A row that was deleted is not counted any more; a line that is no row is reported with its number."""
     log = DamageLog()
     live = LiveWindows(tmp_path, lambda: NOW, {}, log.note)
     put(tmp_path, *(window(n, start=NOW - (n + 2) * MINUTE) for n in range(4)))
