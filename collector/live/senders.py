@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -177,7 +178,7 @@ def _runs(sender: Ints, seqs: Ints) -> Iterator[tuple[int, int]]:
     """Yield first and past index of each run of consecutive numbers of one sender."""
     breaks = np.flatnonzero((np.diff(sender) != 0) | (np.diff(seqs) != 1)) + 1
     bounds = [0, *breaks.tolist(), len(seqs)]
-    yield from zip(bounds[:-1], bounds[1:], strict=True)
+    yield from pairwise(bounds)
 
 
 def _alternate(boots: list[tuple[str, _Boot]], since_s: int) -> bool:

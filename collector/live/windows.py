@@ -59,7 +59,9 @@ class LiveWindows:
         self._root, self._now, self._label_map, self._on_damage = root, now, label_map, on_damage
         self._tail, self._sums = Tail(root, on_damage), _Sums(Senders(), {})
         self._dropped = now()
-        self._is_followed, self._stamp = False, ""
+        self.is_followed = False
+        """Whether a thread takes new windows, so that a question need not look for them."""
+        self._stamp = ""
         self._updating, self._lock = threading.Lock(), threading.Lock()
 
     @property
@@ -74,12 +76,12 @@ class LiveWindows:
             while not stop.is_set():
                 try:
                     self.update()
-                    self._is_followed = True
+                    self.is_followed = True
                 except OSError as error:
                     _log.warning(line("live_not_read", reason=error))
                 stop.wait(FOLLOW_EVERY_S)
         finally:
-            self._is_followed = False
+            self.is_followed = False
 
     def update(self) -> None:
         """Take the windows that have arrived since the last time."""
@@ -150,7 +152,7 @@ class LiveWindows:
             return self._sums.senders.twins(self._now() - DAY)
 
     def _refresh(self) -> None:
-        if not self._is_followed:
+        if not self.is_followed:
             self.update()
 
     def _add(self, table: pa.Table, now: datetime) -> None:
