@@ -15,7 +15,7 @@ from collector.analysis.intervals import Span, Step, with_known_time
 from collector.analysis.label_sets import with_label_map
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
 from collector.devices.device import Device
-from collector.devices.registry import read_devices
+from collector.devices.registry import KnownDevices
 from collector.devices.registry_file import damages as device_damages
 from collector.live.last_hour import LastHour
 from collector.live.windows import LiveWindows
@@ -52,6 +52,7 @@ class Reader:
         self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
+        self._devices = KnownDevices(root)
         self.live = LiveWindows(root, now, self._label_map, self._damages.note)
 
     def only(self, permitted: frozenset[str] | None) -> "Reader":
@@ -82,7 +83,7 @@ class Reader:
 
     def devices(self) -> tuple[Device, ...]:
         """Return the last known state of all devices."""
-        return tuple(device for device in read_devices(self.root) if self.permits(device.site))
+        return tuple(device for device in self._devices.all() if self.permits(device.site))
 
     def matrices(self) -> dict[DeviceClassifier, Confusion]:
         """Return the confusion matrices that the devices report."""
