@@ -22,8 +22,8 @@ from collector.live.windows import LiveWindows
 from collector.store.cells import QUARTER_S, cell_s_for
 from collector.store.damage import Damage, DamageLog
 from collector.store.load import load
-from collector.store.load import sites as stored_sites
 from collector.store.rollup import Rollups
+from collector.store.rollup_source import StoredSites
 
 HOURS = tuple(range(24))
 MIN_RATE_S = 1800.0
@@ -52,7 +52,7 @@ class Reader:
         self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
-        self._devices = KnownDevices(root)
+        self._devices, self._stored_sites = KnownDevices(root), StoredSites(root)
         self.live = LiveWindows(root, now, self._label_map, self._damages.note)
 
     def only(self, permitted: frozenset[str] | None) -> "Reader":
@@ -91,7 +91,7 @@ class Reader:
 
     def sites(self) -> list[str]:
         """Return the sites that have rows or a device, in alphabetical order."""
-        found = {*stored_sites(self.root), *(device.site for device in self.devices())}
+        found = {*self._stored_sites.all(), *(device.site for device in self.devices())}
         return sorted(site for site in found if self.permits(site))
 
     def damages(self) -> tuple[Damage, ...]:

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -96,12 +97,53 @@ def stored_days(root: Path) -> list[str]:
     return [match[1] for name in names if (match := _DATE_FOLDER.fullmatch(name))]
 
 
+class StoredSites:
+    """The sites that have folders in a store. A day is looked at again when a folder was added to it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._days: dict[str, tuple[int, frozenset[str]]] = {}
+
+    def all(self) -> set[str]:
+        """Return the sites of all days."""
+        days = {}
+        for date in stored_days(self._root):
+            path, known = self._root / f"{DATE_PREFIX}{date}", self._days.get(date)
+            try:
+                changed_ns = path.stat().st_mtime_ns
+                if known is None or known[0] != changed_ns:
+                    with os.scandir(path) as folders:
+                        names = (sys.intern(folder.name) for folder in folders)
+                        known = changed_ns, frozenset(name for name in names if name.startswith(SITE_PREFIX))
+            except FileNotFoundError:
+                continue  # deleted by retention
+            days[date] = known
+        self._days = days
+        names = set().union(*(names for _, names in days.values()))
+        return {name.removeprefix(SITE_PREFIX) for name in names}
+
+
 def scan_day(root: Path, date: str) -> Iterator[tuple[Folder, Source]]:
     """Yield the folders of a day with the files that are there now; FileNotFoundError if the day is gone."""
     with os.scandir(root / f"{DATE_PREFIX}{date}") as folders:
         for folder in folders:
             if folder.name.startswith(SITE_PREFIX):
-                with os.scandir(folder.path) as entries:
-                    files = [(entry.name, entry.stat()) for entry in entries if is_counts_file(entry.name)]
-                stamps = sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
-                yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), Source(tuple(stamps))
+                yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), _source(folder.path)
+
+
+def scan_site(root: Path, dates: Iterable[str], site: str) -> dict[Folder, Source]:
+    """Return the folders of a site that are there now, of some days, with their files."""
+    found = {}
+    for date in dates:
+        folder = Folder(date, site)
+        try:
+            found[folder] = _source(folder.within(root))
+        except FileNotFoundError:
+            continue  # the site has no windows of that day
+    return found
+
+
+def _source(folder: str | Path) -> Source:
+    with os.scandir(folder) as entries:
+        files = [(entry.name, entry.stat()) for entry in entries if is_counts_file(entry.name)]
+    return Source(tuple(sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)))
