@@ -12,7 +12,7 @@ other programs on the machine matter little. Each size is measured in a new proc
 """
 
 import argparse
-import resource
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +26,7 @@ import numpy as np
 
 from benchmarks.load import sparse_year
 from benchmarks.load.year import DEVICES_PER_SITE, END, LABEL_PROBABILITIES, LABELS, size_mb
+from benchmarks.simulation.collector_process import peak_memory_mb
 from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
@@ -111,10 +112,9 @@ def measure(root: Path, devices: int, hours: float, times: int) -> None:
         found["site"].append(cpu_ms(lambda: view.live(CONTROLS | {"sites": [ONE_SITE]})))
         found["devices"].append(cpu_ms(lambda: view.device_table(CONTROLS)))
         found["banner"].append(cpu_ms(lambda: first.banner(english())))
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cells = [f"{devices:,}", f"{start_ms / 1000:.1f} s"]
     cells += [f"{np.percentile(each, 50):.0f} / {np.percentile(each, 95):.0f}" for each in found.values()]
-    print(row((*cells, f"{memory_mb:.0f}", f"{live.bytes / 1e6:.0f}")), flush=True)
+    print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{live.bytes / 1e6:.0f}")), flush=True)
 
 
 def measure_year(root: Path, devices: int, sites: list[str], times: int) -> None:
@@ -132,8 +132,7 @@ def measure_year(root: Path, devices: int, sites: list[str], times: int) -> None
     for each in views:
         times_ms = [cpu_ms(each) for _ in range(times)]
         cells.append(f"{np.percentile(times_ms, 50):.0f} / {np.percentile(times_ms, 95):.0f}")
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(row((*cells, f"{memory_mb:.0f}", f"{size_mb(root, '_rollup/*/*'):.0f}")), flush=True)
+    print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{size_mb(root, '_rollup/*/*'):.0f}")), flush=True)
 
 
 def row(cells: tuple[str, ...]) -> str:
