@@ -28,7 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from benchmarks.simulation.collector_process import Collector
+from benchmarks.simulation.collector_process import Collector, peak_memory_mb
 from benchmarks.simulation.connection_pool import ConnectionPool
 from benchmarks.simulation.devices import SimulatedDevice, message, simulated_devices
 from contract.receipt import Stored, decode_receipt
@@ -66,8 +66,7 @@ def written_bytes(broker: Mosquitto) -> int:
 
 def memory_mb(broker: Mosquitto) -> float:
     """Return the broker's peak resident memory."""
-    status = Path(f"/proc/{broker.process.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    return peak_memory_mb(broker.process.pid)
 
 
 @contextmanager

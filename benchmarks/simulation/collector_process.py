@@ -40,8 +40,7 @@ class Collector:
 
     def memory_mb(self) -> float:
         """Return the peak resident memory (VmHWM of /proc/PID/status)."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+        return peak_memory_mb(self._process.pid)
 
     def cpu_s(self) -> float:
         """Return the CPU time used, user and system, in seconds (/proc/PID/stat)."""
@@ -71,3 +70,9 @@ def _new_rows(root: Path, read: dict[Path, int]) -> int:
         lines += text.count(b"\n") - (begin == 0 and b"\n" in text)
         read[path] = begin + text.rfind(b"\n") + 1
     return lines
+
+
+def peak_memory_mb(pid: int) -> float:
+    """Return the peak resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024

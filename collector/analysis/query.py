@@ -16,13 +16,15 @@ from collector.analysis.label_sets import with_label_map
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
 from collector.devices.device import Device
 from collector.devices.groups import Groups
-from collector.devices.registry import read_devices
+from collector.devices.registry import KnownDevices
 from collector.devices.registry_file import damages as device_damages
+from collector.live.last_hour import LastHour
+from collector.live.windows import LiveWindows
 from collector.store.cells import QUARTER_S, cell_s_for
 from collector.store.damage import Damage, DamageLog
 from collector.store.load import load
-from collector.store.load import sites as stored_sites
 from collector.store.rollup import Rollups
+from collector.store.rollup_source import StoredSites
 
 HOURS = tuple(range(24))
 MIN_RATE_S = 1800.0
@@ -37,7 +39,8 @@ all."""
 
 
 class Reader:
-    """Windows and cells of a store, read from its files. Safe for any number of threads.
+    """Windows and cells of a store, read from its files; the last day is kept up to date in memory. Safe for any number
+    of threads.
 
     Labels have the names of ``label_map``, in tables and in confusion matrices.
     """
@@ -57,6 +60,8 @@ class Reader:
         self._label_map = label_map or {}
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
+        self._devices, self._stored_sites = KnownDevices(root), StoredSites(root)
+        self.live = LiveWindows(root, now, self._label_map, self._damages.note)
 
     def only(self, permitted: frozenset[str] | None) -> "Reader":
         """Return a reader of these sites, or of all if None. It shares what this one keeps in memory."""
@@ -80,9 +85,13 @@ class Reader:
         frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(chosen))
         return with_label_map(_of_sites(frame, chosen), self._label_map)
 
+    def last_hour(self, zone: ZoneInfo, sites: Collection[str] = (), set_name: str | None = None) -> LastHour:
+        """Return the last hour of some sites, or of all, of a label set (`collector.live.last_hour`)."""
+        return self.live.last_hour(zone, self._chosen(sites), set_name)
+
     def devices(self) -> tuple[Device, ...]:
         """Return the last known state of all devices."""
-        return tuple(device for device in read_devices(self.root) if self.permits(device.site))
+        return tuple(device for device in self._devices.all() if self.permits(device.site))
 
     def groups(self) -> dict[tuple[str, str], str]:
         """Return the groups of devices, by site and device. Devices that no fleet has are absent."""
@@ -94,7 +103,7 @@ class Reader:
 
     def sites(self) -> list[str]:
         """Return the sites that have rows or a device, in alphabetical order."""
-        found = {*stored_sites(self.root), *(device.site for device in self.devices())}
+        found = {*self._stored_sites.all(), *(device.site for device in self.devices())}
         return sorted(site for site in found if self.permits(site))
 
     def damages(self) -> tuple[Damage, ...]:

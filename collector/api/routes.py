@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from base.validation_errors import explain
-from collector.analysis.attention import DAY, by_device, concerns_of
+from collector.analysis.attention import by_device, concerns_of
 from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
 from collector.api.counts import Answer, counts
@@ -45,7 +45,7 @@ class Api:
 
     def __post_init__(self) -> None:
         """Watch the store for new data."""
-        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.now))
+        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.reader.live, self.now))
 
     def sites(self) -> Response:
         """Return all sites."""
@@ -111,10 +111,7 @@ class Api:
         ]
         part = devices[query.offset : query.offset + query.limit]
         now = self.now()
-        found = {}
-        if part:
-            windows = self.reader.windows((now - DAY, now), {device.site for device in part})
-            found = by_device(concerns_of(part, windows, self.reader.matrices(), now))
+        found = by_device(concerns_of(part, self.reader.live, self.reader.matrices(), now))
         keys = [(device.site, device.device) for device in part]
         rows = [
             answers.DeviceAnswer.of(device, groups.get(key), shown_state(device, now), found.get(key, ()))

@@ -101,6 +101,22 @@ def read_devices(root: Path) -> tuple[Device, ...]:
     return tuple(devices[key] for key in sorted(devices))
 
 
+class KnownDevices:
+    """The devices of a store, read again when a file of them has changed. Safe for use by several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: tuple[object, tuple[Device, ...]] = (None, ())
+
+    def all(self) -> tuple[Device, ...]:
+        """Return the devices as `read_devices` does."""
+        stats = [(path, path.stat()) for path in sorted(self._root.glob("devices*.json"))]
+        stamp = [(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+        if self._read[0] != stamp:
+            self._read = stamp, read_devices(self._root)
+        return self._read[1]
+
+
 def read_refused(root: Path) -> dict[str, int]:
     """Count the dead letters of unknown devices, by reason, over all writers of a store."""
     total: Counter[str] = Counter()

@@ -171,20 +171,23 @@ def _add_live(app: Dash, view: View) -> None:
     """Draw the last hour and the devices when data has arrived or a control has changed."""
 
     @app.callback(
-        output={
-            "live": _chart_outputs("live"),
-            "clock": Output("as-of", "children"),
-            "devices": Output("devices", "children"),
-        },
+        output={"live": _chart_outputs("live"), "clock": Output("as-of", "children")},
+        inputs={"_fresh": Input("fresh", "data"), "controls": _inputs("sites", "zone", "set", "lang")},
+    )
+    def live(_fresh: str | None, controls: dict[str, Any]) -> Any:
+        chart, clock = view.live(controls)
+        return {"live": _chart_values(chart), "clock": clock}
+
+    @app.callback(
+        Output("devices", "children"),
         inputs={
             "_fresh": Input("fresh", "data"),
-            "controls": _inputs("sites", "zone", "set", "lang"),
+            "controls": _inputs("sites", "zone", "lang"),
             "group": Input("group", "value"),
         },
     )
-    def live(_fresh: str | None, controls: dict[str, Any], group: Any) -> Any:
-        chart, clock = view.live(controls)
-        return {"live": _chart_values(chart), "clock": clock, "devices": view.device_table(controls, group)}
+    def devices(_fresh: str | None, controls: dict[str, Any], group: Any) -> Any:
+        return view.device_table(controls, group)
 
     @app.callback(
         output={"options": Output("group", "options"), "hidden": Output("groups", "hidden")},

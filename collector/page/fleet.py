@@ -14,6 +14,9 @@ from collector.page.tables import html_table
 from collector.sentences.attention import attention_summary
 from collector.sentences.devices import age
 
+MAX_DEVICES = 200
+"""Devices that are listed, those that need a person first: a browser needs a second for a thousand rows. A site has
+fewer."""
 HASH_DIGITS = 8
 """Digits shown of the hash of a configuration."""
 HEADS = (
@@ -37,7 +40,7 @@ def fleet_table(
     ranks = {key: rank for rank, key in enumerate(concerned)}
     ordered = sorted(devices, key=lambda each: (ranks.get(_key(each), len(ranks)), _key(each)))
     heads = (*HEADS, mark("group")) if groups else HEADS
-    body = [_row(device, concerned.get(_key(device), ()), now, language) for device in ordered]
+    body = [_row(device, concerned.get(_key(device), ()), now, language) for device in ordered[:MAX_DEVICES]]
     for device, row in zip(ordered, body if groups else (), strict=False):
         row.children.append(html.Td(groups.get(_key(device), "")))
     if not body:

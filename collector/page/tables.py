@@ -12,13 +12,13 @@ import pandas as pd
 from dash import html
 
 from collector.analysis.query import most_frequent_labels, rates_of_label
-from collector.analysis.sequence import clones, gaps_in_seq
 from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import shown_state
 from collector.exports.palette import colours
 from collector.language.catalogue import mark
 from collector.language.language import Language
+from collector.live.windows import LiveWindows
 from collector.sentences.charts import visit_texts
 from collector.sentences.damages import damage_texts
 from collector.sentences.devices import age, refusals, state_name
@@ -86,15 +86,15 @@ def heatmap_table(rates: pd.DataFrame, label: str, hours: range, caption: str, l
 
 def devices_table(
     devices: Sequence[Device],
-    windows: pd.DataFrame,
+    live: LiveWindows,
     now: datetime,
     language: Language,
     conflicting: AbstractSet[tuple[str, str]] = frozenset(),
 ) -> html.Table:
     """Return one row per device.
 
-    ``windows`` are those of the last day. ``conflicting`` holds site and name of the devices whose confusion matrix
-    differs from that of other devices with the same model.
+    ``live`` holds the windows of the last day. ``conflicting`` holds site and name of the devices whose confusion
+    matrix differs from that of other devices with the same model.
     """
     heads = [language.gettext(head) for head in DEVICE_HEADS]
     body = [
@@ -106,7 +106,7 @@ def devices_table(
                 html.Td(age(device.seen, now, language)),
                 html.Td("" if device.counted is None else age(device.counted, now, language)),
                 *(html.Td(text, className="number") for text in _health_cells(device, language)),
-                html.Td(**_missing_cell(device, windows, language)),
+                html.Td(**_missing_cell(device, live, language)),
                 html.Td(**_refused_cell(device, (device.site, device.device) in conflicting, language)),
             ]
         )
@@ -119,6 +119,16 @@ def devices_table(
         " Refused: messages over a limit."
     )
     return html_table(caption, heads, body, number_columns=5)
+
+
+def more_devices(number: int, language: Language) -> html.P:
+    """Say that some devices are not listed."""
+    text = language.ngettext(
+        "{number} more device is not listed. Select a site to see all of its devices.",
+        "{number} more devices are not listed. Select a site to see all of its devices.",
+        number,
+    )
+    return html.P(text)
 
 
 def notices(damages: Sequence[Damage], language: Language) -> list[Any]:
@@ -149,14 +159,13 @@ def _state_cell(device: Device, now: datetime, language: Language) -> html.Td:
     return html.Td(f"● {state_name(state, language)}", className=state)
 
 
-def _missing_cell(device: Device, windows: pd.DataFrame, language: Language) -> dict[str, Any]:
+def _missing_cell(device: Device, live: LiveWindows, language: Language) -> dict[str, Any]:
     """Return how many windows have not arrived, or that two devices use one name."""
-    own = windows[(windows["site"] == device.site) & (windows["device"] == device.device)]
-    if own.empty:
-        return {"children": "", "className": "number"}
-    if len(clones(own)):
+    key = (device.site, device.device)
+    if live.is_twin(key):
         return {"children": language.gettext("two devices use this name"), "className": "warn"}
-    return {"children": language.number(gaps_in_seq(own)["missing"].sum()), "className": "number"}
+    missing = live.missing(key)
+    return {"children": "" if missing is None else language.number(missing), "className": "number"}
 
 
 def _refused_cell(device: Device, conflicting: bool, language: Language) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from collector.analysis import correction
-from collector.analysis.attention import DAY, concerns_of
+from collector.analysis.attention import concerns_of
 from collector.analysis.confusion import Matrices, conflicts
 from collector.analysis.correction import compare
 from collector.analysis.intervals import visits_without_time
@@ -22,12 +22,12 @@ from collector.analysis.query import (
     opening_hours,
     shares_by_period,
 )
-from collector.analysis.summarise import by_time, step_for
+from collector.analysis.summarise import by_time
 from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
 from collector.page.chosen import choose
 from collector.page.downloads import FORMATS, file_content
-from collector.page.fleet import fleet_table
+from collector.page.fleet import MAX_DEVICES, fleet_table
 from collector.page.selection import InvalidSelection, Selection, file_stem, resolve
 from collector.recount.files import read_recounts
 from collector.sentences.charts import describe_comparison, describe_counts, describe_heat, describe_shares
@@ -37,8 +37,6 @@ from collector.store import load
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.web.freshness import Freshness
 from contract.labels import UNKNOWN
-
-LIVE_SPAN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class View:
 
     def __post_init__(self) -> None:
         """Watch the store for new data."""
-        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.now))
+        object.__setattr__(self, "_freshness", Freshness(self.reader.root, self.reader.live, self.now))
 
     def fresh(self) -> str:
         """Return a text that changes when new data has arrived, and each minute, because gaps grow."""
@@ -82,27 +80,20 @@ class View:
             selection = resolve(controls, now)
         except InvalidSelection as error:
             return _no_chart(str(error)), ""
-        windows = self.reader.windows((now - DAY, now), selection.sites)  # held back for k, a window may be hours long
+        last = self.reader.last_hour(selection.zone, selection.sites, selection.controls.set or None)
         language, gettext = selection.language, selection.language.gettext
         time = language.clock(now.astimezone(selection.zone), "medium")
         clock = gettext("As of {time} {zone}", time=time, zone=selection.zone)
-        frame, _ = with_label_set(windows[windows["end"] > now - LIVE_SPAN], selection.controls.set or None)
-        if frame.empty:
+        if last.since is None:
             return _no_chart(gettext("No data has arrived for the last hour.")), clock
-        first = frame["start"].min()
-        step_s = step_for(frame, (first, now))
-        table = by_time(frame, step_s, selection.zone, (first, now))
-        ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
-        whole = table[(table.index >= now - LIVE_SPAN) & (ends <= now)]  # a partial bucket would look like a dip
         sites = names_of_sites(selection.sites, language)
         shown = gettext("{sites}, the last hour", sites=sites)
-        if not len(whole) and first < now - LIVE_SPAN:
-            since = language.clock(first.tz_convert(selection.zone))
+        if last.is_longer:
+            since = language.clock(last.since.astimezone(selection.zone))
             shown = gettext("{sites}, counts since {time}", sites=sites, time=since)
-        table = whole if len(whole) else table
-        text = describe_counts(table, shown, language)
-        figure = figures.live_figure(table, step_s, language)
-        return Chart(figure, text, tables.counts_table(table, text, language)), clock
+        text = describe_counts(last.table, shown, language)
+        figure = figures.live_figure(last.table, last.step_s, language)
+        return Chart(figure, text, tables.counts_table(last.table, text, language)), clock
 
     def comparison(self, controls: Mapping[str, Any]) -> Chart:
         """Compare the shares of the selection with those of its reference."""
@@ -166,7 +157,6 @@ class View:
             selection = resolve(controls, now)
         except InvalidSelection as error:
             return str(error)
-        windows = self.reader.windows((now - DAY, now), selection.sites)
         devices = [each for each in self.reader.devices() if not selection.sites or each.site in selection.sites]
         groups = self.reader.groups()
         if group:
@@ -178,12 +168,14 @@ class View:
             for each in read_recounts(self.reader.root)
             if self.reader.permits(each.site) and (not selection.sites or each.site in selection.sites)
         ]
-        language = selection.language
-        found = concerns_of(devices, windows, self.reader.matrices(), now, language)
+        language, live = selection.language, self.reader.live
+        found = concerns_of(devices, live, self.reader.matrices(), now, language)
+        listed = devices[:MAX_DEVICES]
         return [
             fleet_table(devices, found, now, language, groups),
-            tables.devices_table(devices, windows, now, language, conflicting),
-            *device_totals.tracks_tables(devices, language),
+            tables.devices_table(listed, live, now, language, conflicting),
+            *device_totals.tracks_tables(listed, language),
+            *([tables.more_devices(len(devices) - MAX_DEVICES, language)] if len(devices) > MAX_DEVICES else []),
             *device_totals.recounts_tables(recounts, selection.zone, language),
             *tables.notices(self.reader.damages(), language),
         ]

@@ -13,12 +13,17 @@ from pathlib import Path
 import pandas as pd
 
 from collector.store.damage import Damage, DamageCallback, file_damage, log_damage
-from collector.store.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, MonthRollup, no_cells
+from collector.store.rollup_file import FileIdentity
+from collector.store.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, MonthRollup
+from collector.store.rollup_site import SiteCells
 from collector.store.rollup_source import stored_days
+from collector.store.rollup_update import Files, no_cells
 
 FOLDER = "_rollup"
 MAX_JOINED = 4
 """Tables of several months that are kept in memory."""
+MAX_SITES = 32
+"""Sites that are kept in memory apart from the others: a year of five devices has 44,000 cells, some 9 MB."""
 
 
 class Rollups:
@@ -31,6 +36,8 @@ class Rollups:
         self._folder = root / FOLDER / str(cell_s)
         self._months: dict[str, MonthRollup] = {}
         self._joined: dict[tuple[int, ...], tuple[list[pd.DataFrame], pd.DataFrame]] = {}
+        self._sites: dict[str, SiteCells] = {}
+        self._verified: dict[Path, FileIdentity | None] = {}
         self._lock = threading.Lock()
 
     def cells(
@@ -42,10 +49,14 @@ class Rollups:
         that cannot be used are left out and reported to ``on_damage``.
         """
         with self._lock:
-            months = [self._month(name) for name in self._month_names(since, until)]
-            for month in months:
-                month.refresh()
-            frame = self._join([month.frame for month in months])
+            names = self._month_names(since, until)
+            frames = None if site is None else self._of_site(site, names)
+            if frames is None:
+                months = [self._month(name) for name in names]
+                for month in months:
+                    month.refresh()
+                frames = [month.frame for month in months]
+            frame = self._join(frames)
         step = pd.Timedelta(seconds=self._cell_s)
         keep = pd.Series(True, index=frame.index)
         if since is not None:
@@ -78,6 +89,25 @@ class Rollups:
         renamed = damaged_files(self._root, self._cell_s)
         with self._lock:
             return (*renamed, *(month.damage for month in self._months.values() if month.damage is not None))
+
+    def _of_site(self, site: str, names: list[str]) -> list[pd.DataFrame] | None:
+        """Return the months of a site; None if all sites are in memory or must be brought up to date."""
+        if all(name in self._months for name in names):
+            return None
+        kept = self._sites.pop(site, None) or SiteCells(
+            Files(self._root, self._cell_s, self._on_damage), self._folder, site, self._verified
+        )
+        self._sites[site] = kept
+        while len(self._sites) > MAX_SITES:
+            del self._sites[next(iter(self._sites))]
+        days = stored_days(self._root)
+        frames = []
+        for name in names:
+            frame = kept.frame(name, [day for day in days if day.startswith(name)])
+            if frame is None:
+                return None
+            frames.append(frame)
+        return frames
 
     def _month(self, name: str) -> MonthRollup:
         """Return the month ``YYYY-MM``."""

@@ -9,12 +9,12 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from base.durable_file import replace_file, sync_folder
 from collector.store.columns import DOUBTFUL_COLUMNS
@@ -26,6 +26,8 @@ SOURCES_KEYS = {3: b"facetally-cells-3", 2: b"facetally-cells-2", 1: b"facetally
 """Metadata key of the sources by version of the file. Version 1 has no checksum; 1 and 2 have no doubtful visits."""
 DAMAGES_KEY = b"facetally-damages"
 CHECKSUM_SUFFIX = ".sha256"
+ROW_GROUP = 20_000
+"""Rows that are decoded together; they are sorted by site, so that a site's rows are in one or two groups."""
 READ_ATTEMPTS = 3
 """The file may be replaced between reading it and reading its checksum."""
 
@@ -82,6 +84,36 @@ def read(path: Path) -> MonthCells:
     raise DamagedRollup("the checksum does not match")
 
 
+def read_site(path: Path, site: str, is_verified: bool) -> MonthCells:
+    """Read the cells of one site. Raises as `read` does. The checksum is not compared if it ``is_verified``."""
+    if not is_verified:
+        verify(path)
+    try:
+        with parquet.ParquetFile(path, memory_map=True) as file:
+            metadata = file.schema_arrow.metadata or {}
+            groups = [at for at in range(file.num_row_groups) if _may_hold(file.metadata.row_group(at), site)]
+            table = file.read_row_groups(groups)
+            table = table.filter(compute.equal(table["site"], site)).replace_schema_metadata(metadata)
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise DamagedRollup(str(error)) from error
+    return _content(table, has_checksum=True, site=site)
+
+
+def verify(path: Path) -> None:
+    """Raise DamagedRollup unless a file has its checksum; FileNotFoundError if there is none."""
+    for _ in range(READ_ATTEMPTS):
+        before = identity(path)
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        checksums = _read_checksums(path)
+        if checksums is None:
+            raise DamagedRollup(f"the checksum file, which ends in {CHECKSUM_SUFFIX}, is missing")
+        if found in checksums:
+            return
+        if identity(path) == before:
+            break
+    raise DamagedRollup("the checksum does not match")
+
+
 def write(path: Path, month: MonthCells, expected: FileIdentity | None) -> bool:
     """Replace a file, on disk when this returns; False if it is no longer the ``expected`` one. Raises OSError."""
     data = _encode(month)
@@ -127,28 +159,44 @@ def _encode(month: MonthCells) -> bytes:
         SOURCES_KEYS[VERSION]: json.dumps([[*folder, source.encode()] for folder, source in month.sources.items()]),
         DAMAGES_KEY: msgspec.json.encode([(*folder, found) for folder, found in month.damages.items()]),
     }
-    table = pa.Table.from_pandas(month.frame, preserve_index=False).replace_schema_metadata(metadata)
+    ordered = month.frame.sort_values(["site", "date"], kind="stable", ignore_index=True)
+    table = pa.Table.from_pandas(ordered, preserve_index=False).replace_schema_metadata(metadata)
     buffer = pa.BufferOutputStream()
-    parquet.write_table(table, buffer, compression="zstd")
+    parquet.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP)
     data: bytes = buffer.getvalue().to_pybytes()
     return data
+
+
+def _may_hold(group: Any, site: str) -> bool:
+    """Whether a row group may hold rows of a site, by its statistics."""
+    column = next(each for at in range(group.num_columns) if (each := group.column(at)).path_in_schema == "site")
+    statistics = column.statistics
+    return statistics is None or not statistics.has_min_max or statistics.min <= site <= statistics.max
 
 
 def _decode(data: bytes, has_checksum: bool) -> MonthCells:
     """Return the content of a file of any version. Raises DamagedRollup."""
     try:
         table = parquet.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedRollup(str(error)) from error
+    return _content(table, has_checksum, None)
+
+
+def _content(table: pa.Table, has_checksum: bool, site: str | None) -> MonthCells:
+    """Return the content of a table with its metadata, of one site if named. Raises DamagedRollup."""
+    try:
         metadata = table.schema.metadata or {}
         version = next((version for version, key in SOURCES_KEYS.items() if key in metadata), 1)
         if not has_checksum and version > 1:
             raise DamagedRollup(f"the checksum file, which ends in {CHECKSUM_SUFFIX}, is missing")
-        sources = json.loads(metadata[SOURCES_KEYS[version]])
+        sources = msgspec.json.decode(metadata[SOURCES_KEYS[version]], type=list[tuple[str, str, str]])
         damages = msgspec.json.decode(metadata.get(DAMAGES_KEY, b"[]"), type=list[tuple[str, str, tuple[Damage, ...]]])
         frame = table.replace_schema_metadata(None).to_pandas()
         return MonthCells(
             frame.assign(**{name: 0.0 for name in DOUBTFUL_COLUMNS if name not in frame}),
-            {Folder(date, site): Source.decode(text) for date, site, text in sources},
-            {Folder(date, site): found for date, site, found in damages},
+            {Folder(date, name): Source.decode(text) for date, name, text in sources if site in (None, name)},
+            {Folder(date, name): found for date, name, found in damages if site in (None, name)},
             version,
         )
     except (

@@ -11,7 +11,6 @@ deleted days, which cannot be.
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +18,10 @@ import pandas as pd
 from base.logs import line
 from collector.errors import StoreFailed
 from collector.store import rollup_file
-from collector.store.cells import cells
-from collector.store.columns import KEY_COLUMNS
 from collector.store.damage import Damage, DamageCallback, file_damage
-from collector.store.file_names import counts_files
-from collector.store.load import read
 from collector.store.rollup_file import DamagedRollup, FileIdentity, MonthCells
 from collector.store.rollup_source import DELETED, Folder, Source, SourceState, scan_day, stored_days
+from collector.store.rollup_update import Files, changes, compute, no_cells, update
 
 QUIET_S = 900
 """A folder's cells are written to the file when nothing was written to the folder for so long."""
@@ -71,15 +67,11 @@ class MonthRollup:
         now_s = now.timestamp()
         scan_all = self._scanned_s is None or now_s - self._scanned_s >= RESCAN_S
         present = self._scan(None if scan_all else (now - RECENT).date().isoformat())
-        sources = self._month.sources
-        changed = {
-            folder: source
-            for folder, source in present.items()
-            if sources.get(folder) != source and not (folder in sources and sources[folder].is_final)
-        }
-        gone = {folder for folder in sources if scan_all and folder not in present and not sources[folder].is_final}
+        changed, gone = changes(self._month, present)
+        if not scan_all:
+            gone = set()
         if changed or gone:
-            self._update(changed, gone)
+            update(self._month, self._files(), changed, gone)
         if scan_all:
             self._scanned_s = now_s
             quiet = {
@@ -102,7 +94,7 @@ class MonthRollup:
                 raise StoreFailed(f"{damages[0]}; a day with damaged files is not deleted")
             source = self._month.sources.get(folder)
             if source is not None and source.state is SourceState.DELETED:
-                late = self._compute(folder.date, [folder.site])
+                late = compute(self._month, self._files(), folder.date, [folder.site])
                 self._month.frame = pd.concat([self._month.frame, late], ignore_index=True)
             elif source is None or source.files != present.files:
                 raise StoreFailed(
@@ -137,6 +129,9 @@ class MonthRollup:
             return
         self._saved, self._identity = dict(sources), rollup_file.identity(self._path)
 
+    def _files(self) -> Files:
+        return Files(self._root, self._cell_s, self._on_damage)
+
     def _scan(self, since: str | None) -> dict[Folder, Source]:
         """Return the month's folders that are there now with their files, of all days or from a date on."""
         days = [day for day in stored_days(self._root) if day.startswith(self._path.stem)]
@@ -146,36 +141,6 @@ class MonthRollup:
             if since is None or day >= since
             for folder, source in scan_day(self._root, day)
         }
-
-    def _update(self, changed: dict[Folder, Source], gone: set[Folder]) -> None:
-        """Replace the cells of changed folders, and remove those of folders that are gone."""
-        month, outdated = self._month, {*changed, *gone}
-        kept = month.frame
-        if not outdated.isdisjoint(month.sources):
-            kept = kept[~pd.MultiIndex.from_frame(kept[["date", "site"]]).isin(list(outdated))]
-        month.damages = {folder: found for folder, found in month.damages.items() if folder not in outdated}
-        computed = [
-            self._compute(date, sorted(folder.site for folder in changed if folder.date == date))
-            for date in sorted({folder.date for folder in changed})
-        ]
-        filled = [frame for frame in (kept, *computed) if len(frame)]
-        month.frame = pd.concat(filled, ignore_index=True) if filled else no_cells(self._cell_s)
-        month.sources = {folder: source for folder, source in month.sources.items() if folder not in gone} | changed
-
-    def _compute(self, date: str, sites: list[str]) -> pd.DataFrame:
-        """Compute the cells of a day's folders, each window once; record what is left out."""
-        folders = {Folder(date, site).within(self._root): Folder(date, site) for site in sites}
-
-        def on_damage(path: Path, damage: Damage | None) -> None:
-            if damage is not None:
-                folder = folders[path.parent]
-                self._month.damages[folder] = (*self._month.damages.get(folder, ()), damage)
-            self._on_damage(path, damage)
-
-        paths = [path for folder in folders for path in counts_files(folder)]
-        table = cells(read(paths, on_damage).drop_duplicates(list(KEY_COLUMNS)), self._cell_s)
-        table.insert(0, "date", date)
-        return table
 
     def _read_file(self) -> None:
         """Read the roll-up file if it is another than this process has read or written."""
@@ -223,11 +188,3 @@ class MonthRollup:
         self.damage = file_damage(self._path, f"{reason}; {CELLS_LOST}")
         if self.damage != reported:
             _log.warning(line("rollup_unreadable", file=self._path, reason=reason))
-
-
-@lru_cache
-def no_cells(cell_s: int) -> pd.DataFrame:
-    """Return an empty table with the columns of `MonthRollup.frame`. It is shared and must not be changed."""
-    empty = cells(read([]), cell_s)
-    empty.insert(0, "date", pd.Series(dtype="str"))
-    return empty

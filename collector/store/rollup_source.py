@@ -2,7 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -96,12 +99,60 @@ def stored_days(root: Path) -> list[str]:
     return [match[1] for name in names if (match := _DATE_FOLDER.fullmatch(name))]
 
 
+TICK_NS = 100_000_000
+"""More than the distance of two time stamps that a file system can tell apart, nanoseconds."""
+
+
+class StoredSites:
+    """The sites that have folders in a store. A day is looked at again when a folder was added to it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._days: dict[str, tuple[int, frozenset[str]]] = {}
+
+    def all(self) -> set[str]:
+        """Return the sites of all days."""
+        days = {}
+        for date in stored_days(self._root):
+            with suppress(FileNotFoundError):  # deleted by retention
+                days[date] = self._of_day(date)
+        self._days = days
+        return {name for _, sites in days.values() for name in sites}
+
+    def _of_day(self, date: str) -> tuple[int, frozenset[str]]:
+        """Return when a day's folder was last seen to be changed, and its sites."""
+        path, known = self._root / f"{DATE_PREFIX}{date}", self._days.get(date)
+        changed_ns = path.stat().st_mtime_ns
+        if known is not None and known[0] == changed_ns:
+            return known
+        if time.time_ns() - changed_ns < TICK_NS:
+            changed_ns = 0  # a site that comes within the same tick of the clock would not be seen
+        with os.scandir(path) as folders:
+            names = [folder.name for folder in folders if folder.name.startswith(SITE_PREFIX)]
+        return changed_ns, frozenset(sys.intern(name.removeprefix(SITE_PREFIX)) for name in names)
+
+
 def scan_day(root: Path, date: str) -> Iterator[tuple[Folder, Source]]:
     """Yield the folders of a day with the files that are there now; FileNotFoundError if the day is gone."""
     with os.scandir(root / f"{DATE_PREFIX}{date}") as folders:
         for folder in folders:
             if folder.name.startswith(SITE_PREFIX):
-                with os.scandir(folder.path) as entries:
-                    files = [(entry.name, entry.stat()) for entry in entries if is_counts_file(entry.name)]
-                stamps = sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
-                yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), Source(tuple(stamps))
+                yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), _source(folder.path)
+
+
+def scan_site(root: Path, dates: Iterable[str], site: str) -> dict[Folder, Source]:
+    """Return the folders of a site that are there now, of some days, with their files."""
+    found = {}
+    for date in dates:
+        folder = Folder(date, site)
+        try:
+            found[folder] = _source(folder.within(root))
+        except FileNotFoundError:
+            continue  # the site has no windows of that day
+    return found
+
+
+def _source(folder: str | Path) -> Source:
+    with os.scandir(folder) as entries:
+        files = [(entry.name, entry.stat()) for entry in entries if is_counts_file(entry.name)]
+    return Source(tuple(sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)))

@@ -24,6 +24,11 @@ class SequenceSet:
         """Number of runs."""
         return len(self._bounds) // 2
 
+    def has_any(self, first: int, last: int) -> bool:
+        """Whether any of the numbers from ``first`` to ``last`` is there."""
+        at = bisect_right(self._bounds, first)
+        return at % 2 == 1 or (at < len(self._bounds) and self._bounds[at] <= last)
+
     def keep_last_runs(self, count: int) -> None:
         """Remove all runs but the ``count`` highest."""
         del self._bounds[: max(0, len(self._bounds) - 2 * count)]

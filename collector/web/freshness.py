@@ -2,21 +2,23 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
+from collector.live.windows import LiveWindows
 from collector.web.shared_result import SharedResults
 
 CHECK_EVERY_S = 5.0
 """Shortest time between two looks for new data, as often as a page asks."""
-AGES = (timedelta(0), timedelta(days=1))
+PATTERNS = ("devices*.json", "_recount/recounts.csv")
+"""Files besides those of the windows."""
 
 
 class Freshness:
     """Stamps of a store: equal stamps mean equal answers. Safe for any number of threads."""
 
-    def __init__(self, root: Path, now: Callable[[], datetime]) -> None:
-        self._root, self._now = root, now
+    def __init__(self, root: Path, live: LiveWindows, now: Callable[[], datetime]) -> None:
+        self._root, self._live, self._now = root, live, now
         self._checks: SharedResults[str] = SharedResults(1)
 
     def stamp(self) -> str:
@@ -24,12 +26,8 @@ class Freshness:
         return self._checks.get(int(time.monotonic() // CHECK_EVERY_S), self._check)
 
     def _check(self) -> str:
-        now = self._now()
-        patterns = [
-            "devices*.json",
-            "_recount/recounts.csv",
-            *(f"date={(now - age).date()}/site=*/counts-*" for age in AGES),
-        ]
-        stats = [path.stat() for pattern in patterns for path in self._root.glob(pattern)]
+        stats = [path.stat() for pattern in PATTERNS for path in self._root.glob(pattern)]
         latest = max((stat.st_mtime_ns for stat in stats), default=0)
-        return f"{latest}-{sum(stat.st_size for stat in stats)}-{int(now.timestamp() // 60)}"
+        return (
+            f"{latest}-{sum(stat.st_size for stat in stats)}-{self._live.stamp()}-{int(self._now().timestamp() // 60)}"
+        )

@@ -45,7 +45,9 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     served.
     """
     recounts = Recounts(settings.store.path, now)
-    guarded = _application(settings, zone, recounts, now)
+    groups = Groups(Path(settings.page.groups) if settings.page.groups else None)
+    reader = Reader(settings.store.path, now, settings.page.label_map, groups)
+    guarded = _application(settings, zone, recounts, reader, now)
     connections: dict[int, object] = {}
     address = {"host": settings.page.host, "port": settings.page.port}
     limits = waitress_limits(settings.page.connections, settings.page.timeout_s)
@@ -59,21 +61,26 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
     for listening in list(connections.values()):
         if isinstance(listening, BaseWSGIServer):  # one per address that the host name has
             listening.channel_class = TimedChannel
-    thread = threading.Thread(target=server.run, name="serve")
-    thread.start()
+    threads = [
+        threading.Thread(target=server.run, name="serve"),
+        threading.Thread(target=reader.live.follow, args=(stop,), name="live"),
+    ]
+    for thread in threads:
+        thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
     while not stop.wait(COMPARE_EVERY_S):
         _compare_due(recounts)
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
-    thread.join()
+    for thread in threads:
+        thread.join()
 
 
-def _application(settings: Settings, zone: ZoneInfo, recounts: Recounts, now: Callable[[], datetime]) -> BrowserGuard:
+def _application(
+    settings: Settings, zone: ZoneInfo, recounts: Recounts, reader: Reader, now: Callable[[], datetime]
+) -> BrowserGuard:
     """Return page and API, behind a login if there is a file of people and programs."""
-    groups = Groups(Path(settings.page.groups) if settings.page.groups else None)
-    reader = Reader(settings.store.path, now, settings.page.label_map, groups)
     token, login = settings.api.token(), settings.access.file is not None
     has_api = login or token is not None or is_loopback(settings.page.host)
     guard = Guard(token, settings.api.requests_per_minute)

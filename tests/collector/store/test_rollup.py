@@ -282,3 +282,33 @@ def test_rows_left_out_of_cells_are_reported_by_later_processes(tmp_path: Path) 
     path.write_bytes(whole)
     assert Rollups(tmp_path, HOUR_S, lambda: LATER, damages.note).cells()["windows"].sum() == 2
     assert damages.all() == ()
+
+
+def test_cells_of_one_site_are_read_without_those_of_others(tmp_path: Path) -> None:
+    """They equal those of the whole month, also after late windows, and where the roll-up file is damaged."""
+    put(tmp_path, *(window(number, site=f"shop-{number % 3}") for number in range(0, 6000, 13)))
+    age_files(tmp_path)
+    Rollups(tmp_path, HOUR_S, lambda: LATER).cells()
+    (saved,) = tmp_path.glob(f"_rollup/{HOUR_S}/2026-04.parquet")
+
+    def of_site(rollups: Rollups) -> pd.DataFrame:
+        return rollups.cells(site="shop-2").sort_values(["device", "start"], ignore_index=True)
+
+    def compare(kept: Rollups) -> None:
+        whole = Rollups(tmp_path, HOUR_S, lambda: LATER).cells().sort_values(["device", "start"], ignore_index=True)
+        expected = whole[whole["site"] == "shop-2"].reset_index(drop=True)
+        assert len(expected)
+        for rollups in (kept, Rollups(tmp_path, HOUR_S, lambda: LATER)):
+            pd.testing.assert_frame_equal(of_site(rollups), expected)
+
+    damages = DamageLog()
+    kept = Rollups(tmp_path, HOUR_S, lambda: LATER, damages.note)
+    before = of_site(kept)["windows"].sum()
+    put(tmp_path, window(2000, site="shop-2"), window(13, site="shop-1", device="other"), writer="w2")
+    for path in tmp_path.glob("date=2026-03-29/site=shop-1/*-w2.csv"):
+        path.write_text(path.read_text() + "no row\n")
+    assert of_site(kept)["windows"].sum() == before + 1
+    assert not damages.all(), "nothing was read of other sites"
+    compare(kept)
+    saved.write_bytes(saved.read_bytes()[:-3] + b"abc")
+    compare(kept)

@@ -1,0 +1,198 @@
+"""Measure the page's views at several sizes of a fleet: time and memory, in two tables.
+
+``python -m benchmarks.load.views --devices 50 1000 10000 --root FOLDER``
+
+FOLDER must not exist, and is deleted at the end. Times are CPU times of one core in milliseconds, p50 and p95, so that
+other programs on the machine matter little. Each size is measured in a new process.
+
+- The present: FOLDER gets the windows of some hours, one a minute and device, in CSV files of five devices a site: 165
+  bytes a window, so 0.2 GB for two hours of ten thousand devices. The process takes them, then the windows of each
+  further minute, and draws the views after each. With ``--hours 24`` the store is a whole day.
+- A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.load import sparse_year
+from benchmarks.load.year import DEVICES_PER_SITE, END, LABEL_PROBABILITIES, LABELS, size_mb
+from benchmarks.simulation.collector_process import peak_memory_mb
+from collector.analysis.query import Reader
+from collector.devices.registry import DeviceRegistry
+from collector.language.language import english
+from collector.page.first_screen import FirstScreen
+from collector.page.views import View
+from collector.store.rows import header
+from contract.labels import labelset
+from contract.message import Status
+from contract.topics import Address
+
+MINUTE = timedelta(minutes=1)
+ONE_SITE = "shop-0003"
+CONTROLS = {"days": "1", "by": "hour", "zone": "Europe/Berlin"}
+YEAR = {"days": "365", "by": "day", "zone": "Europe/Berlin"}
+LIVE_HEADS = (
+    "devices",
+    "read at start",
+    "a minute's windows",
+    "last hour",
+    "of one site",
+    "fleet",
+    "banner",
+    "memory MB",
+    "sums MB",
+)
+YEAR_HEADS = ("devices", "sites", "first view", "by day", "heat map", "figures, ranking", "memory MB", "disk MB")
+
+
+def add_minutes(root: Path, devices: int, first: datetime, minutes: int, rng: np.random.Generator) -> None:
+    """Append the windows of some minutes to the files of all sites."""
+    visits = rng.multinomial(rng.poisson(2, 997), LABEL_PROBABILITIES)
+    cells = [",".join(map(str, row)) for row in visits.tolist()]
+    stamps = [f"{first + number * MINUTE:%Y-%m-%dT%H:%M:%SZ}" for number in range(minutes + 1)]
+    number = int((first - END + timedelta(days=2)) / MINUTE)
+    tail = "synced,0.98,,1,5,face@0123456789ab,expression@ba9876543210"
+    folder = root / f"date={first:%Y-%m-%d}"
+    for site in range(-(-devices // DEVICES_PER_SITE)):
+        name = f"shop-{site:04}"
+        lines = [
+            f"1,{name},camera-{device:05},{'0' * 16},{number + at},{stamps[at]},{stamps[at + 1]},{tail},"
+            f"{cells[(device * 31 + at) % 997]}\n"
+            for at in range(minutes)
+            for device in range(site * DEVICES_PER_SITE, min((site + 1) * DEVICES_PER_SITE, devices))
+        ]
+        path = folder / f"site={name}" / f"counts-{labelset(LABELS)}-collector.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write("".join(lines) if path.stat().st_size else header(LABELS) + "".join(lines))
+
+
+def add_devices(root: Path, devices: int, now: datetime) -> None:
+    """Write the registry of a fleet in which one device of fifty is offline."""
+    registry = DeviceRegistry(root)
+    for device in range(devices):
+        state: Literal["online", "offline"] = "online" if device % 50 else "offline"
+        sender = Address(f"shop-{device // DEVICES_PER_SITE:04}", f"camera-{device:05}", "status")
+        registry.record(sender, Status(schema=1, state=state, boot="0" * 16), False, now)
+    registry.save()
+
+
+def cpu_ms(act: Callable[[], object]) -> float:
+    """Return the CPU time of a call, milliseconds."""
+    began = time.process_time()
+    act()
+    return (time.process_time() - began) * 1000
+
+
+def measure(root: Path, devices: int, hours: float, times: int) -> None:
+    """Print the row of one size. The store must be filled up to ``hours`` after the start of the last day."""
+    now, rng = END - timedelta(days=1) + timedelta(hours=hours), np.random.default_rng(2)
+    reader = Reader(root, lambda: now)
+    view, live = View(reader, lambda: now), reader.live
+    start_ms = cpu_ms(live.update)
+    add_devices(root, devices, now)
+    first = FirstScreen(reader, lambda: now)
+    found: dict[str, list[float]] = {"update": [], "all": [], "site": [], "devices": [], "banner": []}
+    live.is_followed = True  # as in `collector.web.serve`, whose thread calls `update`
+    for _ in range(times):
+        add_minutes(root, devices, now, 1, rng)
+        now += MINUTE
+        found["update"].append(cpu_ms(live.update))
+        found["all"].append(cpu_ms(lambda: view.live(CONTROLS)))
+        found["site"].append(cpu_ms(lambda: view.live(CONTROLS | {"sites": [ONE_SITE]})))
+        found["devices"].append(cpu_ms(lambda: view.device_table(CONTROLS)))
+        found["banner"].append(cpu_ms(lambda: first.banner(english())))
+    cells = [f"{devices:,}", f"{start_ms / 1000:.1f} s"]
+    cells += [f"{np.percentile(each, 50):.0f} / {np.percentile(each, 95):.0f}" for each in found.values()]
+    print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{live.bytes / 1e6:.0f}")), flush=True)
+
+
+def measure_year(root: Path, devices: int, sites: list[str], times: int) -> None:
+    """Print the row of one size for some sites, or for all."""
+    now = sparse_year.START + timedelta(days=364, hours=20)
+    add_devices(root, devices, now)
+    reader = Reader(root, lambda: now)
+    view, first = View(reader, lambda: now), FirstScreen(reader, lambda: now)
+    controls = YEAR | {"sites": sites}
+    views: list[Callable[[], object]] = [
+        lambda: view.overview(controls), lambda: view.heatmap(controls, "visits"), lambda: first.figures(controls),
+    ]  # fmt: skip
+    cold_ms = cpu_ms(views[0])
+    cells = [f"{devices:,}", "one" if sites else "all", f"{cold_ms:.0f}"]
+    for each in views:
+        times_ms = [cpu_ms(each) for _ in range(times)]
+        cells.append(f"{np.percentile(times_ms, 50):.0f} / {np.percentile(times_ms, 95):.0f}")
+    print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{size_mb(root, '_rollup/*/*'):.0f}")), flush=True)
+
+
+def row(cells: tuple[str, ...]) -> str:
+    """Return a row of the table."""
+    return "".join(f"{cell:>20}" for cell in cells)
+
+
+def run(options: argparse.Namespace, devices: int, part: str) -> None:
+    """Measure one part in a process of its own."""
+    same = [f"--{name}={getattr(options, name)}" for name in ("hours", "times", "root")]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.load.views", f"--devices={devices}", f"--part={part}", *same], check=True
+    )
+
+
+def fill_hours(root: Path, devices: int, hours: float) -> None:
+    """Write the first hours of the last day."""
+    for hour in range(int(np.ceil(hours))):
+        minutes = int(min(60, (hours - hour) * 60))
+        add_minutes(
+            root, devices, END - timedelta(days=1) + timedelta(hours=hour), minutes, np.random.default_rng(hour)
+        )
+
+
+def main() -> None:
+    """Fill a store of each size, and measure it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.load.views",
+        description=__doc__.partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--devices", type=int, nargs="+", default=[50, 1000, 10_000])
+    parser.add_argument("--hours", type=float, default=2, help="hours of windows, at most 23")
+    parser.add_argument("--days", type=int, default=31, help="days of each month that have roll-ups")
+    parser.add_argument("--all-sites", type=int, default=200, help="largest fleet whose year is read for all sites")
+    parser.add_argument("--times", type=int, default=20, help="measurements of each view")
+    parser.add_argument("--root", type=Path, required=True, help="folder to make")
+    parser.add_argument("--part", choices=("live", "one", "all"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part == "live":
+        return measure(options.root, options.devices[0], options.hours, options.times)
+    if options.part:
+        sites = [ONE_SITE] if options.part == "one" else []
+        return measure_year(options.root, options.devices[0], sites, options.times)
+    for heads, parts in ((LIVE_HEADS, ("live",)), (YEAR_HEADS, ("one", "all"))):
+        print(("the present" if "live" in parts else "a year") + "\n" + row(heads), flush=True)
+        for devices in options.devices:
+            options.root.mkdir(parents=True)
+            try:
+                if "live" in parts:
+                    fill_hours(options.root, devices, options.hours)
+                else:
+                    sparse_year.fill(options.root, devices, options.days, np.random.default_rng(1))
+                for part in parts:
+                    if part != "all" or devices <= options.all_sites:
+                        run(options, devices, part)
+            finally:
+                shutil.rmtree(options.root)
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The windows of the last day, summed up in memory as they arrive.
+
+Memory depends on sites, devices and minutes, not on how many views are open. Per site and label set it is 150 minutes
+and 97 quarters of an hour of `collector.live.buckets`; per window of the last day 16 bytes of `collector.live.senders`.
+Ten thousand devices with a window a minute and seven labels at two thousand sites need some 320 MB.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from base.logs import line
+from collector.analysis.label_sets import DIGITS, LabelSet, with_label_map
+from collector.devices.attention import LastWindow
+from collector.live.buckets import Rows
+from collector.live.last_hour import DAY, MINUTE_S, LastHour, SetSums
+from collector.live.senders import Key, Senders
+from collector.live.tail import Rewritten, Tail
+from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, label_columns
+from collector.store.damage import DamageCallback
+from collector.store.intervals import Ints
+from contract.labels import UNKNOWN, labelset
+
+FOLLOW_EVERY_S = 2.0
+"""Interval at which `follow` looks for new windows, seconds."""
+DROP_EVERY = timedelta(minutes=10)
+MAX_ATTEMPTS = 3
+"""Attempts to read a store whose files are being exchanged."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What is kept of the windows."""
+
+    senders: Senders
+    sets: dict[tuple[str, ...], SetSums]
+    """By labels in alphabetical order."""
+
+
+class LiveWindows:
+    """The last day of a store. Safe for any number of threads.
+
+    A question is answered from memory. While no thread runs `follow`, what is new in the files is read first.
+    """
+
+    def __init__(
+        self, root: Path, now: Callable[[], datetime], label_map: Mapping[str, str], on_damage: DamageCallback
+    ) -> None:
+        self._root, self._now, self._label_map, self._on_damage = root, now, label_map, on_damage
+        self._tail, self._sums = Tail(root, on_damage), _Sums(Senders(), {})
+        self._dropped = now()
+        self.is_followed = False
+        """Whether a thread takes new windows, so that a question need not look for them."""
+        self._stamp = ""
+        self._updating, self._lock = threading.Lock(), threading.Lock()
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the sums by time."""
+        with self._lock:
+            return sum(each.bytes for each in self._sums.sets.values())
+
+    def follow(self, stop: threading.Event) -> None:
+        """Take new windows as they arrive, until ``stop`` is set; then no question needs to read a file."""
+        try:
+            while not stop.is_set():
+                try:
+                    self.update()
+                    self.is_followed = True
+                except OSError as error:
+                    _log.warning(line("live_not_read", reason=error))
+                stop.wait(FOLLOW_EVERY_S)
+        finally:
+            self.is_followed = False
+
+    def update(self) -> None:
+        """Take the windows that have arrived since the last time."""
+        with self._updating:
+            now = self._now()
+            for _ in range(MAX_ATTEMPTS):
+                try:
+                    for table in self._tail.new_rows(now - DAY):
+                        with self._lock:
+                            self._add(table, now)
+                    break
+                except Rewritten as error:
+                    _log.info(line("live_read_again", file=error))
+                    self._tail = Tail(self._root, self._on_damage)
+                    with self._lock:
+                        self._sums = _Sums(Senders(), {})
+            with self._lock:
+                self._drop(now)
+                self._stamp = self._tail.stamp
+
+    def stamp(self) -> str:
+        """Return a text that changes when windows have arrived."""
+        self._refresh()
+        return self._stamp
+
+    def last_hour(self, zone: ZoneInfo, sites: Collection[str] | None = None, set_name: str | None = None) -> LastHour:
+        """Return the last hour of some sites, or of all, of the label set with the most visits or of the named one."""
+        self._refresh()
+        now = self._now()
+        with self._lock:
+            chosen = self._site_numbers(sites)
+            ended = {
+                LabelSet(labelset(names)[:DIGITS], _named(sums), sums.visits(now, chosen)): (sums, *found)
+                for names, sums in self._sums.sets.items()
+                if (found := sums.ended(now, chosen)) is not None
+            }
+            ordered = sorted(ended, key=lambda each: (-each.visits, each.name))
+            wanted = next((each for each in ordered if set_name in (None, each.name)), None)
+            if wanted is None:
+                return LastHour(pd.DataFrame(), MINUTE_S, None, False, ordered)
+            sums, step_s, since = ended[wanted]
+            table, is_longer = sums.table(now, zone, chosen, step_s)
+            sets = [wanted, *(each for each in ordered if each is not wanted)]
+            return LastHour(table, step_s, since, is_longer, sets)
+
+    def last_windows(self) -> dict[Key, LastWindow]:
+        """Return the last window of each device with a window of the last day."""
+        self._refresh()
+        with self._lock:
+            return self._sums.senders.last_windows()
+
+    def missing(self, key: Key) -> int | None:
+        """Return how many windows of the last day have not arrived from a device; None if it has sent none."""
+        self._refresh()
+        with self._lock:
+            return self._sums.senders.missing(key, self._now() - DAY)
+
+    def is_twin(self, key: Key) -> bool:
+        """Whether two devices seem to have used a name in the last day."""
+        self._refresh()
+        with self._lock:
+            return self._sums.senders.is_twin(key, self._now() - DAY)
+
+    def twins(self) -> set[Key]:
+        """Return the names that two devices seem to have used in the last day."""
+        self._refresh()
+        with self._lock:
+            return self._sums.senders.twins(self._now() - DAY)
+
+    def _refresh(self) -> None:
+        if not self.is_followed:
+            self.update()
+
+    def _add(self, table: pa.Table, now: datetime) -> None:
+        """Add rows with one header, of which some may be known."""
+        starts, ends = (table[name].cast(pa.int64()).to_numpy() for name in ("start", "end"))
+        kept = np.flatnonzero(starts >= int((now - DAY).timestamp() * 1e6))
+        if not len(kept):
+            return
+        table, starts, ends = table.take(pa.array(kept)), starts[kept], ends[kept]
+        new, sites, devices = self._sums.senders.add(table, starts, ends)
+        rows = table.take(pa.array(new))
+        known = np.asarray(rows["clock"]) != "unsynced"
+        counts = self._counts(rows)
+        labels = [name for name in counts.columns if name not in DOUBTFUL_COLUMNS]
+        key = tuple(sorted(name for name in labels if name != UNKNOWN))
+        sums = self._sums.sets.get(key)
+        if sums is None:
+            self._sums.sets[key] = sums = SetSums((*(name for name in labels if name != UNKNOWN), UNKNOWN))
+        values = counts.reindex(columns=[*sums.labels, *DOUBTFUL_COLUMNS], fill_value=0.0).to_numpy(np.float64)
+        degraded = (np.asarray(rows["degraded"]) != "").astype(np.float64)
+        sums.add(
+            Rows(
+                starts[new][known], ends[new][known], sites[known], devices[known], values[known],
+                rows["coverage"].to_numpy()[known], degraded[known],
+            ),
+            now,
+        )  # fmt: skip
+
+    def _counts(self, rows: pa.Table) -> pd.DataFrame:
+        """Return the visits by label, as the label map names them, and the doubtful visits."""
+        names = [name for name in rows.column_names if name not in FIXED_COLUMNS]
+        frame = rows.select(names).to_pandas()
+        doubtful = frame.reindex(columns=list(DOUBTFUL_COLUMNS), fill_value=0)
+        counts: pd.DataFrame = pd.concat(
+            [with_label_map(frame[label_columns(frame)], self._label_map), doubtful], axis=1
+        )
+        return counts
+
+    def _site_numbers(self, sites: Collection[str] | None) -> Ints | None:
+        if sites is None:
+            return None
+        found = [self._sums.senders.sites.find(site) for site in sites]
+        return np.array(sorted(number for number in found if number is not None), np.int64)
+
+    def _drop(self, now: datetime) -> None:
+        """Forget what is older than a day."""
+        if abs(now - self._dropped) >= DROP_EVERY:
+            self._dropped = now
+            self._sums.senders.drop_before(now - DAY)
+            for sums in self._sums.sets.values():
+                sums.drop_before(now)
+
+
+def _named(sums: SetSums) -> tuple[str, ...]:
+    return tuple(name for name in sums.labels if name != UNKNOWN)

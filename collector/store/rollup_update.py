@@ -1,0 +1,81 @@
+"""Bring the cells of some folders up to date with their files."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from collector.store.cells import cells
+from collector.store.columns import KEY_COLUMNS
+from collector.store.damage import Damage, DamageCallback
+from collector.store.file_names import counts_files
+from collector.store.load import read
+from collector.store.rollup_file import MonthCells
+from collector.store.rollup_source import Folder, Source
+
+SITES_AT_ONCE = 100
+"""Sites of a day whose windows are in memory together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the windows are, and how they are summed up."""
+
+    root: Path
+    cell_s: int
+    """Length of a cell, seconds."""
+    on_damage: DamageCallback
+
+
+def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Folder, Source], set[Folder]]:
+    """Return the folders that differ from those that the cells were computed from, and those that are gone."""
+    sources = month.sources
+    changed = {
+        folder: source
+        for folder, source in present.items()
+        if sources.get(folder) != source and not (folder in sources and sources[folder].is_final)
+    }
+    return changed, {folder for folder in sources if folder not in present and not sources[folder].is_final}
+
+
+def update(month: MonthCells, files: Files, changed: dict[Folder, Source], gone: set[Folder]) -> None:
+    """Replace the cells of changed folders, and remove those of folders that are gone."""
+    outdated = {*changed, *gone}
+    kept = month.frame
+    if not outdated.isdisjoint(month.sources):
+        kept = kept[~pd.MultiIndex.from_frame(kept[["date", "site"]]).isin(list(outdated))]
+    month.damages = {folder: found for folder, found in month.damages.items() if folder not in outdated}
+    computed = [
+        compute(month, files, date, sites[at : at + SITES_AT_ONCE])
+        for date in sorted({folder.date for folder in changed})
+        for sites in [sorted(folder.site for folder in changed if folder.date == date)]
+        for at in range(0, len(sites), SITES_AT_ONCE)
+    ]
+    filled = [frame for frame in (kept, *computed) if len(frame)]
+    month.frame = pd.concat(filled, ignore_index=True) if filled else no_cells(files.cell_s)
+    month.sources = {folder: source for folder, source in month.sources.items() if folder not in gone} | changed
+
+
+def compute(month: MonthCells, files: Files, date: str, sites: list[str]) -> pd.DataFrame:
+    """Return the cells of a day's folders, each window once; record what is left out in the month."""
+    folders = {Folder(date, site).within(files.root): Folder(date, site) for site in sites}
+
+    def on_damage(path: Path, damage: Damage | None) -> None:
+        if damage is not None:
+            folder = folders[path.parent]
+            month.damages[folder] = (*month.damages.get(folder, ()), damage)
+        files.on_damage(path, damage)
+
+    paths = [path for folder in folders for path in counts_files(folder)]
+    table = cells(read(paths, on_damage).drop_duplicates(list(KEY_COLUMNS)), files.cell_s)
+    table.insert(0, "date", date)
+    return table
+
+
+@lru_cache
+def no_cells(cell_s: int) -> pd.DataFrame:
+    """Return an empty table with the columns of `MonthCells.frame`. It is shared and must not be changed."""
+    empty = cells(read([]), cell_s)
+    empty.insert(0, "date", pd.Series(dtype="str"))
+    return empty
