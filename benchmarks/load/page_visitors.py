@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from benchmarks.load.arrivals import write_devices
 from benchmarks.load.year import END
 from collector.settings import Page, Settings, Store
 from collector.web.serve import serve
@@ -98,9 +99,11 @@ def main() -> None:
         prog="python -m benchmarks.load.page_visitors", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--root", type=Path, default=Path("out/year"), help="store to serve (default: %(default)s)")
+    parser.add_argument("--devices", type=int, default=50, help="devices of the store (default: %(default)s)")
     parser.add_argument("--browsers", type=int, default=50, help="simultaneous browsers (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds to measure (default: %(default)s)")
     options = parser.parse_args()
+    write_devices(options.root, options.devices)
     port, stop, began = free_port(), threading.Event(), time.monotonic()
 
     def now() -> datetime:

@@ -30,6 +30,8 @@ LABEL_PROBABILITIES = np.array([0.05, 0.02, 0.03, 0.33, 0.08, 0.06, 0.38, 0.05])
 END = datetime(2026, 7, 1, tzinfo=timezone.utc)
 ZONE = ZoneInfo("Europe/Berlin")
 DEVICES_PER_SITE = 5
+TAIL = "synced,0.98,,1,5,face@0123456789ab,expression@ba9876543210"
+"""Columns of a row between its times and its visits."""
 OPENING_HOURS = (7, 19)
 """Hours UTC in which visitors come."""
 
@@ -58,8 +60,7 @@ def _day(site: str, device: str, day: datetime, number: int, rng: np.random.Gene
     head, seq = f"1,{site},{device},{'0' * 16},", number * 1440
     stamps = [f"{day:%Y-%m-%d}T{at // 60:02}:{at % 60:02}:00Z" for at in range(1440)]
     stamps.append(f"{day + timedelta(days=1):%Y-%m-%d}T00:00:00Z")
-    tail = "synced,0.98,,1,5,face@0123456789ab,expression@ba9876543210"
-    return "".join(f"{head}{seq + at},{stamps[at]},{stamps[at + 1]},{tail},{cells[at]}\n" for at in range(1440))
+    return "".join(f"{head}{seq + at},{stamps[at]},{stamps[at + 1]},{TAIL},{cells[at]}\n" for at in range(1440))
 
 
 def views(rollups: Rollups, root: Path, days: int) -> dict[str, Callable[[], object]]:

@@ -24,10 +24,10 @@ from collector.web.freshness import Freshness
 from collector.web.recent_result import RecentResults
 
 CONTENT_TYPES = {"json": JSON, "csv": CSV, "parquet": PARQUET, "arrow": ARROW}
-MAX_ANSWERS = 32
-"""Answers that are kept until new data arrives."""
-MAX_AGE_S = 30.0
-"""An answer may be so old while a newer one is computed."""
+MAX_ANSWER_BYTES = 64 * 2**20
+"""Size of all answers that are kept."""
+RENEW_AFTER_S, MAX_AGE_S = 10.0, 30.0
+"""An answer is computed again when it is so old, and may be so old while a newer one is computed."""
 Q = TypeVar("Q", bound=answers.Query)
 
 
@@ -41,7 +41,9 @@ class Api:
     now: Callable[[], datetime]
 
     _freshness: Freshness = field(init=False)
-    _answers: RecentResults = field(default_factory=lambda: RecentResults(MAX_ANSWERS, MAX_AGE_S))
+    _answers: RecentResults = field(
+        default_factory=lambda: RecentResults(MAX_ANSWER_BYTES, MAX_AGE_S, _size, renew_after_s=RENEW_AFTER_S)
+    )
 
     def __post_init__(self) -> None:
         """Watch the store for new data."""
@@ -123,6 +125,13 @@ class Api:
     def _site(self, name: str, devices: tuple[Device, ...]) -> answers.SiteAnswer:
         states = [shown_state(device, self.now()) for device in devices if device.site == name]
         return answers.SiteAnswer(site=name, devices=len(states), online=states.count("online"))
+
+
+def _size(answer: object) -> int:
+    """Return the bytes of an answer."""
+    body = answer.body if isinstance(answer, Answer) else answer
+    assert isinstance(body, bytes)
+    return len(body)
 
 
 def mount(app: Flask, api: Api, guard: Guard) -> None:

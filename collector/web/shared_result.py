@@ -35,3 +35,8 @@ class SharedResults(Generic[V]):
             if not entry.result:
                 entry.result.append(compute())
             return entry.result[0]
+
+    def forget(self, key: Hashable) -> None:
+        """Drop the result of a key. Threads that wait for it still get it."""
+        with self._lock:
+            self._entries.pop(key, None)
