@@ -95,12 +95,12 @@ class View:
         ends = table.index + pd.to_timedelta(table["seconds"], unit="s")
         whole = table[(table.index >= now - LIVE_SPAN) & (ends <= now)]  # a partial bucket would look like a dip
         sites = names_of_sites(selection.sites, language)
-        shown = gettext("{sites}, the last hour", sites=sites)
+        what = gettext("{sites}, the last hour", sites=sites)
         if not len(whole) and first < now - LIVE_SPAN:
             since = language.clock(first.tz_convert(selection.zone))
-            shown = gettext("{sites}, counts since {time}", sites=sites, time=since)
+            what = gettext("{sites}, counts since {time}", sites=sites, time=since)
         table = whole if len(whole) else table
-        text = describe_counts(table, shown, language)
+        text = describe_counts(table, what, language)
         figure = figures.live_figure(table, step_s, language)
         return Chart(figure, text, tables.counts_table(table, text, language)), clock
 
