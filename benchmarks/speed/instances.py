@@ -35,6 +35,7 @@ from benchmarks.faults.processes import RestartableProcess
 from benchmarks.faults.rig import CAMERA
 from benchmarks.faults.scripted_walks import WALKS
 from benchmarks.machines.nspawn import wait_until
+from benchmarks.simulation.process_usage import cpu_seconds
 from demo.clip import render
 from demo.mosquitto import Mosquitto
 from edge.camera.file_source import read_frames, to_grey
@@ -102,12 +103,6 @@ def read_memory(pid: int) -> Memory:
             skipped = line.endswith(".npy")
     own, total = sums["Anonymous"] / 1e6, sums["Rss"] / 1e6
     return Memory(own=own, of_files=total - own, pss=sums["Pss"] / 1e6)
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process and its threads so far, seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def busy_frames(clip: Path | None) -> Iterator[Pixels]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
 from base.logs import line
 from collector.commands.parsers import Commands, add_form
-from collector.commands.selection import load_selected, page_zone, selected_span, selection_options
+from collector.commands.selection import load_selected, local_store, page_zone, selected_span, selection_options
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,20 +42,29 @@ def add(commands: Commands) -> None:
 
 
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
+    zone = page_zone(options, settings)
+    with local_store(options, settings, zone) as local:
+        _print_summary(options, local, zone)
+
+
+def _print_summary(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> None:
     from collector.analysis.command_summary import summary_table  # noqa: PLC0415 - run does not need pandas
     from collector.devices.registry_file import damages  # noqa: PLC0415
     from collector.exports import tables  # noqa: PLC0415
     from collector.store.rollup import damaged_files  # noqa: PLC0415
 
-    zone = page_zone(options, settings)
-    frame = load_selected(options, settings, zone)
+    frame = load_selected(options, settings, zone, sums_suffice=True)
     span = selected_span(options, zone, frame)
     by = options.by.split(",")
     _check_buckets(by, frame, span)
     for damage in (*damaged_files(settings.store.path), *damages(settings.store.path)):
         _log.warning(line("left_out", file=damage.file, rows="all", reason=damage.reason))
     table = summary_table(frame, by, zone, span, corrected_by=settings.store.path if options.corrected else None)
-    without_time = int((frame["clock"] == "unsynced").sum())
+    unsynced = frame[frame["clock"] == "unsynced"]
+    if "begin" in unsynced:  # cells; a window is counted by the cell in which it began
+        without_time = int(unsynced.loc[unsynced["begin"] == unsynced["start"], "windows"].sum())
+    else:
+        without_time = len(unsynced)
     if without_time and not {"hour", "day", "week", "month", "weekday"}.isdisjoint(by):
         _log.warning(line("left_out", windows=without_time, reason="the device's clock was never synchronised"))
     tables.write_stdout(lambda out: out.write(tables.format_table(table, options.form)))
