@@ -34,9 +34,11 @@ def wait_until(fact: Callable[[], bool], what: str, within_s: float = 30.0) -> N
         time.sleep(0.02)
 
 
-def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False) -> None:
+def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False, **login: str) -> None:
     """Publish messages at QoS 1, and return when the broker has acknowledged all of them."""
     client = Client(CallbackAPIVersion.VERSION2)
+    if login:
+        client.username_pw_set(**login)
     client.max_inflight_messages_set(1000)
     client.connect("127.0.0.1", port)
     client.loop_start()
