@@ -47,7 +47,7 @@ $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
-	$(BIN)/python -m pip install --progress-bar on --editable '.[fleet,report,sync]' --group dev
+	$(BIN)/python -m pip install --progress-bar on --editable '.[fleet,report,scale,sync]' --group dev
 	touch $@
 
 $(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml

@@ -4,7 +4,7 @@ import argparse
 from datetime import timedelta
 
 from collector.commands.parsers import Commands, whole_number
-from collector.commands.selection import check_store
+from collector.commands.selection import add_scheduler, check_store
 from collector.receive.receiver import utc_now
 from collector.settings import Settings
 
@@ -21,19 +21,20 @@ def add(commands: Commands) -> None:
         type=whole_number(LONGEST_DAYS),
         help="only days that ended this many days ago (default: store.compact_after_days, else 2)",
     )
+    add_scheduler(parser)
 
 
 def _compact(options: argparse.Namespace, settings: Settings) -> None:
+    from collector.store.cluster import workers  # noqa: PLC0415
     from collector.store.compaction import Compacted, compact, log_compacted  # noqa: PLC0415 - run does not need pyarrow
 
     check_store(settings)
     days = options.days or settings.store.compact_after_days or DEFAULT_COMPACT_DAYS
-    total = Compacted()
-    for day, done in compact(
-        settings.store.path, utc_now().date() - timedelta(days=days), keep_csv=settings.store.keep_csv
-    ):
-        log_compacted(day, done)
-        total += done
+    total, before = Compacted(), utc_now().date() - timedelta(days=days)
+    with workers(options.scheduler) as working:
+        for day, done in compact(settings.store.path, before, keep_csv=settings.store.keep_csv, workers=working):
+            log_compacted(day, done)
+            total += done
     print(
         f"{total.files} CSV files ({total.csv_bytes} bytes) became {total.parquet_bytes} bytes of Parquet; "
         f"{total.left} stay"

@@ -22,19 +22,42 @@ def selection_options() -> argparse.ArgumentParser:
     )
     selection.add_argument("--until", metavar="TIME", help="only windows that start before this time")
     selection.add_argument("--site", help="only windows of this site, or of these, separated by commas")
+    add_scheduler(selection)
     return selection
 
 
-def load_selected(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> "pd.DataFrame":
-    """Load the windows selected by --since, --until and --site."""
-    from collector.store.load import load  # noqa: PLC0415 - run does not need pandas
+def add_scheduler(parser: argparse.ArgumentParser) -> None:
+    """Add the option that leaves the work to a cluster."""
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="scheduler of a dask.distributed cluster, for example tcp://10.0.0.5:8786; its workers must have the store"
+        " at the same path",
+    )
+
+
+def load_selected(
+    options: argparse.Namespace, settings: Settings, zone: ZoneInfo, *, sums_suffice: bool = False
+) -> "pd.DataFrame":
+    """Load the windows selected by --since, --until and --site.
+
+    With ``sums_suffice`` and --scheduler the table has cells of whole hours or quarters of an hour of the zone instead.
+    """
+    from collector.store.cluster import workers  # noqa: PLC0415 - run does not need pandas
+    from collector.store.load import load  # noqa: PLC0415
+    from collector.store.load_cells import load_cells  # noqa: PLC0415
 
     check_store(settings)
     since, until = selected_range(options, zone)
     if since is not None and until is not None and until <= since:
         raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
     sites = selected_sites(options)
-    frame = load(settings.store.path, since, until, sites[0] if len(sites) == 1 else None)
+    root, site = settings.store.path, sites[0] if len(sites) == 1 else None
+    with workers(options.scheduler) as working:
+        if sums_suffice and options.scheduler:
+            frame = load_cells(root, since, until, site, zone, working)
+        else:
+            frame = load(root, since, until, site, workers=working)
     return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
 
 

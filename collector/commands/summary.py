@@ -47,14 +47,18 @@ def _summary(options: argparse.Namespace, settings: Settings) -> None:
     from collector.store.rollup import damaged_files  # noqa: PLC0415
 
     zone = page_zone(options, settings)
-    frame = load_selected(options, settings, zone)
+    frame = load_selected(options, settings, zone, sums_suffice=True)
     span = selected_span(options, zone, frame)
     by = options.by.split(",")
     _check_buckets(by, frame, span)
     for damage in (*damaged_files(settings.store.path), *damages(settings.store.path)):
         _log.warning(line("left_out", file=damage.file, rows="all", reason=damage.reason))
     table = summary_table(frame, by, zone, span, corrected_by=settings.store.path if options.corrected else None)
-    without_time = int((frame["clock"] == "unsynced").sum())
+    unsynced = frame[frame["clock"] == "unsynced"]
+    if "begin" in unsynced:  # cells; a window is counted by the cell in which it began
+        without_time = int(unsynced.loc[unsynced["begin"] == unsynced["start"], "windows"].sum())
+    else:
+        without_time = len(unsynced)
     if without_time and not {"hour", "day", "week", "month", "weekday"}.isdisjoint(by):
         _log.warning(line("left_out", windows=without_time, reason="the device's clock was never synchronised"))
     tables.write_stdout(lambda out: out.write(tables.format_table(table, options.form)))

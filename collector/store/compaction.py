@@ -17,7 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -25,9 +28,10 @@ from base.durable_file import sync_folder
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
 from collector.store.append_file import locked
+from collector.store.cluster import ThisProcess, Workers
 from collector.store.columns import FIXED_COLUMNS, KEY_COLUMNS
 from collector.store.csv_file import read_csv_file
-from collector.store.damage import Damage, DamageCallback, log_damage
+from collector.store.damage import Damage, DamageCallback, DamageReports, log_damage
 from collector.store.file_names import parquet_name
 from collector.store.key_file import key_path, write_keys
 from collector.store.parquet_file import read_parquet_file, write_parquet_file
@@ -79,22 +83,35 @@ class _Csv:
 
 
 def compact(
-    root: Path, before: date, *, keep_csv: bool = False, on_damage: DamageCallback = log_damage
+    root: Path,
+    before: date,
+    *,
+    keep_csv: bool = False,
+    on_damage: DamageCallback = log_damage,
+    workers: Workers | None = None,
 ) -> Iterator[tuple[date, Compacted]]:
     """Compact the days of a store before a date, oldest first; yield each day that had CSV files.
 
     Rows that cannot be used keep their whole file from being compacted, so nothing is lost. With ``keep_csv`` the CSV
-    files get names with an underscore instead of being deleted. Raises StoreRefused if another compaction runs, and
-    StoreFailed if the disk fails.
+    files get names with an underscore instead of being deleted. ``workers`` do the work; by default this process does.
+    Raises StoreRefused if another compaction runs, and StoreFailed if the disk fails.
     """
     with _only_one(root):
-        for day in sorted(date.fromisoformat(each) for each in stored_days(root)):
-            if day < before:
-                done = Compacted()
-                for folder in sorted((root / f"date={day}").glob("site=*")):
-                    done += _compact_folder(folder, keep_csv, on_damage)
-                if done.files or done.left:
-                    yield day, done
+        days = [day for each in stored_days(root) if (day := date.fromisoformat(each)) < before]
+        folders = [folder for day in sorted(days) for folder in sorted((root / f"date={day}").glob("site=*"))]
+        results = (workers or ThisProcess()).map(partial(_compact_folder, keep_csv=keep_csv), folders)
+        for day, group in groupby(zip(folders, results, strict=True), lambda each: _date_of(each[0])):
+            done = Compacted()
+            for _, (of_folder, reports) in group:
+                reports.pass_on(on_damage)
+                done += of_folder
+            if done.files or done.left:
+                yield day, done
+
+
+def _date_of(folder: Path) -> date:
+    """Return the date of the folder of a day and site."""
+    return date.fromisoformat(folder.parent.name.removeprefix("date="))
 
 
 @contextmanager
@@ -112,8 +129,9 @@ def _only_one(root: Path) -> Iterator[None]:
         yield
 
 
-def _compact_folder(folder: Path, keep_csv: bool, on_damage: DamageCallback) -> Compacted:
-    """Compact the CSV files of one day and site."""
+def _compact_folder(folder: Path, *, keep_csv: bool) -> tuple[Compacted, DamageReports]:
+    """Compact the CSV files of one day and site; also return what was reported of its files."""
+    reports = DamageReports()
     for draft in folder.glob(f"counts-*{DRAFT_SUFFIX}"):
         draft.unlink(missing_ok=True)
     done, groups = Compacted(), defaultdict[Path, list[Path]](list)
@@ -125,10 +143,10 @@ def _compact_folder(folder: Path, keep_csv: bool, on_damage: DamageCallback) -> 
             groups[folder / parquet_name(columns[len(FIXED_COLUMNS) :], named["writer"])].append(path)
     for parquet, paths in groups.items():
         try:
-            done += _compact_files(paths, parquet, keep_csv, on_damage)
+            done += _compact_files(paths, parquet, keep_csv, reports.note)
         except OSError as error:
             raise StoreFailed(f"{parquet}: {error.strerror or error}") from error
-    return done
+    return done, reports
 
 
 def _columns(path: Path) -> tuple[str, ...] | None:
@@ -150,7 +168,7 @@ def _compact_files(paths: Sequence[Path], parquet: Path, keep_csv: bool, on_dama
         if merged is None:
             return Compacted(left=len(paths))
         before = parquet.stat().st_size if parquet.exists() else 0
-        draft = parquet.with_name(parquet.name + DRAFT_SUFFIX)
+        draft = parquet.with_name(f"{parquet.name}.{uuid4().hex}{DRAFT_SUFFIX}")  # a cluster may try a folder twice
         write_parquet_file(merged, draft)
         _verify(draft, merged)
         if _commit(draft, parquet, merged, files, keep_csv):

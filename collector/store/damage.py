@@ -44,6 +44,19 @@ DamageCallback = Callable[[Path, Damage | None], None]
 """Called with each file that was read and what is wrong with it, or None."""
 
 
+class DamageReports(list[tuple[Path, Damage | None]]):
+    """What a reader has reported of files, to be passed on to another process."""
+
+    def note(self, path: Path, damage: Damage | None) -> None:
+        """Take a reader's report of a file."""
+        self.append((path, damage))
+
+    def pass_on(self, on_damage: DamageCallback) -> None:
+        """Repeat the reports."""
+        for path, damage in self:
+            on_damage(path, damage)
+
+
 def file_damage(path: Path, reason: object, rows: int = 0) -> Damage:
     """Return the damage of a file ``<root>/<folder>/<folder>/<name>``."""
     return Damage("/".join(path.parts[-3:]), rows, str(reason))

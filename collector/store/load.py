@@ -11,14 +11,15 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
+from collector.store.cluster import ThisProcess, Workers
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, KEY_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.columns import label_columns as labels
 from collector.store.csv_file import read_csv_file, schema_of
-from collector.store.damage import DamageCallback, log_damage
+from collector.store.damage import DamageCallback, DamageReports, log_damage
 from collector.store.file_names import counts_files
 from collector.store.parquet_file import read_parquet_file
 
-__all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "labels", "load", "read", "sites"]
+__all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "folders", "labels", "load", "read", "sites"]
 
 ORDER = ("start", *KEY_COLUMNS)
 
@@ -29,6 +30,7 @@ def load(
     until: datetime | None = None,
     site: str | None = None,
     on_damage: DamageCallback = log_damage,
+    workers: Workers | None = None,
 ) -> pd.DataFrame:
     """Load the windows of a store that start in ``[since, until)``, of one site if named.
 
@@ -39,9 +41,14 @@ def load(
     - one float64 column per label. NaN means that the window's bundle has no such label, 0 that it counted nobody.
 
     Only folders of the days asked for are opened. A line that is being written is ignored. Windows that two writers
-    have stored are returned once. ``on_damage`` receives the damage of each file that was read, or None.
+    have stored are returned once. ``on_damage`` receives the damage of each file that was read, or None. ``workers``
+    read the files; by default this process does.
     """
-    frame = read(_files(root, since, until, site), on_damage)
+    tables: list[pa.Table] = []
+    for found, reports in (workers or ThisProcess()).map(_read_folder, list(folders(root, since, until, site))):
+        reports.pass_on(on_damage)
+        tables += found
+    frame = _joined(tables)
     if since is not None:
         frame = frame[frame["start"] >= since]
     if until is not None:
@@ -55,8 +62,23 @@ def load(
 
 def read(paths: Iterable[Path], on_damage: DamageCallback = log_damage) -> pd.DataFrame:
     """Read all rows of some files in the files' order, with the types of `load`; repeats are kept."""
+    return _joined(_tables(paths, on_damage))
+
+
+def _tables(paths: Iterable[Path], on_damage: DamageCallback) -> list[pa.Table]:
+    """Read files that have rows."""
     readers = {".csv": read_csv_file, ".parquet": read_parquet_file}
-    tables = [table for path in paths if (table := readers[path.suffix](path, on_damage)) is not None]
+    return [table for path in paths if (table := readers[path.suffix](path, on_damage)) is not None]
+
+
+def _read_folder(folder: Path) -> tuple[list[pa.Table], DamageReports]:
+    """Read the files of one day and site; also return what was reported of them."""
+    reports = DamageReports()
+    return _tables(counts_files(folder), reports.note), reports
+
+
+def _joined(tables: list[pa.Table]) -> pd.DataFrame:
+    """Join the rows of files to one table."""
     table = pa.concat_tables(tables, promote_options="default") if tables else schema_of(FIXED_COLUMNS).empty_table()
     for name in DOUBTFUL_COLUMNS:
         if name in table.column_names:
@@ -70,8 +92,10 @@ def sites(root: Path) -> list[str]:
     return sorted({path.name.removeprefix("site=") for path in root.glob("date=*/site=*")})
 
 
-def _files(root: Path, since: datetime | None, until: datetime | None, site: str | None) -> Iterator[Path]:
-    """Yield the files that may hold windows of the range."""
+def folders(
+    root: Path, since: datetime | None = None, until: datetime | None = None, site: str | None = None
+) -> Iterator[Path]:
+    """Yield the folders of a day and site that may hold windows of the range, in order."""
     first, last = _utc_date(since, date.min), _utc_date(until, date.max)
     for folder in sorted(root.glob("date=*")):
         try:
@@ -79,8 +103,7 @@ def _files(root: Path, since: datetime | None, until: datetime | None, site: str
         except ValueError:
             continue  # not a folder of the store
         if first <= day <= last:
-            for each in sorted(folder.glob(f"site={site or '*'}")):
-                yield from counts_files(each)
+            yield from sorted(folder.glob(f"site={site or '*'}"))
 
 
 def _utc_date(time: datetime | None, otherwise: date) -> date:

@@ -1,0 +1,110 @@
+"""Work on the folders of a store: in this process, or by the workers of a dask.distributed cluster.
+
+A unit of work is the folder of one day and site. Workers run the same functions on the same files, so the folder of the
+store must have the same path on each of them, on a file system with locks.
+"""
+
+import re
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from base.errors import SettingsError
+from collector.errors import StoreRefused
+
+CONNECT_S = 10.0
+"""Time for the scheduler to answer, and for it to have a worker, seconds."""
+TASKS_PER_THREAD = 4
+"""Tasks that are submitted for each thread of the cluster. More would fill the workers' memory with results."""
+MAX_BATCH = 64
+"""Folders of one task at most."""
+_ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
+
+Result = TypeVar("Result")
+
+
+class Workers(Protocol):
+    """Whoever works on folders."""
+
+    def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
+        """Yield the result of a function for each folder, in their order."""
+        ...
+
+
+class ThisProcess:
+    """Works on one folder after the other, when its result is asked for."""
+
+    def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
+        """Yield the result of a function for each folder, in their order."""
+        return map(function, folders)
+
+
+class Cluster:
+    """The workers of a dask.distributed cluster. ``client`` is a `distributed.Client`."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
+        """Yield the result of a function for each folder, in their order.
+
+        An error of the function ends the work. Raises StoreRefused if a worker does not have a folder.
+        """
+        tasks = TASKS_PER_THREAD * sum(self._client.nthreads().values())
+        size = min(max(len(folders) // tasks, 1), MAX_BATCH)
+        waiting: deque[Any] = deque()
+        for first in range(0, len(folders), size):
+            batch = [folder.absolute() for folder in folders[first : first + size]]
+            waiting.append(self._client.submit(_work, function, batch, pure=False))
+            if len(waiting) >= tasks:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _work(function: Callable[[Path], Result], folders: Sequence[Path]) -> list[Result]:
+    """Run a task on a worker."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise StoreRefused(
+                f"{folder}: must be a folder on every worker, is missing on {socket.gethostname()};"
+                " workers must have the store at the same path"
+            )
+    return [function(folder) for folder in folders]
+
+
+@contextmanager
+def workers(scheduler: str | None) -> Iterator[Workers]:
+    """Yield the workers of the cluster of a scheduler such as ``tcp://10.0.0.5:8786``; this process without one.
+
+    Raises SettingsError if the address is wrong, if nobody answers or no worker is there, or if a package is missing.
+    """
+    if scheduler is None:
+        yield ThisProcess()
+        return
+    with _connected(scheduler) as client:
+        yield Cluster(client)
+
+
+def _connected(scheduler: str) -> Any:
+    """Return a client of a cluster that has a worker."""
+    if not _ADDRESS.fullmatch(scheduler):
+        raise SettingsError(f"--scheduler: must be tcp://HOST:PORT or tls://HOST:PORT, is {scheduler!r}")
+    try:
+        import distributed  # noqa: PLC0415 - few installations have it
+    except ImportError as error:
+        raise SettingsError(f"--scheduler: {error.name} is missing: pip install 'facetally[scale]'") from error
+    connect: Any = distributed.Client  # its types are incomplete
+    try:
+        client = connect(scheduler, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--scheduler: {scheduler} cannot be reached within {CONNECT_S:g} s") from error
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_S)
+    except TimeoutError as error:
+        client.close()
+        raise SettingsError(f"--scheduler: {scheduler} must have a worker, has none after {CONNECT_S:g} s") from error
+    return client
