@@ -28,9 +28,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from benchmarks.simulation.collector_process import Collector, peak_memory_mb
+from benchmarks.simulation.collector_process import Collector
 from benchmarks.simulation.connection_pool import ConnectionPool
 from benchmarks.simulation.devices import SimulatedDevice, message, simulated_devices
+from benchmarks.simulation.process_usage import peak_memory_mb
 from contract.receipt import Stored, decode_receipt
 from contract.topics import subscription
 from demo.mosquitto import Mosquitto

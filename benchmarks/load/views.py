@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.load import sparse_year
 from benchmarks.load.year import DEVICES_PER_SITE, END, LABEL_PROBABILITIES, LABELS, size_mb
-from benchmarks.simulation.collector_process import peak_memory_mb
+from benchmarks.simulation.process_usage import peak_memory_mb
 from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english

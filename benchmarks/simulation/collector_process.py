@@ -1,10 +1,11 @@
 """Run the real collector in a process of its own, and measure its memory, CPU time and rows."""
 
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from benchmarks.simulation.process_usage import cpu_s, peak_memory_mb
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,14 +14,16 @@ class Collector:
     """The collector's command; the constructor returns once it has subscribed.
 
     RuntimeError with the end of its log if it ends instead. It accepts windows of any date, because simulated windows
-    have fixed dates. Its log is ``collector.log`` beside the store.
+    have fixed dates. ``overrides`` are settings as ``key=value``. Its log is ``collector.log`` beside the store.
     """
 
-    def __init__(self, root: Path, port: int) -> None:
+    def __init__(self, root: Path, port: int, *overrides: str) -> None:
         self.root = root
         command = [sys.executable, "-m", "collector", "run", "--root", str(root), "--set", f"broker.port={port}"]
         for limit in ("past_days", "future_days"):
             command += ["--set", f"limits.{limit}=36500"]
+        for override in overrides:
+            command += ["--set", override]
         path = root.parent / "collector.log"
         with path.open("ab") as log:
             begin = log.tell()
@@ -38,14 +41,18 @@ class Collector:
             time.sleep(0.2)
         return time.monotonic() - began
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def memory_mb(self) -> float:
-        """Return the peak resident memory (VmHWM of /proc/PID/status)."""
-        return peak_memory_mb(self._process.pid)
+        """Return the peak resident memory."""
+        return peak_memory_mb(self.pid)
 
     def cpu_s(self) -> float:
-        """Return the CPU time used, user and system, in seconds (/proc/PID/stat)."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the CPU time used, user and system, in seconds."""
+        return cpu_s(self.pid)
 
     def kill(self) -> None:
         """End the process with SIGKILL, as a power cut would."""
@@ -70,9 +77,3 @@ def _new_rows(root: Path, read: dict[Path, int]) -> int:
         lines += text.count(b"\n") - (begin == 0 and b"\n" in text)
         read[path] = begin + text.rfind(b"\n") + 1
     return lines
-
-
-def peak_memory_mb(pid: int) -> float:
-    """Return the peak resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024

@@ -104,7 +104,7 @@ def _connected(scheduler: str) -> Any:
         raise SettingsError(f"--scheduler: {scheduler} cannot be reached within {CONNECT_S:g} s") from error
     try:
         client.wait_for_workers(1, timeout=CONNECT_S)
-    except TimeoutError as error:
+    except distributed.TimeoutError as error:  # in Python 3.10 not the built-in one
         client.close()
         raise SettingsError(f"--scheduler: {scheduler} must have a worker, has none after {CONNECT_S:g} s") from error
     return client
