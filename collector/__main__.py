@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from base.errors import FacetallyError, SettingsError
 from base.logs import line, log_to_stderr
 from base.version import installed_version
-from collector.commands import access, compact, export, hours, recounts, report, services, summary, sync
+from collector.commands import access, compact, export, hours, recounts, report, services, summary, sync, upload
 from collector.commands.parsers import EPILOG, Command, Commands
 from collector.settings import read_settings
 from contract.errors import BundleError, TopicError
 
-COMMANDS = (services, export, summary, report, hours, compact, recounts, access, sync)
+COMMANDS = (services, export, summary, report, hours, compact, recounts, access, sync, upload)
 
 _log = logging.getLogger("collector")
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(options.config, tuple(options.set))
         if options.root is not None:
-            settings = replace(settings, store=replace(settings.store, root=str(options.root)))
+            settings = replace(settings, store=replace(settings.store, root=options.root))
         command(options, settings)
     except (SettingsError, TopicError, BundleError) as error:
         _log.error(line("settings", reason=error))

@@ -56,7 +56,11 @@ class Store(Table, frozen=True, kw_only=True):
 
     @property
     def path(self) -> Path:
-        """``root`` as a path."""
+        """``root`` as a path. Raises SettingsError if it is no folder, but an address."""
+        if "://" in self.root:
+            raise SettingsError(
+                f"store.root: must be a folder, is {self.root}; only summary, export and facetally.load read s3://..."
+            )
         return Path(self.root)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -32,7 +31,7 @@ def load(
     """Load the windows of a store.
 
     Args:
-        store: Folder that ``facetally-collector`` writes.
+        store: Folder that ``facetally-collector`` writes, or ``s3://BUCKET/PREFIX`` to which it has copied one.
         since: First start of a window, with a time zone; None for no limit.
         until: Windows that start at this time or later are left out; with a time zone; None for no limit.
         site: Name of one site; None for all.
@@ -47,14 +46,14 @@ def load(
         FacetallyError: The folder does not exist, or a time has no time zone.
     """
     with_collector = _collector()
-    folder = Path(store)
-    if not folder.is_dir():
-        raise FacetallyError(f"store: must be a folder that facetally-collector writes, is {str(store)!r}")
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
             raise FacetallyError(f"{name}: must have a time zone, is {moment.isoformat()}")
-    counts = with_collector.load(folder, since, until, site)
-    counts.attrs[STORE] = str(folder)
+    with with_collector.local(str(store), since, until, () if site is None else (site,)) as folder:
+        if not folder.is_dir():
+            raise FacetallyError(f"store: must be a folder that facetally-collector writes, is {str(store)!r}")
+        counts = with_collector.load(folder, since, until, site)
+    counts.attrs[STORE] = str(store)
     return counts
 
 
@@ -144,7 +143,9 @@ class _Collector:
         from collector.analysis.correction import compare, shares  # noqa: PLC0415 - pandas is heavy
         from collector.analysis.summarise import summarise  # noqa: PLC0415
         from collector.store.load import load  # noqa: PLC0415
+        from collector.store.object_store import local_folder  # noqa: PLC0415
 
+        self.local = local_folder
         self.load, self.summarise, self.shares, self.compare = load, summarise, shares, compare
 
 
@@ -159,12 +160,14 @@ def _matrices(store: str | PathLike[str] | None, *tables: pd.DataFrame) -> Matri
     """The confusion matrices of the devices of a store."""
     from collector.analysis.correction import confusions  # noqa: PLC0415
     from collector.devices.registry import read_devices  # noqa: PLC0415
+    from collector.store.object_store import local_folder  # noqa: PLC0415
 
     known = [store, *(table.attrs.get(STORE) for table in tables)]
     folder = next((each for each in known if each is not None), None)
     if folder is None:
         raise FacetallyError("store: must be given, as the table does not come from facetally.load")
-    return confusions(read_devices(Path(folder)))
+    with local_folder(str(folder), windows=False) as local:
+        return confusions(read_devices(local))
 
 
 def _zone(zone: str | tzinfo) -> ZoneInfo:

@@ -3,13 +3,14 @@
 import argparse
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
 from base.logs import line
 from collector.commands.parsers import Commands
-from collector.commands.selection import load_selected, selection_options
+from collector.commands.selection import load_selected, local_store, selection_options
 from collector.settings import Settings
 
 FORMATS = ("csv", "parquet", "arrow", "excel")
@@ -28,16 +29,24 @@ def add(commands: Commands) -> None:
         help="format of the file (default: by the ending of --out: .csv, .parquet, .arrow or .xlsx; csv without --out)",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="file to write (default: standard output, for csv only)"
+        "--out", metavar="FILE", help="file or s3://... to write (default: standard output, for csv only)"
     )
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> None:
     from collector.exports.tables import export  # noqa: PLC0415 - run does not need pandas
+    from collector.store.object_store import is_url, upload_file  # noqa: PLC0415
 
-    kind = _format(options)
-    frame = load_selected(options, settings, ZoneInfo("UTC"))
-    export(frame, kind, options.out)
+    kind, utc = _format(options), ZoneInfo("UTC")
+    with local_store(options, settings, utc) as local:
+        frame = load_selected(options, local, utc)
+    if is_url(options.out):
+        with TemporaryDirectory(prefix="facetally-") as folder:
+            draft = Path(folder) / "export"
+            export(frame, kind, draft)
+            upload_file(draft, options.out)
+    else:
+        export(frame, kind, None if options.out is None else Path(options.out))
     if options.out is not None:
         _log.info(line("exported", rows=len(frame), file=options.out))
 
@@ -46,6 +55,7 @@ def _format(options: argparse.Namespace) -> Any:
     """Return the format of an export: --format, else by the ending of --out, else CSV."""
     if options.format is not None or options.out is None:
         return options.format or "csv"
-    if options.out.suffix.lower() not in ENDINGS:
+    ending = Path(options.out).suffix.lower()
+    if ending not in ENDINGS:
         raise SettingsError(f"--out {options.out}: must end in {', '.join(ENDINGS)}, or --format must be given")
-    return ENDINGS[options.out.suffix.lower()]
+    return ENDINGS[ending]

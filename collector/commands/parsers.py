@@ -36,7 +36,7 @@ def common_options() -> argparse.ArgumentParser:
     common.add_argument(
         "--config", type=Path, metavar="FILE", help="configuration file (TOML); every setting has a default"
     )
-    common.add_argument("--root", type=Path, metavar="FOLDER", help="folder of the store, instead of store.root")
+    common.add_argument("--root", metavar="FOLDER", help="folder of the store, instead of store.root")
     common.add_argument(
         "--set",
         action="append",

@@ -2,9 +2,13 @@
 
 import argparse
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from base.errors import SettingsError
 from collector.settings import Settings, named_zone
@@ -59,6 +63,21 @@ def load_selected(
         else:
             frame = load(root, since, until, site, workers=working)
     return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
+
+
+@contextmanager
+def local_store(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> Iterator[Settings]:
+    """Yield settings whose store is a folder: a temporary copy of what is selected if it is in object storage."""
+    from collector.store.object_store import is_url, local_folder  # noqa: PLC0415 - run does not need pandas
+
+    url = settings.store.root
+    if not is_url(url):
+        yield settings
+        return
+    if options.scheduler is not None:
+        raise SettingsError(f"--scheduler: store.root must be a folder that all workers have, is {url}")
+    with local_folder(url, *selected_range(options, zone), selected_sites(options)) as folder:
+        yield replace(settings, store=replace(settings.store, root=str(folder)))
 
 
 def check_store(settings: Settings) -> None:

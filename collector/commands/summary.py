@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
 from base.logs import line
 from collector.commands.parsers import Commands, add_form
-from collector.commands.selection import load_selected, page_zone, selected_span, selection_options
+from collector.commands.selection import load_selected, local_store, page_zone, selected_span, selection_options
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,12 +42,17 @@ def add(commands: Commands) -> None:
 
 
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
+    zone = page_zone(options, settings)
+    with local_store(options, settings, zone) as local:
+        _print_summary(options, local, zone)
+
+
+def _print_summary(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> None:
     from collector.analysis.command_summary import summary_table  # noqa: PLC0415 - run does not need pandas
     from collector.devices.registry_file import damages  # noqa: PLC0415
     from collector.exports import tables  # noqa: PLC0415
     from collector.store.rollup import damaged_files  # noqa: PLC0415
 
-    zone = page_zone(options, settings)
     frame = load_selected(options, settings, zone, sums_suffice=True)
     span = selected_span(options, zone, frame)
     by = options.by.split(",")

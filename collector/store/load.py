@@ -19,7 +19,7 @@ from collector.store.damage import DamageCallback, DamageReports, log_damage
 from collector.store.file_names import counts_files
 from collector.store.parquet_file import read_parquet_file
 
-__all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "folders", "labels", "load", "read", "sites"]
+__all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "folders", "labels", "load", "overlaps", "read", "sites"]
 
 ORDER = ("start", *KEY_COLUMNS)
 
@@ -96,14 +96,20 @@ def folders(
     root: Path, since: datetime | None = None, until: datetime | None = None, site: str | None = None
 ) -> Iterator[Path]:
     """Yield the folders of a day and site that may hold windows of the range, in order."""
-    first, last = _utc_date(since, date.min), _utc_date(until, date.max)
     for folder in sorted(root.glob("date=*")):
-        try:
-            day = date.fromisoformat(folder.name.removeprefix("date="))
-        except ValueError:
-            continue  # not a folder of the store
-        if first <= day <= last:
+        if overlaps(folder.name, since, until):
             yield from sorted(folder.glob(f"site={site or '*'}"))
+
+
+def overlaps(folder: str, since: datetime | None, until: datetime | None) -> bool:
+    """Whether a folder of this name holds a day of the store that the range touches."""
+    if not folder.startswith("date="):
+        return False
+    try:
+        day = date.fromisoformat(folder.removeprefix("date="))
+    except ValueError:
+        return False  # not a folder of the store
+    return _utc_date(since, date.min) <= day <= _utc_date(until, date.max)
 
 
 def _utc_date(time: datetime | None, otherwise: date) -> date:
