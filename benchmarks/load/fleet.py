@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.load.fleet --devices 10000 --minutes 60 --minute-s 6 --kills 10 --broker-kills 1``
 
-Simulated devices with all their faults (`benchmarks.simulation.devices`) publish through Mosquitto as shipped, and keep
-each window until a receipt confirms it. Two collectors share the messages (MQTT 5 shared subscription), each with its
-own store. Each of them, and the broker, are killed (SIGKILL) at random moments and started again. An hour of the fleet
-takes ``60 * --minute-s`` seconds.
+Simulated devices with all their faults (`benchmarks.simulation.devices`) publish windows and health through Mosquitto
+as shipped, and keep each window until a receipt confirms it. Two collectors share the windows (MQTT 5 shared
+subscription), each with its own store. Each of them, and the broker, are killed (SIGKILL) at random moments and started
+again. An hour of the fleet takes ``60 * --minute-s`` seconds.
 
 Then the lines of both stores must be those computed from the messages: none is lost, none was never sent, none is twice
 in one store. A window may be in both stores, because it was sent again before its receipt came; readers drop repeats.
@@ -50,6 +50,8 @@ class Running:
     pid: int
     kill: Callable[[], None]
     stop: Callable[[], None]
+    started_cpu_s: float
+    """CPU time that the start took, seconds."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Program:
     running: Running
     kills: int = 0
     cpu_s: float = 0.0
+    """Without that of its starts."""
     memory_mb: float = 0.0
     """The peak of any of its processes."""
 
@@ -81,7 +84,7 @@ class Program:
         self.running.stop()
 
     def _note(self) -> None:
-        self.cpu_s += cpu_s(self.running.pid)
+        self.cpu_s += cpu_s(self.running.pid) - self.running.started_cpu_s
         self.memory_mb = max(self.memory_mb, peak_memory_mb(self.running.pid))
 
 
@@ -105,9 +108,11 @@ class Outcome:
     """What was sent and stored, and what the programs used."""
 
     sent: int
-    """Messages sent, repeats included."""
+    """Windows sent, repeats included."""
+    payload_bytes: int
+    """Of windows and health messages."""
     expected: int
-    """Different messages sent: the rows that the stores must hold together."""
+    """Different windows sent: the rows that the stores must hold together."""
     lost: int
     """Expected rows that are in no store."""
     foreign: int
@@ -157,13 +162,14 @@ def simulate(folder: Path, plan: Plan, seed: int = 1) -> Outcome:
 
 def _start_broker(broker: Mosquitto) -> Running:
     broker.start()
-    return Running(broker.process.pid, broker.kill, broker.stop)
+    pid = broker.process.pid
+    return Running(pid, broker.kill, broker.stop, cpu_s(pid))
 
 
 def _start_collector(root: Path, port: int) -> Running:
     """Start the collector whose name is that of the store's folder."""
     collector = Collector(root, port, f"store.writer={root.parent.name}", "broker.share=fleet")
-    return Running(collector.pid, collector.kill, collector.stop)
+    return Running(collector.pid, collector.kill, collector.stop, collector.cpu_s())
 
 
 def _kill(programs: Sequence[Program], plan: Plan, rng: random.Random) -> None:
@@ -183,6 +189,8 @@ def _send(fleet: Sequence[SimulatedDevice], devices: ConfirmedDevices, plan: Pla
         for number, device in enumerate(fleet):
             messages = device.minute(minute) if minute < plan.minutes else device.send_waiting()
             expected.update(expected_row(payload) for payload in devices.send(number, messages))
+            if minute < plan.minutes and not device.offline_minutes:
+                devices.report_health(number, device, minute)
             if number % PACE == 0:
                 due = began + (minute + number / len(fleet)) * plan.minute_s
                 time.sleep(max(0.0, due - time.monotonic()))
@@ -211,7 +219,8 @@ def _outcome(
     """Compare the stores with the rows expected, and sum up."""
     latencies = np.percentile(devices.latencies_s(), (50, 95, 100))
     return Outcome(
-        devices.sent, len(expected), *compare(expected, [list(rows(root)) for root in roots]), *end,
+        devices.sent, devices.payload_bytes, len(expected),
+        *compare(expected, [list(rows(root)) for root in roots]), *end,
         (float(latencies[0]), float(latencies[1]), float(latencies[2])), tuple(programs[1:]), programs[0],
         sum(path.stat().st_size for root in roots for path in root.glob("date=*/site=*/*.csv")),
     )  # fmt: skip
@@ -242,7 +251,7 @@ def report(plan: Plan, outcome: Outcome) -> str:
         (
             f"{plan.devices:,} devices, {plan.minutes} simulated minutes in {outcome.seconds:.0f} s,"
             f" {plan.collectors} collectors",
-            f"sent: {outcome.sent:,} messages, {outcome.expected:,} of them different,"
+            f"sent: {outcome.sent:,} windows, {outcome.expected:,} of them different,"
             f" {outcome.sent / outcome.seconds:,.0f} a second",
             f"lost: {outcome.lost}; never sent: {outcome.foreign}; twice in one store: {outcome.repeated};"
             f" without a receipt: {outcome.unconfirmed}; in both stores: {outcome.in_both:,}",

@@ -12,7 +12,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.simulation.connection_pool import CONNECTIONS
-from benchmarks.simulation.devices import SimulatedDevice, message
+from benchmarks.simulation.devices import SimulatedDevice, health_message, message
 from contract.message import Counts
 from contract.receipt import decode_receipt, stored_filter
 
@@ -99,14 +99,24 @@ class ConfirmedDevices:
             _connection(list(devices[number::CONNECTIONS]), port) for number in range(min(CONNECTIONS, len(devices)))
         ]
         self.sent = 0
-        """Messages sent, repeats included."""
+        """Windows sent, repeats included."""
+        self.payload_bytes = 0
+        """Bytes of all payloads sent except repeats without a receipt: windows and health."""
 
     def send(self, number: int, messages: Iterator[Counts]) -> Iterator[bytes]:
         """Publish messages of the device with this number; yield their payloads."""
         connection = self._connections[number % len(self._connections)]
         for counts in messages:
             self.sent += 1
-            yield connection.send(counts)
+            payload = connection.send(counts)
+            self.payload_bytes += len(payload)
+            yield payload
+
+    def report_health(self, number: int, device: SimulatedDevice, minute: int) -> None:
+        """Publish the health of the device with this number, retained as the daemon's."""
+        topic, payload = health_message(device, minute)
+        self.payload_bytes += len(payload)
+        self._connections[number % len(self._connections)].client.publish(topic, payload, 1, retain=True)
 
     def send_again(self) -> None:
         """Publish what has had no receipt for `RESEND_S`."""

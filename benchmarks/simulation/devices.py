@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from msgspec import UNSET
 
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Clock, Counts, Models, Privacy, Reason, encode
+from contract.message import Clock, Counts, Health, Latency, Models, Privacy, Reason, encode
 from contract.topics import topic
 
 BEGIN = datetime(2026, 3, 28, 22, 0, tzinfo=timezone.utc)
@@ -105,6 +105,19 @@ def simulated_devices(number: int, seed: int) -> list[SimulatedDevice]:
 def message(counts: Counts) -> tuple[str, bytes]:
     """Return topic and payload."""
     return topic(counts.site, counts.device, "counts"), encode(counts)
+
+
+def health_message(device: SimulatedDevice, minute: int) -> tuple[str, bytes]:
+    """Return topic and payload of the health that a device reports in a minute."""
+    latency = Latency(p50=21.4, p95=33.9)
+    health = Health(
+        schema=4, boot=device.boot, time=BEGIN + minute * MINUTE, uptime_s=60.0 * minute + 7.25, frames_per_s=9.97,
+        latency_ms={"detect": latency, "classify": latency}, frames_dropped=3, spool_depth=len(device.waiting),
+        spool_dropped=0, oldest_unsent=None, memory_mb=103.2, temperature_c=61.5, throttled=False, clock="synced",
+        versions={"facetally": "0.1.0", "python": "3.11.2", "runtime": "ai_edge_litert 2.1.0"}, written_mb=12.25,
+        detections_saved=0.62, fixed_faces=0,
+    )  # fmt: skip
+    return topic(device.site, device.device, "health"), encode(health)
 
 
 def expected_row(payload: bytes) -> str:
