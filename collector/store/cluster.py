@@ -8,12 +8,13 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from base.errors import SettingsError
-from collector.errors import StoreRefused
+from collector.errors import StoreFailed, StoreRefused
 
 CONNECT_S = 10.0
 """Time for the scheduler to answer, and for it to have a worker, seconds."""
@@ -51,7 +52,8 @@ class Cluster:
     def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
         """Yield the result of a function for each folder, in their order.
 
-        An error of the function ends the work. Raises StoreRefused if a worker does not have a folder.
+        An error of the function ends the work. Raises StoreRefused if a worker does not have a folder, and StoreFailed
+        if the scheduler, or one worker after the other, is lost.
         """
         tasks = TASKS_PER_THREAD * sum(self._client.nthreads().values())
         size = min(max(len(folders) // tasks, 1), MAX_BATCH)
@@ -60,9 +62,19 @@ class Cluster:
             batch = [folder.absolute() for folder in folders[first : first + size]]
             waiting.append(self._client.submit(_work, function, batch, pure=False))
             if len(waiting) >= tasks:
-                yield from waiting.popleft().result()
+                yield from _result(waiting.popleft())
         while waiting:
-            yield from waiting.popleft().result()
+            yield from _result(waiting.popleft())
+
+
+def _result(task: Any) -> Any:
+    """Wait for the results of a task. Raises StoreFailed if the cluster cannot do it."""
+    from distributed import KilledWorker  # noqa: PLC0415 - few installations have it
+
+    try:
+        return task.result()
+    except (KilledWorker, CancelledError) as error:
+        raise StoreFailed(f"--scheduler: the cluster has lost its scheduler or workers: {error}") from error
 
 
 def _work(function: Callable[[Path], Result], folders: Sequence[Path]) -> list[Result]:
@@ -77,20 +89,21 @@ def _work(function: Callable[[Path], Result], folders: Sequence[Path]) -> list[R
 
 
 @contextmanager
-def workers(scheduler: str | None) -> Iterator[Workers]:
+def workers(scheduler: str | None, at_least: int = 1) -> Iterator[Workers]:
     """Yield the workers of the cluster of a scheduler such as ``tcp://10.0.0.5:8786``; this process without one.
 
-    Raises SettingsError if the address is wrong, if nobody answers or no worker is there, or if a package is missing.
+    Raises SettingsError if the address is wrong, if nobody answers, if there are fewer workers than ``at_least``, or if
+    a package is missing.
     """
     if scheduler is None:
         yield ThisProcess()
         return
-    with _connected(scheduler) as client:
+    with _connected(scheduler, at_least) as client:
         yield Cluster(client)
 
 
-def _connected(scheduler: str) -> Any:
-    """Return a client of a cluster that has a worker."""
+def _connected(scheduler: str, at_least: int) -> Any:
+    """Return a client of a cluster that has so many workers."""
     if not _ADDRESS.fullmatch(scheduler):
         raise SettingsError(f"--scheduler: must be tcp://HOST:PORT or tls://HOST:PORT, is {scheduler!r}")
     try:
@@ -103,8 +116,10 @@ def _connected(scheduler: str) -> Any:
     except (OSError, ValueError) as error:
         raise SettingsError(f"--scheduler: {scheduler} cannot be reached within {CONNECT_S:g} s") from error
     try:
-        client.wait_for_workers(1, timeout=CONNECT_S)
+        client.wait_for_workers(at_least, timeout=CONNECT_S)
     except distributed.TimeoutError as error:  # in Python 3.10 not the built-in one
         client.close()
-        raise SettingsError(f"--scheduler: {scheduler} must have a worker, has none after {CONNECT_S:g} s") from error
+        raise SettingsError(
+            f"--scheduler: {scheduler} must have {at_least} or more workers, has fewer after {CONNECT_S:g} s"
+        ) from error
     return client

@@ -1,12 +1,8 @@
 """A real dask.distributed cluster of two worker processes does what one process does."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,13 +13,14 @@ import pytest
 pytest.importorskip("distributed", reason="dask.distributed is not installed (extra scale)")
 
 from base.errors import SettingsError
+from benchmarks.simulation.dask_cluster import dask_cluster
 from collector.analysis.breakdown import break_down
 from collector.errors import StoreRefused
 from collector.store.cluster import Workers, workers
 from collector.store.load import load
 from collector.store.load_cells import load_cells
-from demo.mosquitto import free_port, wait_for
-from tests.support.analyst_guide import REPOSITORY, collector
+from demo.mosquitto import free_port
+from tests.support.analyst_guide import collector
 from tests.support.store import START, put, window
 
 ODD = {"calm": 4, "happiness": 2, "unknown": 1}
@@ -32,20 +29,8 @@ ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a scheduler and two workers, and return the scheduler's address."""
-    address, folder = f"tcp://127.0.0.1:{(port := free_port())}", tmp_path_factory.mktemp("dask")
-    commands = [["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
-    worker = ["worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-    commands += [[*worker, "--name", name, "--local-directory", str(folder / name)] for name in ("one", "two")]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    with ExitStack() as stack, (folder / "log").open("wb") as log:
-        for arguments in commands:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dask", *arguments], stdout=log, stderr=log, env=environment, cwd=folder
-            )
-            stack.callback(process.wait, 20)
-            stack.callback(process.terminate)
-        wait_for(port, 30)
-        yield address
+    with dask_cluster(tmp_path_factory.mktemp("dask"), 2) as running:
+        yield running.address
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(scheduler: str) -> Iterator[Workers]:
     """Return the workers of the cluster."""
-    with workers(scheduler) as working:
+    with workers(scheduler, at_least=2) as working:
         yield working
 
 
