@@ -31,7 +31,8 @@ SHOP_DEVICES = 50
 larger ones."""
 PLANNED = (100_000, 1_000_000)
 CORE_FRACTION = 0.5
-"""Fraction of a core that a collector or broker is planned with; the rest is for bursts after an outage."""
+"""Fraction of a core that the collector or broker of a region is planned with; the rest is for the time after an
+outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +127,26 @@ def cores(cost: Cost, us: float) -> str:
 
 
 def plan(found: Sequence[Cost]) -> str:
-    """Return what larger fleets need by the figures of the largest one, as a table of Markdown."""
+    """Return what larger fleets need by the figures of the largest one, as a table of Markdown.
+
+    Each region has a broker and a collector of its own. Everything grows in proportion to the devices.
+    """
     largest = max(found, key=lambda cost: cost.devices)
     rows = [
-        "| devices | messages a second | payload a day | collectors: cores, number | brokers: cores, number | CSV a day"
-        " | Parquet a year | compaction a day |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| devices | messages a second | payload a day | regions | collectors: cores, GB | brokers: cores, GB"
+        " | CSV a day | Parquet a year | compaction a day |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for devices in PLANNED:
         windows_s, per_day = devices / MINUTE_S, devices * MINUTES_PER_DAY
         needed = [windows_s * us / 1e6 for us in (largest.collector_us, largest.broker_us)]
-        collectors, brokers = (f"{each:.1f}, {int(np.ceil(each / CORE_FRACTION))}" for each in needed)
+        collectors, brokers = (
+            f"{each:.1f}, {memory_mb * devices / largest.devices / 1000:.1f}"
+            for each, memory_mb in zip(needed, (largest.collector_mb, largest.broker_mb), strict=True)
+        )
         rows.append(
-            f"| {devices:,} | {3 * windows_s:,.0f} | {size(largest.payload_bytes * per_day)} | {collectors} | {brokers}"
+            f"| {devices:,} | {3 * windows_s:,.0f} | {size(largest.payload_bytes * per_day)}"
+            f" | {int(np.ceil(max(needed) / CORE_FRACTION))} | {collectors} | {brokers}"
             f" | {size(largest.csv_bytes * per_day)} | {size(largest.parquet_bytes * per_day * 365)}"
             f" | {largest.compaction_us * per_day / 1e6 / 3600:.1f} core hours |"
         )
