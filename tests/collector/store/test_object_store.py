@@ -1,8 +1,10 @@
 """Compacted days in S3-compatible storage: a real server process of moto, reached as any other by its address."""
 
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -58,6 +60,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("local") / "store"
     put(folder, *(window(number) for number in range(4)), window(4, ODD, site="shop-2"))
     list(compact(folder, BEFORE))
+    for path in folder.glob("date=*/site=*/*.parquet"):
+        os.utime(path, (time.time() - 60,) * 2)  # the times of objects are whole seconds
     assert "3 files" in collector("upload", "--root", folder, URL).stdout
     return folder
 
