@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.simulation.collector_process import Collector
-from benchmarks.simulation.confirmed_devices import ConfirmedDevices
+from benchmarks.simulation.confirmed_devices import RESEND_S, ConfirmedDevices
 from benchmarks.simulation.devices import SimulatedDevice, expected_row, simulated_devices
 from benchmarks.simulation.fleet import rows
 from benchmarks.simulation.process_usage import cpu_s, peak_memory_mb
@@ -101,6 +101,8 @@ class Plan:
     """Kills of each collector."""
     broker_kills: int
     collectors: int = 2
+    resend_s: float = RESEND_S
+    """Time after which a device sends a window without a receipt again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def simulate(folder: Path, plan: Plan, seed: int = 1) -> Outcome:
             programs.append(Program.started(partial(_start_collector, root, broker.port)))
             stack.callback(lambda program: program.running.kill(), programs[-1])
         fleet = simulated_devices(plan.devices, seed)
-        devices = ConfirmedDevices(fleet, broker.port)
+        devices = ConfirmedDevices(fleet, broker.port, plan.resend_s)
         stack.callback(devices.close)
         began = time.monotonic()
         with ThreadPoolExecutor(1) as executor:

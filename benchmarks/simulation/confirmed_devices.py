@@ -16,8 +16,9 @@ from benchmarks.simulation.devices import SimulatedDevice, health_message, messa
 from contract.message import Counts
 from contract.receipt import decode_receipt, stored_filter
 
-RESEND_S = 10.0
-"""Time without a receipt after which a window is sent again, seconds. A minute in the daemon; here time runs faster."""
+RESEND_S = 20.0
+"""Time without a receipt after which a window is sent again, doubled with each repetition, seconds. A minute in the
+daemon; here time runs faster."""
 MAX_RECONNECT_S = 2
 MAX_FILTERS = 100
 """Subscriptions in one packet: it must stay below the broker's ``max_packet_size``."""
@@ -31,7 +32,14 @@ class Sent:
     payload: bytes
     first_s: float
     """Monotonic time at which it was first sent."""
-    last_s: float
+    again_s: float
+    """Monotonic time at which it is sent again."""
+    wait_s: float
+    """Time from the last sending to the next."""
+
+    def sent_at(self, now_s: float) -> None:
+        """Plan the next repetition."""
+        self.again_s, self.wait_s = now_s + self.wait_s, 2 * self.wait_s
 
 
 @dataclass(slots=True)
@@ -40,6 +48,7 @@ class Connection:
 
     client: Client
     devices: list[SimulatedDevice]
+    resend_s: float
     waiting: dict[tuple[str, str], dict[tuple[str, int], Sent]] = field(default_factory=dict)
     """By site and device, then by boot and sequence number."""
     latencies_s: list[float] = field(default_factory=list)
@@ -67,20 +76,19 @@ class Connection:
         now_s = time.monotonic()
         with self.lock:
             windows = self.waiting.setdefault((counts.site, counts.device), {})
-            sent = windows.setdefault((counts.boot, counts.seq), Sent(topic, payload, now_s, now_s))
-            sent.last_s = now_s
+            windows.setdefault((counts.boot, counts.seq), Sent(topic, payload, now_s, now_s, self.resend_s)).sent_at(
+                now_s
+            )
         self.client.publish(topic, payload, 1)
         return payload
 
     def send_again(self) -> int:
-        """Publish what has had no receipt for `RESEND_S`; return how many windows that were."""
+        """Publish what has had no receipt in time; return how many windows that were."""
         now_s = time.monotonic()
         with self.lock:
-            overdue = [
-                sent for windows in self.waiting.values() for sent in windows.values() if now_s - sent.last_s > RESEND_S
-            ]
+            overdue = [sent for windows in self.waiting.values() for sent in windows.values() if now_s >= sent.again_s]
             for sent in overdue:
-                sent.last_s = now_s
+                sent.sent_at(now_s)
         for sent in overdue:
             self.client.publish(sent.topic, sent.payload, 1)
         return len(overdue)
@@ -94,9 +102,10 @@ class Connection:
 class ConfirmedDevices:
     """All devices of a fleet, connected to a broker on this machine."""
 
-    def __init__(self, devices: Sequence[SimulatedDevice], port: int) -> None:
+    def __init__(self, devices: Sequence[SimulatedDevice], port: int, resend_s: float = RESEND_S) -> None:
         self._connections = [
-            _connection(list(devices[number::CONNECTIONS]), port) for number in range(min(CONNECTIONS, len(devices)))
+            _connection(list(devices[number::CONNECTIONS]), port, resend_s)
+            for number in range(min(CONNECTIONS, len(devices)))
         ]
         self.sent = 0
         """Windows sent, repeats included."""
@@ -119,7 +128,7 @@ class ConfirmedDevices:
         self._connections[number % len(self._connections)].client.publish(topic, payload, 1, retain=True)
 
     def send_again(self) -> None:
-        """Publish what has had no receipt for `RESEND_S`."""
+        """Publish what has had no receipt in time."""
         self.sent += sum(connection.send_again() for connection in self._connections)
 
     def unconfirmed(self) -> int:
@@ -137,8 +146,8 @@ class ConfirmedDevices:
             connection.client.loop_stop()
 
 
-def _connection(devices: list[SimulatedDevice], port: int) -> Connection:
-    connection = Connection(Client(CallbackAPIVersion.VERSION2), devices)
+def _connection(devices: list[SimulatedDevice], port: int, resend_s: float) -> Connection:
+    connection = Connection(Client(CallbackAPIVersion.VERSION2), devices, resend_s)
     client = connection.client
     client.max_inflight_messages_set(1000)
     client.reconnect_delay_set(1, MAX_RECONNECT_S)

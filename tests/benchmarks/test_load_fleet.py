@@ -9,7 +9,7 @@ from tests.support.brokers import needs_mosquitto
 @needs_mosquitto
 def test_two_collectors_store_together_what_was_sent_despite_all_kills(tmp_path: Path) -> None:
     """Nothing is lost, never sent, or twice in one store, although collectors and broker are killed."""
-    plan = Plan(devices=50, minutes=20, minute_s=0.4, collector_kills=1, broker_kills=1)
+    plan = Plan(devices=50, minutes=20, minute_s=0.4, collector_kills=1, broker_kills=1, resend_s=3.0)
     outcome = simulate(tmp_path, plan)
     assert outcome.is_right, report(plan, outcome)
     assert (outcome.expected, outcome.broker.kills) == (50 * 20, 1)
