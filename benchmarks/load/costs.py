@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.load.compaction import fill, stored_bytes
 from benchmarks.load.fleet import Plan, report, simulate
+from collector.devices.registry import MAX_DEVICES
 from collector.store.compaction import compact
 
 REFERENCE = Path("benchmarks/reference/costs.csv")
@@ -129,7 +130,8 @@ def cores(cost: Cost, us: float) -> str:
 def plan(found: Sequence[Cost]) -> str:
     """Return what larger fleets need by the figures of the largest one, as a table of Markdown.
 
-    Each region has a broker and a collector of its own. Everything grows in proportion to the devices.
+    Each region has a broker and a collector of its own, and at most as many devices as a collector knows. Everything
+    else grows in proportion to the devices.
     """
     largest = max(found, key=lambda cost: cost.devices)
     rows = [
@@ -144,9 +146,10 @@ def plan(found: Sequence[Cost]) -> str:
             f"{each:.1f}, {memory_mb * devices / largest.devices / 1000:.1f}"
             for each, memory_mb in zip(needed, (largest.collector_mb, largest.broker_mb), strict=True)
         )
+        regions = max(*(each / CORE_FRACTION for each in needed), devices / MAX_DEVICES)
         rows.append(
             f"| {devices:,} | {3 * windows_s:,.0f} | {size(largest.payload_bytes * per_day)}"
-            f" | {int(np.ceil(max(needed) / CORE_FRACTION))} | {collectors} | {brokers}"
+            f" | {int(np.ceil(regions))} | {collectors} | {brokers}"
             f" | {size(largest.csv_bytes * per_day)} | {size(largest.parquet_bytes * per_day * 365)}"
             f" | {largest.compaction_us * per_day / 1e6 / 3600:.1f} core hours |"
         )
