@@ -87,11 +87,11 @@ class View:
         if last.since is None:
             return _no_chart(gettext("No data has arrived for the last hour.")), clock
         sites = names_of_sites(selection.sites, language)
-        shown = gettext("{sites}, the last hour", sites=sites)
+        what = gettext("{sites}, the last hour", sites=sites)
         if last.is_longer:
             since = language.clock(last.since.astimezone(selection.zone))
-            shown = gettext("{sites}, counts since {time}", sites=sites, time=since)
-        text = describe_counts(last.table, shown, language)
+            what = gettext("{sites}, counts since {time}", sites=sites, time=since)
+        text = describe_counts(last.table, what, language)
         figure = figures.live_figure(last.table, last.step_s, language)
         return Chart(figure, text, tables.counts_table(last.table, text, language)), clock
 
