@@ -104,7 +104,7 @@ TICK_NS = 100_000_000
 
 
 class StoredSites:
-    """The sites that have folders in a store. A day is looked at again when a folder was added to it."""
+    """The sites that have folders in a store. A day is read again when a folder was added to it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
