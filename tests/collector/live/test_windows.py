@@ -1,5 +1,6 @@
 """The last day in memory answers as the files do, however windows arrive."""
 
+import threading
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from collector.store.compaction import compact
 from collector.store.damage import DamageLog
 from collector.store.load import load
 from contract.message import Counts
+from tests.support.brokers import wait_until
 from tests.support.store import SEVEN, put, window
 
 NOW = datetime(2026, 3, 3, 9, 30, 20, tzinfo=timezone.utc)
@@ -101,6 +103,24 @@ def test_answers_equal_those_of_the_files(tmp_path: Path, seed: int) -> None:
         assert {key: last.end for key, last in answering.last_windows().items()} == {
             key: end.to_pydatetime() for key, end in ends.items()
         }
+
+
+def test_a_thread_takes_windows_without_a_question(tmp_path: Path) -> None:
+    """The stamp changes by itself. Once the thread has ended, a question reads the files again."""
+    live, stop = live_windows(tmp_path), threading.Event()
+    thread = threading.Thread(target=live.follow, args=(stop,))
+    thread.start()
+    try:
+        wait_until(lambda: live.is_followed, "the thread has read the store")
+        before = live.stamp()
+        put(tmp_path, window(1, start=NOW - HOUR / 2))
+        wait_until(lambda: live.stamp() != before, "the thread has taken the window")
+        assert live.missing(("shop-1", "door")) == 0
+    finally:
+        stop.set()
+        thread.join()
+    put(tmp_path, window(5, start=NOW - HOUR / 4))
+    assert live.missing(("shop-1", "door")) == 3
 
 
 def test_what_is_older_than_a_day_is_forgotten(tmp_path: Path) -> None:
