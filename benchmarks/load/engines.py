@@ -24,7 +24,7 @@ from pyarrow import compute, dataset
 from benchmarks.load import sparse_year
 from benchmarks.load.views import ONE_SITE, cpu_ms, row
 from benchmarks.load.year import LABELS, size_mb
-from benchmarks.simulation.collector_process import peak_memory_mb
+from benchmarks.simulation.process_usage import peak_memory_mb
 from collector.store.cells import HOUR_S
 from collector.store.rollup import FOLDER
 
