@@ -37,7 +37,7 @@ class Collector:
         """Wait until ``rows`` rows are in the store, at most ``limit_s``; return the seconds it took."""
         began = time.monotonic()
         read: dict[Path, int] = {}
-        while (rows := rows - _new_rows(self.root, read)) > 0 and time.monotonic() - began < limit_s:
+        while (rows := rows - new_rows(self.root, read)) > 0 and time.monotonic() - began < limit_s:
             time.sleep(0.2)
         return time.monotonic() - began
 
@@ -66,7 +66,7 @@ class Collector:
             raise RuntimeError(f"collector: exit code must be 0, is {self._process.returncode}")
 
 
-def _new_rows(root: Path, read: dict[Path, int]) -> int:
+def new_rows(root: Path, read: dict[Path, int]) -> int:
     """Count the rows added to the store since the last call; ``read`` holds the bytes of each file counted so far."""
     lines = 0
     for path in root.glob("date=*/site=*/*.csv"):

@@ -4,9 +4,6 @@
 
 Simulated devices with faults publish through Mosquitto. The collector is killed (SIGKILL) ten times meanwhile. The
 sorted lines of the store must equal, byte for byte, those computed from the messages: nothing lost, nothing twice.
-
-``--drain 200000`` queues 200,000 messages at the broker instead. It then measures how fast the collector stores and
-acknowledges them, beside `mosquitto_sub` writing the same messages to a file.
 """
 
 import argparse
@@ -18,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load.drain import drain
 from benchmarks.simulation.collector_process import Collector
 from benchmarks.simulation.connection_pool import BROKER_CONFIG, CONNECTIONS, ConnectionPool
 from benchmarks.simulation.devices import expected_row, message, simulated_devices
@@ -87,7 +83,7 @@ def rows(root: Path) -> Iterable[str]:
 
 
 def main() -> int:
-    """Simulate or drain, and print the result; return 1 if the store is not as expected."""
+    """Simulate, and print the result; return 1 if the store is not as expected."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.simulation.fleet", description=__doc__.partition("\n")[0]
     )
@@ -97,13 +93,8 @@ def main() -> int:
         "--speed", type=float, default=1, help="simulated minutes per real minute (default: %(default)s)"
     )
     parser.add_argument("--kills", type=int, default=10, help="kills of the collector (default: %(default)s)")
-    parser.add_argument(
-        "--drain", type=int, metavar="MESSAGES", help="queue MESSAGES and measure how fast they are stored"
-    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        if options.drain:
-            return drain(Path(name), options.devices, options.drain)
         minutes = round(options.minutes * options.speed)
         outcome = simulate(Path(name), options.devices, minutes, 60 / options.speed, options.kills)
     print(f"{options.devices} devices, {minutes} simulated minutes, collector killed {options.kills} times")
