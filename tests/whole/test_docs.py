@@ -52,7 +52,8 @@ def checkout(folder):
 
 def test_every_program_that_the_guides_name_exists():
     """`python -m benchmarks.load.broker` and the like, in all guides: modules are renamed, and sentences stay."""
-    texts = [path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))]
+    guides = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = [path.read_text() for path in guides]
     named = {name for text in texts for name in re.findall(r"python -m ((?:benchmarks|demo|contract)[.\w]*)", text)}
     assert len(named) > 10
     assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
