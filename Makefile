@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Many tests wait for programs that they start: three workers use two cores.
+PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
 ARGS := $(if $(CAMERA),--camera "$(CAMERA)") $(if $(CLIP),--clip "$(CLIP)")
 
 .PHONY: run test check docs bench faults train-setup clean

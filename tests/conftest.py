@@ -27,7 +27,7 @@ LONGEST = (
     "edge/camera/test_gstreamer.py",
     "whole/test_wheel.py",
 )
-"""These modules take minutes each and run first. Of two workers one would otherwise wait for the other at the end."""
+"""These modules take minutes each and run first. Otherwise the other workers would wait for one of them at the end."""
 
 _skipped = []
 
