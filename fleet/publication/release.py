@@ -70,7 +70,7 @@ def make_release(folder: Folder, repository: Repository, request: Request, now: 
     _check_request(folder, repository, request, now)
     devices = _devices(folder, request)
     changes, inventory = Changes(), read_inventory(folder.inventory)
-    cameras = [camera for device in devices for camera in cameras_of(inventory, device)]
+    cameras = cameras_of(inventory, devices)
     every = [*devices, *cameras]
     if request.wheel is None:
         programs = _programs(repository, request.software, devices)
