@@ -226,6 +226,8 @@ def _add_configurations(
                 target = configuration_path(device.site, device.device, hashlib.sha256(text).hexdigest())
                 configurations[device.identity] = changes.add_text(target, text)
             for device, checked in zip(group, check(paths, wheel), strict=True):
+                if device.host and not checked.instances:
+                    errors.append(f"configuration of {device.identity}: its software is too old for further cameras")
                 if checked.error is not None:
                     errors.append(f"configuration of {device.identity}: {checked.error}")
                 for named in checked.named:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from base.tls import Tls
+from benchmarks.simulation.device_slots import changed_wheel
 from edge.settings import read
 from fleet import cards
 from fleet.__main__ import main
@@ -167,6 +168,10 @@ def test_a_further_camera_is_part_of_its_device(tmp_path, capsys):
     (stored,) = (of / "repository/targets" / path).parent.glob(f"*.{path.rpartition('/')[2]}")
     assert read(stored).privacy.k == 9
     assert first["instances"] != second["instances"]
+    early = "\nclass DeviceManifest(Strict): pass\n"
+    old = changed_wheel(light_wheel(tmp_path), tmp_path / "old", {"contract/release.py": early})
+    assert main(["release", "0.9", "--wheel", str(old), "--fleet", str(of)]) == 2
+    assert "configuration of shop-1/till: its software is too old for further cameras" in capsys.readouterr().err
     assert main(["card", "shop-1/till", str(fresh(tmp_path / "other")), "--fleet", str(of)]) == 2
     assert "shop-1/till: must be a device of its own, is a camera of shop-1/door" in capsys.readouterr().err
 
