@@ -209,6 +209,10 @@ def test_a_camera_that_was_added_later_is_on_a_card_once_its_device_has_it(of, t
 def test_the_further_cameras_of_a_device_are_revoked_and_replaced_with_it(tmp_path, capsys, command):
     """Their keys are on the same card: who has that could go on as the camera."""
     of = made(tmp_path, f"shop-1,door,north,none,v4l2:0,{BOARD},", f"shop-1,side,north,none,v4l2:2,{BOARD},door")
+    capsys.readouterr()
+    fleet("renew", "shop-1/side", folder=of)
+    by_hand = f"copy {of}/certificates/devices/shop-1/side.pem to /etc/facetally/side.pem on shop-1/door, and restart"
+    assert by_hand in capsys.readouterr().out
     old = read_inventory(of / "inventory.csv")
     fleet(command, "shop-1/door", folder=of)
     assert "shop-1/door" in (printed := capsys.readouterr().out) and "shop-1/side" in printed
