@@ -78,7 +78,8 @@ def _revoke(parsed: argparse.Namespace) -> None:
     fleet = _open(parsed)
     with fleet.folder.locked():
         revoked = revoke(fleet.issuer, parsed.devices)
-    print(f"revoked {len(revoked)}; copy {fleet.folder.certificate('crl')} to broker and web server, and restart them")
+    names = " ".join(each.identity for each in revoked) or "none"
+    print(f"revoked {names}; copy {fleet.folder.certificate('crl')} to broker and web server, and restart them")
 
 
 def _replace(parsed: argparse.Namespace) -> None:
@@ -86,10 +87,11 @@ def _replace(parsed: argparse.Namespace) -> None:
 
     fleet = _open(parsed)
     with fleet.folder.locked():
-        replace_device(fleet.issuer, parsed.device)
+        replaced = replace_device(fleet.issuer, parsed.device)
+    names = " ".join(each.identity for each in replaced)
     print(
-        f"{parsed.device}: has a new key, the old certificate is revoked; copy {fleet.folder.certificate('crl')} to"
-        f" broker and web server, restart them, and write the card"
+        f"replaced keys of {names}, and revoked the old certificates; copy {fleet.folder.certificate('crl')} to broker"
+        f" and web server, restart them, and write the card"
     )
 
 

@@ -23,6 +23,7 @@ from fleet.publication.records import (
     read_record,
     read_records,
     software_manifest,
+    wanted_program,
 )
 from fleet.publication.repository import Repository
 
@@ -62,7 +63,8 @@ def write_card(fleet: Open, device: Device, boot: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
         wheel = _stage_wheels(repository, manifest, device, staged)
-        cameras = cameras_of(read_inventory(fleet.folder.inventory), device)
+        hosted = cameras_of(read_inventory(fleet.folder.inventory), [device])
+        cameras = [each for each in hosted if each.device in manifest.instances]
         files = _stage_files(fleet, repository, device, staged / "files")
         files += _stage_cameras(fleet, repository, manifest, cameras, staged / "files")
         configuration = repository.stored(manifest.configuration.path, manifest.configuration.sha256)
@@ -127,17 +129,18 @@ def write_cards(
 
 
 def without_card(fleet: Open, groups: list[str]) -> list[Device]:
-    """Return the enrolled devices, of some groups or all, for whose present keys no card was written yet."""
+    """Return the enrolled devices, of some groups or all, for whose present keys no card was written yet.
+
+    The key of a further camera counts once the manifest of its host has the camera: then it is on the card.
+    """
     written = {serial for _identity, serial in _noted(fleet)}
-    inventory = read_inventory(fleet.folder.inventory)
-    return [
-        each
-        for each in inventory.values()
-        if each.state == "enrolled"
-        and not each.host
-        and (not groups or each.group in groups)
-        and any(part.serial not in written for part in (each, *cameras_of(inventory, each)))
-    ]
+    enrolled = [each for each in read_inventory(fleet.folder.inventory).values() if each.state == "enrolled"]
+    lacking = {
+        each.host_identity
+        for each in enrolled
+        if each.serial not in written and (not each.host or wanted_program(fleet.repository, each))
+    }
+    return [each for each in enrolled if each.identity in lacking and (not groups or each.group in groups)]
 
 
 def _is_fresh(boot: Path) -> bool:
@@ -177,18 +180,27 @@ def _stage_files(fleet: Open, repository: Repository, device: Device, folder: Pa
 def _stage_cameras(
     fleet: Open, repository: Repository, manifest: DeviceManifest, cameras: list[Device], folder: Path
 ) -> list[Path]:
-    """Lay out configuration, certificate, key and own files of the further cameras that the manifest has."""
+    """Lay out configuration, certificate, key and own files of further cameras, which the manifest has.
+
+    Raise Refused if two files of the device have one name and different contents.
+    """
     before = set(folder.iterdir())
     for camera in cameras:
-        if (configuration := manifest.instances.get(camera.device)) is None:
-            continue
+        configuration = manifest.instances[camera.device]
         own = fleet.folder.secrets / "files" / camera.site / camera.device
         name = f"devices/{camera.identity}"
-        shutil.copy(repository.stored(configuration.path, configuration.sha256), folder / f"{camera.device}.toml")
-        shutil.copy(fleet.folder.certificate(name), folder / f"{camera.device}.pem")
-        shutil.copy(fleet.folder.key(name), folder / f"{camera.device}.key")
-        for path in sorted(own.glob("*")) if own.is_dir() else []:
-            shutil.copy(path, folder)
+        sources = {
+            f"{camera.device}.toml": repository.stored(configuration.path, configuration.sha256),
+            f"{camera.device}.pem": fleet.folder.certificate(name),
+            f"{camera.device}.key": fleet.folder.key(name),
+        }
+        for target, source in (*sources.items(), *((path.name, path) for path in sorted(own.glob("*")))):
+            copy = folder / target
+            if copy.exists() and copy.read_bytes() != source.read_bytes():
+                raise Refused(
+                    f"{source}: {camera.host_identity} has another file {target} in {ETC}; rename one of them"
+                )
+            shutil.copy(source, copy)
     return sorted(set(folder.iterdir()) - before)
 
 

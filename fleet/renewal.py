@@ -28,7 +28,7 @@ def renew_certificates(fleet: Open, identities: list[str]) -> Iterator[str]:
         devices = renew(fleet.issuer, due)
         _hand_out(fleet, fleet.repository, devices)
         for device in devices:
-            by_hand = f"; copy it to {ETC}/{device.device}.pem on {device.host_identity}" if device.host else ""
+            by_hand = _by_hand(fleet, device) if device.host else ""
             yield f"{device.identity}: certificate ends {device.certificate_ends:%Y-%m-%d}{by_hand}"
     ends = [
         parse_certificate(path.read_bytes(), str(path)).not_valid_after_utc
@@ -45,6 +45,12 @@ def renew_signatures(fleet: Open) -> list[Expiry]:
     repository.renew_root()
     repository.publish(targets=Changes())
     return repository.expiries()
+
+
+def _by_hand(fleet: Open, camera: Device) -> str:
+    """What is to be done with the renewed certificate of a further camera."""
+    path, name = fleet.folder.certificate(f"devices/{camera.identity}"), camera.device
+    return f"; copy {path} to {ETC}/{name}.pem on {camera.host_identity}, and restart facetally-edge@{name} there"
 
 
 def _hand_out(fleet: Open, repository: Repository, devices: list[Device]) -> None:

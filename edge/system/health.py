@@ -28,8 +28,8 @@ REPORT_EVERY_S = 60.0
 FIRST_REPORT_S = 5.0
 """The first report follows the first frame after this time, seconds."""
 COARSE_S = 900.0
-"""Rates and latencies are those of the last complete period of this length, seconds; at first, of the first minute.
-They rise while somebody is in view, so finer values would reveal by the minute what the counts hold back."""
+"""Rates, latencies and dropped frames are renewed after each period of this length, seconds; at first, after a minute.
+They change while somebody is in view, so finer values would reveal by the minute what the counts hold back."""
 MAX_TIMES = 4096
 """Maximum number of times kept per stage; the oldest half is dropped."""
 THERMAL_ZONE = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -62,7 +62,7 @@ class HealthMonitor:
     _has_reported: bool = False
     _first_frame: float | None = None
     _period_start: float = field(default_factory=time.monotonic)
-    _coarse: tuple[float, dict[str, Latency], float | None] | None = None
+    _coarse: tuple[float, dict[str, Latency], float | None, int] | None = None
 
     def add_time(self, stage: str, seconds: float) -> None:
         """Add the time that a stage took for one frame."""
@@ -100,15 +100,16 @@ class HealthMonitor:
     def report(
         self, boot: str, spool: Spool, clock: Clock, utc: datetime, dropped: Callable[[], int], runtime: str
     ) -> Health:
-        """Make the health message. Rates and latencies are those of the last complete `COARSE_S`.
+        """Make the health message. Rates, latencies and dropped frames are those of the last complete `COARSE_S`.
 
-        A message of the first seconds has no latencies: they would tell whether somebody was in view just then.
+        A message of the first seconds has no latencies, and the frame rate of the camera: the daemon's own would tell
+        whether somebody was in view just then.
 
         Also collects garbage. Python alone would wait for hundreds of new objects, which takes this daemon hours.
         """
         gc.collect()
         now, oldest = time.monotonic(), spool.oldest()
-        frames_per_s, latency, saved = self._coarse_figures(now)
+        frames_per_s, latency, saved, frames_dropped = self._coarse_figures(now, dropped())
         health = Health(
             schema=4,
             boot=boot,
@@ -116,7 +117,7 @@ class HealthMonitor:
             uptime_s=round(now - self.started, 1),
             frames_per_s=frames_per_s,
             latency_ms=latency,
-            frames_dropped=dropped(),
+            frames_dropped=frames_dropped,
             spool_depth=spool.depth(),
             spool_dropped=spool.dropped,
             oldest_unsent=oldest.start if oldest else None,
@@ -138,14 +139,14 @@ class HealthMonitor:
         self._last_report, self._has_reported = now, True
         return health
 
-    def _coarse_figures(self, now: float) -> tuple[float, dict[str, Latency], float | None]:
-        """Frames per second, latencies and the fraction of detections saved, renewed every `COARSE_S`."""
+    def _coarse_figures(self, now: float, dropped: int) -> tuple[float, dict[str, Latency], float | None, int]:
+        """Frames per second, latencies, fraction of detections saved and dropped frames, renewed every `COARSE_S`."""
         if self.is_first_due() and self._first_frame is not None:
-            return round(self._frames / (now - self._first_frame), 1), {}, None
+            return round((self._frames + dropped) / (now - self._first_frame), 1), {}, None, 0
         if self._coarse is None or now - self._period_start >= COARSE_S:
             saved = round(self._saved / self._gated, 4) if self._gated else None
             fps = round(self._frames / max(now - self._period_start, 1e-3), 2)
-            self._coarse = fps, self.latency(), saved
+            self._coarse = fps, self.latency(), saved, dropped
             self._frames, self._gated, self._saved, self._period_start = 0, 0, 0, now
             self._times.clear()
         return self._coarse

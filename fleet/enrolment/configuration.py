@@ -43,6 +43,7 @@ CHECK = """\
 import json, sys
 from pathlib import Path
 from base.errors import SettingsError
+from contract.release import DeviceManifest
 from edge.settings import read
 for path in json.load(sys.stdin):
     error, named = None, []
@@ -54,7 +55,8 @@ for path in json.load(sys.stdin):
         named = [settings.broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ()), *bundles]
     except SettingsError as wrong:
         error = str(wrong).removeprefix(f"{path}: ")
-    print(json.dumps({"error": error, "named": [each for each in named if each and each.startswith("/")]}))
+    found = {"error": error, "named": [each for each in named if each and each.startswith("/")]}
+    print(json.dumps(found | {"instances": "instances" in DeviceManifest.__struct_fields__}))
 """
 
 
@@ -65,6 +67,8 @@ class Checked(Struct, frozen=True):
     """What is wrong, with key, value and what is allowed; None if it is accepted."""
     named: tuple[str, ...]
     """Absolute paths that it names: certificates, password, bundles."""
+    instances: bool
+    """Whether the updater of this software reads manifests with further cameras."""
 
 
 def common_layer(broker: str) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ REQUIRED = ("site", "device", "group", "zones")
 OPTIONAL = {"camera": "", "board": "raspberry-pi", "host": ""}
 """Columns that may be absent, and what an absent or empty one stands for."""
 WHOLE_IMAGE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+TAKEN = ("ca", "device")
+"""Names of files of every device in /etc/facetally, which a further camera's certificate and key would replace."""
 MAX_BYTES = 10_000_000
 SOURCES = {"v4l2": "device", "picamera2": "camera", "gstreamer": "pipeline", "file": "path"}
 """Camera sources, and the key of ``[capture]`` that ``SOURCE:VALUE`` sets."""
@@ -64,7 +66,8 @@ def read_table(path: Path) -> list[Row]:
     for row in rows:
         if (before := first.setdefault(row.identity, row.line)) != row.line:
             errors.append(f"{path}: line {row.line}, column 'device': {row.identity} is already in line {before}")
-    errors += [f"{path}: line {row.line}, column {error}" for row in rows for error in _host_errors(row, rows)]
+    hosts = {row.identity: row for row in rows if not row.host}
+    errors += [f"{path}: line {row.line}, column {error}" for row in rows for error in _host_errors(row, hosts)]
     if errors:
         raise Refused("\n".join(errors))
     if not rows:
@@ -146,19 +149,19 @@ def _errors(fields: dict[str, str], folder: Path) -> Iterator[tuple[str, str]]:
         yield "zones", str(error)
 
 
-def _host_errors(row: Row, rows: list[Row]) -> Iterator[str]:
-    """Yield what is wrong with a further camera."""
+def _host_errors(row: Row, hosts: Mapping[str, Row]) -> Iterator[str]:
+    """Yield what is wrong with a further camera. ``hosts`` are the devices that are none, by identity."""
     if not row.host:
         return
-    if not re.fullmatch(INSTANCE_PATTERN, row.device):
+    if row.device in TAKEN or not re.fullmatch(INSTANCE_PATTERN, row.device):
         yield (
             "'device': of a further camera must be 1 to 21 lower-case letters, digits, '-' or '_', beginning with a"
-            f" letter or digit, and not edge, collector or update, is {row.device!r}"
+            f" letter or digit, and not edge, collector, update, {' or '.join(TAKEN)}, is {row.device!r}"
         )
-    hosts = [each for each in rows if (each.site, each.device) == (row.site, row.host) and not each.host]
-    if not hosts:
+    host = hosts.get(f"{row.site}/{row.host}")
+    if host is None:
         yield f"'host': must be a device of this table and site that has no host itself, is {row.host!r}"
-    elif (host := hosts[0]).group != row.group:
+    elif host.group != row.group:
         yield f"'group': of a further camera must be that of its host, {host.group!r}, is {row.group!r}"
 
 

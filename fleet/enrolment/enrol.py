@@ -1,7 +1,7 @@
 """Enrol devices, and revoke, renew or replace what they were given."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from fleet.enrolment.device_table import Row, read_table
 from fleet.enrolment.inventory import (
     Device,
     Inventory,
+    cameras_of,
     chosen,
     read_inventory,
     read_revoked,
@@ -85,7 +86,8 @@ def enrol(issuer: Issuer, table: Path) -> Enrolled:
     folder = issuer.folder
     rows, inventory = read_table(table), read_inventory(folder.inventory)
     planned = [_planned(row, inventory.get(row.identity), issuer.now) for row in rows]
-    _check(folder, table, rows, planned)
+    named = {row.identity for row in rows}
+    _check(folder, table, rows, planned, [each for each in inventory.values() if each.identity not in named])
     new, changed, unchanged = [], [], []
     for row, device in zip(rows, planned, strict=True):
         before = inventory.get(row.identity)
@@ -107,9 +109,9 @@ def enrol(issuer: Issuer, table: Path) -> Enrolled:
 
 
 def revoke(issuer: Issuer, identities: list[str]) -> list[Device]:
-    """Put the certificates of devices on the list of revoked ones, and return the devices."""
+    """Put the certificates of devices and their further cameras on the list of revoked ones, and return all of them."""
     inventory = read_inventory(issuer.folder.inventory)
-    devices = [device for device in chosen(inventory, identities) if device.state != "revoked"]
+    devices = [device for device in _with_cameras(inventory, identities) if device.state != "revoked"]
     _add_revoked(issuer, devices)
     _write(issuer.folder, inventory, [replace(device, state="revoked") for device in devices])
     return devices
@@ -127,13 +129,16 @@ def renew(issuer: Issuer, identities: list[str]) -> list[Device]:
     return renewed
 
 
-def replace_device(issuer: Issuer, identity: str) -> Device:
-    """Give an identity to another device: a new key and certificate; the old certificate is revoked."""
+def replace_device(issuer: Issuer, identity: str) -> list[Device]:
+    """Give an identity to another device: a new key and certificate; the old certificate is revoked.
+
+    The same is done for its further cameras, whose keys are on the old device. Return all of them.
+    """
     inventory = read_inventory(issuer.folder.inventory)
-    (device,) = chosen(inventory, [identity])
-    _add_revoked(issuer, [device] if device.state == "enrolled" else [])
-    replaced = issuer.issue(device)
-    _write(issuer.folder, inventory, [replaced])
+    devices = _with_cameras(inventory, [identity])
+    _add_revoked(issuer, [device for device in devices if device.state == "enrolled"])
+    replaced = [issuer.issue(device) for device in devices]
+    _write(issuer.folder, inventory, replaced)
     return replaced
 
 
@@ -151,6 +156,12 @@ def write_revocation_list(issuer: Issuer, revoked: Iterable[Revoked]) -> None:
     replace_file(issuer.folder.certificate("crl"), issuer.authority.revocation_list(revoked, issuer.now))
 
 
+def _with_cameras(inventory: Inventory, identities: list[str]) -> list[Device]:
+    """Return devices by ``SITE/DEVICE``, and their further cameras, each once."""
+    devices = chosen(inventory, identities)
+    return list({each.identity: each for each in (*devices, *cameras_of(inventory, devices))}.values())
+
+
 def _planned(row: Row, before: Device | None, now: datetime) -> Device:
     """The inventory's entry for a row; serial number and end of a new device's certificate follow."""
     known = before or Device(
@@ -160,13 +171,18 @@ def _planned(row: Row, before: Device | None, now: datetime) -> Device:
     return replace(known, group=row.group, board=row.board, camera=row.camera, host=row.host)
 
 
-def _check(folder: Folder, table: Path, rows: list[Row], planned: list[Device]) -> None:
-    """Raise Refused, with a line for each, if devices are revoked or the daemon would refuse configurations."""
+def _check(folder: Folder, table: Path, rows: list[Row], planned: list[Device], others: list[Device]) -> None:
+    """Raise Refused, with a line for each, if devices are revoked or the daemon would refuse configurations.
+
+    ``others`` are the devices of the inventory that the table does not have.
+    """
     errors = [
         f"{table}: line {row.line}, column 'device': {row.identity} is revoked; facetally-fleet replace renews it"
         for row, device in zip(rows, planned, strict=True)
         if device.state == "revoked"
     ]
+    cameras = {each.host_identity: each for each in others if each.host and each.state == "enrolled"}
+    errors += [f"{table}: line {row.line}, column {error}" for row in rows for error in _camera_errors(row, cameras)]
     with tempfile.TemporaryDirectory() as drafts:
         paths = [Path(drafts) / f"{row.line}.toml" for row in rows]
         for path, row, device in zip(paths, rows, planned, strict=True):
@@ -178,6 +194,16 @@ def _check(folder: Folder, table: Path, rows: list[Row], planned: list[Device]) 
                 errors.append(f"{table}: {where}: configuration of {row.identity}: {checked.error}")
     if errors:
         raise Refused("\n".join(errors))
+
+
+def _camera_errors(row: Row, cameras: dict[str, Device]) -> Iterator[str]:
+    """Yield why a row does not fit a further camera that only the inventory has; ``cameras`` are those, by host."""
+    if (camera := cameras.get(row.identity)) is None:
+        return
+    if row.host:
+        yield f"'host': must be empty, because {camera.identity} is a further camera of this device, is {row.host!r}"
+    elif row.group != camera.group:
+        yield f"'group': must be that of its further camera {camera.identity}, {camera.group!r}, is {row.group!r}"
 
 
 def _add_revoked(issuer: Issuer, devices: list[Device]) -> None:

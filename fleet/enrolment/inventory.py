@@ -115,10 +115,11 @@ def check_groups(inventory: Inventory, groups: Iterable[str]) -> None:
             raise Refused(f"--groups: must be of {', '.join(known) or 'none'}, has {group!r}")
 
 
-def cameras_of(inventory: Inventory, host: Device) -> list[Device]:
-    """Return the enrolled further cameras of a device."""
+def cameras_of(inventory: Inventory, hosts: Iterable[Device]) -> list[Device]:
+    """Return the enrolled further cameras of devices."""
+    identities = {each.identity for each in hosts if not each.host}
     hosted = (each for each in inventory.values() if each.host and each.state == "enrolled")
-    return [each for each in hosted if each.host_identity == host.identity]
+    return [each for each in hosted if each.host_identity in identities]
 
 
 def _read(path: Path, kind: type[S]) -> list[S]:

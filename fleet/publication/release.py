@@ -70,7 +70,7 @@ def make_release(folder: Folder, repository: Repository, request: Request, now: 
     _check_request(folder, repository, request, now)
     devices = _devices(folder, request)
     changes, inventory = Changes(), read_inventory(folder.inventory)
-    cameras = [camera for device in devices for camera in cameras_of(inventory, device)]
+    cameras = cameras_of(inventory, devices)
     every = [*devices, *cameras]
     if request.wheel is None:
         programs = _programs(repository, request.software, devices)
@@ -226,6 +226,8 @@ def _add_configurations(
                 target = configuration_path(device.site, device.device, hashlib.sha256(text).hexdigest())
                 configurations[device.identity] = changes.add_text(target, text)
             for device, checked in zip(group, check(paths, wheel), strict=True):
+                if device.host and not checked.instances:
+                    errors.append(f"configuration of {device.identity}: its software is too old for further cameras")
                 if checked.error is not None:
                     errors.append(f"configuration of {device.identity}: {checked.error}")
                 for named in checked.named:

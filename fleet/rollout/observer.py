@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from msgspec.structs import replace
+
 from contract.labels import UNKNOWN
 from contract.message import Counts, Health, Message, Shadow, Status
 from contract.release import DeviceManifest
@@ -82,7 +84,7 @@ class Observer:
         ``wanted`` is what it was given, None before that.
         """
         report = self.reports[identity]
-        if state.taken is None and wanted is not None and report.online and runs(report.health, wanted):
+        if state.taken is None and wanted is not None and report.online and self._runs_all(report, wanted):
             state.taken, state.boots = now, []
         if state.taken is not None and report.boot is not None and report.boot not in state.boots:
             state.boots.append(report.boot)
@@ -123,6 +125,17 @@ class Observer:
         heard = [report.heard for name in identities if (report := self.reports.get(name)) and report.heard]
         silent = [time for time in heard if _since((time,), now, connected_s) > limit_s]
         return len(silent) / len(heard) if heard else 0.0
+
+    def _runs_all(self, report: Report, wanted: DeviceManifest) -> bool:
+        """Whether a device and those of its further cameras that are online report what a manifest names.
+
+        A camera whose card is still to be written is never online.
+        """
+        for name, configuration in wanted.instances.items():
+            camera = self.reports.get(f"{wanted.site}/{name}")
+            if camera and camera.online and not runs(camera.health, replace(wanted, configuration=configuration)):
+                return False
+        return runs(report.health, wanted)
 
     @staticmethod
     def _count(state: DeviceState, window: Counts) -> None:

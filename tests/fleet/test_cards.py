@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from base.tls import Tls
+from benchmarks.simulation.device_slots import changed_wheel
 from edge.settings import read
 from fleet import cards
 from fleet.__main__ import main
+from fleet.enrolment.inventory import read_inventory, read_revoked
 from tests.support.fleets import BOARD, fleet, give, light_wheel, made, table
 
 IMAGER = {"meta-data": "dsmode: local\n", "user-data": "#cloud-config\n"}
@@ -128,6 +130,7 @@ def test_a_further_camera_is_part_of_its_device(tmp_path, capsys):
     """
     door, till = f"shop-1,door,north,none,v4l2:0,{BOARD},", f"shop-1,till,north,none,v4l2:2,{BOARD},door"
     wrong = [till.replace("till", "Till"), till.replace("door", "gate"), till.replace("north", "x")]
+    wrong += [till.replace("till", name) for name in ("ca", "device")]
     of = made(tmp_path)
     assert main(["enrol", str(table(tmp_path, door, *wrong)), "--fleet", str(of)]) == 2
     printed = capsys.readouterr().err
@@ -136,6 +139,9 @@ def test_a_further_camera_is_part_of_its_device(tmp_path, capsys):
         "line 4, column 'host': must be a device of this table and site that has no host itself, is 'gate'" in printed
     )
     assert "line 5, column 'group': of a further camera must be that of its host, 'north', is 'x'" in printed
+    for line, name in ((6, "ca"), (7, "device")):  # /etc/facetally/ca.pem and device.key are files of the host
+        assert f"line {line}, column 'device': of a further camera must be 1 to 21 lower-case letters" in printed
+        assert f"not edge, collector, update, ca or device, is '{name}'" in printed
     fleet("enrol", table(tmp_path, door, till), folder=of)
     fleet("release", "1.0", "--wheel", light_wheel(tmp_path), folder=of)
     boot = fresh(tmp_path / "bootfs")
@@ -162,5 +168,54 @@ def test_a_further_camera_is_part_of_its_device(tmp_path, capsys):
     (stored,) = (of / "repository/targets" / path).parent.glob(f"*.{path.rpartition('/')[2]}")
     assert read(stored).privacy.k == 9
     assert first["instances"] != second["instances"]
+    early = "\nclass DeviceManifest(Strict): pass\n"
+    old = changed_wheel(light_wheel(tmp_path), tmp_path / "old", {"contract/release.py": early})
+    assert main(["release", "0.9", "--wheel", str(old), "--fleet", str(of)]) == 2
+    assert "configuration of shop-1/till: its software is too old for further cameras" in capsys.readouterr().err
     assert main(["card", "shop-1/till", str(fresh(tmp_path / "other")), "--fleet", str(of)]) == 2
     assert "shop-1/till: must be a device of its own, is a camera of shop-1/door" in capsys.readouterr().err
+
+
+def test_a_camera_that_was_added_later_is_on_a_card_once_its_device_has_it(of, tmp_path, capsys):
+    """Before, its card counts as missing neither for `cards` nor after a card of its host.
+
+    Its own files must not replace those of the host, and a host must not become a camera itself.
+    """
+    host = ROWS[0] + ","
+    fleet("enrol", table(tmp_path, host, f"shop-1,side,north,none,v4l2:2,{BOARD},door"), folder=of)
+    fleet("card", "shop-1/door", fresh(tmp_path / "early"), folder=of)
+    assert {path.stem for path in (tmp_path / "early/facetally/configs").iterdir()} == {"edge"}
+    fleet("release", "1.1", "--devices", "shop-1/side", folder=of)
+    give(of, "1.1")
+    for name in ("door", "side"):
+        own = of / "secrets/files/shop-1" / name
+        own.mkdir(parents=True)
+        (own / "camera-password").write_text(name)
+    boot = fresh(tmp_path / "late")
+    assert main(["card", "shop-1/door", str(boot), "--fleet", str(of)]) == 2
+    assert "shop-1/door has another file camera-password in /etc/facetally; rename one" in capsys.readouterr().err
+    (own / "camera-password").rename(own / "side-password")
+    assert main(["cards", "--reader", str(tmp_path / "none"), "--wait", "0", "--fleet", str(of)]) == 1
+    assert "3 cards to write" in capsys.readouterr().out, "door has one without the camera, till and back have none"
+    fleet("card", "shop-1/door", boot, folder=of)
+    assert {path.stem for path in (boot / "facetally/configs").iterdir()} == {"edge", "side"}
+    moved = table(tmp_path, ROWS[1] + ",", ROWS[0] + ",till")
+    assert main(["enrol", str(moved), "--fleet", str(of)]) == 2
+    told = "line 3, column 'host': must be empty, because shop-1/side is a further camera of this device, is 'till'"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["revoke", "replace"])
+def test_the_further_cameras_of_a_device_are_revoked_and_replaced_with_it(tmp_path, capsys, command):
+    """Their keys are on the same card: who has that could go on as the camera."""
+    of = made(tmp_path, f"shop-1,door,north,none,v4l2:0,{BOARD},", f"shop-1,side,north,none,v4l2:2,{BOARD},door")
+    capsys.readouterr()
+    fleet("renew", "shop-1/side", folder=of)
+    by_hand = f"copy {of}/certificates/devices/shop-1/side.pem to /etc/facetally/side.pem on shop-1/door, and restart"
+    assert by_hand in capsys.readouterr().out
+    old = read_inventory(of / "inventory.csv")
+    fleet(command, "shop-1/door", folder=of)
+    assert "shop-1/door" in (printed := capsys.readouterr().out) and "shop-1/side" in printed
+    assert {each.serial for each in read_revoked(of / "revoked.csv")} == {int(each.serial, 16) for each in old.values()}
+    new = read_inventory(of / "inventory.csv").values()
+    assert {each.state for each in new} == {"revoked" if command == "revoke" else "enrolled"}

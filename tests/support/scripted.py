@@ -27,6 +27,8 @@ MODELS = Models(detector="face@aaaaaaaaaaaa", expression="expression@bbbbbbbbbbb
 class FakeSpool:
     """Replaces spool and publisher: keeps the windows in a list, and refuses them like a full disk while ``full``."""
 
+    connected = False
+
     def __init__(self):
         self.windows, self.full, self.pumped, self.dropped = [], False, 0, 0
 

@@ -179,6 +179,21 @@ def test_two_cameras_count_with_their_own_user_and_state(device):
     assert len({"0", *users}) == 3
 
 
+def test_a_camera_runs_the_configuration_of_the_release(device):
+    """Its unit may read the file beside that of the first camera, and keeps its own spool."""
+    released = "/opt/facetally/current/instances"
+    device.run("install", "-d", released)
+    device.run("sh", "-c", f"sed 's/till/side/' /etc/facetally/till.toml >{released}/till.toml")
+    device.run("chmod", "640", f"{released}/till.toml")
+    device.run("chgrp", "video", f"{released}/till.toml")
+    device.run("systemctl", "restart", SECOND)
+    assert next_counts(device, "side")["device"] == "side"
+    assert "/var/lib/facetally-till/spool.sqlite" in device.run(EDGE, "check", "till")
+    device.run("rm", "-r", released)
+    device.run("systemctl", "restart", SECOND)
+    assert next_counts(device, "till")["device"] == "till"
+
+
 def test_check_knows_the_instances(device):
     """`check NAME` reads the configuration and the spool of that instance; a copy of a configuration is refused."""
     found = device.run(EDGE, "check", "till")

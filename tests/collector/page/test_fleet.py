@@ -79,10 +79,13 @@ def test_the_fleet_of_a_group(store: Path, tmp_path: Path, caplog: pytest.LogCap
     assert len(rows_of("")) == len(CHANGES)
     file.write_text("site,device,group\nshop-1,b-hot,south\n")
     assert [row.split()[1] for row in rows_of("south")] == ["b-hot"]
-    file.write_text("site,device\nshop-1,b-hot\n")
-    for _ in range(2):
-        assert [row.split()[1] for row in rows_of("south")] == ["b-hot"]
-    assert ["lacks group" in record.getMessage() for record in caplog.records] == [True]
+    for damaged in ("site,device\nshop-1,b-hot\n", "site,device,group\nshop-2,e-card,south\nshop-1,b"):
+        file.write_text(damaged)
+        for _ in range(2):
+            assert [row.split()[1] for row in rows_of("south")] == ["b-hot"]
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "line 1: must have the columns site, device, group, lacks group" in first
+    assert "line 3: group ''" in second
 
 
 def test_an_empty_store_has_an_empty_fleet(tmp_path: Path) -> None:

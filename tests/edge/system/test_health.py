@@ -65,17 +65,23 @@ def test_times_of_stages_are_bounded():
 
 
 def test_latencies_and_frame_rate_are_those_of_the_last_quarter_of_an_hour(tmp_path):
-    """A minute with a person in view, in which stages are slower, cannot be told from the health messages."""
+    """A minute with a person in view, in which stages are slower, cannot be told from the health messages.
+
+    Neither by the frames that the daemon was too slow for.
+    """
     monitor = HealthMonitor()
+    dropped = 0
 
     def minute(times, frames):
+        nonlocal dropped
+        dropped += 600 - frames
         monitor._times["track"].extend(times)
         monitor._frames += frames
         for name in ("_last_report", "_period_start"):
             setattr(monitor, name, getattr(monitor, name) - 60)
         with opened(tmp_path / "spool.sqlite", 10) as spool:
-            health = monitor.report("0" * 16, spool, "synced", datetime.now(timezone.utc), lambda: 0, "none")
-        return health.latency_ms["track"].p95, health.frames_per_s, health.memory_mb % 1
+            health = monitor.report("0" * 16, spool, "synced", datetime.now(timezone.utc), lambda: dropped, "none")
+        return health.latency_ms["track"].p95, health.frames_per_s, health.frames_dropped, health.memory_mb % 1
 
     first = minute([1.0] * 100, 600)
     reported = [minute([50.0 if number == 7 else 1.0] * 100, 600 if number != 7 else 300) for number in range(14)]
@@ -87,7 +93,7 @@ def test_the_first_message_follows_the_first_frames_and_has_no_latencies(tmp_pat
     """It is due once, seconds after the first frame; latencies and the motion gate's figure come with the minute."""
     monitor = HealthMonitor()
     assert not monitor.is_first_due()
-    for _ in range(75):
+    for _ in range(50):
         monitor.add_frame()
         monitor.add_time("detect", 0.02)
         monitor.add_motion_decision(wanted=True)
@@ -95,14 +101,14 @@ def test_the_first_message_follows_the_first_frames_and_has_no_latencies(tmp_pat
 
     def report():
         with opened(tmp_path / "spool.sqlite", 10) as spool:
-            return monitor.report("0" * 16, spool, "synced", datetime.now(timezone.utc), lambda: 0, "none")
+            return monitor.report("0" * 16, spool, "synced", datetime.now(timezone.utc), lambda: 25, "none")
 
     for name in ("_first_frame", "_last_report", "_period_start"):
         setattr(monitor, name, getattr(monitor, name) - FIRST_REPORT_S)
     assert monitor.is_first_due()
     first = report()
-    assert (first.latency_ms, first.detections_saved) == ({}, None)
-    assert first.frames_per_s == pytest.approx(75 / FIRST_REPORT_S, rel=0.2)
+    assert (first.latency_ms, first.detections_saved, first.frames_dropped) == ({}, None, 0)
+    assert first.frames_per_s == pytest.approx(75 / FIRST_REPORT_S, rel=0.2), "of the camera"
     assert not monitor.is_first_due()
     assert not monitor.is_due()
     for name in ("_last_report", "_period_start"):
