@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MINUTE_S, QUARTER_S = 60, 900
 KEPT_MINUTES = timedelta(minutes=150)
-"""Minutes are kept for so long: an hour, and the bucket of up to half an hour before it."""
+"""Minutes are kept for so long: more than an hour and the bucket before it that the table may begin with."""
 STEPS = tuple(step for step in STEPS_S if step >= MINUTE_S)
 """Lengths of the buckets that are drawn, seconds."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

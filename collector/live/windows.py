@@ -3,6 +3,7 @@
 Memory depends on sites, devices and minutes, not on how many views are open. Per site and label set it is 150 minutes
 and 97 quarters of an hour of `collector.live.buckets`; per window of the last day 16 bytes of `collector.live.senders`.
 Ten thousand devices with a window a minute and seven labels at two thousand sites need some 320 MB.
+While the whole day is read again, the sums of before are kept as well.
 """
 
 import logging

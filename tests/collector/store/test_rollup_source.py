@@ -53,7 +53,7 @@ def test_a_file_that_is_compacted_during_the_scan_is_found_as_parquet(
         (tmp_path / "date=2026-03-28" / name / "counts-a-w.csv").write_text("x")
 
     def exchanged(name: str) -> bool:
-        """Exchange or delete the files after their folder was listed, before they are looked at."""
+        """Exchange or delete the files after their folder was listed, before their sizes are read."""
         for path in tmp_path.glob("date=*/site=[ab]/*.csv"):
             path.with_suffix(".parquet").write_text("xy")
             path.unlink()
