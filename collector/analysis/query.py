@@ -22,7 +22,7 @@ from collector.live.last_hour import LastHour
 from collector.live.windows import LiveWindows
 from collector.store.cells import QUARTER_S, cell_s_for
 from collector.store.damage import Damage, DamageLog
-from collector.store.load import load
+from collector.store.load import labels, load
 from collector.store.rollup import Rollups
 from collector.store.rollup_source import StoredSites
 
@@ -136,8 +136,15 @@ def _only(sites: Collection[str] | None) -> str | None:
 
 
 def _of_sites(frame: pd.DataFrame, sites: Collection[str] | None) -> pd.DataFrame:
-    """Return the rows of some sites, or the table of all sites, or of one, as it was read."""
-    return frame if sites is None or len(sites) == 1 else frame[frame["site"].isin(sites)].reset_index(drop=True)
+    """Return the rows of some sites, without labels that only other sites have; the whole table if ``sites`` is None.
+
+    The table of one site holds no rows of others.
+    """
+    if sites is None:
+        return frame
+    own = frame if len(sites) == 1 else frame[frame["site"].isin(sites)].reset_index(drop=True)
+    foreign = [name for name in labels(own) if own[name].isna().all()]
+    return own.drop(columns=foreign) if foreign else own
 
 
 def fixed_rng() -> np.random.Generator:

@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MINUTE_S, QUARTER_S = 60, 900
 KEPT_MINUTES = timedelta(minutes=150)
-"""Minutes are kept for so long: an hour, and the bucket of up to half an hour before it."""
+"""Minutes are kept for so long: more than an hour and the bucket before it that the table may begin with."""
 STEPS = tuple(step for step in STEPS_S if step >= MINUTE_S)
 """Lengths of the buckets that are drawn, seconds."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -71,21 +71,21 @@ class SetSums:
         """Add windows whose clock was set."""
         if not len(rows.starts):
             return
-        self.minutes.add(rows, _us(now - KEPT_MINUTES))
-        self.quarters.add(rows, _us(now - DAY))
+        self.minutes.add(rows, to_us(now - KEPT_MINUTES))
+        self.quarters.add(rows, to_us(now - DAY))
         self._note_devices(rows)
-        self._note_ended(rows, _us(now - KEPT_MINUTES) // self.minutes.length_us)
+        self._note_ended(rows, to_us(now - KEPT_MINUTES) // self.minutes.length_us)
 
     def drop_before(self, now: datetime) -> None:
         """Forget what is too old to be shown."""
-        self.minutes.drop_before(_us(now - KEPT_MINUTES))
-        self.quarters.drop_before(_us(now - DAY))
-        first = _us(now - KEPT_MINUTES) // self.minutes.length_us
+        self.minutes.drop_before(to_us(now - KEPT_MINUTES))
+        self.quarters.drop_before(to_us(now - DAY))
+        first = to_us(now - KEPT_MINUTES) // self.minutes.length_us
         self._ended = {minute: ended for minute, ended in self._ended.items() if minute >= first}
 
     def visits(self, now: datetime, sites: Ints | None) -> float:
         """Return the visits of the minutes that the last hour touches."""
-        _, sums = self.minutes.total(_floor(now - HOUR, MINUTE_S), _us(now), sites)
+        _, sums = self.minutes.total(_floor(now - HOUR, MINUTE_S), to_us(now), sites)
         return float(sums[:, : len(self.labels)].sum())
 
     def ended(self, now: datetime, sites: Ints | None) -> tuple[int, datetime] | None:
@@ -180,10 +180,11 @@ def _from_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[touched[0] :] if len(touched) else table.iloc[:0]
 
 
-def _us(moment: datetime) -> int:
+def to_us(moment: datetime) -> int:
+    """Return a moment as microseconds since 1970."""
     return int(moment.timestamp() * US_PER_S)
 
 
 def _floor(moment: datetime, length_s: int) -> int:
     """Return the start of the bucket that a moment lies in, microseconds since 1970."""
-    return _us(moment) // (length_s * US_PER_S) * length_s * US_PER_S
+    return to_us(moment) // (length_s * US_PER_S) * length_s * US_PER_S

@@ -5,6 +5,7 @@ its files as ``tail -f`` does. Lines of all files with one header are parsed tog
 two to each of a thousand files.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -30,6 +31,7 @@ class _Read:
     """How far a CSV file was read."""
 
     header: bytes = b""
+    inode: int = 0
     bytes: int = 0
     lines: int = 0
     is_damaged: bool = False
@@ -123,13 +125,14 @@ class Tail:
         read = self._read.setdefault(path, _Read())
         try:
             with path.open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
                 if not read.header:
                     header = file.readline(MAX_BYTES)
                     if not header.endswith(b"\n"):
                         return  # being written
-                    self._read[path] = read = _Read(header[:-1], len(header), 1)
+                    self._read[path] = read = _Read(header[:-1], inode, len(header), 1)
                 file.seek(read.bytes - 1)
-                if file.read(1) != b"\n":
+                if inode != read.inode or file.read(1) != b"\n":
                     raise Rewritten(str(path))
                 while rows := file.read(MAX_BYTES).rpartition(b"\n")[0]:
                     part = _Part(path, read.lines + 1, rows)

@@ -3,13 +3,15 @@
 Memory depends on sites, devices and minutes, not on how many views are open. Per site and label set it is 150 minutes
 and 97 quarters of an hour of `collector.live.buckets`; per window of the last day 16 bytes of `collector.live.senders`.
 Ten thousand devices with a window a minute and seven labels at two thousand sites need some 320 MB.
+While the whole day is read again, the sums of before are kept as well.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,7 +23,7 @@ from base.logs import line
 from collector.analysis.label_sets import DIGITS, LabelSet, with_label_map
 from collector.devices.attention import LastWindow
 from collector.live.buckets import Rows
-from collector.live.last_hour import DAY, MINUTE_S, LastHour, SetSums
+from collector.live.last_hour import DAY, MINUTE_S, LastHour, SetSums, to_us
 from collector.live.senders import Key, Senders
 from collector.live.tail import Rewritten, Tail
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, label_columns
@@ -29,8 +31,8 @@ from collector.store.damage import DamageCallback
 from collector.store.intervals import Ints
 from contract.labels import UNKNOWN, labelset
 
-FOLLOW_EVERY_S = 2.0
-"""Interval at which `follow` looks for new windows, seconds."""
+FOLLOW_EVERY_S, RETRY_AFTER_S = 2.0, 30.0
+"""Interval at which `follow` looks for new windows, and time that it waits after a failure, seconds."""
 DROP_EVERY = timedelta(minutes=10)
 MAX_ATTEMPTS = 3
 """Attempts to read a store whose files are being exchanged."""
@@ -42,23 +44,41 @@ _log = logging.getLogger(__name__)
 class _Sums:
     """What is kept of the windows."""
 
-    senders: Senders
-    sets: dict[tuple[str, ...], SetSums]
+    senders: Senders = field(default_factory=Senders)
+    sets: dict[tuple[str, ...], SetSums] = field(default_factory=dict)
     """By labels in alphabetical order."""
+    ahead: list[tuple[int, pa.Table]] = field(default_factory=list)
+    """Windows that end later than now, because a clock is wrong, with the first end of each table in microseconds."""
+
+    def take_due(self, now: datetime) -> list[pa.Table]:
+        """Remove and return the tables of `ahead` of which a window has ended."""
+        due = [table for end, table in self.ahead if end <= to_us(now)]
+        self.ahead = [each for each in self.ahead if each[0] > to_us(now)]
+        return due
+
+    def drop_before(self, now: datetime) -> None:
+        """Forget what is too old to be shown."""
+        self.senders.drop_before(now - DAY)
+        for sums in self.sets.values():
+            sums.drop_before(now)
+        self.sets = {names: sums for names, sums in self.sets.items() if sums.bytes}
 
 
 class LiveWindows:
     """The last day of a store. Safe for any number of threads.
 
-    A question is answered from memory. While no thread runs `follow`, what is new in the files is read first.
+    A question is answered from memory. While no thread runs `follow`, what is new in the files is read first. A window
+    that ends later than now is taken when that time has come.
     """
 
     def __init__(
         self, root: Path, now: Callable[[], datetime], label_map: Mapping[str, str], on_damage: DamageCallback
     ) -> None:
         self._root, self._now, self._label_map, self._on_damage = root, now, label_map, on_damage
-        self._tail, self._sums = Tail(root, on_damage), _Sums(Senders(), {})
-        self._dropped = now()
+        self._tail: Tail | None = None
+        """None if the whole day must be read, into new sums."""
+        self._sums = _Sums()
+        self._dropped = self._updated = now()
         self.is_followed = False
         """Whether a thread takes new windows, so that a question need not look for them."""
         self._stamp = ""
@@ -72,35 +92,51 @@ class LiveWindows:
 
     def follow(self, stop: threading.Event) -> None:
         """Take new windows as they arrive, until ``stop`` is set; then no question needs to read a file."""
+        failure = ""
         try:
             while not stop.is_set():
                 try:
                     self.update()
-                    self.is_followed = True
-                except OSError as error:
-                    _log.warning(line("live_not_read", reason=error))
-                stop.wait(FOLLOW_EVERY_S)
+                    self.is_followed, failure = True, ""
+                except Exception as error:  # noqa: BLE001 - views of the present need this thread until the end
+                    before, failure = failure, repr(error)
+                    if failure != before:
+                        _log.warning(line("live_not_read", reason=failure), exc_info=not isinstance(error, OSError))
+                stop.wait(RETRY_AFTER_S if failure else FOLLOW_EVERY_S)
         finally:
             self.is_followed = False
 
     def update(self) -> None:
-        """Take the windows that have arrived since the last time."""
+        """Take the windows that have arrived since the last time.
+
+        The whole day is read again after a failure, if a file was rewritten, or if the clock was set back. Until that
+        is done, questions are answered from what was read before.
+        """
         with self._updating:
             now = self._now()
+            if self._updated - now > DROP_EVERY:
+                self._tail = None
+            self._updated = now
             for _ in range(MAX_ATTEMPTS):
                 try:
-                    for table in self._tail.new_rows(now - DAY):
-                        with self._lock:
-                            self._add(table, now)
+                    self._take(now)
                     break
                 except Rewritten as error:
                     _log.info(line("live_read_again", file=error))
-                    self._tail = Tail(self._root, self._on_damage)
-                    with self._lock:
-                        self._sums = _Sums(Senders(), {})
+
+    def _take(self, now: datetime) -> None:
+        """Take what is new. If that fails, the next call reads the whole day."""
+        tail, self._tail = self._tail, None
+        sums = _Sums() if tail is None else self._sums
+        tail = tail or Tail(self._root, self._on_damage)
+        for table in chain(sums.take_due(now), tail.new_rows(now - DAY)):
             with self._lock:
-                self._drop(now)
-                self._stamp = self._tail.stamp
+                self._add(sums, table, now)
+        with self._lock:
+            if abs(now - self._dropped) >= DROP_EVERY:
+                self._dropped = now
+                sums.drop_before(now)
+            self._sums, self._tail, self._stamp = sums, tail, tail.stamp
 
     def stamp(self) -> str:
         """Return a text that changes when windows have arrived."""
@@ -155,22 +191,25 @@ class LiveWindows:
         if not self.is_followed:
             self.update()
 
-    def _add(self, table: pa.Table, now: datetime) -> None:
+    def _add(self, to: _Sums, table: pa.Table, now: datetime) -> None:
         """Add rows with one header, of which some may be known."""
         starts, ends = (table[name].cast(pa.int64()).to_numpy() for name in ("start", "end"))
-        kept = np.flatnonzero(starts >= int((now - DAY).timestamp() * 1e6))
+        ahead = np.flatnonzero(ends > to_us(now))
+        if len(ahead):
+            to.ahead.append((int(ends[ahead].min()), table.take(pa.array(ahead))))
+        kept = np.flatnonzero((starts >= to_us(now - DAY)) & (ends <= to_us(now)))
         if not len(kept):
             return
         table, starts, ends = table.take(pa.array(kept)), starts[kept], ends[kept]
-        new, sites, devices = self._sums.senders.add(table, starts, ends)
+        new, sites, devices = to.senders.add(table, starts, ends)
         rows = table.take(pa.array(new))
         known = np.asarray(rows["clock"]) != "unsynced"
         counts = self._counts(rows)
         labels = [name for name in counts.columns if name not in DOUBTFUL_COLUMNS]
         key = tuple(sorted(name for name in labels if name != UNKNOWN))
-        sums = self._sums.sets.get(key)
+        sums = to.sets.get(key)
         if sums is None:
-            self._sums.sets[key] = sums = SetSums((*(name for name in labels if name != UNKNOWN), UNKNOWN))
+            to.sets[key] = sums = SetSums((*(name for name in labels if name != UNKNOWN), UNKNOWN))
         values = counts.reindex(columns=[*sums.labels, *DOUBTFUL_COLUMNS], fill_value=0.0).to_numpy(np.float64)
         degraded = (np.asarray(rows["degraded"]) != "").astype(np.float64)
         sums.add(
@@ -196,14 +235,6 @@ class LiveWindows:
             return None
         found = [self._sums.senders.sites.find(site) for site in sites]
         return np.array(sorted(number for number in found if number is not None), np.int64)
-
-    def _drop(self, now: datetime) -> None:
-        """Forget what is older than a day."""
-        if abs(now - self._dropped) >= DROP_EVERY:
-            self._dropped = now
-            self._sums.senders.drop_before(now - DAY)
-            for sums in self._sums.sets.values():
-                sums.drop_before(now)
 
 
 def _named(sums: SetSums) -> tuple[str, ...]:

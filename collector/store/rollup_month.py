@@ -10,6 +10,7 @@ deleted days, which cannot be.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -134,13 +135,12 @@ class MonthRollup:
 
     def _scan(self, since: str | None) -> dict[Folder, Source]:
         """Return the month's folders that are there now with their files, of all days or from a date on."""
-        days = [day for day in stored_days(self._root) if day.startswith(self._path.stem)]
-        return {
-            folder: source
-            for day in days
-            if since is None or day >= since
-            for folder, source in scan_day(self._root, day)
-        }
+        found: dict[Folder, Source] = {}
+        for day in stored_days(self._root):
+            if day.startswith(self._path.stem) and (since is None or day >= since):
+                with suppress(FileNotFoundError):  # deleted by retention
+                    found.update(scan_day(self._root, day))
+        return found
 
     def _read_file(self) -> None:
         """Read the roll-up file if it is another than this process has read or written."""

@@ -99,6 +99,8 @@ def stored_days(root: Path) -> list[str]:
     return [match[1] for name in names if (match := _DATE_FOLDER.fullmatch(name))]
 
 
+MAX_LISTINGS = 3
+"""Attempts to list a folder whose files are being compacted."""
 TICK_NS = 100_000_000
 """More than the distance of two time stamps that a file system can tell apart, nanoseconds."""
 
@@ -136,8 +138,13 @@ def scan_day(root: Path, date: str) -> Iterator[tuple[Folder, Source]]:
     """Yield the folders of a day with the files that are there now; FileNotFoundError if the day is gone."""
     with os.scandir(root / f"{DATE_PREFIX}{date}") as folders:
         for folder in folders:
-            if folder.name.startswith(SITE_PREFIX):
-                yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), _source(folder.path)
+            if not folder.name.startswith(SITE_PREFIX):
+                continue
+            try:
+                source = _source(folder.path)
+            except FileNotFoundError:
+                continue  # deleted by retention
+            yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), source
 
 
 def scan_site(root: Path, dates: Iterable[str], site: str) -> dict[Folder, Source]:
@@ -153,6 +160,14 @@ def scan_site(root: Path, dates: Iterable[str], site: str) -> dict[Folder, Sourc
 
 
 def _source(folder: str | Path) -> Source:
+    """Return the files of a folder, listed again if one is compacted meanwhile; FileNotFoundError without a folder."""
+    for _ in range(MAX_LISTINGS - 1):
+        with suppress(FileNotFoundError):
+            return _listed(folder)
+    return _listed(folder)
+
+
+def _listed(folder: str | Path) -> Source:
     with os.scandir(folder) as entries:
         files = [(entry.name, entry.stat()) for entry in entries if is_counts_file(entry.name)]
     return Source(tuple(sorted(FileStamp(name, stat.st_size, stat.st_mtime_ns) for name, stat in files)))

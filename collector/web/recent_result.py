@@ -57,7 +57,9 @@ class RecentResults:
             if kept is not None and (kept.stamp == stamp or age_s < self._max_age_s):
                 if kept.stamp != stamp and not kept.renewing and age_s >= self._renew_after_s:
                     kept.renewing = True
-                    threading.Thread(target=self._renew, args=(key, stamp, compute), name="renew", daemon=True).start()
+                    threading.Thread(
+                        target=self._renew, args=(key, kept, stamp, compute), name="renew", daemon=True
+                    ).start()
                 return kept.result  # type: ignore[return-value]
         return self._compute(key, stamp, compute)
 
@@ -77,10 +79,12 @@ class RecentResults:
         kept = self._kept.pop(key, None)
         self._bytes -= kept.size if kept else 0
 
-    def _renew(self, key: Hashable, stamp: str, compute: Callable[[], V]) -> None:
+    def _renew(self, key: Hashable, kept: _Kept, stamp: str, compute: Callable[[], V]) -> None:
+        """Compute a result again when its turn comes, unless a request has done so: threads would queue up."""
         try:
             with self._renewal:
-                self._compute(key, stamp, compute)
+                if self._kept.get(key) is kept:
+                    self._compute(key, stamp, compute)
         except Exception as error:  # noqa: BLE001 - the next request computes it and answers with the error
             _log.debug(line("not_renewed", reason=error))
             with self._lock:

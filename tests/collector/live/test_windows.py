@@ -4,6 +4,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 
 from collector.analysis.label_sets import with_label_set
 from collector.analysis.summarise import by_time, device_count
+from collector.live import windows
+from collector.live.senders import Senders
 from collector.live.windows import LiveWindows
 from collector.store.compaction import compact
 from collector.store.damage import DamageLog
@@ -152,6 +155,66 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
     assert live.missing(("shop-1", "door")) == 1
     (damage,) = log.all()
     assert (damage.rows, damage.reason.partition(":")[0]) == (1, "line 3")
+
+
+def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    """Also if it is as long as before: a person has corrected a digit."""
+    put(tmp_path, *(window(n, start=NOW - (n + 2) * MINUTE) for n in range(4)))
+    live = live_windows(tmp_path)
+    assert live.last_hour(BERLIN).table["visits"].sum() == pytest.approx(12)
+    (path,) = tmp_path.glob("date=*/site=*/*.csv")
+    corrected = path.with_suffix(".new")
+    corrected.write_text(path.read_text().replace(",3,", ",5,"))
+    corrected.replace(path)
+    assert live.last_hour(BERLIN).table["visits"].sum() == pytest.approx(20)
+
+
+def test_a_window_counts_when_it_has_ended(tmp_path: Path) -> None:
+    """A device whose clock is ahead has no last window in the future, needs no memory and is not counted; it is later.
+
+    When the collector's own clock is set back, the day is read again.
+    """
+    now, early = NOW, NOW + 6 * HOUR
+    put(tmp_path, window(1, start=early, degraded=("black",)), window(2, start=early + HOUR))
+    live = LiveWindows(tmp_path, lambda: now, {}, DamageLog().note)
+    last = live.last_hour(BERLIN)
+    assert (last.since, last.sets, live.bytes, live.last_windows()) == (None, [], 0, {})
+    now = early + 2 * MINUTE
+    assert live.last_hour(BERLIN).table["visits"].sum() == pytest.approx(3)
+    assert live.last_windows()["shop-1", "door"].degraded == ("black",)
+    assert live.missing(("shop-1", "door")) == 0
+    now = early + 2 * DAY
+    assert live.last_windows() == {}
+    now = early + 2 * HOUR
+    assert live.last_windows()["shop-1", "door"].end == early + HOUR + MINUTE
+
+
+def test_a_thread_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each failure is logged once, and what was half read then is read again."""
+    faults: list[Exception] = [ValueError("a mistake"), ValueError("a mistake"), OSError("no disk")]
+    take = Senders.add
+
+    def add(senders: Senders, *table: Any) -> Any:
+        if faults:
+            raise faults.pop(0)
+        return take(senders, *table)
+
+    monkeypatch.setattr(Senders, "add", add)
+    monkeypatch.setattr(windows, "RETRY_AFTER_S", 0.01)
+    put(tmp_path, window(1, start=NOW - HOUR / 2))
+    live, stop = live_windows(tmp_path), threading.Event()
+    thread = threading.Thread(target=live.follow, args=(stop,))
+    thread.start()
+    try:
+        wait_until(lambda: live.is_followed, "the thread has read the store")
+        assert live.missing(("shop-1", "door")) == 0
+    finally:
+        stop.set()
+        thread.join()
+    logged = [record.getMessage() for record in caplog.records if "live_not_read" in record.getMessage()]
+    assert [("a mistake" in text, "no disk" in text) for text in logged] == [(True, False), (False, True)]
 
 
 def test_numbers_that_have_not_arrived_are_missing_until_they_come(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.store import rollup_source
 from collector.store.rollup_source import DELETED, FileStamp, Folder, Source, SourceState, scan_day, stored_days
 
 FILES = (FileStamp("counts-a b-w.csv", 120, 1_774_742_400_000_000_001), FileStamp("counts-c-w.csv", 0, -5))
@@ -41,3 +42,26 @@ def test_only_dates_and_sites_of_the_store_are_scanned(tmp_path: Path) -> None:
     assert folder == Folder("2026-03-28", "a")
     assert [(file.name, file.size) for file in source.files] == [("counts-a-w.csv", 1)]
     assert stored_days(tmp_path / "none") == []
+
+
+def test_a_file_that_is_compacted_during_the_scan_is_found_as_parquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No site of the day is lost, and a folder that is deleted meanwhile is left out."""
+    for name in ("site=a", "site=b", "site=c"):
+        (tmp_path / "date=2026-03-28" / name).mkdir(parents=True)
+        (tmp_path / "date=2026-03-28" / name / "counts-a-w.csv").write_text("x")
+
+    def exchanged(name: str) -> bool:
+        """Exchange or delete the files after their folder was listed, before their sizes are read."""
+        for path in tmp_path.glob("date=*/site=[ab]/*.csv"):
+            path.with_suffix(".parquet").write_text("xy")
+            path.unlink()
+        for path in tmp_path.glob("date=*/site=c/*"):
+            path.unlink()
+            path.parent.rmdir()
+        return name.startswith("counts-")
+
+    monkeypatch.setattr(rollup_source, "is_counts_file", exchanged)
+    found = {folder.site: [file.name for file in source.files] for folder, source in scan_day(tmp_path, "2026-03-28")}
+    assert found == {"a": ["counts-a-w.parquet"], "b": ["counts-a-w.parquet"]}

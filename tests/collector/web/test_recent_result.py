@@ -68,3 +68,17 @@ def test_a_failure_is_not_kept() -> None:
     with pytest.raises(ZeroDivisionError):
         results.get("visits", "2", lambda: 1 // 0)
     assert results.get("visits", "2", lambda: 7) == 7
+
+
+def test_a_result_that_a_request_has_renewed_is_not_computed_again() -> None:
+    """While one renewal lasts, a request that may not wait for the next computes its own; the next is then dropped."""
+    results, gate, computed = RecentResults(10_000, 0.3, len_of), threading.Event(), list[str]()
+    for key in ("slow", "other"):
+        results.get(key, "1", lambda: "old")
+    results.get("slow", "2", lambda: gate.wait(10))
+    assert results.get("other", "2", lambda: computed.append("beside")) == "old"
+    wait_until(lambda: results.get("other", "3", lambda: "own") == "own", "the request has computed it")
+    gate.set()
+    wait_until(lambda: not any(each.name == "renew" for each in threading.enumerate()), "all renewals have ended")
+    assert computed == []
+    assert results.get("other", "3", lambda: "again") == "own"
