@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _configure_logging() -> None:
     log_to_stderr()
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # logs a line when it first draws on a machine
+    for name in ("aiobotocore", "botocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they log where each login and address was found
     logging.getLogger("waitress").setLevel(logging.WARNING)  # logs a line for each browser that hangs up
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # logs a line for each request that waits
 

@@ -55,7 +55,7 @@ class Cluster:
         An error of the function ends the work. Raises StoreRefused if a worker does not have a folder, and StoreFailed
         if the scheduler, or one worker after the other, is lost.
         """
-        tasks = TASKS_PER_THREAD * sum(self._client.nthreads().values())
+        tasks = TASKS_PER_THREAD * max(sum(self._client.nthreads().values()), 1)
         size = min(max(len(folders) // tasks, 1), MAX_BATCH)
         waiting: deque[Any] = deque()
         for first in range(0, len(folders), size):

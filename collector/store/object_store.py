@@ -5,6 +5,7 @@ What is known of the devices is below ``_devices/``, which readers of Parquet ig
 object storage can neither append nor lock.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from collector.store.load import folders, overlaps
 SCHEME = "s3://"
 DEVICES = "_devices"
 _UNKNOWN_TIME = datetime.min.replace(tzinfo=timezone.utc)
+_WINDOWS = re.compile(r"date=[0-9-]+/site=[^/]+/counts-[^/]+\.parquet")
+_DEVICES_FILE = re.compile(rf"{DEVICES}/devices[^/]*\.json")
 
 
 def is_url(name: object) -> bool:
@@ -64,26 +67,43 @@ def _download(
     url: str, folder: Path, since: datetime | None, until: datetime | None, sites: Collection[str] | None
 ) -> None:
     """Copy the devices, and the days of a range: of some sites, of all if there are none, or no windows if None."""
-    root, chosen = url.removeprefix(SCHEME).rstrip("/"), dict[str, Path]()
+    root = _path(url)
     with _storage(url) as files:
-        for found in files.ls(root, detail=False):
-            name = found.rpartition("/")[2]
-            if name == DEVICES:
-                chosen |= {path: folder / path.rpartition("/")[2] for path in files.find(found)}
-            elif sites is not None and overlaps(name, since, until):
-                below = [f"{found}/site={site}" for site in sites] or [found]
-                paths = [path for each in below for path in files.find(each)]
-                chosen |= {path: folder / path.removeprefix(f"{root}/") for path in paths}
-        for path in chosen.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if chosen:
-            files.get(list(chosen), [str(path) for path in chosen.values()])
+        names = [found.rpartition("/")[2] for found in files.ls(root, detail=False)]
+        if not any(name == DEVICES or name.startswith("date=") for name in names):
+            raise SettingsError(f"{url}: must be a store that `upload` has copied, has no date=YYYY-MM-DD/...")
+        found = files.find(f"{root}/{DEVICES}")
+        for name in names if sites is not None else ():
+            if overlaps(name, since, until):
+                for below in [f"{root}/{name}/site={site}" for site in sites or ()] or [f"{root}/{name}"]:
+                    found += files.find(below)
+        targets = {path: target for path in found if (target := _target(path.removeprefix(f"{root}/"), folder))}
+        for target in targets.values():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if targets:
+            files.get(list(targets), [str(target) for target in targets.values()])
+
+
+def _target(name: str, folder: Path) -> Path | None:
+    """Return where an object of the store is copied to; None for others, whose names may lead out of the folder."""
+    if _DEVICES_FILE.fullmatch(name):
+        return folder / name.rpartition("/")[2]
+    return folder / name if _WINDOWS.fullmatch(name) else None
+
+
+def _path(url: str) -> str:
+    """Return bucket and prefix of an address. Raises SettingsError if it has no bucket, or an empty part."""
+    path = url.removeprefix(SCHEME).rstrip("/")
+    if not all(path.split("/")):
+        raise SettingsError(f"URL: must be s3://BUCKET or s3://BUCKET/PREFIX, is {url!r}")
+    return path
 
 
 def upload_file(path: Path, url: str) -> None:
     """Copy a file to an object, which is replaced as a whole. Raises SettingsError if that is not possible."""
+    target = _path(url)
     with _storage(url) as files:
-        files.put_file(str(path), url.removeprefix(SCHEME))
+        files.put_file(str(path), target)
 
 
 def upload_store(root: Path, url: str, since: datetime | None = None, until: datetime | None = None) -> Uploaded:
@@ -92,7 +112,7 @@ def upload_store(root: Path, url: str, since: datetime | None = None, until: dat
     A file is copied if it is not there, or was changed since. Nothing is deleted. Raises SettingsError if the storage
     cannot be written.
     """
-    target = url.removeprefix(SCHEME).rstrip("/")
+    target = _path(url)
     chosen = {path: f"{target}/{DEVICES}/{path.name}" for path in sorted(root.glob("devices*.json"))}
     for folder in folders(root, since, until):
         chosen |= {path: f"{target}/{path.relative_to(root)}" for path in sorted(folder.glob("counts-*.parquet"))}
@@ -123,8 +143,8 @@ def _storage(url: str) -> Iterator[Any]:
     try:
         yield S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
     except FileNotFoundError as error:
-        raise SettingsError(f"{url}: must exist, has no objects") from error
-    except (OSError, BotoCoreError) as error:
+        raise SettingsError(f"{url}: must exist, is missing: {error}") from error
+    except (OSError, ValueError, BotoCoreError) as error:  # ValueError: AWS_ENDPOINT_URL is no URL
         raise SettingsError(
             f"{url}: must be object storage that can be used: {error or type(error).__name__}"
         ) from error

@@ -94,12 +94,24 @@ def test_what_cannot_be_used_is_named(root: Path, capfd: pytest.CaptureFixture[s
     """A missing bucket, another kind of address, a live store and a cluster end with 2 and the address."""
     for arguments, words in (
         (("summary", "--root", "s3://none/store"), "s3://none/store: must exist"),
+        (("summary", "--root", "s3://counts"), "s3://counts: must be a store that `upload` has copied"),
+        (("upload", "--root", str(root), "s3://"), "URL: must be s3://BUCKET or s3://BUCKET/PREFIX, is 's3://'"),
         (("upload", "--root", str(root), "http://counts"), "must begin with s3://"),
         (("run", "--root", URL), f"store.root: must be a folder, is {URL}"),
         (("summary", "--root", URL, "--scheduler", "tcp://127.0.0.1:1"), "--scheduler: store.root must be a folder"),
     ):
         assert main(arguments) == 2
         assert words in capfd.readouterr().err
+
+
+def test_an_object_is_never_copied_out_of_the_folder(root: Path, tmp_path: Path) -> None:
+    """Whoever may write to the bucket cannot write files of a reader."""
+    from s3fs import S3FileSystem
+
+    outside = tmp_path / "outside"
+    S3FileSystem(skip_instance_cache=True).pipe(f"counts/store/date=2026-03-28/{'../' * 9}{str(outside)[1:]}", b"x")
+    facetally.load(URL)
+    assert not outside.exists()
 
 
 def test_the_commands_of_the_guide_run(root: Path) -> None:
