@@ -4,6 +4,7 @@ A unit of work is the folder of one day and site. Workers run the same functions
 store must have the same path on each of them, on a file system with locks.
 """
 
+import importlib.util
 import re
 import socket
 from collections import deque
@@ -110,9 +111,14 @@ def _connected(scheduler: str, at_least: int) -> Any:
         import distributed  # noqa: PLC0415 - few installations have it
     except ImportError as error:
         raise SettingsError(f"--scheduler: {error.name} is missing: pip install 'facetally[scale]'") from error
-    connect: Any = distributed.Client  # its types are incomplete
+    package: Any = distributed  # its types are incomplete
+    security = package.Security()
+    if scheduler.startswith("tls:") and security.get_connection_args("client").get("ssl_context") is None:
+        raise SettingsError(
+            f"--scheduler: {scheduler} needs certificates in Dask's configuration, distributed.comm.tls"
+        )
     try:
-        client = connect(scheduler, timeout=CONNECT_S, set_as_default=False)
+        client = package.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SettingsError(f"--scheduler: {scheduler} cannot be reached within {CONNECT_S:g} s") from error
     try:
@@ -122,4 +128,8 @@ def _connected(scheduler: str, at_least: int) -> Any:
         raise SettingsError(
             f"--scheduler: {scheduler} must have {at_least} or more workers, has fewer after {CONNECT_S:g} s"
         ) from error
+    has_package = client.run(lambda: importlib.util.find_spec("collector") is not None)
+    if lacking := sorted(address for address, has in has_package.items() if not has):
+        client.close()
+        raise SettingsError(f"--scheduler: facetally must be installed on every worker, is missing on {lacking[0]}")
     return client
