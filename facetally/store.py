@@ -142,8 +142,8 @@ class _Collector:
     def __init__(self) -> None:
         from collector.analysis.correction import compare, shares  # noqa: PLC0415 - pandas is heavy
         from collector.analysis.summarise import summarise  # noqa: PLC0415
+        from collector.scale.object_store import local_folder  # noqa: PLC0415
         from collector.store.load import load  # noqa: PLC0415
-        from collector.store.object_store import local_folder  # noqa: PLC0415
 
         self.local = local_folder
         self.load, self.summarise, self.shares, self.compare = load, summarise, shares, compare
@@ -160,7 +160,7 @@ def _matrices(store: str | PathLike[str] | None, *tables: pd.DataFrame) -> Matri
     """The confusion matrices of the devices of a store."""
     from collector.analysis.correction import confusions  # noqa: PLC0415
     from collector.devices.registry import read_devices  # noqa: PLC0415
-    from collector.store.object_store import local_folder  # noqa: PLC0415
+    from collector.scale.object_store import local_folder  # noqa: PLC0415
 
     known = [store, *(table.attrs.get(STORE) for table in tables)]
     folder = next((each for each in known if each is not None), None)

@@ -20,9 +20,9 @@ from benchmarks.fuzzing.hostile_device import NOW, window
 from collector.analysis.correction import confusions
 from collector.devices.registry import DeviceRegistry, read_devices
 from collector.devices.registry_file import damages
-from collector.store.cells import HOUR_S
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup import FOLDER, Rollups
 from collector.store.load import labels
-from collector.store.rollup import FOLDER, Rollups
 from collector.store.writer import StoreWriter
 from contract.message import BundleIdentity, Model
 from contract.topics import Address

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.load.compaction import check, fill
 from benchmarks.simulation.dask_cluster import dask_cluster
-from collector.store.cluster import workers as connected
+from collector.scale.cluster import workers as connected
 from collector.store.load import load
 
 

@@ -25,8 +25,8 @@ from benchmarks.load import sparse_year
 from benchmarks.load.views import ONE_SITE, cpu_ms, row
 from benchmarks.load.year import LABELS, size_mb
 from benchmarks.simulation.process_usage import peak_memory_mb
-from collector.store.cells import HOUR_S
-from collector.store.rollup import FOLDER
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup import FOLDER
 
 SUMS = [*LABELS, "seconds", "windows"]
 KEYS = {"by day": "day", "one site by day": "day", "by site": "site", "by hour": "start"}

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.load.year import DEVICES_PER_SITE, LABEL_PROBABILITIES, LABELS, OPENING_HOURS
-from collector.store import rollup_file
-from collector.store.cells import HOUR_S
-from collector.store.rollup import FOLDER
-from collector.store.rollup_file import MonthCells
-from collector.store.rollup_source import DELETED, Folder
+from collector.rollups import rollup_file
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup import FOLDER
+from collector.rollups.rollup_file import MonthCells
+from collector.store.source_files import DELETED, Folder
 
 START = datetime(2025, 7, 1, tzinfo=timezone.utc)
 MONTHS = 12

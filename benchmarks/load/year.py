@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from collector.analysis.summarise import by_device, by_time, by_weekday
-from collector.store.cells import HOUR_S
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup import Rollups
 from collector.store.load import load
-from collector.store.rollup import Rollups
 from collector.store.rows import header
 from contract.labels import EXPRESSIONS, UNKNOWN, labelset
 

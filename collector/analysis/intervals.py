@@ -1,7 +1,7 @@
 """Bucket edges in local time, and windows cut at those edges.
 
 All times are int64 microseconds since 1970-01-01 UTC, so that cutting is exact. A *window* is a row of
-`collector.store.load.load`; a *cell* is a row of `collector.store.cells.cells`, which has the column ``begin``.
+`collector.store.load.load`; a *cell* is a row of `collector.rollups.cells.cells`, which has the column ``begin``.
 """
 
 from dataclasses import dataclass, replace

@@ -20,11 +20,11 @@ from collector.devices.registry import KnownDevices
 from collector.devices.registry_file import damages as device_damages
 from collector.live.last_hour import LastHour
 from collector.live.windows import LiveWindows
-from collector.store.cells import QUARTER_S, cell_s_for
+from collector.rollups.cells import QUARTER_S, cell_s_for
+from collector.rollups.rollup import Rollups
 from collector.store.damage import Damage, DamageLog
 from collector.store.load import labels, load
-from collector.store.rollup import Rollups
-from collector.store.rollup_source import StoredSites
+from collector.store.source_files import StoredSites
 
 HOURS = tuple(range(24))
 MIN_RATE_S = 1800.0
@@ -80,7 +80,7 @@ class Reader:
         return with_label_map(_of_sites(frame, chosen), self._label_map)
 
     def cells(self, span: Span, zone: ZoneInfo, sites: Collection[str] = ()) -> pd.DataFrame:
-        """Return the same windows as cells (`collector.store.cells`) that fit the hours and days of the zone."""
+        """Return the same windows as cells (`collector.rollups.cells`) that fit the hours and days of the zone."""
         chosen = self._chosen(sites)
         frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(chosen))
         return with_label_map(_of_sites(frame, chosen), self._label_map)

@@ -17,8 +17,8 @@ Windows of a clock that was never synchronised have no time: only `by_site` and 
 ``doubtful_low`` is the number of visits that may be part of another visit or nobody's, ``doubtful_high`` of those that
 may be two people's. They are summed as visits are: 0 where no visit is doubtful, NaN in a gap.
 
-Every function accepts windows (`collector.store.load.load`) or cells (`collector.store.cells.cells`, kept by
-`collector.store.rollup`) and returns the same for both.
+Every function accepts windows (`collector.store.load.load`) or cells (`collector.rollups.cells.cells`, kept by
+`collector.rollups.rollup`) and returns the same for both.
 """
 
 from dataclasses import replace

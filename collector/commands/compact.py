@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
 
 
 def _compact(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.store.cluster import workers  # noqa: PLC0415
+    from collector.scale.cluster import workers  # noqa: PLC0415
     from collector.store.compaction import Compacted, compact, log_compacted  # noqa: PLC0415 - run does not need pyarrow
 
     check_store(settings)

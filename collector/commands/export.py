@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
 
 def _export(options: argparse.Namespace, settings: Settings) -> None:
     from collector.exports.tables import export  # noqa: PLC0415 - run does not need pandas
-    from collector.store.object_store import is_url, upload_file  # noqa: PLC0415
+    from collector.scale.object_store import is_url, upload_file  # noqa: PLC0415
 
     kind, utc = _format(options), ZoneInfo("UTC")
     with local_store(options, settings, utc) as local:

@@ -47,9 +47,9 @@ def load_selected(
 
     With ``sums_suffice`` and --scheduler the table has cells of whole hours or quarters of an hour of the zone instead.
     """
-    from collector.store.cluster import workers  # noqa: PLC0415 - run does not need pandas
+    from collector.scale.cluster import workers  # noqa: PLC0415 - run does not need pandas
+    from collector.scale.load_cells import load_cells  # noqa: PLC0415
     from collector.store.load import load  # noqa: PLC0415
-    from collector.store.load_cells import load_cells  # noqa: PLC0415
 
     check_store(settings)
     since, until = selected_range(options, zone)
@@ -68,7 +68,7 @@ def load_selected(
 @contextmanager
 def local_store(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> Iterator[Settings]:
     """Yield settings whose store is a folder: a temporary copy of what is selected if it is in object storage."""
-    from collector.store.object_store import is_url, local_folder  # noqa: PLC0415 - run does not need pandas
+    from collector.scale.object_store import is_url, local_folder  # noqa: PLC0415 - run does not need pandas
 
     url = settings.store.root
     if not is_url(url):

@@ -51,7 +51,7 @@ def _print_summary(options: argparse.Namespace, settings: Settings, zone: ZoneIn
     from collector.analysis.command_summary import summary_table  # noqa: PLC0415 - run does not need pandas
     from collector.devices.registry_file import damages  # noqa: PLC0415
     from collector.exports import tables  # noqa: PLC0415
-    from collector.store.rollup import damaged_files  # noqa: PLC0415
+    from collector.rollups.rollup import damaged_files  # noqa: PLC0415
 
     frame = load_selected(options, settings, zone, sums_suffice=True)
     span = selected_span(options, zone, frame)

@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
 
 
 def _upload(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.store.object_store import is_url, upload_store  # noqa: PLC0415 - run does not need pyarrow
+    from collector.scale.object_store import is_url, upload_store  # noqa: PLC0415 - run does not need pyarrow
 
     check_store(settings)
     if not is_url(options.url):

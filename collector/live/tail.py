@@ -16,7 +16,7 @@ import pyarrow as pa
 from collector.store.csv_file import read_rows
 from collector.store.damage import Damage, DamageCallback, file_damage
 from collector.store.parquet_file import read_parquet_file
-from collector.store.rollup_source import FileStamp, scan_day, stored_days
+from collector.store.source_files import FileStamp, scan_day, stored_days
 
 MAX_BYTES = 2**25
 """Bytes that are parsed together. It bounds the memory of the first look, which reads whole days."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from collector.postgresql.connection import Connection
 from collector.store.load import sites
-from collector.store.rollup_source import stored_days
+from collector.store.source_files import stored_days
 
 
 def delete_retired(connection: Connection, root: Path) -> int:

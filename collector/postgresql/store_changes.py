@@ -15,7 +15,7 @@ from collector.postgresql.progress import TAIL_BYTES, FileProgress, tail_hash
 from collector.store.csv_file import read_rows
 from collector.store.damage import Damage, DamageCallback, file_damage
 from collector.store.parquet_file import read_parquet_file
-from collector.store.rollup_source import FileStamp, scan_day, stored_days
+from collector.store.source_files import FileStamp, scan_day, stored_days
 
 CHUNK_BYTES = 2**20
 """Bytes of a CSV file that are read at once, and the longest line."""

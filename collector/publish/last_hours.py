@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from collector.publish.full_hours import HOUR
-from collector.store.cells import HOUR_S, cells
+from collector.rollups.cells import HOUR_S, cells
 from collector.store.columns import DOUBTFUL_COLUMNS, label_columns
 from collector.store.load import load
 from contract.hour import Hour

@@ -22,8 +22,8 @@ from collector.receive.daily_compaction import DailyCompaction
 from collector.receive.dead_letters import DeadLetters
 from collector.receive.intake import Intake
 from collector.receive.receipts import Receipts
+from collector.rollups.retention import Retention
 from collector.settings import Settings
-from collector.store.retention import Retention
 from collector.store.writer import StoreWriter
 
 MAX_PAUSE_S = 20.0

@@ -1,1 +1,1 @@
-"""The store: CSV files by day and site, roll-ups by hour, reading, and retention."""
+"""The store: CSV and Parquet files by day and site, reading, and compaction."""

@@ -3,7 +3,7 @@
 | table | made by | columns |
 |---|---|---|
 | windows | a store file, `collector.store.load.load` | `FIXED_COLUMNS`, maybe `DOUBTFUL_COLUMNS`, labels |
-| cells | `collector.store.cells.cells`, roll-ups | `CELL_COLUMNS`, `DOUBTFUL_COLUMNS`, labels |
+| cells | `collector.rollups.cells.cells`, roll-ups | `CELL_COLUMNS`, `DOUBTFUL_COLUMNS`, labels |
 | summary | `collector.analysis.summarise` | labels, ``visits``, further figures |
 
 There is one label column per expression label of the bundles, and one for ``unknown``.
@@ -48,7 +48,7 @@ SENDER_COLUMNS = ("site", "device", "model_expression", "clock")
 """Columns of a cell that come unchanged from its windows."""
 
 CELL_COLUMNS = (*SENDER_COLUMNS, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
-"""First columns of every table of cells; `collector.store.cells.cells` describes them."""
+"""First columns of every table of cells; `collector.rollups.cells.cells` describes them."""
 
 VISITS = "visits"
 """First column after the labels of a summary."""

@@ -28,15 +28,15 @@ from base.durable_file import sync_folder
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
 from collector.store.append_file import locked
-from collector.store.cluster import ThisProcess, Workers
 from collector.store.columns import FIXED_COLUMNS, KEY_COLUMNS
 from collector.store.csv_file import read_csv_file
 from collector.store.damage import Damage, DamageCallback, DamageReports, log_damage
 from collector.store.file_names import parquet_name
 from collector.store.key_file import key_path, write_keys
 from collector.store.parquet_file import read_parquet_file, write_parquet_file
-from collector.store.rollup_source import stored_days
 from collector.store.sequence_set import SequenceSet
+from collector.store.source_files import stored_days
+from collector.store.workers import ThisProcess, Workers
 
 LOCK = "compact.lock"
 DRAFT_SUFFIX = ".draft"

@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
-from collector.store.cluster import ThisProcess, Workers
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, KEY_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.columns import label_columns as labels
 from collector.store.csv_file import read_csv_file, schema_of
 from collector.store.damage import DamageCallback, DamageReports, log_damage
 from collector.store.file_names import counts_files
 from collector.store.parquet_file import read_parquet_file
+from collector.store.workers import ThisProcess, Workers
 
 __all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "folders", "labels", "load", "overlaps", "read", "sites"]
 

@@ -9,7 +9,7 @@ import pytest
 from collector.analysis.breakdown import break_down, check_dimensions
 from collector.analysis.intervals import prorated
 from collector.analysis.summarise import by_time, by_total
-from collector.store.cells import cells
+from collector.rollups.cells import cells
 from collector.store.load import load
 from tests.support.store import SEVEN, START, put, window
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from collector.analysis.bootstrap import estimate
 from collector.analysis.correction import Confusion, compare, confusions, left_out, shares, shares_over
 from collector.devices.device import Device
-from collector.store.cells import HOUR_S, cells
+from collector.rollups.cells import HOUR_S, cells
 from collector.store.columns import FIXED_COLUMNS
 from tests.support.fakes import MODEL
 

@@ -10,7 +10,7 @@ import pytest
 
 from collector.analysis.intervals import bucket_edges, cut
 from collector.analysis.query import shares_by_period
-from collector.store.cells import cells
+from collector.rollups.cells import cells
 from collector.store.load import load
 from tests.support.store import put, window
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from collector.analysis.summarise import by_device, by_time
-from collector.store.cells import HOUR_S, cells
+from collector.rollups.cells import HOUR_S, cells
 from collector.store.columns import RESERVED_NAMES, label_columns
 from collector.store.load import load
 from tests.support.store import SEVEN, START, put, window

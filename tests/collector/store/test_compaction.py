@@ -13,12 +13,12 @@ import pytest
 
 from collector.errors import StoreRefused
 from collector.receive.daily_compaction import DailyCompaction
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup import Rollups
 from collector.settings import Store
 from collector.store import compaction
-from collector.store.cells import HOUR_S
 from collector.store.compaction import Compacted, compact
 from collector.store.load import load
-from collector.store.rollup import Rollups
 from collector.store.writer import StoreWriter
 from tests.support.analyst_guide import collector
 from tests.support.fakes import lines_of

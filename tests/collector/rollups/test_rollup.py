@@ -16,12 +16,12 @@ from pyarrow import parquet
 
 from collector.analysis.summarise import by_device, by_site, by_time, by_weekday
 from collector.errors import StoreFailed
-from collector.store.cells import HOUR_S, QUARTER_S, cell_s_for, cells
+from collector.rollups.cells import HOUR_S, QUARTER_S, cell_s_for, cells
+from collector.rollups.rollup import FOLDER, Rollups
+from collector.rollups.rollup_file import CHECKSUM_SUFFIX, SOURCES_KEYS, VERSION
 from collector.store.columns import FIXED_COLUMNS
 from collector.store.damage import DamageLog
 from collector.store.load import load
-from collector.store.rollup import FOLDER, Rollups
-from collector.store.rollup_file import CHECKSUM_SUFFIX, SOURCES_KEYS, VERSION
 from tests.support.store import START, put, window
 
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]

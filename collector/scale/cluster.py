@@ -1,4 +1,4 @@
-"""Work on the folders of a store: in this process, or by the workers of a dask.distributed cluster.
+"""Work on the folders of a store by the workers of a dask.distributed cluster.
 
 A unit of work is the folder of one day and site. Workers run the same functions on the same files, so the folder of the
 store must have the same path on each of them, on a file system with locks.
@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from base.errors import SettingsError
 from collector.errors import StoreFailed, StoreRefused
+from collector.store.workers import Result, ThisProcess, Workers
 
 CONNECT_S = 10.0
 """Time for the scheduler to answer, and for it to have a worker, seconds."""
@@ -24,24 +25,6 @@ TASKS_PER_THREAD = 4
 MAX_BATCH = 64
 """Folders of one task at most."""
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
-
-Result = TypeVar("Result")
-
-
-class Workers(Protocol):
-    """Whoever works on folders."""
-
-    def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
-        """Yield the result of a function for each folder, in their order."""
-        ...
-
-
-class ThisProcess:
-    """Works on one folder after the other, when its result is asked for."""
-
-    def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
-        """Yield the result of a function for each folder, in their order."""
-        return map(function, folders)
 
 
 class Cluster:

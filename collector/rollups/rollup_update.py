@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from collector.store.cells import cells
+from collector.rollups.cells import cells
+from collector.rollups.rollup_file import MonthCells
 from collector.store.columns import KEY_COLUMNS
 from collector.store.damage import Damage, DamageCallback
 from collector.store.file_names import counts_files
 from collector.store.load import read
-from collector.store.rollup_file import MonthCells
-from collector.store.rollup_source import Folder, Source
+from collector.store.source_files import Folder, Source
 
 SITES_AT_ONCE = 100
 """Sites of a day whose windows are in memory together."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.store import rollup_source
-from collector.store.rollup_source import DELETED, FileStamp, Folder, Source, SourceState, scan_day, stored_days
+from collector.store import source_files
+from collector.store.source_files import DELETED, FileStamp, Folder, Source, SourceState, scan_day, stored_days
 
 FILES = (FileStamp("counts-a b-w.csv", 120, 1_774_742_400_000_000_001), FileStamp("counts-c-w.csv", 0, -5))
 
@@ -62,6 +62,6 @@ def test_a_file_that_is_compacted_during_the_scan_is_found_as_parquet(
             path.parent.rmdir()
         return name.startswith("counts-")
 
-    monkeypatch.setattr(rollup_source, "is_counts_file", exchanged)
+    monkeypatch.setattr(source_files, "is_counts_file", exchanged)
     found = {folder.site: [file.name for file in source.files] for folder, source in scan_day(tmp_path, "2026-03-28")}
     assert found == {"a": ["counts-a-w.parquet"], "b": ["counts-a-w.parquet"]}

@@ -19,7 +19,7 @@ from pyarrow import compute, parquet
 from base.durable_file import replace_file, sync_folder
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
-from collector.store.rollup_source import Folder, Source
+from collector.store.source_files import Folder, Source
 
 VERSION = 3
 SOURCES_KEYS = {3: b"facetally-cells-3", 2: b"facetally-cells-2", 1: b"facetally-cells-1"}

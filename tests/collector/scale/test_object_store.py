@@ -18,8 +18,8 @@ pytest.importorskip("moto", reason="moto is not installed")
 
 import facetally
 from collector.__main__ import main
+from collector.scale.object_store import upload_store
 from collector.store.compaction import compact
-from collector.store.object_store import upload_store
 from demo.mosquitto import free_port, wait_for
 from tests.support.analyst_guide import REPOSITORY, collector
 from tests.support.store import put, window

@@ -79,8 +79,8 @@ class Retention:
 
     def _delete(self, day: date) -> tuple[int, int]:
         """Save the cells of a day and delete its files; return their number and bytes."""
-        from collector.store.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - pandas only where days are deleted
-        from collector.store.rollup import Rollups  # noqa: PLC0415
+        from collector.rollups.cells import HOUR_S, QUARTER_S  # noqa: PLC0415 - pandas only where days are deleted
+        from collector.rollups.rollup import Rollups  # noqa: PLC0415
 
         rollups = [Rollups(self._root, cell_s, self._now) for cell_s in (HOUR_S, QUARTER_S)]
         for each in rollups:

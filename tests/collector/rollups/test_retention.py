@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from collector.devices.clock_check import ClockHistory
-from collector.store.cells import HOUR_S, QUARTER_S
+from collector.rollups.cells import HOUR_S, QUARTER_S
+from collector.rollups.retention import Retention, expired_days
+from collector.rollups.rollup import Rollups
 from collector.store.load import load
-from collector.store.retention import Retention, expired_days
-from collector.store.rollup import Rollups
 from tests.support.fakes import lines_of
 from tests.support.machine_clock import Machine, every_half_hour
 from tests.support.store import START, put, window
@@ -30,7 +30,7 @@ def test_old_days_are_deleted_and_their_cells_stay(tmp_path: Path) -> None:
     put(tmp_path, window(0), window(1), window(1441))
     now = lambda: datetime(2026, 3, 30, 12, tzinfo=timezone.utc)  # noqa: E731
     whole = Rollups(tmp_path, HOUR_S, now).cells()
-    with lines_of("collector.store.retention") as logged:
+    with lines_of("collector.rollups.retention") as logged:
         retention = Retention(tmp_path, 1, now, steady(tmp_path, now))
         assert retention.delete_oldest("agreed") == date(2026, 3, 28)
         assert retention.delete_oldest("agreed") is None
@@ -58,7 +58,7 @@ def test_a_day_whose_cells_cannot_be_saved_is_not_deleted(tmp_path: Path) -> Non
     text = path.read_text()
     path.write_text("a,b\n1,2\n")
     retention = Retention(tmp_path, 1, late, steady(tmp_path, late))
-    with lines_of("collector.store.retention") as logged:
+    with lines_of("collector.rollups.retention") as logged:
         assert retention.delete_oldest("agreed") is None
         path.write_text(text)
         (tmp_path / "_rollup").write_text("in the way")

@@ -1,7 +1,7 @@
 """The cells of one site, without those of the others: time and memory do not grow with the fleet.
 
 A site's rows are read from the roll-up file of a month; folders of the site that have changed since are computed again,
-and kept in memory only. `collector.store.rollup_month` saves them when all sites are next read.
+and kept in memory only. `collector.rollups.rollup_month` saves them when all sites are next read.
 """
 
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from collector.store import rollup_file
-from collector.store.rollup_file import DamagedRollup, FileIdentity, MonthCells
-from collector.store.rollup_source import scan_site
-from collector.store.rollup_update import Files, changes, no_cells, update
+from collector.rollups import rollup_file
+from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
+from collector.rollups.rollup_update import Files, changes, no_cells, update
+from collector.store.source_files import scan_site
 
 MAX_UNSAVED = 3
 """Folders of one month that may be missing in the roll-up file: today, yesterday, and a late one. With more of them

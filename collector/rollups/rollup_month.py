@@ -18,11 +18,11 @@ import pandas as pd
 
 from base.logs import line
 from collector.errors import StoreFailed
-from collector.store import rollup_file
+from collector.rollups import rollup_file
+from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
+from collector.rollups.rollup_update import Files, changes, compute, no_cells, update
 from collector.store.damage import Damage, DamageCallback, file_damage
-from collector.store.rollup_file import DamagedRollup, FileIdentity, MonthCells
-from collector.store.rollup_source import DELETED, Folder, Source, SourceState, scan_day, stored_days
-from collector.store.rollup_update import Files, changes, compute, no_cells, update
+from collector.store.source_files import DELETED, Folder, Source, SourceState, scan_day, stored_days
 
 QUIET_S = 900
 """A folder's cells are written to the file when nothing was written to the folder for so long."""

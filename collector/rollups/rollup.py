@@ -1,8 +1,8 @@
 """Serve the cells of a store from roll-up files, so that a year is read within a second.
 
-``<root>/_rollup/<seconds>/YYYY-MM.parquet`` holds the cells of a month (`collector.store.rollup_month`). Other readers
-of the store ignore the folder for its underscore. It may be deleted at any time, except that it is the only place that
-holds the cells of deleted days.
+``<root>/_rollup/<seconds>/YYYY-MM.parquet`` holds the cells of a month (`collector.rollups.rollup_month`). Other
+readers of the store ignore the folder for its underscore. It may be deleted at any time, except that it is the only
+place that holds the cells of deleted days.
 """
 
 import threading
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from collector.rollups.rollup_file import FileIdentity
+from collector.rollups.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, MonthRollup
+from collector.rollups.rollup_site import SiteCells
+from collector.rollups.rollup_update import Files, no_cells
 from collector.store.damage import Damage, DamageCallback, file_damage, log_damage
-from collector.store.rollup_file import FileIdentity
-from collector.store.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, MonthRollup
-from collector.store.rollup_site import SiteCells
-from collector.store.rollup_source import stored_days
-from collector.store.rollup_update import Files, no_cells
+from collector.store.source_files import stored_days
 
 FOLDER = "_rollup"
 MAX_JOINED = 4
@@ -45,8 +45,8 @@ class Rollups:
     ) -> pd.DataFrame:
         """Return the cells of windows that begin in ``[since, until)``, of one site if named.
 
-        Columns are those of `collector.store.cells.cells`. The range is rounded outwards to whole cells. Rows and files
-        that cannot be used are left out and reported to ``on_damage``.
+        Columns are those of `collector.rollups.cells.cells`. The range is rounded outwards to whole cells. Rows and
+        files that cannot be used are left out and reported to ``on_damage``.
         """
         with self._lock:
             names = self._month_names(since, until)

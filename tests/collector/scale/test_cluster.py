@@ -16,9 +16,10 @@ from base.errors import SettingsError
 from benchmarks.simulation.dask_cluster import dask_cluster
 from collector.analysis.breakdown import break_down
 from collector.errors import StoreRefused
-from collector.store.cluster import Workers, workers
+from collector.scale.cluster import workers
+from collector.scale.load_cells import load_cells
 from collector.store.load import load
-from collector.store.load_cells import load_cells
+from collector.store.workers import Workers
 from demo.mosquitto import free_port
 from tests.support.analyst_guide import collector
 from tests.support.store import START, put, window
@@ -93,7 +94,7 @@ def test_a_cluster_compacts_a_store(root: Path, scheduler: str, tmp_path: Path) 
 
 def test_what_a_cluster_lacks_is_named(root: Path, cluster: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says which address is none, where nobody answers, and which folder a worker does not have."""
-    monkeypatch.setattr("collector.store.cluster.CONNECT_S", 0.5)
+    monkeypatch.setattr("collector.scale.cluster.CONNECT_S", 0.5)
     port = free_port()
     with (
         pytest.raises(SettingsError, match=f"--scheduler: tcp://127.0.0.1:{port} cannot be reached"),

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from collector.store.cells import HOUR_S, cell_s_for, cells
-from collector.store.cluster import Workers
+from collector.rollups.cells import HOUR_S, cell_s_for, cells
 from collector.store.columns import FIXED_COLUMNS, KEY_COLUMNS
 from collector.store.csv_file import schema_of
 from collector.store.damage import DamageReports, log_damage
 from collector.store.file_names import counts_files
 from collector.store.load import folders, read
+from collector.store.workers import Workers
 
 DAY = timedelta(days=1)
 UNSET_CLOCK = date(1970, 1, 1)

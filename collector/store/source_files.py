@@ -1,4 +1,4 @@
-"""Record which store files the cells of a roll-up were computed from, and find the files that are there now."""
+"""Find the files of a store, and record which of them something was computed from."""
 
 import os
 import re

@@ -1,0 +1,1 @@
+"""Work and storage of more than one machine: a Dask cluster, and object storage."""
