@@ -10,7 +10,9 @@ def damage_texts(damages: Sequence[Damage], limit: int, language: Language) -> l
     """Return one text for each damaged file; of more than ``limit`` files, only how many more there are."""
     texts = [_text(each, language) for each in damages[:limit]]
     more = len(damages) - limit
-    return texts if more <= 0 else [*texts, language.gettext("and {number} more files", number=more)]
+    if more <= 0:
+        return texts
+    return [*texts, language.ngettext("and {number} more file", "and {number} more files", more)]
 
 
 def _text(damage: Damage, language: Language) -> str:
