@@ -66,12 +66,13 @@ def _explanation(language: Language) -> list[Any]:
 
 def _chart(name: str, title: str, language: Language, height: str = TALL, table: str = "") -> list[Any]:
     """Return a title, a chart, its description and its table. Screen readers read the description as the chart's
-    name."""
+    name, and the title until the chart is drawn."""
     config: Any = {"displayModeBar": False, "responsive": True, **chart_locale(language)}
+    picture: dict[str, Any] = {"role": "img", **named(title)}
     graph = dcc.Graph(id=name, style={"height": height}, config=config, figure=text_figure(""))
     return [
         html.H2(title),
-        html.Figure([html.Div(graph, id=f"{name}-chart", role="img")]),
+        html.Figure([html.Div(graph, id=f"{name}-chart", **picture)]),
         html.P(id=f"{name}-words", className="soft"),
         html.Details([html.Summary(table or language.gettext("Show as a table")), placeholder(f"{name}-table", title)]),
     ]
