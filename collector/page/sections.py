@@ -68,11 +68,11 @@ def _chart(name: str, title: str, language: Language, height: str = TALL, table:
     """Return a title, a chart, its description and its table. Screen readers read the description as the chart's
     name, and the title until the chart is drawn."""
     config: Any = {"displayModeBar": False, "responsive": True, **chart_locale(language)}
-    picture: dict[str, Any] = {"role": "img", **named(title)}
+    role: dict[str, Any] = {"role": "img", **named(title)}
     graph = dcc.Graph(id=name, style={"height": height}, config=config, figure=text_figure(""))
     return [
         html.H2(title),
-        html.Figure([html.Div(graph, id=f"{name}-chart", **picture)]),
+        html.Figure([html.Div(graph, id=f"{name}-chart", **role)]),
         html.P(id=f"{name}-words", className="soft"),
         html.Details([html.Summary(table or language.gettext("Show as a table")), placeholder(f"{name}-table", title)]),
     ]
