@@ -86,8 +86,9 @@ def workers(scheduler: str | None, at_least: int = 1) -> Iterator[Workers]:
         yield Cluster(client)
 
 
-def _connected(scheduler: str, at_least: int) -> Any:
-    """Return a client of a cluster that has so many workers."""
+@contextmanager
+def _connected(scheduler: str, at_least: int) -> Iterator[Any]:
+    """Yield a client of a cluster that has so many workers."""
     if not _ADDRESS.fullmatch(scheduler):
         raise SettingsError(f"--scheduler: must be tcp://HOST:PORT or tls://HOST:PORT, is {scheduler!r}")
     try:
@@ -104,15 +105,14 @@ def _connected(scheduler: str, at_least: int) -> Any:
         client = package.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SettingsError(f"--scheduler: {scheduler} cannot be reached within {CONNECT_S:g} s") from error
-    try:
-        client.wait_for_workers(at_least, timeout=CONNECT_S)
-    except distributed.TimeoutError as error:  # in Python 3.10 not the built-in one
-        client.close()
-        raise SettingsError(
-            f"--scheduler: {scheduler} must have {at_least} or more workers, has fewer after {CONNECT_S:g} s"
-        ) from error
-    has_package = client.run(lambda: importlib.util.find_spec("collector") is not None)
-    if lacking := sorted(address for address, has in has_package.items() if not has):
-        client.close()
-        raise SettingsError(f"--scheduler: facetally must be installed on every worker, is missing on {lacking[0]}")
-    return client
+    with client:
+        try:
+            client.wait_for_workers(at_least, timeout=CONNECT_S)
+        except distributed.TimeoutError as error:  # in Python 3.10 not the built-in one
+            raise SettingsError(
+                f"--scheduler: {scheduler} must have {at_least} or more workers, has fewer after {CONNECT_S:g} s"
+            ) from error
+        has_package = client.run(lambda: importlib.util.find_spec("collector") is not None)
+        if lacking := sorted(address for address, has in has_package.items() if not has):
+            raise SettingsError(f"--scheduler: facetally must be installed on every worker, is missing on {lacking[0]}")
+        yield client
