@@ -138,6 +138,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the measurement (default: %(default)s)")
     parser.add_argument("--browsers", type=int, default=20, help="simultaneous browsers (default: %(default)s)")
     options = parser.parse_args()
+    if not options.root.is_dir():
+        parser.error(f"--root: must be a store made by `python -m benchmarks.load.year`, is {options.root}")
     port, began, paths = free_port(), time.monotonic(), mixed_paths(options.devices)
     server = multiprocessing.Process(target=run_server, args=(options.root, port, began))
     with arriving(options.root, options.devices, began):

@@ -103,6 +103,8 @@ def main() -> None:
     parser.add_argument("--browsers", type=int, default=50, help="simultaneous browsers (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds to measure (default: %(default)s)")
     options = parser.parse_args()
+    if not options.root.is_dir():
+        parser.error(f"--root: must be a store made by `python -m benchmarks.load.year`, is {options.root}")
     write_devices(options.root, options.devices)
     port, stop, began = free_port(), threading.Event(), time.monotonic()
 
