@@ -42,7 +42,10 @@ MAX_LOGIN = 120
 LATE_S = 2.0
 """A stream is reported as late if its frames are decoded more than this long after the fastest one, seconds."""
 LOSS = "RTP: missed"
-"""FFmpeg's only sign that packets were lost on the way. A damaged H.265 frame often decodes without an error."""
+"""FFmpeg's sign that packets were lost on the way. Without it many damaged frames decode without an error."""
+TCP_REORDER_PACKETS = "2"
+"""FFmpeg reports a loss only if it may reorder packets, at least two. For TCP its default is none, but a camera drops
+packets that a slow device does not take in time."""
 EARLY = 0.1
 """A frame may come this fraction of the frame interval too early, because time stamps are rounded."""
 
@@ -109,6 +112,8 @@ def _options(settings: Rtsp | Http) -> dict[str, str]:
         options |= {"ca_file": settings.ca, "tls_verify": "1"}
     if isinstance(settings, Http):
         return options | {"protocol_whitelist": PROTOCOLS["http"]}
+    if settings.transport == "tcp":
+        options["reorder_queue_size"] = TCP_REORDER_PACKETS
     return options | {
         "protocol_whitelist": PROTOCOLS["rtsp"],
         "rtsp_transport": settings.transport,

@@ -22,6 +22,14 @@ def scene(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
     return [np.roll(base, 3 * index, axis=1) for index in range(count)]
 
 
+def decoded(units: list[bytes], codec: str = "h264") -> list[np.ndarray]:
+    """Grey frames (h, w) of access units, decoded without a network."""
+    av = pytest.importorskip("av")
+    decoder = av.CodecContext.create({"h265": "hevc"}.get(codec, codec), "r")
+    packets = [*(av.Packet(unit) for unit in units), None]
+    return [image.reformat(format="gray").to_ndarray() for packet in packets for image in decoder.decode(packet)]
+
+
 def read(settings: Rtsp | Http, count: int) -> list[Frame]:
     """The first frames of a camera."""
     with driver_for(settings)() as next_frame:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -22,7 +21,10 @@ from tests.support.fakes import lines_of
 
 pytest.importorskip("av", reason="PyAV is not installed")
 from benchmarks.simulation.ip_camera import IpCamera, Stream, encode, ip_camera, write_units
-from tests.support.network_camera import PASSWORD, SIZE, USER, lost, needs_server, read, scene
+from tests.support.network_camera import PASSWORD, SIZE, USER, decoded, lost, needs_server, read, scene
+
+LOSSY = {codec: encode(scene(50), codec, key_every=10) for codec in ("h264", "h265")}
+"""Access units of streams that lose packets, by codec."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,8 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IpCamera]:
     streams = {
         "/h264": stream("h264", h264),
         "/once": stream("once", h264, loop=False),
-        "/lossy": stream("lossy", encode(scene(50), key_every=5), loss=0.05),
+        "/lossy-h264": stream("lossy-h264", LOSSY["h264"], loss=0.05),
+        "/lossy-h265": stream("lossy-h265", LOSSY["h265"], "h265", loss=0.05),
         "/h265": stream("h265", encode(scene(25), "h265"), "h265"),
         "/mjpeg": stream("mjpeg", encode(scene(25, (640, 480)), "mjpeg"), "mjpeg"),
         "/vp8": stream("vp8", encode(scene(10), "vp8"), "vp8"),
@@ -84,7 +87,7 @@ def test_frames_are_those_of_the_file(camera, tmp_path):
     numbers = [min(range(50), key=lambda n: np.abs(filed[n] - image).mean()) for image in streamed]
     assert numbers == sorted(set(numbers))
     assert len(numbers) >= 30  # the first ones wait while the stream is opened, and only the newest counts
-    assert all(np.abs(filed[number] - image).max() <= 4 for number, image in zip(numbers, streamed, strict=True))
+    assert max(np.abs(filed[number] - image).max() for number, image in zip(numbers, streamed, strict=True)) <= 8
 
 
 @needs_server
@@ -96,11 +99,12 @@ def test_rate_is_limited(camera):
 
 @needs_server
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_frames_that_refer_to_lost_packets_are_not_used(camera, transport):
-    """With every twentieth RTP packet lost, the frames that remain are whole."""
-    clean = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(int) for image in scene(50)]
-    for frame in read(settings(camera, "/lossy", transport=transport), 12):
-        assert min(np.abs(frame.pixels - image).mean() for image in clean) < 4
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_frames_that_refer_to_lost_packets_are_not_used(camera, transport, codec):
+    """With every twentieth RTP packet lost, the frames that remain are exactly those that were sent."""
+    sent = decoded(LOSSY[codec], codec)
+    for frame in read(settings(camera, f"/lossy-{codec}", transport=transport), 25):
+        assert any(np.array_equal(frame.pixels, image) for image in sent)
 
 
 @needs_server
