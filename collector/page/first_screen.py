@@ -47,7 +47,7 @@ class FirstScreen:
     def banner(self, language: Language) -> Any:
         """Return what needs a person, at all sites."""
         found, devices = current_concerns(self.reader, self.now(), language)
-        return banner(found, len(devices), language)
+        return banner(found, len(devices), self.reader.damages(), language)
 
     def figures(self, controls: Mapping[str, Any]) -> Figures:
         """Return tiles and ranked sites."""

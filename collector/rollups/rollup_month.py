@@ -20,7 +20,7 @@ from base.logs import line
 from collector.errors import StoreFailed
 from collector.rollups import rollup_file
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
-from collector.rollups.rollup_update import Files, changes, compute, no_cells, update
+from collector.rollups.rollup_update import Files, changes, compute, no_cells, unread, update
 from collector.store.damage import Damage, DamageCallback, file_damage
 from collector.store.source_files import DELETED, Folder, Source, SourceState, scan_day, stored_days
 
@@ -136,11 +136,12 @@ class MonthRollup:
     def _scan(self, since: str | None) -> dict[Folder, Source]:
         """Return the month's folders that are there now with their files, of all days or from a date on."""
         found: dict[Folder, Source] = {}
+        unreadable: list[tuple[Path, OSError]] = []
         for day in stored_days(self._root):
             if day.startswith(self._path.stem) and (since is None or day >= since):
                 with suppress(FileNotFoundError):  # deleted by retention
-                    found.update(scan_day(self._root, day))
-        return found
+                    found.update(scan_day(self._root, day, lambda *each: unreadable.append(each)))
+        return found | unread(self._month, self._files(), unreadable)
 
     def _read_file(self) -> None:
         """Read the roll-up file if it is another than this process has read or written."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import compute, csv
 
 from collector.store.columns import DOUBTFUL_COLUMNS, INTEGER_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
-from collector.store.damage import DamageCallback, file_damage
+from collector.store.damage import DamageCallback, file_damage, unreadable
 from collector.store.rows import CLOCKS, END_YEAR, FIRST_YEAR, MAX_INTEGER, header_error, row_error
 from contract.message import LONGEST_WINDOW
 
@@ -52,7 +52,7 @@ def read_csv_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
     except FileNotFoundError:
         return None  # deleted by retention
     except OSError as error:
-        on_damage(path, file_damage(path, error.strerror))
+        on_damage(path, unreadable(path, error))
         return None
     header, line_break, rows = whole.partition(b"\n")
     if not line_break:

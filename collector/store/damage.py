@@ -1,10 +1,11 @@
 """Record store files, and rows of them, that cannot be used. Readers leave these out and go on.
 
-A reader reports every file that it reads: what is wrong with it, or that nothing is. `DamageLog` keeps the last report
-per file and logs each change once.
+A reader reports every file that it reads: what is wrong with it, or that nothing is. It also reports folders that it
+cannot read. `DamageLog` keeps the last report per file and logs each change once.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Damage(Struct, frozen=True, order=True):
-    """What is wrong with one file."""
+    """What is wrong with one file, or with one folder."""
 
     file: str
     """Path below the store."""
@@ -28,6 +29,8 @@ class Damage(Struct, frozen=True, order=True):
     """Number of rows left out; 0 if the whole file is left out."""
     reason: str
     """The first fault."""
+    is_unreadable: bool = False
+    """Whether the system does not let it be read, so that a person is needed. It is read as soon as that is mended."""
 
     @property
     def is_whole_file(self) -> bool:
@@ -62,6 +65,16 @@ def file_damage(path: Path, reason: object, rows: int = 0) -> Damage:
     return Damage("/".join(path.parts[-3:]), rows, str(reason))
 
 
+def unreadable(path: Path, error: OSError) -> Damage:
+    """Return the damage of a file that the system does not let us read."""
+    return Damage("/".join(path.parts[-3:]), 0, error.strerror or str(error), is_unreadable=True)
+
+
+def unreadable_folder(root: Path, folder: Path, error: OSError) -> Damage:
+    """Return the damage of a folder of a day, or of a site in it, that the system does not let us read."""
+    return Damage(str(folder.relative_to(root)), 0, error.strerror or str(error), is_unreadable=True)
+
+
 def log_damage(_path: Path, damage: Damage | None) -> None:
     """Log what is wrong with a file, each time."""
     if damage is not None:
@@ -88,7 +101,26 @@ class DamageLog:
                 self._damages[path] = damage
 
     def all(self) -> tuple[Damage, ...]:
-        """Return the damage of files that are still there, in order of their paths."""
+        """Return the damage of what is still there, in order of the paths. A folder that can be read again has none."""
         with self._lock:
             damages = dict(self._damages)
-        return tuple(sorted(damage for path, damage in damages.items() if path.exists()))
+        past = {path for path in damages if not _may_remain(path)}
+        with self._lock:
+            for path in past:
+                self._damages.pop(path, None)
+        return tuple(sorted(damage for path, damage in damages.items() if path not in past))
+
+
+def _may_remain(path: Path) -> bool:
+    """Whether a file is still there, or a folder still cannot be read."""
+    try:
+        if path.is_file():
+            return True
+        with os.scandir(path) as entries:
+            for entry in entries:
+                entry.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return False

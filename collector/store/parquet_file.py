@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from collector.store.columns import TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.csv_file import is_valid, schema_of
-from collector.store.damage import DamageCallback, file_damage
+from collector.store.damage import DamageCallback, file_damage, unreadable
 from collector.store.rows import header_error
 
 COMPRESSION_LEVEL = 12
@@ -30,6 +30,9 @@ def read_parquet_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
     except FileNotFoundError:
         return None  # deleted by retention
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # Arrow's own have no number
+            on_damage(path, unreadable(path, error))
+            return None
         fault = str(error).partition("\n")[0]
     on_damage(path, None if fault is None else file_damage(path, fault))
     return table if fault is None else None
