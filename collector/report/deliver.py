@@ -49,6 +49,7 @@ class Delivery:
         """
         if not self.mail.recipients:
             raise SettingsError("mail.recipients: must have at least one recipient for --mail, has none")
+        self.mail.check_files()
         for recipient in self.mail.recipients:
             self._language(recipient)  # a wrong one is an error before anything is sent
         if week is not None and week > last_week(self.now, self.zone):

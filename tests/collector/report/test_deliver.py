@@ -212,3 +212,14 @@ def test_nobody_to_send_to_is_an_error(store: Path, mail: dict[str, Any]) -> Non
         send(store, mail | {"recipients": ()})
     with pytest.raises(SettingsError, match="must be one of en, de, is 'xx'"):
         send(store, mail | {"recipients": (Recipient(address=BOSS, language="xx"),)})
+
+
+@pytest.mark.parametrize("key", ["ca", "password_file"])
+def test_a_file_that_cannot_be_used_is_named_although_nothing_is_due(
+    store: Path, mail: dict[str, Any], server: tuple[int, Mailbox], key: str
+) -> None:
+    """The weekly run finds it before the week in which a report is due, with the key and the path."""
+    assert send(store, mail) == 1
+    assert send(store, mail) == 0, "nothing is due"
+    with pytest.raises(SettingsError, match=rf"^key 'mail\.{key}': /nowhere: must be "):
+        send(store, mail | {key: "/nowhere"})
