@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from base.logs import line
+from collector.store.file_names import is_counts_file
 
 MAX_DAMAGES = 1000
 """Damaged files that are remembered. Further ones are only logged."""
@@ -20,7 +21,27 @@ MAX_DAMAGES = 1000
 _log = logging.getLogger(__name__)
 
 
-class Damage(Struct, frozen=True, order=True):
+class Fault(Struct, frozen=True):
+    """A reason in words, which the page translates."""
+
+    message: str
+    """With ``{placeholders}``; English, as in the catalogues."""
+    values: tuple[tuple[str, str], ...] = ()
+    """What the placeholders stand for. The value of ``{reason}`` may be a message itself."""
+    line: int = 0
+    """Number of the line; 0 for the whole file."""
+
+    @classmethod
+    def of(cls, message: str, **values: object) -> "Fault":
+        """Return a fault with these values of its placeholders."""
+        return cls(message, tuple((name, str(value)) for name, value in values.items()))
+
+    def __str__(self) -> str:
+        text = self.message.format(**dict(self.values))
+        return f"line {self.line}: {text}" if self.line else text
+
+
+class Damage(Struct, frozen=True):
     """What is wrong with one file, or with one folder."""
 
     file: str
@@ -31,6 +52,8 @@ class Damage(Struct, frozen=True, order=True):
     """The first fault."""
     is_unreadable: bool = False
     """Whether the system does not let it be read, so that a person is needed. It is read as soon as that is mended."""
+    fault: Fault | None = None
+    """The reason in parts; None if another program has worded it."""
 
     @property
     def is_whole_file(self) -> bool:
@@ -62,7 +85,8 @@ class DamageReports(list[tuple[Path, Damage | None]]):
 
 def file_damage(path: Path, reason: object, rows: int = 0) -> Damage:
     """Return the damage of a file ``<root>/<folder>/<folder>/<name>``."""
-    return Damage("/".join(path.parts[-3:]), rows, str(reason))
+    fault = reason if isinstance(reason, Fault) else None
+    return Damage("/".join(path.parts[-3:]), rows, str(reason), fault=fault)
 
 
 def unreadable(path: Path, error: OSError) -> Damage:
@@ -108,19 +132,19 @@ class DamageLog:
         with self._lock:
             for path in past:
                 self._damages.pop(path, None)
-        return tuple(sorted(damage for path, damage in damages.items() if path not in past))
+        return tuple(damages[path] for path in sorted(damages.keys() - past))
 
 
 def _may_remain(path: Path) -> bool:
     """Whether a file is still there, or a folder still cannot be read."""
     try:
-        if path.is_file():
-            return True
+        if is_counts_file(path.name):
+            return path.exists()
         with os.scandir(path) as entries:
             for entry in entries:
                 entry.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
-    except OSError:
+    except OSError:  # it is another file, too
         return True
     return False

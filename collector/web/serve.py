@@ -93,7 +93,7 @@ def _application(
         if has_api:
             mount(app.server, Api(own, zone, now), guard)
             recount_routes.mount(app.server, recounts, guard, own.permits)
-            recount_page.mount(app.server)
+            recount_page.mount(app.server, settings.page.language)
         return app
 
     everything = make(None)
