@@ -80,7 +80,9 @@ def test_a_share_has_one_value_everywhere(fortnight: Path) -> None:
     value, low, high = re.findall(r"\d+", share)
     assert f"{value} %  {low} to {high} %" in text_of(shown.tiles)
     assert share in text_of(shown.sites)
-    assert f"most often neutral ({share} of the recognised visits)" in page.overview(controls).trend.description
+    assert f"most often neutral ({share} of the recognised visits)" in text_of(
+        page.overview(controls).trend.description
+    )
     assert share in text_of(page.comparison(controls).table)
     raw = 9 / 17
     assert not value.startswith(f"{raw:.0%}"[:2]), "the share of all visits, unknown ones too, is another number"
