@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
 from base.logs import line
-from collector.analysis.query import Reader
 from collector.language.language import Language, language
 from collector.mail.server import MailFailed, MailServer, connect
 from collector.mail.settings import Mail, Recipient
 from collector.page.selection import InvalidSelection
+from collector.reading.reader import Reader
 from collector.report.contents import gather
 from collector.report.document import make_document
 from collector.report.message import Attached, attached, make_message

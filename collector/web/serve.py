@@ -17,12 +17,12 @@ from base.loopback import is_loopback
 from collector.access.entries import read_entries
 from collector.access.gate import AccessGate, Applications, Sites, Wsgi
 from collector.access.logins import Entries, Logins
-from collector.analysis.query import Reader
 from collector.api import recounts as recount_routes
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.devices.groups import Groups
 from collector.page.app import make_page
+from collector.reading.reader import Reader
 from collector.recount.recounts import Recounts
 from collector.settings import Settings
 from collector.web import recount_page

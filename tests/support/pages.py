@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.page.views import View
+from collector.reading.reader import Reader
 from contract.message import Status
 from contract.topics import Address
 from tests.support.device_models import model

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
 from collector.page.first_screen import FirstScreen
 from collector.page.selection import ControlValues, address, resolve
+from collector.reading.reader import Reader
 from contract.labels import labelset
 from contract.message import Status
 from contract.topics import Address

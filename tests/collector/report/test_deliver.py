@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from base.errors import SettingsError
-from collector.analysis.query import Reader
 from collector.mail.server import MailFailed
 from collector.mail.settings import Mail, Recipient
+from collector.reading.reader import Reader
 from collector.report.deliver import Delivery
 from collector.report.sent import SentFile, SentFileFailed
 from tests.support.brokers import free_port

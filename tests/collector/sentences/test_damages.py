@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english, language
+from collector.reading.reader import Reader
 from collector.rollups.cells import HOUR_S
 from collector.rollups.rollup import Rollups
 from collector.sentences.damages import damage_texts

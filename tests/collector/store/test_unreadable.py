@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.language.language import english, language
 from collector.page.first_screen import FirstScreen
+from collector.reading.reader import Reader
 from collector.rollups.cells import HOUR_S
 from collector.rollups.rollup import Rollups
 from collector.store.damage import DamageLog
