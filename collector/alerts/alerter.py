@@ -205,10 +205,7 @@ def _channels(settings: Settings, zone: ZoneInfo) -> list[WebhookChannel | MailC
 
 @contextmanager
 def alerting(settings: Settings, stop: threading.Event, now: Callable[[], datetime]) -> Iterator[None]:
-    """Tell receivers of changes while the context lasts, if there are any. ``stop`` is set if that fails."""
-    if not settings.alerts.webhooks and not settings.alerts.recipients:
-        yield
-        return
+    """Tell receivers of changes while the context lasts. ``stop`` is set if that fails."""
     alerter = Alerter(settings, now, random.SystemRandom())
     with ThreadPoolExecutor(1) as thread:
         done = thread.submit(alerter.run, stop)
