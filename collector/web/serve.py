@@ -28,6 +28,7 @@ from collector.settings import Settings
 from collector.web import recount_page
 from collector.web.browser_guard import BrowserGuard, content_security_policy
 from collector.web.channel import TimedChannel, waitress_limits
+from collector.web.warm_up import warm_up_in_background
 
 THREADS = 64
 """Requests in progress. Most wait for a view that one of them computes, and `/healthz` must not wait behind them."""
@@ -69,6 +70,7 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
         thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
+    warm_up_in_background(reader, zone, now, settings.page.language)
     while not stop.wait(COMPARE_EVERY_S):
         _compare_due(recounts)
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
