@@ -14,7 +14,7 @@ def read_secret(path: str, key: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"key '{key}': {path}: {error.strerror}") from error
+        raise SettingsError(f"key '{key}': {path}: must be a file that can be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"key '{key}': {path}: must be UTF-8 text: {error}") from error
     return text.strip().partition("\n")[0].rstrip()

@@ -1,6 +1,8 @@
 """TLS options of a connection to a broker: certificate files, and the context loaded from them."""
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from base.errors import SettingsError
 from base.toml_settings import Table, Text
@@ -23,14 +25,25 @@ def tls_context(tls: Tls, key: str) -> ssl.SSLContext:
     ``key`` is the configuration key of the table. Raise SettingsError, which names it, if a file cannot be loaded.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if tls.certificate is not None:
+    if tls.certificate is not None:
+        own = ", ".join(file for file in (tls.certificate, tls.key) if file)
+        with _named(key, own, "a certificate and its private key, in PEM format"):
             context.load_cert_chain(tls.certificate, tls.key)
-        if tls.ca is None:
-            context.load_default_certs()
-        else:
+    if tls.ca is None:
+        context.load_default_certs()
+    else:
+        with _named(key, tls.ca, "certificates of authorities, in PEM format"):
             context.load_verify_locations(tls.ca)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        files = ", ".join(file for file in (tls.ca, tls.certificate, tls.key) if file)
-        raise SettingsError(f"key '{key}': {files}: {error}") from error
     return context
+
+
+@contextmanager
+def _named(key: str, files: str, allowed: str) -> Iterator[None]:
+    """Raise SettingsError, which says what the files must be, if they cannot be loaded."""
+    try:
+        yield
+    except ssl.SSLError as error:  # an OSError without a text of the system
+        raise SettingsError(f"key '{key}': {files}: must be {allowed}: {error.reason or error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"key '{key}': {files}: must be {allowed}: {reason}") from error

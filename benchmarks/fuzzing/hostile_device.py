@@ -173,7 +173,7 @@ import sys, time
 from datetime import datetime, timezone
 from pathlib import Path
 from collector.page.views import View
-from collector.analysis.query import Reader
+from collector.reading.reader import Reader
 root, now = Path(sys.argv[1]), datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
 view = View(Reader(root, lambda: now), lambda: now)
 query = {"site": "*", "days": "7", "by": "hour", "zone": "UTC"}

@@ -19,11 +19,11 @@ from zoneinfo import ZoneInfo
 
 from dash import Dash
 
-from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.page.app import make_page
 from collector.page.updates import UPDATE
+from collector.reading.reader import Reader
 
 METHODS = ("GET", "GET", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 PATH_PARTS = (

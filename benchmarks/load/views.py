@@ -27,11 +27,11 @@ import numpy as np
 from benchmarks.load import sparse_year
 from benchmarks.load.year import DEVICES_PER_SITE, END, LABEL_PROBABILITIES, LABELS, size_mb
 from benchmarks.simulation.process_usage import peak_memory_mb
-from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
 from collector.page.first_screen import FirstScreen
 from collector.page.views import View
+from collector.reading.reader import Reader
 from collector.store.rows import header
 from contract.labels import labelset
 from contract.message import Status

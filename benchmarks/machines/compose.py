@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.machines.compose``
 
-It must run as root. It needs the Debian packages podman, crun, netavark, aardvark-dns and mmdebstrap, and
+It must run as root. It needs the Debian packages podman, crun, netavark, aardvark-dns, iptables and mmdebstrap, and
 podman-compose from PyPI. Images are built on a Debian that mmdebstrap makes, with wheels of PyPI that pip downloads.
 This program runs the health checks itself, because Podman leaves them to systemd.
 """
@@ -103,6 +103,11 @@ class Servers:
         shown += [] if identity is None else ["--key", f"{self.of}/secrets/devices/{identity}.key"]
         return self.status(*shown, f"https://{WEB}:8443/metadata/timestamp.json")
 
+    def devices(self, query: str = "") -> str:
+        """Return the devices that the API lists behind the proxy, as JSON."""
+        ask = ["curl", "--silent", "--fail", "--cacert", str(self.of / "certificates/ca.pem"), "--user", LOGIN]
+        return json.dumps(json.loads(self.machine.run(*ask, f"https://{WEB}/api/v1/devices{query}"))["devices"])
+
     def rows(self) -> list[str]:
         """Return the rows of the store, without headers."""
         text = self.inside("collector", "sh", "-c", "cat /var/lib/facetally-store/date=*/site=*/*.csv || true")
@@ -173,10 +178,19 @@ def check_page(servers: Servers, rows: int) -> None:
     address = f"https://{WEB}"
     check("the page asks for a login", servers.status(f"{address}/") == "401")
     check("the page answers over TLS", servers.status("--user", LOGIN, f"{address}/") == "200")
-    ask = ["curl", "--silent", "--fail", "--cacert", str(servers.of / "certificates/ca.pem"), "--user", LOGIN]
-    devices = json.loads(servers.machine.run(*ask, f"{address}/api/v1/devices"))
-    check("the API behind it lists the device", "door" in json.dumps(devices))
+    check("the API behind it lists the device", "door" in servers.devices())
     check(f"the store has {rows} windows of the device", rows > 0)
+
+
+def check_groups(servers: Servers) -> None:
+    """The page runs without `groups.csv`, and knows the groups as soon as the file is there."""
+    check("without groups.csv the device is in no group", '"group": null' in servers.devices())
+    check("which is logged once", servers.log("page").count("groups_unread") == 1)
+    place = servers.of / "page"
+    for command in (["-d", "-m", "755", str(place)], ["-m", "644", str(servers.of / "groups.csv"), str(place)]):
+        servers.machine.run("install", *command)
+    wait_until(lambda: '"group": "north"' in servers.devices(), LIMIT_S, "the page knows the groups")
+    check("with it the page filters by group", "door" in servers.devices("?group=north"))
 
 
 def check_refusals(servers: Servers) -> None:
@@ -224,6 +238,7 @@ def prove(servers: Servers, folder: Path) -> None:
         count_a_clip(servers, folder)
         rows = servers.rows()
         check_page(servers, len(rows))
+        check_groups(servers)
         check_refusals(servers)
         check_restarts(servers)
         check_reboot(servers)

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.machines.debian import BUILD, MIRROR, Target, build_wheel, download_wheels
 from benchmarks.machines.nspawn import wait_until
 
-PROGRAMS = ("podman", "podman-compose", "crun", "mmdebstrap", "unshare", "nsenter")
+PROGRAMS = ("podman", "podman-compose", "crun", "iptables", "mmdebstrap", "unshare", "nsenter")
 BASE = "localhost/facetally-base"
 """Name of the base image: a minimal Debian with the wheels that the build needs."""
 SUITE, PYTHON = "bookworm", "3.11"

@@ -56,7 +56,7 @@ class Alerter:
     """Evaluates conditions and delivers messages, each time that `update` is called."""
 
     def __init__(self, settings: Settings, now: Callable[[], datetime], rng: random.Random) -> None:
-        """Raises SettingsError if a secret, a password, a zone or a language cannot be used."""
+        """Raises SettingsError if a secret, a file of [mail], a zone or a language cannot be used."""
         store, zone = settings.store, settings.page.time_zone()
         self._settings, self._root, self._now, self._rng = settings.alerts, store.path, now, rng
         self._path = store.path / f"alerts{store.suffix}.json"
@@ -188,11 +188,11 @@ class Alerter:
 
 
 def _channels(settings: Settings, zone: ZoneInfo) -> list[WebhookChannel | MailChannel]:
-    """Return the ways to all receivers. Raises SettingsError if a secret, a password or a language cannot be used."""
+    """Return the ways to all receivers. Raises SettingsError if a secret, a file of [mail] or a language fails."""
     for webhook in settings.alerts.webhooks:
         webhook.secret()
     if settings.alerts.recipients:
-        settings.mail.password()
+        settings.mail.check_files()
     default = settings.page.language or SOURCE
     return [
         *(WebhookChannel(each) for each in settings.alerts.webhooks),
@@ -205,10 +205,7 @@ def _channels(settings: Settings, zone: ZoneInfo) -> list[WebhookChannel | MailC
 
 @contextmanager
 def alerting(settings: Settings, stop: threading.Event, now: Callable[[], datetime]) -> Iterator[None]:
-    """Tell receivers of changes while the context lasts, if there are any. ``stop`` is set if that fails."""
-    if not settings.alerts.webhooks and not settings.alerts.recipients:
-        yield
-        return
+    """Tell receivers of changes while the context lasts. ``stop`` is set if that fails."""
     alerter = Alerter(settings, now, random.SystemRandom())
     with ThreadPoolExecutor(1) as thread:
         done = thread.submit(alerter.run, stop)

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.confusion import Matrices
 from collector.analysis.correction import SHARE_COLUMNS, Tabulate, shares_by
-from collector.analysis.query import fixed_rng
 from collector.analysis.summarise import BUCKET_FIGURES, label_columns
 
 LABEL = "label"

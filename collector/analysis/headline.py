@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.change import UNKNOWN_CHANGE, Change, fraction_change, rate_change, strata
 from collector.analysis.confusion import Matrices
 from collector.analysis.correction import compare, left_out
 from collector.analysis.intervals import Span, bucket_edges, with_known_time
-from collector.analysis.query import fixed_rng
 from collector.analysis.summarise import HOUR_S, by_site, by_total
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.intervals import Ints

@@ -16,13 +16,13 @@ from collector.analysis.by_label import LABEL, per_label, with_shares
 from collector.analysis.correction import SHARE_COLUMNS
 from collector.analysis.intervals import Span
 from collector.analysis.label_sets import LabelSet, with_label_set
-from collector.analysis.query import Reader
 from collector.analysis.summarise import device_count, label_columns
 from collector.api.answers import CountsAnswer, CountsQuery, LabelSetAnswer, Row
 from collector.api.paging import next_address
 from collector.api.problems import Refused
 from collector.api.ranges import span_of, zone_of
 from collector.exports.tables import format_table
+from collector.reading.reader import Reader
 from collector.store.columns import DOUBTFUL_COLUMNS
 
 MAX_ROWS = 1_000_000

@@ -8,12 +8,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from collector.analysis.correction import conflicts, confusions
-from collector.analysis.query import Reader
 from collector.api.counters import DEVICE_LABELS, counters
 from collector.devices.attention import TITLES, concerns, reported_windows
 from collector.devices.device import Device
 from collector.devices.registry import read_refused
 from collector.devices.state import shown_state
+from collector.reading.reader import Reader
 
 HEALTH_METRICS = {
     "frames_per_s": ("frames_per_second", "Frames processed per second"),

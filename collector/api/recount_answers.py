@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from collector.api.answers import Id, Query
-from collector.language.language import english
+from collector.language.language import Language
 from collector.recount.recount import Agreement, Recount
 from collector.recount.recounts import State
 from collector.sentences.devices import recount_result
@@ -27,10 +27,10 @@ class RecountAnswer(Recount, frozen=True, kw_only=True):
     sentence: str
 
     @classmethod
-    def of(cls, recount: Recount) -> "RecountAnswer":
-        """Return the response for a recount."""
+    def of(cls, recount: Recount, language: Language) -> "RecountAnswer":
+        """Return the response for a recount, with its sentence in a language."""
         fields = {name: getattr(recount, name) for name in Recount.__struct_fields__}
-        return cls(**fields, agreement=recount.ratio_interval(), sentence=recount_result(recount, english()))
+        return cls(**fields, agreement=recount.ratio_interval(), sentence=recount_result(recount, language))
 
 
 class RecountsAnswer(Struct, frozen=True, kw_only=True):

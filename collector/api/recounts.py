@@ -14,6 +14,7 @@ from collector.api.openapi import API_ROOT, CSV, JSON
 from collector.api.problems import Refused
 from collector.api.recount_answers import RecountAnswer, RecountsAnswer, RecountsQuery, SessionAnswer
 from collector.api.routes import parameters
+from collector.language.language import Language, accepted_code, chosen_language
 from collector.recount import files
 from collector.recount.recounts import Recounts, SessionConflict, SessionState, UnknownDevice
 from collector.recount.session import SESSION_ID_PATTERN, InvalidSession, Session
@@ -51,7 +52,7 @@ def _results(recounts: Recounts, permits: Callable[[str], bool]) -> Response:
     ]
     if query.format == "csv":
         return Response(files.to_csv(found), content_type=CSV)
-    return _json(RecountsAnswer(recounts=[RecountAnswer.of(each) for each in found]))
+    return _json(RecountsAnswer(recounts=[RecountAnswer.of(each, _language()) for each in found]))
 
 
 def _put(recounts: Recounts, session_id: str, permits: Callable[[str], bool]) -> Response:
@@ -97,8 +98,13 @@ def _answer(recounts: Recounts, session_id: str, known: SessionState) -> Session
         revision=known.session.revision,
         taps=len(known.session.taps),
         now=recounts.now(),
-        result=None if known.result is None else RecountAnswer.of(known.result),
+        result=None if known.result is None else RecountAnswer.of(known.result, _language()),
     )
+
+
+def _language() -> Language:
+    """Return the language of the sentences: the one that the request accepts, English by default."""
+    return chosen_language(accepted_code(request.headers.get("Accept-Language", "")))
 
 
 def _json(body: msgspec.Struct) -> Response:

@@ -11,8 +11,6 @@ from flask import Blueprint, Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from base.validation_errors import explain
-from collector.analysis.attention import by_device, concerns_of
-from collector.analysis.query import Reader
 from collector.api import answers, metrics, problems
 from collector.api.counts import Answer, counts
 from collector.api.guard import Guard
@@ -20,6 +18,8 @@ from collector.api.openapi import API_ROOT, ARROW, CSV, JSON, LISTS, PARQUET, do
 from collector.api.paging import next_address
 from collector.devices.device import Device
 from collector.devices.state import shown_state
+from collector.reading.attention import by_device, concerns_of
+from collector.reading.reader import Reader
 from collector.web.freshness import Freshness
 from collector.web.recent_result import RecentResults
 

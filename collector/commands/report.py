@@ -17,9 +17,9 @@ from collector.receive.receiver import utc_now
 from collector.settings import Settings
 
 if TYPE_CHECKING:
-    from collector.analysis.query import Reader
     from collector.language.language import Language
     from collector.page.selection import Selection
+    from collector.reading.reader import Reader
 
 FORMS = ("html", "pdf")
 
@@ -44,8 +44,8 @@ def add(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace, settings: Settings) -> None:
-    from collector.analysis.query import Reader  # noqa: PLC0415 - run does not need pandas
     from collector.language.language import language  # noqa: PLC0415
+    from collector.reading.reader import Reader  # noqa: PLC0415 - run does not need pandas
 
     check_store(settings)
     sites = selected_sites(options)

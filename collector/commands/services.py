@@ -3,9 +3,9 @@
 import argparse
 import signal
 import threading
+from contextlib import AbstractContextManager, nullcontext
 
 from base.packaged_file import print_packaged_file
-from collector.alerts.alerter import alerting
 from collector.commands.parsers import Commands
 from collector.commands.selection import page_zone
 from collector.receive.receiver import run, utc_now
@@ -26,8 +26,17 @@ def _config(_options: argparse.Namespace, _settings: Settings) -> None:
 
 def _run(_options: argparse.Namespace, settings: Settings) -> None:
     stop = stop_on_signals()
-    with alerting(settings, stop, utc_now):
+    with _alerting(settings, stop):
         run(settings, stop)
+
+
+def _alerting(settings: Settings, stop: threading.Event) -> AbstractContextManager[None]:
+    """Return what tells receivers of changes, if there are any."""
+    if not settings.alerts.webhooks and not settings.alerts.recipients:
+        return nullcontext()
+    from collector.alerts.alerter import alerting  # noqa: PLC0415 - words and dates of languages
+
+    return alerting(settings, stop, utc_now)
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from collector.devices.device import Device
 from collector.devices.state import shown_state
 from collector.language.catalogue import mark
-from collector.language.language import Language, english
+
+if TYPE_CHECKING:
+    from collector.language.language import Language
 
 Kind = Literal[
     "offline", "silent", "unknown", "blind", "moved", "hot", "disk", "unsent", "clock", "twins", "model", "update",
@@ -73,13 +75,15 @@ def concerns(
     *,
     twins: Collection[tuple[str, str]] = (),
     conflicting: Collection[tuple[str, str]] = (),
-    language: Language | None = None,
+    language: "Language | None" = None,
 ) -> list[Concern]:
     """Return what needs a person, by kind in the order of `TITLES`, then by site and device.
 
     ``twins`` are site and name of devices that share a name, ``conflicting`` of those whose confusion matrix differs
     from that of others with the same model. Details are in ``language``, English by default.
     """
+    from collector.language.language import english  # noqa: PLC0415 - babel, which a receiver needs for alerts only
+
     words = language or english()
     found = []
     for device in devices:
@@ -105,7 +109,7 @@ def reported_windows(devices: Iterable[Device]) -> dict[tuple[str, str], LastWin
 Pairs = Sequence[tuple[Kind, str]]
 
 
-def _of_state(device: Device, now: datetime, language: Language) -> Pairs:
+def _of_state(device: Device, now: datetime, language: "Language") -> Pairs:
     state = shown_state(device, now)
     if state in ("offline", "silent"):
         kind: Kind = "offline" if state == "offline" else "silent"
@@ -114,7 +118,7 @@ def _of_state(device: Device, now: datetime, language: Language) -> Pairs:
     return [("unknown", "")] if state == "unknown" else []
 
 
-def _of_health(device: Device, now: datetime, language: Language) -> Pairs:
+def _of_health(device: Device, now: datetime, language: "Language") -> Pairs:
     """Return what the last health message says."""
     health = device.health
     if health is None:
@@ -140,7 +144,7 @@ def _of_health(device: Device, now: datetime, language: Language) -> Pairs:
     return found
 
 
-def _of_window(last: LastWindow | None, now: datetime, language: Language) -> Pairs:
+def _of_window(last: LastWindow | None, now: datetime, language: "Language") -> Pairs:
     """Return why the device's last window saw less, if that is recent."""
     if last is None or now - last.end > RECENT:
         return []

@@ -17,11 +17,15 @@ from base.durable_file import replace_file
 from base.logs import line
 from collector.devices.device import Device, latest_bundles
 from collector.errors import StoreFailed
-from collector.store.damage import Damage
+from collector.language.catalogue import mark
+from collector.store.damage import Damage, Fault
 from contract.message import BundleIdentity
 
 PREVIOUS_SUFFIX = ".before"
 DAMAGED_SUFFIX = ".damaged"
+READ_BEFORE = mark("{reason}; {before} is read instead")
+READ_NEITHER = mark("{reason}; {before} is read instead, which cannot be read either ({error})")
+WAS_DAMAGED = Fault(mark("was damaged; the devices come from the file before it"))
 
 _log = logging.getLogger(__name__)
 
@@ -70,11 +74,11 @@ def read(path: Path) -> tuple[RegistryContent, Damage | None]:
     except FileNotFoundError:
         return RegistryContent(), None
     except (OSError, _CorruptFile) as error:
-        damage = Damage(path.name, 0, f"{error}; {path.name}{PREVIOUS_SUFFIX} is read instead")
+        fault = Fault.of(READ_BEFORE, reason=error, before=path.name + PREVIOUS_SUFFIX)
     try:
-        return _decode(path.with_name(path.name + PREVIOUS_SUFFIX).read_bytes()), damage
+        return _decode(path.with_name(path.name + PREVIOUS_SUFFIX).read_bytes()), _damage(path, fault)
     except (OSError, _CorruptFile) as error:
-        return RegistryContent(), replace(damage, reason=f"{damage.reason}, which cannot be read either ({error})")
+        return RegistryContent(), _damage(path, Fault.of(READ_NEITHER, **dict(fault.values), error=error))
 
 
 def read_own(path: Path) -> RegistryContent:
@@ -96,8 +100,12 @@ def damages(root: Path) -> tuple[Damage, ...]:
     renamed = sorted(root.glob(f"devices*.json{DAMAGED_SUFFIX}"))
     return (
         *found,
-        *(Damage(path.name, 0, "was damaged; the devices come from the file before it") for path in renamed),
+        *(_damage(path, WAS_DAMAGED) for path in renamed),
     )
+
+
+def _damage(path: Path, fault: Fault) -> Damage:
+    return Damage(path.name, 0, str(fault), fault=fault)
 
 
 def _decode(data: bytes) -> RegistryContent:
@@ -107,7 +115,7 @@ def _decode(data: bytes) -> RegistryContent:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _decode_v1(data, str(error))
     if hashlib.sha256(bytes(file.content)).hexdigest() != file.sha256:
-        raise _CorruptFile("the checksum does not match")
+        raise _CorruptFile(mark("the checksum does not match"))
     try:
         return msgspec.json.decode(file.content, type=RegistryContent)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

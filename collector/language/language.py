@@ -56,6 +56,10 @@ class Language:
         """Return a message in this language, with its ``{placeholders}`` replaced."""
         return self.messages.gettext(message).format(**values)
 
+    def text(self, message: str) -> str:
+        """Return a message without placeholders in this language; a text that is none, or empty, as it is."""
+        return self.messages.gettext(message) if message else ""
+
     def ngettext(self, one: str, many: str, number: int, **values: object) -> str:
         """Return the form of a message for a number, which is also the value of ``{number}``."""
         return self.messages.ngettext(one, many, number).format(number=self.number(number), **values)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from collector.store.csv_file import read_rows
-from collector.store.damage import Damage, DamageCallback, file_damage
+from collector.store.damage import Damage, DamageCallback, unreadable, unreadable_folder
 from collector.store.parquet_file import read_parquet_file
 from collector.store.source_files import FileStamp, scan_day, stored_days
 
@@ -92,9 +92,15 @@ class Tail:
 
     def _scan(self, since: datetime) -> dict[Path, FileStamp]:
         found: dict[Path, FileStamp] = {}
+
+        def keep(unread: Path, error: OSError) -> None:
+            """Leave a folder that cannot be read as it was."""
+            self.on_damage(unread, unreadable_folder(self.root, unread, error))
+            found.update({path: stamp for path, stamp in self._stamps.items() if unread in path.parents})
+
         for date in sorted(day for day in stored_days(self.root) if day >= _utc_date(since)):
             try:
-                for folder, source in scan_day(self.root, date):
+                for folder, source in scan_day(self.root, date, keep):
                     within = folder.within(self.root)
                     found |= {within / stamp.name: stamp for stamp in source.files}
             except FileNotFoundError:
@@ -143,7 +149,8 @@ class Tail:
         except FileNotFoundError:
             return  # compacted, or deleted by retention
         except OSError as error:
-            self.on_damage(path, file_damage(path, error.strerror or error))
+            self.on_damage(path, unreadable(path, error))
+            self._stamps.pop(path, None)  # so that the next look tries again
 
     def _parse(self, parts: dict[bytes, list[_Part]]) -> Iterator[pa.Table]:
         for header, group in parts.items():

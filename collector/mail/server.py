@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from email.message import EmailMessage
 
 from base.errors import FacetallyError
-from base.tls import Tls, tls_context
 from collector.mail.settings import Mail
 
 
@@ -32,7 +31,7 @@ class MailServer:
 @contextmanager
 def connect(mail: Mail) -> Iterator[MailServer]:
     """Connect, encrypt and log in. Raises MailFailed, and SettingsError if a file of the settings cannot be read."""
-    context = tls_context(Tls(ca=mail.ca), "mail.ca") if mail.tls != "none" else None
+    context = mail.tls_context()
     password = mail.password()
     with ExitStack() as stack:
         try:

@@ -1,5 +1,6 @@
 """The ``[mail]`` section of the configuration: the SMTP server, and who gets what by mail."""
 
+import ssl
 from collections import Counter
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ from msgspec import Meta
 from base.broker_settings import Host, Port
 from base.loopback import is_loopback
 from base.secret_file import read_secret
+from base.tls import Tls, tls_context
 from base.toml_settings import Seconds, Table, Text
 from contract.message import Id
 
@@ -74,3 +76,12 @@ class Mail(Table, frozen=True, kw_only=True):
     def password(self) -> str | None:
         """Return the password, or None if no file is set. Raise SettingsError if the file cannot be read."""
         return None if self.password_file is None else read_secret(self.password_file, "mail.password_file")
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the TLS context, or None with ``tls = "none"``. Raise SettingsError if ``ca`` cannot be loaded."""
+        return None if self.tls == "none" else tls_context(Tls(ca=self.ca), "mail.ca")
+
+    def check_files(self) -> None:
+        """Raise SettingsError if a file that a connection needs cannot be used, so that no mail waits for it."""
+        self.password()
+        self.tls_context()

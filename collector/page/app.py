@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 from flask import Response, has_request_context, jsonify, request
 
-from collector.analysis.query import Reader
 from collector.devices.registry import read_devices
 from collector.language.language import Language, chosen_language, requested_language
 from collector.page.downloads import FORMATS
@@ -20,6 +19,7 @@ from collector.page.sections import sections
 from collector.page.selection import PARAMETERS, InvalidSelection
 from collector.page.updates import check_updates, share_updates
 from collector.page.views import Chart, View
+from collector.reading.reader import Reader
 from collector.sentences.period import set_name
 from collector.web.compress import compress_responses
 

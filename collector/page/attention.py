@@ -9,14 +9,26 @@ from dash import html
 from collector.devices.attention import Concern
 from collector.language.language import Language
 from collector.sentences.attention import ConcernGroup, attention_summary, concern_groups
+from collector.sentences.damages import damage_texts
+from collector.store.damage import Damage
+
+MAX_UNREADABLE = 3
+"""Folders and files of the store that are named; the section of the fleet names all."""
 
 
-def banner(found: Sequence[Concern], devices: int, language: Language) -> Any:
-    """Return what needs a person, one line per kind; every device is named."""
+def banner(found: Sequence[Concern], devices: int, damages: Sequence[Damage], language: Language) -> Any:
+    """Return what needs a person, one line per kind; every device is named, and what cannot be read of the store."""
+    unreadable = [each for each in damages if each.is_unreadable]
     summary = attention_summary(found, devices, language)
-    if not found:
+    if not found and not unreadable:
         return html.P(summary, className="calm")
-    return [html.H2(summary), html.Ul([_line(group) for group in concern_groups(found, language)])]
+    lines = [_line(group) for group in concern_groups(found, language)]
+    if unreadable:
+        texts = "; ".join(damage_texts(unreadable, MAX_UNREADABLE, language))
+        head = language.gettext("The store cannot be read")
+        lines.insert(0, html.Li([html.Strong(f"{head}: "), texts], className="urgent"))
+    heading = summary if found else language.gettext("The store needs attention")
+    return [html.H2(heading), html.Ul(lines)]
 
 
 def _line(group: ConcernGroup) -> html.Li:

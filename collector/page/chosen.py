@@ -7,9 +7,9 @@ from collector.analysis.breakdown import break_down
 from collector.analysis.headline import Headline, Period, headline, site_headlines
 from collector.analysis.intervals import prorated
 from collector.analysis.label_sets import LabelSet, with_label_set
-from collector.analysis.query import Reader
 from collector.analysis.receipt import LONGEST_READ, Receipt, receipt
 from collector.page.selection import InvalidSelection, Selection
+from collector.reading.reader import Reader
 from collector.store.intervals import Floats
 
 SPARK_BY_DAY = timedelta(days=3)

@@ -8,11 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from collector.analysis.query import most_frequent_labels, rates_of_label
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, gaps
 from collector.exports.palette import colours
 from collector.language.catalogue import mark
 from collector.language.language import Language
+from collector.reading.reader import most_frequent_labels, rates_of_label
 from collector.sentences.charts import visit_texts, visits_per_step
 
 NO_DATA = "rgba(128, 128, 128, 0.18)"
@@ -56,7 +56,7 @@ def trend_figure(table: pd.DataFrame, step_s: int | None, language: Language) ->
 
 
 def heatmap(rates: pd.DataFrame, label: str, hours: range, language: Language) -> go.Figure:
-    """Draw weekdays by some hours, from a table of `collector.analysis.query.hourly_rates`.
+    """Draw weekdays by some hours, from a table of `collector.reading.reader.hourly_rates`.
 
     A cell that cameras hardly watched has no colour. The colour map is Cividis, readable with any colour vision.
     """

@@ -7,10 +7,8 @@ from typing import Any
 
 from dash import html
 
-from collector.analysis.attention import current_concerns
 from collector.analysis.headline import headline_label
 from collector.analysis.label_sets import LabelSet
-from collector.analysis.query import Reader
 from collector.analysis.ranked_sites import ranked
 from collector.language.language import Language
 from collector.page.attention import banner
@@ -19,6 +17,8 @@ from collector.page.ranking import ranking
 from collector.page.receipt_panel import receipt_panel
 from collector.page.selection import InvalidSelection, Selection, resolve
 from collector.page.tiles import tiles
+from collector.reading.attention import current_concerns
+from collector.reading.reader import Reader
 from collector.sentences.period import not_included
 from collector.store.load import labels
 from contract.labels import UNKNOWN
@@ -47,7 +47,7 @@ class FirstScreen:
     def banner(self, language: Language) -> Any:
         """Return what needs a person, at all sites."""
         found, devices = current_concerns(self.reader, self.now(), language)
-        return banner(found, len(devices), language)
+        return banner(found, len(devices), self.reader.damages(), language)
 
     def figures(self, controls: Mapping[str, Any]) -> Figures:
         """Return tiles and ranked sites."""

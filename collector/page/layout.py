@@ -1,5 +1,6 @@
 """The page before it has data: controls, places for the first screen, and an empty place for the sections below."""
 
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -67,6 +68,12 @@ def layout(sites: Options, zone: str, words: Language, *, login: bool = False) -
     )
 
 
+@cache
+def _zone_names() -> tuple[str, ...]:
+    """Return the names of all time zones; finding them reads hundreds of files."""
+    return tuple(sorted(available_timezones()))
+
+
 def _header(words: Language, login: bool) -> html.Header:
     text = words.gettext("Visits by apparent expression, counted on the devices. Images never leave the devices.")
     themes = {key: words.gettext(name) for key, name in THEMES.items()}
@@ -115,7 +122,7 @@ def _controls(sites: Options, zone: str, words: Language) -> html.Section:
 
 def _more_controls(zone: str, words: Language) -> list[Any]:
     gettext = words.gettext
-    zones: Options = [{"label": name, "value": name} for name in sorted(available_timezones())]
+    zones: Options = [{"label": name, "value": name} for name in _zone_names()]
     steps = {"hour": gettext("hour"), "day": gettext("day")}
     return [
         select("label", gettext("Share of"), [{"label": words.label("happiness"), "value": ""}], ""),

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 from dash import html
 
-from collector.analysis.query import most_frequent_labels, rates_of_label
 from collector.analysis.summarise import WEEKDAYS
 from collector.devices.device import Device
 from collector.devices.state import shown_state
@@ -19,6 +18,7 @@ from collector.exports.palette import colours
 from collector.language.catalogue import mark
 from collector.language.language import Language
 from collector.live.windows import LiveWindows
+from collector.reading.reader import most_frequent_labels, rates_of_label
 from collector.sentences.charts import visit_texts
 from collector.sentences.damages import damage_texts
 from collector.sentences.devices import age, refusals, state_name
@@ -75,7 +75,7 @@ def counts_table(counts: pd.DataFrame, caption: str, language: Language) -> list
 
 
 def heatmap_table(rates: pd.DataFrame, label: str, hours: range, caption: str, language: Language) -> html.Table:
-    """Return weekdays by some hours for one label, from `collector.analysis.query.hourly_rates`."""
+    """Return weekdays by some hours for one label, from `collector.reading.reader.hourly_rates`."""
     values = rates_of_label(rates, label)[list(hours)].to_numpy(float)
     body = [
         row(language.weekday(day), *(language.number(rate, 1) for rate in values[day])) for day in range(len(WEEKDAYS))

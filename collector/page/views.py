@@ -9,19 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from collector.analysis import correction
-from collector.analysis.attention import concerns_of
+from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.confusion import Matrices, conflicts
 from collector.analysis.correction import compare
 from collector.analysis.intervals import visits_without_time
 from collector.analysis.label_sets import LabelSet, with_label_set
-from collector.analysis.query import (
-    MAX_DAILY_SHARES,
-    Reader,
-    fixed_rng,
-    hourly_rates,
-    opening_hours,
-    shares_by_period,
-)
 from collector.analysis.summarise import by_time
 from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
@@ -29,6 +21,14 @@ from collector.page.chosen import choose
 from collector.page.downloads import FORMATS, file_content
 from collector.page.fleet import MAX_DEVICES, fleet_table
 from collector.page.selection import InvalidSelection, Selection, file_stem, resolve
+from collector.reading.attention import concerns_of
+from collector.reading.reader import (
+    MAX_DAILY_SHARES,
+    Reader,
+    hourly_rates,
+    opening_hours,
+    shares_by_period,
+)
 from collector.recount.files import read_recounts
 from collector.sentences.charts import describe_comparison, describe_counts, describe_heat, describe_shares
 from collector.sentences.figures import names_of_sites

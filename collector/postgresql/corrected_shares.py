@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.confusion import CLASSIFIER_KEY, Matrices
 from collector.analysis.correction import SHARE_COLUMNS, shares_by
-from collector.analysis.query import fixed_rng
 from collector.postgresql.connection import Connection
 from collector.postgresql.periods import Period, periods_of
 from collector.store.load import labels

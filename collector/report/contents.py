@@ -5,11 +5,10 @@ from datetime import datetime
 
 import pandas as pd
 
-from collector.analysis.attention import current_concerns
+from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.correction import compare, shares
 from collector.analysis.headline import Headline, headline_label
 from collector.analysis.label_sets import LabelSet
-from collector.analysis.query import Reader, fixed_rng, hourly_rates, opening_hours
 from collector.analysis.ranked_sites import RankedSite, in_order, ranked
 from collector.analysis.receipt import Receipt
 from collector.analysis.summarise import by_time
@@ -17,6 +16,8 @@ from collector.devices.attention import Concern
 from collector.language.language import Language
 from collector.page.chosen import choose, existing, headline_of, headlines_by_site, over_time, receipt_of
 from collector.page.selection import Selection
+from collector.reading.attention import current_concerns
+from collector.reading.reader import Reader, hourly_rates, opening_hours
 from collector.store.damage import Damage
 from collector.store.load import labels
 from contract.labels import UNKNOWN
@@ -42,7 +43,7 @@ class Contents:
     unknown: float
     """Visits that were not classified; NaN where the table has no such column."""
     rates: pd.DataFrame
-    """Visits by weekday and hour, from `collector.analysis.query.hourly_rates`."""
+    """Visits by weekday and hour, from `collector.reading.reader.hourly_rates`."""
     hours: range
     """Hours of the day to draw."""
     concerns: list[Concern]

@@ -10,9 +10,9 @@ from math import floor, log10
 import numpy as np
 import pandas as pd
 
-from collector.analysis.query import most_frequent_labels
 from collector.exports.palette import colours
 from collector.language.language import Language
+from collector.reading.reader import most_frequent_labels
 
 WIDTH, LEFT, RIGHT = 720.0, 76.0, 4.0
 TOP, HEIGHT = 14.0, 170.0

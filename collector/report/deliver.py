@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
 from base.logs import line
-from collector.analysis.query import Reader
 from collector.language.language import Language, language
 from collector.mail.server import MailFailed, MailServer, connect
 from collector.mail.settings import Mail, Recipient
 from collector.page.selection import InvalidSelection
+from collector.reading.reader import Reader
 from collector.report.contents import gather
 from collector.report.document import make_document
 from collector.report.message import Attached, attached, make_message
@@ -49,6 +49,7 @@ class Delivery:
         """
         if not self.mail.recipients:
             raise SettingsError("mail.recipients: must have at least one recipient for --mail, has none")
+        self.mail.check_files()
         for recipient in self.mail.recipients:
             self._language(recipient)  # a wrong one is an error before anything is sent
         if week is not None and week > last_week(self.now, self.zone):

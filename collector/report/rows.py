@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from collector.analysis.query import rates_of_label
 from collector.analysis.ranked_sites import RankedSite
 from collector.analysis.summarise import WEEKDAYS
 from collector.exports.palette import GREY, colours
 from collector.exports.sparkline import sparkline_svg
 from collector.language.language import Language
+from collector.reading.reader import rates_of_label
 from collector.report.contents import Contents
 from collector.sentences.figures import arrow, corrected_share, share_with_interval, visits_with_doubt
 from contract.labels import UNKNOWN

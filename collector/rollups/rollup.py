@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from collector.rollups.rollup_file import FileIdentity
-from collector.rollups.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, MonthRollup
+from collector.rollups.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, WAS_DAMAGED, MonthRollup
 from collector.rollups.rollup_site import SiteCells
 from collector.rollups.rollup_update import Files, no_cells
-from collector.store.damage import Damage, DamageCallback, file_damage, log_damage
+from collector.store.damage import Damage, DamageCallback, Fault, file_damage, log_damage
 from collector.store.source_files import stored_days
 
 FOLDER = "_rollup"
@@ -145,7 +145,7 @@ class Rollups:
 def damaged_files(root: Path, cell_s: int | None = None) -> tuple[Damage, ...]:
     """Return the damaged roll-up files that were renamed: of cells of one length, or of all."""
     paths = sorted((root / FOLDER).glob(f"{cell_s or '*'}/*{DAMAGED_SUFFIX}*"))
-    return tuple(file_damage(path, f"was damaged; {CELLS_LOST}") for path in paths)
+    return tuple(file_damage(path, Fault.of(CELLS_LOST, reason=WAS_DAMAGED)) for path in paths)
 
 
 def _month_name(time: datetime) -> str:

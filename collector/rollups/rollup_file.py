@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from base.durable_file import replace_file, sync_folder
+from collector.language.catalogue import mark
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.damage import Damage
 from collector.store.source_files import Folder, Source
@@ -28,6 +29,7 @@ DAMAGES_KEY = b"facetally-damages"
 CHECKSUM_SUFFIX = ".sha256"
 ROW_GROUP = 20_000
 """Rows that are decoded together; they are sorted by site, so that a site's rows are in one or two groups."""
+WRONG_CHECKSUM = mark("the checksum does not match")
 READ_ATTEMPTS = 3
 """The file may be replaced between reading it and reading its checksum."""
 
@@ -81,7 +83,7 @@ def read(path: Path) -> MonthCells:
             return _decode(data, has_checksum=checksums is not None)
         if identity(path) == before:
             break
-    raise DamagedRollup("the checksum does not match")
+    raise DamagedRollup(WRONG_CHECKSUM)
 
 
 def read_site(path: Path, site: str, is_verified: bool) -> MonthCells:
@@ -111,7 +113,7 @@ def verify(path: Path) -> None:
             return
         if identity(path) == before:
             break
-    raise DamagedRollup("the checksum does not match")
+    raise DamagedRollup(WRONG_CHECKSUM)
 
 
 def write(path: Path, month: MonthCells, expected: FileIdentity | None) -> bool:

@@ -18,10 +18,11 @@ import pandas as pd
 
 from base.logs import line
 from collector.errors import StoreFailed
+from collector.language.catalogue import mark
 from collector.rollups import rollup_file
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
-from collector.rollups.rollup_update import Files, changes, compute, no_cells, update
-from collector.store.damage import Damage, DamageCallback, file_damage
+from collector.rollups.rollup_update import Files, changes, compute, no_cells, unread, update
+from collector.store.damage import Damage, DamageCallback, Fault, file_damage
 from collector.store.source_files import DELETED, Folder, Source, SourceState, scan_day, stored_days
 
 QUIET_S = 900
@@ -30,7 +31,10 @@ RECENT = timedelta(days=2)
 RESCAN_S = 60
 """Folders of days before RECENT are scanned again after so long, because a window may come late."""
 DAMAGED_SUFFIX = ".damaged"
-CELLS_LOST = "its cells are computed again from the rows, except those of days that retention has deleted"
+CELLS_LOST = mark(
+    "{reason}; its cells are computed again from the rows, except those of days that retention has deleted"
+)
+WAS_DAMAGED = mark("was damaged")
 
 _log = logging.getLogger(__name__)
 
@@ -136,11 +140,12 @@ class MonthRollup:
     def _scan(self, since: str | None) -> dict[Folder, Source]:
         """Return the month's folders that are there now with their files, of all days or from a date on."""
         found: dict[Folder, Source] = {}
+        unreadable: list[tuple[Path, OSError]] = []
         for day in stored_days(self._root):
             if day.startswith(self._path.stem) and (since is None or day >= since):
                 with suppress(FileNotFoundError):  # deleted by retention
-                    found.update(scan_day(self._root, day))
-        return found
+                    found.update(scan_day(self._root, day, lambda *each: unreadable.append(each)))
+        return found | unread(self._month, self._files(), unreadable)
 
     def _read_file(self) -> None:
         """Read the roll-up file if it is another than this process has read or written."""
@@ -185,6 +190,6 @@ class MonthRollup:
 
     def _report(self, reason: str, reported: Damage | None) -> None:
         """Remember what is wrong with a roll-up file that keeps its name; log it unless that was ``reported``."""
-        self.damage = file_damage(self._path, f"{reason}; {CELLS_LOST}")
+        self.damage = file_damage(self._path, Fault.of(CELLS_LOST, reason=reason))
         if self.damage != reported:
             _log.warning(line("rollup_unreadable", file=self._path, reason=reason))

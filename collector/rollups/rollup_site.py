@@ -11,7 +11,7 @@ import pandas as pd
 
 from collector.rollups import rollup_file
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
-from collector.rollups.rollup_update import Files, changes, no_cells, update
+from collector.rollups.rollup_update import Files, changes, no_cells, unread, update
 from collector.store.source_files import scan_site
 
 MAX_UNSAVED = 3
@@ -57,7 +57,9 @@ class SiteCells:
             for found in read.damages.values():
                 for each in found:
                     self.files.on_damage(self.files.root / each.file, each)
-        changed, gone = changes(month.cells, scan_site(self.files.root, days, self.site))
+        unreadable: list[tuple[Path, OSError]] = []
+        present = scan_site(self.files.root, days, self.site, lambda *each: unreadable.append(each))
+        changed, gone = changes(month.cells, present | unread(month.cells, self.files, unreadable))
         if len({*month.cells.sources, *changed}) - month.saved > MAX_UNSAVED or len(changed) > MAX_UNSAVED:
             return None
         if changed or gone:

@@ -1,5 +1,6 @@
 """Bring the cells of some folders up to date with their files."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,8 @@ import pandas as pd
 from collector.rollups.cells import cells
 from collector.rollups.rollup_file import MonthCells
 from collector.store.columns import KEY_COLUMNS
-from collector.store.damage import Damage, DamageCallback
-from collector.store.file_names import counts_files
-from collector.store.load import read
+from collector.store.damage import Damage, DamageCallback, unreadable_folder
+from collector.store.load import files_of, read
 from collector.store.source_files import Folder, Source
 
 SITES_AT_ONCE = 100
@@ -29,14 +29,33 @@ class Files:
 
 
 def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Folder, Source], set[Folder]]:
-    """Return the folders that differ from those that the cells were computed from, and those that are gone."""
+    """Return the folders that differ from those that the cells were computed from, and those that are gone.
+
+    A folder with a file that could not be read counts as changed: reading it may succeed without a change of the file.
+    """
     sources = month.sources
+    incomplete = {folder for folder, found in month.damages.items() if any(each.is_unreadable for each in found)}
     changed = {
         folder: source
         for folder, source in present.items()
-        if sources.get(folder) != source and not (folder in sources and sources[folder].is_final)
+        if (sources.get(folder) != source or folder in incomplete)
+        and not (folder in sources and sources[folder].is_final)
     }
     return changed, {folder for folder in sources if folder not in present and not sources[folder].is_final}
+
+
+def unread(month: MonthCells, files: Files, unreadable: Iterable[tuple[Path, OSError]]) -> dict[Folder, Source]:
+    """Report folders that cannot be read; return those whose cells stay as they are until then."""
+    paths = set()
+    for path, error in unreadable:
+        files.on_damage(path, unreadable_folder(files.root, path, error))
+        paths.add(path)
+    sources = month.sources.items() if paths else ()
+    return {
+        folder: source
+        for folder, source in sources
+        if not paths.isdisjoint({folder.within(files.root), folder.within(files.root).parent})
+    }
 
 
 def update(month: MonthCells, files: Files, changed: dict[Folder, Source], gone: set[Folder]) -> None:
@@ -63,11 +82,11 @@ def compute(month: MonthCells, files: Files, date: str, sites: list[str]) -> pd.
 
     def on_damage(path: Path, damage: Damage | None) -> None:
         if damage is not None:
-            folder = folders[path.parent]
+            folder = folders[path if path in folders else path.parent]
             month.damages[folder] = (*month.damages.get(folder, ()), damage)
         files.on_damage(path, damage)
 
-    paths = [path for folder in folders for path in counts_files(folder)]
+    paths = [path for folder in folders for path in files_of(folder, on_damage)]
     table = cells(read(paths, on_damage).drop_duplicates(list(KEY_COLUMNS)), files.cell_s)
     table.insert(0, "date", date)
     return table

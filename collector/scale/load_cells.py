@@ -11,8 +11,7 @@ from collector.rollups.cells import HOUR_S, cell_s_for, cells
 from collector.store.columns import FIXED_COLUMNS, KEY_COLUMNS
 from collector.store.csv_file import schema_of
 from collector.store.damage import DamageReports, log_damage
-from collector.store.file_names import counts_files
-from collector.store.load import folders, read
+from collector.store.load import files_of, folders, read
 from collector.store.workers import Workers
 
 DAY = timedelta(days=1)
@@ -42,7 +41,7 @@ def _cells_of(
 ) -> tuple[pd.DataFrame, DamageReports]:
     """Sum the windows of one day and site up to cells, each window once; also return what was reported of its files."""
     reports = DamageReports()
-    frame = read(counts_files(folder), reports.note).drop_duplicates(list(KEY_COLUMNS))
+    frame = read(files_of(folder, reports.note), reports.note).drop_duplicates(list(KEY_COLUMNS))
     chosen = pd.Series(True, index=frame.index)
     if since is not None:
         chosen &= frame["start"] >= since

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from collector.analysis.correction import HALF_A_VISIT
-from collector.analysis.query import MIN_RATE_S, rates_of_label
 from collector.analysis.summarise import HOUR_S, gaps, label_columns
 from collector.language.catalogue import mark
 from collector.language.language import Language
+from collector.reading.reader import MIN_RATE_S, rates_of_label
 from collector.sentences.figures import corrected_share, visits_with_doubt
 from collector.store.columns import DOUBTFUL_COLUMNS, VISITS
 
@@ -66,7 +66,7 @@ def not_drawn(visits: float, language: Language) -> str:
 
 
 def describe_heat(rates: pd.DataFrame, label: str, hours: range, language: Language) -> str:
-    """Say when most visits were, and which hours are shown, from a table of `collector.analysis.query.hourly_rates`.
+    """Say when most visits were, and which hours are shown, from a table of `collector.reading.reader.hourly_rates`.
 
     ``label`` is that of the visits, or ``visits`` for all.
     """

@@ -1,5 +1,6 @@
 """The four figures of the first screen in words: value, change, and whether the change is clear."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,12 @@ def visits_with_doubt(value: float, low: float, high: float, language: Language)
     text, first, last = (language.number(each) for each in (value, low, high))
     if first == last:
         return text
-    return language.gettext("{value} ({low} to {high})", value=text, low=first, high=last)
+    return unbroken(language.gettext("{value} ({low} to {high})", value=text, low=first, high=last))
+
+
+def unbroken(text: str) -> str:
+    """Return a text in which no line ends within parentheses: their spaces are no-break spaces."""
+    return re.sub(r"\([^()]*\)", lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def share_with_interval(value: float, low: float, high: float, language: Language) -> str:
@@ -101,7 +107,7 @@ def share_with_interval(value: float, low: float, high: float, language: Languag
     if np.isnan(low):
         return text
     first, last = (language.number(100 * each) for each in (low, high))
-    return language.gettext("{value} ({low} to {high})", value=text, low=first, high=last)
+    return unbroken(language.gettext("{value} ({low} to {high})", value=text, low=first, high=last))
 
 
 def corrected_share(values: Any, language: Language, suffix: str = "") -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+from msgspec.structs import replace
 from pyarrow import compute, csv
 
+from collector.language.catalogue import mark
 from collector.store.columns import DOUBTFUL_COLUMNS, INTEGER_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
-from collector.store.damage import DamageCallback, file_damage
+from collector.store.damage import DamageCallback, Fault, file_damage, unreadable
 from collector.store.rows import CLOCKS, END_YEAR, FIRST_YEAR, MAX_INTEGER, header_error, row_error
 from contract.message import LONGEST_WINDOW
 
@@ -52,7 +54,7 @@ def read_csv_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
     except FileNotFoundError:
         return None  # deleted by retention
     except OSError as error:
-        on_damage(path, file_damage(path, error.strerror))
+        on_damage(path, unreadable(path, error))
         return None
     header, line_break, rows = whole.partition(b"\n")
     if not line_break:
@@ -115,16 +117,16 @@ def _is_within(values: pa.ChunkedArray, largest: int) -> bool:
 def _read_valid_rows(path: Path, content: _Content, on_damage: DamageCallback, first_line: int) -> pa.Table | None:
     """Parse the lines of a file that are rows; report the number of the others and the first fault."""
     columns = len(content.column_names)
-    rows, damaged, first_fault = [], 0, ""
+    rows, damaged, first_fault = [], 0, None
     for number, text in enumerate(content.rows.split(b"\n"), first_line):
         try:
             fault = row_error(text.decode(), columns)
         except UnicodeDecodeError:
-            fault = "must be UTF-8"
+            fault = Fault(mark("must be UTF-8"))
         if fault is None:
             rows.append(text)
             continue
-        damaged, first_fault = damaged + 1, first_fault or f"line {number}: {fault}"
+        damaged, first_fault = damaged + 1, first_fault or replace(fault, line=number)
     try:
         table = _parse(_Content(content.header, b"\n".join(rows))) if rows else None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:

@@ -1,10 +1,11 @@
 """Record store files, and rows of them, that cannot be used. Readers leave these out and go on.
 
-A reader reports every file that it reads: what is wrong with it, or that nothing is. `DamageLog` keeps the last report
-per file and logs each change once.
+A reader reports every file that it reads: what is wrong with it, or that nothing is. It also reports folders that it
+cannot read. `DamageLog` keeps the last report per file and logs each change once.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from base.logs import line
+from collector.store.file_names import is_counts_file
 
 MAX_DAMAGES = 1000
 """Damaged files that are remembered. Further ones are only logged."""
@@ -19,8 +21,28 @@ MAX_DAMAGES = 1000
 _log = logging.getLogger(__name__)
 
 
-class Damage(Struct, frozen=True, order=True):
-    """What is wrong with one file."""
+class Fault(Struct, frozen=True):
+    """A reason in words, which the page translates."""
+
+    message: str
+    """With ``{placeholders}``; English, as in the catalogues."""
+    values: tuple[tuple[str, str], ...] = ()
+    """What the placeholders stand for. The value of ``{reason}`` may be a message itself."""
+    line: int = 0
+    """Number of the line; 0 for the whole file."""
+
+    @classmethod
+    def of(cls, message: str, **values: object) -> "Fault":
+        """Return a fault with these values of its placeholders."""
+        return cls(message, tuple((name, str(value)) for name, value in values.items()))
+
+    def __str__(self) -> str:
+        text = self.message.format(**dict(self.values))
+        return f"line {self.line}: {text}" if self.line else text
+
+
+class Damage(Struct, frozen=True):
+    """What is wrong with one file, or with one folder."""
 
     file: str
     """Path below the store."""
@@ -28,6 +50,10 @@ class Damage(Struct, frozen=True, order=True):
     """Number of rows left out; 0 if the whole file is left out."""
     reason: str
     """The first fault."""
+    is_unreadable: bool = False
+    """Whether the system does not let it be read, so that a person is needed. It is read as soon as that is mended."""
+    fault: Fault | None = None
+    """The reason in parts; None if another program has worded it."""
 
     @property
     def is_whole_file(self) -> bool:
@@ -59,7 +85,18 @@ class DamageReports(list[tuple[Path, Damage | None]]):
 
 def file_damage(path: Path, reason: object, rows: int = 0) -> Damage:
     """Return the damage of a file ``<root>/<folder>/<folder>/<name>``."""
-    return Damage("/".join(path.parts[-3:]), rows, str(reason))
+    fault = reason if isinstance(reason, Fault) else None
+    return Damage("/".join(path.parts[-3:]), rows, str(reason), fault=fault)
+
+
+def unreadable(path: Path, error: OSError) -> Damage:
+    """Return the damage of a file that the system does not let us read."""
+    return Damage("/".join(path.parts[-3:]), 0, error.strerror or str(error), is_unreadable=True)
+
+
+def unreadable_folder(root: Path, folder: Path, error: OSError) -> Damage:
+    """Return the damage of a folder of a day, or of a site in it, that the system does not let us read."""
+    return Damage(str(folder.relative_to(root)), 0, error.strerror or str(error), is_unreadable=True)
 
 
 def log_damage(_path: Path, damage: Damage | None) -> None:
@@ -88,7 +125,26 @@ class DamageLog:
                 self._damages[path] = damage
 
     def all(self) -> tuple[Damage, ...]:
-        """Return the damage of files that are still there, in order of their paths."""
+        """Return the damage of what is still there, in order of the paths. A folder that can be read again has none."""
         with self._lock:
             damages = dict(self._damages)
-        return tuple(sorted(damage for path, damage in damages.items() if path.exists()))
+        past = {path for path in damages if not _may_remain(path)}
+        with self._lock:
+            for path in past:
+                self._damages.pop(path, None)
+        return tuple(damages[path] for path in sorted(damages.keys() - past))
+
+
+def _may_remain(path: Path) -> bool:
+    """Whether a file is still there, or a folder still cannot be read."""
+    try:
+        if is_counts_file(path.name):
+            return path.exists()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                entry.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:  # it is another file, too
+        return True
+    return False

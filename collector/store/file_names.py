@@ -48,8 +48,14 @@ def file_names(columns: tuple[str, ...], writer: str) -> Iterator[FileName]:
 
 
 def counts_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that hold windows, CSV and Parquet, in order of their names."""
-    return sorted(path for path in folder.glob("counts-*") if is_counts_file(path.name))
+    """Return the files of a folder that hold windows, CSV and Parquet, in order of their names.
+
+    None if there is no such folder. Raises OSError if it cannot be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if is_counts_file(path.name))
+    except FileNotFoundError:
+        return []
 
 
 def is_counts_file(name: str) -> bool:

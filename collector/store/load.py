@@ -14,7 +14,7 @@ from pyarrow import compute
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, KEY_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.columns import label_columns as labels
 from collector.store.csv_file import read_csv_file, schema_of
-from collector.store.damage import DamageCallback, DamageReports, log_damage
+from collector.store.damage import DamageCallback, DamageReports, log_damage, unreadable_folder
 from collector.store.file_names import counts_files
 from collector.store.parquet_file import read_parquet_file
 from collector.store.workers import ThisProcess, Workers
@@ -74,7 +74,16 @@ def _tables(paths: Iterable[Path], on_damage: DamageCallback) -> list[pa.Table]:
 def _read_folder(folder: Path) -> tuple[list[pa.Table], DamageReports]:
     """Read the files of one day and site; also return what was reported of them."""
     reports = DamageReports()
-    return _tables(counts_files(folder), reports.note), reports
+    return _tables(files_of(folder, reports.note), reports.note), reports
+
+
+def files_of(folder: Path, on_damage: DamageCallback) -> list[Path]:
+    """Return the files of a folder of a day and site that hold windows; report the folder if it cannot be read."""
+    try:
+        return counts_files(folder)
+    except OSError as error:
+        on_damage(folder, unreadable_folder(folder.parent.parent, folder, error))
+        return []
 
 
 def _joined(tables: list[pa.Table]) -> pd.DataFrame:

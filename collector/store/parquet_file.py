@@ -6,9 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from collector.language.catalogue import mark
 from collector.store.columns import TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.csv_file import is_valid, schema_of
-from collector.store.damage import DamageCallback, file_damage
+from collector.store.damage import DamageCallback, Fault, file_damage, unreadable
 from collector.store.rows import header_error
 
 COMPRESSION_LEVEL = 12
@@ -26,11 +27,14 @@ def read_parquet_file(path: Path, on_damage: DamageCallback) -> pa.Table | None:
         fault = header_error(table.column_names)
         if fault is None:
             table = table.cast(schema_of(table.column_names))
-            fault = None if is_valid(table) else "has values that no window can have"
+            fault = None if is_valid(table) else Fault(mark("has values that no window can have"))
     except FileNotFoundError:
         return None  # deleted by retention
     except (pa.ArrowException, OSError) as error:
-        fault = str(error).partition("\n")[0]
+        if isinstance(error, OSError) and error.errno is not None:  # Arrow's own have no number
+            on_damage(path, unreadable(path, error))
+            return None
+        fault = Fault.of("{reason}", reason=str(error).partition("\n")[0])
     on_damage(path, None if fault is None else file_damage(path, fault))
     return table if fault is None else None
 

@@ -13,7 +13,9 @@ from typing import get_args
 
 from msgspec import UNSET
 
+from collector.language.catalogue import mark
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, RESERVED_NAMES
+from collector.store.damage import Fault
 from contract.errors import BadMessage
 from contract.labels import LABEL_PATTERN
 from contract.message import LONGEST_WINDOW, Clock, Counts
@@ -43,52 +45,58 @@ def header(columns: tuple[str, ...]) -> str:
     return ",".join(FIXED_COLUMNS + columns) + "\n"
 
 
-def header_error(names: Sequence[str]) -> str | None:
+def header_error(names: Sequence[str]) -> Fault | None:
     """Return why column names are not the header of a store file; None if they are."""
     if tuple(names[: len(FIXED_COLUMNS)]) != FIXED_COLUMNS:
-        return f"the first columns must be {', '.join(FIXED_COLUMNS)}"
+        return Fault.of(mark("the first columns must be {columns}"), columns=", ".join(FIXED_COLUMNS))
     if len(set(names)) != len(names):
         repeated = next(name for at, name in enumerate(names) if name in names[:at])
-        return f"column names must be unique, {repeated!r} is repeated"
+        return Fault.of(mark("column names must be unique, {found} is repeated"), found=repr(repeated))
     labels = [name for name in names[len(FIXED_COLUMNS) :] if name not in DOUBTFUL_COLUMNS]
     if not labels:
-        return f"a label column must follow {FIXED_COLUMNS[-1]}"
+        return Fault.of(mark("a label column must follow {column}"), column=FIXED_COLUMNS[-1])
     wrong = next((name for name in labels if not re.fullmatch(LABEL_PATTERN, name) or name in RESERVED_NAMES), None)
-    return None if wrong is None else f"column {wrong!r} cannot be a label"
+    return None if wrong is None else Fault.of(mark("column {found} cannot be a label"), found=repr(wrong))
 
 
-def row_error(text: str, columns: int) -> str | None:
+def row_error(text: str, columns: int) -> Fault | None:
     """Return why a line, without its line break, is not a row of a file with so many columns; None if it is."""
     try:
         cells = next(csv.reader([text], strict=True), [])
     except csv.Error as error:
-        return str(error)
+        return Fault.of("{reason}", reason=error)
     if len(cells) != columns:
-        return f"must have {columns} columns as the header, has {len(cells)}"
+        message = mark("must have {columns} columns as the header, has {found}")
+        return Fault.of(message, columns=columns, found=len(cells))
     named = dict(zip(FIXED_COLUMNS, cells, strict=False))
     integers = [named["schema"], named["seq"], named["merged"], named["privacy_k"], *cells[len(FIXED_COLUMNS) :]]
     wrong = next((cell for cell in integers if not INTEGER.fullmatch(cell) or int(cell) > MAX_INTEGER), None)
     if wrong is not None:
-        return f"must be a whole number from 0 to {MAX_INTEGER}, is {wrong!r}"
+        message = mark("must be a whole number from 0 to {largest}, is {found}")
+        return Fault.of(message, largest=MAX_INTEGER, found=repr(wrong))
     if named["clock"] not in CLOCKS:
-        return f"clock must be one of {', '.join(sorted(CLOCKS))}, is {named['clock']!r}"
+        message = mark("clock must be one of {clocks}, is {found}")
+        return Fault.of(message, clocks=", ".join(sorted(CLOCKS)), found=repr(named["clock"]))
     if not RATIO.fullmatch(named["coverage"]) or not 0 <= float(named["coverage"]) <= 1:
-        return f"coverage must be a number from 0 to 1, is {named['coverage']!r}"
+        return Fault.of(mark("coverage must be a number from 0 to 1, is {found}"), found=repr(named["coverage"]))
     return _times_error(named["start"], named["end"])
 
 
-def _times_error(start: str, end: str) -> str | None:
+def _times_error(start: str, end: str) -> Fault | None:
     """Return why two cells are not the start and end of a window; None if they are."""
     try:
         if not TIME.fullmatch(start) or not TIME.fullmatch(end):
             raise ValueError
         first, past = (datetime.fromisoformat(text[:-1]) for text in (start, end))
     except ValueError:
-        return f"start and end must be times such as 2026-03-29T00:00:00Z, are {start!r} and {end!r}"
+        message = mark("start and end must be times such as 2026-03-29T00:00:00Z, are {start} and {end}")
+        return Fault.of(message, start=repr(start), end=repr(end))
     if not first < past <= first + LONGEST_WINDOW:
-        return f"end must be up to {LONGEST_WINDOW.days} days after start, are {start} and {end}"
+        message = mark("end must be up to {days} days after start, are {start} and {end}")
+        return Fault.of(message, days=LONGEST_WINDOW.days, start=start, end=end)
     if first.year < FIRST_YEAR or past.year >= END_YEAR:
-        return f"start and end must be in the years {FIRST_YEAR} to {END_YEAR - 1}, are {start} and {end}"
+        message = mark("start and end must be in the years {first} to {last}, are {start} and {end}")
+        return Fault.of(message, first=FIRST_YEAR, last=END_YEAR - 1, start=start, end=end)
     return None
 
 

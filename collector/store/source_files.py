@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -89,6 +89,9 @@ class Source:
 
 DELETED = Source(state=SourceState.DELETED)
 
+UnreadableCallback = Callable[[Path, OSError], None]
+"""Called with each folder that cannot be read, of a day or of a site in it, and the error."""
+
 
 def stored_days(root: Path) -> list[str]:
     """Return the dates that have a folder in the store, ``YYYY-MM-DD``; none if there is no store."""
@@ -116,8 +119,12 @@ class StoredSites:
         """Return the sites of all days."""
         days = {}
         for date in stored_days(self._root):
-            with suppress(FileNotFoundError):  # deleted by retention
+            try:
                 days[date] = self._of_day(date)
+            except FileNotFoundError:
+                continue  # deleted by retention
+            except OSError:  # those who read its windows report it
+                days[date] = self._days.get(date, (0, frozenset()))
         self._days = days
         return {name for _, sites in days.values() for name in sites}
 
@@ -134,29 +141,54 @@ class StoredSites:
         return changed_ns, frozenset(sys.intern(name.removeprefix(SITE_PREFIX)) for name in names)
 
 
-def scan_day(root: Path, date: str) -> Iterator[tuple[Folder, Source]]:
-    """Yield the folders of a day with the files that are there now; FileNotFoundError if the day is gone."""
-    with os.scandir(root / f"{DATE_PREFIX}{date}") as folders:
-        for folder in folders:
-            if not folder.name.startswith(SITE_PREFIX):
-                continue
-            try:
-                source = _source(folder.path)
-            except FileNotFoundError:
-                continue  # deleted by retention
-            yield Folder(date, folder.name.removeprefix(SITE_PREFIX)), source
+def scan_day(root: Path, date: str, on_unreadable: UnreadableCallback | None = None) -> Iterator[tuple[Folder, Source]]:
+    """Yield the folders of a day with the files that are there now; FileNotFoundError if the day is gone.
+
+    Folders that cannot be read are left out and passed to ``on_unreadable``. Without it, the first raises OSError.
+    """
+    day = root / f"{DATE_PREFIX}{date}"
+    try:
+        with os.scandir(day) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(SITE_PREFIX)]
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        _report(on_unreadable, day, error)
+        return
+    for name in names:
+        source = _source_or_none(day / name, on_unreadable)
+        if source is not None:
+            yield Folder(date, name.removeprefix(SITE_PREFIX)), source
 
 
-def scan_site(root: Path, dates: Iterable[str], site: str) -> dict[Folder, Source]:
-    """Return the folders of a site that are there now, of some days, with their files."""
+def scan_site(
+    root: Path, dates: Iterable[str], site: str, on_unreadable: UnreadableCallback | None = None
+) -> dict[Folder, Source]:
+    """Return the folders of a site that are there now, of some days, with their files; as `scan_day` does."""
     found = {}
     for date in dates:
         folder = Folder(date, site)
-        try:
-            found[folder] = _source(folder.within(root))
-        except FileNotFoundError:
-            continue  # the site has no windows of that day
+        source = _source_or_none(folder.within(root), on_unreadable)
+        if source is not None:
+            found[folder] = source
     return found
+
+
+def _report(on_unreadable: UnreadableCallback | None, folder: Path, error: OSError) -> None:
+    if on_unreadable is None:
+        raise error
+    on_unreadable(folder, error)
+
+
+def _source_or_none(folder: Path, on_unreadable: UnreadableCallback | None) -> Source | None:
+    """Return the files of a folder; None if there is no such folder, or if it cannot be read."""
+    try:
+        return _source(folder)
+    except FileNotFoundError:
+        return None  # deleted by retention, or the site has no windows of that day
+    except OSError as error:
+        _report(on_unreadable, folder, error)
+        return None
 
 
 def _source(folder: str | Path) -> Source:

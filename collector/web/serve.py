@@ -17,17 +17,18 @@ from base.loopback import is_loopback
 from collector.access.entries import read_entries
 from collector.access.gate import AccessGate, Applications, Sites, Wsgi
 from collector.access.logins import Entries, Logins
-from collector.analysis.query import Reader
 from collector.api import recounts as recount_routes
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.devices.groups import Groups
 from collector.page.app import make_page
+from collector.reading.reader import Reader
 from collector.recount.recounts import Recounts
 from collector.settings import Settings
 from collector.web import recount_page
 from collector.web.browser_guard import BrowserGuard, content_security_policy
 from collector.web.channel import TimedChannel, waitress_limits
+from collector.web.warm_up import warm_up_in_background
 
 THREADS = 64
 """Requests in progress. Most wait for a view that one of them computes, and `/healthz` must not wait behind them."""
@@ -69,6 +70,7 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
         thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
+    warm_up_in_background(reader, zone, now, settings.page.language)
     while not stop.wait(COMPARE_EVERY_S):
         _compare_due(recounts)
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
@@ -93,7 +95,7 @@ def _application(
         if has_api:
             mount(app.server, Api(own, zone, now), guard)
             recount_routes.mount(app.server, recounts, guard, own.permits)
-            recount_page.mount(app.server)
+            recount_page.mount(app.server, settings.page.language)
         return app
 
     everything = make(None)

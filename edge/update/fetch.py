@@ -2,9 +2,10 @@
 
 import contextlib
 import hashlib
+import math
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ from tuf.api.exceptions import (
 )
 from tuf.ngclient.fetcher import FetcherInterface
 
+Chunks = Generator[bytes, None, None]
 CHUNK_BYTES = 262_144
 SILENCE_S = 30.0
 """A server that sends nothing for this long is given up, seconds."""
@@ -38,6 +40,8 @@ class Fetcher(FetcherInterface):
 
     def __init__(self, targets_url: str, drafts: Path, context: ssl.SSLContext | None) -> None:
         self._targets_url, self._drafts = targets_url, drafts
+        self.until_s = math.inf
+        """Time of the monotonic clock at which everything is given up, seconds."""
         self._pool = urllib3.PoolManager(ssl_context=context, retries=False, timeout=urllib3.Timeout(SILENCE_S))
 
     @contextmanager
@@ -97,7 +101,7 @@ class Fetcher(FetcherInterface):
         chunks, _ = self._open(url, 0)
         return self._within_time(url, 0, chunks)
 
-    def _open(self, url: str, start: int) -> tuple[Iterator[bytes], int]:
+    def _open(self, url: str, start: int) -> tuple[Chunks, int]:
         """Open a URL at an offset. Return its chunks, and the offset from which the server really sends."""
         if url.startswith("file:"):
             return _chunks_of_file(url, start), start
@@ -111,6 +115,9 @@ class Fetcher(FetcherInterface):
             )
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(f"{url}: {error}") from error
+        if time.monotonic() > self.until_s:
+            response.close()
+            raise SlowRetrievalError(f"{url}: the headers came too slowly")
         if response.status == 206 and start:
             return _chunks_of(url, response), start
         if response.status != 200:
@@ -118,16 +125,17 @@ class Fetcher(FetcherInterface):
             raise DownloadHTTPError(f"{url}: HTTP status {response.status}", response.status)
         return _chunks_of(url, response), 0
 
-    def _within_time(self, url: str, length: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _within_time(self, url: str, length: int, chunks: Chunks) -> Iterator[bytes]:
         """Yield chunks, and raise SlowRetrievalError if they come too slowly."""
-        end = time.monotonic() + GRACE_S + length / SLOWEST_BYTES_PER_S
-        for chunk in chunks:
-            if time.monotonic() > end:
-                raise SlowRetrievalError(f"{url}: slower than {SLOWEST_BYTES_PER_S} bytes a second")
-            yield chunk
+        end = min(time.monotonic() + GRACE_S + length / SLOWEST_BYTES_PER_S, self.until_s)
+        with contextlib.closing(chunks):
+            for chunk in chunks:
+                if time.monotonic() > end:
+                    raise SlowRetrievalError(f"{url}: slower than {SLOWEST_BYTES_PER_S} bytes a second")
+                yield chunk
 
 
-def _chunks_of(url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+def _chunks_of(url: str, response: urllib3.BaseHTTPResponse) -> Chunks:
     """Yield a response as it arrives, so that a slow one is noticed; raise DownloadError."""
     try:
         while chunk := response.read1(CHUNK_BYTES):
@@ -139,7 +147,7 @@ def _chunks_of(url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
             response.close()
 
 
-def _chunks_of_file(url: str, start: int) -> Iterator[bytes]:
+def _chunks_of_file(url: str, start: int) -> Chunks:
     """Yield a file from an offset. A missing one is reported as a web server would."""
     path = Path(unquote(urlsplit(url).path))
     try:
@@ -149,7 +157,7 @@ def _chunks_of_file(url: str, start: int) -> Iterator[bytes]:
     except OSError as error:
         raise DownloadError(f"{path}: {error.strerror}") from error
 
-    def chunks() -> Iterator[bytes]:
+    def chunks() -> Chunks:
         with file:
             file.seek(start)
             while chunk := file.read(CHUNK_BYTES):

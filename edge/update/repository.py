@@ -3,10 +3,15 @@
 import contextlib
 import errno
 import logging
+import math
 import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FuturesTimeout
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,16 +56,41 @@ class Repository:
             raise SettingsError(f"key 'root': {settings.root}: {error.strerror}") from error
         targets = f"{settings.base_url}/targets/"
         context = tls_context(settings.tls, "tls") if settings.tls else None
-        fetcher = Fetcher(targets, self._drafts, context)
+        self._fetcher = Fetcher(targets, self._drafts, context)
         with _translated():
             self._updater = Updater(
                 metadata_dir=str(self._metadata),
                 metadata_base_url=f"{settings.base_url}/metadata/",
                 target_base_url=targets,
                 target_dir=str(self._files),
-                fetcher=fetcher,
+                fetcher=self._fetcher,
                 bootstrap=root,
             )
+
+    def look(self, limit_s: float) -> DeviceManifest:
+        """Fetch and verify the metadata and the manifest of this device, within a limit.
+
+        A server may send single bytes, also of its headers, where each read is within its own limit. So another thread
+        reads; it is left behind, and gives up by itself when its next read ends.
+        """
+        self._fetcher.until_s = time.monotonic() + limit_s
+        done: Future[DeviceManifest] = Future()
+        thread = threading.Thread(target=self._look, args=(done,), name="look", daemon=True)
+        thread.start()
+        try:
+            return done.result(limit_s)
+        except FuturesTimeout:
+            reason = f"repository: a look must take at most {limit_s:g} s (look_s), takes longer"
+            raise RepositoryUnreachable(reason) from None
+        finally:
+            self._fetcher.until_s = math.inf if done.done() else self._fetcher.until_s
+
+    def _look(self, done: "Future[DeviceManifest]") -> None:
+        try:
+            self.refresh()
+            done.set_result(self.device())
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            done.set_exception(error)
 
     def refresh(self) -> None:
         """Fetch and verify the metadata, once. What was accepted is on disk afterwards: nothing older counts again."""

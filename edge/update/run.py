@@ -31,6 +31,8 @@ from edge.update.state import State, StateFile
 from edge.update.trial import Trial, request_restart
 
 log = logging.getLogger(__name__)
+WATCH_S = 10.0
+"""Longest time of a look while a release is on trial, seconds: the rest of ten minutes (`edge.update.proof`)."""
 
 
 def trial_of(settings: UpdateSettings) -> Trial:
@@ -78,8 +80,7 @@ def run(settings: UpdateSettings) -> bool:
             return True
         try:
             repository = Repository(settings)
-            repository.refresh()
-            manifest = repository.device()
+            manifest = repository.look(settings.look_s)
             _check_number(manifest, state)
             look = watch(settings, manifest)
             kept = not state.wants(manifest.number) or _update(trial, state, repository, manifest, look)
@@ -102,7 +103,7 @@ def watch(settings: UpdateSettings, tried: DeviceManifest) -> Callable[[], None]
     """Return a function that raises ReleaseWithdrawn once the repository wants another program than that on trial.
 
     A rollout takes a release back in this way while it is on trial. After a failure nothing is asked any more: a server
-    that does not answer may keep the trial waiting only once. The next run says what is wrong.
+    that does not answer may keep the trial waiting only once, for `WATCH_S`. The next run says what is wrong.
     """
     answers = True
 
@@ -111,9 +112,7 @@ def watch(settings: UpdateSettings, tried: DeviceManifest) -> Callable[[], None]
         if not answers:
             return
         try:
-            repository = Repository(settings)
-            repository.refresh()
-            wanted = repository.device()
+            wanted = Repository(settings).look(min(settings.look_s, WATCH_S))
         except FacetallyError:
             answers = False
             return

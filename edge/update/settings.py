@@ -13,6 +13,8 @@ from contract.message import Id
 
 TRIAL_S = 330.0
 """Default length of a trial, seconds: a release that crashes five minutes after its start is seen to do so."""
+LOOK_S = 300.0
+"""Default of ``look_s``."""
 
 
 class UpdateSettings(Table, frozen=True, kw_only=True):
@@ -29,6 +31,8 @@ class UpdateSettings(Table, frozen=True, kw_only=True):
     """Trusted root metadata, installed with the device."""
     trial_s: Annotated[float, Meta(ge=1, le=86_400)] = TRIAL_S
     """How long a release must prove healthy before it is kept, seconds."""
+    look_s: Annotated[float, Meta(ge=1, le=86_400)] = LOOK_S
+    """Longest time of a look for a release, which reads all metadata and this device's manifest, seconds."""
     require_synchronised_clock: bool = True
     """Whether to wait for a synchronised clock; false in a network without a time server."""
     program: Text = "/opt/facetally"

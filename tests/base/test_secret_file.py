@@ -23,7 +23,9 @@ def test_file_that_cannot_be_read_is_named_with_its_key(tmp_path: Path) -> None:
     """The error names key and file, never the content."""
     missing, binary = tmp_path / "none", tmp_path / "binary"
     binary.write_bytes(b"hush\xff")
-    with pytest.raises(SettingsError, match=rf"^key 'broker.password_file': {missing}: No such file"):
+    with pytest.raises(
+        SettingsError, match=rf"^key 'broker.password_file': {missing}: must be a file that can be read: No such file"
+    ):
         read_secret(str(missing), "broker.password_file")
     with pytest.raises(SettingsError, match=rf"^key 'api.token_file': {binary}: must be UTF-8 text") as error:
         read_secret(str(binary), "api.token_file")

@@ -23,5 +23,5 @@ def test_file_that_cannot_be_loaded_is_named_with_its_key(tmp_path: Path, option
     file = tmp_path / "file.pem"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(SettingsError, match=rf"^key 'broker.tls': {file}: "):
+    with pytest.raises(SettingsError, match=rf"^key 'broker.tls': {file}: must be .*PEM format: "):
         tls_context(Tls(**{option: str(file)}), "broker.tls")

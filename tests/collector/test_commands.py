@@ -24,6 +24,12 @@ from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish
 from tests.support.store import SEVEN, START, put, window
 
 REPOSITORY = Path(__file__).parents[2]
+ALERTS = [
+    part
+    for value in ("mail.ca=none.pem", "mail.sender=a@b.example", 'alerts.recipients=[{address="c@d.example"}]')
+    for part in ("--set", value)
+]
+"""Settings of alerts by mail, whose server's authority is missing."""
 ENDLESS = ("facetally-collector run", "facetally-collector serve")
 
 
@@ -56,6 +62,7 @@ def test_the_version_is_printed() -> None:
         (["--set", "store.writer=a/b"], "key 'store.writer'"),
         (["--set", "broker.username=a", "--set", "broker.password_file=none"], "broker.password_file': none"),
         (["--set", 'broker.tls.ca="none.pem"'], "broker.tls"),
+        (ALERTS, "key 'mail.ca': none.pem: must be certificates of authorities, in PEM format: No such file"),
     ],
 )
 def test_wrong_settings_end_run_with_2(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from base.toml_settings import from_tree
 from benchmarks.machines.fleet_servers import HOST
 from benchmarks.machines.nginx import nginx
+from collector.devices.groups import Groups
 from collector.settings import Settings as CollectorConfiguration
 from demo.mosquitto import mosquitto
 from fleet.settings import CollectorSettings, PromotionSettings
@@ -129,6 +130,7 @@ def test_the_commands_lead_from_nothing_to_a_fleet_that_is_updated(tmp_path):
     ):
         assert expected in printed, f"{expected}\n{printed}"
     assert msgspec.json.decode((folder / "status.json").read_bytes())["devices"][0]["group"] == "north"
+    assert Groups(of / "page/groups.csv").read()["shop-1", "till"] == "north"
     assert (of / ".gitignore").read_text().startswith("secrets/\n")
 
 

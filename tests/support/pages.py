@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.page.views import View
+from collector.reading.reader import Reader
 from contract.message import Status
 from contract.topics import Address
 from tests.support.device_models import model
@@ -45,7 +45,9 @@ def line_of(figure: Any, name: str) -> list[float | None]:
 
 
 def text_of(component: Any) -> str:
-    """All text in a tree of Dash components."""
+    """All text in a tree of Dash components, with plain spaces."""
     if isinstance(component, (list, tuple)):
         return " ".join(text_of(part) for part in component)
-    return text_of(component.children) if hasattr(component, "children") else str(component or "")
+    if hasattr(component, "children"):
+        return text_of(component.children)
+    return str(component or "").replace("\N{NO-BREAK SPACE}", " ")

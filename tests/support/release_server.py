@@ -40,6 +40,8 @@ class AttackableServer:
     """Ends of paths, and after how many bytes the connections of the next requests break."""
     slow: set[str] = field(default_factory=set)
     """Ends of paths that are sent byte by byte."""
+    slow_headers: set[str] = field(default_factory=set)
+    """Ends of paths whose headers are sent byte by byte."""
     starts: list[int] = field(default_factory=list)
     """The offsets at which the requests began."""
 
@@ -56,6 +58,10 @@ class AttackableServer:
             handler.end_headers()
             while True:
                 handler.wfile.write(bytes(65_536))
+        if any(handler.path.endswith(end) for end in self.slow_headers):
+            for byte in b"HTTP/1.1 200 OK\r\nX-Padding: " + bytes(b"x" * 10_000):
+                handler.wfile.write(bytes([byte]))
+                time.sleep(0.05)
         if not path.is_file():
             handler.send_error(404)
             return

@@ -145,8 +145,8 @@ def test_the_telegraf_snippet_is_toml() -> None:
 
 def test_counters_go_on_after_a_restart(tmp_path: Path) -> None:
     """A collector that starts again adds to the sums of the one before; a repeated window is not added."""
-    from collector.analysis.query import Reader
     from collector.api.metrics import exposition
+    from collector.reading.reader import Reader
 
     receive(tmp_path, ("counts", window(1)))
     receive(tmp_path, ("counts", window(1)), ("counts", window(2)))

@@ -9,7 +9,9 @@ const EARLY_MS = 5000; // a session that begins with a window must begin before 
 const FINAL = ["compared", "not_comparable"];
 
 const at = id => document.getElementById(id);
-const clock = ms => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const LANGUAGE = document.documentElement.lang, WORDS = JSON.parse(at("words").textContent);
+const say = (name, values = {}) => WORDS[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+const clock = ms => new Date(ms).toLocaleTimeString(LANGUAGE, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 let session = JSON.parse(localStorage.getItem(SESSION)); // null, or what save() keeps
 let offset = 0, roundTrip = Infinity; // server clock minus this clock, ms, and the round trip it was measured with
 let sending = false, lastSent = 0, nextQuarter = 0, offline = false, needsToken = false;
@@ -32,7 +34,7 @@ function change(update) {
 
 async function ask(path, options = {}) {
   const token = localStorage.getItem(TOKEN);
-  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  const headers = { "Accept-Language": LANGUAGE, ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   const response = await fetch(API + path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(LIMIT_MS) });
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({ detail: response.statusText }));
@@ -84,12 +86,12 @@ function refuse(error) {
   offline = !error.status;
   if (offline || error.status === 429 || error.status >= 500) return; // sent again; the line below the button says so
   if (error.status === 401) {
-    if (localStorage.getItem(TOKEN)) showError("The token is wrong.");
+    if (localStorage.getItem(TOKEN)) showError(say("wrong_token"));
     localStorage.removeItem(TOKEN);
     needsToken = true;
     return;
   }
-  showError(error.message);
+  showError(WORDS[`refused_${error.status}`] || error.message);
   if ([404, 409].includes(error.status) && session && !session.sent) { // it never began
     session = null;
     save();
@@ -103,7 +105,7 @@ async function loadDevices() {
     offline = false;
     at("device").replaceChildren(...devices.map(({ site, device }) =>
       Object.assign(document.createElement("option"), { value: `${site}/${device}`, textContent: `${site}: ${device}` })));
-    if (!devices.length) showError("No device has sent anything yet.");
+    if (!devices.length) showError(say("no_device"));
   } catch (error) {
     refuse(error);
   }
@@ -130,7 +132,7 @@ function render() {
   at("counting").hidden = !session || over;
   at("result").hidden = !over;
   nextQuarter = Math.ceil((now() + EARLY_MS) / QUARTER_MS) * QUARTER_MS;
-  at("quarter").textContent = clock(nextQuarter);
+  at("quarter").textContent = say("at_quarter", { time: clock(nextQuarter) });
   at("saved").textContent = "";
   if (!session) return;
   const waits = now() < session.start;
@@ -140,19 +142,17 @@ function render() {
   at("undo").disabled = !session.taps.length;
   const seconds = Math.max(0, Math.ceil(((waits ? session.start : session.end) - now()) / 1000));
   const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  at("left").textContent = waits ? `Begins in ${time}` : `${time} left, until ${clock(session.end)}`;
-  const waiting = offline ? "No connection. Taps are kept on this phone and sent later." : "Sending …";
-  at("saved").textContent = isUnsent() ? waiting : over ? "" : "All taps are saved.";
+  at("left").textContent = waits ? say("begins", { time }) : say("left", { time, end: clock(session.end) });
+  const waiting = say(offline ? "offline" : "sending");
+  at("saved").textContent = isUnsent() ? waiting : over ? "" : say("saved");
   at("again").hidden = isUnsent();
   if (over) at("outcome").textContent = outcome();
 }
 
 function outcome() {
-  const byHand = `${session.taps.length} ${session.taps.length === 1 ? "visit" : "visits"} by hand.`;
-  if (session.state === "compared") return session.sentence;
-  if (session.state === "not_comparable")
-    return `${byHand} No window of the device lies within this time. Begin at a quarter of an hour, and count to its end.`;
-  return `${byHand} The comparison follows when the counts of the device have arrived. It is then on the collector's page, too.`;
+  if (session.state === "compared") return session.sentence.replace(/\([^()]*\)/g, part => part.replaceAll(" ", "\u00a0"));
+  const why = session.state === "not_comparable" ? "not_comparable" : "not_compared";
+  return `${say("by_hand", { number: session.taps.length })} ${say(why)}`;
 }
 
 function tick() {
@@ -182,7 +182,7 @@ at("add").onclick = () => {
 };
 at("undo").onclick = () => change(each => each.taps.pop());
 at("stop").onclick = () => {
-  if (!confirm("Stop counting now?")) return;
+  if (!confirm(say("stop"))) return;
   change(each => {
     each.end = Math.max(Math.round(now()), each.start + 1, ...each.taps);
     each.finished = true;

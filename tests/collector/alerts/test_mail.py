@@ -205,6 +205,16 @@ def test_the_configuration_of_the_guide_is_valid(tmp_path: Path) -> None:
     ("recipient", "change", "message"),
     [
         (Recipient(address=BOSS), {"password_file": "/nowhere"}, r"mail\.password_file.*No such file"),
+        (
+            Recipient(address=BOSS),
+            {"ca": "/nowhere"},
+            r"^key 'mail\.ca': /nowhere: must be certificates .*: No such file",
+        ),
+        (
+            Recipient(address=BOSS),
+            {"ca": __file__},
+            r"^key 'mail\.ca': .*test_mail\.py: must be certificates .*PEM format",
+        ),
         (Recipient(address=BOSS, language="xx"), {}, "must be one of en, de, is 'xx'"),
     ],
 )

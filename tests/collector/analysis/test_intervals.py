@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from collector.analysis.intervals import bucket_edges, cut
-from collector.analysis.query import shares_by_period
+from collector.reading.reader import shares_by_period
 from collector.rollups.cells import cells
 from collector.store.load import load
 from tests.support.store import put, window

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from collector.analysis.query import Reader
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
 from collector.page.first_screen import FirstScreen
 from collector.page.selection import ControlValues, address, resolve
+from collector.reading.reader import Reader
 from contract.labels import labelset
 from contract.message import Status
 from contract.topics import Address
@@ -80,7 +80,9 @@ def test_a_share_has_one_value_everywhere(fortnight: Path) -> None:
     value, low, high = re.findall(r"\d+", share)
     assert f"{value} %  {low} to {high} %" in text_of(shown.tiles)
     assert share in text_of(shown.sites)
-    assert f"most often neutral ({share} of the recognised visits)" in page.overview(controls).trend.description
+    assert f"most often neutral ({share} of the recognised visits)" in text_of(
+        page.overview(controls).trend.description
+    )
     assert share in text_of(page.comparison(controls).table)
     raw = 9 / 17
     assert not value.startswith(f"{raw:.0%}"[:2]), "the share of all visits, unknown ones too, is another number"

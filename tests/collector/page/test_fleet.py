@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from collector.analysis.query import Reader
 from collector.devices.groups import Groups
 from collector.devices.registry import DeviceRegistry
 from collector.page.views import View
+from collector.reading.reader import Reader
 from contract.message import Status
 from contract.topics import Address
 from tests.support.device_models import model

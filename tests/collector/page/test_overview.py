@@ -43,11 +43,13 @@ def test_doubtful_visits_are_shown_as_a_range(store: Path) -> None:
     assert shown.trend.description.startswith("200 visits, most often")
     put(store, window(59, site="shop-1", boot="f" * 16, schema=2, doubtful_low=2, doubtful_high=1))
     shown = view(store).overview(CONTROLS)
-    assert shown.trend.description.startswith("203 (201 to 204) visits, most often happiness")
+    assert shown.trend.description.startswith(
+        "203 (201\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}204) visits, most often happiness"
+    )
     assert "all 203 (201 to 204)" in text_of(shown.totals)
     assert "203 (201 to 204)" in text_of(shown.trend.table)
     (hover,) = [trace for trace in shown.trend.figure.data if trace.name == ALL_VISITS]
-    assert "203 (201 to 204) visits" in hover.customdata
+    assert "203 (201\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}204) visits" in hover.customdata
 
 
 def test_totals_hold_windows_without_a_time_too(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.devices.registry import DeviceRegistry
 from collector.page.first_screen import FirstScreen
+from collector.reading.reader import Reader
 from contract.message import Privacy
 from contract.topics import Address
 from tests.support.device_models import model

@@ -191,7 +191,7 @@ def test_the_receiver_imports_neither_the_page_nor_pandas() -> None:
     """The receiver imports no large library, so that it fits on a small machine."""
     code = (
         "import sys, collector.receive.receiver, collector.store.writer, collector.__main__;"
-        "heavy = ('dash', 'plotly', 'matplotlib', 'pandas', 'numpy', 'tensorflow', 'cv2');"
+        "heavy = ('dash', 'plotly', 'matplotlib', 'pandas', 'numpy', 'tensorflow', 'cv2', 'babel');"
         "print([name for name in heavy if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

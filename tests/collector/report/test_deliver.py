@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from base.errors import SettingsError
-from collector.analysis.query import Reader
 from collector.mail.server import MailFailed
 from collector.mail.settings import Mail, Recipient
+from collector.reading.reader import Reader
 from collector.report.deliver import Delivery
 from collector.report.sent import SentFile, SentFileFailed
 from tests.support.brokers import free_port
@@ -212,3 +212,14 @@ def test_nobody_to_send_to_is_an_error(store: Path, mail: dict[str, Any]) -> Non
         send(store, mail | {"recipients": ()})
     with pytest.raises(SettingsError, match="must be one of en, de, is 'xx'"):
         send(store, mail | {"recipients": (Recipient(address=BOSS, language="xx"),)})
+
+
+@pytest.mark.parametrize("key", ["ca", "password_file"])
+def test_a_file_that_cannot_be_used_is_named_although_nothing_is_due(
+    store: Path, mail: dict[str, Any], server: tuple[int, Mailbox], key: str
+) -> None:
+    """The weekly run finds it before the week in which a report is due, with the key and the path."""
+    assert send(store, mail) == 1
+    assert send(store, mail) == 0, "nothing is due"
+    with pytest.raises(SettingsError, match=rf"^key 'mail\.{key}': /nowhere: must be "):
+        send(store, mail | {key: "/nowhere"})

@@ -13,10 +13,10 @@ import pytest
 from markupsafe import escape as markup
 
 from base.errors import SettingsError
-from collector.analysis.query import Reader
 from collector.language.language import language
 from collector.page.first_screen import FirstScreen
 from collector.page.selection import InvalidSelection
+from collector.reading.reader import Reader
 from collector.report.contents import gather
 from collector.report.document import Document, make_document
 from collector.report.week import last_week, parse_day, parse_week, select_days, select_week

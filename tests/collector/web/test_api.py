@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from msgspec.structs import replace
 
 from base.errors import SettingsError
-from collector.analysis.query import Reader
 from collector.api import recounts
 from collector.api.guard import Guard
 from collector.api.openapi import document
@@ -22,6 +21,7 @@ from collector.api.routes import Api, mount
 from collector.devices.attention import TITLES
 from collector.devices.groups import Groups
 from collector.devices.registry import DeviceRegistry
+from collector.reading.reader import Reader
 from collector.recount.recounts import Recounts
 from collector.settings import Api as ApiSettings
 from contract.message import Health, Status

@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from collector.analysis.query import Reader
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.devices.registry import DeviceRegistry
+from collector.reading.reader import Reader
 from contract.topics import Address
 from tests.support.device_models import model
 from tests.support.store import SEVEN, put, window

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from collector.analysis.query import Reader
 from collector.api import recounts
 from collector.api.guard import Guard
 from collector.api.openapi import document
 from collector.api.routes import Api, mount
+from collector.reading.reader import Reader
 from collector.recount.recounts import Recounts
 from tests.support.store import SEVEN, put, window
 

@@ -24,6 +24,19 @@ MAX_BYTES = 1_000_000
 """Over the wire, for the first screen."""
 MAX_CHART_BYTES = 2_000_000
 """Over the wire, for the charts: they need plotly.js, 1.5 MB compressed, when they come into view."""
+INTERVALS = """
+const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node; (node = walk.nextNode());)
+  for (const part of node.textContent.matchAll(/\\([0-9.,]+\\s\\S{1,3}\\s[0-9.,]+[^()]*\\)/g)) {
+    const range = document.createRange();
+    range.setStart(node, part.index);
+    range.setEnd(node, part.index + part[0].length);
+    const lines = new Set([...range.getClientRects()].map((each) => Math.round(each.top)));
+    if (lines.size) found.push([node.parentElement.closest('[id]').id, part[0], lines.size]);
+  }
+return found;
+"""
+"""Where each visible interval in parentheses is: the nearest element with an id, its text and its number of lines."""
 SHOPS = [f"shop-{number:02}" for number in range(1, 13)]
 
 
@@ -70,6 +83,26 @@ def test_what_needs_a_person_is_at_the_top(address: str, tmp_path: Path, width: 
         assert driver.execute_script("return document.documentElement.scrollWidth") == width
         assert violations(driver) == []
         assert complaints(driver) == []
+
+
+def test_no_line_ends_within_parentheses_on_a_phone(tmp_path: Path) -> None:
+    """At 360 pixels, each range such as "25,284 (24,444 to 26,544)" has its parentheses in one line, on the first
+    screen and in the tables below, although it is wider than its column.
+    """
+    root = tmp_path / "store"
+    visits = dict.fromkeys(SEVEN, 0) | {"happiness": 100, "neutral": 200, "unknown": 1}
+    starts = [NOW - timedelta(hours=2 * n) for n in range(1, 85)]
+    for site in SHOPS[:3]:
+        doubt = {"site": site, "schema": 2, "doubtful_low": 10, "doubtful_high": 15}
+        put(root, *(window(n, visits, each, end=each + timedelta(hours=2), **doubt) for n, each in enumerate(starts)))
+    with served(root, free_port(), "Europe/Berlin", lambda: NOW) as url, chromium(tmp_path, 360, 800) as driver:
+        opened(driver, url + "?receipt=visits")
+        driver.execute_script("document.getElementById('below').scrollIntoView()")
+        wait_until(lambda: "(" in text(driver, "totals"), "the totals are drawn", SLOW_S)
+        found = driver.execute_script(INTERVALS)
+        assert {part for part, _, _ in found} >= {"ranking", "totals"}
+        assert [each for each in found if each[2] > 1] == []
+        assert driver.execute_script("return document.documentElement.scrollWidth") == 360
 
 
 def test_choices_survive_a_reload_and_can_be_shared(address: str, tmp_path: Path) -> None:

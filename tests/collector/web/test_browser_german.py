@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from io import StringIO
 from pathlib import Path
 from string import Formatter
@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from collector.devices.registry import DeviceRegistry
 from collector.language.catalogue import source_of
-from collector.recount.files import write_recounts
+from collector.recount.files import read_sessions, write_recounts
 from collector.recount.recount import Recount
+from contract.message import Status
 from contract.topics import Address
 from tests.support.brokers import free_port, wait_until
 from tests.support.browser import chromium, complaints, needs_chromium, served, text, violations
@@ -24,6 +25,7 @@ from tests.support.shops import MIX, MONDAY, two_weeks
 from tests.support.store import put, window
 
 pytestmark = needs_chromium
+NBSP = "\N{NO-BREAK SPACE}"
 SLOW_S = 120.0
 SHOWN = 180
 """Messages that the page shows in this state of the store; the others belong to other states, or to the report."""
@@ -39,11 +41,9 @@ const add = (value) => {
 };
 for (const plot of document.querySelectorAll('.js-plotly-plot'))
   for (const trace of plot.data) add([trace.name, trace.hovertemplate, trace.customdata, trace.colorbar, trace.y]);
-return texts.map((each) => each.trim()).filter(Boolean);
+return texts.map((each) => each.trim().replaceAll('\u00a0', ' ')).filter(Boolean);
 """
-"""All texts of the page, closed parts and hover texts too, without names of zones and languages and the API's query.
-
-Paths and reasons of damaged files are English."""
+"""All texts of the page, closed parts and hover texts too, without names of zones and languages and the API's query."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def pattern(message: str) -> re.Pattern[str]:
     """Return what finds a message in a text, whatever its placeholders stand for."""
     parts = ((re.escape(literal), name) for literal, name, _, _ in Formatter().parse(message))
-    whole = "".join(literal + (".+?" if name is not None else "") for literal, name in parts)
+    whole = "".join(
+        literal.replace("\N{NO-BREAK SPACE}", " ") + (".+?" if name is not None else "") for literal, name in parts
+    )
     return re.compile(rf"(?<!\w){whole}(?!\w)", re.DOTALL)
 
 
@@ -80,6 +82,11 @@ def translated() -> dict[str, str]:
         other: Any = message.string if isinstance(message.string, tuple) else (message.string,)
         pairs |= {german: english for english, german in zip(one, other, strict=True) if english != german}
     return pairs
+
+
+def english_left(texts: list[str]) -> dict[str, str]:
+    """Return the English messages that are in some texts although they have a translation."""
+    return {english: each for english in translated().values() for each in texts if pattern(english).search(each)}
 
 
 def opened(driver: Any, url: str) -> None:
@@ -100,10 +107,12 @@ def test_no_english_is_left(address: str, tmp_path: Path) -> None:
     with chromium(tmp_path) as driver:
         opened(driver, address + "?lang=de&receipt=share")
         found = driver.execute_script(TEXTS)
-        texts = [re.sub(r"^date=.+: nicht enthalten: .+", "-: nicht enthalten: -", each) for each in found]
+        damaged = "date=2026-03-20/site=shop-2/"
+        (reason,) = (each for each in found if each.startswith(damaged))
+        assert "nicht enthalten: die ersten Spalten müssen schema, site, device" in reason
+        texts = [each for each in found if not each.startswith(damaged)]  # names of columns are English
         pairs = translated()
-        left = {english: each for english in pairs.values() for each in texts if pattern(english).search(each)}
-        assert left == {}
+        assert english_left(texts) == {}
         shown = {german for german in pairs if any(pattern(german).search(each) for each in texts)}
         assert len(shown) >= SHOWN, sorted(pairs.keys() - shown)
         assert {"Freude", "30.03.2026", "Mo"} <= {part for each in texts for part in re.findall(r"[\w.]+", each)}
@@ -111,3 +120,41 @@ def test_no_english_is_left(address: str, tmp_path: Path) -> None:
         assert "März" in axis
         assert violations(driver) == []
         assert complaints(driver) == []
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def test_no_english_is_left_on_the_phone(tmp_path: Path) -> None:
+    """Each step of a count by hand is in the language that the reader has chosen, up to the result of the API."""
+    root, start = tmp_path / "store", utc_now()
+    root.mkdir()
+    devices = DeviceRegistry(root)
+    devices.record(Address("shop-1", "door", "status"), Status(schema=1, state="online", boot="0" * 16), False, start)
+    devices.save()
+    seen = lambda name: text(driver, name)  # noqa: E731 - one line
+    with served(root, free_port(), "UTC", utc_now) as url, chromium(tmp_path, width=360, height=667) as driver:
+        driver.get(url + "recount")
+        driver.add_cookie({"name": "lang", "value": "de"})
+        driver.get(url + "recount")
+        wait_until(lambda: "shop-1: door" in seen("device"), "the devices are listed")
+        assert english_left(driver.execute_script(TEXTS)) == {}
+        assert violations(driver) == []
+        driver.find_element("css selector", "[value=now]").click()
+        driver.find_element("css selector", "#setup button").click()
+        driver.find_element("id", "add").click()
+        wait_until(lambda: seen("saved") == "Alles Getippte ist gespeichert.", "the tap is saved")
+        assert re.fullmatch(r"noch 1[45]:\d\d, bis \d\d:\d\d", seen("left"))
+        assert english_left(driver.execute_script(TEXTS)) == {}
+        begun = next(iter(read_sessions(root).values()))
+        driver.find_element("id", "stop").click()
+        assert driver.switch_to.alert.text == "Jetzt aufhören zu zählen?"
+        wait_until(lambda: utc_now() > begun.taps[0] + timedelta(seconds=4), "the device counts the visit")
+        driver.switch_to.alert.accept()
+        wait_until(lambda: seen("outcome").startswith("Besuche von Hand: 1. Der Vergleich folgt"), "the count ends")
+        edges = (begun.start + timedelta(seconds=2), begun.taps[0] + timedelta(seconds=3))
+        spans = [(edges[0] - timedelta(minutes=5), edges[0]), edges, (edges[1], edges[1] + timedelta(minutes=1))]
+        put(root, *(window(n, {"happiness": 1, "unknown": 0}, a, end=b) for n, (a, b) in enumerate(spans)))
+        wait_until(lambda: seen("outcome").startswith(f"100{NBSP}% (21{NBSP}bis{NBSP}100), 1 Besuch"), "the result", 30)
+        assert english_left(driver.execute_script(TEXTS)) == {}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from collector.analysis.query import Reader
 from collector.language.language import english
 from collector.page.app import make_page
 from collector.page.sections import sections
+from collector.reading.reader import Reader
 from tests.support.brokers import free_port, wait_until
 from tests.support.pages import BERLIN, NOW, text_of, two_shops
 

@@ -115,10 +115,10 @@ def test_any_session_conforms_to_the_document(store: Path) -> None:
     from flask import Flask
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-    from collector.analysis.query import Reader
     from collector.api import recounts
     from collector.api.guard import Guard
     from collector.api.routes import Api, mount
+    from collector.reading.reader import Reader
     from collector.recount.recounts import Recounts
 
     app, guard = Flask("test"), Guard(None, 100_000)

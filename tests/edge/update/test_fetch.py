@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -61,6 +62,26 @@ def test_a_download_that_is_cut_off_continues(tmp_path, published):
         again.refresh()
         assert again.fetch(file).read_bytes() == WHEEL
     assert server.starts[-2:] == [600_000, 600_001]
+
+
+@pytest.mark.parametrize("end", ["timestamp.json", "door.json"])
+@pytest.mark.parametrize("part", ["slow", "slow_headers"])
+def test_a_look_at_a_slow_server_ends(tmp_path, published, part, end):
+    """Single bytes of content or headers, of metadata or manifest, hold a look until its limit, and the next succeeds.
+
+    Each byte comes well within the limit of a read.
+    """
+    repository, _ = published
+    repository.assign("shop-1", "door", 1, "1", b"")
+    repository.publish()
+    with attackable(repository.folder) as server:
+        getattr(server, part).add(end)
+        began = time.monotonic()
+        with pytest.raises(RepositoryUnreachable, match=r"at most 2 s \(look_s\)|slower than|too slowly"):
+            reader(tmp_path, server.url).look(2.0)
+        assert 1.5 < time.monotonic() - began < 6.0
+        getattr(server, part).clear()
+        assert reader(tmp_path, server.url).look(30.0).number == 1
 
 
 def test_only_a_device_with_a_certificate_is_served(tmp_path, published):
@@ -159,6 +180,7 @@ def test_a_release_that_is_not_for_this_board_is_bad(tmp_path, published):
         ('repository = "releases"', "repository must start with https://"),
         ('repository = "/media/usb"\nspeed = 1', "unknown key 'speed'"),
         ('repository = "/media/usb"\ntrial_s = 0', "key 'trial_s': must be >= 1, is 0"),
+        ('repository = "/media/usb"\nlook_s = 0', "key 'look_s': must be >= 1, is 0"),
         ("", "missing key 'repository'"),
     ],
 )

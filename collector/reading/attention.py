@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from collector.analysis.confusion import Matrices, conflicts
-from collector.analysis.query import Reader
 from collector.devices.attention import Concern, concerns
 from collector.devices.device import Device
 from collector.language.language import Language
 from collector.live.windows import LiveWindows
+from collector.reading.reader import Reader
 
 
 def current_concerns(reader: Reader, now: datetime, language: Language) -> tuple[list[Concern], tuple[Device, ...]]:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from collector.analysis.query import Reader
+from collector.reading.reader import Reader
 from collector.store.load import labels
 from tests.support.store import SEVEN, START, put, window
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices, confusions, with_labels
 from collector.analysis.correction import shares_over
 from collector.analysis.intervals import Span, Step, with_known_time
@@ -145,11 +146,6 @@ def _of_sites(frame: pd.DataFrame, sites: Collection[str] | None) -> pd.DataFram
     own = frame if len(sites) == 1 else frame[frame["site"].isin(sites)].reset_index(drop=True)
     foreign = [name for name in labels(own) if own[name].isna().all()]
     return own.drop(columns=foreign) if foreign else own
-
-
-def fixed_rng() -> np.random.Generator:
-    """Return a generator with a fixed seed, so that nothing on the page changes while no window arrives."""
-    return np.random.default_rng(0)
 
 
 def most_frequent_labels(table: pd.DataFrame) -> list[str]:

@@ -1,0 +1,111 @@
+"""A folder or file that the system does not let the collector read is reported, and the other sites go on."""
+
+import logging
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from collector.api.guard import Guard
+from collector.api.routes import Api, mount
+from collector.language.language import english, language
+from collector.page.first_screen import FirstScreen
+from collector.reading.reader import Reader
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup import Rollups
+from collector.store.damage import DamageLog
+from tests.support.pages import text_of
+from tests.support.permissions import unreadable
+from tests.support.store import START, put, window
+
+UTC = ZoneInfo("UTC")
+NOW = datetime(2026, 3, 29, 0, 30, tzinfo=timezone.utc)
+DAY = (NOW - timedelta(days=1), NOW)
+SITES = ("shop-1", "shop-2")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A store of two sites, with ten windows each."""
+    put(tmp_path, *(window(seq, site=site) for site in SITES for seq in range(1, 11)))
+    return tmp_path
+
+
+def visits(reader: Reader) -> tuple[float, float, float]:
+    """The visits of the last hour, of the roll-ups, and of the windows."""
+    live = reader.last_hour(UTC).table
+    tables = (reader.cells(DAY, UTC), reader.windows(DAY))
+    return (float(live["visits"].sum()) if len(live) else 0.0, *(float(each["happiness"].sum()) for each in tables))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("what", ["date=2026-03-29/site=shop-2", "date=2026-03-29"])
+def test_a_folder_that_cannot_be_read_stops_no_other_site(
+    root: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once, and reported by notices, metrics and banner; with the permissions back it is read."""
+    put(root, window(0, site="shop-1", start=START - timedelta(hours=3)))
+    reader = Reader(root, lambda: NOW)
+    app = Flask("test")
+    mount(app, Api(reader, UTC, lambda: NOW), Guard(None, 1000))
+    with unreadable(root / what), caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            found = visits(reader)
+        assert found == ((30, 33, 33) if what.endswith("shop-2") else (0, 3, 3))
+        assert [record.getMessage() for record in caplog.records] == [
+            f'event=left_out file="{what}" rows=all reason="Permission denied"'
+        ]
+        assert reader.sites() == ["shop-1", "shop-2"][: 2 if what.endswith("shop-2") else 1]
+        assert app.test_client().get("/api/v1/health").json["notices"] == [f"{what}: left out: Permission denied"]  # type: ignore[index]
+        assert "facetally_store_damaged_files 1.0" in app.test_client().get("/metrics").text
+        screen = FirstScreen(reader, lambda: NOW)
+        told = text_of(screen.banner(english()))
+        assert told.startswith("The store needs attention") and f"{what}: left out: Permission denied" in told
+        assert text_of(screen.banner(language("de"))).startswith("Der Speicher braucht Aufmerksamkeit")
+    assert visits(reader) == (60, 63, 63)
+    assert reader.damages() == ()
+
+
+def test_what_was_read_before_is_kept(root: Path) -> None:
+    """Neither the last hour nor the roll-ups forget the windows of a folder that becomes unreadable."""
+    reader = Reader(root, lambda: NOW)
+    assert visits(reader) == (60, 60, 60)
+    with unreadable(root / "date=2026-03-29/site=shop-2"):
+        assert visits(reader) == (60, 60, 30)
+        assert reader.cells(DAY, UTC, ["shop-2"])["happiness"].sum() == 30
+        put(root, window(12, site="shop-1"))
+        assert visits(reader) == (63, 63, 33)
+    put(root, window(12, site="shop-2"))
+    assert visits(reader) == (66, 66, 66)
+
+
+def test_a_site_of_its_own_is_read_without_its_unreadable_day(root: Path) -> None:
+    """The roll-ups of one site go on, too."""
+    put(root, window(0, site="shop-2", start=START - timedelta(hours=3)))
+    rollups, damages = Rollups(root, HOUR_S, lambda: NOW, (log := DamageLog()).note), log.all
+    with unreadable(root / "date=2026-03-29/site=shop-2"):
+        assert rollups.cells(site="shop-2")["happiness"].sum() == 3
+        assert [each.is_unreadable for each in damages()] == [True]
+    assert rollups.cells(site="shop-2")["happiness"].sum() == 33
+    assert damages() == ()
+
+
+def test_a_file_that_could_not_be_read_is_read_later(root: Path) -> None:
+    """Its permissions change without its time or size; the roll-ups and the last hour read it all the same."""
+    (path,) = (root / "date=2026-03-29/site=shop-2").glob("*.csv")
+    reader = Reader(root, lambda: NOW)
+    with unreadable(path):
+        assert visits(reader) == (30, 30, 30)
+        assert [each.reason for each in reader.damages()] == ["Permission denied"]
+    assert visits(reader) == (60, 60, 60)
+
+
+def test_an_unreadable_day_is_not_deleted(root: Path) -> None:
+    """Retention refuses to make the cells of such a day final."""
+    later = NOW + timedelta(days=400)
+    with unreadable(root / "date=2026-03-29/site=shop-2"), pytest.raises(PermissionError):
+        Rollups(root, HOUR_S, lambda: later).retire(NOW.date())
+    rollups = Rollups(root, HOUR_S, lambda: later)
+    rollups.retire(NOW.date())
+    assert rollups.cells()["happiness"].sum() == 60
