@@ -64,11 +64,11 @@ class DeviceClocks:
 
         Windows from a spool are older than the present, so of readings within `BACKLOG_S` the latest time counts.
         """
-        reading = ClockReading(reported, monotonic_s)
         before = self._readings.pop(device, None)
-        if before is not None and monotonic_s - before.received_s < BACKLOG_S:
-            reading = max(reading, before, key=lambda each: each.at(monotonic_s))
-        self._readings[device] = reading
+        is_recent = before is not None and monotonic_s - before.received_s < BACKLOG_S
+        if before is None or not is_recent or before.at(monotonic_s) <= reported:
+            before = ClockReading(reported, monotonic_s)
+        self._readings[device] = before
         if len(self._readings) > MAX_DEVICES:
             del self._readings[next(iter(self._readings))]
 
