@@ -20,6 +20,7 @@ class FileSystem:
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._device = os.fstat(self._descriptor).st_dev
 
     def close(self) -> None:
         """Release the folder."""
@@ -35,6 +36,16 @@ class FileSystem:
         if LIBC.fstatfs(self._descriptor, status) != 0:
             return False
         return ctypes.c_long.from_buffer(status).value in KNOWN_TYPES
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder, or where it is missing the folder that it would be in, is on this file system."""
+        while True:
+            try:
+                return os.stat(folder).st_dev == self._device
+            except FileNotFoundError:
+                if folder == folder.parent:
+                    raise
+                folder = folder.parent
 
     def sync(self) -> None:
         """Bring all changes of all files to disk, also those of other programs. Raises OSError."""

@@ -81,7 +81,8 @@ class StoreWriter:
         self._root = root
         self._writer = writer
         self._damages = damages or DamageLog()
-        self._files: dict[tuple[str, tuple[str, ...]], _File] = {}
+        self._files: dict[tuple[int, str, tuple[str, ...]], _File] = {}
+        """By day (proleptic Gregorian ordinal), site and columns; the least recently used first."""
         self._lock: IO[bytes] | None = None
         self._appender: GroupAppender | None = None
 
@@ -89,12 +90,12 @@ class StoreWriter:
         try:
             make_folder(self._root)
             self._lock = self._take_lock()
+            self._appender = GroupAppender(self._root)
             for path in sorted(self._root.glob(f"date=*/site=*/counts-*-{self._writer}.csv")):
                 if is_file_of(path.name, self._writer):
                     self._repair(path)
             # rows that a killed process wrote but did not sync count as repeats now, and repeats are acknowledged
             os.sync()
-            self._appender = GroupAppender(self._root)
         except OSError as error:
             raise StoreRefused(f"store {self._root}: {error}") from error
         return self
@@ -114,8 +115,11 @@ class StoreWriter:
         the store must be opened again.
         """
         text = row(counts)
-        key = (folder_name(counts), columns_of(counts))
-        file = self._files.pop(key, None) or self._with_compacted_keys(self._open(*key), key[1])
+        columns = columns_of(counts)
+        key = (counts.start.toordinal(), counts.site, columns)
+        file = self._files.pop(key, None)
+        if file is None:
+            file = self._with_compacted_keys(self._open(folder_name(counts), columns), columns)
         self._files[key] = file
         if not file.add_key(counts.device, counts.boot, counts.seq):
             return False
