@@ -41,7 +41,7 @@ class FileSystem:
         """Whether a folder, or where it is missing the folder that it would be in, is on this file system."""
         while True:
             try:
-                return os.stat(folder).st_dev == self._device
+                return folder.stat().st_dev == self._device
             except FileNotFoundError:
                 if folder == folder.parent:
                     raise

@@ -2,8 +2,8 @@
 
 For each message paho (2.1 and 2.2) reads four times from the socket, fills five tables and takes a lock, and it sends
 each acknowledgement and each receipt by itself. That took a third of the time of storing a queue. This client parses
-all whole plain messages of a buffer in one loop; paho handles all other packets. It replaces `loop_read` and the private
-method `_sock_recv` of paho, uses `_in_packet` and `_last_bytes_received`, and calls `_packet_queue` and
+all whole plain messages of a buffer in one loop; paho handles all other packets. It replaces `loop_read` and the
+private method `_sock_recv` of paho, uses `_in_packet` and `_last_bytes_received`, and calls `_packet_queue` and
 `_pack_remaining_length`.
 tests/collector/receive/test_mqtt_client.py fails if they change.
 """

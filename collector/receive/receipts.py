@@ -42,7 +42,8 @@ class Receipts:
         boot = counts.boot
         if boot not in device.due:
             device.due[boot] = None
-            device.sequences[boot] = device.sequences.pop(boot, None) or SequenceSet()
+            known = device.sequences.pop(boot, None)
+            device.sequences[boot] = SequenceSet() if known is None else known
         device.sequences[boot].add(counts.seq)
 
     def schedule(self, site: str, device: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from base.file_system import FileSystem
 
-OTHER = Path("/dev/shm")  # noqa: S108 - a file system in memory, on every Linux
+OTHER = Path("/dev/shm")
+"""A file system in memory, on every Linux."""
 
 
 @pytest.fixture

@@ -39,10 +39,10 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def note_file(descriptor: int) -> None:
         fsync(descriptor)
         with lock:
-            done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+            done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
     def note_all(self: FileSystem) -> None:
-        root = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+        root = Path(f"/proc/self/fd/{self._descriptor}").readlink()
         done.extend(f"{path.parent.name}:{path.read_text()}" for path in sorted(root.rglob("*.csv")))
         sync(self)
 
@@ -75,9 +75,7 @@ def test_many_files_are_synced_at_once_after_all_are_written(
     assert synced == [f"site={at}:a,b\n1,2\n" for at in range(MANY)]
 
 
-def test_a_file_of_another_disk_is_synced_by_itself(
-    tmp_path: Path, appender: GroupAppender, synced: list[str]
-) -> None:
+def test_a_file_of_another_disk_is_synced_by_itself(tmp_path: Path, appender: GroupAppender, synced: list[str]) -> None:
     """A day or site that is a link to another disk is not covered by the store's file system."""
     with TemporaryDirectory(dir="/dev/shm") as elsewhere:
         (tmp_path / "date=1").mkdir()
