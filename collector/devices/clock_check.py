@@ -64,11 +64,10 @@ class DeviceClocks:
 
         Windows from a spool are older than the present, so of readings within `BACKLOG_S` the latest time counts.
         """
-        before = self._readings.pop(device, None)
-        is_recent = before is not None and monotonic_s - before.received_s < BACKLOG_S
-        if before is None or not is_recent or before.at(monotonic_s) <= reported:
-            before = ClockReading(reported, monotonic_s)
-        self._readings[device] = before
+        reading, before = ClockReading(reported, monotonic_s), self._readings.pop(device, None)
+        if before is not None and monotonic_s - before.received_s < BACKLOG_S and before.at(monotonic_s) > reported:
+            reading = before
+        self._readings[device] = reading
         if len(self._readings) > MAX_DEVICES:
             del self._readings[next(iter(self._readings))]
 

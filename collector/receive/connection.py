@@ -83,8 +83,9 @@ class Connection:
     def receive(self, within_s: float) -> list[ReceivedMessage]:
         """Return the next group of messages, which may be empty.
 
-        A group ends when it has half of ``broker.in_flight`` messages, so that the broker sends the other half while it
-        is stored, when none comes for `NEXT_MESSAGE_WAIT_S`, or when its first message has waited for ``within_s``.
+        A group ends with the read that brings it to half of ``broker.in_flight`` messages, so that the broker sends the
+        others while it is stored. It also ends when none comes for `NEXT_MESSAGE_WAIT_S`, or when its first message has
+        waited for ``within_s``.
         """
         self._step(FIRST_MESSAGE_WAIT_S)
         due_s = time.monotonic() + within_s
