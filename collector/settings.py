@@ -31,8 +31,8 @@ class Broker(BrokerOptions, frozen=True, kw_only=True):
 
     session_expiry_s: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 30 * 86_400
     """How long the broker keeps messages for a collector that is away, seconds."""
-    in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 10_000
-    """Maximum number of messages that the broker sends before one is acknowledged; about half are one group."""
+    in_flight: Annotated[int, Meta(ge=1, le=65_535)] = 5000
+    """Maximum number of messages that the broker sends before one is acknowledged; also the largest group written."""
     share: Id | None = None
     """Collectors with the same value share the counts between them; each needs its own ``store.writer``."""
 

@@ -5,7 +5,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 CONNECTIONS = 20
 """Connections that the devices share. With one thread for each of 1,000 devices the threads would be measured."""
-BROKER_CONFIG = ("max_queued_messages 0", "max_inflight_messages 10000")
+BROKER_CONFIG = ("max_queued_messages 0", "max_inflight_messages 5000")
 """Lines of mosquitto.conf for a broker that drops no queued message."""
 UNACKNOWLEDGED = 20_000
 ACKNOWLEDGE_LIMIT_S = 120.0

@@ -50,7 +50,6 @@ class Connection:
         self._broker = broker
         self._protocol = protocol
         self._received: list[ReceivedMessage] = []
-        self._group_size = max(1, broker.in_flight // 2)
         self._client = _client(broker, client_id, protocol, self._on_plain_message)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
@@ -83,14 +82,13 @@ class Connection:
     def receive(self, within_s: float) -> list[ReceivedMessage]:
         """Return the next group of messages, which may be empty.
 
-        A group ends with the read that brings it to half of ``broker.in_flight`` messages, so that the broker sends the
-        others while it is stored. It also ends when none comes for `NEXT_MESSAGE_WAIT_S`, or when its first message has
-        waited for ``within_s``.
+        A group ends with the read that brings it to ``broker.in_flight`` messages. It also ends when none comes for
+        `NEXT_MESSAGE_WAIT_S`, or when its first message has waited for ``within_s``.
         """
         self._step(FIRST_MESSAGE_WAIT_S)
         due_s = time.monotonic() + within_s
         before = 0
-        while before < len(self._received) < self._group_size and time.monotonic() < due_s and self.ended is None:
+        while before < len(self._received) < self._broker.in_flight and time.monotonic() < due_s and self.ended is None:
             before = len(self._received)
             self._step(NEXT_MESSAGE_WAIT_S)
         group, self._received = self._received, []
@@ -133,12 +131,12 @@ class Connection:
         self._client.loop_misc()
 
     def _read(self) -> None:
-        """Read messages until there are none, or a group of them.
+        """Read messages until there are none, or ``broker.in_flight`` of them.
 
         More stay in the socket: Mosquitto 2.0.11 without a limit on its queue ignores the receive maximum.
         """
         before = -1
-        while before < len(self._received) < self._group_size and self._client.socket() is not None:
+        while before < len(self._received) < self._broker.in_flight and self._client.socket() is not None:
             before = len(self._received)
             self._client.loop_read()
 
