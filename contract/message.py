@@ -129,6 +129,10 @@ class Counts(Strict, frozen=True, kw_only=True):
             raise ValueError(f"`end` must be after `start` ({self._times()})")
         if (label := _first_invalid_label(tuple(self.visits))) is not None:
             raise ValueError(f"label must match {LABEL_PATTERN}, is {label!r} - at `$.visits`")
+        if self.doubtful_low is not UNSET or self.doubtful_high is not UNSET:
+            self._check_doubtful()
+
+    def _check_doubtful(self) -> None:
         for name, doubtful in (("doubtful_low", self.doubtful_low), ("doubtful_high", self.doubtful_high)):
             if doubtful is UNSET:
                 continue

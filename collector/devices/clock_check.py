@@ -64,10 +64,9 @@ class DeviceClocks:
 
         Windows from a spool are older than the present, so of readings within `BACKLOG_S` the latest time counts.
         """
-        reading = ClockReading(reported, monotonic_s)
-        before = self._readings.pop(device, None)
-        if before is not None and monotonic_s - before.received_s < BACKLOG_S:
-            reading = max(reading, before, key=lambda each: each.at(monotonic_s))
+        reading, before = ClockReading(reported, monotonic_s), self._readings.pop(device, None)
+        if before is not None and monotonic_s - before.received_s < BACKLOG_S and before.at(monotonic_s) > reported:
+            reading = before
         self._readings[device] = reading
         if len(self._readings) > MAX_DEVICES:
             del self._readings[next(iter(self._readings))]

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from collector.devices.stored_totals import StoredTotals
-from contract.message import BundleIdentity, Health, Message, Model, Reason, Shadow, Status
+from contract.message import BundleIdentity, Counts, Health, Message, Model, Reason, Shadow, Status
 
 MAX_FORMER_BOOTS = 16
 MAX_SHADOWS = 4
@@ -63,19 +63,15 @@ def apply_message(device: Device, message: Message, retained: bool, now: datetim
     """Return the device after a message. ``retained``: the broker had kept the message from earlier."""
     if not retained and device.seen != now:
         device = replace(device, seen=now)
+    if isinstance(message, Counts):
+        return _apply_counts(device, message, retained)
     if isinstance(message, Status):
         return _apply_status(device, message, retained)
     if isinstance(message, Model | Shadow):
         return _apply_bundles(device, message)
-    if isinstance(message, Health):
-        if message.boot in device.former_boots:
-            return device
-        return _apply_sign_of_life(replace(device, health=message), message.boot, retained)
-    if message.clock != "unsynced":
-        if device.counted and message.end <= device.counted:
-            return device
-        device = replace(device, counted=message.end, degraded=message.degraded)
-    return _apply_sign_of_life(device, message.boot, retained)
+    if message.boot in device.former_boots:
+        return device
+    return _apply_sign_of_life(replace(device, health=message), message.boot, retained)
 
 
 def latest_bundles(bundles: Iterable[BundleIdentity]) -> tuple[BundleIdentity, ...]:
@@ -97,6 +93,15 @@ def latest_shadows(shadows: Iterable[Shadow]) -> tuple[Shadow, ...]:
         before = kept.pop(shadow.boot, None)
         kept[shadow.boot] = shadow if before is None or before.seq <= shadow.seq else before
     return tuple(kept.values())[-MAX_SHADOWS:]
+
+
+def _apply_counts(device: Device, counts: Counts, retained: bool) -> Device:
+    """Apply a window: the latest one says why the device sees less."""
+    if counts.clock != "unsynced":
+        if device.counted and counts.end <= device.counted:
+            return device
+        device = replace(device, counted=counts.end, degraded=counts.degraded)
+    return _apply_sign_of_life(device, counts.boot, retained)
 
 
 def _apply_bundles(device: Device, model: Model | Shadow) -> Device:

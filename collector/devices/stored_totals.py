@@ -1,7 +1,5 @@
 """Count what the windows of a device add up to, for counters that never go down."""
 
-from datetime import timedelta
-
 from msgspec import UNSET, Struct
 
 from contract.message import Counts
@@ -30,11 +28,16 @@ class StoredTotals(Struct, frozen=True, kw_only=True):
 
     def plus(self, counts: Counts) -> "StoredTotals":
         """Return the sums with one more window."""
-        length_s = (counts.end - counts.start) / timedelta(seconds=1)
-        visits = dict(self.visits)
-        for label, number in counts.visits.items():
-            name = label if label in visits or len(visits) < MAX_COUNTED_LABELS else OTHER
-            visits[name] = visits.get(name, 0) + number
+        length_s = (counts.end - counts.start).total_seconds()
+        visits = self.visits.copy()
+        if counts.visits.keys() <= visits.keys():
+            for label, number in counts.visits.items():
+                if number:
+                    visits[label] += number
+        else:
+            for label, number in counts.visits.items():
+                name = label if label in visits or len(visits) < MAX_COUNTED_LABELS else OTHER
+                visits[name] = visits.get(name, 0) + number
         return StoredTotals(
             windows=self.windows + 1,
             window_s=self.window_s + length_s,

@@ -7,9 +7,9 @@ sends takes nothing from the others. The limits bound what grows with the messag
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -28,7 +28,8 @@ BYTES_PER_MB = 1e6
 MAX_BUCKETS = 20_000
 
 
-class _TokenBucket(NamedTuple):
+@dataclass(slots=True)
+class _TokenBucket:
     """What a device may still send (token bucket, RFC 2697)."""
 
     messages: float
@@ -37,14 +38,12 @@ class _TokenBucket(NamedTuple):
     updated_s: float
     """Seconds on the monotonic clock."""
 
-    def refilled(self, full: "_TokenBucket") -> "_TokenBucket":
-        """Return the bucket at the time of ``full``, refilled at the rate of one full bucket a day."""
-        days = (full.updated_s - self.updated_s) / DAY_S
-        return _TokenBucket(
-            min(full.messages, self.messages + days * full.messages),
-            min(full.size, self.size + days * full.size),
-            full.updated_s,
-        )
+    def refill(self, messages: float, size: float, monotonic_s: float) -> None:
+        """Add what has come since the last time; ``messages`` and ``size`` are a full bucket, which comes in a day."""
+        days = (monotonic_s - self.updated_s) / DAY_S
+        self.messages = min(messages, self.messages + days * messages)
+        self.size = min(size, self.size + days * size)
+        self.updated_s = monotonic_s
 
 
 class Admission:
@@ -56,21 +55,31 @@ class Admission:
 
     def charge(self, site: str, device: str, size: int, monotonic_s: float) -> None:
         """Charge a device for a message of ``size`` bytes; OverLimit if it has used up a day's worth."""
-        limits = self._limits
-        full = _TokenBucket(float(limits.messages_per_day), limits.mb_per_day * BYTES_PER_MB, monotonic_s)
-        bucket = self._buckets.pop((site, device), full).refilled(full)
-        has_messages, has_bytes = bucket.messages >= 1, bucket.size >= size
-        if has_messages and has_bytes:
-            bucket = bucket._replace(messages=bucket.messages - 1, size=bucket.size - size)
-        self._buckets[site, device] = bucket
+        bucket = self._bucket((site, device), monotonic_s)
+        if bucket.messages < 1:
+            most = self._limits.messages_per_day
+            raise OverLimit("messages", f"a device must send at most limits.messages_per_day = {most} messages")
+        if bucket.size < size:
+            most_mb = self._limits.mb_per_day
+            raise OverLimit("bytes", f"a device must send at most limits.mb_per_day = {most_mb:g} MB")
+        bucket.messages -= 1
+        bucket.size -= size
+
+    def _bucket(self, key: tuple[str, str], monotonic_s: float) -> _TokenBucket:
+        """Return the bucket of a device, refilled; the least recently used one makes room for a new one."""
+        bucket = self._buckets.get(key)
+        if bucket is not None and bucket.updated_s == monotonic_s:
+            return bucket
+        messages, size = float(self._limits.messages_per_day), self._limits.mb_per_day * BYTES_PER_MB
+        if bucket is None:
+            bucket = _TokenBucket(messages, size, monotonic_s)
+        else:
+            del self._buckets[key]
+            bucket.refill(messages, size, monotonic_s)
+        self._buckets[key] = bucket
         if len(self._buckets) > MAX_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
-        if not has_messages:
-            raise OverLimit(
-                "messages", f"a device must send at most limits.messages_per_day = {limits.messages_per_day} messages"
-            )
-        if not has_bytes:
-            raise OverLimit("bytes", f"a device must send at most limits.mb_per_day = {limits.mb_per_day:g} MB")
+        return bucket
 
     def check_new_device(self, site_size: int) -> None:
         """Check that a site of ``site_size`` known devices may have another one. Raises OverLimit."""
@@ -90,10 +99,11 @@ class Admission:
         self, device: Device, counts: Counts, now: datetime, clock_is_contradicted: Callable[[], bool]
     ) -> Device:
         """Check the window's time. Outside the limits, only a few dates of a doubtful clock are admitted."""
-        limits, day = self._limits, counts.start.date()
-        first, last = now - timedelta(days=limits.past_days), now + timedelta(days=limits.future_days)
+        limits = self._limits
+        first, last = _range(now, limits.past_days, limits.future_days)
         if first <= counts.start and counts.end <= last:
             return device
+        day = counts.start.date()
         if counts.clock == "unsynced" or clock_is_contradicted():
             if day in device.out_of_range_dates:
                 return device
@@ -108,9 +118,10 @@ class Admission:
     def _use_classifier(self, device: Device, counts: Counts, today: date) -> Device:
         """Check that the device may count with the window's classifier and label set, and record the use."""
         digest = _digest(counts.model.expression, tuple(counts.visits))
+        for use in device.classifier_uses:
+            if use.digest == digest and use.last_used == today:
+                return device
         last_used = {use.digest: use.last_used for use in device.classifier_uses}
-        if last_used.get(digest) == today:
-            return device
         if digest not in last_used and len(last_used) >= self._limits.models:
             last_used = {each: last for each, last in last_used.items() if today - last <= UNUSED_AFTER}
             if len(last_used) >= self._limits.models:
@@ -121,6 +132,12 @@ class Admission:
         last_used[digest] = today
         uses = tuple(ClassifierUse(digest=each, last_used=last) for each, last in last_used.items())
         return replace(device, classifier_uses=uses)
+
+
+@lru_cache(1)
+def _range(now: datetime, past_days: int, future_days: int) -> tuple[datetime, datetime]:
+    """Return the first and the last time of windows within the limits; ``now`` is that of a group of messages."""
+    return now - timedelta(days=past_days), now + timedelta(days=future_days)
 
 
 @lru_cache(4096)

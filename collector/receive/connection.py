@@ -82,8 +82,8 @@ class Connection:
     def receive(self, within_s: float) -> list[ReceivedMessage]:
         """Return the next group of messages, which may be empty.
 
-        A group has up to ``broker.in_flight`` messages. It ends when none comes for `NEXT_MESSAGE_WAIT_S`, or when its
-        first message has waited for ``within_s``.
+        A group ends with the read that brings it to ``broker.in_flight`` messages. It also ends when none comes for
+        `NEXT_MESSAGE_WAIT_S`, or when its first message has waited for ``within_s``.
         """
         self._step(FIRST_MESSAGE_WAIT_S)
         due_s = time.monotonic() + within_s
@@ -105,8 +105,7 @@ class Connection:
 
     def publish_receipts(self, receipts: Iterable[tuple[str, bytes]]) -> None:
         """Publish receipts, as topic and payload, at QoS 0: a lost receipt costs a repeat."""
-        for topic, payload in receipts:
-            self._client.publish(topic, payload, qos=0, retain=True)
+        self._client.publish_group(receipts)
 
     def publish_retained(self, messages: Iterable[tuple[str, bytes]]) -> list[MQTTMessageInfo]:
         """Publish messages, as topic and payload, at QoS 1. Each answer says whether the broker has acknowledged it."""

@@ -87,11 +87,12 @@ class Intake:
 
         A message that is malformed or over a limit becomes a dead letter and does not affect the others.
         """
+        monotonic_s = self._monotonic()
         for message in messages:
             sender = None
             try:
                 sender = address(message.topic)
-                self._process_one(sender, message, now)
+                self._process_one(sender, message, now, monotonic_s)
             except (BadMessage, TopicError) as error:
                 self._set_aside(sender, message, error, now)
         self._dead_letters.flush()
@@ -105,10 +106,10 @@ class Intake:
         """Compare the devices' clocks with ``now``, the time of this machine."""
         return self._device_clocks.agreement(now, self._monotonic(), len(self._devices))
 
-    def _process_one(self, sender: Address, received: ReceivedMessage, now: datetime) -> None:
+    def _process_one(self, sender: Address, received: ReceivedMessage, now: datetime, monotonic_s: float) -> None:
         if not received.payload:
             return  # a deleted retained message, or `facetally-edge check`
-        site, name, monotonic_s = sender.site, sender.device, self._monotonic()
+        site, name = sender.site, sender.device
         self._admission.charge(site, name, len(received.payload), monotonic_s)
         device = self._devices.get(site, name)
         if device is None:

@@ -39,10 +39,12 @@ class Receipts:
     def add(self, counts: Counts) -> None:
         """Add a window that need not be sent again: it is stored, was stored before, or is refused for good."""
         device = self._schedule((counts.site, counts.device))
-        sequence = device.sequences.pop(counts.boot, None) or SequenceSet()
-        device.sequences[counts.boot] = sequence
-        sequence.add(counts.seq)
-        device.due[counts.boot] = None
+        boot = counts.boot
+        if boot not in device.due:
+            device.due[boot] = None
+            known = device.sequences.pop(boot, None)
+            device.sequences[boot] = SequenceSet() if known is None else known
+        device.sequences[boot].add(counts.seq)
 
     def schedule(self, site: str, device: str) -> None:
         """Send a device a receipt, even an empty one: it tells a device that has come online of this collector."""
@@ -62,6 +64,8 @@ class Receipts:
                 sequence.keep_last_runs(MAX_RUNS)
 
     def _schedule(self, key: DeviceKey) -> _DeviceReceipts:
+        if key in self._due:
+            return self._devices[key]
         device = self._devices.pop(key, None) or _DeviceReceipts()
         self._devices[key] = device
         self._due[key] = None

@@ -7,7 +7,7 @@ alone decides, so that a message that arrives twice belongs in the same file.
 import csv
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import get_args
 
@@ -29,7 +29,7 @@ folder unreadable."""
 MAX_MODEL_NAME = 200
 """Characters of a model's name, which every row repeats."""
 
-UTC_OFFSET_CHARACTERS = len("+00:00")
+TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
 INTEGER = re.compile(r"[0-9]{1,16}")
 RATIO = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
@@ -37,7 +37,8 @@ TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9
 
 def columns_of(counts: Counts) -> tuple[str, ...]:
     """Return the columns after `FIXED_COLUMNS` of a message's row: `DOUBTFUL_COLUMNS` if needed, then the labels."""
-    return (DOUBTFUL_COLUMNS if any(_doubtful(counts)) else ()) + tuple(counts.visits)
+    low, high = _doubtful(counts)
+    return (*DOUBTFUL_COLUMNS, *counts.visits) if low or high else tuple(counts.visits)
 
 
 def header(columns: tuple[str, ...]) -> str:
@@ -107,17 +108,28 @@ def row(counts: Counts) -> str:
     cannot hold the message.
     """
     _check(counts)
-    doubtful = _doubtful(counts)
+    low, high = _doubtful(counts)
     # one f-string instead of a loop over columns: a sixth of the cost of storing a message
     return (
         f"{counts.schema},{counts.site},{counts.device},{counts.boot},{counts.seq},"
-        f"{counts.start.isoformat()[:-UTC_OFFSET_CHARACTERS]}Z,{counts.end.isoformat()[:-UTC_OFFSET_CHARACTERS]}Z,"
-        f"{counts.clock},{counts.coverage},"
+        f"{_time(counts.start)},{_time(counts.end)},{counts.clock},{counts.coverage},"
         f"{'|'.join(counts.degraded)},{counts.merged},{counts.privacy.k},"
         f"{_quoted('model.detector', counts.model.detector)},{_quoted('model.expression', counts.model.expression)},"
-        f"{f'{doubtful[0]},{doubtful[1]},' if any(doubtful) else ''}"
-        f"{','.join(map(str, counts.visits.values()))}\n"
+        f"{f'{low},{high},' if low or high else ''}"
+        f"{str([*counts.visits.values()])[1:-1].replace(' ', '')}\n"
     )
+
+
+def _time(moment: datetime) -> str:
+    """Return a time in UTC as RFC 3339 with ``Z``, as `isoformat` does in twice the time."""
+    hour, minute, second = TWO_DIGITS[moment.hour], TWO_DIGITS[moment.minute], TWO_DIGITS[moment.second]
+    fraction = f".{moment.microsecond:06}" if moment.microsecond else ""
+    return f"{_date(moment.toordinal())}T{hour}:{minute}:{second}{fraction}Z"
+
+
+@lru_cache(1024)
+def _date(ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat()
 
 
 def _check(counts: Counts) -> None:

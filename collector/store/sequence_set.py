@@ -36,6 +36,9 @@ class SequenceSet:
     def add(self, number: int) -> bool:
         """Add a number; False if it is there already."""
         bounds = self._bounds
+        if bounds and number == bounds[-1]:  # the next number, as of most windows
+            bounds[-1] = number + 1
+            return True
         at = bisect_right(bounds, number)
         if at % 2:
             return False

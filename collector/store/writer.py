@@ -13,7 +13,6 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +21,7 @@ from typing import IO
 from base.durable_file import cut_torn_line, make_folder
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
-from collector.store.append_file import append_rows
+from collector.store.append_file import Addition, GroupAppender
 from collector.store.damage import DamageLog, file_damage
 from collector.store.file_names import file_names, folder_name, is_file_of, parquet_name
 from collector.store.key_file import Run, key_path, read_keys
@@ -37,8 +36,6 @@ MAX_RUNS = 500_000
 repeats a boot."""
 FILE_ERRORS = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO, errno.ELOOP, errno.ENXIO)
 """Errors of one file. Any other error concerns the disk, and nothing can be stored."""
-SYNC_THREADS = 16
-"""Files that are synced at the same time."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +55,9 @@ class _File:
 
     def add_key(self, device: str, boot: str, seq: int) -> bool:
         """Add a key; False if it is there already."""
-        sequence = self.sequences.setdefault((device, boot), SequenceSet())
+        sequence = self.sequences.get((device, boot))
+        if sequence is None:
+            sequence = self.sequences[device, boot] = SequenceSet()
         before = sequence.run_count
         is_new = sequence.add(seq)
         self.run_count += sequence.run_count - before
@@ -82,14 +81,16 @@ class StoreWriter:
         self._root = root
         self._writer = writer
         self._damages = damages or DamageLog()
-        self._files: dict[tuple[str, tuple[str, ...]], _File] = {}
+        self._files: dict[tuple[int, str, tuple[str, ...]], _File] = {}
+        """By day (proleptic Gregorian ordinal), site and columns; the least recently used first."""
         self._lock: IO[bytes] | None = None
-        self._threads = ThreadPoolExecutor(SYNC_THREADS)
+        self._appender: GroupAppender | None = None
 
     def __enter__(self) -> "StoreWriter":
         try:
             make_folder(self._root)
             self._lock = self._take_lock()
+            self._appender = GroupAppender(self._root)
             for path in sorted(self._root.glob(f"date=*/site=*/counts-*-{self._writer}.csv")):
                 if is_file_of(path.name, self._writer):
                     self._repair(path)
@@ -102,7 +103,8 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown()
+        if self._appender:
+            self._appender.close()
         if self._lock:
             self._lock.close()
 
@@ -113,8 +115,11 @@ class StoreWriter:
         the store must be opened again.
         """
         text = row(counts)
-        key = (folder_name(counts), columns_of(counts))
-        file = self._files.pop(key, None) or self._with_compacted_keys(self._open(*key), key[1])
+        columns = columns_of(counts)
+        key = (counts.start.toordinal(), counts.site, columns)
+        file = self._files.pop(key, None)
+        if file is None:
+            file = self._with_compacted_keys(self._open(folder_name(counts), columns), columns)
         self._files[key] = file
         if not file.add_key(counts.device, counts.boot, counts.seq):
             return False
@@ -122,18 +127,11 @@ class StoreWriter:
         return True
 
     def flush(self) -> None:
-        """Bring the prepared rows to disk with one fsync per file; StoreFailed if that is not possible.
-
-        Files are synced at the same time, because a file system then combines the work.
-        """
+        """Bring the prepared rows to disk; StoreFailed if that is not possible."""
         due = [file for file in self._files.values() if file.pending]
-        work = [self._threads.submit(append_rows, file.path, file.header, "".join(file.pending)) for file in due]
-        wait(work)
-        for file, done in zip(due, work, strict=True):
-            try:
-                done.result()
-            except OSError as error:
-                raise StoreFailed(f"{file.path}: {error.strerror}") from error
+        if due:
+            assert self._appender is not None
+            self._appender.append([Addition(file.path, file.header, "".join(file.pending)) for file in due])
         for file in due:
             file.pending.clear()
         self._drop_least_recent()

@@ -161,6 +161,25 @@ def test_acknowledgements_are_the_same_bytes(protocol):
 
 
 @BOTH
+def test_a_group_is_published_in_the_same_bytes(protocol):
+    """Receipts of all lengths are the bytes that paho sends for each; no receipts send nothing."""
+    messages = [("facetally/v1/a/b/stored/w", b"x" * size) for size in (0, 1, 90, 127, 128, 16_384)] + [("grüß", b"1")]
+    sent = []
+    for make in (ours, theirs):
+        with wired(make, protocol) as (client, wire, _):
+            wire.setblocking(False)
+            if make is ours:
+                assert client.publish_group([]) == MQTTErrorCode.MQTT_ERR_SUCCESS
+                client.publish_group(messages)
+            else:
+                for topic, payload in messages:
+                    client.publish(topic, payload, qos=0, retain=True)
+            sent.append(wire.recv(1 << 20))
+    assert sent[0] == sent[1]
+    assert len(sent[0]) > 16_384
+
+
+@BOTH
 def test_acknowledgements_wait_for_a_full_socket(protocol):
     """Acknowledgements that exceed the socket's buffer are sent completely once it is read."""
     numbers = [number % 65535 + 1 for number in range(200_000)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import StoreFailed, StoreRefused
+from collector.store.append_file import FEW_FILES
 from collector.store.load import labels, load
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
@@ -106,8 +107,12 @@ def test_a_torn_header_is_written_again(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_after_a_kill_and_repair_every_line_is_a_row(tmp_path: Path) -> None:
-    """After SIGKILL of a writer and the next start, every line is a row and each number is there once."""
+@pytest.mark.parametrize("sites", [1, 2 * FEW_FILES])
+def test_after_a_kill_and_repair_every_line_is_a_row(tmp_path: Path, sites: int) -> None:
+    """After SIGKILL of a writer and the next start, every line is a row and each number is there once.
+
+    The rows of few files are synced in another way than those of many.
+    """
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
@@ -116,7 +121,8 @@ from tests.support.store import START, window
 with StoreWriter(Path({str(tmp_path)!r}), "w1") as store:
     print("ready", flush=True)
     for number in range(100_000):
-        store.add(window(number, start=START))
+        for site in range({sites}):
+            store.add(window(number, start=START, site=f"shop-{{site}}"))
         if number % 7 == 0:
             store.flush()
             print(number, flush=True)
@@ -134,12 +140,14 @@ with StoreWriter(Path({str(tmp_path)!r}), "w1") as store:
             except subprocess.TimeoutExpired:
                 writer.kill()
             flushed = max([flushed, *(int(text) for text in writer.stdout if text.endswith("\n"))])
-    put(tmp_path, window(0, start=START))
-    (path,) = tmp_path.glob("date=*/site=*/*.csv")
-    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
-    assert {len(row) for row in rows} == {22}
-    assert [int(row[4]) for row in rows] == list(range(len(rows)))
-    assert len(rows) > flushed > 0, "flushed rows are on disk"
+    put(tmp_path, window(0, start=START, site="shop-0"))
+    paths = list(tmp_path.glob("date=*/site=*/*.csv"))
+    assert len(paths) == sites
+    for path in paths:
+        rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
+        assert {len(row) for row in rows} == {22}
+        assert [int(row[4]) for row in rows] == list(range(len(rows)))
+        assert len(rows) > flushed > 0, "flushed rows are on disk"
 
 
 def test_two_writers_share_no_file_and_readers_drop_repeats(tmp_path: Path) -> None:
