@@ -95,7 +95,7 @@ class MonthRollup:
                 raise StoreFailed(f"{damages[0]}; a day with damaged files is not deleted")
             source = self._month.sources.get(folder)
             if source is not None and source.state is SourceState.DELETED:
-                late = compute(self._month, self._files(), folder.date, [folder.site])
+                late = compute(self._month, self._files(), [folder])
                 self._month.frame = pd.concat([self._month.frame, late], ignore_index=True)
             elif source is None or source.files != present.files:
                 raise StoreFailed(

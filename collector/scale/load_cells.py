@@ -7,12 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from collector.rollups.cells import HOUR_S, cell_s_for, cells
-from collector.store.columns import FIXED_COLUMNS, KEY_COLUMNS
-from collector.store.csv_file import schema_of
-from collector.store.damage import DamageReports, log_damage
-from collector.store.file_names import counts_files
-from collector.store.load import folders, read
+from collector.rollups.cells import HOUR_S, cell_s_for
+from collector.rollups.rollup_update import folder_cells, no_cells
+from collector.store.damage import log_damage
+from collector.store.load import folders
 from collector.store.workers import Workers
 
 DAY = timedelta(days=1)
@@ -28,27 +26,14 @@ def load_cells(
     Rows and files that cannot be used are left out and logged.
     """
     chosen = list(folders(root, since, until, site))
-    sum_up = partial(_cells_of, since=since, until=until, cell_s=_cell_s(chosen, zone))
+    sum_up = partial(folder_cells, cell_s=_cell_s(chosen, zone), since=since, until=until)
     tables = []
-    for table, reports in workers.map(sum_up, chosen):
+    for table, reports in workers.map_groups(sum_up, chosen):
         reports.pass_on(log_damage)
         tables.append(table)
     filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else cells(schema_of(FIXED_COLUMNS).empty_table().to_pandas())
-
-
-def _cells_of(
-    folder: Path, *, since: datetime | None, until: datetime | None, cell_s: int
-) -> tuple[pd.DataFrame, DamageReports]:
-    """Sum the windows of one day and site up to cells, each window once; also return what was reported of its files."""
-    reports = DamageReports()
-    frame = read(counts_files(folder), reports.note).drop_duplicates(list(KEY_COLUMNS))
-    chosen = pd.Series(True, index=frame.index)
-    if since is not None:
-        chosen &= frame["start"] >= since
-    if until is not None:
-        chosen &= frame["start"] < until
-    return cells(frame[chosen], cell_s), reports
+    found = pd.concat(filled, ignore_index=True) if filled else no_cells(HOUR_S)
+    return found.drop(columns="date")
 
 
 def _cell_s(chosen: list[Path], zone: ZoneInfo) -> int:
