@@ -1,5 +1,6 @@
 """Load the cells of a store by workers that sum the windows of each folder, so that only sums are transferred."""
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,8 @@ def load_cells(
     Rows and files that cannot be used are left out and logged.
     """
     chosen = list(folders(root, since, until, site))
-    sum_up = partial(folder_cells, cell_s=_cell_s(chosen, zone), since=since, until=until)
+    days = (date.fromisoformat(folder.parent.name.removeprefix("date=")) for folder in chosen)
+    sum_up = partial(folder_cells, cell_s=cell_s_of_days(days, zone), since=since, until=until)
     tables = []
     for table, reports in workers.map_groups(sum_up, chosen):
         reports.pass_on(log_damage)
@@ -36,10 +38,10 @@ def load_cells(
     return found.drop(columns="date")
 
 
-def _cell_s(chosen: list[Path], zone: ZoneInfo) -> int:
-    """Return the length of cells that fit the zone on all days of some folders."""
-    days = {date.fromisoformat(folder.parent.name.removeprefix("date=")) for folder in chosen} - {UNSET_CLOCK}
-    if not days:
+def cell_s_of_days(days: Iterable[date], zone: ZoneInfo) -> int:
+    """Return the length of cells that fit the zone on all of some days, seconds."""
+    known = set(days) - {UNSET_CLOCK}
+    if not known:
         return HOUR_S
-    first, last = (datetime(*day.timetuple()[:3], tzinfo=timezone.utc) for day in (min(days), max(days) + DAY))
+    first, last = (datetime(*day.timetuple()[:3], tzinfo=timezone.utc) for day in (min(known), max(known) + DAY))
     return cell_s_for(zone, first, last)
