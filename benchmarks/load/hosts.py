@@ -41,7 +41,7 @@ WRITERS = ("one", "two")
 BROKER_PORT, SCHEDULER_PORT = 1883, 8786
 RESEND_S = 3.0
 CONFIRM_LIMIT_S = 300.0
-LOST_AFTER_S = "10s"
+LOST_AFTER_S = "15s"
 """Time after which the scheduler gives up a worker that does not answer. By default Dask takes 30 s."""
 COMMAND_LIMIT_S = 600.0
 
@@ -114,7 +114,7 @@ def start_cluster(stack: ExitStack, scheduler: Host, workers: Sequence[Host], fo
     end = time.monotonic() + START_LIMIT_S
     while log.read_text().count("Registered to:") < len(workers):
         if time.monotonic() > end:
-            raise SystemExit(f"{log}: fewer than {len(workers)} workers after {START_LIMIT_S:g} s")
+            raise SystemExit(f"fewer than {len(workers)} workers after {START_LIMIT_S:g} s: {log.read_text()[-2000:]}")
         time.sleep(0.1)
     return address
 
