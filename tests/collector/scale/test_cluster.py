@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -29,6 +30,10 @@ from demo.mosquitto import free_port
 from tests.support.analyst_guide import collector
 from tests.support.store import SEVEN, START, put, window
 
+REPOSITORY = Path(__file__).parents[3]
+GUIDE = (REPOSITORY / "docs" / "scale.md").read_text(encoding="utf-8")
+ADDRESS = "tcp://10.0.0.5:8786"
+"""Of the scheduler in the guide."""
 ODD = {"calm": 4, "happiness": 2, "unknown": 1}
 
 
@@ -138,6 +143,26 @@ def test_the_first_groups_are_the_largest(root: Path, cluster: Workers) -> None:
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == GROUP and sizes[-1] == 1
     assert list(cluster.map(str, range(1000))) == [str(number) for number in range(1000)]
+
+
+def test_the_commands_of_the_guide_run(
+    root: Path, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command of docs/scale.md does what it says, with this store and cluster."""
+    shutil.copytree(root, tmp_path / "store", ignore=shutil.ignore_patterns("site=shop-1"))  # it has two label sets
+    devices = DeviceRegistry(tmp_path / "store")
+    record_matrix(devices, "shop-0", right=50)
+    devices.save()
+    (commands,) = re.findall(r"^```sh\n([^`]*--scheduler[^`]*)^```$", GUIDE, re.MULTILINE)
+    given = {"store": str(tmp_path / "store"), "counts.parquet": str(tmp_path / "counts.parquet"), ADDRESS: scheduler}
+    before = load(tmp_path / "store")
+    for line in commands.splitlines():
+        name, *arguments = line.split()
+        assert (name, arguments[-1]) == ("facetally-collector", ADDRESS)
+        collector(*(given.get(each, each) for each in arguments))
+    assert not list(tmp_path.glob("store/date=*/site=*/*.csv"))
+    assert list(tmp_path.glob("store/_rollup/3600/*.parquet"))
+    assert len(pd.read_parquet(tmp_path / "counts.parquet")) == len(before)
 
 
 def test_windows_read_by_a_cluster_are_the_same(root: Path, cluster: Workers) -> None:
