@@ -194,13 +194,13 @@ def main() -> None:
         fill(root, options.devices, options.days, np.random.default_rng(1))
     write_devices(root, devices_of(root))
     took = {number: measure(root, options.root, number) for number in (1, 2)}
-    kill_one(root, options.root / "killed", took[2]["compact"].seconds * 0.6)
-    for name in COPIES:
-        check(root, options.root / name)
     for work, one in took[1].items():
         two = took[2][work]
         print(f"{work}: {one.seconds / two.seconds:.2f} times as fast, by CPU time {one.longest_s / two.longest_s:.2f}")
-        print(f"  one worker {one}\n  two workers {two}")
+        print(f"  one worker {one}\n  two workers {two}", flush=True)
+    kill_one(root, options.root / "killed", took[2]["compact"].seconds * 0.6)
+    for name in COPIES:
+        check(root, options.root / name)
     print("a worker killed in the middle: rows equal, none twice")
 
 
