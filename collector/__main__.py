@@ -10,12 +10,24 @@ from msgspec.structs import replace
 from base.errors import FacetallyError, SettingsError
 from base.logs import line, log_to_stderr
 from base.version import installed_version
-from collector.commands import access, compact, export, hours, recounts, report, services, summary, sync, upload
+from collector.commands import (
+    access,
+    compact,
+    export,
+    hours,
+    recounts,
+    report,
+    rollup,
+    services,
+    summary,
+    sync,
+    upload,
+)
 from collector.commands.parsers import EPILOG, Command, Commands
 from collector.settings import read_settings
 from contract.errors import BundleError, TopicError
 
-COMMANDS = (services, export, summary, report, hours, compact, recounts, access, sync, upload)
+COMMANDS = (services, export, summary, report, hours, compact, rollup, recounts, access, sync, upload)
 
 _log = logging.getLogger("collector")
 

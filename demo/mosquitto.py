@@ -27,21 +27,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def listens(port: int) -> bool:
-    """Return whether a process accepts connections on a loopback port."""
+def listens(port: int, host: str = "127.0.0.1") -> bool:
+    """Return whether a process accepts connections on a port, by default of the loopback interface."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
-def wait_for(port: int, limit_s: float = START_LIMIT_S) -> None:
+def wait_for(port: int, limit_s: float = START_LIMIT_S, host: str = "127.0.0.1") -> None:
     """Return once a process listens on the port; raise TimeoutError after the limit, seconds."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if listens(port):
+        if listens(port, host):
             return
         time.sleep(0.02)
-    raise TimeoutError(f"port {port}: no process listens after {limit_s:g} s")
+    raise TimeoutError(f"{host}, port {port}: no process listens after {limit_s:g} s")
 
 
 def program() -> str | None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,15 +37,18 @@ def device_names(devices: int) -> list[tuple[str, str]]:
     return [(f"shop-{number // DEVICES_PER_SITE:02}", f"device-{number:03}") for number in range(devices)]
 
 
-def write_devices(root: Path, devices: int) -> None:
-    """Let all devices be online, and report the matrix of the shipped classifier for the windows of the year."""
+def write_devices(root: Path, names: Iterable[tuple[str, str]]) -> None:
+    """Let devices be online, and report the matrix of the shipped classifier for their windows.
+
+    ``names`` are their sites and names.
+    """
     card = json.loads((ROOT / "edge/models/expression.json").read_bytes())
     sha256 = TAIL.rpartition("@")[2].ljust(64, "0")
     expression = BundleIdentity(name="expression", sha256=sha256, labels=EXPRESSIONS, confusion=card["confusion"])
     model = Model(schema=1, detector=BundleIdentity(name="face", sha256="0" * 64), expression=expression)
     known = tuple(
         Device(site=site, device=name, state="online", boot="0" * 16, seen=END, counted=END, model=model)
-        for site, name in device_names(devices)
+        for site, name in names
     )
     write(root / "devices.json", RegistryContent(devices=known))
 
@@ -56,7 +59,7 @@ def arriving(root: Path, devices: int, began_s: float) -> Iterator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=_append, args=(root, devices, began_s, stop))
     shutil.rmtree(root / NEW, ignore_errors=True)  # of a run that was killed
-    write_devices(root, devices)
+    write_devices(root, device_names(devices))
     thread.start()
     try:
         yield

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from benchmarks.load.arrivals import write_devices
+from benchmarks.load.arrivals import device_names, write_devices
 from benchmarks.load.year import END
 from collector.settings import Page, Settings, Store
 from collector.web.serve import serve
@@ -105,7 +105,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.root.is_dir():
         parser.error(f"--root: must be a store made by `python -m benchmarks.load.year`, is {options.root}")
-    write_devices(options.root, options.devices)
+    write_devices(options.root, device_names(options.devices))
     port, stop, began = free_port(), threading.Event(), time.monotonic()
 
     def now() -> datetime:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.simulation.process_usage import cpu_seconds, peak_memory_mb
@@ -15,11 +16,22 @@ class Collector:
 
     RuntimeError with the end of its log if it ends instead. It accepts windows of any date, because simulated windows
     have fixed dates. ``overrides`` are settings as ``key=value``. Its log is ``collector.log`` beside the store.
+    ``prefix`` is a command that runs it, such as on another host.
     """
 
-    def __init__(self, root: Path, port: int, *overrides: str) -> None:
+    def __init__(self, root: Path, port: int, *overrides: str, prefix: Sequence[str] = ()) -> None:
         self.root = root
-        command = [sys.executable, "-m", "collector", "run", "--root", str(root), "--set", f"broker.port={port}"]
+        command = [
+            *prefix,
+            sys.executable,
+            "-m",
+            "collector",
+            "run",
+            "--root",
+            str(root),
+            "--set",
+            f"broker.port={port}",
+        ]
         for limit in ("past_days", "future_days"):
             command += ["--set", f"limits.{limit}=36500"]
         for override in overrides:

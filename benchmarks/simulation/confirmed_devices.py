@@ -100,11 +100,13 @@ class Connection:
 
 
 class ConfirmedDevices:
-    """All devices of a fleet, connected to a broker on this machine."""
+    """All devices of a fleet, connected to a broker."""
 
-    def __init__(self, devices: Sequence[SimulatedDevice], port: int, resend_s: float = RESEND_S) -> None:
+    def __init__(
+        self, devices: Sequence[SimulatedDevice], port: int, resend_s: float = RESEND_S, host: str = "127.0.0.1"
+    ) -> None:
         self._connections = [
-            _connection(list(devices[number::CONNECTIONS]), port, resend_s)
+            _connection(list(devices[number::CONNECTIONS]), (host, port), resend_s)
             for number in range(min(CONNECTIONS, len(devices)))
         ]
         self.sent = 0
@@ -146,12 +148,12 @@ class ConfirmedDevices:
             connection.client.loop_stop()
 
 
-def _connection(devices: list[SimulatedDevice], port: int, resend_s: float) -> Connection:
+def _connection(devices: list[SimulatedDevice], broker: tuple[str, int], resend_s: float) -> Connection:
     connection = Connection(Client(CallbackAPIVersion.VERSION2), devices, resend_s)
     client = connection.client
     client.max_inflight_messages_set(1000)
     client.reconnect_delay_set(1, MAX_RECONNECT_S)
     client.on_connect, client.on_message = connection.subscribe, connection.confirm
-    client.connect("127.0.0.1", port)
+    client.connect(*broker)
     client.loop_start()
     return connection

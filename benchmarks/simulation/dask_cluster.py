@@ -20,12 +20,16 @@ class DaskCluster:
 
     address: str
     """Of the scheduler, for ``--scheduler``."""
+    scheduler: subprocess.Popen[bytes]
     workers: tuple[subprocess.Popen[bytes], ...]
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int) -> Iterator[DaskCluster]:
-    """Run a cluster whose log is ``folder/dask.log``. Workers may still be starting when this returns."""
+def dask_cluster(folder: Path, workers: int, *, is_pinned: bool = False) -> Iterator[DaskCluster]:
+    """Run a cluster whose log is ``folder/dask.log``. Workers may still be starting when this returns.
+
+    If it ``is_pinned``, each worker has one core, which it shares with a worker only where there are more than cores.
+    """
     address = f"tcp://127.0.0.1:{(port := free_port())}"
     worker = ["worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -38,10 +42,13 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[DaskCluster]:
             stack.callback(process.terminate)
             return process
 
-        start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+        scheduler = start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
         running = [
             start(*worker, "--name", str(number), "--local-directory", str(folder / f"worker-{number}"))
             for number in range(workers)
         ]
+        cores = sorted(os.sched_getaffinity(0))
+        for number, process in enumerate(running if is_pinned else ()):
+            os.sched_setaffinity(process.pid, {cores[number % len(cores)]})  # its threads, which start later, too
         wait_for(port, START_LIMIT_S)
-        yield DaskCluster(address, tuple(running))
+        yield DaskCluster(address, scheduler, tuple(running))

@@ -7,6 +7,7 @@ from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.confusion import Matrices
 from collector.analysis.correction import SHARE_COLUMNS, Tabulate, shares_by
 from collector.analysis.summarise import BUCKET_FIGURES, label_columns
+from collector.store.workers import Workers
 
 LABEL = "label"
 
@@ -23,12 +24,18 @@ def per_label(table: pd.DataFrame) -> pd.DataFrame:
     return figures
 
 
-def with_shares(table: pd.DataFrame, frame: pd.DataFrame, tabulate: Tabulate, matrices: Matrices) -> pd.DataFrame:
+def with_shares(
+    table: pd.DataFrame,
+    frame: pd.DataFrame,
+    tabulate: Tabulate,
+    matrices: Matrices,
+    workers: Workers | None = None,
+) -> pd.DataFrame:
     """Insert shares into a table of `per_label`; ``tabulate`` gives the summary of ``frame`` that it was made from.
 
     Columns: ``share`` as counted, ``corrected``, ``low`` and ``high``; NaN for ``unknown``, which is no true label.
     """
-    found = shares_by(frame, tabulate, matrices, fixed_rng()).reindex(table.index)
+    found = shares_by(frame, tabulate, matrices, fixed_rng(), workers).reindex(table.index)
     for at, name in enumerate(SHARE_COLUMNS[1:], 1):
         table.insert(at, name, found[name].to_numpy(np.float64))
     return table

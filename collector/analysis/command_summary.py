@@ -13,15 +13,23 @@ from collector.analysis.correction import confusions
 from collector.analysis.intervals import Span
 from collector.analysis.label_sets import label_sets
 from collector.devices.registry import read_devices
+from collector.store.workers import Workers
 
 NAMES: tuple[Dimension, ...] = ("total", "hour", "day", "week", "month", "weekday", "site", "device")
 
 
 def summary_table(
-    frame: pd.DataFrame, by: Sequence[str], zone: ZoneInfo, span: Span | None, *, corrected_by: Path | None
+    frame: pd.DataFrame,
+    by: Sequence[str],
+    zone: ZoneInfo,
+    span: Span | None,
+    *,
+    corrected_by: Path | None,
+    workers: Workers | None = None,
 ) -> pd.DataFrame:
     """Return one row per combination of the names in ``by``, with corrected shares if the store is given.
 
+    ``workers`` draw the intervals of the shares; by default this process does.
     Raises SettingsError for names that cannot be combined, and for corrected shares of several label sets.
     """
     wrong = [name for name in by if name not in (*NAMES, LABEL)]
@@ -46,4 +54,4 @@ def summary_table(
         names = "; ".join(str(each) for each in sets)
         raise SettingsError(f"--corrected: the range has {len(sets)} label sets, which have no common total: {names}")
     matrices = confusions(read_devices(corrected_by))
-    return with_shares(table, frame, lambda part: break_down(part, dimensions, zone, span), matrices)
+    return with_shares(table, frame, lambda part: break_down(part, dimensions, zone, span), matrices, workers)

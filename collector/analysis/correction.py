@@ -37,6 +37,7 @@ from collector.analysis.confusion import (
 from collector.analysis.intervals import Span, Step
 from collector.analysis.summarise import by_time
 from collector.store.load import labels
+from collector.store.workers import ThisProcess, Workers
 from contract.labels import UNKNOWN
 
 __all__ = [
@@ -71,14 +72,21 @@ def shares(frame: pd.DataFrame, matrices: Matrices, rng: np.random.Generator, dr
     """
     groups = classifier_groups(frame, matrices)
     counts = [group.frame[group.labels()].sum().to_frame().T for group in groups]
-    return _estimate(groups, counts, rng, draws).tables()[0]
+    buckets = _buckets(groups, counts, rng, draws)
+    return _table(buckets, ThisProcess()).set_axis(pd.Index(buckets.names, name="label"))
 
 
-def shares_by(frame: pd.DataFrame, tabulate: Tabulate, matrices: Matrices, rng: np.random.Generator) -> pd.DataFrame:
+def shares_by(
+    frame: pd.DataFrame,
+    tabulate: Tabulate,
+    matrices: Matrices,
+    rng: np.random.Generator,
+    workers: Workers | None = None,
+) -> pd.DataFrame:
     """Return `shares` of each row of a summary, indexed as the summary is, and by label.
 
     Shares are NaN in buckets without a visit, and for labels that no bundle counted in the bucket has. A table without
-    windows has no labels, and so no rows.
+    windows has no labels, and so no rows. ``workers`` draw the intervals; by default this process does.
     """
     groups = classifier_groups(frame, matrices)
     tables = [tabulate(group.frame) for group in groups]
@@ -89,7 +97,10 @@ def shares_by(frame: pd.DataFrame, tabulate: Tabulate, matrices: Matrices, rng: 
         no_rows = pd.MultiIndex.from_arrays([*levels, pd.Index([], dtype=object)], names=names)
         return pd.DataFrame(columns=list(SHARE_COLUMNS), index=no_rows, dtype=np.float64)
     counts = [table.reindex(index)[group.labels()].fillna(0.0) for group, table in zip(groups, tables, strict=True)]
-    return pd.concat(_estimate(groups, counts, rng, DRAWS).tables(), keys=index, names=names)
+    buckets = _buckets(groups, counts, rng, DRAWS)
+    levels = [index.get_level_values(at).repeat(len(buckets.names)) for at in range(index.nlevels)]
+    label = pd.Index(buckets.names * len(index))
+    return _table(buckets, workers or ThisProcess()).set_axis(pd.MultiIndex.from_arrays([*levels, label], names=names))
 
 
 def shares_over(
@@ -119,11 +130,13 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, matrices: Matrices, rng: np.
     for key in keys:
         sums = [side[key].frame[side[key].labels()].sum() if key in side else pd.Series(dtype=float) for side in sides]
         counts.append(pd.DataFrame(sums).fillna(0.0).reset_index(drop=True))
-    found = _estimate(groups, counts, rng, DRAWS)
-    tables = found.tables() if groups else [pd.DataFrame(columns=list(SHARE_COLUMNS), dtype=np.float64)] * 2
-    table = pd.concat([tables[0].add_suffix("_one"), tables[1].add_suffix("_other")], axis=1)
+    buckets = _buckets(groups, counts, rng, DRAWS)
+    found, index = _table(buckets, ThisProcess()), pd.Index(buckets.names, name="label")
+    halves = (found[: len(index)].set_axis(index), found[len(index) :].set_axis(index))
+    table: pd.DataFrame = pd.concat([halves[0].add_suffix("_one"), halves[1].add_suffix("_other")], axis=1)
     table["difference"] = table["corrected_other"] - table["corrected_one"]
-    table["error"] = (found.mixes[1:, 1] - found.mixes[1:, 0]).std(0) if groups else np.nan
+    drawn = _mixes(buckets.block(slice(0, 2)))[1:]
+    table["error"] = np.diff(drawn, axis=1).sum(1).std(0)  # of one difference, or of none without a group
     more = table["difference"] > CLEAR_Z * table["error"]
     less = table["difference"] < -CLEAR_Z * table["error"]
     table["change"] = np.select([more, less], ["more", "less"], "no clear change")
@@ -134,32 +147,6 @@ def left_out(frame: pd.DataFrame, matrices: Matrices) -> float:
     """Return the number of visits that no corrected share covers: their device reports no matrix of the classifier."""
     uncorrected = [group.frame for group in classifier_groups(frame, matrices) if group.matrix is None]
     return float(sum(np.nansum(part[labels(part)].to_numpy(np.float64)) for part in uncorrected))
-
-
-@dataclass(frozen=True, slots=True)
-class _Estimates:
-    """Shares of all labels in some buckets."""
-
-    names: list[str]
-    visits: Floats
-    """(buckets, labels)."""
-    share: Floats
-    """As counted, (buckets, labels), NaN where no bundle of the bucket has the label."""
-    mixes: Floats
-    """Corrected shares, the estimate first, then the draws, (1 + draws, buckets, labels)."""
-    possible: Floats
-    """Visits whose bundle has the label and a matrix, (buckets, labels)."""
-
-    def tables(self) -> list[pd.DataFrame]:
-        """Return the table of `shares` for each bucket."""
-        low, high = np.quantile(self.mixes[1:], QUANTILES, axis=0)
-        low = np.where(low * self.possible < HALF_A_VISIT, 0.0, low)
-        columns = dict(zip(SHARE_COLUMNS, (self.visits, self.share, self.mixes[0], low, high), strict=True))
-        index = pd.Index(self.names, name="label")
-        return [
-            pd.DataFrame({key: each[at] for key, each in columns.items()}, index=index)
-            for at in range(len(self.visits))
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +165,61 @@ class _Correctable:
     """Seed of the draws of the group; `_rng_of` adds the counts of the bucket."""
 
 
-def _estimate(
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some buckets, which are corrected together."""
+
+    parts: list[_Correctable]
+    possible: Floats
+    """Visits whose bundle has the label and a matrix, (buckets, labels)."""
+    draws: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    """Counts of all labels in some buckets."""
+
+    names: list[str]
+    visits: Floats
+    """(buckets, labels)."""
+    share: Floats
+    """As counted, (buckets, labels), NaN where no bundle of the bucket has the label."""
+    parts: list[_Correctable]
+    draws: int
+
+    def block(self, buckets: slice) -> _Block:
+        """Return what corrects some of the buckets."""
+        parts = [replace(part, counts=part.counts[buckets], visits=part.visits[buckets]) for part in self.parts]
+        possible = np.zeros(self.visits[buckets].shape)
+        for part in parts:
+            possible[:, part.columns] += part.visits[:, None]
+        return _Block([part for part in parts if part.visits.any()], possible, self.draws)
+
+
+def _table(buckets: _Buckets, workers: Workers) -> pd.DataFrame:
+    """Return the columns of `shares`, one row per bucket and label in their order."""
+    number, size = buckets.visits.shape
+    starts = range(0, number, BUCKETS_AT_ONCE)
+    blocks = [buckets.block(slice(at, min(at + BUCKETS_AT_ONCE, number))) for at in starts]
+    found = [np.zeros((3, 0, size)), *workers.map(_intervals, blocks)]
+    columns = (buckets.visits, buckets.share, *np.concatenate(found, axis=1))
+    return pd.DataFrame({name: each.reshape(-1) for name, each in zip(SHARE_COLUMNS, columns, strict=True)})
+
+
+def _intervals(block: _Block) -> Floats:
+    """Return the corrected shares of a block, and both ends of their intervals: (3, buckets, labels)."""
+    mixes = _mixes(block)
+    low, high = np.quantile(mixes[1:], QUANTILES, axis=0)
+    return np.stack([mixes[0], np.where(low * block.possible < HALF_A_VISIT, 0.0, low), high])
+
+
+def _buckets(
     groups: Sequence[ClassifierGroup], counts: Sequence[pd.DataFrame], rng: np.random.Generator, draws: int
-) -> _Estimates:
-    """Estimate the shares of each bucket. ``counts`` has the visits of each group, one row per bucket."""
+) -> _Buckets:
+    """Gather what corrects some buckets. ``counts`` has the visits of each group, one row per bucket."""
     names = list(dict.fromkeys(name for table in counts for name in table.columns if name != UNKNOWN))
-    buckets = max((len(table) for table in counts), default=1)
-    visits, has_label = np.zeros((buckets, len(names))), np.zeros((buckets, len(names)), bool)
+    size = max((len(table) for table in counts), default=1)
+    visits, has_label = np.zeros((size, len(names))), np.zeros((size, len(names)), bool)
     for table in counts:
         visits += table.reindex(columns=names, fill_value=0.0).to_numpy(np.float64)
         has_label |= np.outer(table.to_numpy(np.float64).sum(1) > 0, [name in table.columns for name in names])
@@ -194,15 +229,9 @@ def _estimate(
         for group, table in zip(groups, counts, strict=True)
         if group.fits(table)
     ]
-    slices = [slice(at, min(at + BUCKETS_AT_ONCE, buckets)) for at in range(0, buckets, BUCKETS_AT_ONCE)]
-    blocks = [_mixes(parts, len(names), block, draws) for block in slices]
-    possible = np.zeros((buckets, len(names)))
-    for part in parts:
-        possible[:, part.columns] += part.visits[:, None]
     with np.errstate(invalid="ignore"):
         share = np.where(has_label, visits / visits.sum(1, keepdims=True), np.nan)
-        mixes = np.concatenate(blocks, axis=1) / np.where(possible > 0, possible, np.nan)
-    return _Estimates(names, visits, share, mixes, possible)
+    return _Buckets(names, visits, share, parts, draws)
 
 
 def _correctable(group: ClassifierGroup, counts: pd.DataFrame, names: list[str], seed: int, draws: int) -> _Correctable:
@@ -225,14 +254,15 @@ def _in_order(confusion: Confusion, names: list[str]) -> Confusion:
     return replace(confusion, labels=tuple(names), counts=counts)
 
 
-def _mixes(parts: list[_Correctable], size: int, block: slice, draws: int) -> Floats:
-    """Return the visits of each label in some buckets, estimated and drawn, (1 + draws, buckets, labels)."""
-    visits = np.zeros((1 + draws, block.stop - block.start, size))
-    for part in parts:
-        counts = part.counts[block].round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
+def _mixes(block: _Block) -> Floats:
+    """Return the corrected shares, the estimate first, then the draws, (1 + draws, buckets, labels)."""
+    visits = np.zeros((1 + block.draws, *block.possible.shape))
+    for part in block.parts:
+        counts = part.counts.round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
         rngs = [_rng_of(part.seed, row) for row in counts]
-        visits[..., part.columns] += draw_mixes(counts, part.matrices, rngs) * part.visits[block, None]
-    return visits
+        visits[..., part.columns] += draw_mixes(counts, part.matrices, rngs) * part.visits[:, None]
+    mixes: Floats = visits / np.where(block.possible > 0, block.possible, np.nan)
+    return mixes
 
 
 def _rng_of(seed: list[int], counts: Floats) -> np.random.Generator:

@@ -35,11 +35,12 @@ def add(commands: Commands) -> None:
 
 def _export(options: argparse.Namespace, settings: Settings) -> None:
     from collector.exports.tables import export  # noqa: PLC0415 - run does not need pandas
+    from collector.scale.cluster import workers  # noqa: PLC0415
     from collector.scale.object_store import is_url, upload_file  # noqa: PLC0415
 
     kind, utc = _format(options), ZoneInfo("UTC")
-    with local_store(options, settings, utc) as local:
-        frame = load_selected(options, local, utc)
+    with local_store(options, settings, utc) as local, workers(options.scheduler) as working:
+        frame = load_selected(options, local, utc, working)
     if is_url(options.out):
         with TemporaryDirectory(prefix="facetally-") as folder:
             draft = Path(folder) / "export"

@@ -17,6 +17,8 @@ from contract.topics import ID_PATTERN
 if TYPE_CHECKING:
     import pandas as pd
 
+    from collector.store.workers import Workers
+
 
 def selection_options() -> argparse.ArgumentParser:
     """Return the options that select windows, as a parent of a command's parser."""
@@ -41,42 +43,46 @@ def add_scheduler(parser: argparse.ArgumentParser) -> None:
 
 
 def load_selected(
-    options: argparse.Namespace, settings: Settings, zone: ZoneInfo, *, sums_suffice: bool = False
+    options: argparse.Namespace,
+    settings: Settings,
+    zone: ZoneInfo,
+    workers: "Workers",
+    *,
+    sums_suffice: bool = False,
 ) -> "pd.DataFrame":
     """Load the windows selected by --since, --until and --site.
 
     With ``sums_suffice`` and --scheduler the table has cells of whole hours or quarters of an hour of the zone instead.
     """
-    from collector.scale.cluster import workers  # noqa: PLC0415 - run does not need pandas
-    from collector.scale.load_cells import load_cells  # noqa: PLC0415
+    from collector.scale.load_cells import load_cells  # noqa: PLC0415 - run does not need pandas
     from collector.store.load import load  # noqa: PLC0415
 
-    check_store(settings)
     since, until = selected_range(options, zone)
-    if since is not None and until is not None and until <= since:
-        raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
     sites = selected_sites(options)
     root, site = settings.store.path, sites[0] if len(sites) == 1 else None
-    with workers(options.scheduler) as working:
-        if sums_suffice and options.scheduler:
-            frame = load_cells(root, since, until, site, zone, working)
-        else:
-            frame = load(root, since, until, site, workers=working)
+    if sums_suffice and options.scheduler:
+        frame = load_cells(root, since, until, site, zone, workers)
+    else:
+        frame = load(root, since, until, site, workers=workers)
     return frame[frame["site"].isin(sites)].reset_index(drop=True) if len(sites) > 1 else frame
 
 
 @contextmanager
 def local_store(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> Iterator[Settings]:
-    """Yield settings whose store is a folder: a temporary copy of what is selected if it is in object storage."""
+    """Yield settings whose store is a folder: a temporary copy of what is selected if it is in object storage.
+
+    Raises SettingsError if there is no store, or what is selected cannot be.
+    """
     from collector.scale.object_store import is_url, local_folder  # noqa: PLC0415 - run does not need pandas
 
-    url = settings.store.root
+    url, chosen = settings.store.root, selected_range(options, zone)
     if not is_url(url):
+        check_store(settings)
         yield settings
         return
     if options.scheduler is not None:
         raise SettingsError(f"--scheduler: store.root must be a folder that all workers have, is {url}")
-    with local_folder(url, *selected_range(options, zone), selected_sites(options)) as folder:
+    with local_folder(url, *chosen, selected_sites(options)) as folder:
         yield replace(settings, store=replace(settings.store, root=str(folder)))
 
 
@@ -115,8 +121,11 @@ def page_zone(options: argparse.Namespace, settings: Settings) -> ZoneInfo:
 
 
 def selected_range(options: argparse.Namespace, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
-    """Return --since and --until, None where not given."""
-    return parse_moment("--since", options.since, zone), parse_moment("--until", options.until, zone)
+    """Return --since and --until, None where not given; SettingsError unless they are times in their order."""
+    since, until = parse_moment("--since", options.since, zone), parse_moment("--until", options.until, zone)
+    if since is not None and until is not None and until <= since:
+        raise SettingsError(f"--until: must be after --since {options.since}, is {options.until}")
+    return since, until
 
 
 def parse_moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:

@@ -17,6 +17,8 @@ from collector.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from collector.store.workers import Workers
+
 MAX_BUCKETS = {"hour": (timedelta(hours=1), 50_000), "day": (timedelta(days=1), 20_000)}
 """Length of a bucket, and how many a summary may have."""
 
@@ -42,24 +44,27 @@ def add(commands: Commands) -> None:
 
 
 def _summary(options: argparse.Namespace, settings: Settings) -> None:
+    from collector.scale.cluster import workers  # noqa: PLC0415 - run does not need pandas
+
     zone = page_zone(options, settings)
-    with local_store(options, settings, zone) as local:
-        _print_summary(options, local, zone)
+    with local_store(options, settings, zone) as local, workers(options.scheduler) as working:
+        _print_summary(options, local, zone, working)
 
 
-def _print_summary(options: argparse.Namespace, settings: Settings, zone: ZoneInfo) -> None:
+def _print_summary(options: argparse.Namespace, settings: Settings, zone: ZoneInfo, workers: "Workers") -> None:
     from collector.analysis.command_summary import summary_table  # noqa: PLC0415 - run does not need pandas
     from collector.devices.registry_file import damages  # noqa: PLC0415
     from collector.exports import tables  # noqa: PLC0415
     from collector.rollups.rollup import damaged_files  # noqa: PLC0415
 
-    frame = load_selected(options, settings, zone, sums_suffice=True)
+    frame = load_selected(options, settings, zone, workers, sums_suffice=True)
     span = selected_span(options, zone, frame)
     by = options.by.split(",")
     _check_buckets(by, frame, span)
     for damage in (*damaged_files(settings.store.path), *damages(settings.store.path)):
         _log.warning(line("left_out", file=damage.file, rows="all", reason=damage.reason))
-    table = summary_table(frame, by, zone, span, corrected_by=settings.store.path if options.corrected else None)
+    corrected_by = settings.store.path if options.corrected else None
+    table = summary_table(frame, by, zone, span, corrected_by=corrected_by, workers=workers)
     unsynced = frame[frame["clock"] == "unsynced"]
     if "begin" in unsynced:  # cells; a window is counted by the cell in which it began
         without_time = int(unsynced.loc[unsynced["begin"] == unsynced["start"], "windows"].sum())

@@ -24,6 +24,7 @@ from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCell
 from collector.rollups.rollup_update import Files, changes, compute, no_cells, unread, update
 from collector.store.damage import Damage, DamageCallback, Fault, file_damage
 from collector.store.source_files import DELETED, Folder, Source, SourceState, scan_day, stored_days
+from collector.store.workers import ThisProcess, Workers
 
 QUIET_S = 900
 """A folder's cells are written to the file when nothing was written to the folder for so long."""
@@ -50,8 +51,10 @@ class MonthRollup:
         cell_s: int,
         now: Callable[[], datetime],
         on_damage: DamageCallback,
+        workers: Workers | None = None,
     ) -> None:
         self._root, self._path, self._cell_s, self._now, self._on_damage = root, path, cell_s, now, on_damage
+        self._workers = workers or ThisProcess()
         self._month = MonthCells(no_cells(cell_s))
         self._saved: dict[Folder, Source] = {}
         self._identity: FileIdentity | None = None
@@ -65,8 +68,13 @@ class MonthRollup:
         """The cells after the last `refresh`, with the column ``date`` of their folder in front."""
         return self._month.frame
 
-    def refresh(self) -> None:
-        """Bring the cells up to date: read the folders whose files have changed, and save what is quiet."""
+    @property
+    def is_saved(self) -> bool:
+        """Whether the roll-up file has the cells of all folders."""
+        return self._saved == self._month.sources
+
+    def refresh(self, *, save_recent: bool = False) -> None:
+        """Bring the cells up to date: read the folders whose files have changed, and save what is quiet, or all."""
         self._read_file()
         now = self._now()
         now_s = now.timestamp()
@@ -82,7 +90,7 @@ class MonthRollup:
             quiet = {
                 folder: source
                 for folder, source in self._month.sources.items()
-                if source.is_final or source.is_older_than(now_s - QUIET_S)
+                if save_recent or source.is_final or source.is_older_than(now_s - QUIET_S)
             }
             if quiet != self._saved:
                 self.save(quiet)
@@ -99,7 +107,7 @@ class MonthRollup:
                 raise StoreFailed(f"{damages[0]}; a day with damaged files is not deleted")
             source = self._month.sources.get(folder)
             if source is not None and source.state is SourceState.DELETED:
-                late = compute(self._month, self._files(), folder.date, [folder.site])
+                late = compute(self._month, self._files(), [folder])
                 self._month.frame = pd.concat([self._month.frame, late], ignore_index=True)
             elif source is None or source.files != present.files:
                 raise StoreFailed(
@@ -107,7 +115,7 @@ class MonthRollup:
                 )
             self._month.sources[folder] = present.retired()
         self.save(self._month.sources)
-        if self._saved != self._month.sources:
+        if not self.is_saved:
             raise StoreFailed(f"{self._path}: the cells of {date} cannot be saved")
 
     def mark_deleted(self, date: str) -> None:
@@ -135,7 +143,7 @@ class MonthRollup:
         self._saved, self._identity = dict(sources), rollup_file.identity(self._path)
 
     def _files(self) -> Files:
-        return Files(self._root, self._cell_s, self._on_damage)
+        return Files(self._root, self._cell_s, self._on_damage, self._workers)
 
     def _scan(self, since: str | None) -> dict[Folder, Source]:
         """Return the month's folders that are there now with their files, of all days or from a date on."""

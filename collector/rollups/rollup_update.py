@@ -1,8 +1,10 @@
 """Bring the cells of some folders up to date with their files."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache, partial
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +12,13 @@ import pandas as pd
 from collector.rollups.cells import cells
 from collector.rollups.rollup_file import MonthCells
 from collector.store.columns import KEY_COLUMNS
-from collector.store.damage import Damage, DamageCallback, unreadable_folder
-from collector.store.load import files_of, read
+from collector.store.damage import Damage, DamageCallback, DamageReports, unreadable_folder
+from collector.store.load import read, read_folders
 from collector.store.source_files import Folder, Source
+from collector.store.workers import ThisProcess, Workers
 
-SITES_AT_ONCE = 100
-"""Sites of a day whose windows are in memory together."""
+WINDOWS_AT_ONCE = 500_000
+"""Windows that are in memory together, unless a folder has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Files:
     cell_s: int
     """Length of a cell, seconds."""
     on_damage: DamageCallback
+    workers: Workers = field(default_factory=ThisProcess)
+    """Whoever sums up."""
 
 
 def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Folder, Source], set[Folder]]:
@@ -65,31 +70,54 @@ def update(month: MonthCells, files: Files, changed: dict[Folder, Source], gone:
     if not outdated.isdisjoint(month.sources):
         kept = kept[~pd.MultiIndex.from_frame(kept[["date", "site"]]).isin(list(outdated))]
     month.damages = {folder: found for folder, found in month.damages.items() if folder not in outdated}
-    computed = [
-        compute(month, files, date, sites[at : at + SITES_AT_ONCE])
-        for date in sorted({folder.date for folder in changed})
-        for sites in [sorted(folder.site for folder in changed if folder.date == date)]
-        for at in range(0, len(sites), SITES_AT_ONCE)
-    ]
-    filled = [frame for frame in (kept, *computed) if len(frame)]
+    computed = compute(month, files, sorted(changed))
+    filled = [frame for frame in (kept, computed) if len(frame)]
     month.frame = pd.concat(filled, ignore_index=True) if filled else no_cells(files.cell_s)
     month.sources = {folder: source for folder, source in month.sources.items() if folder not in gone} | changed
 
 
-def compute(month: MonthCells, files: Files, date: str, sites: list[str]) -> pd.DataFrame:
-    """Return the cells of a day's folders, each window once; record what is left out in the month."""
-    folders = {Folder(date, site).within(files.root): Folder(date, site) for site in sites}
+def compute(month: MonthCells, files: Files, folders: Sequence[Folder]) -> pd.DataFrame:
+    """Return the cells of some folders; record what is left out in the month."""
+    paths = [folder.within(files.root) for folder in folders]
+    folder_of = {path.absolute(): folder for path, folder in zip(paths, folders, strict=True)}
 
     def on_damage(path: Path, damage: Damage | None) -> None:
+        is_folder = path.absolute() in folder_of
+        folder = folder_of[path.absolute() if is_folder else path.parent.absolute()]
         if damage is not None:
-            folder = folders[path if path in folders else path.parent]
             month.damages[folder] = (*month.damages.get(folder, ()), damage)
-        files.on_damage(path, damage)
+        there = folder.within(files.root)
+        files.on_damage(there if is_folder else there / path.name, damage)
 
-    paths = [path for folder in folders for path in files_of(folder, on_damage)]
-    table = cells(read(paths, on_damage).drop_duplicates(list(KEY_COLUMNS)), files.cell_s)
-    table.insert(0, "date", date)
-    return table
+    tables = []
+    for table, reports in files.workers.map_groups(partial(folder_cells, cell_s=files.cell_s), paths):
+        reports.pass_on(on_damage)
+        tables.append(table)
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else no_cells(files.cell_s)
+
+
+def folder_cells(
+    folders: Sequence[Path], cell_s: int, since: datetime | None = None, until: datetime | None = None
+) -> tuple[pd.DataFrame, DamageReports]:
+    """Return the cells of windows that start in ``[since, until)``, each once, with the ``date`` of their folder.
+
+    Also returns what was reported of the files.
+    """
+    reports = DamageReports()
+    tables = []
+    for day, of_day in groupby(folders, lambda folder: folder.parent.name):
+        for windows in read_folders(of_day, WINDOWS_AT_ONCE, reports.note):
+            chosen = pd.Series(True, index=windows.index)
+            if since is not None:
+                chosen &= windows["start"] >= since
+            if until is not None:
+                chosen &= windows["start"] < until
+            table = cells(windows[chosen].drop_duplicates(list(KEY_COLUMNS)), cell_s)
+            table.insert(0, "date", day.removeprefix("date="))
+            tables.append(table)
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else no_cells(cell_s), reports
 
 
 @lru_cache

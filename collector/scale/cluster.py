@@ -1,7 +1,7 @@
-"""Work on the folders of a store by the workers of a dask.distributed cluster.
+"""Divide the work of a command among the workers of a dask.distributed cluster.
 
-A unit of work is the folder of one day and site. Workers run the same functions on the same files, so the folder of the
-store must have the same path on each of them, on a file system with locks.
+Most work is divided by the folders of days and sites. Workers run the same functions on the same files, so the folder
+of the store must have the same path on each of them, on a file system with locks.
 """
 
 import importlib.util
@@ -11,19 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from base.errors import SettingsError
 from collector.errors import StoreFailed, StoreRefused
-from collector.store.workers import Result, ThisProcess, Workers
+from collector.store.workers import GROUP, Item, Result, ThisProcess, Workers
 
 CONNECT_S = 10.0
 """Time for the scheduler to answer, and for it to have a worker, seconds."""
 TASKS_PER_THREAD = 4
 """Tasks that are submitted for each thread of the cluster. More would fill the workers' memory with results."""
-MAX_BATCH = 64
-"""Folders of one task at most."""
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 
 
@@ -33,26 +33,37 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def map(self, function: Callable[[Path], Result], folders: Sequence[Path]) -> Iterator[Result]:
-        """Yield the result of a function for each folder, in their order.
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield the result of a function for each item, in their order. Errors are those of `map_groups`."""
+        return chain.from_iterable(self.map_groups(partial(_each, function), items))
 
-        An error of the function ends the work. Raises StoreRefused if a worker does not have a folder, and StoreFailed
-        if the scheduler, or one worker after the other, is lost.
+    def map_groups(self, function: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield the result of a function for each of the groups that the items are divided into, in their order.
+
+        The first groups are the largest, so that all workers end at about the same time. An error of the function ends
+        the work. Raises StoreRefused if a worker does not have a folder, and StoreFailed if the scheduler, or one
+        worker after the other, is lost.
         """
         tasks = TASKS_PER_THREAD * max(sum(self._client.nthreads().values()), 1)
-        size = min(max(len(folders) // tasks, 1), MAX_BATCH)
         waiting: deque[Any] = deque()
-        for first in range(0, len(folders), size):
-            batch = [folder.absolute() for folder in folders[first : first + size]]
-            waiting.append(self._client.submit(_work, function, batch, pure=False))
+        first = 0
+        while first < len(items):
+            size = min(-(-(len(items) - first) // tasks), GROUP)
+            group = [item.absolute() if isinstance(item, Path) else item for item in items[first : first + size]]
+            waiting.append(self._client.submit(_work, function, group, pure=False))
+            first += size
             if len(waiting) >= tasks:
-                yield from _result(waiting.popleft())
+                yield _result(waiting.popleft())
         while waiting:
-            yield from _result(waiting.popleft())
+            yield _result(waiting.popleft())
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
 
 
 def _result(task: Any) -> Any:
-    """Wait for the results of a task. Raises StoreFailed if the cluster cannot do it."""
+    """Wait for the result of a task. Raises StoreFailed if the cluster cannot do it."""
     from distributed import KilledWorker  # noqa: PLC0415 - few installations have it
 
     try:
@@ -61,15 +72,15 @@ def _result(task: Any) -> Any:
         raise StoreFailed(f"--scheduler: the cluster has lost its scheduler or workers: {error}") from error
 
 
-def _work(function: Callable[[Path], Result], folders: Sequence[Path]) -> list[Result]:
+def _work(function: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> Result:
     """Run a task on a worker."""
-    for folder in folders:
-        if not folder.is_dir():
+    for folder in items:
+        if isinstance(folder, Path) and not folder.is_dir():
             raise StoreRefused(
                 f"{folder}: must be a folder on every worker, is missing on {socket.gethostname()};"
                 " workers must have the store at the same path"
             )
-    return [function(folder) for folder in folders]
+    return function(items)
 
 
 @contextmanager

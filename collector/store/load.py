@@ -19,7 +19,7 @@ from collector.store.file_names import counts_files
 from collector.store.parquet_file import read_parquet_file
 from collector.store.workers import ThisProcess, Workers
 
-__all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "folders", "labels", "load", "overlaps", "read", "sites"]
+__all__ = ["TEXT_COLUMNS", "TIME_COLUMNS", "folders", "labels", "load", "overlaps", "read", "read_folders", "sites"]
 
 ORDER = ("start", *KEY_COLUMNS)
 
@@ -63,6 +63,18 @@ def load(
 def read(paths: Iterable[Path], on_damage: DamageCallback = log_damage) -> pd.DataFrame:
     """Read all rows of some files in the files' order, with the types of `load`; repeats are kept."""
     return _joined(_tables(paths, on_damage))
+
+
+def read_folders(folders: Iterable[Path], enough: int, on_damage: DamageCallback) -> Iterator[pd.DataFrame]:
+    """Read all rows of folders, as `read` does. Yields a table of whole folders whenever it has ``enough`` rows."""
+    tables: list[pa.Table] = []
+    for folder in folders:
+        tables += _tables(files_of(folder, on_damage), on_damage)
+        if sum(table.num_rows for table in tables) >= enough:
+            yield _joined(tables)
+            tables = []
+    if tables:
+        yield _joined(tables)
 
 
 def _tables(paths: Iterable[Path], on_damage: DamageCallback) -> list[pa.Table]:
