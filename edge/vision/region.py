@@ -1,0 +1,152 @@
+"""Choose the part of a frame that the detector sees, so that small faces keep the camera's resolution.
+
+A frame of 1280 x 720 is shrunk to a third for a network of 416 x 320: a face of 30 pixels has 10 there. Where people are
+few and far away, all that moves lies in a part of the frame. The detector then sees this part alone, shrunk less or not
+at all, for the same work. The whole frame still has its turn every `WHOLE_INTERVAL_S`, but never twice in a row.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.values import Box, Detection, Pixels, Track
+
+WHOLE_INTERVAL_S = 0.3
+"""The detector sees the whole frame this long after it last did, seconds, unless that was the last detection."""
+MIN_GAIN = 1.3
+"""A region is used if it makes faces at least this many times larger in the network's input than the whole frame."""
+LARGE_FACE_PX = 40.0
+"""A tracked face that is this large in the network's input is seen well in the whole frame, and no region is used."""
+MARGIN_CELLS = 1
+"""Cells added on each side of those that changed, because a part of a face may differ little from the background."""
+MARGIN_FACES = 1.0
+"""Margin around a tracked face, face sizes; nobody walks as far between two detections."""
+CUT_PX = 1.0
+"""A box that comes this close to a border of the region inside the frame may be cut off there, pixels."""
+
+
+class Region(NamedTuple):
+    """A part of a frame, in whole pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def whole(cls, shape: tuple[int, ...]) -> "Region":
+        """All of a frame of ``shape`` (height, width)."""
+        return cls(0, 0, shape[1], shape[0])
+
+
+class _Detector(Protocol):
+    def detect(self, pixels: Pixels, /) -> Sequence[Detection]: ...
+
+
+def detect_in_region(detector: _Detector, pixels: Pixels, region: Region) -> tuple[Detection, ...]:
+    """Detect the faces in a region of a grey frame (height, width), in pixels of the frame; best first.
+
+    Faces that a border of the region may cut off are left out. Those at a border of the frame stay.
+    """
+    left, top, width, height = region
+    if region == Region.whole(pixels.shape):
+        return tuple(detector.detect(pixels))
+    found = detector.detect(pixels[top : top + height, left : left + width])
+    rows, columns = pixels.shape
+    open_sides = (left > 0, top > 0, left + width < columns, top + height < rows)
+    return tuple(
+        Detection(
+            Box(face.box.left + left, face.box.top + top, face.box.width, face.box.height),
+            face.score,
+            tuple((x + left, y + top) for x, y in face.landmarks),
+        )
+        for face in found
+        if not _is_cut(face.box, (width, height), open_sides)
+    )
+
+
+@dataclass(slots=True)
+class RegionSelector:
+    """Chooses the region for each detection: what has changed, and the tracked faces."""
+
+    input_shape: tuple[int, int]
+    """Height and width of the network's input, pixels."""
+    remember_s: float
+    """Time for which the position of a face counts after its last observation, seconds."""
+    _faces: dict[int, tuple[Box, float]] = field(default_factory=dict)
+    """Box and time of the last observation, by the number of the track."""
+    _last_whole: float = float("-inf")
+    _was_whole: bool = False
+    """Whether the detector saw the whole frame at the last detection."""
+
+    def select(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int, time: float) -> Region:
+        """The region of a frame of ``shape`` (height, width) on which the detector runs at ``time``, seconds.
+
+        ``changed`` (rows, columns) says which cells of ``side`` pixels have moved or differ from the background.
+        """
+        self._faces = {number: seen for number, seen in self._faces.items() if time - seen[1] <= self.remember_s}
+        is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and not self._was_whole
+        region = None if is_due else self._part(shape, changed, side)
+        self._was_whole = region is None
+        if region is None:
+            self._last_whole = time
+        return region or Region.whole(shape)
+
+    def update_tracks(self, tracks: Collection[Track], time: float) -> None:
+        """Report the tracks that the detection at ``time`` (seconds) observed."""
+        self._faces.update((track.number, (track.face.box, time)) for track in tracks)
+
+    def _part(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
+        """A part of the frame with all that changed and all tracked faces; None if the whole frame is as good."""
+        scale = self._scale(shape)
+        boxes = [box for box, _ in self._faces.values()]
+        if any(box.size * scale >= LARGE_FACE_PX for box in boxes):
+            return None
+        wanted = [_grown(box, MARGIN_FACES * box.size) for box in boxes]
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        if len(rows):
+            cells = Box.from_corners(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+            wanted.append(_grown(cells, MARGIN_CELLS).scale(side))
+        if not wanted:
+            return None
+        around = Box.from_corners(
+            min(box.left for box in wanted),
+            min(box.top for box in wanted),
+            max(box.right for box in wanted),
+            max(box.bottom for box in wanted),
+        ).clip(shape[1], shape[0])
+        region = self._fitted(around, shape)
+        return region if self._scale((region.height, region.width)) >= MIN_GAIN * scale else None
+
+    def _scale(self, shape: tuple[int, int]) -> float:
+        """By how much an image of ``shape`` (height, width) is scaled for the network; at most 1 for a part."""
+        return min(1.0, self.input_shape[0] / shape[0], self.input_shape[1] / shape[1])
+
+    def _fitted(self, box: Box, shape: tuple[int, int]) -> Region:
+        """The smallest region around a box that fills the network's input without being enlarged."""
+        height, width = self.input_shape
+        factor = max(1.0, box.width / width, box.height / height)
+        size = (min(shape[1], int(np.ceil(width * factor))), min(shape[0], int(np.ceil(height * factor))))
+        corner = [
+            int(min(max(0.0, centre - length / 2), limit - length))
+            for centre, length, limit in zip(box.centre, size, (shape[1], shape[0]), strict=True)
+        ]
+        return Region(*corner, *size)
+
+
+def _grown(box: Box, margin: float) -> Box:
+    return Box(box.left - margin, box.top - margin, box.width + 2 * margin, box.height + 2 * margin)
+
+
+def _is_cut(box: Box, size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool]) -> bool:
+    """Whether a box in a region of ``size`` (width, height) reaches a side beyond which the frame goes on."""
+    reaches = (
+        box.left < CUT_PX,
+        box.top < CUT_PX,
+        box.right > size[0] - CUT_PX,
+        box.bottom > size[1] - CUT_PX,
+    )
+    return any(is_open and does for is_open, does in zip(open_sides, reaches, strict=True))
