@@ -24,7 +24,7 @@ from edge.stages import (
 from edge.system.health import HealthMonitor
 from edge.system.thermal import ThermalThrottle
 from edge.values import Frame, MissingFrame, Window
-from edge.vision.region import Region, detect_in_region
+from edge.vision.region import View, detect_in_view
 
 REPORTED_STAGES: frozenset[Stage] = frozenset(("motion", "detect", "track", "classify"))
 """Stages whose latency is in the health message."""
@@ -73,8 +73,8 @@ class FrameAnalyzer:
         with self._timed("tally"):
             windows = self._cover(frame.time, problem, is_hot=factor > 1)
         self._frames += 1
-        if (self._frames - 1) % (self.every * factor) == 0 and (region := self._select(frame)):
-            self._analyse(frame, region)
+        if (self._frames - 1) % (self.every * factor) == 0 and (view := self._select(frame)):
+            self._analyse(frame, view)
         return windows
 
     def add_missing(self, missing: MissingFrame) -> list[Window]:
@@ -108,19 +108,19 @@ class FrameAnalyzer:
             self.observer.on_windows(windows)
         return windows
 
-    def _select(self, frame: Frame) -> Region | None:
-        """The region of a frame on which the detector runs. The tracker skips frames without, so no track is lost."""
+    def _select(self, frame: Frame) -> View | None:
+        """What the detector sees of a frame; None if it does not run. The tracker skips such a frame: no track is lost."""
         if self.motion is None:
-            return Region.whole(frame.pixels.shape)
+            return View.whole(frame.pixels.shape)
         with self._timed("motion"):
-            region = self.motion.select(frame.pixels, frame.time)
-        self.health.add_motion_decision(region is not None)
-        return region
+            view = self.motion.select(frame.pixels, frame.time)
+        self.health.add_motion_decision(view is not None)
+        return view
 
-    def _analyse(self, frame: Frame, region: Region) -> None:
+    def _analyse(self, frame: Frame, view: View) -> None:
         """Detect, track, admit, classify and count."""
         with self._timed("detect"):
-            detections = detect_in_region(self.detector, frame.pixels, region)
+            detections = detect_in_view(self.detector, frame.pixels, view)
         self.observer.on_detections(frame, detections)
         height, width = frame.pixels.shape
         with self._timed("track"):

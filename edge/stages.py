@@ -8,7 +8,7 @@ from edge.counting.tally import CountedVisit
 from edge.counting.track import TrackUpdate
 from edge.delivery.spool import Spool
 from edge.values import Detection, Expression, Frame, MissingFrame, Pixels, Track, Window
-from edge.vision.region import Region
+from edge.vision.region import View
 
 Stage: TypeAlias = Literal["quality", "motion", "detect", "track", "classify", "tally"]
 """Stages whose time is measured. ``track`` includes admission."""
@@ -25,8 +25,8 @@ class FrameSource(Protocol):
 class FrameSelector(Protocol):
     """Decides on which frames the detector runs, and on which part."""
 
-    def select(self, pixels: Pixels, time: float, /) -> Region | None:
-        """The region of a grey frame (height, width) on which the detector runs at ``time``, seconds; None for none."""
+    def select(self, pixels: Pixels, time: float, /) -> View | None:
+        """What the detector sees of a grey frame (height, width) taken at ``time``, seconds; None if it does not run."""
 
     def update_tracks(self, tracks: Collection[Track], time: float, /) -> None:
         """Pass on the tracks observed at ``time``, seconds."""

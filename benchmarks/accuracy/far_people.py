@@ -31,7 +31,7 @@ from edge.values import Frame
 from edge.vision.bundle import DEFAULT_DETECTOR, STILL_IMAGE_DETECTOR, Bundle
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
-from edge.vision.region import RegionSelector, detect_in_region
+from edge.vision.region import RegionSelector, detect_in_view
 
 HEIGHT, WIDTH, FPS = 720, 1280, 15
 COLUMNS, ROWS = 4, 3
@@ -144,11 +144,11 @@ def count(bundle: Bundle[DetectorCard], shown: Iterator[Frame], *, regions: bool
     selector = RegionSelector((card.input.height, card.input.width), settings.gap_s) if regions else None
     gate = MotionGate(DetectSettings().max_fps, settings.gap_s, regions=selector)
     for frame in shown:
-        region = gate.select(frame.pixels, frame.time)
-        if region:
+        view = gate.select(frame.pixels, frame.time)
+        if view:
             runs += 1
             shape = (frame.pixels.shape[0], frame.pixels.shape[1])
-            update = tracker.update(detect_in_region(detector, frame.pixels, region), frame.time, shape)
+            update = tracker.update(detect_in_view(detector, frame.pixels, view), frame.time, shape)
             gate.update_tracks(update.seen, frame.time)
             visits += len(update.visits)
     return Result(visits + len(tracker.finish().visits), runs)

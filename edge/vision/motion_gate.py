@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import Pixels, Track
-from edge.vision.region import Region, RegionSelector
+from edge.vision.region import RegionSelector, View
 
 COLUMNS = 64
 """Approximate number of cells across a frame. A cell is a square of whole pixels; its level is their mean."""
@@ -127,19 +127,17 @@ class MotionGate:
     _due: float = 0.0
     _tracks: frozenset[int] = frozenset()
     _full_rate_until: float = 0.0
-    _is_part: bool = False
-    """Whether the detector saw only a region at the last detection."""
-    _after_part: bool = False
-    """Whether it saw the whole frame at the last detection, and a region at the one before."""
+    _view: View | None = None
+    """What the detector saw last."""
 
-    def select(self, pixels: Pixels, time: float) -> Region | None:
-        """The region of a grey frame (height, width) on which the detector runs; None if it does not run.
+    def select(self, pixels: Pixels, time: float) -> View | None:
+        """What the detector sees of a grey frame (height, width); None if it does not run.
 
         ``time`` is when the frame was taken, seconds that never go back.
         """
         period = 1 / self.max_fps
         is_due = time >= self._due - EARLY * period
-        region = Region.whole(pixels.shape)
+        view = View.whole(pixels.shape)
         if self.follow_motion:
             elapsed = 0.0 if self._last_frame is None else time - self._last_frame
             self._last_frame = time
@@ -148,21 +146,20 @@ class MotionGate:
                 return None
             self._background.mark_detected()
             if self.regions:
-                region = self.regions.select(pixels.shape, difference.cells, cell_side(pixels.shape), time)
-                is_part = region != Region.whole(pixels.shape)
-                self._after_part, self._is_part = self._is_part and not is_part, is_part
+                view = self.regions.select(pixels.shape, difference.cells, cell_side(pixels.shape), time)
         elif not is_due:
             return None
         self._last_detection, self._due = time, max(self._due + period, time)
-        return region
+        self._view = view
+        return view
 
     def update_tracks(self, tracks: Collection[Track], time: float) -> None:
         """Report the tracks that the detection at ``time`` (seconds) observed.
 
-        A whole frame between regions does not show faces that are too small for it, so no track is lost there.
+        Small faces that other frames show better are left out of a view, so no track is lost there.
         """
         observed = frozenset(track.number for track in tracks)
-        if self._after_part:
+        if self._view and self._view.better_seen:
             observed |= self._tracks
         if observed != self._tracks:
             self._tracks, self._full_rate_until = observed, time + self.full_rate_s

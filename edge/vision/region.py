@@ -24,6 +24,9 @@ MARGIN_CELLS = 1
 """Cells added on each side of those that changed, because a part of a face may differ little from the background."""
 MARGIN_FACES = 1.0
 """Margin around a tracked face, face sizes; nobody walks as far between two detections."""
+SLACK, MAX_SLACK = 1.1, 1.4
+"""A new region is this much larger than needed, and it is kept as long as it holds all that is needed and is at most
+the second value as large. With the same region, faces that do not move have the same boxes."""
 CUT_PX = 1.0
 """A box that comes this close to a border of the region inside the frame may be cut off there, pixels."""
 
@@ -42,18 +45,38 @@ class Region(NamedTuple):
         return cls(0, 0, shape[1], shape[0])
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the detector sees of a frame."""
+
+    region: Region
+    """The part of the frame that is scaled to the network's input."""
+    better_seen: Region | None = None
+    """A part of the region that is seen alone in other frames, at a larger scale."""
+    min_size: float = 0.0
+    """Faces in ``better_seen`` that are smaller than this, pixels, are left to the other frames. The boxes of two scales
+    differ by a few hundredths of a face, and a poster would seem to move."""
+
+    @classmethod
+    def whole(cls, shape: tuple[int, ...]) -> "View":
+        """All of a frame of ``shape`` (height, width)."""
+        return cls(Region.whole(shape))
+
+
 class _Detector(Protocol):
     def detect(self, pixels: Pixels, /) -> Sequence[Detection]: ...
 
 
-def detect_in_region(detector: _Detector, pixels: Pixels, region: Region) -> tuple[Detection, ...]:
-    """Detect the faces in a region of a grey frame (height, width), in pixels of the frame; best first.
+def detect_in_view(detector: _Detector, pixels: Pixels, view: View) -> tuple[Detection, ...]:
+    """Detect the faces in a view of a grey frame (height, width), in pixels of the frame; best first.
 
     Faces that a border of the region may cut off are left out. Those at a border of the frame stay.
     """
-    left, top, width, height = region
-    if region == Region.whole(pixels.shape):
-        return tuple(detector.detect(pixels))
+    left, top, width, height = view.region
+    if view.region == Region.whole(pixels.shape):
+        found = detector.detect(pixels)
+        part = view.better_seen
+        return tuple(face for face in found if part is None or face.size >= view.min_size or not _holds(part, face.box))
     found = detector.detect(pixels[top : top + height, left : left + width])
     rows, columns = pixels.shape
     open_sides = (left > 0, top > 0, left + width < columns, top + height < rows)
@@ -62,6 +85,7 @@ def detect_in_region(detector: _Detector, pixels: Pixels, region: Region) -> tup
             Box(face.box.left + left, face.box.top + top, face.box.width, face.box.height),
             face.score,
             tuple((x + left, y + top) for x, y in face.landmarks),
+            face.scale,
         )
         for face in found
         if not _is_cut(face.box, (width, height), open_sides)
@@ -70,7 +94,7 @@ def detect_in_region(detector: _Detector, pixels: Pixels, region: Region) -> tup
 
 @dataclass(slots=True)
 class RegionSelector:
-    """Chooses the region for each detection: what has changed, and the tracked faces."""
+    """Chooses what the detector sees: the part of a frame that has changed, and the tracked faces."""
 
     input_shape: tuple[int, int]
     """Height and width of the network's input, pixels."""
@@ -78,28 +102,31 @@ class RegionSelector:
     """Time for which the position of a face counts after its last observation, seconds."""
     _faces: dict[int, tuple[Box, float]] = field(default_factory=dict)
     """Box and time of the last observation, by the number of the track."""
+    _part: Region | None = None
+    """The last region that was not the whole frame."""
     _last_whole: float = float("-inf")
     _was_whole: bool = False
     """Whether the detector saw the whole frame at the last detection."""
 
-    def select(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int, time: float) -> Region:
-        """The region of a frame of ``shape`` (height, width) on which the detector runs at ``time``, seconds.
+    def select(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int, time: float) -> View:
+        """What the detector sees of a frame of ``shape`` (height, width) at ``time``, seconds.
 
         ``changed`` (rows, columns) says which cells of ``side`` pixels have moved or differ from the background.
         """
         self._faces = {number: seen for number, seen in self._faces.items() if time - seen[1] <= self.remember_s}
         is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and not self._was_whole
-        region = None if is_due else self._part(shape, changed, side)
-        self._was_whole = region is None
-        if region is None:
-            self._last_whole = time
-        return region or Region.whole(shape)
+        part = self._choose(shape, changed, side)
+        self._was_whole = part is None or is_due
+        if part and not is_due:
+            return View(part)
+        self._last_whole = time
+        return View(Region.whole(shape), part, LARGE_FACE_PX / self._scale(shape))
 
     def update_tracks(self, tracks: Collection[Track], time: float) -> None:
         """Report the tracks that the detection at ``time`` (seconds) observed."""
         self._faces.update((track.number, (track.face.box, time)) for track in tracks)
 
-    def _part(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
+    def _choose(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
         """A part of the frame with all that changed and all tracked faces; None if the whole frame is as good."""
         scale = self._scale(shape)
         boxes = [box for box, _ in self._faces.values()]
@@ -118,17 +145,19 @@ class RegionSelector:
             max(box.right for box in wanted),
             max(box.bottom for box in wanted),
         ).clip(shape[1], shape[0])
-        region = self._fitted(around, shape)
-        return region if self._scale((region.height, region.width)) >= MIN_GAIN * scale else None
+        needed = self._fitted(around, shape, 1.0)
+        if not self._part or not _holds(self._part, around) or self._part.width > MAX_SLACK * needed.width:
+            self._part = self._fitted(around, shape, SLACK)
+        return self._part if self._scale((self._part.height, self._part.width)) >= MIN_GAIN * scale else None
 
     def _scale(self, shape: tuple[int, int]) -> float:
         """By how much an image of ``shape`` (height, width) is scaled for the network; at most 1 for a part."""
         return min(1.0, self.input_shape[0] / shape[0], self.input_shape[1] / shape[1])
 
-    def _fitted(self, box: Box, shape: tuple[int, int]) -> Region:
-        """The smallest region around a box that fills the network's input without being enlarged."""
+    def _fitted(self, box: Box, shape: tuple[int, int], slack: float) -> Region:
+        """The smallest region around a box, ``slack`` times as large, that fills the input without being enlarged."""
         height, width = self.input_shape
-        factor = max(1.0, box.width / width, box.height / height)
+        factor = max(1.0, slack * box.width / width, slack * box.height / height)
         size = (min(shape[1], int(np.ceil(width * factor))), min(shape[0], int(np.ceil(height * factor))))
         corner = [
             int(min(max(0.0, centre - length / 2), limit - length))
@@ -139,6 +168,11 @@ class RegionSelector:
 
 def _grown(box: Box, margin: float) -> Box:
     return Box(box.left - margin, box.top - margin, box.width + 2 * margin, box.height + 2 * margin)
+
+
+def _holds(region: Region, box: Box) -> bool:
+    left, top, width, height = region
+    return left <= box.left and top <= box.top and box.right <= left + width and box.bottom <= top + height
 
 
 def _is_cut(box: Box, size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool]) -> bool:

@@ -8,7 +8,7 @@ from edge.build import detector_bundle
 from edge.values import Detection, Track
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
-from edge.vision.region import MIN_GAIN, WHOLE_INTERVAL_S, Region, RegionSelector, detect_in_region
+from edge.vision.region import LARGE_FACE_PX, MIN_GAIN, WHOLE_INTERVAL_S, Region, RegionSelector, View, detect_in_view
 from tests.support.fakes import each_frame
 
 SHAPE, SIDE = (720, 1280), 20
@@ -32,9 +32,9 @@ def tracked(number, box):
 def part(cells=(), tracks=(), remember_s=1.5):
     """The region on a frame just after one that was seen whole."""
     selector = RegionSelector(INPUT, remember_s)
-    assert selector.select(SHAPE, changed(), SIDE, 0.0) == WHOLE
+    assert selector.select(SHAPE, changed(), SIDE, 0.0).region == WHOLE
     selector.update_tracks(tracks, 0.0)
-    return selector.select(SHAPE, changed(*cells), SIDE, 0.1)
+    return selector.select(SHAPE, changed(*cells), SIDE, 0.1).region
 
 
 def test_small_change_is_seen_at_native_resolution():
@@ -72,7 +72,7 @@ def test_frame_as_small_as_the_input_is_always_seen_whole():
     selector = RegionSelector(INPUT, 1.5)
     mask = np.zeros((36, 60), np.bool_)
     mask[18, 30] = True
-    assert {selector.select((270, 480), mask, 8, time / 10) for time in range(20)} == {Region(0, 0, 480, 270)}
+    assert {selector.select((270, 480), mask, 8, time / 10).region for time in range(20)} == {Region(0, 0, 480, 270)}
     assert 480 / 416 < MIN_GAIN
 
 
@@ -80,7 +80,8 @@ def test_frame_as_small_as_the_input_is_always_seen_whole():
 def test_whole_frame_has_its_turn(fps):
     """However small the change, the whole frame is seen every 0.3 s, or on every other frame of a slow camera."""
     selector = RegionSelector(INPUT, 1.5)
-    times = [time for time in each_frame(fps, 0, 10) if selector.select(SHAPE, changed((18, 32)), SIDE, time) == WHOLE]
+    views = {time: selector.select(SHAPE, changed((18, 32)), SIDE, time) for time in each_frame(fps, 0, 10)}
+    times = [time for time, view in views.items() if view.region == WHOLE]
     assert max(np.diff(times)) <= max(WHOLE_INTERVAL_S + 1 / fps, 2 / fps) + 1e-6
     assert min(np.diff(times)) > 1.5 / fps
 
@@ -90,8 +91,8 @@ def test_face_that_was_lost_is_forgotten():
     selector = RegionSelector(INPUT, 0.15)
     selector.select(SHAPE, changed(), SIDE, 0.0)
     selector.update_tracks([tracked(1, (20, 20, 30, 30))], 0.0)
-    assert selector.select(SHAPE, changed((18, 32)), SIDE, 0.1).left == 0
-    assert selector.select(SHAPE, changed((18, 32)), SIDE, 0.2).left > 0
+    assert selector.select(SHAPE, changed((18, 32)), SIDE, 0.1).region.left == 0
+    assert selector.select(SHAPE, changed((18, 32)), SIDE, 0.2).region.left > 0
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +114,8 @@ def scene(astronaut):
 def test_face_too_small_for_the_whole_frame_is_found_in_a_region(detector, scene):
     """Its box and landmarks are in pixels of the frame."""
     frame, centre = scene
-    assert not detect_in_region(detector, frame, WHOLE)
-    (face,) = detect_in_region(detector, frame, Region(500, 300, 416, 320))
+    assert not detect_in_view(detector, frame, View(WHOLE))
+    (face,) = detect_in_view(detector, frame, View(Region(500, 300, 416, 320)))
     assert face.box.centre == pytest.approx(centre, abs=4)
     assert all(face.box.left <= x <= face.box.right for x, _ in face.landmarks)
 
@@ -125,7 +126,7 @@ def test_face_cut_by_the_region_is_left_out(detector, scene):
     cut = Region(int(centre[0]) - 8, 300, 416, 320)
     inside = detector.detect(frame[300:620, cut.left : cut.left + 416])
     assert [face for face in inside if face.box.left < 1]
-    assert not detect_in_region(detector, frame, cut)
+    assert not detect_in_view(detector, frame, View(cut))
 
 
 def test_gate_passes_on_the_moving_part(detector, scene):
@@ -136,8 +137,8 @@ def test_gate_passes_on_the_moving_part(detector, scene):
     for index in range(30):
         image = np.full(SHAPE, 110, np.uint8)
         image[300:390, 300 + 6 * index : 390 + 6 * index] = frame[400:490, 700:790]
-        regions.append(gate.select(image, index / 10))
-    parts = [region for region in regions if region and region != WHOLE]
+        regions.append(gate.select(image, index / 10).region)
+    parts = [region for region in regions if region != WHOLE]
     assert len(parts) >= 15
     assert {(region.width, region.height) for region in parts} == {(416, 320)}
 
@@ -147,8 +148,8 @@ def test_small_face_missed_in_the_whole_frame_does_not_keep_the_full_rate():
     gate = MotionGate(10.0, 1.5, regions=RegionSelector(INPUT, 1.5))
     still, times = np.full(SHAPE, 110, np.uint8), []
     for time in each_frame(10, 0, 30):
-        region = gate.select(still, time)
-        if region:
+        view = gate.select(still, time)
+        if view:
             times.append(time)
-            gate.update_tracks([tracked(1, (600, 300, 16, 16))] if region != WHOLE else [], time)
+            gate.update_tracks([tracked(1, (600, 300, 16, 16))] if view.region != WHOLE or time == 0 else [], time)
     assert sum(time >= 20 for time in times) <= 35
