@@ -109,7 +109,7 @@ class FrameAnalyzer:
         return windows
 
     def _select(self, frame: Frame) -> View | None:
-        """What the detector sees of a frame; None if it does not run. The tracker skips such a frame: no track is lost."""
+        """What the detector sees of a frame; None if it does not run. The tracker skips such frames."""
         if self.motion is None:
             return View.whole(frame.pixels.shape)
         with self._timed("motion"):

@@ -26,7 +26,7 @@ class FrameSelector(Protocol):
     """Decides on which frames the detector runs, and on which part."""
 
     def select(self, pixels: Pixels, time: float, /) -> View | None:
-        """What the detector sees of a grey frame (height, width) taken at ``time``, seconds; None if it does not run."""
+        """What the detector sees of a grey frame (height, width) of ``time``, seconds; None if it does not run."""
 
     def update_tracks(self, tracks: Collection[Track], time: float, /) -> None:
         """Pass on the tracks observed at ``time``, seconds."""

@@ -105,7 +105,8 @@ class Detection:
     landmarks: tuple[Point, ...] = ()
     """Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left), or none."""
     scale: float = field(default=1.0, compare=False)
-    """Pixels of the network's input for each pixel of the frame. A still face has slightly different boxes at two scales."""
+    """Pixels of the network's input for each pixel of the frame. A still face has slightly different boxes at two
+    scales."""
 
     def __post_init__(self) -> None:
         """Convert a plain tuple to a `Box`."""

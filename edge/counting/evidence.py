@@ -31,8 +31,8 @@ MAX_OBSERVATIONS = 1 << 14
 class Evidence:
     """Running sums over the observations of one track, in constant memory.
 
-    Positions are compared with others of the same scale only: each change of the detector's view begins a new stretch with
-    its own mean.
+    Positions are compared with others of the same scale only: a change of the scale begins a new stretch with its own
+    mean.
     """
 
     high: int = 0

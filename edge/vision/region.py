@@ -1,8 +1,8 @@
 """Choose the part of a frame that the detector sees, so that small faces keep the camera's resolution.
 
-A frame of 1280 x 720 is shrunk to a third for a network of 416 x 320: a face of 30 pixels has 10 there. Where people are
-few and far away, all that moves lies in a part of the frame. The detector then sees this part alone, shrunk less or not
-at all, for the same work. The whole frame still has its turn every `WHOLE_INTERVAL_S`, but never twice in a row.
+A frame of 1280 x 720 is shrunk to a third for a network of 416 x 320: a face of 30 pixels has 10 there. Where people
+are few and far away, all that moves lies in a part of the frame. The detector then sees this part alone, shrunk less or
+not at all, for the same work. The whole frame has its turn every `WHOLE_INTERVAL_S`, but never twice in a row.
 """
 
 from collections.abc import Collection, Sequence
@@ -54,7 +54,7 @@ class View:
     better_seen: Region | None = None
     """A part of the region that is seen alone in other frames, at a larger scale."""
     min_size: float = 0.0
-    """Faces in ``better_seen`` that are smaller than this, pixels, are left to the other frames. The boxes of two scales
+    """Faces in ``better_seen`` that are smaller than this, pixels, are left to the other frames. Boxes of two scales
     differ by a few hundredths of a face, and a poster would seem to move."""
 
     @classmethod
@@ -159,11 +159,11 @@ class RegionSelector:
         height, width = self.input_shape
         factor = max(1.0, slack * box.width / width, slack * box.height / height)
         size = (min(shape[1], int(np.ceil(width * factor))), min(shape[0], int(np.ceil(height * factor))))
-        corner = [
+        left, top = (
             int(min(max(0.0, centre - length / 2), limit - length))
             for centre, length, limit in zip(box.centre, size, (shape[1], shape[0]), strict=True)
-        ]
-        return Region(*corner, *size)
+        )
+        return Region(left, top, *size)
 
 
 def _grown(box: Box, margin: float) -> Box:

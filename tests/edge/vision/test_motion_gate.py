@@ -34,11 +34,7 @@ def detections(at, seconds, *, fps=FPS, noise=4.0, begin=0.0, gate=None):
     """The times at which the detector runs; ``at(time)`` is the image that is filmed."""
     gate = gate or MotionGate(MAX_FPS, FULL_RATE_S)
     rng = np.random.default_rng(1)
-    return [
-        time
-        for time in each_frame(fps, begin, begin + seconds)
-        if gate.select(filmed(at(time), rng, noise), time)
-    ]
+    return [time for time in each_frame(fps, begin, begin + seconds) if gate.select(filmed(at(time), rng, noise), time)]
 
 
 def track(number, box=(300, 200, 40, 40)):
@@ -112,7 +108,9 @@ def test_inexact_time_stamps_do_not_halve_the_rate():
     rng = np.random.default_rng(2)
     gate = MotionGate(MAX_FPS, FULL_RATE_S)
     frames = [rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8) for _ in range(100)]
-    taken = [gate.select(frame, index / 10 + rng.uniform(-0.005, 0.005)) is not None for index, frame in enumerate(frames)]
+    taken = [
+        gate.select(frame, index / 10 + rng.uniform(-0.005, 0.005)) is not None for index, frame in enumerate(frames)
+    ]
     assert sum(taken) >= 97
 
 
