@@ -24,6 +24,7 @@ from edge.stages import (
 from edge.system.health import HealthMonitor
 from edge.system.thermal import ThermalThrottle
 from edge.values import Frame, MissingFrame, Window
+from edge.vision.region import View, detect_in_view
 
 REPORTED_STAGES: frozenset[Stage] = frozenset(("motion", "detect", "track", "classify"))
 """Stages whose latency is in the health message."""
@@ -50,7 +51,7 @@ class FrameAnalyzer:
     quality: ImageQuality = field(default_factory=ImageQuality)
     throttle: ThermalThrottle = field(default_factory=lambda: ThermalThrottle(lambda: None))
     motion: FrameSelector | None = None
-    """Decides on which frames the detector runs; None for all frames."""
+    """Decides on which frames the detector runs, and on which part; None for all frames, whole."""
     health: HealthMonitor = field(default_factory=HealthMonitor)
     observer: Observer = field(default_factory=Observer)
     shadow: Observer = field(default_factory=Observer)
@@ -72,8 +73,8 @@ class FrameAnalyzer:
         with self._timed("tally"):
             windows = self._cover(frame.time, problem, is_hot=factor > 1)
         self._frames += 1
-        if (self._frames - 1) % (self.every * factor) == 0 and self._should_detect(frame):
-            self._analyse(frame)
+        if (self._frames - 1) % (self.every * factor) == 0 and (view := self._select(frame)):
+            self._analyse(frame, view)
         return windows
 
     def add_missing(self, missing: MissingFrame) -> list[Window]:
@@ -107,25 +108,25 @@ class FrameAnalyzer:
             self.observer.on_windows(windows)
         return windows
 
-    def _should_detect(self, frame: Frame) -> bool:
-        """Whether the detector runs on a frame. The tracker skips the others, so no track is lost in them."""
+    def _select(self, frame: Frame) -> View | None:
+        """What the detector sees of a frame; None if it does not run. The tracker skips such frames."""
         if self.motion is None:
-            return True
+            return View.whole(frame.pixels.shape)
         with self._timed("motion"):
-            wanted = self.motion.should_detect(frame.pixels, frame.time)
-        self.health.add_motion_decision(wanted)
-        return wanted
+            view = self.motion.select(frame.pixels, frame.time)
+        self.health.add_motion_decision(view is not None)
+        return view
 
-    def _analyse(self, frame: Frame) -> None:
+    def _analyse(self, frame: Frame, view: View) -> None:
         """Detect, track, admit, classify and count."""
         with self._timed("detect"):
-            detections = self.detector.detect(frame.pixels)
+            detections = detect_in_view(self.detector, frame.pixels, view)
         self.observer.on_detections(frame, detections)
         height, width = frame.pixels.shape
         with self._timed("track"):
             update = self.tracker.update(detections, frame.time, (height, width))
             if self.motion:
-                self.motion.update_tracks([track.number for track in update.seen], frame.time)
+                self.motion.update_tracks(update.seen, frame.time)
             # released first, because a new track may continue the dwell time of one that has just ended
             released = self.gate.release(update.visits, update.gone, frame.time)
             admission = self.gate.admit(update.seen, (height, width), frame.time, self.utc(frame.time))

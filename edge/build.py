@@ -46,6 +46,7 @@ from edge.vision.choose_detector import choose_detector
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
 from edge.vision.motion_gate import MotionGate
+from edge.vision.region import RegionSelector
 
 log = logging.getLogger("edge")
 MIN_WINDOW_FRACTION = 0.01
@@ -170,8 +171,15 @@ def frame_analyzer(
         every=settings.detect.every,
         quality=ImageQuality(live=not is_file),
         throttle=ThermalThrottle(no_temperature if is_file else temperature_c),
-        motion=MotionGate(settings.detect.max_fps, settings.track.gap_s, settings.detect.follow_motion),
+        motion=motion_gate(settings, detector.card),
     )
+
+
+def motion_gate(settings: Settings, card: DetectorCard) -> MotionGate:
+    """The motion gate, with regions for the detector's input."""
+    detect, gap_s = settings.detect, settings.track.gap_s
+    regions = RegionSelector((card.input.height, card.input.width), gap_s)
+    return MotionGate(detect.max_fps, gap_s, detect.follow_motion, regions)
 
 
 @contextmanager

@@ -39,7 +39,8 @@ class DetectSettings(Table, frozen=True, kw_only=True):
     max_fps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
     """Maximum number of detections a second, whatever the camera's frame rate."""
     follow_motion: bool = True
-    """Run the detector less often while nothing moves (`edge.vision.motion_gate`)."""
+    """Run the detector less often while nothing moves (`edge.vision.motion_gate`), and where people are small and few,
+    on the part of the frame that moves (`edge.vision.region`)."""
     every: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
     """Use only every n-th frame, whether something moves or not."""
     threads: Threads = 1

@@ -8,6 +8,7 @@ from edge.counting.tally import CountedVisit
 from edge.counting.track import TrackUpdate
 from edge.delivery.spool import Spool
 from edge.values import Detection, Expression, Frame, MissingFrame, Pixels, Track, Window
+from edge.vision.region import View
 
 Stage: TypeAlias = Literal["quality", "motion", "detect", "track", "classify", "tally"]
 """Stages whose time is measured. ``track`` includes admission."""
@@ -22,13 +23,13 @@ class FrameSource(Protocol):
 
 
 class FrameSelector(Protocol):
-    """Decides on which frames the detector runs."""
+    """Decides on which frames the detector runs, and on which part."""
 
-    def should_detect(self, pixels: Pixels, time: float, /) -> bool:
-        """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds."""
+    def select(self, pixels: Pixels, time: float, /) -> View | None:
+        """What the detector sees of a grey frame (height, width) of ``time``, seconds; None if it does not run."""
 
-    def update_tracks(self, tracks: Collection[int], time: float, /) -> None:
-        """Pass on the numbers of the tracks observed at ``time``, seconds."""
+    def update_tracks(self, tracks: Collection[Track], time: float, /) -> None:
+        """Pass on the tracks observed at ``time``, seconds."""
 
 
 class FaceDetector(Protocol):

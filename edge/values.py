@@ -1,6 +1,6 @@
 """Value types that the pipeline stages exchange: frame, box, detection, expression, track, window."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -104,6 +104,9 @@ class Detection:
     """The detector's confidence, 0 to 1."""
     landmarks: tuple[Point, ...] = ()
     """Right eye, left eye, nose, right and left corner of the mouth (the person's own right and left), or none."""
+    scale: float = field(default=1.0, compare=False)
+    """Pixels of the network's input for each pixel of the frame. A still face has slightly different boxes at two
+    scales."""
 
     def __post_init__(self) -> None:
         """Convert a plain tuple to a `Box`."""

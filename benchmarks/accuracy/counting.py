@@ -3,8 +3,8 @@
 ``python -m benchmarks.accuracy.counting DATA [--card NAME_OR_PATH] [--yunet] [--write]``
 
 DATA holds ``counting/``, ``clips/`` and ``peers/``. On real tracks the device's tracker stands beside SORT, ByteTrack
-and OC-SORT, as measured by `benchmarks.accuracy.peer_trackers`. On clips it runs with several detectors, beside the
-people counted by hand.
+and OC-SORT, as measured by `benchmarks.accuracy.peer_trackers`. On clips it runs with several detectors on every
+frame, and as on a device (`benchmarks.accuracy.device_count`), beside the people counted by hand.
 """
 
 import argparse
@@ -15,7 +15,11 @@ from pathlib import Path
 
 from benchmarks.accuracy import chokepoint_walks
 from benchmarks.accuracy.detections import Clip, DetectorSource, of_card, of_clip, of_yunet
+from benchmarks.accuracy.device_count import count_frames
 from benchmarks.accuracy.tracks import STEPS, Recording, TrackerOutput, TrackScore, recordings, score, true_visits
+from edge.build import detector_bundle
+from edge.camera import file_source
+from edge.camera_settings import File
 from edge.counting.track import Tracker
 from edge.settings import TrackSettings
 from edge.values import Detection
@@ -147,6 +151,15 @@ def count_clips(data: Path, source: DetectorSource) -> list[ClipCount]:
     ]
 
 
+def count_clips_on_device(data: Path, card: str) -> list[ClipCount]:
+    """Count all clips as the device does with a detector, given by its name or the path of its card."""
+    bundle = detector_bundle(card)
+    return [
+        ClipCount(path.name, low, high, count_frames(bundle, file_source.read_frames(File(path=str(path)))).visits)
+        for path, low, high in truths(data)
+    ]
+
+
 def track_table(rows: Sequence[TrackRow]) -> list[str]:
     """Return visits, identity switches and mixed tracks by recording and tracker, as lines of a Markdown table."""
     lines = [
@@ -174,11 +187,12 @@ def clip_table(columns: dict[str, list[ClipCount]]) -> list[str]:
     return [*lines, f"| summed distance | | {sums} |"]
 
 
-def report(data: Path, sources: Sequence[DetectorSource]) -> str:
+def report(data: Path, sources: Sequence[DetectorSource], cards: Sequence[str]) -> str:
     """Measure everything, and return all tables."""
     rows = score_recordings(data / "counting" / "tracks") + read_peer_scores()
     rows += score_walks(data / "counting" / "chokepoint_boxes.tar.gz")
     columns = {source.name.rsplit("-", 1)[0]: count_clips(data, source) for source in sources}
+    columns |= {f"{Path(card).stem} on a device": count_clips_on_device(data, card) for card in cards}
     lines = ["Visits, in brackets identity switches and counted tracks that hold more than one person:", ""]
     return "\n".join([*lines, *track_table(rows), "", *clip_table(columns)])
 
@@ -208,7 +222,7 @@ def main() -> None:
     if arguments.yunet:
         model = arguments.data / "peers" / "yunet_n_640_640.onnx"
         sources += [of_yunet(model, YUNET_SIDE, YUNET_THRESHOLD)]
-    text = report(arguments.data, sources)
+    text = report(arguments.data, sources, arguments.card)
     print(text)
     if arguments.write:
         replace_between_markers(text)

@@ -26,6 +26,7 @@ from edge.vision.classify import Classifier
 from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
 from edge.vision.motion_gate import MotionGate
+from edge.vision.region import View
 
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 FPS = 10.0
@@ -113,12 +114,12 @@ class EveryFrame:
 
     gate: MotionGate
 
-    def should_detect(self, pixels: Pixels, time: float) -> bool:
-        """True, after asking the gate."""
-        self.gate.should_detect(pixels, time)
-        return True
+    def select(self, pixels: Pixels, time: float) -> View:
+        """The whole frame, after asking the gate."""
+        self.gate.select(pixels, time)
+        return View.whole(pixels.shape)
 
-    def update_tracks(self, tracks: Collection[int], time: float) -> None:
+    def update_tracks(self, tracks: Collection[Track], time: float) -> None:
         """Pass the tracks on to the gate."""
         self.gate.update_tracks(tracks, time)
 

@@ -12,6 +12,10 @@ second and 0.08 in tracks of ten; faces on a screen by at most 0.004."""
 MAX_STILL_STD_WITH_NOISE = 0.05
 """A track whose centre varies by more than this including detector noise, face sizes, is not still either. At low frame
 rates the sway of a person looks like noise."""
+MAX_STILL_TRAVEL = 0.3
+"""A track that ends farther from where it began, face sizes, is not still."""
+SAME_SCALE = 0.02
+"""Two observations are of the same scale if their scales differ by at most this ratio."""
 SHORT_S, LONG_S = 0.8, 10.0
 """Tracks shorter than the first, seconds, are never called still."""
 STILL_STANDARD_ERRORS = 2.0
@@ -25,7 +29,11 @@ MAX_OBSERVATIONS = 1 << 14
 
 @dataclass(slots=True)
 class Evidence:
-    """Running sums over the observations of one track, in constant memory."""
+    """Running sums over the observations of one track, in constant memory.
+
+    Positions are compared with others of the same scale only: a change of the scale begins a new stretch with its own
+    mean.
+    """
 
     high: int = 0
     """Number of observations with a high score."""
@@ -34,13 +42,17 @@ class Evidence:
     _size: float = 0.0
     """Size of the first face, pixels: the unit of all distances below."""
     _count: float = 0.0
+    _stretch: float = 0.0
+    """Number of observations in this stretch."""
+    _stretches: int = 0
+    _scale: float = 0.0
     _mean: tuple[float, float] = (0.0, 0.0)
     _squares: float = 0.0
-    """Sum of squared deviations of the centre from its mean."""
+    """Sum of squared deviations of the centre from the mean of its stretch."""
     _first: tuple[float, float] = (0.0, 0.0)
     _last: tuple[float, float] = (0.0, 0.0)
     _steps: float = 0.0
-    """Sum of squared steps of the centre between consecutive observations."""
+    """Sum of squared steps of the centre between consecutive observations of a stretch."""
 
     def add(self, face: Detection, is_high: bool) -> None:
         """Add an observation; ``is_high`` says whether its score is high."""
@@ -48,14 +60,19 @@ class Evidence:
         self.observations += 1
         self._size = self._size or face.size
         if self._count >= MAX_OBSERVATIONS:
-            self._count, self._squares, self._steps = self._count / 2, self._squares / 2, self._steps / 2
+            self._count, self._stretch = self._count / 2, max(1.0, self._stretch / 2)
+            self._squares, self._steps = self._squares / 2, self._steps / 2
         centre = (face.centre[0] / self._size, face.centre[1] / self._size)
-        if self._count:
-            self._steps += _squared_distance(centre, self._last)
-        else:
+        if not self._count:
             self._first = centre
+        if abs(face.scale - self._scale) > SAME_SCALE * self._scale:
+            self._stretch, self._scale, self._mean = 0.0, face.scale, centre
+            self._stretches += 1
+        else:
+            self._steps += _squared_distance(centre, self._last)
         self._count += 1
-        before, self._mean = self._mean, _towards(self._mean, centre, 1 / self._count)
+        self._stretch += 1
+        before, self._mean = self._mean, _towards(self._mean, centre, 1 / self._stretch)
         self._squares += (centre[0] - before[0]) * (centre[0] - self._mean[0])
         self._squares += (centre[1] - before[1]) * (centre[1] - self._mean[1])
         self._last = centre
@@ -74,7 +91,9 @@ class Evidence:
         """Whether a track that lasted ``seconds`` has not moved, apart from detector noise."""
         motion, error = self._motion()
         limit = MAX_STILL_STD_LONG if seconds >= LONG_S else MAX_STILL_STD
-        if seconds < SHORT_S or self._squares > MAX_STILL_STD_WITH_NOISE**2 * (self._count - 1):
+        if seconds < SHORT_S or self.travel > MAX_STILL_TRAVEL:
+            return False
+        if self._squares > MAX_STILL_STD_WITH_NOISE**2 * (self._count - self._stretches):
             return False
         return motion + STILL_STANDARD_ERRORS * error < limit**2
 
@@ -91,10 +110,11 @@ class Evidence:
         consecutive observations therefore estimates the noise, and the rest of the variance is motion (von Neumann
         1941).
         """
-        if self._count < 3:
+        steps = self._count - self._stretches
+        if steps < 2:
             return 0.0, math.inf
-        noise = self._steps / (self._count - 1) / 2
-        motion = self._squares / (self._count - 1) - noise
+        noise = self._steps / steps / 2
+        motion = self._squares / steps - noise
         return motion, noise * math.sqrt(2 / self._count)
 
 

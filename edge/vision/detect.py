@@ -52,7 +52,9 @@ class Detector:
         kept = non_maximum_suppression(candidates.boxes, self._card.overlap)
         boxes, landmarks = candidates.boxes[kept] / scale, candidates.landmarks[kept] / scale
         rows = zip(boxes.tolist(), candidates.scores[kept].tolist(), landmarks.tolist(), strict=True)
-        return tuple(Detection(Box(*box), score, tuple((x, y) for x, y in points)) for box, score, points in rows)
+        return tuple(
+            Detection(Box(*box), score, tuple((x, y) for x, y in points), scale) for box, score, points in rows
+        )
 
     def _candidates(self, raw: dict[str, NDArray[Any]]) -> Candidates:
         """Apply the score threshold to the raw outputs for one image, and decode the cells that pass."""

@@ -1,4 +1,4 @@
-"""Decide on which frames the detector runs: at once where something moves, at a low rate where nothing does.
+"""Decide on which frames the detector runs, and on which part: at once where something moves, else at a low rate.
 
 Every frame is shrunk to about 64 x 48 cells, which costs 1 to 2 % of a detection, and compared with two references:
 
@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Pixels
+from edge.values import Pixels, Track
+from edge.vision.region import RegionSelector, View
 
 COLUMNS = 64
 """Approximate number of cells across a frame. A cell is a square of whole pixels; its level is their mean."""
@@ -51,6 +52,8 @@ class Difference:
     """Whether something has moved since the last detection."""
     present: bool
     """Whether something is present that is not background."""
+    cells: NDArray[np.bool_]
+    """The cells that have moved or are not background, (rows, columns); all of them in a new scene."""
 
 
 @dataclass(slots=True)
@@ -76,31 +79,35 @@ class BackgroundModel:
             self._shape, self._background = pixels.shape, self._cells
             self._noise, self._detected = np.zeros_like(self._cells), None
         if self._detected is None:
-            return Difference(moved=True, present=True)
+            return Difference(moved=True, present=True, cells=np.ones(self._cells.shape, np.bool_))
         step = min(elapsed, MAX_STEP_S)
         threshold = np.clip(NOISE_FACTOR * self._noise, MIN_THRESHOLD, MAX_THRESHOLD)
         since = _difference(self._cells, self._detected)
         self._noise += NOISE_STEP_PER_S * step * np.sign(since - self._noise)
-        return Difference(bool((since > threshold).any()), self._is_present(threshold, step))
+        moved, present = since > threshold, self._find_present(threshold, step)
+        return Difference(bool(moved.any()), bool(present.any()), moved | present)
 
     def mark_detected(self) -> None:
         """Make the frame that was compared last the frame of the last detection."""
         self._detected = self._cells
 
-    def _is_present(self, threshold: Cells, step: float) -> bool:
-        """Whether the frame differs from the background, which then adapts to it by ``step`` seconds."""
-        differing = int(np.count_nonzero(_difference(self._cells, self._background) > threshold))
-        if differing > NEW_SCENE_FRACTION * self._cells.size:
+    def _find_present(self, threshold: Cells, step: float) -> NDArray[np.bool_]:
+        """The cells that differ from the background, which then adapts to the frame by ``step`` seconds.
+
+        In a new scene all cells do.
+        """
+        differing = np.asarray(_difference(self._cells, self._background) > threshold)
+        if int(np.count_nonzero(differing)) > NEW_SCENE_FRACTION * differing.size:
             self._background = self._cells
-            return True
+            return np.ones_like(differing)
         limit = BACKGROUND_STEP_PER_S * step
         self._background = self._background + np.clip(self._cells - self._background, -limit, limit)
-        return differing > 0
+        return differing
 
 
 @dataclass(slots=True)
 class MotionGate:
-    """Decides on which frames the detector runs.
+    """Decides on which frames the detector runs, and with ``regions`` on which part of a frame.
 
     Each time the set of tracks changes, the detector runs at ``max_fps`` for a while, whether anything moves or not.
     Otherwise frames without a detection could make a track seem lost, or a false detection seem a visitor.
@@ -111,35 +118,53 @@ class MotionGate:
     full_rate_s: float
     """How long the detector runs at the full rate after the tracks have changed, seconds."""
     follow_motion: bool = True
-    """Without it the detector always runs at ``max_fps``."""
+    """Without it the detector always runs at ``max_fps``, on whole frames."""
+    regions: RegionSelector | None = None
+    """Chooses the part of a frame; without it the detector sees whole frames."""
     _background: BackgroundModel = field(default_factory=BackgroundModel)
     _last_frame: float | None = None
     _last_detection: float = 0.0
     _due: float = 0.0
     _tracks: frozenset[int] = frozenset()
     _full_rate_until: float = 0.0
+    _view: View | None = None
+    """What the detector saw last."""
 
-    def should_detect(self, pixels: Pixels, time: float) -> bool:
-        """Whether the detector runs on a grey frame (height, width) taken at ``time``, seconds that never go back."""
+    def select(self, pixels: Pixels, time: float) -> View | None:
+        """What the detector sees of a grey frame (height, width); None if it does not run.
+
+        ``time`` is when the frame was taken, seconds that never go back.
+        """
         period = 1 / self.max_fps
         is_due = time >= self._due - EARLY * period
+        view = View.whole(pixels.shape)
         if self.follow_motion:
             elapsed = 0.0 if self._last_frame is None else time - self._last_frame
             self._last_frame = time
             difference = self._background.compare(pixels, elapsed)
             if not is_due or not self._is_needed(difference, time, elapsed):
-                return False
+                return None
             self._background.mark_detected()
+            if self.regions:
+                view = self.regions.select(pixels.shape, difference.cells, cell_side(pixels.shape), time)
         elif not is_due:
-            return False
+            return None
         self._last_detection, self._due = time, max(self._due + period, time)
-        return True
+        self._view = view
+        return view
 
-    def update_tracks(self, tracks: Collection[int], time: float) -> None:
-        """Report the numbers of the tracks that the detection at ``time`` (seconds) observed."""
-        observed = frozenset(tracks)
+    def update_tracks(self, tracks: Collection[Track], time: float) -> None:
+        """Report the tracks that the detection at ``time`` (seconds) observed.
+
+        Small faces that other frames show better are left out of a view, so no track is lost there.
+        """
+        observed = frozenset(track.number for track in tracks)
+        if self._view and self._view.better_seen:
+            observed |= self._tracks
         if observed != self._tracks:
             self._tracks, self._full_rate_until = observed, time + self.full_rate_s
+        if self.regions:
+            self.regions.update_tracks(tracks, time)
 
     def _is_needed(self, difference: Difference, time: float, elapsed: float) -> bool:
         """Whether a detection is needed now rather than on the next frame, expected ``elapsed`` seconds later."""
@@ -149,13 +174,18 @@ class MotionGate:
         return time + elapsed - self._last_detection > interval + 1e-6
 
 
+def cell_side(shape: tuple[int, ...]) -> int:
+    """Side of the cells of a frame of ``shape`` (height, width), pixels."""
+    return max(1, min(2 * round(shape[1] / COLUMNS / 2), shape[0]))
+
+
 def cell_means(pixels: Pixels) -> Cells:
     """Mean grey levels of the cells of a grey frame (height, width), float32 (rows, columns).
 
     Pixels at the right and bottom that do not fill a cell are ignored.
     """
     height, width = pixels.shape
-    side = max(1, min(2 * round(width / COLUMNS / 2), height))
+    side = cell_side(pixels.shape)
     rows, columns = height // side, width // side
     part = pixels[: rows * side, : columns * side]
     while side % 2 == 0:  # OpenCV halves a frame many times faster than it shrinks it by another whole factor

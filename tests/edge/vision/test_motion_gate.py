@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.values import Detection, Track
 from edge.vision.motion_gate import EMPTY_INTERVAL_S, PRESENT_INTERVAL_S, MotionGate, cell_means
 from tests.support.fakes import each_frame
 
@@ -33,11 +34,12 @@ def detections(at, seconds, *, fps=FPS, noise=4.0, begin=0.0, gate=None):
     """The times at which the detector runs; ``at(time)`` is the image that is filmed."""
     gate = gate or MotionGate(MAX_FPS, FULL_RATE_S)
     rng = np.random.default_rng(1)
-    return [
-        time
-        for time in each_frame(fps, begin, begin + seconds)
-        if gate.should_detect(filmed(at(time), rng, noise), time)
-    ]
+    return [time for time in each_frame(fps, begin, begin + seconds) if gate.select(filmed(at(time), rng, noise), time)]
+
+
+def track(number, box=(300, 200, 40, 40)):
+    """A track with its last detection."""
+    return Track(number, Detection(box, 0.9), 0.0, 0.0, 1)
 
 
 def between(times, begin, end):
@@ -106,7 +108,9 @@ def test_inexact_time_stamps_do_not_halve_the_rate():
     rng = np.random.default_rng(2)
     gate = MotionGate(MAX_FPS, FULL_RATE_S)
     frames = [rng.integers(0, 256, (HEIGHT, WIDTH), np.uint8) for _ in range(100)]
-    taken = [gate.should_detect(frame, index / 10 + rng.uniform(-0.005, 0.005)) for index, frame in enumerate(frames)]
+    taken = [
+        gate.select(frame, index / 10 + rng.uniform(-0.005, 0.005)) is not None for index, frame in enumerate(frames)
+    ]
     assert sum(taken) >= 97
 
 
@@ -143,9 +147,9 @@ def test_tracked_person_who_does_not_move_is_detected_every_three_tenths():
     gate = MotionGate(MAX_FPS, FULL_RATE_S)
     rng, times = np.random.default_rng(3), []
     for time in each_frame(FPS, 0, 120):
-        if gate.should_detect(filmed(empty, rng), time):
+        if gate.select(filmed(empty, rng), time):
             times.append(time)
-            gate.update_tracks([7], time)
+            gate.update_tracks([track(7)], time)
     assert max(np.diff(times)) <= PRESENT_INTERVAL_S + 1e-6
     assert between(times, 100, 110) <= 40
 
@@ -156,11 +160,11 @@ def test_detector_runs_at_the_full_rate_after_tracks_change():
     gate = MotionGate(MAX_FPS, FULL_RATE_S)
     rng, times, lost = np.random.default_rng(4), [], None
     for time in each_frame(10, 0, 30):
-        if gate.should_detect(filmed(empty, rng), time):
+        if gate.select(filmed(empty, rng), time):
             times.append(time)
             if lost is None and time >= 20:
                 lost = time
-            gate.update_tracks([] if time < 10 or time == lost else [1], time)
+            gate.update_tracks([] if time < 10 or time == lost else [track(1)], time)
     assert between(times, 5, 9) <= 5
     assert between(times, 10.05, 11.5) >= 14
     assert between(times, 15, 18) <= 15
@@ -178,8 +182,8 @@ def test_frames_of_any_size_are_compared():
     """They may be narrower than the grid, a single row, odd or large; the detector runs on a frame of a new size."""
     gate = MotionGate(1000, FULL_RATE_S)
     for time, shape in enumerate([(1, 1), (3, 200), (200, 3), (33, 47), (478, 848), (1080, 1920), (480, 640)]):
-        assert gate.should_detect(np.zeros(shape, np.uint8), float(time))
-        assert not gate.should_detect(np.zeros(shape, np.uint8), time + 0.1)
+        assert gate.select(np.zeros(shape, np.uint8), float(time))
+        assert not gate.select(np.zeros(shape, np.uint8), time + 0.1)
 
 
 def test_new_size_that_comes_too_early_is_detected_on_a_later_frame():
@@ -187,7 +191,7 @@ def test_new_size_that_comes_too_early_is_detected_on_a_later_frame():
     gate = MotionGate(MAX_FPS, FULL_RATE_S)
     small, large = np.zeros((480, 640), np.uint8), np.zeros((720, 1280), np.uint8)
     frames = [(small, 0.0), (small, 0.5), (small, 1.0), (large, 1.04), (small, 1.06), (small, 1.08), (small, 1.12)]
-    assert [gate.should_detect(*frame) for frame in frames] == [True, False, True, True, False, False, True]
+    assert [gate.select(*frame) is not None for frame in frames] == [True, False, True, True, False, False, True]
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (720, 1280), (450, 800)])

@@ -1,0 +1,186 @@
+"""Choose the part of a frame that the detector sees, so that small faces keep the camera's resolution.
+
+A frame of 1280 x 720 is shrunk to a third for a network of 416 x 320: a face of 30 pixels has 10 there. Where people
+are few and far away, all that moves lies in a part of the frame. The detector then sees this part alone, shrunk less or
+not at all, for the same work. The whole frame has its turn every `WHOLE_INTERVAL_S`, but never twice in a row.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.values import Box, Detection, Pixels, Track
+
+WHOLE_INTERVAL_S = 0.3
+"""The detector sees the whole frame this long after it last did, seconds, unless that was the last detection."""
+MIN_GAIN = 1.3
+"""A region is used if it makes faces at least this many times larger in the network's input than the whole frame."""
+LARGE_FACE_PX = 40.0
+"""A tracked face that is this large in the network's input is seen well in the whole frame, and no region is used."""
+MARGIN_CELLS = 1
+"""Cells added on each side of those that changed, because a part of a face may differ little from the background."""
+MARGIN_FACES = 1.0
+"""Margin around a tracked face, face sizes; nobody walks as far between two detections."""
+SLACK, MAX_SLACK = 1.1, 1.4
+"""A new region is this much larger than needed, and it is kept as long as it holds all that is needed and is at most
+the second value as large. With the same region, faces that do not move have the same boxes."""
+CUT_PX = 1.0
+"""A box that comes this close to a border of the region inside the frame may be cut off there, pixels."""
+
+
+class Region(NamedTuple):
+    """A part of a frame, in whole pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def whole(cls, shape: tuple[int, ...]) -> "Region":
+        """All of a frame of ``shape`` (height, width)."""
+        return cls(0, 0, shape[1], shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the detector sees of a frame."""
+
+    region: Region
+    """The part of the frame that is scaled to the network's input."""
+    better_seen: Region | None = None
+    """A part of the region that is seen alone in other frames, at a larger scale."""
+    min_size: float = 0.0
+    """Faces in ``better_seen`` that are smaller than this, pixels, are left to the other frames. Boxes of two scales
+    differ by a few hundredths of a face, and a poster would seem to move."""
+
+    @classmethod
+    def whole(cls, shape: tuple[int, ...]) -> "View":
+        """All of a frame of ``shape`` (height, width)."""
+        return cls(Region.whole(shape))
+
+
+class _Detector(Protocol):
+    def detect(self, pixels: Pixels, /) -> Sequence[Detection]: ...
+
+
+def detect_in_view(detector: _Detector, pixels: Pixels, view: View) -> tuple[Detection, ...]:
+    """Detect the faces in a view of a grey frame (height, width), in pixels of the frame; best first.
+
+    Faces that a border of the region may cut off are left out. Those at a border of the frame stay.
+    """
+    left, top, width, height = view.region
+    if view.region == Region.whole(pixels.shape):
+        found = detector.detect(pixels)
+        part = view.better_seen
+        return tuple(face for face in found if part is None or face.size >= view.min_size or not _holds(part, face.box))
+    found = detector.detect(pixels[top : top + height, left : left + width])
+    rows, columns = pixels.shape
+    open_sides = (left > 0, top > 0, left + width < columns, top + height < rows)
+    return tuple(
+        Detection(
+            Box(face.box.left + left, face.box.top + top, face.box.width, face.box.height),
+            face.score,
+            tuple((x + left, y + top) for x, y in face.landmarks),
+            face.scale,
+        )
+        for face in found
+        if not _is_cut(face.box, (width, height), open_sides)
+    )
+
+
+@dataclass(slots=True)
+class RegionSelector:
+    """Chooses what the detector sees: the part of a frame that has changed, and the tracked faces."""
+
+    input_shape: tuple[int, int]
+    """Height and width of the network's input, pixels."""
+    remember_s: float
+    """Time for which the position of a face counts after its last observation, seconds."""
+    _faces: dict[int, tuple[Box, float]] = field(default_factory=dict)
+    """Box and time of the last observation, by the number of the track."""
+    _part: Region | None = None
+    """The last region that was not the whole frame."""
+    _last_whole: float = float("-inf")
+    _was_whole: bool = False
+    """Whether the detector saw the whole frame at the last detection."""
+
+    def select(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int, time: float) -> View:
+        """What the detector sees of a frame of ``shape`` (height, width) at ``time``, seconds.
+
+        ``changed`` (rows, columns) says which cells of ``side`` pixels have moved or differ from the background.
+        """
+        self._faces = {number: seen for number, seen in self._faces.items() if time - seen[1] <= self.remember_s}
+        is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and not self._was_whole
+        part = self._choose(shape, changed, side)
+        self._was_whole = part is None or is_due
+        if part and not is_due:
+            return View(part)
+        self._last_whole = time
+        return View(Region.whole(shape), part, LARGE_FACE_PX / self._scale(shape))
+
+    def update_tracks(self, tracks: Collection[Track], time: float) -> None:
+        """Report the tracks that the detection at ``time`` (seconds) observed."""
+        self._faces.update((track.number, (track.face.box, time)) for track in tracks)
+
+    def _choose(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
+        """A part of the frame with all that changed and all tracked faces; None if the whole frame is as good."""
+        scale = self._scale(shape)
+        boxes = [box for box, _ in self._faces.values()]
+        if any(box.size * scale >= LARGE_FACE_PX for box in boxes):
+            return None
+        wanted = [_grown(box, MARGIN_FACES * box.size) for box in boxes]
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        if len(rows):
+            cells = Box.from_corners(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+            wanted.append(_grown(cells, MARGIN_CELLS).scale(side))
+        if not wanted:
+            return None
+        around = Box.from_corners(
+            min(box.left for box in wanted),
+            min(box.top for box in wanted),
+            max(box.right for box in wanted),
+            max(box.bottom for box in wanted),
+        ).clip(shape[1], shape[0])
+        needed = self._fitted(around, shape, 1.0)
+        if not self._part or not _holds(self._part, around) or self._part.width > MAX_SLACK * needed.width:
+            self._part = self._fitted(around, shape, SLACK)
+        return self._part if self._scale((self._part.height, self._part.width)) >= MIN_GAIN * scale else None
+
+    def _scale(self, shape: tuple[int, int]) -> float:
+        """By how much an image of ``shape`` (height, width) is scaled for the network; at most 1 for a part."""
+        return min(1.0, self.input_shape[0] / shape[0], self.input_shape[1] / shape[1])
+
+    def _fitted(self, box: Box, shape: tuple[int, int], slack: float) -> Region:
+        """The smallest region around a box, ``slack`` times as large, that fills the input without being enlarged."""
+        height, width = self.input_shape
+        factor = max(1.0, slack * box.width / width, slack * box.height / height)
+        size = (min(shape[1], int(np.ceil(width * factor))), min(shape[0], int(np.ceil(height * factor))))
+        left, top = (
+            int(min(max(0.0, centre - length / 2), limit - length))
+            for centre, length, limit in zip(box.centre, size, (shape[1], shape[0]), strict=True)
+        )
+        return Region(left, top, *size)
+
+
+def _grown(box: Box, margin: float) -> Box:
+    return Box(box.left - margin, box.top - margin, box.width + 2 * margin, box.height + 2 * margin)
+
+
+def _holds(region: Region, box: Box) -> bool:
+    left, top, width, height = region
+    return left <= box.left and top <= box.top and box.right <= left + width and box.bottom <= top + height
+
+
+def _is_cut(box: Box, size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool]) -> bool:
+    """Whether a box in a region of ``size`` (width, height) reaches a side beyond which the frame goes on."""
+    reaches = (
+        box.left < CUT_PX,
+        box.top < CUT_PX,
+        box.right > size[0] - CUT_PX,
+        box.bottom > size[1] - CUT_PX,
+    )
+    return any(is_open and does for is_open, does in zip(open_sides, reaches, strict=True))
