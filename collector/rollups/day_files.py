@@ -1,0 +1,215 @@
+"""The cells of a saved month by day, and their sums, in files that are derived from the month's roll-up file.
+
+``<root>/_rollup/<seconds>/by-day/YYYY-MM-<identity>/`` belongs to one state of the roll-up file of the month:
+
+- ``YYYY-MM-DD.parquet``: the cells of a day's folders, for parts of a day and of an hour.
+- ``hours-<groups>.parquet``, ``sites-<groups>.parquet``, ``senders-<split>.parquet``: the sums of all days
+  (`collector.rollups.fleet_sums`), made when they are first needed.
+- ``contents.json``: what the files hold.
+
+A folder appears under its name when it is complete, so a kill leaves nothing that is used. All of it may be deleted at
+any time. Parquet checks the sum of each page; a folder with a damaged file is made again.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from msgspec import Struct
+from pyarrow import compute, parquet
+
+from base.durable_file import make_folder, replace_file
+from collector.rollups import rollup_file
+from collector.rollups.fleet_sums import Measured, Sender
+from collector.rollups.rollup_file import DamagedRollup, FileIdentity
+from collector.store.damage import Damage
+from collector.store.source_files import Source
+
+FOLDER = "by-day"
+CONTENTS = "contents.json"
+BATCH_ROWS = 400_000
+"""Cells that are in memory together while a month is divided into days."""
+TEXTS = ("date", "site", "device", "model_expression", "clock")
+STALE_S = 3600.0
+"""A draft that is older was left by a process that was killed, seconds."""
+
+
+class Day(Struct, frozen=True):
+    """What the file of a day holds."""
+
+    rows: int
+    reach_us: int
+    """Longest time from the cell in which a window began to the last cell that it reaches into, microseconds."""
+
+
+class Contents(Struct, frozen=True):
+    """What the files of a month hold."""
+
+    days: dict[str, Day]
+    """By date, ``YYYY-MM-DD``."""
+    senders: list[Sender]
+    """The devices and classifiers of all cells."""
+    live: list[str]
+    """Dates with folders whose cells follow their files, in order."""
+    damages: list[tuple[str, str, tuple[Damage, ...]]]
+    """What was left out of the cells of a folder, by date and site."""
+
+
+class DayFiles:
+    """The files of one state of a month. Reading raises FileNotFoundError if they were replaced, and DamagedRollup."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.contents = msgspec.json.decode((folder / CONTENTS).read_bytes(), type=Contents)
+        except msgspec.DecodeError as error:
+            raise DamagedRollup(str(error)) from error
+
+    def cells(self, date: str) -> pd.DataFrame:
+        """Return the cells of a day; texts are categorical."""
+        return _read(self.folder / f"{date}.parquet", TEXTS)
+
+    def sums(self, name: str, make: Callable[[Measured], pd.DataFrame], texts: tuple[str, ...]) -> pd.DataFrame:
+        """Return the sums of each day, with the column ``date`` in front, from the file of that name or a new one."""
+        path = self.folder / f"{name}.parquet"
+        if not path.exists():
+            self._make(path, make)
+        return _read(path, ("date", *texts))
+
+    def _make(self, path: Path, make: Callable[[Measured], pd.DataFrame]) -> None:
+        tables = []
+        for date in self.contents.days:
+            table = make(Measured.of(self.cells(date)))
+            table.insert(0, "date", date)
+            tables.append(table)
+        frame = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"date": []})
+        buffer = pa.BufferOutputStream()
+        parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, **_OPTIONS)
+        replace_file(path, buffer.getvalue().to_pybytes())
+
+
+def find(path: Path) -> DayFiles | None:
+    """Return the files for the present state of a month's roll-up file, made if they are missing; None without one.
+
+    Raises OSError, and DamagedRollup if the roll-up file is damaged or of an older version.
+    """
+    identity = rollup_file.identity(path)
+    if identity is None:
+        return None
+    parent = path.parent / FOLDER
+    folder = parent / _name(path, identity)
+    if not (folder / CONTENTS).exists():
+        _divide(path, folder)
+        _delete_others(parent, path.stem, folder)
+    return DayFiles(folder)
+
+
+def forget(path: Path) -> None:
+    """Delete the files of a month, because one of them is damaged."""
+    _delete_others(path.parent / FOLDER, path.stem, None)
+
+
+def _name(path: Path, identity: FileIdentity) -> str:
+    return f"{path.stem}-{identity.inode:x}-{identity.size:x}-{identity.mtime_ns:x}"
+
+
+def _divide(path: Path, folder: Path) -> None:
+    """Write the files of the days of a roll-up file."""
+    rollup_file.verify(path)
+    make_folder(folder.parent)
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        with parquet.ParquetFile(path, read_dictionary=list(TEXTS), memory_map=True) as file:
+            sources = rollup_file.saved_sources(file.schema_arrow.metadata or {})
+            contents = _write_days(file, draft)
+        live = {date for (date, _), text in sources.texts.items() if not Source.is_final_text(text)}
+        contents = Contents(contents.days, contents.senders, sorted(live), sources.damages)
+        (draft / CONTENTS).write_bytes(msgspec.json.encode(contents))
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not (folder / CONTENTS).exists():  # else another thread or process was faster
+                raise
+    except pa.ArrowException as error:
+        raise DamagedRollup(str(error)) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_days(file: parquet.ParquetFile, draft: Path) -> Contents:
+    writers: dict[str, parquet.ParquetWriter] = {}
+    days: dict[str, Day] = {}
+    senders: set[Sender] = set()
+    try:
+        for batch in file.iter_batches(BATCH_ROWS):
+            table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            senders |= _senders(table)
+            for date, part in _by_date(table):
+                if date not in writers:
+                    writers[date] = parquet.ParquetWriter(draft / f"{date}.parquet", table.schema, **_OPTIONS)
+                writers[date].write_table(part)
+                days[date] = _joined(days.get(date), _day(part))
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return Contents(dict(sorted(days.items())), sorted(senders), [], [])
+
+
+def _by_date(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    column = table["date"].combine_chunks()
+    codes = column.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    for rows in np.split(order, firsts[1:]) if len(order) else []:
+        yield column.dictionary[int(codes[rows[0]])].as_py(), table.take(pa.array(rows))
+
+
+def _senders(table: pa.Table) -> set[Sender]:
+    found = table.select(["site", "device", "model_expression"])
+    plain = pa.table({name: found[name].cast(pa.string()) for name in found.column_names})
+    return {tuple(row.values()) for row in plain.group_by(plain.column_names).aggregate([]).to_pylist()}  # type: ignore[misc]
+
+
+def _day(part: pa.Table) -> Day:
+    begin, start = (part[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for name in ("begin", "start"))
+    return Day(part.num_rows, compute.max(compute.subtract(start, begin)).as_py())
+
+
+def _joined(one: Day | None, other: Day) -> Day:
+    return other if one is None else Day(one.rows + other.rows, max(one.reach_us, other.reach_us))
+
+
+def _delete_others(parent: Path, month: str, kept: Path | None) -> None:
+    """Delete the files of other states of a month."""
+    for folder in parent.glob(f"{month}-*"):
+        is_draft = folder.suffix == ".tmp"
+        try:
+            age_s = pd.Timestamp.now().timestamp() - folder.stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if folder != kept and (not is_draft or age_s > STALE_S):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = parquet.read_table(path, read_dictionary=list(texts), page_checksum_verification=True)
+        frame: pd.DataFrame = table.to_pandas()
+    except (pa.ArrowException, ValueError) as error:
+        raise DamagedRollup(f"{path}: {error}") from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # pyarrow reports a wrong checksum so
+        raise DamagedRollup(f"{path}: {error}") from error
+    return frame
+
+
+_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
