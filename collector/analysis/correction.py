@@ -19,6 +19,7 @@ interval in every table, whatever else the table holds.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -55,6 +56,7 @@ SHARE_COLUMNS = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 BUCKETS_AT_ONCE = 64
 """Buckets whose draws are in memory together."""
+SITE_NUMBER = "site_number"
 COUNT_DIGITS = 6
 """Counts are rounded to so many digits before they seed the draws: sums differ in the last bits."""
 
@@ -120,10 +122,75 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, matrices: Matrices, rng: np.
         sums = [side[key].frame[side[key].labels()].sum() if key in side else pd.Series(dtype=float) for side in sides]
         counts.append(pd.DataFrame(sums).fillna(0.0).reset_index(drop=True))
     found = _estimate(groups, counts, rng, DRAWS)
-    tables = found.tables() if groups else [pd.DataFrame(columns=list(SHARE_COLUMNS), dtype=np.float64)] * 2
+    if not groups:
+        return _compared([pd.DataFrame(columns=list(SHARE_COLUMNS), dtype=np.float64)] * 2, np.nan)
+    return _compared(found.tables(), (found.mixes[1:, 1] - found.mixes[1:, 0]).std(0))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelShares:
+    """Corrected shares of one label in two periods, as `compare` has them, of several sites: one value each."""
+
+    one: Floats
+    other: Floats
+    low: Floats
+    """Of the other period; NaN without draws, as ``high`` and ``error``."""
+    high: Floats
+    error: Floats
+    """Standard error of the difference."""
+
+
+def label_shares(
+    sides: tuple[pd.DataFrame, pd.DataFrame],
+    sites: Sequence[str],
+    label: str | None,
+    matrices: Matrices,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> LabelShares:
+    """Return the shares of a label at some sites, without intervals if ``draws`` is 0.
+
+    ``sides`` have one label set: sums of the sites by group of devices, as cells. The matrices are those of the groups.
+    """
+    found = [{group.key: group for group in classifier_groups(_of_sites(each, sites), matrices)} for each in sides]
+    keys = sorted({*found[0], *found[1]})
+    groups = [found[0].get(key) or found[1][key] for key in keys]
+    counts = []
+    for group in groups:
+        names = group.labels()
+        table = np.zeros((2 * len(sites), len(names)))
+        for side, members in enumerate(found):
+            if group.key in members:
+                rows = members[group.key].frame
+                sums = rows[names].fillna(0.0).to_numpy(np.float64)
+                np.add.at(table, 2 * rows[SITE_NUMBER].to_numpy(np.int64) + side, sums)
+        counts.append(pd.DataFrame(table, columns=names))
+    result = _estimate(groups, counts, rng, draws)
+    unknown = np.full(len(sites), np.nan)
+    if label not in result.names:
+        return LabelShares(unknown, unknown, unknown, unknown, unknown)
+    at = result.names.index(label)
+    mixes = result.mixes[:, :, at]
+    if not draws:
+        return LabelShares(mixes[0, ::2], mixes[0, 1::2], unknown, unknown, unknown)
+    low, high = np.quantile(mixes[1:, 1::2], QUANTILES, axis=0)
+    low = np.where(low * result.possible[1::2, at] < HALF_A_VISIT, 0.0, low)
+    return LabelShares(mixes[0, ::2], mixes[0, 1::2], low, high, (mixes[1:, 1::2] - mixes[1:, ::2]).std(0))
+
+
+def _of_sites(sums: pd.DataFrame, sites: Sequence[str]) -> pd.DataFrame:
+    """Return the sums of some sites, with the number of the site in front and no site: their matrices have none."""
+    number = sums["site"].map({site: at for at, site in enumerate(sites)})
+    frame = sums[number.notna()].assign(site="")
+    frame.insert(0, SITE_NUMBER, number[number.notna()].astype(np.int64))
+    return frame
+
+
+def _compared(tables: Sequence[pd.DataFrame], error: Any) -> pd.DataFrame:
+    """Return the table of `compare`."""
     table = pd.concat([tables[0].add_suffix("_one"), tables[1].add_suffix("_other")], axis=1)
     table["difference"] = table["corrected_other"] - table["corrected_one"]
-    table["error"] = (found.mixes[1:, 1] - found.mixes[1:, 0]).std(0) if groups else np.nan
+    table["error"] = error
     more = table["difference"] > CLEAR_Z * table["error"]
     less = table["difference"] < -CLEAR_Z * table["error"]
     table["change"] = np.select([more, less], ["more", "less"], "no clear change")
@@ -229,9 +296,13 @@ def _mixes(parts: list[_Correctable], size: int, block: slice, draws: int) -> Fl
     """Return the visits of each label in some buckets, estimated and drawn, (1 + draws, buckets, labels)."""
     visits = np.zeros((1 + draws, block.stop - block.start, size))
     for part in parts:
-        counts = part.counts[block].round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
+        rows = np.flatnonzero(part.visits[block] > 0)
+        if not len(rows):
+            continue
+        counts = part.counts[block][rows].round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
         rngs = [_rng_of(part.seed, row) for row in counts]
-        visits[..., part.columns] += draw_mixes(counts, part.matrices, rngs) * part.visits[block, None]
+        found = draw_mixes(counts, part.matrices, rngs) * part.visits[block][rows, None]
+        visits[:, rows[:, None], part.columns] += found
     return visits
 
 

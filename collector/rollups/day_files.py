@@ -13,7 +13,7 @@ any time. Parquet checks the sum of each page; a folder with a damaged file is m
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from pyarrow import compute, parquet
 
 from base.durable_file import make_folder, replace_file
 from collector.rollups import rollup_file
-from collector.rollups.fleet_sums import Measured, Sender
+from collector.rollups.fleet_sums import LABEL_SET, Measured, Sender
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity
 from collector.store.damage import Damage
 from collector.store.source_files import Source
@@ -36,6 +36,8 @@ CONTENTS = "contents.json"
 BATCH_ROWS = 400_000
 """Cells that are in memory together while a month is divided into days."""
 TEXTS = ("date", "site", "device", "model_expression", "clock")
+Maker = Callable[[Measured], pd.DataFrame]
+"""Returns sums of cells by date."""
 STALE_S = 3600.0
 """A draft that is older was left by a process that was killed, seconds."""
 
@@ -73,25 +75,43 @@ class DayFiles:
 
     def cells(self, date: str) -> pd.DataFrame:
         """Return the cells of a day; texts are categorical."""
-        return _read(self.folder / f"{date}.parquet", TEXTS)
+        return _read([self._path(date)], TEXTS)
 
-    def sums(self, name: str, make: Callable[[Measured], pd.DataFrame], texts: tuple[str, ...]) -> pd.DataFrame:
-        """Return the sums of each day, with the column ``date`` in front, from the file of that name or a new one."""
-        path = self.folder / f"{name}.parquet"
-        if not path.exists():
-            self._make(path, make)
-        return _read(path, ("date", *texts))
+    def sums(self, makers: Mapping[str, Maker]) -> dict[str, pd.DataFrame]:
+        """Return sums by date, from the files of these names; a missing one is made. Texts are categorical."""
+        missing = {name: make for name, make in makers.items() if not self._path(name).exists()}
+        if missing:
+            self._make(missing)
+        return {name: _read([self._path(name)], (*TEXTS, LABEL_SET, "group")) for name in makers}
 
-    def _make(self, path: Path, make: Callable[[Measured], pd.DataFrame]) -> None:
-        tables = []
-        for date in self.contents.days:
-            table = make(Measured.of(self.cells(date)))
-            table.insert(0, "date", date)
-            tables.append(table)
-        frame = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"date": []})
-        buffer = pa.BufferOutputStream()
-        parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, **_OPTIONS)
-        replace_file(path, buffer.getvalue().to_pybytes())
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.parquet"
+
+    def _make(self, makers: Mapping[str, Maker]) -> None:
+        """Write files of sums, of some days at a time."""
+        tables: dict[str, list[pd.DataFrame]] = {name: [] for name in makers}
+        for dates in self._some_days():
+            cells = Measured.of(_read([self._path(date) for date in dates], TEXTS))
+            for name, make in makers.items():
+                tables[name].append(make(cells))
+        for name, parts in tables.items():
+            buffer = pa.BufferOutputStream()
+            joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"date": []})
+            parquet.write_table(pa.Table.from_pandas(joined, preserve_index=False), buffer, **_OPTIONS)
+            replace_file(self._path(name), buffer.getvalue().to_pybytes())
+
+    def _some_days(self) -> Iterator[list[str]]:
+        """Yield all dates, so many together as fit into memory."""
+        dates: list[str] = []
+        rows = 0
+        for date, day in self.contents.days.items():
+            if dates and rows + day.rows > BATCH_ROWS:
+                yield dates
+                dates, rows = [], 0
+            dates.append(date)
+            rows += day.rows
+        if dates:
+            yield dates
 
 
 def find(path: Path) -> DayFiles | None:
@@ -175,7 +195,7 @@ def _by_date(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 def _senders(table: pa.Table) -> set[Sender]:
     found = table.select(["site", "device", "model_expression"])
     plain = pa.table({name: found[name].cast(pa.string()) for name in found.column_names})
-    return {tuple(row.values()) for row in plain.group_by(plain.column_names).aggregate([]).to_pylist()}  # type: ignore[misc]
+    return {tuple(row.values()) for row in plain.group_by(plain.column_names).aggregate([]).to_pylist()}
 
 
 def _day(part: pa.Table) -> Day:
@@ -199,16 +219,16 @@ def _delete_others(parent: Path, month: str, kept: Path | None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
+def _read(paths: Sequence[Path], texts: tuple[str, ...]) -> pd.DataFrame:
     try:
-        table = parquet.read_table(path, read_dictionary=list(texts), page_checksum_verification=True)
-        frame: pd.DataFrame = table.to_pandas()
-    except (pa.ArrowException, ValueError) as error:
-        raise DamagedRollup(f"{path}: {error}") from error
+        tables = [
+            parquet.read_table(path, read_dictionary=list(texts), page_checksum_verification=True) for path in paths
+        ]
+        frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     except FileNotFoundError:
         raise
-    except OSError as error:  # pyarrow reports a wrong checksum so
-        raise DamagedRollup(f"{path}: {error}") from error
+    except (pa.ArrowException, ValueError, OSError) as error:  # OSError for a wrong checksum
+        raise DamagedRollup(f"{paths[0].parent}: {error}") from error
     return frame
 
 

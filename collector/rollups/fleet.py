@@ -5,7 +5,6 @@ that have changed since they were saved, and of those on which clocks of the zon
 the cells of few days, and memory does not grow with the length of the range times the devices.
 """
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import pandas as pd
 from collector.rollups.day_files import DayFiles
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
 from collector.rollups.fleet_senders import SenderNames, SenderParts
-from collector.rollups.fleet_sums import DAY_US, HOURS_KEYS, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
+from collector.rollups.fleet_sums import DAY_US, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
 from collector.rollups.groups import Groups
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
@@ -26,8 +25,6 @@ from collector.store.intervals import US_PER_S, Ints
 MAX_BYTES = 800_000_000
 """Memory of sums that are kept for the next view."""
 HOURS_TEXTS = (LABEL_SET, "group", "model_expression", "clock")
-SITES_TEXTS = SITES_KEYS
-SENDERS_TEXTS = ("site", "device", LABEL_SET, "clock")
 Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
 ATTEMPTS = 3
@@ -88,7 +85,7 @@ class Fleet:
             month = self._months.setdefault(name, self._make(name))
             parts += self._of_month(month, asked, groups)
         if not parts:
-            parts = [self._part(no_cells(self._cell_s), groups.name, None)]
+            parts = [_part(no_cells(self._cell_s), groups.name, None, self.names)]
         tables = ([getattr(part, name) for part in parts] for name in ("hours", "sites"))
         hours, sites = (pd.concat([each for each in table if len(each)] or table[:1]) for table in tables)
         return FleetSums(
@@ -134,9 +131,12 @@ class Fleet:
         key = groups.key(days.contents.senders)
 
         def make() -> _Part:
-            hours = days.sums(f"hours-{key}", lambda cells: cells.hours(groups.name), HOURS_TEXTS)
-            sites = days.sums(f"sites-{key}", lambda cells: cells.sites(groups.name), SITES_TEXTS)
-            senders = days.sums(f"senders-{split}", lambda cells: cells.senders(_days(cells, split)), SENDERS_TEXTS)
+            makers = {
+                f"hours-{key}": lambda cells: cells.hours(groups.name, "date"),
+                f"sites-{key}": lambda cells: cells.sites(groups.name, "date"),
+                f"senders-{split}": lambda cells: cells.senders(_days(cells, split), "date"),
+            }
+            hours, sites, senders = days.sums(makers).values()
             if len(dates) < len(days.contents.days):
                 hours, sites, senders = (each[each["date"].isin(dates)] for each in (hours, sites, senders))
             hours = _texts(hours.drop(columns="date"), HOURS_TEXTS)
@@ -163,21 +163,13 @@ class Fleet:
             cells = cells[(at >= bounds[0]) & (at < bounds[1])]
             if asked.adjust is not None:
                 cells = asked.adjust(cells)
-            return self._part(cells, groups.name, midnights)
+            return _part(cells, groups.name, midnights, self.names)
 
         key = (
             month.path, month.version, date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
             None if near is None else near.tobytes(),
         )  # fmt: skip
         yield self._keep(key, make)
-
-    def _part(self, cells: pd.DataFrame, group_of: GroupOf, midnights: Ints | None) -> _Part:
-        measured = Measured.of(cells)
-        parts = measured.times["start"]
-        if midnights is not None:
-            parts = midnights[np.maximum(np.searchsorted(midnights, parts, "right") - 1, 0)]
-        senders = SenderParts.of(measured.senders(parts), self.names)
-        return _Part(measured.hours(group_of), measured.sites(group_of), senders)
 
     def _keep(self, key: Hashable, make: Callable[[], _Part]) -> _Part:
         if key in self._kept:
@@ -188,6 +180,21 @@ class Fleet:
             while size > MAX_BYTES and len(self._kept) > 1:
                 size -= self._kept.popitem(last=False)[1].nbytes
         return self._kept[key]
+
+
+def sums_of(cells: pd.DataFrame, asked: Range, groups: Groups, names: SenderNames) -> FleetSums:
+    """Return the sums of cells that were read for a range."""
+    part = _part(cells if asked.adjust is None else asked.adjust(cells), groups.name, asked.midnights, names)
+    return FleetSums(part.hours, part.sites, (part.senders,))
+
+
+def _part(cells: pd.DataFrame, group_of: GroupOf, midnights: Ints | None, names: SenderNames) -> _Part:
+    measured = Measured.of(cells)
+    parts = measured.times["start"]
+    if midnights is not None:
+        parts = midnights[np.maximum(np.searchsorted(midnights, parts, "right") - 1, 0)]
+    senders = SenderParts.of(measured.senders(parts), names)
+    return _Part(measured.hours(group_of), measured.sites(group_of), senders)
 
 
 def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: tuple[int, int]) -> int | None:

@@ -116,7 +116,7 @@ class FleetMonth:
                 raise FleetUnavailable(str(error)) from error
             self._identity, self.days, self._saved, self._scanned_s = identity, days, None, None
             self.version += 1
-            for date, site, found in days.contents.damages if days is not None else ():
+            for _, _, found in days.contents.damages if days is not None else ():
                 for each in found:
                     self.files.on_damage(self.files.root / each.file, each)
             return
@@ -160,9 +160,7 @@ class FleetMonth:
 
     def _gone(self) -> set[Folder]:
         """Return the saved folders that are not there any more, and were not retired."""
-        return {
-            folder for folder, text in self._texts().items() if folder not in self._present and not _is_final(text)
-        }
+        return {folder for folder, text in self._texts().items() if folder not in self._present and not _is_final(text)}
 
     def _unsaved(self, now_s: float) -> bool:
         """Whether the roll-up file should be written."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from collector.rollups.fleet_sums import LABEL_SET, SENDER_SUMS, UNSET
+from collector.rollups.fleet_sums import LABEL_SET, SENDER_SUMS
+from collector.store.columns import UNSET
 from collector.store.intervals import Floats, Ints
 
 Small = np.ndarray[Any, np.dtype[np.int32]]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from collector.store.columns import CELL_COLUMNS, DOUBTFUL_COLUMNS, label_columns
+from collector.store.columns import CELL_COLUMNS, DOUBTFUL_COLUMNS, UNSET, label_columns
 from collector.store.intervals import US_PER_S, Floats, Ints
 from contract.labels import UNKNOWN
 
@@ -30,8 +30,6 @@ GroupOf = Callable[[Sender], str]
 SUMS = ("windows", "seconds", "watched_s", "degraded_s", *DOUBTFUL_COLUMNS)
 """Columns of sums that precede the labels: windows, their time, that watched and that degraded, doubtful visits."""
 SENDER_SUMS = ("visits", UNKNOWN, "watched_s")
-UNSET = "unsynced"
-"""Value of ``clock`` of windows whose time is not known."""
 LABEL_SET = "label_set"
 """Column with the labels that the rows have, separated by spaces."""
 HOURS_KEYS = (LABEL_SET, "group", "model_expression", "clock", "begin", "start", "end")
@@ -47,7 +45,8 @@ class Measured:
     """Cells with what their sums need. Every array has one value per cell."""
 
     keys: dict[str, Coded]
-    """Coded columns by name: ``site``, ``device``, ``model_expression``, ``clock`` and `LABEL_SET`."""
+    """Coded columns by name: ``site``, ``device``, ``model_expression``, ``clock``, `LABEL_SET`, and ``date`` of the
+    folder if the table has it."""
     times: dict[str, Ints]
     """``begin``, ``start`` and ``end``, microseconds since 1970."""
     values: dict[str, Floats]
@@ -67,29 +66,30 @@ class Measured:
             "degraded_s": frame["degraded"].to_numpy(np.float64) * seconds,
         } | {name: frame[name].to_numpy(np.float64) for name in DOUBTFUL_COLUMNS}
         keys = {name: _coded(frame[name]) for name in ("site", "device", "model_expression")}
+        keys |= {"date": _coded(frame["date"])} if "date" in frame else {}
         keys |= {"clock": (clock, pd.Index(["synced", UNSET])), LABEL_SET: _label_sets(counts, len(frame))}
         times = {name: pd.DatetimeIndex(frame[name]).as_unit("us").asi8 for name in ("begin", "start", "end")}
         return cls(keys, times, values | {name: np.nan_to_num(each) for name, each in counts.items()})
 
-    def hours(self, group_of: GroupOf) -> pd.DataFrame:
-        """Return the sums of all devices per cell of time."""
+    def hours(self, group_of: GroupOf, *more: str) -> pd.DataFrame:
+        """Return the sums of all devices per cell of time, and by more keys, which come first."""
         keys = self.keys | {"group": self._groups(group_of)} | {name: _coded(at) for name, at in self.times.items()}
-        return sums({name: keys[name] for name in HOURS_KEYS}, self.values)
+        return sums({name: keys[name] for name in (*more, *HOURS_KEYS)}, self.values)
 
-    def sites(self, group_of: GroupOf) -> pd.DataFrame:
+    def sites(self, group_of: GroupOf, *more: str) -> pd.DataFrame:
         """Return the sums of each site. A window that was divided is counted where it began."""
         keys = self.keys | {"group": self._groups(group_of)}
         began = np.where(self.times["begin"] == self.times["start"], self.values["windows"], 0.0)
-        return sums({name: keys[name] for name in SITES_KEYS}, self.values | {"windows": began})
+        return sums({name: keys[name] for name in (*more, *SITES_KEYS)}, self.values | {"windows": began})
 
-    def senders(self, parts: Ints) -> pd.DataFrame:
+    def senders(self, parts: Ints, *more: str) -> pd.DataFrame:
         """Return the sums of each device per part of time. ``parts`` has the start of the part of each cell."""
         keys = self.keys | {"start": _coded(parts)}
         names = [name for name in self.values if name not in SUMS]
         visits = reduce(np.add, (self.values[name] for name in names), np.zeros(len(parts)))
         unknown = self.values.get(UNKNOWN, np.zeros(len(parts)))
         values = dict(zip(SENDER_SUMS, (visits, unknown, self.values["watched_s"]), strict=True))
-        return sums({name: keys[name] for name in SENDERS_KEYS}, values)
+        return sums({name: keys[name] for name in (*more, *SENDERS_KEYS)}, values)
 
     def _groups(self, group_of: GroupOf) -> Coded:
         """Return the group of each row."""
@@ -122,7 +122,7 @@ def as_cells(table: pd.DataFrame) -> pd.DataFrame:
     names = [str(name) for name in table.columns if name not in (*HOURS_KEYS, *SITES_KEYS, *SUMS)]
     names = [name for name in names if name != UNKNOWN] + [UNKNOWN] * (UNKNOWN in names)
     seconds = table["seconds"].to_numpy(np.float64)
-    columns: dict[str, Any] = {"site": table["site"] if "site" in table else "", "device": table["group"]}
+    columns: dict[str, Any] = {"site": table.get("site", ""), "device": table["group"]}
     columns |= {name: table[name] for name in ("model_expression", "clock")}
     for name in ("begin", "start", "end"):
         at = table[name].to_numpy(np.int64) if name in table else np.zeros(len(table), np.int64)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from base.logs import line
-from collector.rollups.fleet import Fleet, FleetSums, Range
+from collector.rollups.fleet import Fleet, FleetSums, Range, sums_of
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
 from collector.rollups.fleet_senders import SenderNames
 from collector.rollups.groups import Groups
@@ -75,6 +75,10 @@ class Rollups:
         if site is not None:
             keep &= frame["site"] == site
         return frame if keep.all() else frame[keep].reset_index(drop=True)
+
+    def fleet_of(self, site: str, asked: Range, groups: Groups) -> tuple[FleetSums, SenderNames]:
+        """Return the sums of one site, with the names that `fleet` returns."""
+        return sums_of(self.cells(asked.since, asked.until, site), asked, groups, self._fleet.names), self._fleet.names
 
     def fleet(self, asked: Range, groups: Groups) -> tuple[FleetSums, SenderNames] | None:
         """Return the sums of all sites, and the names of the devices in them; None if `cells` must be read.
