@@ -65,7 +65,7 @@ class _Part:
 
     @property
     def nbytes(self) -> int:
-        return int(self.hours.memory_usage().sum() + self.sites.memory_usage().sum()) + self.senders.nbytes
+        return 8 * (self.hours.size + self.sites.size) + self.senders.nbytes
 
 
 class Fleet:
