@@ -169,8 +169,7 @@ def _write_days(file: parquet.ParquetFile, draft: Path) -> Contents:
     days: dict[str, Day] = {}
     senders: set[Sender] = set()
     try:
-        for batch in file.iter_batches(BATCH_ROWS):
-            table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        for table in _tables(file):
             senders |= _senders(table)
             for date, part in _by_date(table):
                 if date not in writers:
@@ -181,6 +180,18 @@ def _write_days(file: parquet.ParquetFile, draft: Path) -> Contents:
         for writer in writers.values():
             writer.close()
     return Contents(dict(sorted(days.items())), sorted(senders), [], [])
+
+
+def _tables(file: parquet.ParquetFile) -> Iterator[pa.Table]:
+    """Yield a file as tables of some row groups."""
+    batches: list[pa.RecordBatch] = []
+    for batch in file.iter_batches(BATCH_ROWS):
+        if batches and sum(map(len, batches)) + len(batch) > BATCH_ROWS:
+            yield pa.Table.from_batches(batches).replace_schema_metadata(None).unify_dictionaries()
+            batches = []
+        batches.append(batch)
+    if batches:
+        yield pa.Table.from_batches(batches).replace_schema_metadata(None).unify_dictionaries()
 
 
 def _by_date(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

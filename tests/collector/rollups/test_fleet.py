@@ -29,6 +29,8 @@ from tests.support.store import SEVEN, put, window
 FIRST = datetime(2026, 2, 20, tzinfo=timezone.utc)
 DAYS = 45
 """Of these, 29 March begins daylight saving time in Europe, 8 March in America, and 5 April ends it in Australia."""
+USED = (0, 1, 15, 16, 23, 36, 37, 38, 43, 44)
+"""Days that have windows."""
 ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe")
 AGES = ("young", "old", "unknown")
 SITES = ("north", "south", "west")
@@ -61,7 +63,7 @@ def windows(rng: random.Random, number: int, first: datetime, days: float) -> li
     """Return windows of seconds to hours, of several classifiers, two label sets and all kinds of clocks."""
     found = []
     for _ in range(number):
-        start = first + timedelta(seconds=rng.randrange(int(days * 86_400)))
+        start = first + timedelta(days=rng.choice(USED) if days > 1 else 0, seconds=rng.randrange(86_400))
         model = rng.choice([1, 1, 2, 3])
         labels = AGES if model == 3 else SEVEN
         found.append(
@@ -104,7 +106,7 @@ def controls_of(rng: random.Random) -> dict[str, Any]:
     return chosen | {"sort": rng.choice(["visits-down", "share", "unknown-down", "site"])}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_sums_of_a_random_store_are_those_of_its_cells(tmp_path: Path, seed: int) -> None:
     """Also after late windows, deleted and compacted days, and changed matrices; by readers that stay open."""
     rng = random.Random(seed)
