@@ -23,6 +23,7 @@ from collector.rollups.fleet_sums import LABEL_SET, SITES_KEYS, as_cells, summed
 from collector.store.intervals import Ints
 from contract.labels import UNKNOWN
 
+HOUR, MONTH = timedelta(hours=1), timedelta(days=31)
 FOUR_DAYS = timedelta(days=4)
 
 
@@ -50,6 +51,15 @@ class FleetPeriod:
     def timed_devices(self) -> int:
         """Number of devices that the period has windows of whose clock was set."""
         return int(self._memo.get("timed") or self._memo.setdefault("timed", self._count(with_unset=False)))
+
+    @property
+    def hours_to_read(self) -> float:
+        """Number of devices times the hours that must be read to see each of them: at least those of a month."""
+        return self.devices * (max(self.span[1] - self.span[0], MONTH) / HOUR)
+
+    def senders(self) -> set[tuple[str, str]]:
+        """Return site and name of the devices that the period has windows of."""
+        return {self.names.devices[number] for number in np.flatnonzero(self._seen(with_unset=True))}
 
     def device_counts(self) -> dict[str, int]:
         """Return the number of devices of each site."""

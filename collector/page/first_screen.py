@@ -14,6 +14,7 @@ from collector.analysis.headline import headline_label
 from collector.analysis.label_sets import LabelSet
 from collector.analysis.query import Reader
 from collector.analysis.ranked_sites import in_order, ranked
+from collector.analysis.receipt import fleet_receipt
 from collector.language.language import Language
 from collector.page.attention import banner
 from collector.page.chosen import (
@@ -33,6 +34,9 @@ from collector.page.tiles import tiles
 from collector.sentences.period import not_included
 from collector.store.load import labels
 from contract.labels import UNKNOWN
+
+MAX_COUNTED_HOURS = 3_000_000
+"""Device hours of all sites whose gaps are counted for a receipt: they are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,13 @@ class FirstScreen:
         figure = selection.controls.receipt
         if not figure:
             return None
+        fleet = choose_fleet(self.reader, selection)
+        if fleet is not None and fleet[0].hours_to_read > MAX_COUNTED_HOURS:
+            same = selection.controls.against != "site"
+            label = headline_label(labels(fleet[0].frame), selection.controls.label)
+            figures = fleet_figures(fleet[0], fleet[1], label, selection.zone, same_cameras=same)
+            found = fleet_receipt(fleet[0], self.reader.devices())
+            return receipt_panel(figure, found, figures.headline, selection, fleet[2], selection.language)
         chosen = choose(self.reader, selection)
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
         found = receipt_of(self.reader, chosen, selection)
