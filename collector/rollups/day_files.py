@@ -38,6 +38,8 @@ BATCH_ROWS = 400_000
 TEXTS = ("date", "site", "device", "model_expression", "clock")
 Maker = Callable[[Measured], pd.DataFrame]
 """Returns sums of cells by date."""
+MAX_FILES = 4
+"""Files of one kind of sums that are kept: of groups of devices as programs see them, of summer and winter."""
 STALE_S = 3600.0
 """A draft that is older was left by a process that was killed, seconds."""
 
@@ -99,6 +101,13 @@ class DayFiles:
             joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"date": []})
             parquet.write_table(pa.Table.from_pandas(joined, preserve_index=False), buffer, **_OPTIONS)
             replace_file(self._path(name), buffer.getvalue().to_pybytes())
+            self._delete_oldest(name.partition("-")[0])
+
+    def _delete_oldest(self, kind: str) -> None:
+        """Delete sums of former groups of devices, and of zones that nobody has asked for of late."""
+        paths = sorted(self.folder.glob(f"{kind}-*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        for path in paths[:-MAX_FILES]:
+            path.unlink(missing_ok=True)
 
     def _some_days(self) -> Iterator[list[str]]:
         """Yield all dates, so many together as fit into memory."""

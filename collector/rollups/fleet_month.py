@@ -21,7 +21,7 @@ from collector.store.source_files import Folder, Source, scan_day, stored_days
 
 RESCAN_FACTOR, COMPUTE_FACTOR = 20.0, 5.0
 """Old folders are scanned again, and cells are computed again, after at least so many times what the last time took.
-So a fleet whose files are long to read is behind by some minutes, and the page answers meanwhile."""
+So a fleet whose files take long to read is behind by some minutes, and most views need not wait for them."""
 LONG_S = 1.0
 """What takes less is done at each call."""
 SAVE_AGAIN_S = 3600.0
@@ -41,7 +41,7 @@ class FleetMonth:
     """The month's roll-up file."""
     now: Callable[[], datetime]
     make_month: Callable[[], MonthRollup]
-    """Returns what brings the roll-up file up to date."""
+    """Returns what brings the roll-up file up to date. It reads the whole month, and is forgotten afterwards."""
     days: DayFiles | None = None
     """The saved cells; None without any."""
     changed: MonthCells = field(init=False)

@@ -47,7 +47,7 @@ class Rollups:
         self._sites: dict[str, SiteCells] = {}
         self._verified: dict[Path, FileIdentity | None] = {}
         self._fleet = Fleet(cell_s, self._fleet_month)
-        self._lock = threading.Lock()
+        self._lock, self._fleet_lock = threading.Lock(), threading.Lock()
 
     def cells(
         self, since: datetime | None = None, until: datetime | None = None, site: str | None = None
@@ -78,23 +78,21 @@ class Rollups:
 
     def fleet_of(self, site: str, asked: Range, groups: Groups) -> tuple[FleetSums, SenderNames]:
         """Return the sums of one site, with the names that `fleet` returns."""
-        return sums_of(self.cells(asked.since, asked.until, site), asked, groups, self._fleet.names), self._fleet.names
+        cells = self.cells(asked.since, asked.until, site)
+        with self._fleet_lock:
+            return sums_of(cells, asked, groups, self._fleet.names), self._fleet.names
 
     def fleet(self, asked: Range, groups: Groups) -> tuple[FleetSums, SenderNames] | None:
         """Return the sums of all sites, and the names of the devices in them; None if `cells` must be read.
 
         Unlike `cells` it may be behind by some minutes in a fleet whose files take long to read.
         """
-        with self._lock:
-            loaded = set(self._months)
+        with self._fleet_lock:
             try:
                 found = self._fleet.sums(self._month_names(asked.since, asked.until), asked, groups)
             except FleetUnavailable as error:
                 _log.warning(line("fleet_not_summed", folder=self._folder, reason=error))
                 return None
-            for name in set(self._months) - loaded:
-                if self._months[name].damage is None:
-                    del self._months[name]  # it was needed for the roll-up file only
             return found, self._fleet.names
 
     def retire(self, day: date) -> None:
@@ -142,18 +140,21 @@ class Rollups:
     def _month(self, name: str) -> MonthRollup:
         """Return the month ``YYYY-MM``."""
         if name not in self._months:
-            self._months[name] = MonthRollup(
-                self._root,
-                self._folder / f"{name}.parquet",
-                cell_s=self._cell_s,
-                now=self._now,
-                on_damage=self._on_damage,
-            )
+            self._months[name] = self._new_month(name)
         return self._months[name]
+
+    def _new_month(self, name: str) -> MonthRollup:
+        return MonthRollup(
+            self._root,
+            self._folder / f"{name}.parquet",
+            cell_s=self._cell_s,
+            now=self._now,
+            on_damage=self._on_damage,
+        )
 
     def _fleet_month(self, name: str) -> FleetMonth:
         files = Files(self._root, self._cell_s, self._on_damage)
-        return FleetMonth(files, self._folder / f"{name}.parquet", self._now, lambda: self._month(name))
+        return FleetMonth(files, self._folder / f"{name}.parquet", self._now, lambda: self._new_month(name))
 
     def _month_names(self, since: datetime | None, until: datetime | None) -> list[str]:
         """Return the months ``YYYY-MM`` that may hold cells of the range, in order."""
