@@ -100,7 +100,7 @@ class Fleet:
             except (DamagedRollup, FileNotFoundError) as error:
                 if attempt == ATTEMPTS - 1:
                     raise FleetUnavailable(str(error)) from error
-                month.reopen()
+                month.reopen(make_again=attempt > 0 or isinstance(error, DamagedRollup))
             except OSError as error:
                 raise FleetUnavailable(str(error)) from error
         raise AssertionError

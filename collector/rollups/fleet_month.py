@@ -93,9 +93,13 @@ class FleetMonth:
         """Return the dates of which not all cells are the saved ones."""
         return {folder.date for folder in self.changed.sources} | {folder.date for folder in self.replaced}
 
-    def reopen(self) -> None:
-        """Make the files of the days again, because one of them is damaged or gone. Raises FleetUnavailable."""
-        day_files.forget(self.path)
+    def reopen(self, *, make_again: bool) -> None:
+        """Open the files of the days again, because one of them is gone; ``make_again`` if one is damaged.
+
+        Raises FleetUnavailable.
+        """
+        if make_again:
+            day_files.forget(self.path)
         self._identity, self.days = None, None
         self._open()
 
@@ -144,9 +148,12 @@ class FleetMonth:
             return {}
         if self._saved is None:
             try:
-                self._saved = rollup_file.read_sources(self.path).texts
+                found = rollup_file.read_sources(self.path).texts
             except (OSError, DamagedRollup) as error:
                 raise FleetUnavailable(str(error)) from error
+            if rollup_file.identity(self.path) != self._identity:
+                raise FileNotFoundError(f"{self.path} was replaced")
+            self._saved = found
         return self._saved
 
     def _different(self) -> dict[Folder, Source]:
