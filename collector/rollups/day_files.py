@@ -5,12 +5,13 @@
 - ``YYYY-MM-DD.parquet``: the cells of a day's folders, for parts of a day and of an hour.
 - ``hours-<groups>.parquet``, ``sites-<groups>.parquet``, ``senders-<split>.parquet``: the sums of all days
   (`collector.rollups.fleet_sums`), made when they are first needed.
-- ``contents.json``: what the files hold.
+- ``contents.json``: what the files hold, after its SHA-256.
 
 A folder appears under its name when it is complete, so a kill leaves nothing that is used. All of it may be deleted at
 any time. Parquet checks the sum of each page; a folder with a damaged file is made again.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,10 +71,10 @@ class DayFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            self.contents = msgspec.json.decode((folder / CONTENTS).read_bytes(), type=Contents)
-        except msgspec.DecodeError as error:
-            raise DamagedRollup(str(error)) from error
+        checksum, _, data = (folder / CONTENTS).read_bytes().partition(b"\n")
+        if checksum != _checksum(data):
+            raise DamagedRollup(f"{folder / CONTENTS}: the checksum does not match")
+        self.contents = msgspec.json.decode(data, type=Contents)
 
     def cells(self, date: str) -> pd.DataFrame:
         """Return the cells of a day; texts are categorical."""
@@ -139,6 +140,10 @@ def find(path: Path) -> DayFiles | None:
     return DayFiles(folder)
 
 
+def _checksum(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
 def forget(path: Path) -> None:
     """Delete the files of a month, because one of them is damaged."""
     _delete_others(path.parent / FOLDER, path.stem, None)
@@ -161,7 +166,8 @@ def _divide(path: Path, folder: Path) -> None:
             contents = _write_days(file, draft)
         live = {date for (date, _), text in sources.texts.items() if not Source.is_final_text(text)}
         contents = Contents(contents.days, contents.senders, sorted(live), sources.damages)
-        (draft / CONTENTS).write_bytes(msgspec.json.encode(contents))
+        data = msgspec.json.encode(contents)
+        (draft / CONTENTS).write_bytes(_checksum(data) + b"\n" + data)
         try:
             draft.rename(folder)
         except OSError:

@@ -114,6 +114,7 @@ class FleetMonth:
             except (DamagedRollup, FileNotFoundError) as error:
                 if attempt:
                     raise FleetUnavailable(str(error)) from error
+                day_files.forget(self.path)
                 self.make_month().refresh()  # renames a damaged file, computes an old one again
                 continue
             except OSError as error:
