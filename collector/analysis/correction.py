@@ -300,7 +300,7 @@ def _mixes(parts: list[_Correctable], size: int, block: slice, draws: int) -> Fl
         if not len(rows):
             continue
         counts = part.counts[block][rows].round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
-        rngs = [_rng_of(part.seed, row) for row in counts]
+        rngs = [_rng_of(part.seed, row) for row in counts] if draws else []
         found = draw_mixes(counts, part.matrices, rngs) * part.visits[block][rows, None]
         visits[:, rows[:, None], part.columns] += found
     return visits

@@ -38,14 +38,17 @@ def rate_changes(one: Strata, other: Strata, firsts: Ints, unit_buckets: int) ->
 
     ``firsts`` is the column of the first device of each site. See `collector.analysis.change.rate_change`.
     """
-    buckets = min(len(one.visits), len(other.visits))
+    size = min(len(one.visits), len(other.visits))
+    both = one.present[:size] & other.present[:size]
+    unit = np.arange(size) // unit_buckets
+    used = np.isin(unit, unit[both.any(1)])  # often one period is from before the fleet
+    both = both[used]
     watched_1, watched_2, visits_1, visits_2 = (
-        each[:buckets] for each in (one.watched_s, other.watched_s, one.visits, other.visits)
+        each[:size][used] for each in (one.watched_s, other.watched_s, one.visits, other.visits)
     )
     all_s = watched_1 + watched_2
     weight_1 = np.divide(watched_1, all_s, out=np.zeros(all_s.shape), where=all_s > 0)
     weight_2 = np.divide(watched_2, all_s, out=np.zeros(all_s.shape), where=all_s > 0)
-    both = one.present[:buckets] & other.present[:buckets]
     above = _units(visits_2 * weight_1, firsts, unit_buckets)
     below = _units(visits_1 * weight_2, firsts, unit_buckets)
     weight_1 *= weight_2

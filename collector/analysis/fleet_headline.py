@@ -13,7 +13,7 @@ import pandas as pd
 
 from collector.analysis.change import UNKNOWN_CHANGE, Change, fraction_change, rate_change, strata
 from collector.analysis.correction import CLEAR_Z, DRAWS, LabelShares, compare, label_shares, left_out
-from collector.analysis.fleet_change import Changes, Strata, fraction_changes, rate_changes
+from collector.analysis.fleet_change import Changes, fraction_changes, rate_changes
 from collector.analysis.fleet_period import FleetPeriod, columns_by_site
 from collector.analysis.headline import (
     NAN,
@@ -30,7 +30,6 @@ from collector.analysis.headline import (
 from collector.analysis.intervals import with_known_time
 from collector.analysis.query import fixed_rng
 from collector.analysis.summarise import by_site_sums, by_total
-from collector.store.intervals import Floats, Ints
 from contract.labels import UNKNOWN
 
 
@@ -82,18 +81,6 @@ def fleet_figures(
     fractions = fraction_changes(one, other, firsts, unit) if same_cameras else None
     found.sites.update(_site_figures(found, (of_sites if same_cameras else None, fractions), sites))
     return found
-
-
-def site_visits(period: FleetPeriod, edges: Ints) -> dict[str, Floats]:
-    """Return the visits of each site in the buckets between edges, NaN where none of its windows is."""
-    column, firsts, sites = columns_by_site(period.names)
-    found: Strata = period.strata(edges, column)
-    if not sites:
-        return {}
-    visits = np.add.reduceat(found.visits, firsts, axis=1)
-    present = np.add.reduceat(found.present, firsts, axis=1) > 0
-    values = np.where(present, visits, np.nan)
-    return {site: values[:, at] for at, site in enumerate(sites) if present[:, at].any()}
 
 
 def _site_figures(

@@ -20,7 +20,7 @@ from collector.analysis.label_sets import LabelSet, with_label_map, with_label_s
 from collector.rollups.fleet import FleetSums
 from collector.rollups.fleet_senders import SenderNames, SenderParts
 from collector.rollups.fleet_sums import LABEL_SET, SITES_KEYS, as_cells, summed
-from collector.store.intervals import Ints
+from collector.store.intervals import Floats, Ints
 from contract.labels import UNKNOWN
 
 HOUR, MONTH = timedelta(hours=1), timedelta(days=31)
@@ -87,7 +87,7 @@ class FleetPeriod:
         sums = [np.zeros(shape) for _ in range(3)]
         present = np.zeros(shape, bool)
         for each in self._senders:
-            bucket = np.clip(np.searchsorted(edges, each.start, "right") - 1, 0, buckets - 1)
+            bucket = each.buckets(edges)
             known = slice(None) if not each.unset.any() else ~each.unset
             code = (bucket * columns + order[each.device])[known]
             if not len(code):
@@ -99,6 +99,20 @@ class FleetPeriod:
                 to[first : first + size] += np.bincount(code - first, values[known], size)
         visits, unknown, watched_s = (each.reshape(buckets, columns) for each in sums)
         return Strata(visits, unknown, watched_s, present.reshape(buckets, columns))
+
+    def site_visits(self, edges: Ints) -> dict[str, Floats]:
+        """Return the visits of each site in the buckets between edges, of clocks that were set; NaN without windows."""
+        buckets, (column, firsts, sites) = max(len(edges) - 1, 1), columns_by_site(self.names)
+        site = np.searchsorted(firsts, column, "right") - 1
+        size = buckets * len(sites)
+        visits, rows = np.zeros(size), np.zeros(size)
+        for each in self._senders:
+            known = slice(None) if not each.unset.any() else ~each.unset
+            code = (each.buckets(edges) * len(sites) + site[each.device])[known]
+            visits += np.bincount(code, each.visits[known], size)
+            rows += np.bincount(code, minlength=size)
+        values = np.where(rows > 0, visits, np.nan).reshape(buckets, len(sites))
+        return {name: values[:, at] for at, name in enumerate(sites) if not np.isnan(values[:, at]).all()}
 
     def _count(self, *, with_unset: bool) -> int:
         return int(self._seen(with_unset=with_unset).sum())

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from collector.analysis.breakdown import break_down
 from collector.analysis.confusion import Matrices
-from collector.analysis.fleet_headline import site_visits
 from collector.analysis.fleet_period import FleetPeriod
 from collector.analysis.headline import Headline, Period, headline, is_hourly, site_headlines
 from collector.analysis.intervals import Span, bucket_edges, prorated, with_known_time
@@ -118,7 +117,7 @@ def fleet_over_time(period: FleetPeriod, selection: Selection) -> dict[str, Floa
     edges = bucket_edges(
         with_known_time(period.frame), TIME_STEPS[_spark_step(period.span)], selection.zone, period.span
     )
-    return site_visits(period, edges)
+    return period.site_visits(edges)
 
 
 def _spark_step(span: Span) -> str:

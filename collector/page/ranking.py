@@ -21,7 +21,7 @@ HEADS = {
 """Sort key: head. The sparkline cannot be sorted by."""
 
 
-MAX_SITES = 100
+MAX_SITES = 50
 """Sites that are listed: a browser needs a second for a thousand rows. Another sort shows others."""
 
 

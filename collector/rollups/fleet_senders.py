@@ -1,6 +1,5 @@
 """Visits and watched time of each device by parts of time, as arrays: a year of ten thousand devices has millions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +40,13 @@ class SenderParts:
     label_set: Small
     unset: "np.ndarray[Any, np.dtype[np.bool_]]"
     """Whether the clock was never set."""
-    start: Ints
-    """Start of the part, microseconds since 1970."""
+    start: Small
+    """Number of the start of the part in ``starts``."""
     visits: Floats
     unknown: Floats
     watched_s: Floats
+    starts: Ints
+    """Starts of parts, microseconds since 1970."""
 
     @classmethod
     def of(cls, table: pd.DataFrame, names: SenderNames) -> "SenderParts":
@@ -59,15 +60,22 @@ class SenderParts:
         set_numbers = np.array([names.label_set(str(each)) for each in sets], np.int32)
         values = (table[each].to_numpy(np.float64) for each in SENDER_SUMS)
         clock = np.asarray(table["clock"] == UNSET, bool)
+        start, starts = pd.factorize(table["start"].to_numpy(np.int64))
         return cls(
             numbers[code] if len(code) else np.zeros(0, np.int32),
             set_numbers[label_set] if len(code) else np.zeros(0, np.int32),
-            clock, table["start"].to_numpy(np.int64), *values,
+            clock, np.asarray(start, np.int32), *values, np.asarray(starts, np.int64),
         )  # fmt: skip
 
     def where(self, rows: "np.ndarray[Any, np.dtype[np.bool_]]") -> "SenderParts":
         """Return some of the rows."""
-        return SenderParts(*(each[rows] for each in self._arrays()))
+        return SenderParts(*(each[rows] for each in self._arrays()), self.starts)
+
+    def buckets(self, edges: Ints) -> Ints:
+        """Return the bucket between edges that each part begins in; the first or the last beyond them."""
+        found = np.clip(np.searchsorted(edges, self.starts, "right") - 1, 0, max(len(edges) - 2, 0))
+        buckets: Ints = found.astype(np.int64)[self.start]
+        return buckets
 
     @property
     def nbytes(self) -> int:
@@ -76,11 +84,6 @@ class SenderParts:
 
     def _arrays(self) -> tuple[Any, ...]:
         return (self.device, self.label_set, self.unset, self.start, self.visits, self.unknown, self.watched_s)
-
-    @classmethod
-    def join(cls, parts: Sequence["SenderParts"]) -> "SenderParts":
-        """Return the rows of all parts."""
-        return cls(*(np.concatenate(each) for each in zip(*(part._arrays() for part in parts), strict=True)))
 
 
 def _number(name: Any, numbers: dict[Any, int], names: list[Any]) -> int:

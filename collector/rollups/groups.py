@@ -1,7 +1,7 @@
 """The groups of devices whose cells may be summed together, because the same matrix corrects them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from collector.rollups.fleet_sums import Sender
 
@@ -15,6 +15,7 @@ class Groups:
 
     def __init__(self, names: Mapping[Sender, str]) -> None:
         self._names = names
+        self._keys: dict[int, tuple[Sequence[Sender], str]] = {}
         self.all_key = self.key(sorted(names))
         """Changes when any name does."""
 
@@ -22,7 +23,15 @@ class Groups:
         """Return the name of the group of a device with a classifier."""
         return self._names.get(sender, NO_GROUP)
 
-    def key(self, senders: Iterable[Sender]) -> str:
-        """Return a key for file names, which changes when the group of one of the devices does."""
+    def key(self, senders: Sequence[Sender]) -> str:
+        """Return a key for file names, which changes when the group of one of the devices does.
+
+        The list must not be changed afterwards.
+        """
+        if id(senders) not in self._keys:
+            self._keys[id(senders)] = senders, self._key(senders)
+        return self._keys[id(senders)][1]
+
+    def _key(self, senders: Sequence[Sender]) -> str:
         text = "\n".join("\t".join((*sender, self.name(sender))) for sender in senders)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
