@@ -58,18 +58,22 @@ class SenderParts:
         pairs = [(str(sites[each // len(all_names)]), str(all_names[each % len(all_names)])) for each in found.tolist()]
         numbers = np.array([names.device(*pair) for pair in pairs], np.int32)
         set_numbers = np.array([names.label_set(str(each)) for each in sets], np.int32)
-        values = (table[each].to_numpy(np.float64) for each in SENDER_SUMS)
-        clock = np.asarray(table["clock"] == UNSET, bool)
         start, starts = pd.factorize(table["start"].to_numpy(np.int64))
+        visits, unknown, watched_s = (table[each].to_numpy(np.float64) for each in SENDER_SUMS)
         return cls(
             numbers[code] if len(code) else np.zeros(0, np.int32),
             set_numbers[label_set] if len(code) else np.zeros(0, np.int32),
-            clock, np.asarray(start, np.int32), *values, np.asarray(starts, np.int64),
-        )  # fmt: skip
+            np.asarray(table["clock"] == UNSET, bool),
+            np.asarray(start, np.int32),
+            visits,
+            unknown,
+            watched_s,
+            np.asarray(starts, np.int64),
+        )
 
     def where(self, rows: "np.ndarray[Any, np.dtype[np.bool_]]") -> "SenderParts":
         """Return some of the rows."""
-        return SenderParts(*(each[rows] for each in self._arrays()), self.starts)
+        return SenderParts(**{name: each[rows] for name, each in self._arrays().items()}, starts=self.starts)
 
     def buckets(self, edges: Ints) -> Ints:
         """Return the bucket between edges that each part begins in; the first or the last beyond them."""
@@ -80,10 +84,11 @@ class SenderParts:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return sum(each.nbytes for each in self._arrays())
+        return sum(each.nbytes for each in self._arrays().values())
 
-    def _arrays(self) -> tuple[Any, ...]:
-        return (self.device, self.label_set, self.unset, self.start, self.visits, self.unknown, self.watched_s)
+    def _arrays(self) -> dict[str, Any]:
+        names = ("device", "label_set", "unset", "start", "visits", "unknown", "watched_s")
+        return {name: getattr(self, name) for name in names}
 
 
 def _number(name: Any, numbers: dict[Any, int], names: list[Any]) -> int:
