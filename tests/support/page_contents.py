@@ -1,5 +1,6 @@
 """Everything that the page shows of a period, and its comparison with a tolerance."""
 
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,6 +13,8 @@ from collector.analysis.query import Reader
 from collector.page.first_screen import FirstScreen
 from collector.page.views import View
 from tests.support.pages import text_of
+
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def page_contents(reader: Reader, now: datetime, controls: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +51,12 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
         assert one.tolist() == other.tolist(), where
     elif isinstance(one, float):
         assert one == pytest.approx(other, rel=1e-9, abs=1e-9, nan_ok=True), where
+    elif isinstance(one, str) and one != other:  # a half may be rounded up or down
+        assert NUMBER.sub("", one) == NUMBER.sub("", other), where
+        for shown, expected in zip(NUMBER.findall(one), NUMBER.findall(other), strict=True):
+            last_digit = 10.0 ** -len(shown.partition(".")[2])
+            numbers = (float(each.replace(",", "")) for each in (shown, expected))
+            assert abs(next(numbers) - next(numbers)) < 1.01 * last_digit, where
     else:
         assert one == other, where
 
