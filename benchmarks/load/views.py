@@ -8,7 +8,9 @@ other programs on the machine matter little. Each size is measured in a new proc
 - The present: FOLDER gets the windows of some hours, one a minute and device, in CSV files of five devices a site: 165
   bytes a window, so 0.2 GB for two hours of ten thousand devices. The process takes them, then the windows of each
   further minute, and draws the views after each. With ``--hours 24`` the store is a whole day.
-- A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices.
+- A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices. A
+  process makes the sums of all sites. Then one measures one site, and one all sites. No device has a year before it
+  with which it could be compared.
 """
 
 import argparse

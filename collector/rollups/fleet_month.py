@@ -127,7 +127,7 @@ class FleetMonth:
             return
 
     def _scan(self, scan_all: bool) -> bool:
-        """Look at the folders that are there; return whether something may have changed."""
+        """Scan the folders that are there; return whether something may have changed."""
         now, began_s = self.now(), time.monotonic()
         first = (now - RECENT).date().isoformat()
         dates = [day for day in stored_days(self.files.root) if day.startswith(self.path.stem)]
