@@ -173,6 +173,15 @@ def test_a_year_is_read_from_sums(summed: Path) -> None:
     assert_same(page_contents(Reader(summed, lambda: NOW), NOW, YEAR), expected)
 
 
+def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
+    """Sums hold the visits of sites that such a reader may not see."""
+    reader, selection = Reader(summed, lambda: NOW), resolve(YEAR, NOW)
+    for permitted in (frozenset({"north"}), frozenset(SITES)):
+        assert choose_fleet(reader.only(permitted), selection) is None
+    shown = page_contents(reader.only(frozenset({"north"})), NOW, YEAR)
+    assert "north" in str(shown["sites"]) and "south" not in str(shown)
+
+
 @pytest.mark.parametrize("name", ["hours-*.parquet", "sites-*.parquet", "senders-*.parquet", "contents.json"])
 def test_damaged_sums_are_made_again(summed: Path, name: str) -> None:
     """A flipped bit anywhere in a file changes no figure."""
