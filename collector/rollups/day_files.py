@@ -8,7 +8,7 @@
 - ``contents.json``: what the files hold, after its SHA-256.
 
 A folder appears under its name when it is complete, so a kill leaves nothing that is used. All of it may be deleted at
-any time. Parquet checks the sum of each page; a folder with a damaged file is made again.
+any time. Each file has a checksum, sums have it in front; a folder with a damaged file is made again.
 """
 
 import hashlib
@@ -39,6 +39,8 @@ BATCH_ROWS = 400_000
 TEXTS = ("date", "site", "device", "model_expression", "clock")
 Maker = Callable[[Measured], pd.DataFrame]
 """Returns sums of cells by date."""
+DIGITS = 64
+"""Length of a SHA-256 in hexadecimal digits."""
 MAX_FILES = 4
 """Files of one kind of sums that are kept: of groups of devices as programs see them, of summer and winter."""
 STALE_S = 3600.0
@@ -51,6 +53,8 @@ class Day(Struct, frozen=True):
     rows: int
     reach_us: int
     """Longest time from the cell in which a window began to the last cell that it reaches into, microseconds."""
+    sha256: str = ""
+    """Checksum of the file."""
 
 
 class Contents(Struct, frozen=True):
@@ -78,14 +82,29 @@ class DayFiles:
 
     def cells(self, date: str) -> pd.DataFrame:
         """Return the cells of a day; texts are categorical."""
-        return _read([self._path(date)], TEXTS)
+        return self._cells([date])
 
     def sums(self, makers: Mapping[str, Maker]) -> dict[str, pd.DataFrame]:
         """Return sums by date, from the files of these names; a missing one is made. Texts are categorical."""
         missing = {name: make for name, make in makers.items() if not self._path(name).exists()}
         if missing:
             self._make(missing)
-        return {name: _read([self._path(name)], (*TEXTS, LABEL_SET, "group")) for name in makers}
+        return {name: self._read(name) for name in makers}
+
+    def _read(self, name: str) -> pd.DataFrame:
+        path = self._path(name)
+        data = path.read_bytes()
+        frame: pd.DataFrame = _table(path, data[DIGITS:], data[:DIGITS], (*TEXTS, LABEL_SET, "group")).to_pandas()
+        return frame
+
+    def _cells(self, dates: Sequence[str]) -> pd.DataFrame:
+        tables = [
+            _table(path, path.read_bytes(), self.contents.days[date].sha256.encode(), TEXTS)
+            for date in dates
+            for path in [self._path(date)]
+        ]
+        frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+        return frame
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
@@ -94,14 +113,15 @@ class DayFiles:
         """Write files of sums, of some days at a time."""
         tables: dict[str, list[pd.DataFrame]] = {name: [] for name in makers}
         for dates in self._some_days():
-            cells = Measured.of(_read([self._path(date) for date in dates], TEXTS))
+            cells = Measured.of(self._cells(dates))
             for name, make in makers.items():
                 tables[name].append(make(cells))
         for name, parts in tables.items():
             buffer = pa.BufferOutputStream()
             joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"date": []})
             parquet.write_table(pa.Table.from_pandas(joined, preserve_index=False), buffer, **_OPTIONS)
-            replace_file(self._path(name), buffer.getvalue().to_pybytes())
+            data = buffer.getvalue().to_pybytes()
+            replace_file(self._path(name), _checksum(data) + data)
             self._delete_oldest(name.partition("-")[0])
 
     def _delete_oldest(self, kind: str) -> None:
@@ -194,7 +214,9 @@ def _write_days(file: parquet.ParquetFile, draft: Path) -> Contents:
     finally:
         for writer in writers.values():
             writer.close()
-    return Contents(dict(sorted(days.items())), sorted(senders), [], [])
+    checksums = {date: _checksum((draft / f"{date}.parquet").read_bytes()).decode() for date in days}
+    found = {date: Day(day.rows, day.reach_us, checksums[date]) for date, day in sorted(days.items())}
+    return Contents(found, sorted(senders), [], [])
 
 
 def _tables(file: parquet.ParquetFile) -> Iterator[pa.Table]:
@@ -245,17 +267,11 @@ def _delete_others(parent: Path, month: str, kept: Path | None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(paths: Sequence[Path], texts: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        tables = [
-            parquet.read_table(path, read_dictionary=list(texts), page_checksum_verification=True) for path in paths
-        ]
-        frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, ValueError, OSError) as error:  # OSError for a wrong checksum
-        raise DamagedRollup(f"{paths[0].parent}: {error}") from error
-    return frame
+def _table(path: Path, data: bytes, checksum: bytes, texts: tuple[str, ...]) -> pa.Table:
+    """Return the table of a file with this content. Raises DamagedRollup."""
+    if _checksum(data) != checksum:
+        raise DamagedRollup(f"{path}: the checksum does not match")
+    return parquet.read_table(pa.BufferReader(data), read_dictionary=list(texts))
 
 
-_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+_OPTIONS: dict[str, Any] = {"compression": "zstd"}
