@@ -1,10 +1,12 @@
-"""Compare engines on the hourly roll-ups of a year: pandas, as the page uses it for all sites, pyarrow and DuckDB.
+"""Compare engines on the hourly roll-ups of a year: pandas, pyarrow and DuckDB.
+
+None of them sums the hours of a large fleet in the time of a view, so the page keeps sums (`collector.rollups.fleet`).
 
 ``python -m benchmarks.load.engines --devices 1000 --root FOLDER``
 
 FOLDER must not exist, and is deleted at the end; `benchmarks.load.sparse_year` fills it with 36 MB for a thousand
 devices. Each engine sums labels and watched time in a new process with one thread. The first time includes reading the
-files; pandas keeps all of them in memory, as the page does.
+files; pandas keeps all of them in memory.
 """
 
 import argparse

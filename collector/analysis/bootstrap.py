@@ -69,6 +69,8 @@ def draw_mixes(counts: Floats, matrices: Floats, rngs: Sequence[np.random.Genera
     bucket. For every draw the counts are drawn again, too.
     """
     draws = len(matrices) - 1
+    if not draws:
+        return np.nan_to_num(estimate(counts[None], matrices))
     rows = [rng.standard_gamma(row + COUNT_PRIOR, (draws, len(row))) for row, rng in zip(counts, rngs, strict=True)]
     drawn = np.concatenate([counts[None], np.stack(rows, axis=1)])
     return np.nan_to_num(estimate(drawn, matrices))

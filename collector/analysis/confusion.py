@@ -61,7 +61,7 @@ def conflicts(matrices: Matrices) -> set[DeviceClassifier]:
     """
     reporters: dict[str, dict[bytes, list[DeviceClassifier]]] = defaultdict(lambda: defaultdict(list))
     for key, matrix in matrices.items():
-        reporters[key[2]][_digest(matrix)].append(key)
+        reporters[key[2]][matrix_digest(matrix)].append(key)
     conflicting: set[DeviceClassifier] = set()
     for by_matrix in reporters.values():
         *minorities, majority = sorted(by_matrix.values(), key=len)
@@ -101,7 +101,7 @@ def classifier_groups(frame: pd.DataFrame, matrices: Matrices) -> list[Classifie
     matrix_of: dict[tuple[str, bytes], Confusion | None] = {}
     for number, key in enumerate(frame[list(CLASSIFIER_KEY)].iloc[first].itertuples(index=False, name=None)):
         matrix = matrices.get(key)
-        digest = hashlib.sha256(key[2].encode() + (b"" if matrix is None else _digest(matrix))).digest()
+        digest = hashlib.sha256(key[2].encode() + (b"" if matrix is None else matrix_digest(matrix))).digest()
         members[key[2], digest].append(number)
         matrix_of[key[2], digest] = matrix
     if len(members) == 1:
@@ -116,7 +116,7 @@ def _confusion(bundle: BundleIdentity) -> Confusion:
     return Confusion(bundle.labels, np.pad(np.asarray(bundle.confusion, float), ((0, 0), (0, 1))), "faces")
 
 
-def _digest(matrix: Confusion) -> bytes:
+def matrix_digest(matrix: Confusion) -> bytes:
     """Return a hash that two matrices share only if they are equal."""
     return hashlib.sha256(f"{matrix.of} {' '.join(matrix.labels)} ".encode() + matrix.counts.tobytes()).digest()
 

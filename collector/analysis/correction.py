@@ -56,6 +56,7 @@ SHARE_COLUMNS = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 BUCKETS_AT_ONCE = 64
 """Buckets whose draws are in memory together."""
+SITE_NUMBER = "site_number"
 COUNT_DIGITS = 6
 """Counts are rounded to so many digits before they seed the draws: sums differ in the last bits."""
 
@@ -143,6 +144,66 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, matrices: Matrices, rng: np.
     return table
 
 
+@dataclass(frozen=True, slots=True)
+class LabelShares:
+    """Corrected shares of one label in two periods, as `compare` has them, of several sites: one value each."""
+
+    one: Floats
+    other: Floats
+    low: Floats
+    """Of the other period; NaN without draws, as ``high`` and ``error``."""
+    high: Floats
+    error: Floats
+    """Standard error of the difference."""
+
+
+def label_shares(
+    sides: tuple[pd.DataFrame, pd.DataFrame],
+    sites: Sequence[str],
+    label: str | None,
+    matrices: Matrices,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> LabelShares:
+    """Return the shares of a label at some sites, without intervals if ``draws`` is 0.
+
+    ``sides`` have one label set: sums of the sites by group of devices, as cells. The matrices are those of the groups.
+    """
+    found = [{group.key: group for group in classifier_groups(_of_sites(each, sites), matrices)} for each in sides]
+    keys = sorted({*found[0], *found[1]})
+    groups = [found[0].get(key) or found[1][key] for key in keys]
+    counts = []
+    for group in groups:
+        names = group.labels()
+        table = np.zeros((2 * len(sites), len(names)))
+        for side, members in enumerate(found):
+            if group.key in members:
+                rows = members[group.key].frame
+                sums = rows[names].fillna(0.0).to_numpy(np.float64)
+                np.add.at(table, 2 * rows[SITE_NUMBER].to_numpy(np.int64) + side, sums)
+        counts.append(pd.DataFrame(table, columns=names))
+    buckets = _buckets(groups, counts, rng, draws)
+    unknown = np.full(len(sites), np.nan)
+    if label not in buckets.names:
+        return LabelShares(unknown, unknown, unknown, unknown, unknown)
+    at = buckets.names.index(label)
+    mixes = np.concatenate([_mixes(block)[:, :, at] for block in buckets.blocks()], axis=1)
+    if not draws:
+        return LabelShares(mixes[0, ::2], mixes[0, 1::2], unknown, unknown, unknown)
+    possible = np.concatenate([block.possible[1::2, at] for block in buckets.blocks()])
+    low, high = np.quantile(mixes[1:, 1::2], QUANTILES, axis=0)
+    low = np.where(low * possible < HALF_A_VISIT, 0.0, low)
+    return LabelShares(mixes[0, ::2], mixes[0, 1::2], low, high, (mixes[1:, 1::2] - mixes[1:, ::2]).std(0))
+
+
+def _of_sites(sums: pd.DataFrame, sites: Sequence[str]) -> pd.DataFrame:
+    """Return the sums of some sites, with the number of the site in front and no site: their matrices have none."""
+    number = sums["site"].map({site: at for at, site in enumerate(sites)})
+    frame = sums[number.notna()].assign(site="")
+    frame.insert(0, SITE_NUMBER, number[number.notna()].astype(np.int64))
+    return frame
+
+
 def left_out(frame: pd.DataFrame, matrices: Matrices) -> float:
     """Return the number of visits that no corrected share covers: their device reports no matrix of the classifier."""
     uncorrected = [group.frame for group in classifier_groups(frame, matrices) if group.matrix is None]
@@ -187,6 +248,11 @@ class _Buckets:
     parts: list[_Correctable]
     draws: int
 
+    def blocks(self) -> "list[_Block]":
+        """Return what corrects all buckets, in order. A block has an even number of buckets, unless it is the last."""
+        number = len(self.visits)
+        return [self.block(slice(at, min(at + BUCKETS_AT_ONCE, number))) for at in range(0, number, BUCKETS_AT_ONCE)]
+
     def block(self, buckets: slice) -> _Block:
         """Return what corrects some of the buckets."""
         parts = [replace(part, counts=part.counts[buckets], visits=part.visits[buckets]) for part in self.parts]
@@ -198,10 +264,7 @@ class _Buckets:
 
 def _table(buckets: _Buckets, workers: Workers) -> pd.DataFrame:
     """Return the columns of `shares`, one row per bucket and label in their order."""
-    number, size = buckets.visits.shape
-    starts = range(0, number, BUCKETS_AT_ONCE)
-    blocks = [buckets.block(slice(at, min(at + BUCKETS_AT_ONCE, number))) for at in starts]
-    found = [np.zeros((3, 0, size)), *workers.map(_intervals, blocks)]
+    found = [np.zeros((3, 0, len(buckets.names))), *workers.map(_intervals, buckets.blocks())]
     columns = (buckets.visits, buckets.share, *np.concatenate(found, axis=1))
     return pd.DataFrame({name: each.reshape(-1) for name, each in zip(SHARE_COLUMNS, columns, strict=True)})
 
@@ -258,9 +321,11 @@ def _mixes(block: _Block) -> Floats:
     """Return the corrected shares, the estimate first, then the draws, (1 + draws, buckets, labels)."""
     visits = np.zeros((1 + block.draws, *block.possible.shape))
     for part in block.parts:
-        counts = part.counts.round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
-        rngs = [_rng_of(part.seed, row) for row in counts]
-        visits[..., part.columns] += draw_mixes(counts, part.matrices, rngs) * part.visits[:, None]
+        rows = np.flatnonzero(part.visits > 0)
+        counts = part.counts[rows].round(COUNT_DIGITS) + 0.0  # -0.0 becomes 0.0
+        rngs = [_rng_of(part.seed, row) for row in counts] if block.draws else []
+        found = draw_mixes(counts, part.matrices, rngs) * part.visits[rows, None]
+        visits[:, rows[:, None], part.columns] += found
     mixes: Floats = visits / np.where(block.possible > 0, block.possible, np.nan)
     return mixes
 

@@ -15,7 +15,7 @@ from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.change import UNKNOWN_CHANGE, Change, fraction_change, rate_change, strata
 from collector.analysis.confusion import Matrices
 from collector.analysis.correction import compare, left_out
-from collector.analysis.intervals import Span, bucket_edges, with_known_time
+from collector.analysis.intervals import NO_TIMES, Span, bucket_edges, with_known_time
 from collector.analysis.summarise import HOUR_S, by_site, by_total
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.intervals import Ints
@@ -92,7 +92,7 @@ def headline(
     both = compare(before.frame, now.frame, matrices, fixed_rng())
     one, other, unit = _strata(before, now, zone)
     if not same_cameras:
-        one, other = _of_all(one), _of_all(other)
+        one, other = of_all(one), of_all(other)
     found = _headline(total, former, both, _Pair(one, other, unit), label)
     return replace(found, left_out=left_out(now.frame, matrices))
 
@@ -129,13 +129,33 @@ class _Pair:
 def _headline(total: Row, former: Row, both: pd.DataFrame, pair: _Pair, label: str | None) -> Headline:
     """Return the figures for rows of `collector.analysis.summarise` of two periods."""
     change = unknown = UNKNOWN_CHANGE
-    if min(total["coverage"] * total["seconds"], former["coverage"] * former["seconds"]) >= MIN_COMPARED_S:
+    if is_comparable(total, former):
         change = rate_change(pair.one, pair.other, pair.unit)
         unknown = fraction_change(pair.one, pair.other, UNKNOWN, pair.unit)
+    return figures(total, former, share_of(both, label), (change, unknown), label)
+
+
+def is_comparable(total: Row, former: Row) -> bool:
+    """Whether both periods were watched for long enough to say whether a figure has changed."""
+    watched_s = (float(each["coverage"] * each["seconds"]) for each in (total, former))
+    return min(watched_s) >= MIN_COMPARED_S
+
+
+def share_of(both: pd.DataFrame, label: str | None) -> Figure:
+    """Return the share of a label from a table of `collector.analysis.correction.compare`."""
+    return Figure(NAN) if label is None or label not in both.index else _share(both.loc[label])
+
+
+def figures(total: Row, former: Row, share: Figure, changes: tuple[Change, Change], label: str | None) -> Headline:
+    """Return the figures for rows of `collector.analysis.summarise` of two periods.
+
+    ``changes`` are those of visits and of the fraction of ``unknown``.
+    """
+    change, unknown = changes
     return Headline(
         label,
         _visits(total, former, change),
-        Figure(NAN) if label is None or label not in both.index else _share(both.loc[label]),
+        share,
         _fraction(_unknown(total), _unknown(former), _trend_of(unknown)),
         _fraction(float(total["coverage"]), float(former["coverage"]), "measured"),
         change,
@@ -144,21 +164,28 @@ def _headline(total: Row, former: Row, both: pd.DataFrame, pair: _Pair, label: s
 
 def _strata(before: Period, now: Period, zone: ZoneInfo) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """Return the strata of both periods by place in the period, and the number of buckets of a unit."""
-    length = now.span[1] - now.span[0]
-    step = HOUR_S if length <= MAX_HOURLY else None
-    tables = []
-    for period in (before, now):
-        frame = with_known_time(period.frame)
-        table = strata(frame, _edges(frame, step, period.span, zone))
-        tables.append(table)
-    return tables[0], tables[1], 1 if step is None or length < HOURLY_UNITS else HOURS_A_DAY
+    one, other = (
+        strata(with_known_time(each.frame), stratum_edges(each.span, now.span, zone)) for each in (before, now)
+    )
+    return one, other, unit_buckets(now.span)
 
 
-def _edges(frame: pd.DataFrame, step: int | None, span: Span, zone: ZoneInfo) -> Ints:
-    return bucket_edges(frame.iloc[:0], step, zone, span)
+def is_hourly(span: Span) -> bool:
+    """Whether the strata of a comparison are hours, and not days."""
+    return span[1] - span[0] <= MAX_HOURLY
 
 
-def _of_all(table: pd.DataFrame) -> pd.DataFrame:
+def unit_buckets(span: Span) -> int:
+    """Return the number of strata in a unit of the standard error."""
+    return 1 if not is_hourly(span) or span[1] - span[0] < HOURLY_UNITS else HOURS_A_DAY
+
+
+def stratum_edges(span: Span, now: Span, zone: ZoneInfo) -> Ints:
+    """Return the edges of the strata of a period that is compared with ``now``, or of that itself."""
+    return bucket_edges(NO_TIMES, HOUR_S if is_hourly(now) else None, zone, span)
+
+
+def of_all(table: pd.DataFrame) -> pd.DataFrame:
     """Return strata of all devices together, watched as long as every other: visits are compared as counted."""
     summed = table.groupby(level="bucket").sum()
     return summed.assign(watched_s=1.0)
@@ -184,7 +211,7 @@ def _share(row: Row) -> Figure:
 
 def _unknown(total: Row) -> float:
     """Return the fraction of visits that were not classified."""
-    return float(total[UNKNOWN] / total["visits"]) if UNKNOWN in total.index and total["visits"] > 0 else NAN
+    return float(total[UNKNOWN] / total["visits"]) if UNKNOWN in total and total["visits"] > 0 else NAN
 
 
 def _fraction(value: float, before: float, trend: Trend) -> Figure:

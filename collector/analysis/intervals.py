@@ -21,6 +21,9 @@ Span = tuple[datetime, datetime]
 Step = int | Literal["week", "month"] | None
 """Length of a bucket: seconds, a week from Monday or a calendar month of the zone, or None for a day of the zone."""
 
+NO_TIMES = pd.DataFrame({"start": pd.DatetimeIndex([], tz="UTC"), "end": pd.DatetimeIndex([], tz="UTC")})
+"""Table without a row, for `bucket_edges` of a span alone. It must not be changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:

@@ -61,4 +61,4 @@ def _sort_key(site: RankedSite, key: str) -> tuple[float, str]:
         "visits": found.visits.value, "change": found.visits.change, "share": found.share.value,
         "unknown": found.unknown.value, "coverage": found.coverage.value,
     }  # fmt: skip
-    return float(np.nan_to_num(values[key], nan=-np.inf)), site.name
+    return -np.inf if np.isnan(values[key]) else values[key], site.name

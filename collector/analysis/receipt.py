@@ -1,6 +1,6 @@
 """The receipt of a figure: from which windows, devices and models it comes, and what may be missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -10,9 +10,10 @@ import pandas as pd
 
 from collector.analysis.breakdown import break_down
 from collector.analysis.confusion import Matrices, classifier_groups
+from collector.analysis.fleet_period import FleetPeriod
 from collector.analysis.headline import Period
 from collector.analysis.intervals import visits_without_time, with_known_time
-from collector.analysis.summarise import by_total, device_count
+from collector.analysis.summarise import by_total
 from collector.devices.device import Device
 from collector.store.columns import DOUBTFUL_COLUMNS
 from collector.store.load import labels
@@ -59,8 +60,8 @@ class Receipt:
     windows: int
     devices: int
     coverage: float
-    gap_hours: float
-    """Hours without a window, over all devices that have any."""
+    gap_hours: float | None
+    """Hours without a window, over all devices that have any; None where they were not counted."""
     device_hours: float
     """Length of the period times the number of devices."""
     joined: Joined | None
@@ -75,9 +76,26 @@ def receipt(
 ) -> Receipt:
     """Return the derivation of the figures of the cells of a period; ``windows`` are its rows, if they were read."""
     frame = period.frame
-    total = by_total(frame, period.span).iloc[0]
-    number = device_count(frame)
     senders = set(frame[["site", "device"]].drop_duplicates().itertuples(index=False, name=None))
+    joined = None if windows is None else _joined(windows)
+    return _receipt(period, matrices, senders, devices, (_gap_hours(period, zone), joined))
+
+
+def fleet_receipt(period: FleetPeriod, devices: Iterable[Device]) -> Receipt:
+    """Return the derivation of the figures of all sites, in which gaps and joined windows are not counted."""
+    return _receipt(Period(period.frame, period.span), period.matrices, period.senders(), devices, (None, None))
+
+
+def _receipt(
+    period: Period,
+    matrices: Matrices,
+    senders: Set[tuple[str, str]],
+    devices: Iterable[Device],
+    counted: tuple[float | None, Joined | None],
+) -> Receipt:
+    """Return a receipt of windows of these devices; ``counted`` are gap hours and joined windows."""
+    frame, number = period.frame, len(senders)
+    total = by_total(frame, period.span, number).iloc[0]
     own = [device for device in devices if (device.site, device.device) in senders]
     versions = {str(device.health.versions.get("facetally", "")) for device in own if device.health}
     return Receipt(
@@ -87,9 +105,9 @@ def receipt(
         windows=int(total["windows"]),
         devices=number,
         coverage=float(total["coverage"]),
-        gap_hours=_gap_hours(period, zone),
+        gap_hours=counted[0],
         device_hours=number * float(total["seconds"]) / HOUR_S,
-        joined=None if windows is None else _joined(windows),
+        joined=counted[1],
         classifiers=_classifiers(frame, matrices),
         versions=tuple(sorted(versions - {""})),
     )

@@ -21,6 +21,7 @@ Every function accepts windows (`collector.store.load.load`) or cells (`collecto
 `collector.rollups.rollup`) and returns the same for both.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -38,7 +39,7 @@ from collector.analysis.intervals import (
     uncut,
     with_known_time,
 )
-from collector.store.columns import DOUBTFUL_COLUMNS
+from collector.store.columns import DOUBTFUL_COLUMNS, UNSET
 from collector.store.intervals import Floats, Ints, microseconds
 from collector.store.load import labels
 
@@ -69,15 +70,20 @@ def summarise(frame: pd.DataFrame, by: By, zone: ZoneInfo, span: Span | None = N
     return by_site(frame, span) if by == "site" else by_device(frame, span)
 
 
-def by_time(frame: pd.DataFrame, step: Step, zone: ZoneInfo, span: Span | None = None) -> pd.DataFrame:
+def by_time(
+    frame: pd.DataFrame, step: Step, zone: ZoneInfo, span: Span | None = None, devices: int | None = None
+) -> pd.DataFrame:
     """Return one row per bucket in order of time, gaps included.
+
+    ``devices`` is the number of devices whose clock was set, if the rows do not tell it.
 
     The index is the start of the bucket in ``zone``. Days have 23 to 25 hours, as the zone says, and the last bucket of
     a day ends with the day. Every bucket that ``span`` or a window touches has a row.
     """
     frame = with_known_time(frame)
     edges = bucket_edges(frame, step, zone, span)
-    table = sum_pieces(frame, cut(frame, edges), np.diff(edges) / 1e6, device_count(frame))
+    number = device_count(frame) if devices is None else devices
+    table = sum_pieces(frame, cut(frame, edges), np.diff(edges) / 1e6, number)
     starts = pd.DatetimeIndex(edges[:-1].astype("M8[us]"), tz="UTC").tz_convert(zone)
     table.index = starts.rename("start")
     return table
@@ -96,10 +102,13 @@ def by_weekday(frame: pd.DataFrame, zone: ZoneInfo, span: Span | None = None) ->
     return table
 
 
-def by_total(frame: pd.DataFrame, span: Span | None = None) -> pd.DataFrame:
-    """Return one row with the sums of all windows; the bucket is as in `by_site`."""
+def by_total(frame: pd.DataFrame, span: Span | None = None, devices: int | None = None) -> pd.DataFrame:
+    """Return one row with the sums of all windows; the bucket is as in `by_site`.
+
+    ``devices`` is the number of devices, if the rows do not tell it.
+    """
     if len(frame):
-        return _by_sender(frame, [], span)
+        return _by_sender(frame, [], span, devices)
     names = [*labels(frame), *FIGURES]
     seconds = 0.0 if span is None else (span[1] - span[0]).total_seconds()
     return pd.DataFrame(dict.fromkeys(names, np.nan) | {"windows": 0, "seconds": seconds}, index=ONE_ROW)
@@ -161,18 +170,46 @@ def device_count(frame: pd.DataFrame) -> int:
     return len(frame[["site", "device"]].drop_duplicates())
 
 
-def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None) -> pd.DataFrame:
-    known = frame["clock"] != "unsynced"
-    if known.any():  # how much of the bucket the other windows watched is not known
-        frame = frame.assign(coverage=frame["coverage"].where(known, 0.0))
+def by_site_sums(sums: pd.DataFrame, frame: pd.DataFrame, span: Span, devices: Mapping[str, int]) -> pd.DataFrame:
+    """Return the table of `by_site` for sums of sites over all time, one or several cells per site.
+
+    ``frame`` is a table with all times, ``devices`` the number of devices of each site.
+    """
+    length_s = _length_s(frame, span)
+    sums = _untimed(sums)
+    groups = sums.groupby("site", sort=True)
+    names = groups.size().index
+    table = sum_pieces(
+        sums,
+        uncut(sums, np.asarray(groups.ngroup(), np.int64)),
+        np.full(len(names), length_s),
+        np.array([devices[str(name)] for name in names], np.int64),
+    )
+    table.index = names
+    return table
+
+
+def _untimed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which clocks that were never set have watched nothing: how much of the bucket is not known."""
+    known = frame["clock"] != UNSET
+    return frame.assign(coverage=frame["coverage"].where(known, 0.0)) if known.any() else frame
+
+
+def _length_s(frame: pd.DataFrame, span: Span | None) -> float:
+    """Return the length of the bucket of `by_site`, seconds."""
+    known = frame["clock"] != UNSET
     starts, ends = bounds(frame[known] if known.any() else frame, span)
     if "begin" in frame and span is not None:
         ends[(starts < ends[-1]) & (ends > ends[-1])] = ends[-1]
-    length_s = (ends.max() - starts.min()) / 1e6 if len(starts) else 0.0
+    return float((ends.max() - starts.min()) / 1e6) if len(starts) else 0.0
+
+
+def _by_sender(frame: pd.DataFrame, names: list[str], span: Span | None, number: int | None = None) -> pd.DataFrame:
+    length_s = _length_s(frame, span)
+    frame = _untimed(frame)
     if not names:
-        table = sum_pieces(
-            frame, uncut(frame, np.zeros(len(frame), np.int64)), np.array([length_s]), device_count(frame)
-        )
+        number = device_count(frame) if number is None else number
+        table = sum_pieces(frame, uncut(frame, np.zeros(len(frame), np.int64)), np.array([length_s]), number)
         return table.set_axis(ONE_ROW)
     groups = frame.groupby(names, sort=True)
     devices = np.asarray(groups["device"].nunique(), dtype=np.int64)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from collector.analysis.intervals import bucket_edges
+from collector.analysis.intervals import NO_TIMES, bucket_edges
 from collector.analysis.label_sets import LabelSet
 from collector.analysis.summarise import STEPS_S
 from collector.live.buckets import FIGURES, Buckets, Rows
@@ -119,8 +119,7 @@ class SetSums:
     def _by_time(
         self, fine: Buckets, step_s: int, span: tuple[datetime, datetime], zone: ZoneInfo, sites: Ints | None
     ) -> pd.DataFrame:
-        nothing = pd.DataFrame({"start": pd.DatetimeIndex([], tz="UTC"), "end": pd.DatetimeIndex([], tz="UTC")})
-        edges = bucket_edges(nothing, step_s, zone, span)
+        edges = bucket_edges(NO_TIMES, step_s, zone, span)
         starts, sums = fine.total(int(edges[0]), int(edges[-1]), sites)
         bucket = np.searchsorted(edges, starts, "right") - 1
         firsts = np.searchsorted(starts, edges[:-1])

@@ -1,19 +1,31 @@
 """The first screen: figures with their changes, sites ranked, what needs a person, and receipts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dash import html
 
+from collector.analysis.fleet_headline import fleet_figures
+from collector.analysis.fleet_period import FleetPeriod
 from collector.analysis.headline import headline_label
 from collector.analysis.label_sets import LabelSet
-from collector.analysis.ranked_sites import ranked
+from collector.analysis.ranked_sites import in_order, ranked
+from collector.analysis.receipt import fleet_receipt
 from collector.language.language import Language
 from collector.page.attention import banner
-from collector.page.chosen import choose, existing, headline_of, headlines_by_site, over_time, receipt_of
-from collector.page.ranking import ranking
+from collector.page.chosen import (
+    choose,
+    choose_fleet,
+    existing,
+    fleet_over_time,
+    headline_of,
+    headlines_by_site,
+    over_time,
+    receipt_of,
+)
+from collector.page.ranking import MAX_SITES, ranking
 from collector.page.receipt_panel import receipt_panel
 from collector.page.selection import InvalidSelection, Selection, resolve
 from collector.page.tiles import tiles
@@ -22,6 +34,9 @@ from collector.reading.reader import Reader
 from collector.sentences.period import not_included
 from collector.store.load import labels
 from contract.labels import UNKNOWN
+
+MAX_COUNTED_HOURS = 3_000_000
+"""Device hours of all sites whose gaps are counted for a receipt: they are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +72,37 @@ class FirstScreen:
         except InvalidSelection as error:
             return Figures(html.P(str(error), className="warn"), None, None, (), ())
         language = selection.language
+        fleet = choose_fleet(self.reader, selection)
+        if fleet is not None:
+            return self._of_fleet(*fleet, selection, now)
         chosen = choose(self.reader, selection)
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
-        found = headline_of(self.reader, chosen, selection, label)
-        by_site = headlines_by_site(self.reader, chosen, selection, label)
+        found = headline_of(chosen, selection, label)
+        by_site = headlines_by_site(chosen, selection, label)
         devices = [device for device in self.reader.devices() if not selection.sites or device.site in selection.sites]
-        rows = ranked(by_site, over_time(chosen.now, selection), devices, now)
+        rows = in_order(ranked(by_site, over_time(chosen.now, selection), devices, now), selection.controls.sort)
         names = tuple(name for name in labels(chosen.now.frame) if name != UNKNOWN)
         return Figures(
             tiles(found, selection, language), ranking(rows, selection, label, language),
             notice(chosen.sets, language), names, tuple(chosen.sets),
+        )  # fmt: skip
+
+    def _of_fleet(
+        self, period: FleetPeriod, before: FleetPeriod, sets: list[LabelSet], selection: Selection, now: datetime
+    ) -> Figures:
+        """Return tiles and ranked sites of all sites."""
+        language, controls = selection.language, selection.controls
+        label = headline_label(labels(period.frame), controls.label)
+        same = controls.against != "site"
+        found = fleet_figures(period, before, label, selection.zone, same_cameras=same)
+        all_rows = ranked(found.sites, fleet_over_time(period, selection), self.reader.devices(), now)
+        rows = in_order(all_rows, controls.sort)
+        shares = found.with_intervals(row.name for row in rows[:MAX_SITES])
+        rows = [replace(row, headline=shares.get(row.name, row.headline)) for row in rows]
+        names = tuple(name for name in labels(period.frame) if name != UNKNOWN)
+        return Figures(
+            tiles(found.headline, selection, language), ranking(rows, selection, label, language),
+            notice(sets, language), names, tuple(sets),
         )  # fmt: skip
 
     def receipt(self, controls: Mapping[str, Any]) -> Any:
@@ -78,10 +114,17 @@ class FirstScreen:
         figure = selection.controls.receipt
         if not figure:
             return None
+        fleet = choose_fleet(self.reader, selection)
+        if fleet is not None and fleet[0].hours_to_read > MAX_COUNTED_HOURS:
+            same = selection.controls.against != "site"
+            label = headline_label(labels(fleet[0].frame), selection.controls.label)
+            figures = fleet_figures(fleet[0], fleet[1], label, selection.zone, same_cameras=same)
+            found = fleet_receipt(fleet[0], self.reader.devices())
+            return receipt_panel(figure, found, figures.headline, selection, fleet[2], selection.language)
         chosen = choose(self.reader, selection)
         label = headline_label(labels(chosen.now.frame), selection.controls.label)
         found = receipt_of(self.reader, chosen, selection)
-        headline = headline_of(self.reader, chosen, selection, label)
+        headline = headline_of(chosen, selection, label)
         language = selection.language
         return receipt_panel(figure, found, headline, selection, chosen.sets, language)
 

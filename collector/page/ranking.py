@@ -1,12 +1,12 @@
 """The sites as a ranked table that can be sorted: visits, change, sparkline, share, unknown, coverage, devices."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from dash import html
 
-from collector.analysis.ranked_sites import DOWN, RankedSite, in_order
+from collector.analysis.ranked_sites import DOWN, RankedSite
 from collector.exports.sparkline import sparkline
 from collector.language.catalogue import mark
 from collector.language.language import Language
@@ -21,17 +21,31 @@ HEADS = {
 """Sort key: head. The sparkline cannot be sorted by."""
 
 
-def ranking(sites: Iterable[RankedSite], selection: Selection, label: str | None, language: Language) -> html.Table:
-    """Return the table, sorted as selected; sites without data come last."""
+MAX_SITES = 50
+"""Sites that are listed: a browser needs a second for a thousand rows. Another sort shows others."""
+
+
+def ranking(sites: Sequence[RankedSite], selection: Selection, label: str | None, language: Language) -> list[Any]:
+    """Return the table of the first sites, which are sorted as selected, and how many others there are."""
     key, down = selection.controls.sort.removesuffix(DOWN), selection.controls.sort.endswith(DOWN)
-    body = [_row(site, selection, language) for site in in_order(sites, selection.controls.sort)]
+    body = [_row(site, selection, language) for site in sites[:MAX_SITES]]
     if not body:
         body = [html.Tr(html.Td(language.gettext("No site has sent anything yet."), colSpan=len(HEADS) + 1))]
     shown = expression(label, language)
     heads = [_head(name, language.gettext(text, label=shown), key, down) for name, text in HEADS.items()]
     head = html.Tr([*heads, html.Th(language.gettext("devices"), scope="col", className="number wide")])
     caption = language.gettext("Sites in this period. Select a head to sort, a name to see one site.")
-    return html.Table([html.Caption(caption), html.Thead(head), html.Tbody(body)], className="ranking")
+    table = html.Table([html.Caption(caption), html.Thead(head), html.Tbody(body)], className="ranking")
+    return [table, *([_more(len(sites) - MAX_SITES, language)] if len(sites) > MAX_SITES else [])]
+
+
+def _more(number: int, language: Language) -> html.P:
+    text = language.ngettext(
+        "{number} more site is not listed. Sort by another figure, or choose sites.",
+        "{number} more sites are not listed. Sort by another figure, or choose sites.",
+        number,
+    )
+    return html.P(text)
 
 
 def _head(name: str, text: str, key: str, down: bool) -> html.Th:

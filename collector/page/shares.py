@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from dash import html
 
+from collector.analysis.correction import COUNT_DIGITS
 from collector.exports.palette import colours
 from collector.language.language import Language
 from collector.page.figures import PERCENT_AXIS, common_layout, translucent
@@ -23,8 +24,11 @@ DEFAULT_LINES = 3
 
 
 def most_frequent(over: pd.DataFrame, limit: int = DEFAULT_LINES) -> tuple[str, ...]:
-    """Return the labels with the most visits in `collector.analysis.correction.shares_over`, most frequent first."""
-    sums = over["visits"].groupby(level="label").sum().sort_values(ascending=False)
+    """Return the labels with the most visits in `collector.analysis.correction.shares_over`, most frequent first.
+
+    Equal ones are in alphabetical order: their sums may differ in the last bits.
+    """
+    sums = over["visits"].groupby(level="label").sum().round(COUNT_DIGITS).sort_values(ascending=False, kind="stable")
     return tuple(str(name) for name in sums.index[:limit])
 
 

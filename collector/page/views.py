@@ -12,12 +12,12 @@ from collector.analysis import correction
 from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.confusion import Matrices, conflicts
 from collector.analysis.correction import compare
-from collector.analysis.intervals import visits_without_time
-from collector.analysis.label_sets import LabelSet, with_label_set
-from collector.analysis.summarise import by_time
+from collector.analysis.intervals import visits_without_time, with_known_time
+from collector.analysis.label_sets import with_label_set
+from collector.analysis.summarise import by_time, device_count
 from collector.devices.state import shown_state
 from collector.page import device_totals, figures, shares, tables
-from collector.page.chosen import choose
+from collector.page.chosen import choose, choose_fleet
 from collector.page.downloads import FORMATS, file_content
 from collector.page.fleet import MAX_DEVICES, fleet_table
 from collector.page.selection import InvalidSelection, Selection, file_stem, resolve
@@ -55,6 +55,16 @@ class Overview:
     trend: Chart
     shares: Chart
     totals: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of one label set: of devices, or sums of all."""
+
+    frame: pd.DataFrame
+    matrices: Matrices
+    devices: int
+    """Number of devices whose clock was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +111,8 @@ class View:
             selection = resolve(controls, self.now())
         except InvalidSelection as error:
             return _no_chart(str(error))
-        chosen, language = choose(self.reader, selection), selection.language
-        both = compare(chosen.before.frame, chosen.now.frame, self.reader.matrices(), fixed_rng())
+        language = selection.language
+        both = self._compared(selection)
         if both.empty:
             return _no_chart(language.gettext("No data to compare."))
         one = reference_name(selection, language)
@@ -119,11 +129,12 @@ class View:
         if kind not in FORMATS:
             raise InvalidSelection(f"The format must be one of {', '.join(FORMATS)}.")  # no button sends another
         selection = resolve(controls, self.now())
-        frame = self._cells(selection)[0]
-        over = shares_by_period(frame, selection.zone, selection.span, self.reader.matrices())
+        shown = self._cells(selection)
+        over = shares_by_period(shown.frame, selection.zone, selection.span, shown.matrices)
         since, until = (f"{moment.astimezone(selection.zone):%Y%m%d}" for moment in selection.span)
         name = f"{file_stem(selection.sites, f'{since}-{until}')}.{kind}"
-        return name, file_content(by_time(frame, selection.step_s, selection.zone, selection.span), over, kind)
+        table = by_time(shown.frame, selection.step_s, selection.zone, selection.span, shown.devices)
+        return name, file_content(table, over, kind)
 
     def overview(self, controls: Mapping[str, Any]) -> Overview:
         """Return the charts of the selected period."""
@@ -132,7 +143,7 @@ class View:
         except InvalidSelection as error:
             nothing = _no_chart(str(error))
             return Overview(nothing, nothing, None)
-        return overview(self._cells(selection)[0], selection, self.reader.matrices())
+        return overview(self._cells(selection), selection)
 
     def heatmap(self, controls: Mapping[str, Any], label: Any) -> tuple[Chart, tuple[str, ...]]:
         """Return visits by weekday and hour, of one label, or of all visits if there is none; and the labels."""
@@ -140,8 +151,8 @@ class View:
             selection = resolve(controls, self.now())
         except InvalidSelection as error:
             return _no_chart(str(error)), ()
-        frame = self._cells(selection)[0]
-        return _heatmap(frame, selection, str(label)), tuple(load.labels(frame))
+        cells = self._cells(selection)
+        return _heatmap(cells, selection, str(label)), tuple(load.labels(cells.frame))
 
     def groups(self) -> list[str]:
         """Return the groups of the fleet, in alphabetical order."""
@@ -184,16 +195,31 @@ class View:
         """Return the sites to select from: each that has rows or a device."""
         return [{"label": name, "value": name} for name in self.reader.sites()]
 
-    def _cells(self, selection: Selection) -> tuple[pd.DataFrame, list[LabelSet]]:
-        """Return the cells of a selection, of its label set, and all label sets."""
+    def _cells(self, selection: Selection) -> Cells:
+        """Return the cells of a selection, of its label set."""
+        set_name = selection.controls.set or None
+        fleet = None if selection.sites else self.reader.fleet(selection.span, selection.zone, set_name, hourly=False)
+        if fleet is not None:
+            return Cells(fleet[0].frame, fleet[0].matrices, fleet[0].timed_devices)
         frame = self.reader.cells(selection.span, selection.zone, selection.sites)
-        return with_label_set(frame, selection.controls.set or None)
+        frame = with_label_set(frame, set_name)[0]
+        return Cells(frame, self.reader.matrices(), device_count(with_known_time(frame)))
+
+    def _compared(self, selection: Selection) -> pd.DataFrame:
+        """Return the shares of a selection and of its reference."""
+        fleet = choose_fleet(self.reader, selection)
+        if fleet is not None:
+            now, before, _ = fleet
+            return compare(before.frame, now.frame, {**before.matrices, **now.matrices}, fixed_rng())
+        chosen = choose(self.reader, selection)
+        return compare(chosen.before.frame, chosen.now.frame, chosen.matrices, fixed_rng())
 
 
-def overview(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> Overview:
-    """Return the charts of a table of cells of one label set."""
+def overview(cells: Cells, selection: Selection) -> Overview:
+    """Return the charts of cells of one label set."""
+    frame, matrices = cells.frame, cells.matrices
     language, of = selection.language, shown(selection, selection.language)
-    table = by_time(frame, selection.step_s, selection.zone, selection.span)
+    table = by_time(frame, selection.step_s, selection.zone, selection.span, cells.devices)
     mix = correction.shares(frame, matrices, fixed_rng())
     visits = frame[load.labels(frame)].sum()  # includes windows of a clock that was never set
     text = describe_counts(table, of, language, mix, visits_without_time(frame))
@@ -210,9 +236,9 @@ def overview(frame: pd.DataFrame, selection: Selection, matrices: Matrices) -> O
     return Overview(trend, _shares(frame, selection, matrices), totals)
 
 
-def _heatmap(frame: pd.DataFrame, selection: Selection, label: str) -> Chart:
-    language = selection.language
-    rates = hourly_rates(frame, selection.zone, selection.span)
+def _heatmap(cells: Cells, selection: Selection, label: str) -> Chart:
+    frame, language = cells.frame, selection.language
+    rates = hourly_rates(frame, selection.zone, selection.span, cells.devices)
     hours = opening_hours(frame, selection.zone, selection.span)
     label = label if label in rates.columns.get_level_values(0) else "visits"
     of = language.gettext("Shown: {shown}.", shown=shown(selection, language))

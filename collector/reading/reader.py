@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from collector.analysis.bootstrap import fixed_rng
-from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices, confusions, with_labels
+from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices
 from collector.analysis.correction import shares_over
-from collector.analysis.intervals import Span, Step, with_known_time
-from collector.analysis.label_sets import with_label_map
+from collector.analysis.fleet_period import FleetPeriod, fleet_period, midnights
+from collector.analysis.intervals import Span, Step, prorated, with_known_time
+from collector.analysis.known_matrices import KnownMatrices
+from collector.analysis.label_sets import LabelSet, with_label_map
 from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count, label_columns
 from collector.devices.device import Device
 from collector.devices.groups import Groups
@@ -22,6 +24,7 @@ from collector.devices.registry_file import damages as device_damages
 from collector.live.last_hour import LastHour
 from collector.live.windows import LiveWindows
 from collector.rollups.cells import QUARTER_S, cell_s_for
+from collector.rollups.fleet import Range
 from collector.rollups.rollup import Rollups
 from collector.store.damage import Damage, DamageLog
 from collector.store.load import labels, load
@@ -62,6 +65,7 @@ class Reader:
         self._damages = DamageLog()
         self._rollups = {cell_s: Rollups(root, cell_s, now, self._damages.note) for cell_s in (HOUR_S, QUARTER_S)}
         self._devices, self._stored_sites = KnownDevices(root), StoredSites(root)
+        self._matrices = KnownMatrices(self._devices, self._label_map)
         self.live = LiveWindows(root, now, self._label_map, self._damages.note)
 
     def only(self, permitted: frozenset[str] | None) -> "Reader":
@@ -86,6 +90,23 @@ class Reader:
         frame = self._rollups[cell_s_for(zone, *span)].cells(*span, _only(chosen))
         return with_label_map(_of_sites(frame, chosen), self._label_map)
 
+    def fleet(
+        self, span: Span, zone: ZoneInfo, set_name: str | None, *, hourly: bool, prorate: bool = False, site: str = ""
+    ) -> tuple[FleetPeriod, list[LabelSet]] | None:
+        """Return a label set of all sites, or of one, and all sets, the chosen one first; see `fleet_period`.
+
+        None if some sites may not be read, or the sums cannot be kept: then read `cells`. Devices are summed by hour,
+        or by day of the zone. ``prorate`` is as `prorated`.
+        """
+        if self.permitted is not None:
+            return None
+        groups = self._matrices.groups()
+        adjust = (lambda cells: prorated(cells, span)) if prorate else None
+        asked = Range(*span, None if hourly else midnights(zone, span), adjust)
+        rollups = self._rollups[cell_s_for(zone, *span)]
+        sums = rollups.fleet_of(site, asked, groups.groups) if site else rollups.fleet(asked, groups.groups)
+        return None if sums is None else fleet_period(sums, span, groups.matrices, self._label_map, set_name)
+
     def last_hour(self, zone: ZoneInfo, sites: Collection[str] = (), set_name: str | None = None) -> LastHour:
         """Return the last hour of some sites, or of all, of a label set (`collector.live.last_hour`)."""
         return self.live.last_hour(zone, self._chosen(sites), set_name)
@@ -100,7 +121,7 @@ class Reader:
 
     def matrices(self) -> dict[DeviceClassifier, Confusion]:
         """Return the confusion matrices that the devices report."""
-        return {key: with_labels(matrix, self._label_map) for key, matrix in confusions(self.devices()).items()}
+        return {key: matrix for key, matrix in self._matrices.all().items() if self.permits(key[0])}
 
     def sites(self) -> list[str]:
         """Return the sites that have rows or a device, in alphabetical order."""
@@ -157,16 +178,17 @@ def most_frequent_labels(table: pd.DataFrame) -> list[str]:
     return [name for name in names if name in most]
 
 
-def hourly_rates(frame: pd.DataFrame, zone: ZoneInfo, span: Span) -> pd.DataFrame:
+def hourly_rates(frame: pd.DataFrame, zone: ZoneInfo, span: Span, devices: int | None = None) -> pd.DataFrame:
     """Return visits per watched hour of one camera, by weekday and hour of the zone.
 
     Seven rows of weekdays, columns ``(label or "visits", hour)``. A value is the mean over all such hours in the span,
     NaN where cameras watched for less than `MIN_RATE_S` in all: ten visits in one watched minute are no 600 an hour. An
-    hour that occurs twice when clocks go back counts as two.
+    hour that occurs twice when clocks go back counts as two. ``devices`` is as for `by_time`.
     """
-    table = by_time(frame, HOUR_S, zone, span)
+    number = device_count(with_known_time(frame)) if devices is None else devices
+    table = by_time(frame, HOUR_S, zone, span, number)
     starts = pd.DatetimeIndex(table.index)
-    watched_hours = (table["coverage"] * table["seconds"] / HOUR_S).to_numpy() * device_count(with_known_time(frame))
+    watched_hours = (table["coverage"] * table["seconds"] / HOUR_S).to_numpy() * number
     names = ["visits", *label_columns(table)]
     when, week = (
         pd.MultiIndex.from_arrays([starts.day_of_week, starts.hour]),

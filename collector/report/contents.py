@@ -63,16 +63,16 @@ def gather(reader: Reader, selection: Selection, now: datetime, language: Langua
     if selection.sites:
         reader = reader.only(frozenset(selection.sites))  # a report names no file of another site
     chosen = choose(reader, selection)
-    frame, matrices = chosen.now.frame, reader.matrices()
+    frame, matrices = chosen.now.frame, chosen.matrices
     label = headline_label(labels(frame), selection.controls.label)
-    by_site = headlines_by_site(reader, chosen, selection, label)
+    by_site = headlines_by_site(chosen, selection, label)
     devices = [each for each in all_devices if not selection.sites or each.site in selection.sites]
     visits = frame[labels(frame)].sum()
     return Contents(
         selection=selection,
         created=now,
         label=label,
-        headline=headline_of(reader, chosen, selection, label),
+        headline=headline_of(chosen, selection, label),
         sites=in_order(ranked(by_site, over_time(chosen.now, selection), devices, now), "visits-down"),
         days=by_time(frame, None, selection.zone, selection.span),
         mix=shares(frame, matrices, fixed_rng()),

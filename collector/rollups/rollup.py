@@ -5,6 +5,7 @@ readers of the store ignore the folder for its underscore. It may be deleted at 
 place that holds the cells of deleted days.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import date, datetime, timezone
@@ -12,6 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from base.logs import line
+from collector.rollups.fleet import Fleet, FleetSums, Range, sums_of
+from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
+from collector.rollups.fleet_senders import SenderNames
+from collector.rollups.groups import Groups
 from collector.rollups.rollup_file import FileIdentity
 from collector.rollups.rollup_month import CELLS_LOST, DAMAGED_SUFFIX, WAS_DAMAGED, MonthRollup
 from collector.rollups.rollup_site import SiteCells
@@ -24,6 +30,8 @@ MAX_JOINED = 4
 """Tables of several months that are kept in memory."""
 MAX_SITES = 32
 """Sites that are kept in memory apart from the others: a year of five devices has 44,000 cells, some 9 MB."""
+
+_log = logging.getLogger(__name__)
 
 
 class Rollups:
@@ -38,7 +46,8 @@ class Rollups:
         self._joined: dict[tuple[int, ...], tuple[list[pd.DataFrame], pd.DataFrame]] = {}
         self._sites: dict[str, SiteCells] = {}
         self._verified: dict[Path, FileIdentity | None] = {}
-        self._lock = threading.Lock()
+        self._fleet = Fleet(cell_s, self._fleet_month)
+        self._lock, self._fleet_lock = threading.Lock(), threading.Lock()
 
     def cells(
         self, since: datetime | None = None, until: datetime | None = None, site: str | None = None
@@ -66,6 +75,25 @@ class Rollups:
         if site is not None:
             keep &= frame["site"] == site
         return frame if keep.all() else frame[keep].reset_index(drop=True)
+
+    def fleet_of(self, site: str, asked: Range, groups: Groups) -> tuple[FleetSums, SenderNames]:
+        """Return the sums of one site, with the names that `fleet` returns."""
+        cells = self.cells(asked.since, asked.until, site)
+        with self._fleet_lock:
+            return sums_of(cells, asked, groups, self._fleet.names), self._fleet.names
+
+    def fleet(self, asked: Range, groups: Groups) -> tuple[FleetSums, SenderNames] | None:
+        """Return the sums of all sites, and the names of the devices in them; None if `cells` must be read.
+
+        Unlike `cells` it may be behind by some minutes in a fleet whose files take long to read.
+        """
+        with self._fleet_lock:
+            try:
+                found = self._fleet.sums(self._month_names(asked.since, asked.until), asked, groups)
+            except FleetUnavailable as error:
+                _log.warning(line("fleet_not_summed", folder=self._folder, reason=error))
+                return None
+            return found, self._fleet.names
 
     def retire(self, day: date) -> None:
         """Make the cells of a day final and save them, so that its folder may be deleted.
@@ -112,14 +140,21 @@ class Rollups:
     def _month(self, name: str) -> MonthRollup:
         """Return the month ``YYYY-MM``."""
         if name not in self._months:
-            self._months[name] = MonthRollup(
-                self._root,
-                self._folder / f"{name}.parquet",
-                cell_s=self._cell_s,
-                now=self._now,
-                on_damage=self._on_damage,
-            )
+            self._months[name] = self._new_month(name)
         return self._months[name]
+
+    def _new_month(self, name: str) -> MonthRollup:
+        return MonthRollup(
+            self._root,
+            self._folder / f"{name}.parquet",
+            cell_s=self._cell_s,
+            now=self._now,
+            on_damage=self._on_damage,
+        )
+
+    def _fleet_month(self, name: str) -> FleetMonth:
+        files = Files(self._root, self._cell_s, self._on_damage)
+        return FleetMonth(files, self._folder / f"{name}.parquet", self._now, lambda: self._new_month(name))
 
     def _month_names(self, since: datetime | None, until: datetime | None) -> list[str]:
         """Return the months ``YYYY-MM`` that may hold cells of the range, in order."""

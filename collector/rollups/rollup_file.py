@@ -65,6 +65,16 @@ class MonthCells:
         return MonthCells(self.frame[folders.isin(list(sources))], sources, damages, self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class SavedSources:
+    """What the cells of a file were computed from, as the file has it."""
+
+    texts: dict[Folder, str]
+    """`Source.encode` of each folder: decoding is slow for a year of a large fleet."""
+    damages: list[tuple[str, str, tuple[Damage, ...]]]
+    """What was left out of a folder's cells, with its date and site."""
+
+
 def identity(path: Path) -> FileIdentity | None:
     """Return the identity of a file; None if there is none."""
     try:
@@ -99,6 +109,28 @@ def read_site(path: Path, site: str, is_verified: bool) -> MonthCells:
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise DamagedRollup(str(error)) from error
     return _content(table, has_checksum=True, site=site)
+
+
+def read_sources(path: Path) -> SavedSources:
+    """Read what the cells of a file were computed from. Raises FileNotFoundError, other OSError, or DamagedRollup."""
+    try:
+        with parquet.ParquetFile(path, memory_map=True) as file:
+            return saved_sources(file.schema_arrow.metadata or {})
+    except (pa.ArrowException, ValueError) as error:
+        raise DamagedRollup(str(error)) from error
+
+
+def saved_sources(metadata: dict[bytes, bytes]) -> SavedSources:
+    """Return what the cells of a file with this metadata were computed from.
+
+    Raises DamagedRollup for a file of an older version.
+    """
+    try:
+        entries = msgspec.json.decode(metadata[SOURCES_KEYS[VERSION]], type=list[tuple[str, str, str]])
+        damages = msgspec.json.decode(metadata[DAMAGES_KEY], type=list[tuple[str, str, tuple[Damage, ...]]])
+    except (KeyError, msgspec.DecodeError) as error:
+        raise DamagedRollup(str(error)) from error
+    return SavedSources({Folder(date, site): text for date, site, text in entries}, damages)
 
 
 def verify(path: Path) -> None:

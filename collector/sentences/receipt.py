@@ -113,6 +113,12 @@ def _windows(found: Receipt, language: Language) -> str:
 def _watched(found: Receipt, language: Language) -> str:
     if np.isnan(found.coverage):
         return language.gettext("no data")
+    if found.gap_hours is None:
+        return language.gettext(
+            "{coverage} of {hours} device hours; gaps are not counted in so many, choose sites or a shorter period",
+            coverage=language.percent(found.coverage),
+            hours=language.number(found.device_hours),
+        )
     return language.gettext(
         "{coverage} of {hours} device hours; no window arrived for {gap} of them (gaps)",
         coverage=language.percent(found.coverage),

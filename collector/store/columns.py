@@ -50,6 +50,9 @@ SENDER_COLUMNS = ("site", "device", "model_expression", "clock")
 CELL_COLUMNS = (*SENDER_COLUMNS, "begin", "start", "end", "windows", "seconds", "coverage", "degraded")
 """First columns of every table of cells; `collector.rollups.cells.cells` describes them."""
 
+UNSET = "unsynced"
+"""Value of ``clock`` of windows whose time is not known."""
+
 VISITS = "visits"
 """First column after the labels of a summary."""
 

@@ -78,10 +78,15 @@ class Source:
         lines = "\n".join(f"{file.name} {file.size} {file.mtime_ns}" for file in self.files)
         return _RETIRED_MARK + lines if self.is_final else lines
 
+    @staticmethod
+    def is_final_text(text: str) -> bool:
+        """Whether a text of `encode` is that of a source whose cells stay as they are."""
+        return text.startswith(_RETIRED_MARK)
+
     @classmethod
     def decode(cls, text: str) -> "Source":
         """Return the source of a text of `encode`."""
-        is_final = text.startswith(_RETIRED_MARK)
+        is_final = cls.is_final_text(text)
         stamps = _STAMP.findall(text.removeprefix(_RETIRED_MARK))
         source = cls(tuple(FileStamp(name, int(size), int(mtime_ns)) for name, size, mtime_ns in stamps))
         return source.retired() if is_final else source

@@ -1,0 +1,163 @@
+"""A period of all sites of a store, from sums instead of cells (`collector.rollups.fleet`).
+
+Functions for tables of cells take `FleetPeriod.frame`, in which each group of devices stands for one device, with the
+matrices of the groups. What they need to know of single devices is beside it: their number, and arrays of their visits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from collector.analysis.confusion import Matrices
+from collector.analysis.fleet_change import Strata
+from collector.analysis.intervals import NO_TIMES, Span, bucket_edges
+from collector.analysis.label_sets import LabelSet, with_label_map, with_label_set
+from collector.rollups.fleet import FleetSums
+from collector.rollups.fleet_senders import SenderNames, SenderParts
+from collector.rollups.fleet_sums import LABEL_SET, SITES_KEYS, as_cells, summed
+from collector.store.intervals import Floats, Ints
+from contract.labels import UNKNOWN
+
+HOUR, MONTH = timedelta(hours=1), timedelta(days=31)
+FOUR_DAYS = timedelta(days=4)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPeriod:
+    """One label set of a period."""
+
+    frame: pd.DataFrame
+    """Cells of all sites together, from `collector.rollups.fleet_sums.as_cells`."""
+    span: Span
+    matrices: Matrices
+    """Matrices for `frame`."""
+    names: SenderNames
+    _sites: pd.DataFrame
+    _senders: tuple[SenderParts, ...]
+    _label_map: Mapping[str, str]
+    _memo: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def devices(self) -> int:
+        """Number of devices that the period has windows of."""
+        return int(self._memo.get("devices") or self._memo.setdefault("devices", self._count(with_unset=True)))
+
+    @property
+    def timed_devices(self) -> int:
+        """Number of devices that the period has windows of whose clock was set."""
+        return int(self._memo.get("timed") or self._memo.setdefault("timed", self._count(with_unset=False)))
+
+    @property
+    def hours_to_read(self) -> float:
+        """Number of devices times the hours that must be read to see each of them: at least those of a month."""
+        return self.devices * (max(self.span[1] - self.span[0], MONTH) / HOUR)
+
+    def senders(self) -> set[tuple[str, str]]:
+        """Return site and name of the devices that the period has windows of."""
+        return {self.names.devices[number] for number in np.flatnonzero(self._seen(with_unset=True))}
+
+    def device_counts(self) -> dict[str, int]:
+        """Return the number of devices of each site."""
+        found: dict[str, int] = {}
+        for number in np.flatnonzero(self._seen(with_unset=True)):
+            site = self.names.devices[number][0]
+            found[site] = found.get(site, 0) + 1
+        return found
+
+    def sites(self) -> pd.DataFrame:
+        """Return cells that are sums over the whole period, with the site and the group as the device."""
+        if "sites" not in self._memo:
+            self._memo["sites"] = with_label_map(as_cells(summed(self._sites, SITES_KEYS)), self._label_map)
+        found: pd.DataFrame = self._memo["sites"]
+        return found
+
+    def strata(self, edges: Ints, order: Ints) -> Strata:
+        """Return the sums per bucket between edges and device, of clocks that were set.
+
+        ``order`` has the column of each device of `names`. What lies beyond the edges belongs to the first bucket or
+        the last.
+        """
+        buckets, columns = max(len(edges) - 1, 1), len(order)
+        shape = buckets * columns
+        sums = [np.zeros(shape) for _ in range(3)]
+        present = np.zeros(shape, bool)
+        for each in self._senders:
+            bucket = each.buckets(edges)
+            known = slice(None) if not each.unset.any() else ~each.unset
+            code = (bucket * columns + order[each.device])[known]
+            if not len(code):
+                continue
+            first = int(bucket.min()) * columns
+            size = (int(bucket.max()) + 1) * columns - first
+            present[code] = True
+            for to, values in zip(sums, (each.visits, each.unknown, each.watched_s), strict=True):
+                to[first : first + size] += np.bincount(code - first, values[known], size)
+        visits, unknown, watched_s = (each.reshape(buckets, columns) for each in sums)
+        return Strata(visits, unknown, watched_s, present.reshape(buckets, columns))
+
+    def site_visits(self, edges: Ints) -> dict[str, Floats]:
+        """Return the visits of each site in the buckets between edges, of clocks that were set; NaN without windows."""
+        buckets, (column, firsts, sites) = max(len(edges) - 1, 1), columns_by_site(self.names)
+        site = np.searchsorted(firsts, column, "right") - 1
+        size = buckets * len(sites)
+        visits, rows = np.zeros(size), np.zeros(size)
+        for each in self._senders:
+            known = slice(None) if not each.unset.any() else ~each.unset
+            code = (each.buckets(edges) * len(sites) + site[each.device])[known]
+            visits += np.bincount(code, each.visits[known], size)
+            rows += np.bincount(code, minlength=size)
+        values = np.where(rows > 0, visits, np.nan).reshape(buckets, len(sites))
+        return {name: values[:, at] for at, name in enumerate(sites) if not np.isnan(values[:, at]).all()}
+
+    def _count(self, *, with_unset: bool) -> int:
+        return int(self._seen(with_unset=with_unset).sum())
+
+    def _seen(self, *, with_unset: bool) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+        seen = np.zeros(len(self.names.devices), bool)
+        for each in self._senders:
+            seen[each.device if with_unset else each.device[~each.unset]] = True
+        return seen
+
+
+def fleet_period(
+    sums: tuple[FleetSums, SenderNames],
+    span: Span,
+    matrices: Matrices,
+    label_map: Mapping[str, str],
+    set_name: str | None,
+) -> tuple[FleetPeriod, list[LabelSet]]:
+    """Return a label set of sums, the one with the most visits if none is named, and all sets, the chosen one first."""
+    found, names = sums
+    frame, sets = with_label_set(with_label_map(as_cells(found.hours), label_map), set_name)
+    own = set(sets[0].labels) if sets else set()
+    own |= {UNKNOWN} if UNKNOWN in frame and frame[UNKNOWN].notna().any() else set()
+    texts = {*found.sites[LABEL_SET], *names.label_sets}
+    chosen = [text for text in texts if sets and {label_map.get(name, name) for name in text.split()} == own]
+    sites = found.sites[found.sites[LABEL_SET].isin(chosen)]
+    numbers = np.array([names.label_sets.index(text) for text in chosen if text in names.label_sets], np.int32)
+    senders = tuple(
+        each if np.isin(each.label_set, numbers).all() else each.where(np.isin(each.label_set, numbers))
+        for each in found.senders
+    )
+    return FleetPeriod(frame, span, matrices, names, sites, senders, label_map), sets
+
+
+def midnights(zone: ZoneInfo, span: Span) -> Ints:
+    """Return the midnights of the zone from four days before a span to four after it, microseconds since 1970."""
+    return bucket_edges(NO_TIMES, None, zone, (span[0] - FOUR_DAYS, span[1] + FOUR_DAYS))
+
+
+def columns_by_site(names: SenderNames) -> tuple[Ints, Ints, list[str]]:
+    """Return the column of each device such that those of a site are neighbours, the first one of each site, and the
+    sites."""
+    sites = np.array([site for site, _ in names.devices], dtype=object)
+    order = np.argsort(sites.astype(str), kind="stable")
+    column = np.zeros(len(order), np.int64)
+    column[order] = np.arange(len(order))
+    found, firsts = np.unique(sites[order].astype(str), return_index=True)
+    return column, firsts.astype(np.int64), found.tolist()

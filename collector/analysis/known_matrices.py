@@ -1,0 +1,53 @@
+"""The confusion matrices that devices report, computed again only when a device has reported something."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices, confusions, matrix_digest, with_labels
+from collector.devices.device import Device
+from collector.devices.registry import KnownDevices
+from collector.rollups.groups import DIGITS, Groups
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixGroups:
+    """The groups of devices with equal matrices, and the matrix of each."""
+
+    groups: Groups
+    matrices: dict[DeviceClassifier, Confusion]
+    """By site ``""``, name of the group, and classifier."""
+
+    @classmethod
+    def of(cls, matrices: Matrices) -> "MatrixGroups":
+        """Divide devices into groups."""
+        names, of_groups = {}, {}
+        for (site, device, classifier), matrix in matrices.items():
+            name = hashlib.sha256(matrix_digest(matrix)).hexdigest()[:DIGITS]
+            names[site, device, classifier] = name
+            of_groups["", name, classifier] = matrix
+        return cls(Groups(names), of_groups)
+
+
+class KnownMatrices:
+    """The matrices of a store, with labels of a map. Safe for use by several threads."""
+
+    def __init__(self, devices: KnownDevices, label_map: Mapping[str, str]) -> None:
+        self._devices, self._label_map = devices, label_map
+        self._matrices: tuple[tuple[Device, ...], dict[DeviceClassifier, Confusion]] | None = None
+        self._groups: tuple[Matrices, MatrixGroups] | None = None
+
+    def all(self) -> dict[DeviceClassifier, Confusion]:
+        """Return the matrix that each device reports for each of its classifiers. It must not be changed."""
+        devices, known = self._devices.all(), self._matrices
+        if known is None or known[0] is not devices:
+            found = {key: with_labels(matrix, self._label_map) for key, matrix in confusions(devices).items()}
+            self._matrices = known = devices, found
+        return known[1]
+
+    def groups(self) -> MatrixGroups:
+        """Return the groups of devices with equal matrices."""
+        matrices, known = self.all(), self._groups
+        if known is None or known[0] is not matrices:
+            self._groups = known = matrices, MatrixGroups.of(matrices)
+        return known[1]

@@ -1,0 +1,258 @@
+"""Views of all sites come from sums, and show what the cells of all devices give.
+
+A reader that may see each site reads the cells of the devices, so it is what the sums are compared with.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.analysis.receipt import fleet_receipt
+from collector.devices.registry import DeviceRegistry
+from collector.page.chosen import choose, choose_fleet, receipt_of
+from collector.page.selection import resolve
+from collector.reading.reader import Reader
+from collector.rollups.cells import HOUR_S, QUARTER_S
+from collector.rollups.rollup import FOLDER, Rollups
+from collector.store.compaction import compact
+from contract.message import BundleIdentity, Counts, Model, Models
+from contract.topics import Address
+from tests.support.page_contents import assert_same, page_contents
+from tests.support.store import SEVEN, put, window
+
+FIRST = datetime(2026, 2, 20, tzinfo=timezone.utc)
+DAYS = 45
+"""Of these, 29 March begins daylight saving time in Europe, 8 March in America, and 5 April ends it in Australia."""
+USED = (0, 1, 15, 16, 23, 36, 37, 38, 43, 44)
+"""Days that have windows."""
+ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe")
+AGES = ("young", "old", "unknown")
+SITES = ("north", "south", "west")
+
+
+def classifier(number: int, labels: tuple[str, ...], right: int) -> BundleIdentity:
+    """Return a classifier with a matrix, of which ``right`` of a hundred predictions are correct."""
+    wrong = (100 - right) // (len(labels) - 1)
+    matrix = tuple(tuple(right if row == at else wrong for at in range(len(labels))) for row in range(len(labels)))
+    return BundleIdentity(name="model", sha256=f"{number:012x}".ljust(64, "0"), labels=labels, confusion=matrix)
+
+
+def register(root: Path, rng: random.Random) -> None:
+    """Let some devices report a matrix; those of one classifier are not all equal."""
+    registry, detector = DeviceRegistry(root), BundleIdentity(name="faces", sha256="0" * 64)
+    for site in SITES:
+        for device in ("door", "till"):
+            for number, labels in ((1, SEVEN[:7]), (2, SEVEN[:7]), (3, AGES[:2])):
+                if rng.random() < 0.7:
+                    model = classifier(number, labels, rng.choice([70, 90]))
+                    address, message = (
+                        Address(site, device, "model"),
+                        Model(schema=1, detector=detector, expression=model),
+                    )
+                    registry.record(address, message, False, FIRST)
+    registry.save()
+
+
+def windows(rng: random.Random, number: int, first: datetime, days: float) -> list[Counts]:
+    """Return windows of seconds to hours, of several classifiers, two label sets and all kinds of clocks."""
+    found = []
+    for _ in range(number):
+        start = first + timedelta(days=rng.choice(USED) if days > 1 else 0, seconds=rng.randrange(86_400))
+        model = rng.choice([1, 1, 2, 3])
+        labels = AGES if model == 3 else SEVEN
+        found.append(
+            window(
+                rng.randrange(10**9), {name: rng.randrange(9) for name in labels}, start,
+                site=rng.choice(SITES), device=rng.choice(["door", "till"]),
+                end=start + timedelta(seconds=rng.choice([1, 60, 60, 60, 900, 3600, 20_000])),
+                clock=rng.choice(["synced", "synced", "restamped", "unsynced"]), coverage=rng.random(),
+                degraded=rng.choice([(), ("dark",)]),
+                model=Models(detector="faces@0123456789ab", expression=f"model@{model:012x}"),
+            )
+        )  # fmt: skip
+    return found
+
+
+def age_files(root: Path, since: datetime) -> None:
+    """Set the times of all files as if they had been written long before."""
+    for path in root.glob("date=*/site=*/*.*"):
+        os.utime(path, (since.timestamp(), since.timestamp()))
+
+
+def compare(root: Path, reader: Reader, now: datetime, controls: dict[str, Any]) -> None:
+    """Assert that a reader shows what the cells give."""
+    fresh = Reader(root, lambda: now)
+    expected = page_contents(fresh.only(frozenset(fresh.sites())), now, controls)
+    assert_same(page_contents(reader, now, controls), expected)
+
+
+def controls_of(rng: random.Random) -> dict[str, Any]:
+    """Draw what a reader selects."""
+    chosen: dict[str, Any] = {
+        "days": rng.choice(["1", "7", "30", "365", "lastmonth", "own"]),
+        "zone": rng.choice(ZONES),
+    }
+    chosen |= {"by": rng.choice(["hour", "day"]), "against": rng.choice(["weekdays", "before", "site"])}
+    if chosen["days"] == "own":
+        chosen |= {"first": f"{FIRST + timedelta(days=rng.randrange(20)):%Y-%m-%d}", "last": "2026-04-01"}
+    if chosen["against"] == "site":
+        chosen["other"] = rng.choice(["", "north"])
+    return chosen | {"sort": rng.choice(["visits-down", "share", "unknown-down", "site"])}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_a_random_store_are_those_of_its_cells(tmp_path: Path, seed: int) -> None:
+    """Also after late windows, deleted and compacted days, and changed matrices; by readers that stay open."""
+    rng = random.Random(seed)
+    moment = [FIRST + timedelta(days=DAYS, hours=rng.randrange(24), minutes=rng.randrange(60))]
+    put(tmp_path, *windows(rng, 400, FIRST, DAYS))
+    age_files(tmp_path, FIRST)
+    register(tmp_path, rng)
+    kept = Reader(tmp_path, lambda: moment[0])
+    changes = [
+        lambda: put(tmp_path, *windows(rng, 20, FIRST, DAYS), writer="late"),
+        lambda: put(tmp_path, *windows(rng, 9, moment[0] - timedelta(days=1), 1)),
+        lambda: age_files(tmp_path, FIRST),
+        lambda: delete_day(tmp_path, moment[0], FIRST + timedelta(days=rng.randrange(20))),
+        lambda: shutil.rmtree(rng.choice(sorted(tmp_path.glob("date=*/site=*")))),
+        lambda: register(tmp_path, rng),
+        lambda: list(compact(tmp_path, date(2026, 3, 20))),
+    ]
+    compare(tmp_path, kept, moment[0], {"days": "365", "zone": "Europe/Berlin", "by": "day"})
+    for _ in range(5):
+        rng.choice(changes)()
+        moment[0] += timedelta(seconds=rng.choice([61, 1000, 4000]))
+        compare(tmp_path, kept, moment[0], controls_of(rng))
+    compare(tmp_path, Reader(tmp_path, lambda: moment[0]), moment[0], controls_of(rng))
+
+
+def delete_day(root: Path, now: datetime, day: datetime) -> None:
+    """Delete the files of a day as retention does."""
+    folder = root / f"date={day:%Y-%m-%d}"
+    if folder.exists():
+        rollups = [Rollups(root, cell_s, lambda: now) for cell_s in (HOUR_S, QUARTER_S)]
+        for each in rollups:
+            each.retire(day.date())
+        shutil.rmtree(folder)
+        for each in rollups:
+            each.mark_deleted(day.date())
+
+
+YEAR = {"days": "365", "zone": "Europe/Berlin", "by": "day"}
+NOW = FIRST + timedelta(days=60)
+
+
+@pytest.fixture
+def summed(tmp_path: Path) -> Path:
+    """A store whose sums are on disk."""
+    rng = random.Random(8)
+    put(tmp_path, *windows(rng, 300, FIRST, DAYS))
+    age_files(tmp_path, FIRST)
+    register(tmp_path, rng)
+    page_contents(Reader(tmp_path, lambda: NOW), NOW, YEAR)
+    return tmp_path
+
+
+def test_a_year_is_read_from_sums(summed: Path) -> None:
+    """Cells are read of the days on which clocks of the zone are set, and of no others."""
+    folder = summed / FOLDER / str(HOUR_S) / "by-day"
+    assert {path.name[:7] for path in folder.iterdir()} == {"2026-02", "2026-03", "2026-04"}
+    expected = page_contents(Reader(summed, lambda: NOW), NOW, YEAR)
+    for path in folder.glob("*/2026-*.parquet"):
+        if not "2026-03-27" <= path.stem <= "2026-03-31":
+            path.write_bytes(b"no cells")
+    assert_same(page_contents(Reader(summed, lambda: NOW), NOW, YEAR), expected)
+
+
+def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
+    """Sums hold the visits of sites that such a reader may not see."""
+    reader, selection = Reader(summed, lambda: NOW), resolve(YEAR, NOW)
+    for permitted in (frozenset({"north"}), frozenset(SITES)):
+        assert choose_fleet(reader.only(permitted), selection) is None
+    shown = page_contents(reader.only(frozenset({"north"})), NOW, YEAR)
+    assert "north" in str(shown["sites"]) and "south" not in str(shown)
+
+
+@pytest.mark.parametrize("name", ["hours-*.parquet", "sites-*.parquet", "senders-*.parquet", "contents.json"])
+def test_damaged_sums_are_made_again(summed: Path, name: str) -> None:
+    """A flipped bit anywhere in a file changes no figure."""
+    rng = random.Random(3)
+    for _ in range(4):
+        for path in sorted((summed / FOLDER / str(HOUR_S) / "by-day").glob(f"*/{name}")):
+            data = bytearray(path.read_bytes())
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            path.write_bytes(data)
+        compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+
+
+def test_sums_are_made_again_only_where_something_has_changed(summed: Path) -> None:
+    """A late window changes the files of its month once it is saved, and those of other months stay."""
+    folder = summed / FOLDER / str(HOUR_S) / "by-day"
+    before = {path.name for path in folder.iterdir()}
+    put(summed, *windows(random.Random(1), 1, datetime(2026, 3, 10, tzinfo=timezone.utc), 1), writer="late")
+    compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+    for path in summed.glob("date=*/site=*/*-late.csv"):
+        os.utime(path, (FIRST.timestamp(), FIRST.timestamp()))
+    compare(summed, Reader(summed, lambda: NOW + timedelta(minutes=20)), NOW + timedelta(minutes=20), YEAR)
+    after = {path.name for path in folder.iterdir()}
+    assert {name[:7] for name in before & after} == {"2026-02", "2026-04"}
+    assert len(after) == len(before), "the files of the state before are deleted"
+
+
+def test_a_store_that_cannot_be_written_is_shown_from_its_cells(summed: Path) -> None:
+    """If the sums cannot be kept, the page shows the same, slower."""
+    folder = summed / FOLDER / str(HOUR_S) / "by-day"
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+
+
+def test_the_receipt_of_a_fleet_has_the_figures_of_its_cells(summed: Path) -> None:
+    """Only gaps and joined windows, for which each device is read, are left out."""
+    reader, selection = Reader(summed, lambda: NOW), resolve(YEAR, NOW)
+    fleet = choose_fleet(reader, selection)
+    assert fleet is not None
+    found = asdict(fleet_receipt(fleet[0], reader.devices()))
+    permitted = reader.only(frozenset(reader.sites()))
+    expected = receipt_of(permitted, choose(permitted, selection), selection)
+    assert expected.gap_hours and expected.classifiers
+    assert_same(found, asdict(replace(expected, gap_hours=None, joined=None)))
+
+
+WORK = """
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from collector.reading.reader import Reader
+from tests.support.page_contents import page_contents
+root, now = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2])
+print("ready", flush=True)
+page_contents(Reader(root, lambda: now), now, {"days": "365", "zone": "Europe/Berlin", "by": "day"})
+"""
+
+
+def test_a_kill_while_sums_are_made_changes_nothing(summed: Path) -> None:
+    """After each of six kills at random moments the page shows what the cells give."""
+    rng, folder = random.Random(5), summed / FOLDER / str(HOUR_S) / "by-day"
+    for _ in range(6):
+        shutil.rmtree(folder)
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORK, str(summed), NOW.isoformat()], stdout=subprocess.PIPE, text=True
+        )
+        assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
+        try:
+            worker.wait(rng.uniform(0.02, 1.2))
+        except subprocess.TimeoutExpired:
+            worker.send_signal(signal.SIGKILL)
+            worker.wait()
+        worker.stdout.close()
+        compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
