@@ -14,6 +14,9 @@ WALKING_TRAVEL = 0.3
 """A track that ends at least this far from where it began, face sizes, is a person who walks. It may be one frame
 shorter than the minimum visit, because half of the visits that last slightly longer appear that short. A track that
 stays may be only half a frame shorter."""
+MAX_PAIR_TRAVEL = 1.5
+"""A track of two observations that lie further apart than this, face sizes, is no visit: they are as likely of two
+people who pass each other."""
 ROUNDING_S = 1e-6
 """Tolerance for sums of floating-point times, seconds."""
 WEAK_FACTOR = 1.5
@@ -80,6 +83,8 @@ class TrackState:
         if self.is_fixed:
             return FIXED_FACE
         if self.track.observations < max(2, needed) or self.seconds < settings.min_visit_s - slack - ROUNDING_S:
+            return TOO_SHORT
+        if self.track.observations == 2 and self.evidence.travel > MAX_PAIR_TRAVEL:
             return TOO_SHORT
         if self.evidence.high < max(1, needed) or self.evidence.high_ratio < settings.min_high_ratio:
             return LOW_SCORE

@@ -134,6 +134,14 @@ def test_minimum_observations_scale_with_the_rate(fps, visits):
     assert len(counted) == visits
 
 
+@pytest.mark.parametrize(("step", "visits"), [(50, 1), (70, 0)])
+def test_two_detections_far_apart_are_no_visit(step, visits):
+    """At 5 frames per second, two detections of one track are a visit at 1.25 face sizes apart, but not at 1.75."""
+    counted, seen = follow(5, 6, walk(0.99, 1.21, lambda t: (200 + step * (t > 1.1), 240)))
+    assert numbers(seen) == [0]
+    assert len(counted) == visits
+
+
 @pytest.mark.parametrize("fps", RATES)
 def test_one_second_is_a_visit(fps):
     """A face in view for one second is a visit at any rate."""
