@@ -298,6 +298,24 @@ def test_a_visit_needs_a_minimum_ratio_of_high_scores():
     assert len(visits_of(scored(1, 8, low=0.5, every=4), TrackSettings(min_high_ratio=0.2))) == 1
 
 
+@pytest.mark.parametrize(
+    ("low", "seconds", "speed", "frames", "visits"),
+    [(0.6, 4.0, 2.5, 1, 1), (0.5, 4.0, 2.5, 1, 0), (0.6, 1.9, 3.0, 1, 0), (0.6, 4.0, 1.0, 1, 0), (0.6, 4.0, 2.5, 3, 0)],
+    ids=["steady", "low scores", "short", "slow", "in one frame of three"],
+)
+def test_a_steady_walk_may_have_few_high_scores(low, seconds, speed, frames, visits):
+    """One high score in six is enough for a person who walks far, for long, in most frames, with medium scores."""
+    shown = [
+        [face(60 + 40 * speed * index / 10, 240, score=0.9 if index % (6 * frames) == 0 else low)]
+        if index <= 10 * seconds and index % frames == 0
+        else []
+        for index in range(80)
+    ]
+    counted = visits_of(shown)
+    assert len(counted) == visits
+    assert all(visit.doubtful_low for visit in counted)
+
+
 def test_a_single_track_is_not_doubtful():
     """A person who walks by alone is a visit without doubt."""
     ((_, visit),), _ = follow(15, 10, walk(1, 6, lambda t: (20 + 100 * t, 240)))
