@@ -39,6 +39,7 @@ class Evidence:
     """Number of observations with a high score."""
     observations: int = 0
     """Number of observations."""
+    _score_sum: float = 0.0
     _size: float = 0.0
     """Size of the first face, pixels: the unit of all distances below."""
     _count: float = 0.0
@@ -58,6 +59,7 @@ class Evidence:
         """Add an observation; ``is_high`` says whether its score is high."""
         self.high += is_high
         self.observations += 1
+        self._score_sum += face.score
         self._size = self._size or face.size
         if self._count >= MAX_OBSERVATIONS:
             self._count, self._stretch = self._count / 2, max(1.0, self._stretch / 2)
@@ -81,6 +83,11 @@ class Evidence:
     def high_ratio(self) -> float:
         """Fraction of the observations that have a high score."""
         return self.high / max(1, self.observations)
+
+    @property
+    def mean_score(self) -> float:
+        """Mean score of the observations, 0 to 1."""
+        return self._score_sum / max(1, self.observations)
 
     @property
     def travel(self) -> float:

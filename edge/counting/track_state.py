@@ -14,6 +14,12 @@ WALKING_TRAVEL = 0.3
 """A track that ends at least this far from where it began, face sizes, is a person who walks. It may be one frame
 shorter than the minimum visit, because half of the visits that last slightly longer appear that short. A track that
 stays may be only half a frame shorter."""
+MAX_PAIR_TRAVEL = 1.5
+"""A track of two observations that lie further apart than this, face sizes, is no visit: they are as likely of two
+people who pass each other."""
+STEADY_S, STEADY_TRAVEL, STEADY_COVERAGE = 2.0, 5.0, 0.5
+"""A track of at least so many seconds that ends so many face sizes from where it began, and was observed in so large a
+fraction of the frames, may have few high scores: a person who walks in profile or looks down."""
 ROUNDING_S = 1e-6
 """Tolerance for sums of floating-point times, seconds."""
 WEAK_FACTOR = 1.5
@@ -81,9 +87,21 @@ class TrackState:
             return FIXED_FACE
         if self.track.observations < max(2, needed) or self.seconds < settings.min_visit_s - slack - ROUNDING_S:
             return TOO_SHORT
-        if self.evidence.high < max(1, needed) or self.evidence.high_ratio < settings.min_high_ratio:
+        if self.track.observations == 2 and self.evidence.travel > MAX_PAIR_TRAVEL:
+            return TOO_SHORT
+        is_clear = self.evidence.high_ratio >= settings.min_high_ratio or self._is_steady_walk(settings, frame_s)
+        if self.evidence.high < max(1, needed) or not is_clear:
             return LOW_SCORE
         return FIXED_FACE if self.is_mostly_fixed or self.evidence.is_still(self.seconds) else None
+
+    def _is_steady_walk(self, settings: TrackSettings, frame_s: float) -> bool:
+        """Whether the track is long, goes far, has few gaps, and its mean score is halfway to the high one or more."""
+        return (
+            self.seconds >= STEADY_S
+            and self.evidence.travel >= STEADY_TRAVEL
+            and self.track.observations * frame_s >= STEADY_COVERAGE * self.seconds
+            and self.evidence.mean_score >= (settings.low + settings.high) / 2
+        )
 
     @property
     def is_mostly_fixed(self) -> bool:

@@ -134,6 +134,14 @@ def test_minimum_observations_scale_with_the_rate(fps, visits):
     assert len(counted) == visits
 
 
+@pytest.mark.parametrize(("step", "visits"), [(50, 1), (70, 0)])
+def test_two_detections_far_apart_are_no_visit(step, visits):
+    """At 5 frames per second, two detections of one track are a visit at 1.25 face sizes apart, but not at 1.75."""
+    counted, seen = follow(5, 6, walk(0.99, 1.21, lambda t: (200 + step * (t > 1.1), 240)))
+    assert numbers(seen) == [0]
+    assert len(counted) == visits
+
+
 @pytest.mark.parametrize("fps", RATES)
 def test_one_second_is_a_visit(fps):
     """A face in view for one second is a visit at any rate."""
@@ -288,6 +296,24 @@ def test_a_visit_needs_a_minimum_ratio_of_high_scores():
     """A track with one high score in four is no visit by default; with a lower minimum it is."""
     assert visits_of(scored(1, 8, low=0.5, every=4)) == []
     assert len(visits_of(scored(1, 8, low=0.5, every=4), TrackSettings(min_high_ratio=0.2))) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "seconds", "speed", "frames", "visits"),
+    [(0.6, 4.0, 2.5, 1, 1), (0.5, 4.0, 2.5, 1, 0), (0.6, 1.9, 3.0, 1, 0), (0.6, 4.0, 1.0, 1, 0), (0.6, 4.0, 2.5, 3, 0)],
+    ids=["steady", "low scores", "short", "slow", "in one frame of three"],
+)
+def test_a_steady_walk_may_have_few_high_scores(low, seconds, speed, frames, visits):
+    """One high score in six is enough for a person who walks far, for long, in most frames, with medium scores."""
+    shown = [
+        [face(60 + 40 * speed * index / 10, 240, score=0.9 if index % (6 * frames) == 0 else low)]
+        if index <= 10 * seconds and index % frames == 0
+        else []
+        for index in range(80)
+    ]
+    counted = visits_of(shown)
+    assert len(counted) == visits
+    assert all(visit.doubtful_low for visit in counted)
 
 
 def test_a_single_track_is_not_doubtful():
