@@ -107,7 +107,7 @@ def test_rows_that_the_disk_has_refused_are_stored_again(tmp_path: Path, sites: 
         with ExitStack() as room:
             room.enter_context(no_room(image))
             with mounted(image, tmp_path / "disk") as disk:
-                with StoreWriter(disk / "store", "w1") as store, pytest.raises(StoreFailed):  # noqa: PT012
+                with StoreWriter(disk / "store", "w1") as store, pytest.raises(StoreFailed):
                     for stored in range(1, MAX_GROUPS):
                         group(store, stored, sites)
                 room.close()

@@ -20,7 +20,9 @@ from collector.rollups.fleet import Range
 from collector.rollups.groups import Groups
 from collector.rollups.rollup import Rollups
 from collector.scale.build_rollups import build_rollups
+from collector.scale.cluster import run_task
 from collector.store.damage import DamageLog
+from collector.store.load import folders, load
 from collector.store.workers import ThisProcess
 from tests.support.pages import text_of
 from tests.support.permissions import unreadable
@@ -185,3 +187,32 @@ def test_the_command_rollup_saves_a_file_once_it_can_be_read(old: Path) -> None:
     list(build_rollups(old, UTC, lambda: NOW, ThisProcess()))
     month = rollup_file.read(next((old / "_rollup" / str(HOUR_S)).glob("*.parquet")))
     assert not month.damages and month.frame["happiness"].sum() == 60
+
+
+@pytest.mark.parametrize("site", [None, "shop-2"])
+def test_a_day_that_cannot_be_read_is_reported_by_commands(
+    old: Path, site: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Windows of the other days are loaded, and the log says that some are left out."""
+    put(old, window(60, site="shop-2", start=OLD + timedelta(days=1)))
+    with unreadable(old / "date=2026-03-09"), caplog.at_level(logging.WARNING):
+        assert len(load(old, site=site)) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        'event=left_out file="date=2026-03-09" rows=all reason="Permission denied"'
+    ]
+    assert len(load(old, site=site)) == (21 if site is None else 11)
+    assert list(folders(old, site="elsewhere")) == []
+
+
+def test_a_worker_reports_a_folder_that_it_may_not_look_at(old: Path) -> None:
+    """It is not missing, and the folders of the same group are read."""
+    seen: list[Path] = []
+    with unreadable(old / "date=2026-03-09"):
+        run_task(seen.extend, [old / "date=2026-03-09" / "site=shop-1"])
+    assert len(seen) == 1
+
+
+def test_the_command_rollup_ignores_folders_that_are_no_day(old: Path) -> None:
+    """A name such as that of 31 February does not stop it."""
+    (old / "date=2026-02-31").mkdir()
+    assert [month.name for month in build_rollups(old, UTC, lambda: NOW, ThisProcess())] == ["2026-03"]
