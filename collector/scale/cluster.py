@@ -84,7 +84,7 @@ def run_task(function: Callable[[Sequence[Item]], Result], items: Sequence[Item]
 
 
 def _may_be_folder(path: Path) -> bool:
-    """Whether there is a folder, or one that this worker may not look at: the function reports that."""
+    """Whether there is a folder, or one that this worker has no permission for: the function reports that."""
     try:
         return path.is_dir()
     except OSError:

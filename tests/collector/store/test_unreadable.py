@@ -204,7 +204,7 @@ def test_a_day_that_cannot_be_read_is_reported_by_commands(
     assert list(folders(old, site="elsewhere")) == []
 
 
-def test_a_worker_reports_a_folder_that_it_may_not_look_at(old: Path) -> None:
+def test_a_worker_reports_a_folder_that_it_has_no_permission_for(old: Path) -> None:
     """It is not missing, and the folders of the same group are read."""
     seen: list[Path] = []
     with unreadable(old / "date=2026-03-09"):
