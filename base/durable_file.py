@@ -1,6 +1,7 @@
 """Change files and folders so that a power cut leaves either the old or the new content."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 BLOCK_BYTES = 65_536
@@ -53,6 +54,15 @@ def replace_file(
     sync_folder(path.parent)
 
 
+def drop_cached(path: Path) -> None:
+    """Let a file be read from the disk again: drop what is in memory, unless it is not written yet. Raises OSError.
+
+    Otherwise data that the disk has refused is read as if it were there, and is lost with the next power cut.
+    """
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def cut_torn_line(path: Path) -> int:
     """Truncate a file after its last line break and return the number of bytes removed. Raises OSError.
 
@@ -68,6 +78,8 @@ def cut_torn_line(path: Path) -> int:
             line_break = file.read(step).rfind(b"\n")
             end = 0 if line_break < 0 else at + line_break + 1
         if end < size:
+            with suppress(OSError):  # an error of the write that is cut off; Linux reports it once
+                os.fsync(file.fileno())
             file.truncate(end)
             os.fsync(file.fileno())
     return size - end

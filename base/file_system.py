@@ -47,6 +47,10 @@ class FileSystem:
                     raise
                 folder = folder.parent
 
+    def holds_file(self, descriptor: int) -> bool:
+        """Whether an open file is on this file system."""
+        return os.fstat(descriptor).st_dev == self._device
+
     def sync(self) -> None:
         """Bring all changes of all files to disk, also those of other programs. Raises OSError."""
         if LIBC.syncfs(self._descriptor) != 0:

@@ -41,20 +41,24 @@ def pytest_collection_modifyitems(items):
 
 def pytest_runtest_logreport(report):
     """Record a skipped test."""
-    if report.skipped:
-        _skipped.append(report.nodeid)
+    _record(report)
 
 
 def pytest_collectreport(report):
     """Record a skipped module."""
+    _record(report)
+
+
+def _record(report):
     if report.skipped:
-        _skipped.append(report.nodeid)
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        _skipped.append(f"{report.nodeid}: {reason}")
 
 
 def pytest_sessionfinish(session):
     """Fail the session in CI if a test was skipped although the data folder is available."""
     if os.environ.get("FACETALLY_CI") and os.environ.get("FACETALLY_DATA") and _skipped:
-        print(f"\nCI must not skip tests, but skipped: {', '.join(_skipped)}")
+        print("\nCI must not skip tests, but skipped:", *_skipped, sep="\n")
         session.exitstatus = 1
 
 

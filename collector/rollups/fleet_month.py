@@ -16,7 +16,7 @@ from collector.rollups import day_files, rollup_file
 from collector.rollups.day_files import DayFiles
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
 from collector.rollups.rollup_month import QUIET_S, RECENT, RESCAN_S, MonthRollup
-from collector.rollups.rollup_update import Files, no_cells, update
+from collector.rollups.rollup_update import Files, changes, no_cells, unread, update
 from collector.store.source_files import Folder, Source, scan_day, stored_days
 
 RESCAN_FACTOR, COMPUTE_FACTOR = 20.0, 5.0
@@ -132,10 +132,14 @@ class FleetMonth:
         first = (now - RECENT).date().isoformat()
         dates = [day for day in stored_days(self.files.root) if day.startswith(self.path.stem)]
         present = {} if scan_all else {folder: at for folder, at in self._present.items() if folder.date < first}
+        unreadable: list[tuple[Path, OSError]] = []
         for date in dates:
             if scan_all or date >= first:
                 with suppress(FileNotFoundError):  # deleted by retention
-                    present.update(scan_day(self.files.root, date))
+                    present.update(scan_day(self.files.root, date, lambda *each: unreadable.append(each)))
+        if unreadable:
+            saved = {folder: Source.decode(text) for folder, text in self._texts().items()}
+            present |= unread(saved | self._present, self.files, unreadable)
         if scan_all:
             self._scanned_s = now.timestamp()
             self._rescan_s = max(RESCAN_S, RESCAN_FACTOR * (time.monotonic() - began_s))
@@ -158,13 +162,18 @@ class FleetMonth:
         return self._saved
 
     def _different(self) -> dict[Folder, Source]:
-        """Return the folders that are there and not in the roll-up file as they are."""
-        texts = self._texts()
+        """Return the folders that are there and not in the roll-up file as they are, or with a file left out."""
+        texts, incomplete = self._texts(), self._incomplete()
         return {
             folder: source
             for folder, source in self._present.items()
-            if texts.get(folder) != source.encode() and not _is_final(texts.get(folder))
+            if (texts.get(folder) != source.encode() or folder in incomplete) and not _is_final(texts.get(folder))
         }
+
+    def _incomplete(self) -> set[Folder]:
+        """Return the saved folders with a file that could not be read then."""
+        damages = () if self.days is None else self.days.contents.damages
+        return {Folder(date, site) for date, site, found in damages if any(each.is_unreadable for each in found)}
 
     def _gone(self) -> set[Folder]:
         """Return the saved folders that are not there any more, and were not retired."""
@@ -172,7 +181,12 @@ class FleetMonth:
 
     def _unsaved(self, now_s: float) -> bool:
         """Whether the roll-up file should be written."""
-        return bool(self._gone()) or any(each.is_older_than(now_s - QUIET_S) for each in self._different().values())
+        still = self._incomplete() - (self.changed.sources.keys() - self.changed.incomplete())
+        return bool(self._gone()) or any(
+            source.is_older_than(now_s - QUIET_S)
+            for folder, source in self._different().items()
+            if folder not in still or source.encode() != self._texts().get(folder)
+        )
 
     def _save(self, now_s: float) -> None:
         before = self._identity
@@ -185,9 +199,7 @@ class FleetMonth:
     def _compute(self) -> None:
         """Compute the cells of folders that are not in the roll-up file as they are."""
         different, gone = self._different(), self._gone()
-        before = self.changed.sources
-        new = {folder: source for folder, source in different.items() if before.get(folder) != source}
-        old = {folder for folder in before if folder not in different}
+        new, old = changes(self.changed, different)
         if new or old:
             update(self.changed, self.files, new, old)
         replaced = frozenset(gone | {folder for folder in different if folder in self._texts()})

@@ -58,6 +58,10 @@ class MonthCells:
     version: int = VERSION
     """Version of the file they were read from. Cells of older versions are out of date where rows are still there."""
 
+    def incomplete(self) -> set[Folder]:
+        """Return the folders with a file that could not be read."""
+        return {folder for folder, found in self.damages.items() if any(each.is_unreadable for each in found)}
+
     def only(self, sources: dict[Folder, Source]) -> "MonthCells":
         """Return the cells of these folders, with these sources."""
         folders = pd.MultiIndex.from_frame(self.frame[["date", "site"]])

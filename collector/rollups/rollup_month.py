@@ -57,6 +57,7 @@ class MonthRollup:
         self._workers = workers or ThisProcess()
         self._month = MonthCells(no_cells(cell_s))
         self._saved: dict[Folder, Source] = {}
+        self._saved_incomplete: set[Folder] = set()
         self._identity: FileIdentity | None = None
         self._is_unreadable = False
         self._scanned_s: float | None = None
@@ -71,7 +72,7 @@ class MonthRollup:
     @property
     def is_saved(self) -> bool:
         """Whether the roll-up file has the cells of all folders."""
-        return self._saved == self._month.sources
+        return self._saved == self._month.sources and self._saved_incomplete == self._month.incomplete()
 
     def refresh(self, *, save_recent: bool = False) -> None:
         """Bring the cells up to date: read the folders whose files have changed, and save what is quiet, or all."""
@@ -92,7 +93,7 @@ class MonthRollup:
                 for folder, source in self._month.sources.items()
                 if save_recent or source.is_final or source.is_older_than(now_s - QUIET_S)
             }
-            if quiet != self._saved:
+            if quiet != self._saved or self._saved_incomplete != self._month.incomplete() & quiet.keys():
                 self.save(quiet)
 
     def retire(self, date: str) -> None:
@@ -141,6 +142,7 @@ class MonthRollup:
             _log.warning(line("rollup_not_saved", file=self._path, reason=error.strerror or error))
             return
         self._saved, self._identity = dict(sources), rollup_file.identity(self._path)
+        self._saved_incomplete = self._month.incomplete() & sources.keys()
 
     def _files(self) -> Files:
         return Files(self._root, self._cell_s, self._on_damage, self._workers)
@@ -153,14 +155,15 @@ class MonthRollup:
             if day.startswith(self._path.stem) and (since is None or day >= since):
                 with suppress(FileNotFoundError):  # deleted by retention
                     found.update(scan_day(self._root, day, lambda *each: unreadable.append(each)))
-        return found | unread(self._month, self._files(), unreadable)
+        return found | unread(self._month.sources, self._files(), unreadable)
 
     def _read_file(self) -> None:
         """Read the roll-up file if it is another than this process has read or written."""
         identity = rollup_file.identity(self._path)
         if identity == self._identity and not self._is_unreadable:
             return
-        self._identity, self._is_unreadable, self._saved = identity, False, {}
+        self._identity, self._is_unreadable = identity, False
+        self._saved, self._saved_incomplete = {}, set()
         self._month, self._scanned_s = MonthCells(no_cells(self._cell_s)), None
         damage, self.damage = self.damage, None
         try:
@@ -175,7 +178,7 @@ class MonthRollup:
             self._rename_damaged(str(error), damage)
             return
         if month.version == rollup_file.VERSION:
-            self._saved = dict(month.sources)
+            self._saved, self._saved_incomplete = dict(month.sources), month.incomplete()
         else:  # compute again what has rows, and save in the newest version
             month = month.only({folder: source for folder, source in month.sources.items() if source.is_final})
         self._month = month

@@ -59,7 +59,7 @@ class SiteCells:
                     self.files.on_damage(self.files.root / each.file, each)
         unreadable: list[tuple[Path, OSError]] = []
         present = scan_site(self.files.root, days, self.site, lambda *each: unreadable.append(each))
-        changed, gone = changes(month.cells, present | unread(month.cells, self.files, unreadable))
+        changed, gone = changes(month.cells, present | unread(month.cells.sources, self.files, unreadable))
         if len({*month.cells.sources, *changed}) - month.saved > MAX_UNSAVED or len(changed) > MAX_UNSAVED:
             return None
         if changed or gone:

@@ -1,6 +1,6 @@
 """Bring the cells of some folders up to date with their files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -39,7 +39,7 @@ def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Fold
     A folder with a file that could not be read counts as changed: reading it may succeed without a change of the file.
     """
     sources = month.sources
-    incomplete = {folder for folder, found in month.damages.items() if any(each.is_unreadable for each in found)}
+    incomplete = month.incomplete()
     changed = {
         folder: source
         for folder, source in present.items()
@@ -49,16 +49,17 @@ def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Fold
     return changed, {folder for folder in sources if folder not in present and not sources[folder].is_final}
 
 
-def unread(month: MonthCells, files: Files, unreadable: Iterable[tuple[Path, OSError]]) -> dict[Folder, Source]:
-    """Report folders that cannot be read; return those whose cells stay as they are until then."""
+def unread(
+    known: Mapping[Folder, Source], files: Files, unreadable: Iterable[tuple[Path, OSError]]
+) -> dict[Folder, Source]:
+    """Report folders that cannot be read; return those of the known ones whose cells stay as they are until then."""
     paths = set()
     for path, error in unreadable:
         files.on_damage(path, unreadable_folder(files.root, path, error))
         paths.add(path)
-    sources = month.sources.items() if paths else ()
     return {
         folder: source
-        for folder, source in sources
+        for folder, source in (known.items() if paths else ())
         if not paths.isdisjoint({folder.within(files.root), folder.within(files.root).parent})
     }
 

@@ -50,7 +50,7 @@ class Cluster:
         while first < len(items):
             size = min(-(-(len(items) - first) // tasks), GROUP)
             group = [item.absolute() if isinstance(item, Path) else item for item in items[first : first + size]]
-            waiting.append(self._client.submit(_work, function, group, pure=False))
+            waiting.append(self._client.submit(run_task, function, group, pure=False))
             first += size
             if len(waiting) >= tasks:
                 yield _result(waiting.popleft())
@@ -72,15 +72,23 @@ def _result(task: Any) -> Any:
         raise StoreFailed(f"--scheduler: the cluster has lost its scheduler or workers: {error}") from error
 
 
-def _work(function: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> Result:
+def run_task(function: Callable[[Sequence[Item]], Result], items: Sequence[Item]) -> Result:
     """Run a task on a worker."""
     for folder in items:
-        if isinstance(folder, Path) and not folder.is_dir():
+        if isinstance(folder, Path) and not _may_be_folder(folder):
             raise StoreRefused(
                 f"{folder}: must be a folder on every worker, is missing on {socket.gethostname()};"
                 " workers must have the store at the same path"
             )
     return function(items)
+
+
+def _may_be_folder(path: Path) -> bool:
+    """Whether there is a folder, or one that this worker has no permission for: the function reports that."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return True
 
 
 @contextmanager

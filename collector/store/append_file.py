@@ -61,6 +61,8 @@ class GroupAppender:
                     addition.path.parent.mkdir(parents=True, exist_ok=True)
                     with locked(addition.path) as file:
                         _append(file, addition)
+                        if not self._file_system.holds_file(file.fileno()):  # the file itself is a link
+                            os.fsync(file.fileno())
                 else:  # a link to another disk
                     _append_durably(addition)
         with _named(additions[0].path):

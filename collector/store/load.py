@@ -45,7 +45,9 @@ def load(
     read the files; by default this process does.
     """
     tables: list[pa.Table] = []
-    for found, reports in (workers or ThisProcess()).map(_read_folder, list(folders(root, since, until, site))):
+    for found, reports in (workers or ThisProcess()).map(
+        _read_folder, list(folders(root, since, until, site, on_damage))
+    ):
         reports.pass_on(on_damage)
         tables += found
     frame = _joined(tables)
@@ -114,12 +116,35 @@ def sites(root: Path) -> list[str]:
 
 
 def folders(
-    root: Path, since: datetime | None = None, until: datetime | None = None, site: str | None = None
+    root: Path,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    site: str | None = None,
+    on_damage: DamageCallback = log_damage,
 ) -> Iterator[Path]:
-    """Yield the folders of a day and site that may hold windows of the range, in order."""
+    """Yield the folders of a day and site that may hold windows of the range, in order.
+
+    A day that cannot be read is left out and reported.
+    """
     for folder in sorted(root.glob("date=*")):
         if overlaps(folder.name, since, until):
-            yield from sorted(folder.glob(f"site={site or '*'}"))
+            try:
+                found = _in_day(folder, site)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # deleted by retention, or not a folder of the store
+            except OSError as error:
+                on_damage(folder, unreadable_folder(root, folder, error))
+                continue
+            yield from found
+
+
+def _in_day(day: Path, site: str | None) -> list[Path]:
+    """Return the folders of the sites of a day, or of one site. Raises OSError."""
+    if site is None:
+        return sorted(path for path in day.iterdir() if path.name.startswith("site="))
+    folder = day / f"site={site}"
+    folder.stat()
+    return [folder]
 
 
 def overlaps(folder: str, since: datetime | None, until: datetime | None) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -104,7 +105,15 @@ def stored_days(root: Path) -> list[str]:
         names = [path.name for path in root.iterdir()]
     except FileNotFoundError:
         return []
-    return [match[1] for name in names if (match := _DATE_FOLDER.fullmatch(name))]
+    return [match[1] for name in names if (match := _DATE_FOLDER.fullmatch(name)) and _is_date(match[1])]
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 MAX_LISTINGS = 3

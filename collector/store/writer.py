@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from base.durable_file import cut_torn_line, make_folder
+from base.durable_file import cut_torn_line, drop_cached, make_folder
 from base.logs import line
 from collector.errors import StoreFailed, StoreRefused
 from collector.store.append_file import Addition, GroupAppender
@@ -91,11 +91,11 @@ class StoreWriter:
             make_folder(self._root)
             self._lock = self._take_lock()
             self._appender = GroupAppender(self._root)
+            # rows that a killed process wrote but did not sync count as repeats now, and repeats are acknowledged
+            os.sync()
             for path in sorted(self._root.glob(f"date=*/site=*/counts-*-{self._writer}.csv")):
                 if is_file_of(path.name, self._writer):
                     self._repair(path)
-            # rows that a killed process wrote but did not sync count as repeats now, and repeats are acknowledged
-            os.sync()
         except OSError as error:
             raise StoreRefused(f"store {self._root}: {error}") from error
         return self
@@ -192,8 +192,12 @@ class StoreWriter:
         return file
 
     def _repair(self, path: Path) -> None:
-        """Cut a torn last line off a file; a file that cannot be opened is left alone."""
+        """Cut a torn last line off a file; a file that cannot be opened is left alone.
+
+        The kernel keeps in memory what the disk has refused. It is dropped, or those rows would count as repeats.
+        """
         try:
+            drop_cached(path)
             removed = cut_torn_line(path)
         except OSError as error:
             if error.errno not in FILE_ERRORS:

@@ -85,6 +85,18 @@ def test_a_file_of_another_disk_is_synced_by_itself(tmp_path: Path, appender: Gr
     assert len([name for name in synced if name.endswith(":a,b\n1,2\n")]) >= MANY - 1
 
 
+def test_a_link_to_a_file_of_another_disk_is_synced_by_itself(
+    tmp_path: Path, appender: GroupAppender, synced: list[str]
+) -> None:
+    """Also if the file is not there yet."""
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (tmp_path / "date=1" / "site=3").mkdir(parents=True)
+        (tmp_path / "date=1" / "site=3" / "counts.csv").symlink_to(Path(elsewhere) / "linked.csv")
+        appender.append(additions(tmp_path, MANY))
+        assert synced.count("linked.csv") == 1
+        assert (Path(elsewhere) / "linked.csv").read_text() == "a,b\n1,2\n"
+
+
 @pytest.mark.parametrize("number", [1, MANY])
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, appender: GroupAppender, number: int) -> None:
     """The error names the file, so that nothing of the group is acknowledged."""

@@ -1,14 +1,19 @@
-"""What the writer has flushed is on the disk: a copy of the disk at that moment has every row."""
+"""What the writer has flushed is on the disk: a copy of the disk at that moment has every row.
+
+These tests mount files as disks, so they need root and the right to mount. They fail where that is not permitted.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from collector.errors import StoreFailed
 from collector.store.append_file import FEW_FILES
 from collector.store.load import load
 from collector.store.writer import StoreWriter
@@ -20,22 +25,58 @@ LAZY = "loop,commit=600"
 """Mount options: the kernel itself writes nothing for ten minutes, so that only what is synced reaches the disk."""
 
 
-def run(*command: object) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file as a disk")
+SMALL_BYTES, BLOCK_BYTES = 16 * 2**20, 1024
+MAX_GROUPS = 100
+
+
+def run(*command: object) -> str:
+    """Run a command; return what it prints."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stderr}"
+    return done.stdout
 
 
 @contextmanager
-def mounted(image: Path, folder: Path) -> Iterator[Path]:
+def mounted(image: Path | str, folder: Path, options: str = LAZY, kind: str = "ext4") -> Iterator[Path]:
     """Mount a file as a disk. What the kernel has not written to the disk is not in the file."""
     folder.mkdir(exist_ok=True)
-    run("mount", "-o", LAZY, image, folder)
+    run("mount", "-t", kind, "-o", options, image, folder)
     try:
         yield folder
     finally:
         run("umount", folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file as a disk")
+def group(store: StoreWriter, number: int, sites: int) -> int:
+    """Store a window of each site; return how many were new."""
+    added = [store.add(window(number, start=START, site=f"shop-{site}")) for site in range(sites)]
+    store.flush()
+    return sum(added)
+
+
+@contextmanager
+def no_room(image: Path) -> Iterator[None]:
+    """Let a disk refuse writes to free blocks, because the disk that its image is on is full. The rest can be written.
+
+    The image must not be mounted when this begins: the free blocks are those that it has then.
+    """
+    run("fallocate", "-l", SMALL_BYTES, image)
+    free = re.findall(r"^  Free blocks: (.*)$", run("dumpe2fs", image), re.MULTILINE)
+    for first, last in re.findall(r"([0-9]+)(?:-([0-9]+))?", "\n".join(free)):
+        begin, end = int(first) * BLOCK_BYTES, (int(last or first) + 1) * BLOCK_BYTES
+        run("fallocate", "--punch-hole", "--offset", begin, "--length", end - begin, image)
+    filler = image.with_name("filler")
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@needs_root
 @pytest.mark.parametrize("sites", [2, 3 * FEW_FILES])
 def test_flushed_rows_survive_a_power_cut(tmp_path: Path, sites: int) -> None:
     """Few files are synced one by one, many files at once; both ways nothing that was flushed is lost."""
@@ -44,10 +85,34 @@ def test_flushed_rows_survive_a_power_cut(tmp_path: Path, sites: int) -> None:
         file.truncate(IMAGE_BYTES)
     run("mkfs.ext4", "-q", image)
     with mounted(image, tmp_path / "disk") as disk, StoreWriter(disk / "store", "w1") as store:
-        for group in range(GROUPS):
-            for site in range(sites):
-                store.add(window(group, start=START, site=f"shop-{site}"))
-            store.flush()
+        for number in range(GROUPS):
+            group(store, number, sites)
             shutil.copyfile(image, copy)
             with mounted(copy, tmp_path / "after") as after:
-                assert len(load(after / "store")) == (group + 1) * sites
+                assert len(load(after / "store")) == (number + 1) * sites
+
+
+@needs_root
+@pytest.mark.parametrize("sites", [2, 3 * FEW_FILES])
+def test_rows_that_the_disk_has_refused_are_stored_again(tmp_path: Path, sites: int) -> None:
+    """The kernel shows them to readers all the same; they are no repeats, which would be acknowledged and then lost."""
+    copy = tmp_path / "copy.img"
+    with mounted("tmpfs", tmp_path / "below", f"size={SMALL_BYTES + 4 * 2**20}", "tmpfs") as below:
+        image = below / "disk.img"
+        image.write_bytes(bytes(SMALL_BYTES))
+        run("mkfs.ext4", "-q", "-b", BLOCK_BYTES, "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", image)
+        with mounted(image, tmp_path / "disk") as disk, StoreWriter(disk / "store", "w1") as store:
+            group(store, 0, sites)
+        stored = 1
+        with ExitStack() as room:
+            room.enter_context(no_room(image))
+            with mounted(image, tmp_path / "disk") as disk:
+                with StoreWriter(disk / "store", "w1") as store, pytest.raises(StoreFailed):
+                    for stored in range(1, MAX_GROUPS):
+                        group(store, stored, sites)
+                room.close()
+                with StoreWriter(disk / "store", "w1") as store:
+                    assert group(store, stored, sites) == sites
+                    shutil.copyfile(image, copy)
+        with mounted(copy, tmp_path / "after") as after:
+            assert len(load(after / "store")) == (stored + 1) * sites
