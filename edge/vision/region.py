@@ -25,8 +25,9 @@ MARGIN_CELLS = 1
 MARGIN_FACES = 1.0
 """Margin around a tracked face, face sizes; nobody walks as far between two detections."""
 SLACK, MAX_SLACK = 1.1, 1.4
-"""A new region is this much larger than needed, and it is kept as long as it holds all that is needed and is at most
-the second value as large. With the same region, faces that do not move have the same boxes."""
+"""A new region is this much larger than needed, and it is kept as long as it holds all that is needed, makes faces
+larger by `MIN_GAIN`, and a new one would make them at most the second value larger than that. With the same region,
+faces that do not move have the same boxes."""
 CUT_PX = 1.0
 """A box that comes this close to a border of the region inside the frame may be cut off there, pixels."""
 
@@ -102,8 +103,10 @@ class RegionSelector:
     """Time for which the position of a face counts after its last observation, seconds."""
     _faces: dict[int, tuple[Box, float]] = field(default_factory=dict)
     """Box and time of the last observation, by the number of the track."""
+    _shape: tuple[int, int] = (0, 0)
+    """Height and width of the last frame, pixels."""
     _part: Region | None = None
-    """The last region that was not the whole frame."""
+    """The last region that was chosen."""
     _last_whole: float = float("-inf")
     _was_whole: bool = False
     """Whether the detector saw the whole frame at the last detection."""
@@ -112,7 +115,10 @@ class RegionSelector:
         """What the detector sees of a frame of ``shape`` (height, width) at ``time``, seconds.
 
         ``changed`` (rows, columns) says which cells of ``side`` pixels have moved or differ from the background.
+        Positions in frames of another size are forgotten.
         """
+        if shape != self._shape:
+            self._shape, self._part, self._faces = shape, None, {}
         self._faces = {number: seen for number, seen in self._faces.items() if time - seen[1] <= self.remember_s}
         is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and not self._was_whole
         part = self._choose(shape, changed, side)
@@ -145,14 +151,17 @@ class RegionSelector:
             max(box.right for box in wanted),
             max(box.bottom for box in wanted),
         ).clip(shape[1], shape[0])
-        needed = self._fitted(around, shape, 1.0)
-        if not self._part or not _holds(self._part, around) or self._part.width > MAX_SLACK * needed.width:
+        least = max(MIN_GAIN * scale, self._part_scale(self._fitted(around, shape, 1.0)) / MAX_SLACK)
+        if not self._part or not _holds(self._part, around) or self._part_scale(self._part) < least:
             self._part = self._fitted(around, shape, SLACK)
-        return self._part if self._scale((self._part.height, self._part.width)) >= MIN_GAIN * scale else None
+        return self._part if self._part_scale(self._part) >= MIN_GAIN * scale else None
 
     def _scale(self, shape: tuple[int, int]) -> float:
         """By how much an image of ``shape`` (height, width) is scaled for the network; at most 1 for a part."""
         return min(1.0, self.input_shape[0] / shape[0], self.input_shape[1] / shape[1])
+
+    def _part_scale(self, part: Region) -> float:
+        return self._scale((part.height, part.width))
 
     def _fitted(self, box: Box, shape: tuple[int, int], slack: float) -> Region:
         """The smallest region around a box, ``slack`` times as large, that fills the input without being enlarged."""
