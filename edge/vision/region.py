@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from edge.values import Box, Detection, Pixels, Track
 
 WHOLE_INTERVAL_S = 0.3
-"""The detector sees the whole frame this long after it last did, seconds, unless that was the last detection."""
+"""The detector sees the whole frame this long after it last did, seconds, ..."""
+MIN_PARTS = 2
+"""... and after at least so many detections in regions. At low rates every other observation would else be missing."""
 MIN_GAIN = 1.3
 """A region is used if it makes faces at least this many times larger in the network's input than the whole frame."""
+MIN_REMEMBERED = 2
+"""A tracked face counts for at least so many detections, as in the tracker (`edge.counting.track`)."""
 LARGE_FACE_PX = 40.0
 """A tracked face that is this large in the network's input is seen well in the whole frame, and no region is used."""
 MARGIN_CELLS = 1
@@ -57,6 +61,11 @@ class View:
     min_size: float = 0.0
     """Faces in ``better_seen`` that are smaller than this, pixels, are left to the other frames. Boxes of two scales
     differ by a few hundredths of a face, and a poster would seem to move."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether faces may be left out that other frames show."""
+        return self.better_seen is not None
 
     @classmethod
     def whole(cls, shape: tuple[int, ...]) -> "View":
@@ -100,16 +109,18 @@ class RegionSelector:
     input_shape: tuple[int, int]
     """Height and width of the network's input, pixels."""
     remember_s: float
-    """Time for which the position of a face counts after its last observation, seconds."""
-    _faces: dict[int, tuple[Box, float]] = field(default_factory=dict)
-    """Box and time of the last observation, by the number of the track."""
+    """Time for which the position of a face counts after its last observation, seconds; at least `MIN_REMEMBERED`
+    detections."""
+    _faces: dict[int, tuple[Box, float, int]] = field(default_factory=dict)
+    """Box, time and number of the detection of the last observation, by the number of the track."""
+    _detections: int = 0
     _shape: tuple[int, int] = (0, 0)
     """Height and width of the last frame, pixels."""
     _part: Region | None = None
     """The last region that was chosen."""
     _last_whole: float = float("-inf")
-    _was_whole: bool = False
-    """Whether the detector saw the whole frame at the last detection."""
+    _parts: int = 0
+    """Number of detections in regions since the detector saw the whole frame."""
 
     def select(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int, time: float) -> View:
         """What the detector sees of a frame of ``shape`` (height, width) at ``time``, seconds.
@@ -119,23 +130,28 @@ class RegionSelector:
         """
         if shape != self._shape:
             self._shape, self._part, self._faces = shape, None, {}
-        self._faces = {number: seen for number, seen in self._faces.items() if time - seen[1] <= self.remember_s}
-        is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and not self._was_whole
+        self._detections += 1
+        self._faces = {
+            number: (box, last, detection)
+            for number, (box, last, detection) in self._faces.items()
+            if time - last <= self.remember_s or self._detections - detection <= MIN_REMEMBERED
+        }
+        is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and self._parts >= MIN_PARTS
         part = self._choose(shape, changed, side)
-        self._was_whole = part is None or is_due
         if part and not is_due:
+            self._parts += 1
             return View(part)
-        self._last_whole = time
+        self._last_whole, self._parts = time, 0
         return View(Region.whole(shape), part, LARGE_FACE_PX / self._scale(shape))
 
     def update_tracks(self, tracks: Collection[Track], time: float) -> None:
         """Report the tracks that the detection at ``time`` (seconds) observed."""
-        self._faces.update((track.number, (track.face.box, time)) for track in tracks)
+        self._faces.update((track.number, (track.face.box, time, self._detections)) for track in tracks)
 
     def _choose(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
         """A part of the frame with all that changed and all tracked faces; None if the whole frame is as good."""
         scale = self._scale(shape)
-        boxes = [box for box, _ in self._faces.values()]
+        boxes = [box for box, *_ in self._faces.values()]
         if any(box.size * scale >= LARGE_FACE_PX for box in boxes):
             return None
         wanted = [_grown(box, MARGIN_FACES * box.size) for box in boxes]
