@@ -124,7 +124,7 @@ class FrameAnalyzer:
         self.observer.on_detections(frame, detections)
         height, width = frame.pixels.shape
         with self._timed("track"):
-            update = self.tracker.update(detections, frame.time, (height, width))
+            update = self.tracker.update(detections, frame.time, (height, width), is_partial=view.is_partial)
             if self.motion:
                 self.motion.update_tracks(update.seen, frame.time)
             # released first, because a new track may continue the dwell time of one that has just ended

@@ -42,8 +42,13 @@ class FaceDetector(Protocol):
 class FaceTracker(Protocol):
     """Joins detections into tracks."""
 
-    def update(self, detections: Sequence[Detection], time: float, shape: tuple[int, int], /) -> TrackUpdate:
-        """Continue and start tracks with the detections of a frame of ``shape`` (height, width)."""
+    def update(
+        self, detections: Sequence[Detection], time: float, shape: tuple[int, int], /, *, is_partial: bool = False
+    ) -> TrackUpdate:
+        """Continue and start tracks with the detections of a frame of ``shape`` (height, width).
+
+        ``is_partial`` says that faces may be missing which other frames show.
+        """
 
     def skip(self, time: float, /) -> TrackUpdate:
         """Let time pass without a frame."""

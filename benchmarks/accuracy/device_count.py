@@ -33,7 +33,8 @@ def count_frames(bundle: Bundle[DetectorCard], frames: Iterable[Frame], *, regio
         if view:
             runs += 1
             shape = (frame.pixels.shape[0], frame.pixels.shape[1])
-            update = tracker.update(detect_in_view(detector, frame.pixels, view), frame.time, shape)
+            faces = detect_in_view(detector, frame.pixels, view)
+            update = tracker.update(faces, frame.time, shape, is_partial=view.is_partial)
             gate.update_tracks(update.seen, frame.time)
             visits += len(update.visits)
     return DeviceCount(visits + len(tracker.finish().visits), runs)

@@ -1,7 +1,7 @@
 """Accumulate what the observations of a track prove: that it is a face, and whether it moves."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.values import Detection
 
@@ -23,16 +23,28 @@ STILL_STANDARD_ERRORS = 2.0
 MOVING_STANDARD_ERRORS, MOVING_MIN_OBSERVATIONS = 4.0, 10
 """A track moves if its variance exceeds the limit by this many standard errors, after this many observations. The test
 is repeated for every frame and therefore stricter."""
+MAX_SCALES = 4
+"""Number of scales whose positions are kept; the one that was observed longest ago is replaced."""
 MAX_OBSERVATIONS = 1 << 14
 """Number of observations after which the sums are halved, so that a poster that is moved is noticed."""
+
+
+@dataclass(slots=True)
+class _Position:
+    """Where a face was in the observations of one scale, in face sizes."""
+
+    scale: float
+    mean: tuple[float, float]
+    last: tuple[float, float]
+    observations: float = 0.0
 
 
 @dataclass(slots=True)
 class Evidence:
     """Running sums over the observations of one track, in constant memory.
 
-    Positions are compared with others of the same scale only: a change of the scale begins a new stretch with its own
-    mean.
+    Positions are compared with others of the same scale only, because a still face has slightly different boxes at two
+    scales.
     """
 
     high: int = 0
@@ -43,17 +55,16 @@ class Evidence:
     _size: float = 0.0
     """Size of the first face, pixels: the unit of all distances below."""
     _count: float = 0.0
-    _stretch: float = 0.0
-    """Number of observations in this stretch."""
-    _stretches: int = 0
-    _scale: float = 0.0
-    _mean: tuple[float, float] = (0.0, 0.0)
+    _positions: list[_Position] = field(default_factory=list)
+    """Positions of the latest scales; the latest one comes last."""
     _squares: float = 0.0
-    """Sum of squared deviations of the centre from the mean of its stretch."""
+    """Sum of squared deviations of the centre from its mean at the same scale."""
+    _steps: float = 0.0
+    """Sum of squared steps of the centre between consecutive observations of a scale."""
+    _step_count: float = 0.0
+    """Number of these steps."""
     _first: tuple[float, float] = (0.0, 0.0)
     _last: tuple[float, float] = (0.0, 0.0)
-    _steps: float = 0.0
-    """Sum of squared steps of the centre between consecutive observations of a stretch."""
 
     def add(self, face: Detection, is_high: bool) -> None:
         """Add an observation; ``is_high`` says whether its score is high."""
@@ -62,22 +73,34 @@ class Evidence:
         self._score_sum += face.score
         self._size = self._size or face.size
         if self._count >= MAX_OBSERVATIONS:
-            self._count, self._stretch = self._count / 2, max(1.0, self._stretch / 2)
-            self._squares, self._steps = self._squares / 2, self._steps / 2
-        centre = (face.centre[0] / self._size, face.centre[1] / self._size)
+            self._halve()
+        self._last = centre = (face.centre[0] / self._size, face.centre[1] / self._size)
         if not self._count:
             self._first = centre
-        if abs(face.scale - self._scale) > SAME_SCALE * self._scale:
-            self._stretch, self._scale, self._mean = 0.0, face.scale, centre
-            self._stretches += 1
-        else:
-            self._steps += _squared_distance(centre, self._last)
         self._count += 1
-        self._stretch += 1
-        before, self._mean = self._mean, _towards(self._mean, centre, 1 / self._stretch)
-        self._squares += (centre[0] - before[0]) * (centre[0] - self._mean[0])
-        self._squares += (centre[1] - before[1]) * (centre[1] - self._mean[1])
-        self._last = centre
+        self._add_position(face.scale, centre)
+
+    def _add_position(self, scale: float, centre: tuple[float, float]) -> None:
+        """Compare a centre, in face sizes, with the others of its scale."""
+        near = [each for each in self._positions if abs(scale - each.scale) <= SAME_SCALE * each.scale]
+        position = near[-1] if near else _Position(scale, centre, centre)
+        others = [each for each in self._positions if each is not position]
+        self._positions = [*others[-(MAX_SCALES - 1) :], position]
+        position.observations += 1
+        before, position.mean = position.mean, _towards(position.mean, centre, 1 / position.observations)
+        self._squares += (centre[0] - before[0]) * (centre[0] - position.mean[0])
+        self._squares += (centre[1] - before[1]) * (centre[1] - position.mean[1])
+        if near:
+            self._steps += _squared_distance(centre, position.last)
+            self._step_count += 1
+        position.last = centre
+
+    def _halve(self) -> None:
+        """Halve all sums, so that later observations weigh more."""
+        self._count, self._squares = self._count / 2, self._squares / 2
+        self._steps, self._step_count = self._steps / 2, self._step_count / 2
+        for position in self._positions:
+            position.observations = max(1.0, position.observations / 2)
 
     @property
     def high_ratio(self) -> float:
@@ -100,7 +123,7 @@ class Evidence:
         limit = MAX_STILL_STD_LONG if seconds >= LONG_S else MAX_STILL_STD
         if seconds < SHORT_S or self.travel > MAX_STILL_TRAVEL:
             return False
-        if self._squares > MAX_STILL_STD_WITH_NOISE**2 * (self._count - self._stretches):
+        if self._squares > MAX_STILL_STD_WITH_NOISE**2 * self._step_count:
             return False
         return motion + STILL_STANDARD_ERRORS * error < limit**2
 
@@ -117,11 +140,10 @@ class Evidence:
         consecutive observations therefore estimates the noise, and the rest of the variance is motion (von Neumann
         1941).
         """
-        steps = self._count - self._stretches
-        if steps < 2:
+        if self._step_count < 2:
             return 0.0, math.inf
-        noise = self._steps / steps / 2
-        motion = self._squares / steps - noise
+        noise = self._steps / self._step_count / 2
+        motion = self._squares / self._step_count - noise
         return motion, noise * math.sqrt(2 / self._count)
 
 

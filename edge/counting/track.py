@@ -72,17 +72,19 @@ class Tracker:
     _rejected: list[Outcome] = field(default_factory=list)
     """Outcomes of tracks that ended without being a visit, since the last `TrackUpdate`."""
 
-    def update(self, detections: Sequence[Detection], time: float, shape: tuple[int, int]) -> TrackUpdate:
+    def update(
+        self, detections: Sequence[Detection], time: float, shape: tuple[int, int], *, is_partial: bool = False
+    ) -> TrackUpdate:
         """Continue and start tracks with the detections of a frame.
 
         ``shape`` is the frame's (height, width) in pixels; ``time`` is its second and must not decrease. Detections
-        below the low score are ignored.
+        below the low score are ignored. ``is_partial`` says that faces may be missing which other frames show.
         """
         self._begin_frame(time)
         visits, gone = self._close(time)  # first, because a face after the gap is another person
         continued, new = self._assign(detections, time, shape)
         for state in self._states:
-            state.is_missed = state not in continued
+            state.is_missed = state not in continued and (state.is_missed or not is_partial)
         started = [self._start(each, time) for each in new]
         self._states += started
         fixed = tuple(state.number for state in continued if self._becomes_fixed(state, time))

@@ -43,7 +43,7 @@ class TrackState:
     """Index of the frame of the first observation, among the frames given to the tracker."""
     evidence: Evidence = field(default_factory=Evidence)
     is_missed: bool = False
-    """Whether the track was not observed in the last frame."""
+    """Whether the track was not observed in the last frame that could show it."""
     is_fixed: bool = False
     """Whether the track is a fixed face; it is then not reported."""
     at_fixed_face: Evidence = field(default_factory=Evidence)

@@ -159,7 +159,7 @@ class MotionGate:
         Small faces that other frames show better are left out of a view, so no track is lost there.
         """
         observed = frozenset(track.number for track in tracks)
-        if self._view and self._view.better_seen:
+        if self._view and self._view.is_partial:
             observed |= self._tracks
         if observed != self._tracks:
             self._tracks, self._full_rate_until = observed, time + self.full_rate_s

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from edge.values import Box, Detection, Pixels, Track
 
 WHOLE_INTERVAL_S = 0.3
-"""The detector sees the whole frame this long after it last did, seconds, unless that was the last detection."""
+"""The detector sees the whole frame this long after it last did, seconds, ..."""
+MIN_PARTS = 2
+"""... and after at least so many detections in regions. At low rates every other observation would else be missing."""
 MIN_GAIN = 1.3
 """A region is used if it makes faces at least this many times larger in the network's input than the whole frame."""
+MIN_REMEMBERED = 2
+"""A tracked face counts for at least so many detections, as in the tracker (`edge.counting.track`)."""
 LARGE_FACE_PX = 40.0
 """A tracked face that is this large in the network's input is seen well in the whole frame, and no region is used."""
 MARGIN_CELLS = 1
@@ -25,8 +29,9 @@ MARGIN_CELLS = 1
 MARGIN_FACES = 1.0
 """Margin around a tracked face, face sizes; nobody walks as far between two detections."""
 SLACK, MAX_SLACK = 1.1, 1.4
-"""A new region is this much larger than needed, and it is kept as long as it holds all that is needed and is at most
-the second value as large. With the same region, faces that do not move have the same boxes."""
+"""A new region is this much larger than needed, and it is kept as long as it holds all that is needed, makes faces
+larger by `MIN_GAIN`, and a new one would make them at most the second value larger than that. With the same region,
+faces that do not move have the same boxes."""
 CUT_PX = 1.0
 """A box that comes this close to a border of the region inside the frame may be cut off there, pixels."""
 
@@ -56,6 +61,11 @@ class View:
     min_size: float = 0.0
     """Faces in ``better_seen`` that are smaller than this, pixels, are left to the other frames. Boxes of two scales
     differ by a few hundredths of a face, and a poster would seem to move."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether faces may be left out that other frames show."""
+        return self.better_seen is not None
 
     @classmethod
     def whole(cls, shape: tuple[int, ...]) -> "View":
@@ -99,37 +109,49 @@ class RegionSelector:
     input_shape: tuple[int, int]
     """Height and width of the network's input, pixels."""
     remember_s: float
-    """Time for which the position of a face counts after its last observation, seconds."""
-    _faces: dict[int, tuple[Box, float]] = field(default_factory=dict)
-    """Box and time of the last observation, by the number of the track."""
+    """Time for which the position of a face counts after its last observation, seconds; at least `MIN_REMEMBERED`
+    detections."""
+    _faces: dict[int, tuple[Box, float, int]] = field(default_factory=dict)
+    """Box, time and number of the detection of the last observation, by the number of the track."""
+    _detections: int = 0
+    _shape: tuple[int, int] = (0, 0)
+    """Height and width of the last frame, pixels."""
     _part: Region | None = None
-    """The last region that was not the whole frame."""
+    """The last region that was chosen."""
     _last_whole: float = float("-inf")
-    _was_whole: bool = False
-    """Whether the detector saw the whole frame at the last detection."""
+    _parts: int = 0
+    """Number of detections in regions since the detector saw the whole frame."""
 
     def select(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int, time: float) -> View:
         """What the detector sees of a frame of ``shape`` (height, width) at ``time``, seconds.
 
         ``changed`` (rows, columns) says which cells of ``side`` pixels have moved or differ from the background.
+        Positions in frames of another size are forgotten.
         """
-        self._faces = {number: seen for number, seen in self._faces.items() if time - seen[1] <= self.remember_s}
-        is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and not self._was_whole
+        if shape != self._shape:
+            self._shape, self._part, self._faces = shape, None, {}
+        self._detections += 1
+        self._faces = {
+            number: (box, last, detection)
+            for number, (box, last, detection) in self._faces.items()
+            if time - last <= self.remember_s or self._detections - detection <= MIN_REMEMBERED
+        }
+        is_due = time - self._last_whole > WHOLE_INTERVAL_S - 1e-6 and self._parts >= MIN_PARTS
         part = self._choose(shape, changed, side)
-        self._was_whole = part is None or is_due
         if part and not is_due:
+            self._parts += 1
             return View(part)
-        self._last_whole = time
+        self._last_whole, self._parts = time, 0
         return View(Region.whole(shape), part, LARGE_FACE_PX / self._scale(shape))
 
     def update_tracks(self, tracks: Collection[Track], time: float) -> None:
         """Report the tracks that the detection at ``time`` (seconds) observed."""
-        self._faces.update((track.number, (track.face.box, time)) for track in tracks)
+        self._faces.update((track.number, (track.face.box, time, self._detections)) for track in tracks)
 
     def _choose(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
         """A part of the frame with all that changed and all tracked faces; None if the whole frame is as good."""
         scale = self._scale(shape)
-        boxes = [box for box, _ in self._faces.values()]
+        boxes = [box for box, *_ in self._faces.values()]
         if any(box.size * scale >= LARGE_FACE_PX for box in boxes):
             return None
         wanted = [_grown(box, MARGIN_FACES * box.size) for box in boxes]
@@ -145,14 +167,17 @@ class RegionSelector:
             max(box.right for box in wanted),
             max(box.bottom for box in wanted),
         ).clip(shape[1], shape[0])
-        needed = self._fitted(around, shape, 1.0)
-        if not self._part or not _holds(self._part, around) or self._part.width > MAX_SLACK * needed.width:
+        least = max(MIN_GAIN * scale, self._part_scale(self._fitted(around, shape, 1.0)) / MAX_SLACK)
+        if not self._part or not _holds(self._part, around) or self._part_scale(self._part) < least:
             self._part = self._fitted(around, shape, SLACK)
-        return self._part if self._scale((self._part.height, self._part.width)) >= MIN_GAIN * scale else None
+        return self._part if self._part_scale(self._part) >= MIN_GAIN * scale else None
 
     def _scale(self, shape: tuple[int, int]) -> float:
         """By how much an image of ``shape`` (height, width) is scaled for the network; at most 1 for a part."""
         return min(1.0, self.input_shape[0] / shape[0], self.input_shape[1] / shape[1])
+
+    def _part_scale(self, part: Region) -> float:
+        return self._scale((part.height, part.width))
 
     def _fitted(self, box: Box, shape: tuple[int, int], slack: float) -> Region:
         """The smallest region around a box, ``slack`` times as large, that fills the input without being enlarged."""

@@ -142,6 +142,17 @@ def test_two_detections_far_apart_are_no_visit(step, visits):
     assert len(counted) == visits
 
 
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_face_at_the_border_that_a_partial_frame_lacks_has_not_left(is_partial):
+    """A person who leaves slowly, and whom every third frame cannot show, is one visit; else the rest is another."""
+    tracker, counted = Tracker(TrackSettings()), []
+    for index in range(60):
+        x, hidden = SHAPE[1] - 150 + 3.6 * index, index % 3 == 2
+        shown = [] if hidden or x > SHAPE[1] + 9 else [face(x, 240, 60)]
+        counted += tracker.update(shown, index / 10, SHAPE, is_partial=is_partial and hidden).visits
+    assert len([*counted, *tracker.finish().visits]) == (1 if is_partial else 2)
+
+
 @pytest.mark.parametrize("fps", RATES)
 def test_one_second_is_a_visit(fps):
     """A face in view for one second is a visit at any rate."""
