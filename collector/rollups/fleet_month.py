@@ -16,7 +16,7 @@ from collector.rollups import day_files, rollup_file
 from collector.rollups.day_files import DayFiles
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
 from collector.rollups.rollup_month import QUIET_S, RECENT, RESCAN_S, MonthRollup
-from collector.rollups.rollup_update import Files, no_cells, update
+from collector.rollups.rollup_update import Files, incomplete_folders, no_cells, update
 from collector.store.source_files import Folder, Source, scan_day, stored_days
 
 RESCAN_FACTOR, COMPUTE_FACTOR = 20.0, 5.0
@@ -89,6 +89,13 @@ class FleetMonth:
         filled = [_plain(frame) for frame in frames if len(frame)]
         return pd.concat(filled, ignore_index=True) if filled else no_cells(self.files.cell_s)
 
+    def reach_us(self, date: str) -> int:
+        """Return the longest time from the cell in which a window of a day began to the last that it reaches into."""
+        saved = self.days.contents.days.get(date) if self.days is not None else None
+        cells = self.changed.frame[self.changed.frame["date"] == date]
+        changed = (cells["start"] - cells["begin"]).max() // pd.Timedelta(microseconds=1) if len(cells) else 0
+        return max(saved.reach_us if saved is not None else 0, int(changed))
+
     def changed_dates(self) -> set[str]:
         """Return the dates of which not all cells are the saved ones."""
         return {folder.date for folder in self.changed.sources} | {folder.date for folder in self.replaced}
@@ -120,6 +127,7 @@ class FleetMonth:
             except OSError as error:
                 raise FleetUnavailable(str(error)) from error
             self._identity, self.days, self._saved, self._scanned_s = identity, days, None, None
+            self._compute_after_s = 0.0  # cells that are saved now must not be counted as changed ones, too
             self.version += 1
             for _, _, found in days.contents.damages if days is not None else ():
                 for each in found:
@@ -158,12 +166,16 @@ class FleetMonth:
         return self._saved
 
     def _different(self) -> dict[Folder, Source]:
-        """Return the folders that are there and not in the roll-up file as they are."""
-        texts = self._texts()
+        """Return the folders that are there and not in the roll-up file as they are.
+
+        A folder with a file that could not be read is one of them, as in `collector.rollups.rollup_update.changes`.
+        """
+        texts, damages = self._texts(), () if self.days is None else self.days.contents.damages
+        incomplete = incomplete_folders({Folder(date, site): found for date, site, found in damages})
         return {
             folder: source
             for folder, source in self._present.items()
-            if texts.get(folder) != source.encode() and not _is_final(texts.get(folder))
+            if (texts.get(folder) != source.encode() or folder in incomplete) and not _is_final(texts.get(folder))
         }
 
     def _gone(self) -> set[Folder]:
@@ -186,7 +198,8 @@ class FleetMonth:
         """Compute the cells of folders that are not in the roll-up file as they are."""
         different, gone = self._different(), self._gone()
         before = self.changed.sources
-        new = {folder: source for folder, source in different.items() if before.get(folder) != source}
+        again = incomplete_folders(self.changed.damages)
+        new = {folder: at for folder, at in different.items() if before.get(folder) != at or folder in again}
         old = {folder for folder in before if folder not in different}
         if new or old:
             update(self.changed, self.files, new, old)

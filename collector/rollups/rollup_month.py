@@ -21,7 +21,7 @@ from collector.errors import StoreFailed
 from collector.language.catalogue import mark
 from collector.rollups import rollup_file
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity, MonthCells
-from collector.rollups.rollup_update import Files, changes, compute, no_cells, unread, update
+from collector.rollups.rollup_update import Files, changes, compute, incomplete_folders, no_cells, unread, update
 from collector.store.damage import Damage, DamageCallback, Fault, file_damage
 from collector.store.source_files import DELETED, Folder, Source, SourceState, scan_day, stored_days
 from collector.store.workers import ThisProcess, Workers
@@ -57,6 +57,7 @@ class MonthRollup:
         self._workers = workers or ThisProcess()
         self._month = MonthCells(no_cells(cell_s))
         self._saved: dict[Folder, Source] = {}
+        self._incomplete: set[Folder] = set()
         self._identity: FileIdentity | None = None
         self._is_unreadable = False
         self._scanned_s: float | None = None
@@ -92,7 +93,7 @@ class MonthRollup:
                 for folder, source in self._month.sources.items()
                 if save_recent or source.is_final or source.is_older_than(now_s - QUIET_S)
             }
-            if quiet != self._saved:
+            if quiet != self._saved or self._incomplete - incomplete_folders(self._month.damages):
                 self.save(quiet)
 
     def retire(self, date: str) -> None:
@@ -141,6 +142,7 @@ class MonthRollup:
             _log.warning(line("rollup_not_saved", file=self._path, reason=error.strerror or error))
             return
         self._saved, self._identity = dict(sources), rollup_file.identity(self._path)
+        self._incomplete = incomplete_folders(self._month.damages)
 
     def _files(self) -> Files:
         return Files(self._root, self._cell_s, self._on_damage, self._workers)
@@ -160,7 +162,7 @@ class MonthRollup:
         identity = rollup_file.identity(self._path)
         if identity == self._identity and not self._is_unreadable:
             return
-        self._identity, self._is_unreadable, self._saved = identity, False, {}
+        self._identity, self._is_unreadable, self._saved, self._incomplete = identity, False, {}, set()
         self._month, self._scanned_s = MonthCells(no_cells(self._cell_s)), None
         damage, self.damage = self.damage, None
         try:
@@ -178,7 +180,7 @@ class MonthRollup:
             self._saved = dict(month.sources)
         else:  # compute again what has rows, and save in the newest version
             month = month.only({folder: source for folder, source in month.sources.items() if source.is_final})
-        self._month = month
+        self._month, self._incomplete = month, incomplete_folders(month.damages)
         for found in month.damages.values():
             for each in found:
                 self._on_damage(self._root / each.file, each)

@@ -1,6 +1,6 @@
 """Bring the cells of some folders up to date with their files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -39,7 +39,7 @@ def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Fold
     A folder with a file that could not be read counts as changed: reading it may succeed without a change of the file.
     """
     sources = month.sources
-    incomplete = {folder for folder, found in month.damages.items() if any(each.is_unreadable for each in found)}
+    incomplete = incomplete_folders(month.damages)
     changed = {
         folder: source
         for folder, source in present.items()
@@ -47,6 +47,11 @@ def changes(month: MonthCells, present: dict[Folder, Source]) -> tuple[dict[Fold
         and not (folder in sources and sources[folder].is_final)
     }
     return changed, {folder for folder in sources if folder not in present and not sources[folder].is_final}
+
+
+def incomplete_folders(damages: Mapping[Folder, tuple[Damage, ...]]) -> set[Folder]:
+    """Return the folders with a file that could not be read."""
+    return {folder for folder, found in damages.items() if any(each.is_unreadable for each in found)}
 
 
 def unread(month: MonthCells, files: Files, unreadable: Iterable[tuple[Path, OSError]]) -> dict[Folder, Source]:
