@@ -151,12 +151,11 @@ class Fleet:
         """Yield the sums of the windows of a day that began in the range."""
         begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
         of_day = np.clip(bounds, begin - DAY_US, begin + 2 * DAY_US)  # equal for ranges that hold the day whole
-        past = begin + DAY_US + month.reach_us(date)
-        ends_in = asked.adjust is not None and past + HOUR_US > _us(asked.until)
+        ends_in = asked.adjust is not None and begin + 3 * DAY_US > _us(asked.until)
         midnights = asked.midnights
         near = None
         if midnights is not None:
-            near = midnights[(midnights >= begin - 2 * DAY_US) & (midnights <= past + DAY_US)]
+            near = midnights[(midnights >= begin - 2 * DAY_US) & (midnights <= begin + 4 * DAY_US)]
 
         def make() -> _Part:
             cells = month.cells(date)

@@ -89,13 +89,6 @@ class FleetMonth:
         filled = [_plain(frame) for frame in frames if len(frame)]
         return pd.concat(filled, ignore_index=True) if filled else no_cells(self.files.cell_s)
 
-    def reach_us(self, date: str) -> int:
-        """Return the longest time from the cell in which a window of a day began to the last that it reaches into."""
-        saved = self.days.contents.days.get(date) if self.days is not None else None
-        cells = self.changed.frame[self.changed.frame["date"] == date]
-        changed = (cells["start"] - cells["begin"]).max() // pd.Timedelta(microseconds=1) if len(cells) else 0
-        return max(saved.reach_us if saved is not None else 0, int(changed))
-
     def changed_dates(self) -> set[str]:
         """Return the dates of which not all cells are the saved ones."""
         return {folder.date for folder in self.changed.sources} | {folder.date for folder in self.replaced}
