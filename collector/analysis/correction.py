@@ -56,7 +56,8 @@ SHARE_COLUMNS = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 BUCKETS_AT_ONCE = 64
 """Buckets whose draws are in memory together."""
-SITE_NUMBER = "site_number"
+SITE_NUMBER = "site number"
+"""Column of the number of the site; no label has a space."""
 COUNT_DIGITS = 6
 """Counts are rounded to so many digits before they seed the draws: sums differ in the last bits."""
 

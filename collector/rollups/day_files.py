@@ -1,6 +1,6 @@
 """The cells of a saved month by day, and their sums, in files that are derived from the month's roll-up file.
 
-``<root>/_rollup/<seconds>/by-day/YYYY-MM-<identity>/`` belongs to one state of the roll-up file of the month:
+``<root>/_rollup/<seconds>/by-day/YYYY-MM-<version>-<identity>/`` belongs to one state of the roll-up file of the month:
 
 - ``YYYY-MM-DD.parquet``: the cells of a day's folders, for parts of a day and of an hour.
 - ``hours-<groups>.parquet``, ``sites-<groups>.parquet``, ``senders-<split>.parquet``: the sums of all days
@@ -27,13 +27,15 @@ from pyarrow import compute, parquet
 
 from base.durable_file import make_folder, replace_file
 from collector.rollups import rollup_file
-from collector.rollups.fleet_sums import LABEL_SET, Measured, Sender
+from collector.rollups.fleet_sums import GROUP, LABEL_SET, Measured, Sender
 from collector.rollups.rollup_file import DamagedRollup, FileIdentity
 from collector.store.damage import Damage
 from collector.store.source_files import Source
 
 FOLDER = "by-day"
 CONTENTS = "contents.json"
+VERSION = 1
+"""Grows when files or the meaning of sums change, so that those of former software are not read."""
 BATCH_ROWS = 400_000
 """Cells that are in memory together while a month is divided into days."""
 TEXTS = ("date", "site", "device", "model_expression", "clock")
@@ -78,7 +80,10 @@ class DayFiles:
         checksum, _, data = (folder / CONTENTS).read_bytes().partition(b"\n")
         if checksum != _checksum(data):
             raise DamagedRollup(f"{folder / CONTENTS}: the checksum does not match")
-        self.contents = msgspec.json.decode(data, type=Contents)
+        try:
+            self.contents = msgspec.json.decode(data, type=Contents)
+        except msgspec.DecodeError as error:
+            raise DamagedRollup(f"{folder / CONTENTS}: {error}") from error
 
     def cells(self, date: str) -> pd.DataFrame:
         """Return the cells of a day; texts are categorical."""
@@ -94,7 +99,7 @@ class DayFiles:
     def _read(self, name: str) -> pd.DataFrame:
         path = self._path(name)
         data = path.read_bytes()
-        frame: pd.DataFrame = _table(path, data[DIGITS:], data[:DIGITS], (*TEXTS, LABEL_SET, "group")).to_pandas()
+        frame: pd.DataFrame = _table(path, data[DIGITS:], data[:DIGITS], (*TEXTS, LABEL_SET, GROUP)).to_pandas()
         return frame
 
     def _cells(self, dates: Sequence[str]) -> pd.DataFrame:
@@ -170,7 +175,7 @@ def forget(path: Path) -> None:
 
 
 def _name(path: Path, identity: FileIdentity) -> str:
-    return f"{path.stem}-{identity.inode:x}-{identity.size:x}-{identity.mtime_ns:x}"
+    return f"{path.stem}-{VERSION}-{identity.inode:x}-{identity.size:x}-{identity.mtime_ns:x}"
 
 
 def _divide(path: Path, folder: Path) -> None:

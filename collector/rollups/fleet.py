@@ -16,7 +16,7 @@ import pandas as pd
 from collector.rollups.day_files import DayFiles
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
 from collector.rollups.fleet_senders import SenderNames, SenderParts
-from collector.rollups.fleet_sums import DAY_US, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
+from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
 from collector.rollups.groups import Groups
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
@@ -24,7 +24,7 @@ from collector.store.intervals import US_PER_S, Ints
 
 MAX_BYTES = 800_000_000
 """Memory of sums that are kept for the next view."""
-HOURS_TEXTS = (LABEL_SET, "group", "model_expression", "clock")
+HOURS_TEXTS = (LABEL_SET, GROUP, "model_expression", "clock")
 Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
 ATTEMPTS = 3

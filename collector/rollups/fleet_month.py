@@ -120,6 +120,7 @@ class FleetMonth:
             except OSError as error:
                 raise FleetUnavailable(str(error)) from error
             self._identity, self.days, self._saved, self._scanned_s = identity, days, None, None
+            self._compute_after_s = 0.0  # cells that are saved now must not be counted as changed ones, too
             self.version += 1
             for _, _, found in days.contents.damages if days is not None else ():
                 for each in found:

@@ -27,13 +27,16 @@ Sender = tuple[str, str, str]
 """Site, device and classifier."""
 GroupOf = Callable[[Sender], str]
 """Returns the name of the group that a device belongs to with a classifier."""
-SUMS = ("windows", "seconds", "watched_s", "degraded_s", *DOUBTFUL_COLUMNS)
+WATCHED, DEGRADED = "watched s", "degraded s"
+SUMS = ("windows", "seconds", WATCHED, DEGRADED, *DOUBTFUL_COLUMNS)
 """Columns of sums that precede the labels: windows, their time, that watched and that degraded, doubtful visits."""
-SENDER_SUMS = ("visits", UNKNOWN, "watched_s")
-LABEL_SET = "label_set"
+SENDER_SUMS = ("visits", UNKNOWN, WATCHED)
+LABEL_SET = "label set"
 """Column with the labels that the rows have, separated by spaces."""
-HOURS_KEYS = (LABEL_SET, "group", "model_expression", "clock", "begin", "start", "end")
-SITES_KEYS = ("site", LABEL_SET, "group", "model_expression", "clock")
+GROUP = "group of devices"
+"""Column with the name of the group. Names of columns that are no columns of cells have a space: no label has one."""
+HOURS_KEYS = (LABEL_SET, GROUP, "model_expression", "clock", "begin", "start", "end")
+SITES_KEYS = ("site", LABEL_SET, GROUP, "model_expression", "clock")
 SENDERS_KEYS = ("site", "device", LABEL_SET, "clock", "start")
 DAY_US = 86_400 * US_PER_S
 Coded = tuple[Ints, "pd.Index[Any]"]
@@ -62,8 +65,8 @@ class Measured:
         values = {
             "windows": frame["windows"].to_numpy(np.float64),
             "seconds": seconds,
-            "watched_s": frame["coverage"].to_numpy(np.float64) * seconds,
-            "degraded_s": frame["degraded"].to_numpy(np.float64) * seconds,
+            WATCHED: frame["coverage"].to_numpy(np.float64) * seconds,
+            DEGRADED: frame["degraded"].to_numpy(np.float64) * seconds,
         } | {name: frame[name].to_numpy(np.float64) for name in DOUBTFUL_COLUMNS}
         keys = {name: _coded(frame[name]) for name in ("site", "device", "model_expression")}
         keys |= {"date": _coded(frame["date"])} if "date" in frame else {}
@@ -73,12 +76,12 @@ class Measured:
 
     def hours(self, group_of: GroupOf, *more: str) -> pd.DataFrame:
         """Return the sums of all devices per cell of time, and by more keys, which come first."""
-        keys = self.keys | {"group": self._groups(group_of)} | {name: _coded(at) for name, at in self.times.items()}
+        keys = self.keys | {GROUP: self._groups(group_of)} | {name: _coded(at) for name, at in self.times.items()}
         return sums({name: keys[name] for name in (*more, *HOURS_KEYS)}, self.values)
 
     def sites(self, group_of: GroupOf, *more: str) -> pd.DataFrame:
         """Return the sums of each site. A window that was divided is counted where it began."""
-        keys = self.keys | {"group": self._groups(group_of)}
+        keys = self.keys | {GROUP: self._groups(group_of)}
         began = np.where(self.times["begin"] == self.times["start"], self.values["windows"], 0.0)
         return sums({name: keys[name] for name in (*more, *SITES_KEYS)}, self.values | {"windows": began})
 
@@ -88,7 +91,7 @@ class Measured:
         names = [name for name in self.values if name not in SUMS]
         visits = reduce(np.add, (self.values[name] for name in names), np.zeros(len(parts)))
         unknown = self.values.get(UNKNOWN, np.zeros(len(parts)))
-        values = dict(zip(SENDER_SUMS, (visits, unknown, self.values["watched_s"]), strict=True))
+        values = dict(zip(SENDER_SUMS, (visits, unknown, self.values[WATCHED]), strict=True))
         return sums({name: keys[name] for name in (*more, *SENDERS_KEYS)}, values)
 
     def _groups(self, group_of: GroupOf) -> Coded:
@@ -122,13 +125,13 @@ def as_cells(table: pd.DataFrame) -> pd.DataFrame:
     names = [str(name) for name in table.columns if name not in (*HOURS_KEYS, *SITES_KEYS, *SUMS)]
     names = [name for name in names if name != UNKNOWN] + [UNKNOWN] * (UNKNOWN in names)
     seconds = table["seconds"].to_numpy(np.float64)
-    columns: dict[str, Any] = {"site": table.get("site", ""), "device": table["group"]}
+    columns: dict[str, Any] = {"site": table.get("site", ""), "device": table[GROUP]}
     columns |= {name: table[name] for name in ("model_expression", "clock")}
     for name in ("begin", "start", "end"):
         at = table[name].to_numpy(np.int64) if name in table else np.zeros(len(table), np.int64)
         columns[name] = pd.DatetimeIndex(at.astype("M8[us]"), tz="UTC")
     columns |= {"windows": table["windows"].round().astype(np.int64), "seconds": seconds}
-    columns |= {name: table[f"{of}_s"] / seconds for name, of in (("coverage", "watched"), ("degraded", "degraded"))}
+    columns |= {name: table[of] / seconds for name, of in (("coverage", WATCHED), ("degraded", DEGRADED))}
     columns |= {name: table[name] for name in DOUBTFUL_COLUMNS}
     own = {text: frozenset(str(text).split()) for text in table[LABEL_SET].unique()}
     for name in names:

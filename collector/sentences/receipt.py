@@ -115,7 +115,7 @@ def _watched(found: Receipt, language: Language) -> str:
         return language.gettext("no data")
     if found.gap_hours is None:
         return language.gettext(
-            "{coverage} of {hours} device hours; gaps are not counted in so many, choose sites or a shorter period",
+            "{coverage} of {hours} device hours; gaps are not counted in so many, choose sites",
             coverage=language.percent(found.coverage),
             hours=language.number(found.device_hours),
         )
@@ -128,6 +128,8 @@ def _watched(found: Receipt, language: Language) -> str:
 
 
 def _joined(found: Receipt, language: Language) -> str:
+    if found.joined is None and found.gap_hours is None:
+        return language.gettext("not listed for so many device hours; choose sites")
     if found.joined is None:
         return language.gettext("not listed for more than 31 days; choose a shorter period")
     each = found.joined

@@ -13,6 +13,7 @@ from flask import Flask
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.devices.registry import DeviceRegistry
+from collector.page import first_screen
 from collector.page.first_screen import FirstScreen
 from collector.reading.reader import Reader
 from contract.message import Privacy
@@ -113,3 +114,22 @@ def test_the_receipt_tells_what_may_be_missing(store: Path) -> None:
     long = text_of(panel(store, receipt="visits", days="365"))
     assert "not listed for more than 31 days" in long
     assert panel(store, receipt="") is None
+
+
+@pytest.mark.parametrize("days", ["1", "365"])
+@pytest.mark.parametrize(
+    ("lang", "texts", "untrue"),
+    [
+        ("en", ("gaps are not counted in so many, choose sites", "not listed for so many device hours"), "31 days"),
+        ("de", ("Lücken werden in so vielen nicht gezählt", "für so viele Gerätestunden nicht aufgeführt"), "31 Tage"),
+    ],
+)
+def test_a_fleet_too_large_to_count_gaps_is_told_what_helps(
+    store: Path, monkeypatch: pytest.MonkeyPatch, days: str, lang: str, texts: tuple[str, ...], untrue: str
+) -> None:
+    """No shorter period helps a fleet that is too large for a month; one site does."""
+    monkeypatch.setattr(first_screen, "MAX_COUNTED_HOURS", 1000)
+    text = text_of(panel(store, receipt="visits", days=days, lang=lang))
+    assert all(each in text for each in texts)
+    assert untrue not in text and "shorter period" not in text and "kürzeren Zeitraum" not in text
+    assert not any(each in text_of(panel(store, receipt="visits", lang=lang, sites=["shop-1"])) for each in texts)

@@ -21,12 +21,14 @@ from collector.devices.registry import DeviceRegistry
 from collector.page.chosen import choose, choose_fleet, receipt_of
 from collector.page.selection import resolve
 from collector.reading.reader import Reader
+from collector.rollups import fleet_month
 from collector.rollups.cells import HOUR_S, QUARTER_S
 from collector.rollups.rollup import FOLDER, Rollups
 from collector.store.compaction import compact
 from contract.message import BundleIdentity, Counts, Model, Models
 from contract.topics import Address
 from tests.support.page_contents import assert_same, page_contents
+from tests.support.permissions import unreadable
 from tests.support.store import SEVEN, put, window
 
 FIRST = datetime(2026, 2, 20, tzinfo=timezone.utc)
@@ -256,3 +258,46 @@ def test_a_kill_while_sums_are_made_changes_nothing(summed: Path) -> None:
             worker.wait()
         worker.stdout.close()
         compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+
+
+@pytest.mark.parametrize("label", ["group", "label_set", "watched_s", "degraded_s", "site_number"])
+def test_a_label_may_have_any_name_that_the_contract_allows(tmp_path: Path, label: str) -> None:
+    """No column of the sums has the name of a label."""
+    starts = [NOW - timedelta(hours=2 * n) for n in range(1, 40)]
+    put(tmp_path, *(window(n, {"alone": n % 5, label: 2, "unknown": 1}, start) for n, start in enumerate(starts)))
+    age_files(tmp_path, FIRST)
+    compare(tmp_path, Reader(tmp_path, lambda: NOW), NOW, YEAR | {"label": label})
+
+
+def test_late_cells_count_once_when_they_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while changed cells are not computed again, because that takes long."""
+    monkeypatch.setattr(fleet_month, "LONG_S", 0.0)
+    monkeypatch.setattr(fleet_month, "COMPUTE_FACTOR", 1e9)
+    rng, moment = random.Random(1), [NOW]
+    put(tmp_path, *windows(rng, 100, FIRST, DAYS))
+    age_files(tmp_path, FIRST)
+    reader = Reader(tmp_path, lambda: moment[0])
+    put(tmp_path, *windows(rng, 9, FIRST, DAYS), writer="late")
+    compare(tmp_path, reader, moment[0], YEAR)
+    age_files(tmp_path, FIRST)
+    moment[0] += timedelta(minutes=30)
+    compare(tmp_path, reader, moment[0], YEAR)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_file_that_can_be_read_again_is_in_the_sums(tmp_path: Path, *, is_open: bool) -> None:
+    """Its size and time stay the same; readers that were open see it, and those that start later."""
+    moment = [NOW]
+    put(tmp_path, *windows(random.Random(1), 100, FIRST, DAYS))
+    age_files(tmp_path, FIRST)
+    reader = Reader(tmp_path, lambda: moment[0])
+    with unreadable(sorted(tmp_path.glob("date=*/site=*/*.*"))[5]):
+        page_contents(reader, NOW, YEAR)
+        assert len(reader.damages()) == 1
+    moment[0] += timedelta(minutes=2)
+    reader = reader if is_open else Reader(tmp_path, lambda: moment[0])
+    shown = page_contents(reader, moment[0], YEAR)
+    shutil.rmtree(tmp_path / FOLDER)
+    fresh = Reader(tmp_path, lambda: moment[0])
+    assert_same(shown, page_contents(fresh.only(frozenset(SITES)), moment[0], YEAR))
+    assert reader.damages() == ()

@@ -165,3 +165,23 @@ def test_the_reader_chooses_the_language(address: str, tmp_path: Path) -> None:
         shown = [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]
         assert [each.replace("\N{NO-BREAK SPACE}", " ") for each in figures] == shown
         assert not complaints(driver)
+
+
+def test_of_51_sites_the_last_one_is_not_listed_and_the_page_says_so(tmp_path: Path) -> None:
+    """Another order shows it, and hides another one. The text is in the reader's language, and gone for few sites."""
+    root, sites = tmp_path / "store", [f"shop-{number:02}" for number in range(1, 52)]
+    for number, site in enumerate(sites, 1):
+        put(root, window(1, dict.fromkeys(SEVEN, 0) | {"neutral": number}, NOW - timedelta(hours=2), site=site))
+    with served(root, free_port(), "Europe/Berlin", lambda: NOW) as url, chromium(tmp_path, 1280, 900, False) as driver:
+        for query, missing, said in (
+            ("?sort=visits-down", "shop-01", "1 more site is not listed. Sort by another figure, or choose sites."),
+            ("?sort=visits", "shop-51", "1 more site is not listed."),
+            ("?sort=visits&lang=de", "shop-51", "1 weiterer Standort ist nicht aufgeführt."),
+        ):
+            opened(driver, url + query)
+            shown = text(driver, "ranking")
+            assert [site for site in sites if site not in shown] == [missing]
+            assert said in shown
+        opened(driver, url + "?site=shop-01")
+        assert "not listed" not in text(driver, "ranking")
+        assert complaints(driver) == []
