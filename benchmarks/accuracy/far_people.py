@@ -1,6 +1,6 @@
 """Count people who walk far from the camera, with the detector on whole frames and on regions.
 
-``python -m benchmarks.accuracy.far_people DATA [--people N] [--size PX ...] [--card NAME_OR_PATH ...]``
+``python -m benchmarks.accuracy.far_people DATA [--people N] [--size PX ...] [--seed N] [--card NAME_OR_PATH ...]``
 
 DATA holds ``fairness/``, ``diverse.zip`` and ``diverse_images.csv``. A fixed camera of 1280 x 720 pixels sees a wall of
 everyday images without people (validation part). Portraits of adults (Face Research Lab London Set) on plain bodies
@@ -129,12 +129,12 @@ def _draw(image: Grey, head: Head, centre: tuple[float, float], body: float) -> 
 
 
 def compare(
-    bundle: Bundle[DetectorCard], data: Path, portraits: list[Head], people: int, size: float
+    bundle: Bundle[DetectorCard], data: Path, portraits: list[Head], people: int, size: float, seed: int = 0
 ) -> list[DeviceCount]:
     """Count people with faces of ``size`` pixels, first on whole frames, then with regions; both see the same."""
     counts = []
     for regions in (False, True):
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         chosen = [portraits[index] for index in rng.permutation(len(portraits))[:people]]
         counts.append(count_frames(bundle, frames(wall(data, rng), chosen, size, rng), regions=regions))
     return counts
@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with fairness/ and diverse.zip")
     parser.add_argument("--people", type=int, default=20, help="how many people walk (default: 20)")
     parser.add_argument("--size", type=float, nargs="+", default=[16, 24, 32, 48], help="sizes of the faces, pixels")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the wall, the people and their ways")
     parser.add_argument("--card", nargs="+", default=[DEFAULT_DETECTOR.stem, STILL_IMAGE_DETECTOR.stem])
     arguments = parser.parse_args()
     portraits = heads(arguments.data / "fairness", Detector(detector_bundle(STILL_IMAGE_DETECTOR.stem)))
@@ -156,7 +157,7 @@ def main() -> None:
     for name in arguments.card:
         bundle = detector_bundle(name)
         for size in arguments.size:
-            whole, part = compare(bundle, arguments.data, portraits, arguments.people, size)
+            whole, part = compare(bundle, arguments.data, portraits, arguments.people, size, arguments.seed)
             cells = (name, f"{size:g}", arguments.people, whole.visits, part.visits, whole.detections, part.detections)
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 

@@ -22,7 +22,7 @@ MIN_GAIN = 1.3
 """A region is used if it makes faces at least this many times larger in the network's input than the whole frame."""
 MIN_REMEMBERED = 2
 """A tracked face counts for at least so many detections, as in the tracker (`edge.counting.track`)."""
-LARGE_FACE_PX = 40.0
+LARGE_FACE_PX = 20.0
 """A tracked face that is this large in the network's input is seen well in the whole frame, and no region is used."""
 MARGIN_CELLS = 1
 """Cells added on each side of those that changed, because a part of a face may differ little from the background."""
