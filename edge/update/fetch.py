@@ -42,6 +42,7 @@ class Fetcher(FetcherInterface):
         self._targets_url, self._drafts = targets_url, drafts
         self.until_s = math.inf
         """Time of the monotonic clock at which everything is given up, seconds."""
+        self._metadata: Chunks = _nothing()
         self._pool = urllib3.PoolManager(ssl_context=context, retries=False, timeout=urllib3.Timeout(SILENCE_S))
 
     @contextmanager
@@ -51,8 +52,11 @@ class Fetcher(FetcherInterface):
         What turns out to be wrong content inside the ``with`` block is deleted, so that the next attempt starts anew.
         """
         if not url.startswith(self._targets_url):
-            with super().download_file(url, max_length) as file:
-                yield file
+            try:
+                with super().download_file(url, max_length) as file:
+                    yield file
+            finally:
+                self._metadata.close()  # tuf leaves a file that is too long open
             return
         draft = self._drafts / hashlib.sha256(url.encode()).hexdigest()
         self._complete(url, max_length, draft)
@@ -88,18 +92,20 @@ class Fetcher(FetcherInterface):
         with draft.open("r+b" if start else "wb", buffering=0) as file:
             file.truncate(start)
             file.seek(start)
-            for chunk in self._within_time(url, length, chunks):
-                received += len(chunk)
-                if received > length:
-                    raise DownloadLengthMismatchError(f"{url}: must have {length} bytes, has more")
-                file.write(chunk)
+            with contextlib.closing(self._within_time(url, length, chunks)) as timely:
+                for chunk in timely:
+                    received += len(chunk)
+                    if received > length:
+                        raise DownloadLengthMismatchError(f"{url}: must have {length} bytes, has more")
+                    file.write(chunk)
         if received < length:
             raise DownloadError(f"{url}: must have {length} bytes, ended after {received}")
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         """Yield the content of a metadata file in chunks; called by tuf."""
         chunks, _ = self._open(url, 0)
-        return self._within_time(url, 0, chunks)
+        self._metadata = self._within_time(url, 0, chunks)
+        return self._metadata
 
     def _open(self, url: str, start: int) -> tuple[Chunks, int]:
         """Open a URL at an offset. Return its chunks, and the offset from which the server really sends."""
@@ -125,7 +131,7 @@ class Fetcher(FetcherInterface):
             raise DownloadHTTPError(f"{url}: HTTP status {response.status}", response.status)
         return _chunks_of(url, response), 0
 
-    def _within_time(self, url: str, length: int, chunks: Chunks) -> Iterator[bytes]:
+    def _within_time(self, url: str, length: int, chunks: Chunks) -> Chunks:
         """Yield chunks, and raise SlowRetrievalError if they come too slowly."""
         end = min(time.monotonic() + GRACE_S + length / SLOWEST_BYTES_PER_S, self.until_s)
         with contextlib.closing(chunks):
@@ -133,6 +139,10 @@ class Fetcher(FetcherInterface):
                 if time.monotonic() > end:
                     raise SlowRetrievalError(f"{url}: slower than {SLOWEST_BYTES_PER_S} bytes a second")
                 yield chunk
+
+
+def _nothing() -> Chunks:
+    yield from ()
 
 
 def _chunks_of(url: str, response: urllib3.BaseHTTPResponse) -> Chunks:

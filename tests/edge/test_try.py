@@ -216,4 +216,5 @@ def test_the_demonstration_clip_explains_its_counts(tmp_path, command, config, m
         counting.analyzer.add_missing(MissingFrame(counting.source.start + 3601.0, "no_camera"))
         counting.report(counting.analyzer.health)
     assert describe(counting.analyzer.totals, 1).startswith(f"5 tracks: 0 counted, 5 in staff zone 1, {rest}")
-    assert sent == [None, {"staff_zone_1": 5}]
+    assert sent[-1] == {"staff_zone_1": 5}
+    assert set(sent[:-1]) == {None}  # a slow run reports on the way, too
