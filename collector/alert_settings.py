@@ -11,7 +11,7 @@ from base.secret_file import read_secret
 from base.toml_settings import Table, Text
 from collector.devices.attention import TITLES, Kind
 from collector.mail.settings import Recipient
-from contract.message import Id, Label
+from contract.fields import Id, Label
 
 MIN_SECRET_CHARACTERS = 16
 QUIET: frozenset[Kind] = frozenset(("unknown", "model"))

@@ -14,8 +14,8 @@ from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
 from collector.alert_settings import Alerts
 from collector.mail.settings import LanguageCode, Mail
+from contract.fields import Id, Label
 from contract.labels import UNKNOWN
-from contract.message import Id, Label
 from contract.topics import PREFIX
 
 NO_FILE = Path("/dev/null")

@@ -9,9 +9,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
 
 from contract.errors import BundleError
+from contract.fields import SHA256_PATTERN, Fraction, Matrix
 from contract.json_text import read_json, write_json
 from contract.labels import check_labels
-from contract.message import MAX_BYTES, SHA256_PATTERN, BundleIdentity, Fraction, Matrix, Model, check_matrix, encode
+from contract.message import MAX_BYTES, BundleIdentity, Model, check_matrix, encode
 
 Positive = Annotated[int, Meta(gt=0)]
 Version = Literal[1, 2, 3]

@@ -1,7 +1,6 @@
 """The messages of a device: counts of a window, status, model, health and shadow, as structs and as JSON."""
 
 import re
-from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
@@ -11,60 +10,30 @@ from msgspec.structs import force_setattr
 
 from base.validation_errors import explain_json
 from contract.errors import BadMessage
+from contract.fields import (
+    MAX_OUTCOMES,
+    NO_OFFSET,
+    SHA256_PATTERN,
+    Boot,
+    Clock,
+    Count,
+    Fraction,
+    Id,
+    Label,
+    Matrix,
+    Outcome,
+    Reason,
+    Seconds,
+    Time,
+)
 from contract.labels import LABEL_PATTERN, MAX_LABELS
-from contract.topics import ID_PATTERN, Kind
+from contract.topics import Kind
 
 MAX_BYTES = 16_384
 """Maximum length of a message, bytes. Longer payloads are not decoded."""
 
-Id = Annotated[
-    str,
-    Meta(
-        pattern=ID_PATTERN,
-        description="1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
-    ),
-]
-Label = Annotated[str, Meta(pattern=LABEL_PATTERN)]
-Boot = Annotated[
-    str,
-    Meta(
-        pattern=r"^[0-9a-f]{16}$(?!\n)",
-        description="16 hexadecimal digits in lower case, random per start of the daemon",
-    ),
-]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-Seconds = Annotated[float, Meta(ge=0)]
-Time = Annotated[datetime, Meta(tz=True, description="UTC, RFC 3339")]
-Matrix = tuple[tuple[Count, ...], ...]
-"""A confusion matrix: one row per true label, one column per prediction."""
-Clock = Literal["synced", "restamped", "unsynced", "replay"]
-"""How far ``start`` and ``end`` can be trusted.
-
-``synced``: stamped by a synchronised clock. ``restamped``: corrected once the clock was synchronised. ``unsynced``:
-never corrected. ``replay``: the time stamps of a replayed file.
-"""
-
-LONGEST_WINDOW = timedelta(days=400)
-"""Longest window of a correct clock: counts held back for ``k`` may span a long closure. Stores refuse longer ones."""
-
-NO_OFFSET = timedelta(0)
-
-Outcome = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z][a-z0-9_]{0,31}$(?!\n)",
-        description="1 to 32 lower-case letters, digits or '_', beginning with a letter",
-    ),
-]
-"""An outcome of a track, such as ``counted`` or ``staff_zone_1``."""
-MAX_OUTCOMES = 64
-SHA256_PATTERN = r"^[0-9a-f]{64}$(?!\n)"
 SINCE_4 = ("tracks_ended", "configuration_sha256", "release", "update_failed", "certificate_ends")
 """Fields of the health message since version 4."""
-
-Reason = Literal["no_camera", "frozen", "black", "covered", "blurred", "moved", "hot", "truncated"]
-"""Why the device saw less than it should have in a window."""
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,8 +23,9 @@ from typing import Annotated, Literal, TypeVar
 from msgspec import Meta, field
 
 from contract.errors import ReleaseError
+from contract.fields import SHA256_PATTERN, Count, Id, Time
 from contract.json_text import read_json, write_json
-from contract.message import SHA256_PATTERN, Count, Id, Strict, Time
+from contract.message import Strict
 
 MAX_MANIFEST_BYTES = 1_000_000
 """Maximum length of a manifest, bytes. Longer ones are not decoded."""

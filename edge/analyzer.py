@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
+from contract.fields import Reason
 from contract.labels import UNKNOWN
-from contract.message import Reason
 from edge.camera.image_quality import BLIND, ImageQuality
 from edge.counting.admit import AdmissionGate, Release
 from edge.counting.tally import CountedVisit, Tally

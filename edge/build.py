@@ -17,7 +17,8 @@ from base.certificate import device_certificate_end
 from base.errors import FacetallyError
 from base.logs import line
 from contract.card import ClassifierCard, DetectorCard, model_of, read_card
-from contract.message import MAX_OUTCOMES, Models, Privacy, Shadow
+from contract.fields import MAX_OUTCOMES
+from contract.message import Models, Privacy, Shadow
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
 from edge.camera.image_quality import ImageQuality

@@ -11,7 +11,7 @@
 """
 
 from base.errors import FacetallyError
-from contract.message import Reason
+from contract.fields import Reason
 
 
 class CameraLost(FacetallyError):

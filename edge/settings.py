@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from base.broker_settings import BrokerOptions
 from base.toml_settings import Seconds, Table, Text, read_toml
-from contract.message import Fraction, Id
+from contract.fields import Fraction, Id
 from edge.camera_settings import Capture
 
 Threads = Annotated[int, Meta(ge=1, le=16)]

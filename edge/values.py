@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.message import Reason
+from contract.fields import Reason
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """Grey image, (height, width), 0 black to 255 white."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from base.broker_settings import BrokerOptions
 from base.toml_settings import Table, Text, read_toml
-from contract.message import Fraction
+from contract.fields import Fraction
 
 Days = Annotated[int, Meta(ge=1, le=36_500)]
 Ratio = Annotated[float, Meta(gt=0, le=100)]

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from base.proportion import wilson
+from contract.fields import Matrix
 from contract.labels import UNKNOWN
-from contract.message import Matrix, Shadow
+from contract.message import Shadow
 from fleet.settings import PromotionSettings
 
 

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from base.durable_file import replace_file
 from base.errors import SettingsError
 from base.validation_errors import explain_json
-from contract.message import Id
+from contract.fields import Id
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$(?!\n)"
 """Names appear in the log, so they are short and have no spaces or quotes. An e-mail address is a name."""

@@ -10,7 +10,8 @@ from collector.devices.attention import TITLES, Concern
 from collector.devices.attention import Kind as ConcernKind
 from collector.devices.device import Device
 from collector.devices.state import State
-from contract.message import Fraction, Health, Model, Shadow
+from contract.fields import Fraction
+from contract.message import Health, Model, Shadow
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]

@@ -9,7 +9,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from collector.devices.stored_totals import StoredTotals
-from contract.message import BundleIdentity, Counts, Health, Message, Model, Reason, Shadow, Status
+from contract.fields import Reason
+from contract.message import BundleIdentity, Counts, Health, Message, Model, Shadow, Status
 
 MAX_FORMER_BOOTS = 16
 MAX_SHADOWS = 4

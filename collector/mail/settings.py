@@ -11,7 +11,7 @@ from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.tls import Tls, tls_context
 from base.toml_settings import Seconds, Table, Text
-from contract.message import Id
+from contract.fields import Id
 
 MailAddress = Annotated[
     str,

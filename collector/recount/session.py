@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from contract.message import Count
+from contract.fields import Count
 from contract.topics import ID_PATTERN
 
 MAX_TAPS = 5000

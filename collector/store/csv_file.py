@@ -16,7 +16,7 @@ from collector.language.catalogue import mark
 from collector.store.columns import DOUBTFUL_COLUMNS, INTEGER_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS
 from collector.store.damage import DamageCallback, Fault, file_damage, unreadable
 from collector.store.rows import CLOCKS, END_YEAR, FIRST_YEAR, MAX_INTEGER, header_error, row_error
-from contract.message import LONGEST_WINDOW
+from contract.fields import LONGEST_WINDOW
 
 FIRST_TIME, END_TIME = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (FIRST_YEAR, END_YEAR))
 COLUMN_TYPES = (

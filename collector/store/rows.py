@@ -17,8 +17,9 @@ from collector.language.catalogue import mark
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, RESERVED_NAMES
 from collector.store.damage import Fault
 from contract.errors import BadMessage
+from contract.fields import LONGEST_WINDOW, Clock
 from contract.labels import LABEL_PATTERN
-from contract.message import LONGEST_WINDOW, Clock, Counts
+from contract.message import Counts
 
 CLOCKS = frozenset(get_args(Clock))
 MAX_INTEGER = 2**53

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.message import Reason
+from contract.fields import Reason
 from edge.values import Pixels
 
 INTERVAL_S = 1.0

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from base.certificate import device_certificate_end
 from base.errors import FacetallyError, SettingsError
 from contract.card import ClassifierCard, DetectorCard
-from contract.message import Clock, Health
+from contract.fields import Clock
+from contract.message import Health
 from edge import instances
 from edge.build import classifier_bundle, detector_bundle
 from edge.camera_settings import File, Gstreamer, Picamera2, V4l2

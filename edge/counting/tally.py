@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.fields import Reason
 from contract.labels import UNKNOWN
-from contract.message import Reason
 from edge.values import Expression, Track, Window
 
 FRAME_COVERS_S = 1.0

@@ -12,8 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from base.logs import line
+from contract.fields import Matrix
 from contract.labels import UNKNOWN
-from contract.message import Matrix, Shadow
+from contract.message import Shadow
 from edge.delivery.spool import Spool
 from edge.errors import SpoolError
 from edge.shadow.compared import Compared

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta, timezone
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from contract.fields import LONGEST_WINDOW, Clock
 from contract.labels import UNKNOWN
-from contract.message import LONGEST_WINDOW, Clock, Counts
+from contract.message import Counts
 
 CLOCKS: tuple[Clock, ...] = ("synced", "restamped", "replay", "unsynced")
 """From the most to the least trusted; joined windows have the least trusted clock of both."""

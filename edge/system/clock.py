@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from base.logs import line
-from contract import message
+from contract import fields
 
 log = logging.getLogger("edge.system.clock")
-ClockState: TypeAlias = message.Clock
+ClockState: TypeAlias = fields.Clock
 """How far a timestamp can be trusted, as in the counts message."""
 TIME_ERROR = 5
 """Result of adjtimex(2) while the kernel's clock is not synchronised."""

@@ -9,7 +9,7 @@ from msgspec import Meta
 from base.loopback import is_loopback
 from base.tls import Tls
 from base.toml_settings import Table, Text, read_toml
-from contract.message import Id
+from contract.fields import Id
 
 TRIAL_S = 330.0
 """Default length of a trial, seconds: a release that crashes five minutes after its start is seen to do so."""

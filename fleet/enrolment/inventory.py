@@ -14,7 +14,7 @@ from base.durable_file import replace_file
 from base.errors import SettingsError
 from base.toml_settings import Text
 from base.validation_errors import explain
-from contract.message import Id
+from contract.fields import Id
 from fleet.enrolment.authority import Revoked
 from fleet.enrolment.boards import Kind, kind_of
 from fleet.errors import Refused

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from base.durable_file import replace_file
 from base.errors import SettingsError
-from contract.message import Id, Time
+from contract.fields import Id, Time
 from contract.release import (
     DeviceManifest,
     File,

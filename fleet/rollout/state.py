@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from base.durable_file import replace_file
 from base.errors import SettingsError
-from contract.message import Time
+from contract.fields import Time
 from contract.release import DeviceManifest
 from fleet.errors import Refused
 from fleet.folder import Folder
