@@ -2,7 +2,8 @@
 
 A frame of 1280 x 720 is shrunk to a third for a network of 416 x 320: a face of 30 pixels has 10 there. Where people
 are few and far away, all that moves lies in a part of the frame. The detector then sees this part alone, shrunk less or
-not at all, for the same work. The whole frame has its turn every `WHOLE_INTERVAL_S`, but never twice in a row.
+not at all, for the same work. The whole frame has its turn every `WHOLE_INTERVAL_S`, after at least `MIN_PARTS`
+detections in regions.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +18,8 @@ from edge.values import Box, Detection, Pixels, Track
 WHOLE_INTERVAL_S = 0.3
 """The detector sees the whole frame this long after it last did, seconds, ..."""
 MIN_PARTS = 2
-"""... and after at least so many detections in regions. At low rates every other observation would else be missing."""
+"""... and after at least so many detections in regions. At low rates every other observation would be missing
+otherwise."""
 MIN_GAIN = 1.3
 """A region is used if it makes faces at least this many times larger in the network's input than the whole frame."""
 MIN_REMEMBERED = 2
@@ -149,7 +151,10 @@ class RegionSelector:
         self._faces.update((track.number, (track.face.box, time, self._detections)) for track in tracks)
 
     def _choose(self, shape: tuple[int, int], changed: NDArray[np.bool_], side: int) -> Region | None:
-        """A part of the frame with all that changed and all tracked faces; None if the whole frame is as good."""
+        """A part of the frame with all that changed and all tracked faces; None if the whole frame is to be seen.
+
+        The last part is returned again as long as it is good enough.
+        """
         scale = self._scale(shape)
         boxes = [box for box, *_ in self._faces.values()]
         if any(box.size * scale >= LARGE_FACE_PX for box in boxes):
