@@ -215,13 +215,25 @@ class Device:
         if self.enabled and self.daemon is None and time.monotonic() >= self._due:
             self._start()
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether the daemon counts, and no restart is asked for."""
+        counts = self.daemon is not None and self.windows.get(self.starts, 0) > 0
+        return counts and self._stop_limit is None and self._asked_ns() in (None, self._restart_seen)
+
     def _restart_asked(self) -> bool:
-        try:
-            asked = (self.state / RESTART_FILE).stat().st_mtime_ns
-        except FileNotFoundError:
+        asked = self._asked_ns()
+        if asked is None:
             return False
         before, self._restart_seen = self._restart_seen, asked
         return asked != before
+
+    def _asked_ns(self) -> int | None:
+        """When a restart was last asked for, nanoseconds of the file's time; None before the first."""
+        try:
+            return (self.state / RESTART_FILE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def _start(self) -> None:
         run = self.runtime / UNIT

@@ -116,11 +116,13 @@ def test_choices_survive_a_reload_and_can_be_shared(address: str, tmp_path: Path
         driver.find_element("id", "sites-chosen").click()
         for site in SHOPS[:2]:
             driver.find_element("css selector", f"#sites input[value='{site}']").click()
+        wait_until(lambda: "shop-01, shop-02:" in text(driver, "compared-with"), "the choice is drawn", SLOW_S)
         driver.find_element("css selector", "[data-sort^='share']").click()
         wait_until(lambda: "sort" in parse_qs(urlsplit(driver.current_url).query), "the address follows", SLOW_S)
         asked = {"period": ["30"], "site": ["shop-01,shop-02"], "sort": ["share-down"]}
         assert parse_qs(urlsplit(driver.current_url).query) == asked
-        wait_until(lambda: "shop-01, shop-02:" in text(driver, "compared-with"), "the choice is drawn", SLOW_S)
+        sorted_by_share = "[aria-sort='descending'] [data-sort='share']"
+        wait_until(lambda: driver.find_elements("css selector", sorted_by_share), "the ranking is sorted", SLOW_S)
         before = (text(driver, "tile-visits"), text(driver, "ranking"), text(driver, "compared-with"))
         driver.refresh()
         wait_until(lambda: text(driver, "compared-with") == before[2], "the same view is drawn", SLOW_S)

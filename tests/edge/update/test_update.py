@@ -89,6 +89,7 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, devi
         assert [each.name for each in (device.program / "slots").iterdir()] == ["2"]
         while not StateFile(device.state).read().failure.given_up:
             device.update().wait()  # on a busy machine the old release may be slow too; then nothing is final at once
+        wait_until(lambda: device.is_steady, "the last restart is over", 60)
         starts = device.starts
         assert device.update().wait() == 0
         assert device.starts == starts, "it is not tried again"
