@@ -38,8 +38,7 @@ def dask_cluster(folder: Path, workers: int, *, is_pinned: bool = False) -> Iter
         def start(*arguments: str) -> subprocess.Popen[bytes]:
             command = [sys.executable, "-m", "dask", *arguments]
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
-            stack.callback(process.wait, STOP_LIMIT_S)
-            stack.callback(process.terminate)
+            stack.callback(_stop, process)
             return process
 
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
@@ -52,3 +51,13 @@ def dask_cluster(folder: Path, workers: int, *, is_pinned: bool = False) -> Iter
             os.sched_setaffinity(process.pid, {cores[number % len(cores)]})  # its threads, which start later, too
         wait_for(port, START_LIMIT_S)
         yield DaskCluster(address, scheduler, tuple(running))
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process. A worker that another one has just left may wait for it for minutes; it is killed."""
+    process.terminate()
+    try:
+        process.wait(STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
