@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-START_LIMIT_S = 10.0
+START_LIMIT_S = 60.0
 STOP_LIMIT_S = 30.0
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"))
 """Debian installs Mosquitto in /usr/sbin, which is on the PATH of root only."""

@@ -294,7 +294,7 @@ def test_every_command_and_program_of_the_guide_runs(tmp_path: Path) -> None:
             publish(port, [(topic(each.site, each.device, "counts"), encode(each)) for each in windows])
             return each_has_printed("+/counts", "event=serving")()
 
-        wait_until(heard, "every listener has heard", 90)
+        wait_until(heard, "every listener has heard")
         wait_until(lambda: len(list(tmp_path.glob("store/date=*/site=*/*.csv"))) == 1, "the rows are stored")
 
     for block in readers:

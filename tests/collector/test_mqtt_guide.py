@@ -10,7 +10,7 @@ from pathlib import Path
 from contract.message import encode
 from contract.topics import topic
 from tests.support.analyst_guide import BLOCKS, GUIDE, SUBSCRIBERS, endless
-from tests.support.brokers import needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, needs_mosquitto, wait_until
 from tests.support.shipped_broker import ShippedBroker, shipped_broker
 from tests.support.store import window
 
@@ -21,7 +21,7 @@ def publish_as(broker: ShippedBroker, user: str, to: str, payload: bytes) -> str
     """Publish with `mosquitto_pub` over TLS at QoS 1, and return what it prints."""
     command = ["mosquitto_pub", "-h", "localhost", "-p", str(broker.tls_port), "--cafile", broker.ca, "-u", user]
     command += ["-P", "secret", "-V", "5", "-q", "1", "-t", to, "-m", payload.decode()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     return done.stdout + done.stderr
 
 

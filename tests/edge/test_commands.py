@@ -13,6 +13,7 @@ import pytest
 from edge.__main__ import main
 from tests.support.bundles import bundle_with_wrong_hash
 from tests.support.commands import CONFIG, ROOT, one_line, windows
+from tests.support.waiting import LIMIT_S
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_exit_code_reaches_the_shell(config, tmp_path):
     """Run as a program, an error is exit code 2, one line on stderr, and nothing on stdout."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "edge", "run", "--config", config, "--clip", tmp_path / "none.mp4"],
-        capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+        capture_output=True, text=True, cwd=ROOT, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     lines = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]  # printed by the runtime
@@ -147,7 +148,7 @@ def test_run_without_camera_continues_until_sigterm(config):
         out = [process.stdout.readline(), process.stdout.readline()]
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         process.terminate()
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert re.search(r"Max core file size +0 +0 ", limits), "a core dump would contain a frame"
     assert errors.count("event=camera_lost") == 1

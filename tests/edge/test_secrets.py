@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from base.logs import hide_secrets
-from tests.support.brokers import free_port, wait_until
+from tests.support.brokers import LIMIT_S, free_port, wait_until
 from tests.support.commands import CONFIG, ROOT
 
 WORD = "hunter2-Pa55"
@@ -49,10 +49,10 @@ def test_the_daemon_reveals_no_secret(tmp_path: Path) -> None:
         log.open("w") as errors,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as daemon,
     ):
-        wait_until(lambda: "event=camera_lost" in log.read_text(), "the camera is lost", 60)
+        wait_until(lambda: "event=camera_lost" in log.read_text(), "the camera is lost")
         shown = Path(f"/proc/{daemon.pid}/cmdline").read_text()
         daemon.terminate()
-        out, _ = daemon.communicate(timeout=20)
+        out, _ = daemon.communicate(timeout=LIMIT_S)
     logged = log.read_text()
     assert "event=started" in logged
     assert "event=camera_lost" in logged

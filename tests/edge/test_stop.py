@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tests.support.waiting import LIMIT_S
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,7 +32,7 @@ def test_sigterm_ends_a_replay(tmp_path):
         assert any("event=started" in line for line in log)
         time.sleep(0.5)
         daemon.send_signal(signal.SIGTERM)
-        printed, rest = daemon.communicate(timeout=60)
+        printed, rest = daemon.communicate(timeout=LIMIT_S)
     assert daemon.returncode == 0
     assert "event=stopped unsent=0" in rest
     assert 1 <= printed.count("\n") < 30_000 / 600  # windows of 600 images

@@ -12,7 +12,7 @@ from benchmarks.machines.fleet_servers import HOST, broker
 from contract.message import Status, encode
 from contract.topics import topic
 from fleet.__main__ import main
-from tests.support.brokers import needs_mosquitto
+from tests.support.brokers import LIMIT_S, needs_mosquitto
 from tests.support.fleets import BOARD, fleet, give, light_wheel, made
 from tests.support.messages import MESSAGES
 
@@ -35,7 +35,7 @@ def send(of, port, name, state, health):
     messages = [("status", status), ("health", health)]
     messages += [("shadow", MESSAGES["shadow-1"])] * (name in ("well", "thief"))
     for kind, message in messages:
-        client.publish(topic(*me, kind), encode(message), 1, retain=True).wait_for_publish(10)
+        client.publish(topic(*me, kind), encode(message), 1, retain=True).wait_for_publish(LIMIT_S)
     client.disconnect()
     client.loop_stop()
 

@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tests.support.waiting import LIMIT_S
+
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 40.0
-"""How long a browser on a busy machine may take."""
 INTRODUCED = "It shows "
 """Begin of the last line that the program prints at its start."""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.waiting import LIMIT_S
+
 REPOSITORY = Path(__file__).parents[2]
 
 GUIDE = (REPOSITORY / "docs" / "analyst.md").read_text(encoding="utf-8")
@@ -26,12 +28,12 @@ def endless(command: list[str], folder: Path, environment: dict[str, str]) -> It
         yield output
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(LIMIT_S)
 
 
 def collector(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the collector's command with warnings as errors; its exit status must be ``status``."""
     command = [sys.executable, "-W", "error", "-m", "collector", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, cwd=REPOSITORY, check=False)
     assert done.returncode == status, done.stderr
     return done

@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +12,18 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from demo import mosquitto as broker_process
 from demo.mosquitto import free_port, listens
+from tests.support.waiting import LIMIT_S, wait_until
 
-__all__ = ["free_port", "listens", "mosquitto", "needs_mosquitto", "publish", "start_collector", "wait_until"]
+__all__ = [
+    "LIMIT_S",
+    "free_port",
+    "listens",
+    "mosquitto",
+    "needs_mosquitto",
+    "publish",
+    "start_collector",
+    "wait_until",
+]
 
 needs_mosquitto = pytest.mark.skipif(broker_process.program() is None, reason="mosquitto is not installed")
 
@@ -26,14 +35,6 @@ def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen
         yield broker.process
 
 
-def wait_until(fact: Callable[[], bool], what: str, within_s: float = 30.0) -> None:
-    """Poll until ``fact`` is true; fail with ``what`` after ``within_s``."""
-    due = time.monotonic() + within_s
-    while not fact():
-        assert time.monotonic() < due, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
-
-
 def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False, **login: str) -> None:
     """Publish messages at QoS 1, and return when the broker has acknowledged all of them."""
     client = Client(CallbackAPIVersion.VERSION2)
@@ -43,7 +44,7 @@ def publish(port: int, messages: list[tuple[str, bytes]], retain: bool = False, 
     client.connect("127.0.0.1", port)
     client.loop_start()
     for sent in [client.publish(to, payload, 1, retain) for to, payload in messages]:
-        sent.wait_for_publish(10)
+        sent.wait_for_publish(LIMIT_S)
     client.disconnect()
     client.loop_stop()
 

@@ -15,14 +15,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.settings import Access, Api, Page, Settings, Store
-from tests.support.brokers import listens, wait_until
+from tests.support.brokers import LIMIT_S, listens, wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not on PATH (apt-get install chromium-driver)"
 )
-AXE_S = 120.0
-"""Timeout; axe needs a second."""
 THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
@@ -52,6 +50,7 @@ def chromium(
     options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     with Chrome(options=options, service=ChromeService(DRIVER)) as driver:
+        driver.set_script_timeout(LIMIT_S)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
@@ -83,7 +82,6 @@ def violations(driver: Any) -> list[Any]:
     them."""
     import selenium_axe_python
 
-    driver.set_script_timeout(AXE_S)
     driver.execute_script(next(Path(selenium_axe_python.__file__).parent.rglob("axe.min.js")).read_text())
     run = "const done = arguments[0]; axe.run({exclude: ['.js-plotly-plot']}).then(done, e => done(String(e)))"
     found = driver.execute_async_script(run)
@@ -121,10 +119,10 @@ def served(
     )
     thread = threading.Thread(target=serve, args=(settings, ZoneInfo(zone), stop, now))
     thread.start()
-    wait_until(lambda: listens(port), "the page is served", 20)
+    wait_until(lambda: listens(port), "the page is served")
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(LIMIT_S)
         assert not thread.is_alive(), "the server must end when it is stopped"

@@ -21,7 +21,7 @@ def running(device: Device) -> Iterator[None]:
     thread = threading.Thread(target=supervise)
     thread.start()
     try:
-        wait_until(device.progress, "the daemon counts", 120)
+        wait_until(device.progress, "the daemon counts")
         yield
     finally:
         stop.set()

@@ -17,6 +17,7 @@ from contract.release import DeviceManifest, device_path, read_manifest
 from contract.topics import topic
 from fleet.publication.repository import Repository
 from fleet.settings import RepositorySettings
+from tests.support.waiting import LIMIT_S
 
 PERIOD_S = 0.2
 """How often a device reports and counts, seconds, in place of a minute."""
@@ -108,7 +109,7 @@ def following(followers: list[Follower]) -> Iterator[None]:
     stop = threading.Event()
     threads = [threading.Thread(target=follower.run, args=(stop,)) for follower in followers]
     with ExitStack() as stack:
-        stack.callback(lambda: [thread.join(10) for thread in threads])
+        stack.callback(lambda: [thread.join(LIMIT_S) for thread in threads])
         stack.callback(stop.set)
         for thread in threads:
             thread.start()

@@ -12,7 +12,7 @@ from contract.message import Counts, Status, decode
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.settings import BrokerSettings
-from tests.support.brokers import wait_until
+from tests.support.brokers import LIMIT_S, wait_until
 from tests.support.fakes import MODEL, counts
 
 BOOT, OTHER_BOOT = "1" * 16, "2" * 16
@@ -33,7 +33,7 @@ class Device:
     def __init__(self, publisher, spool):
         self.publisher, self.spool = publisher, spool
 
-    def until(self, fact: Callable[[], bool], what: str, within_s: float = 30.0) -> None:
+    def until(self, fact: Callable[[], bool], what: str, within_s: float = LIMIT_S) -> None:
         """Pump until ``fact`` is true; fail with ``what`` after ``within_s``."""
 
         def pumped() -> bool:
@@ -77,7 +77,7 @@ def listening(port, levels="#", **login):
         client.username_pw_set(**login)
     client.connect("127.0.0.1", port)
     client.loop_start()
-    assert subscribed.wait(10)
+    assert subscribed.wait(LIMIT_S)
     try:
         yield received
     finally:

@@ -14,6 +14,7 @@ from collector.settings import Broker, Limits, Settings, Store
 from collector.store.load import load
 from contract.message import Counts, Models, Privacy, encode
 from contract.topics import topic
+from tests.support.waiting import LIMIT_S
 
 START = datetime(2026, 3, 28, 9, 0, tzinfo=timezone.utc)
 BOOT, NEXT_BOOT = "0" * 15 + "1", "0" * 15 + "2"
@@ -68,11 +69,11 @@ def receiving(
     log.setLevel(logging.INFO)
     thread.start()
     try:
-        assert until is None or listener.seen.wait(60)
+        assert until is None or listener.seen.wait(LIMIT_S)
         yield
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(LIMIT_S)
         log.removeHandler(listener)
     assert not thread.is_alive()
 

@@ -53,10 +53,10 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     command += ["--set", "api.requests_per_minute=10000"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until(lambda: listens(page), "the collector serves", 60)
+            wait_until(lambda: listens(page), "the collector serves")
             with prometheus(folder, page) as asked:
                 count = 'count_over_time(up{job="facetally"}[1m]) > 2'
-                wait_until(lambda: bool(ask(asked, "query", query=count)["result"]), "three scrapes", 60)
+                wait_until(lambda: bool(ask(asked, "query", query=count)["result"]), "three scrapes")
                 yield asked
         finally:
             process.terminate()

@@ -73,11 +73,11 @@ def test_windows_sent_before_the_collector_connects_are_stored_within_seconds(tm
     The device sends them again within seconds after the collector has connected, without a new window.
     """
     port, root = free_port(), tmp_path / "store"
-    with mosquitto(tmp_path, port), device(tmp_path, port, 3, confirm="collector") as sender:
+    with mosquitto(tmp_path, port), device(tmp_path, port, 3, again_s=600.0, confirm="collector") as sender:
         sender.until(lambda: sender.publisher.unconfirmed == 3, "the broker has all windows")
         time.sleep(1.0)
         with collecting(root, port):
-            sender.until(lambda: sender.spool.depth() == 0, "all are confirmed", 20.0)
+            sender.until(lambda: sender.spool.depth() == 0, "all are confirmed")
     assert stored(root) == dict.fromkeys(range(3), 1)
 
 

@@ -16,7 +16,7 @@ from collector.store.load import labels, load
 from contract.message import Counts, decode
 from contract.topics import subscription
 from demo.broker import broker
-from tests.support.brokers import needs_mosquitto, start_collector, wait_until
+from tests.support.brokers import LIMIT_S, needs_mosquitto, start_collector, wait_until
 
 ROOT = Path(__file__).parents[2]
 pytestmark = needs_mosquitto
@@ -63,7 +63,7 @@ class Listener:
         self._client.connect("127.0.0.1", port)
         self._client.subscribe(subscription("counts"), qos=1)
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(LIMIT_S)
 
     def close(self):
         self._client.disconnect()
@@ -121,7 +121,7 @@ def test_the_store_holds_what_was_sent(clip, tmp_path):
         finally:
             listener.close()
             collector.terminate()
-            collector.communicate(timeout=20)
+            collector.communicate(timeout=LIMIT_S)
     assert collector.returncode == 0
     sent = {message.key: message for message in (decode(payload, Counts) for payload in listener.payloads)}
     assert len(sent) == len(listener.payloads) == len(frame)
@@ -147,9 +147,9 @@ def test_counts_made_while_the_broker_is_away_arrive(clip, tmp_path):
     config.write_text(CONFIG.format(**values))
     command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
     away = subprocess.Popen(command, cwd=ROOT)
-    wait_until(lambda: waiting(tmp_path / "spool.sqlite") == 15, "the clip is counted", 60)
+    wait_until(lambda: waiting(tmp_path / "spool.sqlite") == 15, "the clip is counted")
     away.terminate()
-    assert away.wait(20) == 0
+    assert away.wait(LIMIT_S) == 0
     with broker(tmp_path, "mosquitto") as (_, again):
         listener = Listener(again)
         count(tmp_path, clip, again, 1, 2.0, "broker")

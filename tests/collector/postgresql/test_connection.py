@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from collector.__main__ import main
-from tests.support.brokers import wait_until
+from tests.support.brokers import LIMIT_S, wait_until
 from tests.support.postgresql import WITH_PASSWORD, Cluster, needs_postgresql, number, rows, sync
 from tests.support.store import put, window
 
@@ -37,10 +37,10 @@ def test_an_outage_is_waited_out_and_sigterm_ends(cluster: Cluster, url: str, tm
     assert process.stderr is not None
     until_line(process, "postgresql_away")
     cluster.start()
-    wait_until(lambda: has_windows(url, 2), "the second window is stored", 60)
+    wait_until(lambda: has_windows(url, 2), "the second window is stored")
     until_line(process, "postgresql_back")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT_S) == 0
     with process.stderr:
         assert "Traceback" not in process.stderr.read()
 
@@ -138,7 +138,7 @@ def test_a_second_sync_waits_for_the_first(url: str, tmp_path: Path) -> None:
         wait_until(lambda: connection.execute(query).fetchone() == (1,), "the sync waits")
         time.sleep(0.2)
         assert process.poll() is None
-    assert process.wait(30) == 0
+    assert process.wait(LIMIT_S) == 0
     assert number(url, "SELECT count(*) FROM windows") == 1
     assert process.stderr is not None
     process.stderr.close()

@@ -19,7 +19,7 @@ from collector.settings import Publish
 from contract.hour import decode_hour
 from contract.message import Status, encode
 from contract.topics import topic
-from tests.support.brokers import needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, needs_mosquitto, wait_until
 from tests.support.messages import BOOT, WITH_VISITS
 from tests.support.receiver import receiving, settings_for
 from tests.support.shipped_broker import ShippedBroker, shipped_broker
@@ -58,7 +58,7 @@ def send(broker: ShippedBroker, kind: Any, message: Any, retain: bool = False) -
     client.username_pw_set("shop-1/door", "secret")
     client.connect("127.0.0.1", broker.plain_port)
     client.loop_start()
-    client.publish(topic("shop-1", "door", kind), encode(message), 1, retain).wait_for_publish(10)
+    client.publish(topic("shop-1", "door", kind), encode(message), 1, retain).wait_for_publish(LIMIT_S)
     client.disconnect()
     client.loop_stop()
 
@@ -87,9 +87,9 @@ def test_hours_are_published_described_and_deleted(
     with watching(broker, "homeassistant") as seen:
         with receiving(on, now=lambda: NOW):
             send(broker, "counts", window(1, visits, NOW - timedelta(hours=1)))
-            wait_until(lambda: HOUR_TOPIC in seen, "the hour is published", 60)
+            wait_until(lambda: HOUR_TOPIC in seen, "the hour is published")
             send(broker, "counts", window(2, visits, NOW - timedelta(minutes=59)))
-            wait_until(lambda: decode_hour(seen[HOUR_TOPIC]).windows == 2, "the late window is in it", 60)
+            wait_until(lambda: decode_hour(seen[HOUR_TOPIC]).windows == 2, "the late window is in it")
             described = [name for name in seen if name.startswith("homeassistant/")]
             assert len(described) == 3 + len(WITH_VISITS.expression.labels)
         hour = decode_hour(seen[HOUR_TOPIC])

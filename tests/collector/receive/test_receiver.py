@@ -16,7 +16,7 @@ from base.logs import line
 from collector.store.load import load
 from contract.message import encode
 from contract.topics import topic
-from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
+from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.receiver import START, counts_messages, numbers, receiving, rows, settings_for, window
 
 
@@ -26,7 +26,7 @@ def test_messages_sent_are_rows_in_the_store(tmp_path: Path) -> None:
     port, root = free_port(), tmp_path / "store"
     with mosquitto(tmp_path, port), receiving(settings_for(root, port)):
         publish(port, counts_messages(range(30)) + counts_messages(range(10)) + counts_messages(range(5), site="b"))
-        wait_until(lambda: rows(root) == 35, "all rows are there", 120)
+        wait_until(lambda: rows(root) == 35, "all rows are there")
     frame = load(root)
     assert frame["happiness"].sum() == sum(n % 10 for n in range(30)) + sum(range(5))
     assert list(frame[frame["site"] == "b"]["seq"]) == list(range(5))
@@ -45,7 +45,7 @@ def test_a_receiver_starts_before_its_broker_and_outlives_it(tmp_path: Path) -> 
                     publish(port, counts_messages(range(first, first + 10)))
                     return rows(root) == first + 10
 
-                wait_until(arrived, "rows after the broker came", 20)
+                wait_until(arrived, "rows after the broker came")
     assert numbers(root) == list(range(20))
 
 
@@ -82,7 +82,7 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None
             wait_until(lambda: rows(root) == 6000, "all rows are there")
         finally:
             collector.terminate()
-            log = collector.communicate(timeout=10)[1]
+            log = collector.communicate(timeout=LIMIT_S)[1]
     assert numbers(root) == list(range(6000))
     assert midway >= 2, "most kills came after the last message"
     assert collector.returncode == 0
@@ -100,7 +100,7 @@ def test_nothing_is_acknowledged_before_it_is_on_disk(tmp_path: Path) -> None:
         publish(port, counts_messages(range(3)))
         time.sleep(0.5)
         day.unlink()
-        wait_until(lambda: rows(root) == 3, "stored in the end", 20)
+        wait_until(lambda: rows(root) == 3, "stored in the end")
     assert numbers(root) == [0, 1, 2]
 
 
@@ -158,7 +158,7 @@ def test_a_wrong_password_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptu
             assert "authorized" in refusals[0].lower()
             assert not any("event=connected" in text for text in caplog.messages)
             secret.write_text("right\n")
-            wait_until(lambda: any("event=connected" in text for text in caplog.messages), "connected", 30)
+            wait_until(lambda: any("event=connected" in text for text in caplog.messages), "connected")
 
 
 @pytest.mark.parametrize("answer", [b"", bytes([0x20, 2, 0, 1])], ids=["closes", "answers"])
@@ -168,7 +168,7 @@ def test_a_broker_without_mqtt_5_is_connected_to_in_3_1_1(tmp_path: Path, answer
         socket.create_server(("127.0.0.1", 0)) as listener,
         receiving(settings_for(tmp_path / "store", listener.getsockname()[1]), until=None),
     ):
-        listener.settimeout(10)
+        listener.settimeout(LIMIT_S)
         first, _ = listener.accept()
         with first:
             assert first.recv(1024)[8] == 5

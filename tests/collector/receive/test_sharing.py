@@ -8,7 +8,7 @@ from collector.devices.registry import read_devices
 from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import topic
-from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
+from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.receiver import counts_messages, rows
 
 BOOT = "0" * 15 + "1"
@@ -36,12 +36,12 @@ def test_two_collectors_share_the_counts_while_one_is_killed(tmp_path: Path) -> 
             two.communicate()
             publish(port, counts_messages(range(2000, 4000)))
             two = start(root, port, "w2")
-            wait_until(lambda: rows(root) == 4000, "all rows are there", 120)
+            wait_until(lambda: rows(root) == 4000, "all rows are there")
             time.sleep(0.5)
         finally:
             for each in (one, two):
                 each.terminate()
-                each.communicate(timeout=10)
+                each.communicate(timeout=LIMIT_S)
     assert list(load(root)["seq"]) == list(range(4000))
     by_writer = {
         writer: sum(text.count("\n") - 1 for path in root.glob(f"*/*/*-{writer}.csv") for text in [path.read_text()])

@@ -23,6 +23,7 @@ from collector.store.compaction import compact
 from demo.mosquitto import free_port, wait_for
 from tests.support.analyst_guide import REPOSITORY, collector
 from tests.support.store import put, window
+from tests.support.waiting import LIMIT_S
 
 GUIDE = (REPOSITORY / "docs" / "scale.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -51,7 +52,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             yield
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(LIMIT_S)
 
 
 @pytest.fixture(scope="module")

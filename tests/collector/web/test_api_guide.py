@@ -12,7 +12,7 @@ import pytest
 
 from collector.settings import read_settings
 from collector.web.serve import serve
-from tests.support.brokers import free_port, wait_until
+from tests.support.brokers import LIMIT_S, free_port, wait_until
 from tests.support.store import put, window
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "analyst.md").read_text(encoding="utf-8").partition("## The HTTP API")[2]
@@ -38,12 +38,12 @@ def test_the_example_reads_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     try:
-        wait_until(lambda: "180" in run_program().stdout, "the visits are printed", 30)
+        wait_until(lambda: "180" in run_program().stdout, "the visits are printed")
         (tmp_path / "token").write_text(TOKEN + "x\n")
         assert "401" in run_program().stderr
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(LIMIT_S)
     assert not thread.is_alive()
 
 

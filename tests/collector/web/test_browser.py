@@ -15,7 +15,7 @@ from collector.devices.registry import DeviceRegistry
 from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
-from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
+from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
 from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served, text, violations
 from tests.support.device_models import model
 from tests.support.nginx import needs_nginx
@@ -24,8 +24,6 @@ from tests.support.store import SEVEN, put, window
 pytestmark = needs_chromium
 NOW = datetime(2026, 3, 28, 17, 30, tzinfo=timezone.utc)
 BOOT = "0" * 16
-SLOW_S = 120.0
-"""Timeout. A browser draws in a second, but a busy machine may take long."""
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +54,10 @@ def address(store: Path) -> Iterator[str]:
 def opened(driver: Any, url: str) -> None:
     """Load the page, scroll to its charts, and return when they have descriptions."""
     driver.get(url)
-    wait_until(lambda: text(driver, "tile-visits") and text(driver, "ranking"), "the first screen is drawn", SLOW_S)
+    wait_until(lambda: text(driver, "tile-visits") and text(driver, "ranking"), "the first screen is drawn")
     driver.execute_script("document.getElementById('below').scrollIntoView()")
     for name in ("trend", "shares", "heat", "comparison", "live"):
-        wait_until(lambda name=name: len(text(driver, f"{name}-words")) > 20, f"{name} is drawn", SLOW_S)  # type: ignore[misc]
+        wait_until(lambda name=name: len(text(driver, f"{name}-words")) > 20, f"{name} is drawn")  # type: ignore[misc]
 
 
 def choose(driver: Any, name: str, value: str) -> None:
@@ -103,24 +101,24 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         assert "all sites" in text(driver, "trend-words")
         assert "happy-shop" in text(driver, "devices")
         choose(driver, "group", "south")
-        wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the group only", SLOW_S)
+        wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the group only")
         choose(driver, "group", "north")
-        wait_until(lambda: "happy-shop" in text(driver, "devices"), "devices of the other group", SLOW_S)
+        wait_until(lambda: "happy-shop" in text(driver, "devices"), "devices of the other group")
         assert "sad-shop" not in text(driver, "devices")
         opened(driver, address)
         driver.find_element("id", "sites-chosen").click()
         press(driver, "sites", "sad-shop")
-        wait_until(lambda: "most often sadness" in text(driver, "trend-words"), "the site is shown", SLOW_S)
+        wait_until(lambda: "most often sadness" in text(driver, "trend-words"), "the site is shown")
         assert "gap" in text(driver, "trend-words")
-        wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the site only", SLOW_S)
+        wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the site only")
         choose(driver, "heat-of", "sadness")
-        wait_until(lambda: "Visits of sadness" in text(driver, "heat-words"), "the heat map follows", SLOW_S)
+        wait_until(lambda: "Visits of sadness" in text(driver, "heat-words"), "the heat map follows")
         choose(driver, "against", "site")
         choose(driver, "other", "happy-shop")
         clear = "sad-shop, compared with happy-shop: less happiness, more sadness; no clear change in the others."
-        wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn", SLOW_S)
+        wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn")
         driver.find_element("id", "as-csv").click()
-        wait_until(lambda: any(tmp_path.glob("*.csv")), "the file is there", SLOW_S)
+        wait_until(lambda: any(tmp_path.glob("*.csv")), "the file is there")
         frame = pd.read_csv(next(tmp_path.glob("facetally-sad-shop-*.csv")))
         assert f"{frame['visits'].sum():,.0f} visits" in text(driver, "trend-words")
         assert frame["visits"].isna().any(), "the night is a gap"
@@ -166,7 +164,6 @@ def wait_for_description(driver: Any, name: str, begin: str) -> None:
         wait_until(
             lambda: text(driver, f"{name}-words").startswith(begin),
             f"the description of {name} begins with {begin!r}",
-            SLOW_S,
         )
     except AssertionError as error:
         shown = (text(driver, f"{name}-words"), text(driver, "as-of"), text(driver, "devices"), complaints(driver))
@@ -201,7 +198,7 @@ def test_a_window_that_arrives_is_shown_without_reload(tmp_path: Path) -> None:
                 assert driver.execute_script("return window.sameLoad") is True
         finally:
             collector.terminate()
-            collector.communicate(timeout=20)
+            collector.communicate(timeout=LIMIT_S)
     assert collector.returncode == 0
 
 
@@ -217,6 +214,6 @@ def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
         before = text(driver, "shares-words")
         driver.find_element("id", "sites-chosen").click()
         press(driver, "sites", "sad-shop")
-        wait_until(lambda: text(driver, "shares-words") != before, "the choice is drawn", SLOW_S)
+        wait_until(lambda: text(driver, "shares-words") != before, "the choice is drawn")
         assert "sadness" in text(driver, "shares-words")
         assert complaints(driver) == []

@@ -19,7 +19,6 @@ from tests.support.store import SEVEN, put, window
 
 pytestmark = needs_chromium
 NOW = datetime(2026, 3, 28, 17, 30, tzinfo=timezone.utc)
-SLOW_S = 120.0
 MAX_BYTES = 1_000_000
 """Over the wire, for the first screen."""
 MAX_CHART_BYTES = 2_000_000
@@ -63,7 +62,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def opened(driver: Any, url: str) -> None:
     driver.get(url)
     drawn = lambda: all(text(driver, name) for name in ("banner", "tile-visits", "ranking"))  # noqa: E731 - one line
-    wait_until(drawn, "the first screen is drawn", SLOW_S)
+    wait_until(drawn, "the first screen is drawn")
 
 
 @pytest.mark.parametrize(("width", "height", "dark"), [(1280, 900, False), (375, 800, True)])
@@ -73,7 +72,7 @@ def test_what_needs_a_person_is_at_the_top(address: str, tmp_path: Path, width: 
     """
     with chromium(tmp_path, width, height, dark) as driver:
         opened(driver, address + "?site=shop-01&receipt=share")
-        wait_until(lambda: "Saerens" in text(driver, "receipt-panel"), "the receipt is drawn", SLOW_S)
+        wait_until(lambda: "Saerens" in text(driver, "receipt-panel"), "the receipt is drawn")
         box = driver.execute_script(
             "const b = document.getElementById('banner'), r = b.getBoundingClientRect();"
             "return [r.top, r.bottom, b.scrollHeight - b.clientHeight]"
@@ -98,7 +97,7 @@ def test_no_line_ends_within_parentheses_on_a_phone(tmp_path: Path) -> None:
     with served(root, free_port(), "Europe/Berlin", lambda: NOW) as url, chromium(tmp_path, 360, 800) as driver:
         opened(driver, url + "?receipt=visits")
         driver.execute_script("document.getElementById('below').scrollIntoView()")
-        wait_until(lambda: "(" in text(driver, "totals"), "the totals are drawn", SLOW_S)
+        wait_until(lambda: "(" in text(driver, "totals"), "the totals are drawn")
         found = driver.execute_script(INTERVALS)
         assert {part for part, _, _ in found} >= {"ranking", "totals"}
         assert [each for each in found if each[2] > 1] == []
@@ -116,21 +115,21 @@ def test_choices_survive_a_reload_and_can_be_shared(address: str, tmp_path: Path
         driver.find_element("id", "sites-chosen").click()
         for site in SHOPS[:2]:
             driver.find_element("css selector", f"#sites input[value='{site}']").click()
-        wait_until(lambda: "shop-01, shop-02:" in text(driver, "compared-with"), "the choice is drawn", SLOW_S)
+        wait_until(lambda: "shop-01, shop-02:" in text(driver, "compared-with"), "the choice is drawn")
         driver.find_element("css selector", "[data-sort^='share']").click()
-        wait_until(lambda: "sort" in parse_qs(urlsplit(driver.current_url).query), "the address follows", SLOW_S)
+        wait_until(lambda: "sort" in parse_qs(urlsplit(driver.current_url).query), "the address follows")
         asked = {"period": ["30"], "site": ["shop-01,shop-02"], "sort": ["share-down"]}
         assert parse_qs(urlsplit(driver.current_url).query) == asked
         sorted_by_share = "[aria-sort='descending'] [data-sort='share']"
-        wait_until(lambda: driver.find_elements("css selector", sorted_by_share), "the ranking is sorted", SLOW_S)
+        wait_until(lambda: driver.find_elements("css selector", sorted_by_share), "the ranking is sorted")
         before = (text(driver, "tile-visits"), text(driver, "ranking"), text(driver, "compared-with"))
         driver.refresh()
-        wait_until(lambda: text(driver, "compared-with") == before[2], "the same view is drawn", SLOW_S)
-        wait_until(lambda: text(driver, "ranking") == before[1], "the same ranking is drawn", SLOW_S)
+        wait_until(lambda: text(driver, "compared-with") == before[2], "the same view is drawn")
+        wait_until(lambda: text(driver, "ranking") == before[1], "the same ranking is drawn")
         assert text(driver, "tile-visits") == before[0]
         assert Select(driver.find_element("id", "days")).first_selected_option.get_attribute("value") == "30"
         driver.find_element("css selector", "[data-receipt='visits']").click()
-        wait_until(lambda: "by=total" in text(driver, "receipt-panel"), "the receipt opens", SLOW_S)
+        wait_until(lambda: "by=total" in text(driver, "receipt-panel"), "the receipt opens")
         assert "receipt=visits" in driver.current_url
 
 
@@ -140,7 +139,7 @@ def test_the_first_view_is_below_a_megabyte_and_can_be_printed(address: str, tmp
         opened(driver, address)
         assert 100_000 < (first := sent_bytes(driver)) < MAX_BYTES, first
         driver.execute_script("document.getElementById('below').scrollIntoView()")
-        wait_until(lambda: len(text(driver, "heat-words")) > 20, "the charts are drawn", SLOW_S)
+        wait_until(lambda: len(text(driver, "heat-words")) > 20, "the charts are drawn")
         assert (sent := sent_bytes(driver)) < MAX_CHART_BYTES, sent
         pdf = b64decode(driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
         assert pdf.startswith(b"%PDF") and len(pdf) > 20_000
@@ -163,7 +162,7 @@ def test_the_reader_chooses_the_language(address: str, tmp_path: Path) -> None:
             "list.dispatchEvent(new Event('change', {bubbles: true}))"
         )
         english = lambda: "Share of happiness" in text(driver, "figures") and "Sites" in text(driver, "ranking")  # noqa: E731
-        wait_until(english, "the page is in English", SLOW_S)
+        wait_until(english, "the page is in English")
         shown = [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]
         assert [each.replace("\N{NO-BREAK SPACE}", " ") for each in figures] == shown
         assert not complaints(driver)

@@ -26,7 +26,6 @@ from tests.support.store import put, window
 
 pytestmark = needs_chromium
 NBSP = "\N{NO-BREAK SPACE}"
-SLOW_S = 120.0
 SHOWN = 180
 """Messages that the page shows in this state of the store; the others belong to other states, or to the report."""
 TEXTS = """
@@ -92,11 +91,11 @@ def english_left(texts: list[str]) -> dict[str, str]:
 def opened(driver: Any, url: str) -> None:
     """Return when the whole page is drawn, the receipt too."""
     driver.get(url)
-    wait_until(lambda: text(driver, "receipt-panel") and text(driver, "ranking"), "the receipt is drawn", SLOW_S)
+    wait_until(lambda: text(driver, "receipt-panel") and text(driver, "ranking"), "the receipt is drawn")
     driver.execute_script("document.getElementById('below').scrollIntoView()")
     for name in ("trend", "shares", "heat", "comparison", "live", "devices"):
         ready = lambda name=name: len(text(driver, name if name == "devices" else f"{name}-words")) > 20  # noqa: E731
-        wait_until(ready, f"{name} is drawn", SLOW_S)
+        wait_until(ready, f"{name} is drawn")
     driver.execute_script("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
 
 
@@ -156,5 +155,5 @@ def test_no_english_is_left_on_the_phone(tmp_path: Path) -> None:
         edges = (begun.start + timedelta(seconds=2), begun.taps[0] + timedelta(seconds=3))
         spans = [(edges[0] - timedelta(minutes=5), edges[0]), edges, (edges[1], edges[1] + timedelta(minutes=1))]
         put(root, *(window(n, {"happiness": 1, "unknown": 0}, a, end=b) for n, (a, b) in enumerate(spans)))
-        wait_until(lambda: seen("outcome").startswith(f"100{NBSP}% (21{NBSP}bis{NBSP}100), 1 Besuch"), "the result", 30)
+        wait_until(lambda: seen("outcome").startswith(f"100{NBSP}% (21{NBSP}bis{NBSP}100), 1 Besuch"), "the result")
         assert english_left(driver.execute_script(TEXTS)) == {}

@@ -13,7 +13,7 @@ from collector.language.language import english
 from collector.page.app import make_page
 from collector.page.sections import sections
 from collector.reading.reader import Reader
-from tests.support.brokers import free_port, wait_until
+from tests.support.brokers import LIMIT_S, free_port, wait_until
 from tests.support.pages import BERLIN, NOW, text_of, two_shops
 
 
@@ -95,7 +95,7 @@ def test_serve_runs_until_sigterm(store: Path) -> None:
 
             def answers() -> bool:
                 try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=LIMIT_S) as answer:
                         return bool(answer.status == 200)
                 except OSError:
                     return False
@@ -103,5 +103,5 @@ def test_serve_runs_until_sigterm(store: Path) -> None:
             wait_until(answers, "the page answers")
         finally:
             served.terminate()
-        assert served.wait(10) == 0
+        assert served.wait(LIMIT_S) == 0
         assert served.stderr.read() == ""

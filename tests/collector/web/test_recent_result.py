@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from collector.web.recent_result import RecentResults
-from tests.support.brokers import wait_until
+from tests.support.brokers import LIMIT_S, wait_until
 
 
 def len_of(result: object) -> int:
@@ -18,7 +18,7 @@ def test_an_old_result_is_returned_while_a_new_one_is_computed() -> None:
     results, gate, computed = RecentResults(10_000, 60.0, len_of), threading.Event(), list[int]()
 
     def slow() -> str:
-        gate.wait(10)
+        gate.wait(LIMIT_S)
         computed.append(1)
         return "new"
 
@@ -75,7 +75,7 @@ def test_a_result_that_a_request_has_renewed_is_not_computed_again() -> None:
     results, gate, computed = RecentResults(10_000, 0.3, len_of), threading.Event(), list[str]()
     for key in ("slow", "other"):
         results.get(key, "1", lambda: "old")
-    results.get("slow", "2", lambda: gate.wait(10))
+    results.get("slow", "2", lambda: gate.wait(LIMIT_S))
     assert results.get("other", "2", lambda: computed.append("beside")) == "old"
     wait_until(lambda: results.get("other", "3", lambda: "own") == "own", "the request has computed it")
     gate.set()

@@ -194,7 +194,7 @@ def test_a_person_counts_at_the_door(port: int, store: Path, tmp_path: Path) -> 
         counts_between(store, open_session(store).start, taps)
         driver.find_element("id", "stop").click()
         driver.switch_to.alert.accept()
-        wait_until(lambda: "80 % (38 to 96), 5 visits by hand, 4 counted" in shown(driver, "outcome"), "the result", 30)
+        wait_until(lambda: "80 % (38 to 96), 5 visits by hand, 4 counted" in shown(driver, "outcome"), "the result")
         photograph(driver, tmp_path, "result")
         wait_until(lambda: open_session(store) is None, "the taps are gone")
         assert [entry for entry in complaints(driver) if "ERR_INTERNET_DISCONNECTED" not in entry] == []

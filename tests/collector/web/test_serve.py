@@ -17,7 +17,7 @@ from benchmarks.fuzzing.http_requests import count_statuses
 from collector.settings import Page, read_settings
 from collector.web.browser_guard import BrowserGuard, content_security_policy
 from collector.web.shared_result import SharedResults
-from tests.support.brokers import free_port, wait_until
+from tests.support.brokers import LIMIT_S, free_port, wait_until
 from tests.support.browser import served
 from tests.support.http import send
 from tests.support.store import put, window
@@ -72,7 +72,7 @@ def test_slow_clients_delay_nobody_and_are_disconnected(port: int) -> None:
                     pass
             return not left
 
-        wait_until(all_closed, "all are closed", 10)
+        wait_until(all_closed, "all are closed")
     finally:
         for each in slow:
             each.close()
@@ -163,7 +163,7 @@ def test_equal_results_are_computed_once() -> None:
     gate = threading.Event()
 
     def compute() -> int:
-        gate.wait(10)
+        gate.wait(LIMIT_S)
         computed.append(1)
         return len(computed)
 
@@ -173,7 +173,7 @@ def test_equal_results_are_computed_once() -> None:
         each.start()
     gate.set()
     for each in threads:
-        each.join(10)
+        each.join(LIMIT_S)
     assert (len(computed), got) == (1, [1] * 50)
     with pytest.raises(ZeroDivisionError):
         shared.get("failed", lambda: 1 // 0)

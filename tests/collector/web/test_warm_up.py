@@ -21,5 +21,5 @@ def test_roll_ups_and_catalogues_are_ready_without_a_request(tmp_path: Path) -> 
         each.cache_clear()
     assert not list(root.glob("_rollup/*/*.parquet"))
     with served(root, free_port(), "Europe/Berlin", lambda: MONDAY):
-        wait_until(lambda: list(root.glob("_rollup/*/*.parquet")), "the roll-ups are ready", 60)
+        wait_until(lambda: list(root.glob("_rollup/*/*.parquet")), "the roll-ups are ready")
         assert translations.cache_info().currsize == len(codes())

@@ -9,6 +9,7 @@ import pytest
 from edge.settings import read
 from tests.support.aiming import aiming, configured, entered, small_faces
 from tests.support.browser import chromium, complaints, needs_chromium
+from tests.support.waiting import LIMIT_S
 
 pytestmark = needs_chromium
 TILL = [(0.1, 0.3), (0.9, 0.3), (0.9, 0.7), (0.1, 0.7)]
@@ -22,7 +23,7 @@ def small_clip(astronaut, tmp_path_factory):
     return path
 
 
-def waited(driver, until, seconds=40):
+def waited(driver, until, seconds=LIMIT_S):
     """Return what a function gives as soon as it is true."""
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -101,7 +102,7 @@ def test_small_faces_are_measured_and_zones_drawn_with_the_mouse(small_clip, tmp
         waited(driver, lambda: states(driver) == {"excluded"})
         driver.find_element("id", "stop").click()
         waited(driver, lambda: "has ended" in driver.find_element("tag name", "body").text)
-        assert aim.process.wait(10) == 0
+        assert aim.process.wait(LIMIT_S) == 0
 
 
 def test_images_on_a_phone_zones_by_touch_and_the_end(clip, tmp_path):
@@ -136,5 +137,5 @@ def test_images_on_a_phone_zones_by_touch_and_the_end(clip, tmp_path):
         (zone,) = read(config).admit.staff_zones
         assert np.abs(np.array(zone) - [TILL[0], (0.5, 0.1), TILL[2]]).max() < 0.01
         aim.process.terminate()
-        assert aim.process.wait(20) == 0
+        assert aim.process.wait(LIMIT_S) == 0
         waited(driver, lambda: "has ended" in driver.find_element("tag name", "body").text)

@@ -128,7 +128,7 @@ def test_a_clip_that_takes_too_long_is_an_error(tmp_path, clip):
         (long / f"{at:05}.png").symlink_to(clip / "0.png")
     with pytest.raises(FacetallyError, match="did not end within 3 s"):
         edge.audit.run.audit(tmp_path / "edge.toml", (), str(long), 3.0)
-    wait_until(lambda: not any(str(long) in command for command in command_lines()), "the daemon is gone", 5.0)
+    wait_until(lambda: not any(str(long) in command for command in command_lines()), "the daemon is gone", 30.0)
 
 
 @needs_strace

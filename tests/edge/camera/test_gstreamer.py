@@ -16,6 +16,7 @@ from edge.camera.drivers import gstreamer_grey
 from edge.errors import CameraLost
 from tests.support.check_rows import check_rows
 from tests.support.commands import CONFIG
+from tests.support.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[3]
 LACKING = missing_requirements(*nspawn.PROGRAMS)
@@ -162,7 +163,7 @@ def test_each_format_gives_the_same_image(jetson):
 def test_pipeline_without_frames_is_reported(jetson, pipeline, message):
     """`check` fails for the camera alone, and returns even where GStreamer hangs, as without NVIDIA's plugins."""
     configured(jetson, pipeline)
-    done = subprocess.run(jetson.command(EDGE, *CHECK), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(jetson.command(EDGE, *CHECK), capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 2
     rows = check_rows(done.stdout)
     assert [part for part, row in rows.items() if row.state == "FAILED"] == ["camera"]

@@ -18,7 +18,7 @@ from edge.delivery.broker_check import logged_in
 from edge.delivery.publish import Identity, Publisher
 from edge.delivery.spool import opened
 from edge.settings import BrokerSettings, read
-from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.certificates import Authority
 from tests.support.fakes import MODEL, counts, lines_of
 
@@ -73,7 +73,7 @@ def collecting(root, port, tls):
         yield
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(LIMIT_S)
 
 
 def test_windows_reach_the_store_with_certificates_on_all_sides(tmp_path, authority):
@@ -167,7 +167,7 @@ def test_nothing_is_ever_sent_unencrypted_instead(tmp_path, authority):
             until(lambda *_: len(got) >= 4, "four attempts")
             until(lambda publisher, spool: (publisher.connected, spool.depth()) == (False, 3), "all is kept")
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(LIMIT_S)
     assert all(each.startswith(b"\x16\x03") for each in got)  # a TLS handshake record
     assert not any(word in each for each in got for word in (b"MQTT", b"hush-hush", b"facetally"))
 

@@ -19,7 +19,7 @@ from edge.delivery.publish import Identity, Publisher, published
 from edge.delivery.rate_limit import RateLimit
 from edge.delivery.spool import opened
 from edge.settings import BrokerSettings
-from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, counts, lines_of
 from tests.support.messages import MESSAGES
 from tests.support.publishing import ABOUT, BOOT, ME, OTHER_BOOT, device, listening, minutes, retained, states
@@ -213,7 +213,7 @@ def test_two_devices_with_one_id_are_reported(tmp_path):
                 all(line in logged for line in wanted) and {(each.boot, each.shared_with) for each in reported} >= pairs
             )
 
-        wait_until(both, "both have noticed", 60)
+        wait_until(both, "both have noticed")
         assert [logged.count(line) for line in wanted] == [1, 1]
 
 
@@ -248,7 +248,7 @@ def test_a_restart_is_no_duplicate_device(tmp_path):
         client.connect("127.0.0.1", port)
         client.loop_start()
         old = encode(Status(schema=1, state="online", boot=OTHER_BOOT))
-        client.publish(f"{ABOUT}/status", old, 1, retain=True).wait_for_publish(5)
+        client.publish(f"{ABOUT}/status", old, 1, retain=True).wait_for_publish(LIMIT_S)
         client.disconnect()
         client.loop_stop()
         with device(tmp_path, port, 3) as sender:

@@ -15,7 +15,7 @@ from base.errors import SettingsError
 from base.tls import Tls
 from edge.delivery.publish import Publisher
 from edge.settings import BrokerSettings
-from tests.support.brokers import free_port, mosquitto, needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, wait_until
 from tests.support.fakes import MODEL, lines_of, only_mqtt_311
 from tests.support.publishing import ABOUT, ME, AtOnce, device, listening, minutes
 
@@ -109,7 +109,7 @@ def test_broker_replaced_by_an_older_one(tmp_path):
         last = answers(b"\x20\x02\x00\x00")  # welcome
         sender.connects()
         sender.until(lambda: sender.publisher._outbox.in_flight == 3, "three are on the way again")
-        last.settimeout(5)
+        last.settimeout(LIMIT_S)
         received = b""
         while received.count(b'"merged":1') < 3:
             received += last.recv(65536)

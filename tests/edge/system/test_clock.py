@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import LIMIT_S
+
 ROOT = Path(__file__).parents[3]
 CALLS = "adjtimex,clock_adjtime"
 WITHOUT_ADJTIMEX = ("strace", "-o/dev/null", f"--trace={CALLS}", f"--inject={CALLS}:error=EPERM")
@@ -26,7 +28,7 @@ def test_refused_call_is_logged_once():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=True,
     )
     assert done.stdout == "[False, False, False]\n"

@@ -10,7 +10,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.machines.fleet_servers import HOST, broker, release_server
-from tests.support.brokers import needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, needs_mosquitto, wait_until
 from tests.support.fleets import BOARD, fleet, made
 from tests.support.nginx import needs_nginx
 
@@ -52,7 +52,7 @@ def logged_in(port, tls):
 def fetched(address, tls):
     """The status of a request to the release server for the first root."""
     try:
-        with urllib.request.urlopen(f"{address}/metadata/1.root.json", context=tls, timeout=5) as answer:
+        with urllib.request.urlopen(f"{address}/metadata/1.root.json", context=tls, timeout=LIMIT_S) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -105,7 +105,7 @@ def test_a_certificate_gives_the_rights_of_its_device_only(tmp_path):
         door.loop_start()
         wait_until(door.is_connected, "the device is connected")
         for about in ("shop-1/till", "shop-1/door"):
-            door.publish(f"facetally/v1/{about}/counts", about.encode(), 1).wait_for_publish(5)
+            door.publish(f"facetally/v1/{about}/counts", about.encode(), 1).wait_for_publish(LIMIT_S)
         wait_until(lambda: bool(received), "its own message arrives")
         for client in (door, operator):
             client.disconnect()

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.machines.fleet_servers import broker
 from fleet.__main__ import main
 from fleet.rollout import run as module
-from tests.support.brokers import needs_mosquitto, wait_until
+from tests.support.brokers import LIMIT_S, needs_mosquitto, wait_until
 from tests.support.fleets import BOARD, fleet, give, light_wheel, made
 from tests.support.followers import Follower, following
 
@@ -109,13 +109,13 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
     command = [sys.executable, "-c", FAST, "rollout", "2.0", *options]
     with following(followers):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            wait_until(lambda: (of / "rollouts/2.0.json").exists() and state(of)["stage"] == 1, "the second stage", 40)
+            wait_until(lambda: (of / "rollouts/2.0.json").exists() and state(of)["stage"] == 1, "the second stage")
             os.kill(process.pid, signal.SIGKILL)
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             printed = process.stdout.readline()  # it is at work
-            wait_until(lambda: releases(followers) == {"1.0": 4, "2.0": 4}, "half of the devices have it", 40)
+            wait_until(lambda: releases(followers) == {"1.0": 4, "2.0": 4}, "half of the devices have it")
             fleet("pause", "2.0", folder=of)
-            assert process.wait(20) == 1
+            assert process.wait(LIMIT_S) == 1
             printed += process.stdout.read()
         assert "paused by the operator" in printed
         assert "stage 1 of 3" not in printed
@@ -123,6 +123,6 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
         previous = [each["previous"] for each in state(of)["devices"].values() if each["previous"]]
         assert [each["release"] for each in previous] == ["1.0"] * 4
         fleet("back", "2.0", folder=of)
-        wait_until(lambda: releases(followers) == {"1.0": DEVICES}, "everyone is back", 20)
+        wait_until(lambda: releases(followers) == {"1.0": DEVICES}, "everyone is back")
     assert state(of)["phase"] == "back"
     assert "4 devices get back what they ran before" in capsys.readouterr().out
