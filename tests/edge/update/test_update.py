@@ -47,6 +47,14 @@ def device(tmp_path, broker_port):
             yield made
 
 
+def health_with(port, text):
+    """The first health message with this text that a new client receives."""
+    with listening(port, "bench/door/health") as received:
+        found = lambda: [payload for _, payload, _ in received if text in payload.decode()]  # noqa: E731
+        wait_until(found, "health says so")
+        return decode(found()[0], Health)
+
+
 def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, device):
     """Over nginx with the device's certificate: release 2 is kept; release 3, which crashes, is not, and is named.
 
@@ -85,11 +93,7 @@ def test_a_release_is_taken_and_a_bad_one_taken_back(tmp_path, broker_port, devi
         assert device.release == "2"
         wait_until(lambda: getattr(device.progress(), "release", None) == "2", "the daemon of the old release counts")
         assert "release 3, number 3: facetally-edge: stopped" in (device.program / "update-failed").read_text()
-        with listening(broker_port, "bench/door/health") as received:
-            said = "release 3, number 3: facetally-edge: stopped"
-            saying = lambda: [payload for _, payload, _ in received if said in payload.decode()]  # noqa: E731
-            wait_until(saying, "health says so")
-            assert decode(saying()[0], Health).uptime_s < REPORT_EVERY_S
+        assert health_with(broker_port, "release 3, number 3: facetally-edge: stopped").uptime_s < REPORT_EVERY_S
         assert [each.name for each in (device.program / "slots").iterdir()] == ["2"]
         while not StateFile(device.state).read().failure.given_up:
             device.update().wait()  # on a busy machine the old release may be slow too; then nothing is final at once
