@@ -96,29 +96,28 @@ class FaultSchedule:
         if rig.opened.count() > REPLAY_FRAMES - 1000 and rig.replay.running:
             rig.kill_replay()
             rig.start_replay()
-        if not rig.broker.running:
-            self._restart("broker", rig.broker.launch)
+        if not rig.broker.running and not self._is_pending(rig.broker.launch):
+            self._restart("broker: ended by itself", rig.broker.launch)
         for process in (rig.collector, rig.live):
-            if not process.running:
-                self._restart(process.log.name, process.start)
+            if not process.running and not self._is_pending(process.start):
+                self._restart(process.complaint("ended by itself"), process.start)
         if not rig.replay.running and not self._is_pending(rig.start_replay):
             self._restart_replay()
 
-    def _restart(self, name: str, start: Callable[[], None]) -> None:
-        """Restart a process in a second, unless a repair is pending that does so; no fault explains its end."""
-        if not self._is_pending(start):
-            self.rig.unexpected.append(f"{name}: ended by itself")
-            self._repair_after(1.0, start)
+    def _restart(self, complaint: str, start: Callable[[], None]) -> None:
+        """Restart a process in a second; no fault explains its end."""
+        self.rig.unexpected.append(complaint)
+        self._repair_after(1.0, start)
 
     def _restart_replay(self) -> None:
-        """Record the end of the replay daemon, and restart it in a second. A full disk explains exit status 2."""
+        """Record the end of the replay daemon, and restart it in a second."""
         rig = self.rig
         status = rig.replay.wait(1.0)
         rig.record_replay(ended=status == 0)
-        if status == 2 and rig.disk and rig.disk.full:
+        if status == 2 and rig.replay_was_refused_by_disk:
             self.faults[START_REFUSED] += 1
         else:
-            rig.unexpected.append(f"{rig.replay.log.name}: ended by itself with exit status {status}")
+            rig.unexpected.append(rig.replay.complaint(f"ended by itself with exit status {status}"))
         self._repair_after(1.0, rig.start_replay)
 
     def _inject(self, fault: Fault) -> None:

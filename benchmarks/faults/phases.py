@@ -175,7 +175,7 @@ def _run_to_end(
     log = read_log(daemon.log)
     rig.unexpected += log.unexpected
     if status or (log.unsent and not may_leave_unsent):
-        rig.unexpected.append(f"{daemon.log.name}: exit status {status}, {log.unsent} windows unsent")
+        rig.unexpected.append(daemon.complaint(f"exit status {status}, {log.unsent} windows unsent"))
     frames = opened.count()
     opened.close()
     return DaemonStart(log.boot, frames, ended=True)

@@ -16,6 +16,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SITE, REPLAY_DEVICE, LIVE_DEVICE = "bench", "replay", "live"
 PYTHON = (sys.executable, "-m")
+LOGGED_LINES = 10
+"""Lines of a log that are shown with a complaint."""
 EDGE_CONFIG = """\
 site = "bench"
 device = {device}
@@ -96,6 +98,11 @@ class RestartableProcess:
     def wait(self, limit_s: float) -> int:
         """Wait until the process ends by itself; return its exit status, or raise subprocess.TimeoutExpired."""
         return self._started.wait(limit_s)
+
+    def complaint(self, text: str) -> str:
+        """Return a text about the latest start, with the last lines of its log."""
+        last = self.log.read_text(errors="replace").splitlines()[-LOGGED_LINES:]
+        return "\n".join([f"{self.log.name}: {text}", *(f"    {each[:300]}" for each in last)])
 
     def close(self) -> None:
         """Stop the process if it runs."""

@@ -68,17 +68,26 @@ class Rig:
     opened: OpenedFiles
     """The images that the replay daemon has opened."""
     starts: list[DaemonStart] = field(default_factory=list)
+    replay_started: float = 0.0
+    """When the replay daemon was started last, monotonic seconds."""
     unexpected: list[str] = field(default_factory=list)
     """Ends and log lines of processes that no fault explains."""
 
     def start_replay(self) -> None:
         """Start the replay daemon at the first image."""
         self.opened.reset()
+        self.replay_started = time.monotonic()
         self.replay.start()
 
     def kill_replay(self) -> None:
         """Kill the replay daemon, and record how far it had come."""
         self.record_replay(ended=self.replay.kill() == 0)
+
+    @property
+    def replay_was_refused_by_disk(self) -> bool:
+        """Whether a full disk explains that the replay daemon has ended before it had opened its spool."""
+        is_full = self.disk is not None and self.disk.was_full_since(self.replay_started)
+        return is_full and not read_log(self.replay.log).boot
 
     def record_replay(self, *, ended: bool) -> None:
         """Record the start of the replay daemon that has just ended; ``ended`` if it reached the last image."""

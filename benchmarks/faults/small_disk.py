@@ -1,8 +1,10 @@
 """Mount a small file system for the spool, and fill and empty it."""
 
 import contextlib
+import math
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +18,16 @@ class SmallDisk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._filler = folder / "filler"
+        self._emptied = -math.inf
 
     @property
     def full(self) -> bool:
         """Whether it has been filled."""
         return self._filler.exists()
+
+    def was_full_since(self, since: float) -> bool:
+        """Whether it was full at some time after ``since``, monotonic seconds."""
+        return self.full or self._emptied >= since
 
     def fill(self) -> None:
         """Write a file until not one byte more fits."""
@@ -32,7 +39,9 @@ class SmallDisk:
 
     def empty(self) -> None:
         """Delete the file that fills it."""
-        self._filler.unlink(missing_ok=True)
+        if self.full:
+            self._filler.unlink()
+            self._emptied = time.monotonic()
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """The checks of the fault benchmark accept correct results and find each kind of error."""
 
+import sys
+import time
+
 import pytest
 
 pytest.importorskip("skimage", reason="scikit-image provides the portraits")
@@ -9,8 +12,10 @@ from benchmarks.faults import expected_counts, live_windows
 from benchmarks.faults.camera_frames import CameraFrames
 from benchmarks.faults.expected_counts import DaemonStart
 from benchmarks.faults.phases import compare_full_disk
+from benchmarks.faults.processes import RestartableProcess
 from benchmarks.faults.scripted_walks import FRAMES_PER_WINDOW, VisitCounts, finished_windows
 from benchmarks.faults.scripted_walks import expected_counts as expected
+from benchmarks.faults.small_disk import SmallDisk
 
 BOOT = "1" * 16
 
@@ -195,3 +200,25 @@ def test_drops_on_a_full_disk_must_be_the_missing_windows():
     assert not compare_full_disk(6, 2, rows(0, 1, 3, 5)).exact
     assert not compare_full_disk(6, 2, rows(0, 1, 2, 4, 5)).exact
     assert not compare_full_disk(6, 1, rows(0, 1, 4, 5)).exact
+
+
+def test_a_disk_that_was_full_for_a_part_of_a_start_explains_its_end(tmp_path):
+    """A daemon that a full disk has refused may end after the disk has room again."""
+    disk, before = SmallDisk(tmp_path), time.monotonic()
+    assert not disk.was_full_since(before)
+    (tmp_path / "filler").touch()
+    assert disk.was_full_since(before)
+    disk.empty()
+    assert disk.was_full_since(before)
+    assert not disk.was_full_since(time.monotonic())
+
+
+def test_a_complaint_shows_the_last_lines_of_the_log(tmp_path):
+    """The text names the log of the latest start and ends with its last ten lines."""
+    command = (sys.executable, "-c", "print(*range(30), sep='\\n'); raise SystemExit('it failed')")
+    process = RestartableProcess("replay", command, tmp_path)
+    process.start()
+    assert process.wait(60.0) == 1
+    first, *rest = process.complaint("exit status 1").splitlines()
+    assert first == "replay-001.log: exit status 1"
+    assert [each.strip() for each in rest] == [*map(str, range(21, 30)), "it failed"]
