@@ -189,14 +189,12 @@ def _see(driver: Any, selector: str, what: str) -> int:
 
 
 def _do(driver: Any, step: Step) -> None:
-    from selenium.webdriver.support.ui import Select  # noqa: PLC0415 - not needed to read the questions
+    from tests.support.browser import choose, click  # noqa: PLC0415 - part of the tests
 
-    element = driver.find_element("css selector", step.element)
-    if step.option is not None:
-        Select(element).select_by_value(step.option)
-        return
-    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-    element.click()
+    if step.option is None:
+        click(driver, step.element)
+    else:
+        choose(driver, step.element.removeprefix("#"), step.option)
 
 
 def _shown(driver: Any) -> tuple[str, ...]:

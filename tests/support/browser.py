@@ -63,6 +63,58 @@ def text(driver: Any, name: str) -> str:
     return str(driver.execute_script("return (document.getElementById(arguments[0]) || {}).innerText || ''", name))
 
 
+def again(action: Callable[[], object]) -> bool:
+    """Whether an action on an element succeeds; False if the element is not there yet, or was replaced meanwhile."""
+    from selenium.common.exceptions import (
+        ElementNotInteractableException,
+        NoSuchElementException,
+        StaleElementReferenceException,
+    )
+
+    try:
+        action()
+    except (ElementNotInteractableException, NoSuchElementException, StaleElementReferenceException):
+        return False
+    return True
+
+
+def click(driver: Any, selector: str) -> None:
+    """Click the element with a CSS selector in the middle of the screen, as soon as it is there."""
+
+    def scrolled_to() -> None:
+        element = driver.find_element("css selector", selector)
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    wait_until(lambda: again(scrolled_to), f"{selector} can be clicked")
+
+
+def choose(driver: Any, name: str, value: str) -> None:
+    """Select a value in a list, as soon as it is offered."""
+    from selenium.webdriver.support.ui import Select
+
+    wait_until(
+        lambda: again(lambda: Select(driver.find_element("id", name)).select_by_value(value)),
+        f"{name} offers {value}",
+    )
+
+
+def wait_for_charts(driver: Any, *names: str) -> None:
+    """Return when the charts with these ids have lines or bars."""
+    drawn = (
+        "return arguments[0].every((name) => {"
+        " const plot = document.querySelector(`#${name} .js-plotly-plot`);"
+        " return plot && plot.querySelector('.main-svg') && plot.data.length })"
+    )
+    wait_until(lambda: driver.execute_script(drawn, names), f"{', '.join(names)} are drawn")
+
+
+def wait_for_width(driver: Any, pixels: int) -> None:
+    """Return when nothing on the page is wider than the screen."""
+    wide = "return document.documentElement.scrollWidth"
+    wait_until(lambda: driver.execute_script(wide) == pixels, f"nothing is wider than {pixels} pixels")
+
+
 def hosts_asked(driver: Any) -> set[str]:
     """Return the hosts other than this machine that the page has sent requests to."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]

@@ -16,7 +16,19 @@ from collector.store.load import load
 from contract.message import Status, encode
 from contract.topics import Address, topic
 from tests.support.brokers import LIMIT_S, free_port, mosquitto, needs_mosquitto, publish, start_collector, wait_until
-from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served, text, violations
+from tests.support.browser import (
+    choose,
+    chromium,
+    click,
+    complaints,
+    hosts_asked,
+    needs_chromium,
+    served,
+    text,
+    violations,
+    wait_for_charts,
+    wait_for_width,
+)
 from tests.support.device_models import model
 from tests.support.nginx import needs_nginx
 from tests.support.store import SEVEN, put, window
@@ -58,19 +70,19 @@ def opened(driver: Any, url: str) -> None:
     driver.execute_script("document.getElementById('below').scrollIntoView()")
     for name in ("trend", "shares", "heat", "comparison", "live"):
         wait_until(lambda name=name: len(text(driver, f"{name}-words")) > 20, f"{name} is drawn")  # type: ignore[misc]
-
-
-def choose(driver: Any, name: str, value: str) -> None:
-    from selenium.webdriver.support.ui import Select
-
-    Select(driver.find_element("id", name)).select_by_value(value)
+    wait_for_charts(driver, "trend", "shares", "heat", "comparison", "live")
 
 
 def press(driver: Any, name: str, value: str) -> None:
     """Select a radio button or a check box."""
-    button = driver.find_element("css selector", f"#{name} input[value='{value}']")
-    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-    button.click()
+    click(driver, f"#{name} input[value='{value}']")
+
+
+def downloaded(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of this pattern in a folder, once a browser has written them as a whole."""
+    complete = lambda: any(folder.glob(pattern)) and not any(folder.glob("*.crdownload"))  # noqa: E731 - one line
+    wait_until(lambda: complete() and all(each.stat().st_size for each in folder.glob(pattern)), "the file is there")
+    return list(folder.glob(pattern))
 
 
 @contextmanager
@@ -97,16 +109,15 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
     """
     with chromium(tmp_path) as driver:
         opened(driver, address)
-        assert len(driver.find_elements("css selector", ".js-plotly-plot .main-svg")) >= 5
         assert "all sites" in text(driver, "trend-words")
-        assert "happy-shop" in text(driver, "devices")
+        wait_until(lambda: "happy-shop" in text(driver, "devices"), "the devices are listed")
         choose(driver, "group", "south")
         wait_until(lambda: "happy-shop" not in text(driver, "devices"), "devices of the group only")
         choose(driver, "group", "north")
         wait_until(lambda: "happy-shop" in text(driver, "devices"), "devices of the other group")
         assert "sad-shop" not in text(driver, "devices")
         opened(driver, address)
-        driver.find_element("id", "sites-chosen").click()
+        click(driver, "#sites-chosen")
         press(driver, "sites", "sad-shop")
         wait_until(lambda: "most often sadness" in text(driver, "trend-words"), "the site is shown")
         assert "gap" in text(driver, "trend-words")
@@ -117,9 +128,9 @@ def test_an_analyst_filters_compares_and_downloads(address: str, tmp_path: Path)
         choose(driver, "other", "happy-shop")
         clear = "sad-shop, compared with happy-shop: less happiness, more sadness; no clear change in the others."
         wait_until(lambda: text(driver, "comparison-words") == clear, "the comparison is drawn")
-        driver.find_element("id", "as-csv").click()
-        wait_until(lambda: any(tmp_path.glob("*.csv")), "the file is there")
-        frame = pd.read_csv(next(tmp_path.glob("facetally-sad-shop-*.csv")))
+        click(driver, "#as-csv")
+        (file,) = downloaded(tmp_path, "facetally-sad-shop-*.csv")
+        frame = pd.read_csv(file)
         assert f"{frame['visits'].sum():,.0f} visits" in text(driver, "trend-words")
         assert frame["visits"].isna().any(), "the night is a gap"
         assert hosts_asked(driver) == set()
@@ -131,10 +142,10 @@ def test_the_page_fits_a_phone_in_dark_mode(address: str, tmp_path: Path) -> Non
     paper = "return getComputedStyle(document.body).backgroundColor"
     with chromium(tmp_path, width=375, height=800, dark=True) as driver:
         opened(driver, address)
-        assert driver.execute_script("return document.documentElement.scrollWidth") == 375
-        assert driver.execute_script(paper) == "rgb(18, 22, 28)"
+        wait_for_width(driver, 375)
+        wait_until(lambda: driver.execute_script(paper) == "rgb(18, 22, 28)", "the page is dark")
         press(driver, "theme", "light")
-        assert driver.execute_script(paper) == "rgb(246, 247, 249)"
+        wait_until(lambda: driver.execute_script(paper) == "rgb(246, 247, 249)", "the page is light")
         assert hosts_asked(driver) == set()
 
 
@@ -212,8 +223,7 @@ def test_the_page_works_behind_nginx(address: str, tmp_path: Path) -> None:
         driver.execute_cdp_cmd("Network.setExtraHTTPHeaders", login)
         opened(driver, url)
         before = text(driver, "shares-words")
-        driver.find_element("id", "sites-chosen").click()
+        click(driver, "#sites-chosen")
         press(driver, "sites", "sad-shop")
-        wait_until(lambda: text(driver, "shares-words") != before, "the choice is drawn")
-        assert "sadness" in text(driver, "shares-words")
+        wait_until(lambda: "sadness" in (now := text(driver, "shares-words")) and now != before, "the choice is drawn")
         assert complaints(driver) == []

@@ -13,7 +13,18 @@ from collector.devices.registry import DeviceRegistry
 from contract.message import Status
 from contract.topics import Address
 from tests.support.brokers import free_port, wait_until
-from tests.support.browser import chromium, complaints, needs_chromium, sent_bytes, served, text, violations
+from tests.support.browser import (
+    choose,
+    chromium,
+    click,
+    complaints,
+    needs_chromium,
+    sent_bytes,
+    served,
+    text,
+    violations,
+    wait_for_width,
+)
 from tests.support.device_models import model
 from tests.support.store import SEVEN, put, window
 
@@ -79,7 +90,7 @@ def test_what_needs_a_person_is_at_the_top(address: str, tmp_path: Path, width: 
         )
         assert box[0] >= 0 and box[1] < 400 and box[2] <= 0
         assert all(f"{site} / door" in text(driver, "banner") for site in SHOPS[8:])
-        assert driver.execute_script("return document.documentElement.scrollWidth") == width
+        wait_for_width(driver, width)
         assert violations(driver) == []
         assert complaints(driver) == []
 
@@ -97,40 +108,37 @@ def test_no_line_ends_within_parentheses_on_a_phone(tmp_path: Path) -> None:
     with served(root, free_port(), "Europe/Berlin", lambda: NOW) as url, chromium(tmp_path, 360, 800) as driver:
         opened(driver, url + "?receipt=visits")
         driver.execute_script("document.getElementById('below').scrollIntoView()")
-        wait_until(lambda: "(" in text(driver, "totals"), "the totals are drawn")
+        wait_until(lambda: "(" in text(driver, "totals") and "(" in text(driver, "ranking"), "the tables are drawn")
+        wait_for_width(driver, 360)
         found = driver.execute_script(INTERVALS)
         assert {part for part, _, _ in found} >= {"ranking", "totals"}
         assert [each for each in found if each[2] > 1] == []
-        assert driver.execute_script("return document.documentElement.scrollWidth") == 360
 
 
 def test_choices_survive_a_reload_and_can_be_shared(address: str, tmp_path: Path) -> None:
     """Period, sites and sorting are in the address; a reload, or another browser with it, shows the same."""
-    from selenium.webdriver.support.ui import Select
-
     with chromium(tmp_path) as driver:
         opened(driver, address)
         assert urlsplit(driver.current_url).query == "", "the defaults need no address"
-        Select(driver.find_element("id", "days")).select_by_value("30")
-        driver.find_element("id", "sites-chosen").click()
+        choose(driver, "days", "30")
+        click(driver, "#sites-chosen")
         for site in SHOPS[:2]:
-            driver.find_element("css selector", f"#sites input[value='{site}']").click()
+            click(driver, f"#sites input[value='{site}']")
         wait_until(lambda: "shop-01, shop-02:" in text(driver, "compared-with"), "the choice is drawn")
-        driver.find_element("css selector", "[data-sort^='share']").click()
-        wait_until(lambda: "sort" in parse_qs(urlsplit(driver.current_url).query), "the address follows")
+        click(driver, "[data-sort^='share']")
         asked = {"period": ["30"], "site": ["shop-01,shop-02"], "sort": ["share-down"]}
-        assert parse_qs(urlsplit(driver.current_url).query) == asked
+        wait_until(lambda: parse_qs(urlsplit(driver.current_url).query) == asked, "the address follows")
         sorted_by_share = "[aria-sort='descending'] [data-sort='share']"
         wait_until(lambda: driver.find_elements("css selector", sorted_by_share), "the ranking is sorted")
         before = (text(driver, "tile-visits"), text(driver, "ranking"), text(driver, "compared-with"))
         driver.refresh()
         wait_until(lambda: text(driver, "compared-with") == before[2], "the same view is drawn")
         wait_until(lambda: text(driver, "ranking") == before[1], "the same ranking is drawn")
-        assert text(driver, "tile-visits") == before[0]
-        assert Select(driver.find_element("id", "days")).first_selected_option.get_attribute("value") == "30"
-        driver.find_element("css selector", "[data-receipt='visits']").click()
+        wait_until(lambda: text(driver, "tile-visits") == before[0], "the same figures are drawn")
+        assert driver.execute_script("return document.getElementById('days').value") == "30"
+        click(driver, "[data-receipt='visits']")
         wait_until(lambda: "by=total" in text(driver, "receipt-panel"), "the receipt opens")
-        assert "receipt=visits" in driver.current_url
+        wait_until(lambda: "receipt=visits" in driver.current_url, "the address follows")
 
 
 def test_the_first_view_is_below_a_megabyte_and_can_be_printed(address: str, tmp_path: Path) -> None:
@@ -149,13 +157,15 @@ def test_the_reader_chooses_the_language(address: str, tmp_path: Path) -> None:
     """An address with a language shows it and keeps it; the list changes it; the figures stay the same."""
     with chromium(tmp_path) as driver:
         opened(driver, address + "?lang=de&period=week")
-        german = text(driver, "figures")
-        assert "Anteil Freude" in german and "kann Zufall sein" in german
-        assert "4 von 12 Geräten brauchen Aufmerksamkeit" in text(driver, "banner")
+        german = {"figures": ("Anteil Freude", "kann Zufall sein"), "banner": ("4 von 12 Geräten brauchen",)}
+        wait_until(
+            lambda: all(part in text(driver, name) for name, parts in german.items() for part in parts),
+            "the page is in German",
+        )
         assert driver.execute_script("return document.documentElement.lang") == "de"
         figures = [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]
         opened(driver, address + "?period=week")
-        assert "Anteil Freude" in text(driver, "figures"), "the choice is kept"
+        wait_until(lambda: "Anteil Freude" in text(driver, "figures"), "the choice is kept")
         driver.execute_script(
             "const list = document.getElementById('lang');"
             "Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value').set.call(list, 'en');"
@@ -163,8 +173,9 @@ def test_the_reader_chooses_the_language(address: str, tmp_path: Path) -> None:
         )
         english = lambda: "Share of happiness" in text(driver, "figures") and "Sites" in text(driver, "ranking")  # noqa: E731
         wait_until(english, "the page is in English")
-        shown = [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]
-        assert [each.replace("\N{NO-BREAK SPACE}", " ") for each in figures] == shown
+        expected = [each.replace("\N{NO-BREAK SPACE}", " ") for each in figures]
+        shown = lambda: [text(driver, f"tile-{name}") for name in ("unknown", "coverage")]  # noqa: E731 - one line
+        wait_until(lambda: shown() == expected, "the figures are the same")
         assert not complaints(driver)
 
 
@@ -180,9 +191,10 @@ def test_of_51_sites_the_last_one_is_not_listed_and_the_page_says_so(tmp_path: P
             ("?sort=visits&lang=de", "shop-51", "1 weiterer Standort ist nicht aufgeführt."),
         ):
             opened(driver, url + query)
+            wait_until(lambda said=said: said in text(driver, "ranking"), said)  # type: ignore[misc]
             shown = text(driver, "ranking")
             assert [site for site in sites if site not in shown] == [missing]
-            assert said in shown
         opened(driver, url + "?site=shop-01")
+        wait_until(lambda: "shop-02" not in text(driver, "ranking"), "only the chosen site is listed")
         assert "not listed" not in text(driver, "ranking")
         assert complaints(driver) == []

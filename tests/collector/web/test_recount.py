@@ -14,7 +14,7 @@ from collector.recount import files
 from contract.message import Status
 from contract.topics import Address
 from tests.support.brokers import free_port, wait_until
-from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served
+from tests.support.browser import chromium, complaints, hosts_asked, needs_chromium, served, wait_for_width
 from tests.support.http import send
 from tests.support.store import SEVEN, put, window
 
@@ -174,7 +174,7 @@ def test_a_person_counts_at_the_door(port: int, store: Path, tmp_path: Path) -> 
         photograph(driver, tmp_path, "setup")
         driver.find_element("css selector", "#setup button").click()
         wait_until(lambda: open_session(store), "the session has begun")
-        assert driver.execute_script("return document.documentElement.scrollWidth") == 375
+        wait_for_width(driver, 375)
         add = driver.find_element("id", "add")
         for _ in range(4):
             add.click()
@@ -190,7 +190,7 @@ def test_a_person_counts_at_the_door(port: int, store: Path, tmp_path: Path) -> 
         wait_until(lambda: "All taps are saved." in shown(driver, "saved"), "the page says so")
         photograph(driver, tmp_path, "counting")
         taps = open_session(store).taps
-        assert all(abs(tap - utc_now()) < timedelta(minutes=1) for tap in taps)
+        assert all(open_session(store).start <= tap <= utc_now() for tap in taps)
         counts_between(store, open_session(store).start, taps)
         driver.find_element("id", "stop").click()
         driver.switch_to.alert.accept()

@@ -22,4 +22,4 @@ def test_roll_ups_and_catalogues_are_ready_without_a_request(tmp_path: Path) -> 
     assert not list(root.glob("_rollup/*/*.parquet"))
     with served(root, free_port(), "Europe/Berlin", lambda: MONDAY):
         wait_until(lambda: list(root.glob("_rollup/*/*.parquet")), "the roll-ups are ready")
-        assert translations.cache_info().currsize == len(codes())
+        wait_until(lambda: translations.cache_info().currsize == len(codes()), "the catalogues are read")
