@@ -1,5 +1,6 @@
 """The checks of the fault benchmark accept correct results and find each kind of error."""
 
+import random
 import sys
 import time
 
@@ -11,8 +12,11 @@ pytest.importorskip("inotify_simple", reason="the fault benchmark watches opened
 from benchmarks.faults import expected_counts, live_windows
 from benchmarks.faults.camera_frames import CameraFrames
 from benchmarks.faults.expected_counts import DaemonStart
+from benchmarks.faults.fault_schedule import START_REFUSED, FaultSchedule
+from benchmarks.faults.opened_files import OpenedFiles
 from benchmarks.faults.phases import compare_full_disk
 from benchmarks.faults.processes import RestartableProcess
+from benchmarks.faults.rig import Rig
 from benchmarks.faults.scripted_walks import FRAMES_PER_WINDOW, VisitCounts, finished_windows
 from benchmarks.faults.scripted_walks import expected_counts as expected
 from benchmarks.faults.small_disk import SmallDisk
@@ -211,6 +215,34 @@ def test_a_disk_that_was_full_for_a_part_of_a_start_explains_its_end(tmp_path):
     disk.empty()
     assert disk.was_full_since(before)
     assert not disk.was_full_since(time.monotonic())
+
+
+def ended_start(folder, printed, *, full):
+    """Return the schedule after a start of the replay daemon that ended with status 2; the disk may have been full."""
+    command = (sys.executable, "-c", f"print({printed!r}); raise SystemExit(2)")
+    replay, disk = RestartableProcess("replay", command, folder), SmallDisk(folder)
+    (folder / "images").mkdir(exist_ok=True)
+    opened = OpenedFiles(folder / "images")
+    rig = Rig(folder, None, None, replay, None, None, disk, None, opened)  # the rest is not used
+    rig.start_replay()
+    if full:
+        (folder / "filler").touch()
+        disk.empty()
+    replay.wait(60.0)
+    schedule = FaultSchedule(rig, random.Random(1))
+    schedule._restart_replay()
+    opened.close()
+    return schedule
+
+
+def test_only_a_disk_that_was_full_explains_a_refused_start(tmp_path):
+    """A start that ends before its spool is open is expected then; one that has logged its boot id never is."""
+    refused = ended_start(tmp_path, "database or disk is full", full=True)
+    assert (refused.faults[START_REFUSED], refused.rig.unexpected) == (1, [])
+    for printed, full in (("wrong key", False), (f"event=boot id={BOOT}", True)):
+        schedule = ended_start(tmp_path, printed, full=full)
+        (complaint,) = schedule.rig.unexpected
+        assert (schedule.faults[START_REFUSED], printed in complaint) == (0, True)
 
 
 def test_a_complaint_shows_the_last_lines_of_the_log(tmp_path):
