@@ -16,6 +16,7 @@ from fleet import cards
 from fleet.__main__ import main
 from fleet.enrolment.inventory import read_inventory, read_revoked
 from tests.support.fleets import BOARD, fleet, give, light_wheel, made, table
+from tests.support.waiting import LIMIT_S
 
 IMAGER = {"meta-data": "dsmode: local\n", "user-data": "#cloud-config\n"}
 """Files that Raspberry Pi Imager writes to a card."""
@@ -83,7 +84,7 @@ def test_cards_are_written_as_they_are_inserted(of, tmp_path, capsys, monkeypatc
 
     def person() -> None:
         """Keep each written card and insert another one, until there are three."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + LIMIT_S
         while time.monotonic() < end and len(list(tmp_path.glob("done-*"))) < 3:
             for reader in readers:
                 if not reader.exists():

@@ -22,6 +22,7 @@ from tests.support.fakes import lines_of
 pytest.importorskip("av", reason="PyAV is not installed")
 from benchmarks.simulation.ip_camera import IpCamera, Stream, encode, ip_camera, write_units
 from tests.support.network_camera import PASSWORD, SIZE, USER, decoded, lost, needs_server, read, scene
+from tests.support.waiting import LIMIT_S, wait_until
 
 LOSSY = {codec: encode(scene(50), codec, key_every=10) for codec in ("h264", "h265")}
 """Access units of streams that lose packets, by codec."""
@@ -57,7 +58,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IpCamera]:
 
 
 def settings(camera: IpCamera, path: str, **of: object) -> Rtsp:
-    return Rtsp(url=camera.url(path), **{"open_limit_s": 3.0, "read_limit_s": 2.0, "fps": 100} | of)
+    return Rtsp(url=camera.url(path), **{"open_limit_s": 30.0, "read_limit_s": 20.0, "fps": 100} | of)
 
 
 @needs_server
@@ -71,8 +72,8 @@ def test_frames_arrive_with_their_own_times(camera, path, transport, size):
         frames = [(next_frame(), time.monotonic()) for _ in range(35)]
     assert {frame.pixels.shape for frame, _ in frames} == {size[::-1]}
     assert all(frame.time <= arrived for frame, arrived in frames)
-    gaps = np.diff([frame.time for frame, _ in frames[-10:]])
-    assert gaps == pytest.approx([0.04] * 9, abs=0.015)
+    gaps = np.diff([frame.time for frame, _ in frames[-20:]])
+    assert (np.abs(gaps - 0.04) < 0.015).sum() >= 15, gaps  # a busy machine may lose a packet or deliver one late
 
 
 @needs_server
@@ -93,8 +94,9 @@ def test_frames_are_those_of_the_file(camera, tmp_path):
 @needs_server
 def test_rate_is_limited(camera):
     """At ``fps = 5`` frames are 0.2 s apart, and the others are not converted."""
-    frames = read(settings(camera, "/h264", fps=5), 6)
-    assert np.diff([frame.time for frame in frames[1:]]) == pytest.approx([0.2] * 4, abs=0.06)
+    gaps = np.diff([frame.time for frame in read(settings(camera, "/h264", fps=5), 8)[1:]])
+    assert gaps.min() > 0.14
+    assert np.median(gaps) == pytest.approx(0.2, abs=0.06)
 
 
 @needs_server
@@ -171,24 +173,24 @@ def test_camera_comes_back_after_every_fault(tmp_path):
     """Killed, stalled and cut off, the camera is lost and counts again; threads and files stay."""
     units = write_units(tmp_path / "units", encode(scene(20), fps=25))
     with ip_camera({"/1": Stream(units, fps=25)}) as camera, tcp_proxy(camera.port, random.Random(1)) as proxy:
-        limits = Rtsp(url=f"rtsp://127.0.0.1:{proxy.port}/1", open_limit_s=2, read_limit_s=1)
+        limits = Rtsp(url=f"rtsp://127.0.0.1:{proxy.port}/1", open_limit_s=10, read_limit_s=1)
         faults = [
             (camera.kill, camera.start),
             (camera.stall, camera.resume),
             (proxy.cut, proxy.restore),
         ]
         stop, used = threading.Event(), []
-        stream = live_frames(Camera(driver_for(limits), 2, 1), stop, random.Random(2))
+        stream = live_frames(Camera(driver_for(limits), 10, 1), stop, random.Random(2))
         for fault, repair in [*faults, faults[0]]:
             assert until(stream, Frame)
-            used.append((threading.active_count() - len(proxy_threads()), open_files()))
+            used.append(in_use())
             fault()
             assert until(stream, MissingFrame), fault
             repair()
         assert until(stream, Frame)
+        wait_until(lambda: in_use() == used[0], f"threads and files are as at first, {used}")
         stop.set()
         stream.close()
-    assert used[0] == used[-1], used
     assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
 
 
@@ -196,13 +198,18 @@ def proxy_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name != "camera" and thread.daemon]
 
 
+def in_use() -> tuple[int, int]:
+    """Number of threads besides those of the proxy, and of open files."""
+    return threading.active_count() - len(proxy_threads()), open_files()
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def until(stream: Iterator[Frame | MissingFrame], kind: type) -> bool:
-    """Read a stream until an item of this kind, for at most 30 s."""
-    end = time.monotonic() + 30
+    """Read a stream until an item of this kind, for at most `LIMIT_S`."""
+    end = time.monotonic() + LIMIT_S
     for item in stream:
         if isinstance(item, kind):
             return True

@@ -182,7 +182,7 @@ def test_demonstration_with_a_live_camera(plugged, tmp_path):
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
         try:
             page = next(line.split()[1] for line in demo.stdout if line.startswith("page: "))
-            wait_until(lambda: visits(page), 90, "visits on the page")
+            wait_until(lambda: visits(page), 300, "visits on the page")
         finally:
             demo.terminate()  # like Ctrl-C, which a test started in the background does not receive
     assert demo.returncode == 0

@@ -111,12 +111,14 @@ def test_wills_in_a_row_are_answered_once_a_second(tmp_path) -> None:
         client.connect("127.0.0.1", port)
         client.subscribe(f"{ABOUT}/status", 1)
         client.loop_start()
+        began = time.monotonic()
         publish(port, [(f"{ABOUT}/status", will)] * 500)
         end = time.monotonic() + 1.5
         sender.until(lambda: time.monotonic() > end, "a while")
+        lasted = time.monotonic() - began
         client.disconnect()
         client.loop_stop()
-        assert 1 <= len([payload for payload in received if b"online" in payload]) <= 4
+        assert 1 <= len([payload for payload in received if b"online" in payload]) <= lasted + 2
 
 
 @needs_mosquitto

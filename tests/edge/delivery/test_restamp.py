@@ -134,7 +134,7 @@ def test_a_clock_that_jumps_while_it_is_wrong_changes_nothing(path, jump):
 
 
 def test_while_windows_wait_only_the_oldest_is_read(path):
-    """The check for each frame takes as long with 2,048 waiting windows as with one."""
+    """The check for each frame takes about as long with 2,048 waiting windows as with one."""
 
     def seconds():
         begin = time.process_time()
@@ -150,7 +150,7 @@ def test_while_windows_wait_only_the_oldest_is_read(path):
             copy = "INSERT INTO early (boot, start, end, payload) SELECT boot, start, end, payload FROM early"
             for _ in range(11):
                 database.execute(copy)
-        assert seconds() < 5 * one_window
+        assert seconds() < 50 * one_window  # and not 2,048 times as long
         assert ready(spool) == []
 
 

@@ -16,6 +16,7 @@ from edge.values import Expression
 from edge.vision.classify import Classifier
 from tests.support.fakes import each_frame, swaying
 from tests.support.scripted import ScriptedFaces, scripted_pipeline
+from tests.support.waiting import wait_until
 
 LABELS = ("happiness", "neutral")
 FACE = np.zeros((8, 8), np.uint8)
@@ -53,9 +54,7 @@ def counted(classifier, fraction=0.5, visitors=20, is_patient=True, **admit):
     pipeline.analyzer.shadow = comparison
     worker.start()
     if not is_patient:
-        deadline = time.monotonic() + 10
-        while worker.classifier is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: worker.classifier is not None, "the classifier is loaded")
     try:
         pipeline.run()
         return sum(spool.happy), comparison, comparison.take()
@@ -99,10 +98,10 @@ def test_who_is_excluded_is_not_compared():
 def test_a_slow_classifier_does_not_delay_the_counting():
     """It blocks for ever in its first batch; all visits are counted, and those drawn are skipped or wait."""
     never = threading.Event()
-    classifier = ScriptedClassifier(work=lambda: never.wait(60))
+    classifier = ScriptedClassifier(work=lambda: never.wait(600))
     began = time.monotonic()
     happy, comparison, compared = counted(classifier, fraction=1.0, is_patient=False)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300
     never.set()
     assert (happy, compared.pairs.total()) == (20, 0)
     assert compared.skipped > 5
@@ -143,6 +142,7 @@ def test_a_bundle_that_cannot_be_compared_is_reported(load, reason):
 
 def test_the_thread_keeps_to_its_fraction_of_a_core():
     """A tenth of a core allows 0.2 s of work in two seconds, which is not enough for all fifty batches of 20 ms."""
+    began = time.monotonic()
     busy = []
 
     def work():
@@ -156,7 +156,6 @@ def test_the_thread_keeps_to_its_fraction_of_a_core():
     for number in range(50):
         worker.offer(Faces((number,), (FACE,), (40.0,)))
         worker.end(Ended(number, "happiness"))
-    time.sleep(2.0)
+    wait_until(lambda: len(busy) >= 5, "some batches are done")
     worker.stop()
-    assert len(busy) >= 2
-    assert sum(busy) <= 0.1 * 2.0 + 0.03
+    assert sum(busy) <= 0.1 * (time.monotonic() - began) + 0.03

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.drawings import ROOT
+from tests.support.waiting import wait_until
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -105,10 +105,7 @@ def test_batches_come_in_order_and_their_workers_end_with_a_killed_run(tmp_path)
         workers = [int(word) for word in run.stdout.readline().split()]
         assert workers and all(Path(f"/proc/{pid}").exists() for pid in workers)
         run.kill()
-    until = time.monotonic() + 30
-    while any(_alive(pid) for pid in workers) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert not any(_alive(pid) for pid in workers)
+    wait_until(lambda: not any(_alive(pid) for pid in workers), "the workers are gone")
 
 
 def _alive(pid):
