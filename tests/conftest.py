@@ -11,16 +11,21 @@ import pytest
 
 from base.logs import LineFormatter
 from edge.__main__ import main
+from tests.support import training_commands
 from tests.support.commands import CONFIG
 from tests.support.drawings import RECIPE, draw_cache, train
 
+os.environ.setdefault("PIP_NO_COMPILE", "0")
+"""pip compiles nothing then (an option that means "no" is set by "0"): that is most of its time, and Python compiles what
+it imports."""
 os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
 """Debian installs Mosquitto's tools in /usr/sbin, which is on the PATH of root only."""
 
 LONGEST = (
+    "training/build/test_face_chain.py",
     "whole/test_docs.py",
-    "training/test_build.py",
     "systemd/test_arm64.py",
+    "training/build/test_expression_chain.py",
     "systemd/test_nspawn.py",
     "systemd/test_first_boot.py",
     "training/test_face_commands.py",
@@ -142,3 +147,11 @@ def trained(tmp_path_factory):
     (run / "mood.toml").write_text(RECIPE)
     train(run, run / "mood.toml")
     return run
+
+
+@pytest.fixture(scope="session")
+def quantised(trained, tmp_path_factory):
+    """The card of the bundle that the command makes of this run; the model is beside it."""
+    folder = tmp_path_factory.mktemp("bundle")
+    training_commands.run("convert", "quantise", trained, "--out", folder)
+    return folder / "mood.json"

@@ -1,5 +1,6 @@
 """Prepare Debian root folders, wheels of this checkout and their packages, and cache them in ``build/``."""
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -9,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
@@ -52,11 +56,23 @@ def debian_root(target: Target, variant: str, packages: Sequence[str]) -> Path:
     """
     key = hashlib.sha256(" ".join([variant, *sorted(packages)]).encode()).hexdigest()[:8]
     folder = BUILD / f"{target.suite}-{target.machine}-{variant}-{key}"
-    if folder.is_dir():
-        return folder
+    with _alone(folder):
+        return folder if folder.is_dir() else _unpacked(folder, target, variant, packages)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time make a folder in ``build/``."""
+    BUILD.mkdir(exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _unpacked(folder: Path, target: Target, variant: str, packages: Sequence[str]) -> Path:
+    """Create a root folder with packages, and return it."""
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    BUILD.mkdir(exist_ok=True)
     command = ["mmdebstrap", "--quiet", "--mode=root", f"--variant={variant}"]
     command += ["--aptopt=Acquire::Retries 3", "--dpkgopt=force-unsafe-io"]  # a damaged folder is created again
     command += [f"--architectures={DEBIAN_NAMES[target.machine]}", f"--include={','.join(packages)}"]
@@ -105,24 +121,42 @@ def _run_emulated(command: Sequence[str]) -> None:
 
 @functools.cache
 def build_wheel() -> Path:
-    """Build a wheel of this checkout; it is alone in a folder named by its hash."""
-    BUILD.mkdir(exist_ok=True)
+    """Return a wheel of this checkout, built unless there is one of the same files.
+
+    It is alone in a folder named by their hash.
+    """
+    target = BUILD / f"wheel-{_hash_of_sources()[:12]}"
+    for made in target.glob("*.whl"):
+        return made
+    target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         _pip("wheel", "--no-deps", f"--wheel-dir={folder}", str(ROOT))
         (made,) = Path(folder).glob("*.whl")
-        target = BUILD / f"wheel-{hashlib.sha256(made.read_bytes()).hexdigest()[:12]}"
-        target.mkdir(exist_ok=True)
         return made.replace(target / made.name)  # atomic: two tests may build the same wheel
+
+
+def _hash_of_sources() -> str:
+    """Return the SHA-256 of names and contents of all files that a wheel of this checkout is made of, hexadecimal."""
+    project = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE.md")]
+    for folder in (*wheel["packages"], *wheel["force-include"]):
+        files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    found = hashlib.sha256()
+    for path in sorted(files):
+        found.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()
 
 
 def unpack_packages(target: Target, folder: Path, wheel: Path, requirements: Sequence[Sequence[str]]) -> Path:
     """Install packages for a target to a folder, with one call of pip per list, unless it has them already."""
     stamp, key = folder / "stamp", f"{wheel.parent.name} {requirements}"
-    if not stamp.is_file() or stamp.read_text() != key:
-        shutil.rmtree(folder, ignore_errors=True)
-        for each in requirements:
-            _pip("install", f"--target={folder}", *target.pip_options(), *each)
-        stamp.write_text(key)
+    with _alone(folder):
+        if not stamp.is_file() or stamp.read_text() != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            for each in requirements:
+                _pip("install", f"--target={folder}", *target.pip_options(), *each)
+            stamp.write_text(key)
     return folder
 
 

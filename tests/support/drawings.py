@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support import training_commands
 from training.data.label_targets import FER2013_LABELS, FERPLUS_LABELS
 
 ROOT = Path(__file__).parents[2]
@@ -106,10 +107,9 @@ def train(run, recipe, *arguments):
 def run(arguments, folder, code=0):
     """Run a training command with `RECIPE`; fail with its output if its exit code is not ``code``."""
     (folder / "mood.toml").write_text(RECIPE)
-    command = [sys.executable, "-m", "training", arguments[0], str(folder / "mood.toml"), "--run", str(folder)]
-    done = subprocess.run([*command, *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr[-2000:]
-    return done
+    return training_commands.run(
+        "training", arguments[0], folder / "mood.toml", "--run", folder, *arguments[1:], code=code
+    )
 
 
 def weights(run):

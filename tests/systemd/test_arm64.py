@@ -121,6 +121,14 @@ def test_the_older_runtime_stays_within_the_cards_tolerance(folder):
             assert np.median(off) <= 1, name
 
 
+@pytest.fixture(scope="module")
+def here(folder):
+    """The faces that this machine finds in the portraits, and the visits that it counts in the clip."""
+    (folder / "here.toml").write_text(CONFIG.format(port=1883))
+    found = predictions(run_here(folder, "-m", "edge", "try", "--json", *(path.name for path in images(folder))))
+    return found, json.loads(run_here(folder, "-m", "edge", "run", "--config", "here.toml", "--stdout"))["visits"]
+
+
 def predictions(printed):
     """Return image name, and box, label and probabilities of each face, from the output of ``try --json``."""
     return [
@@ -130,7 +138,7 @@ def predictions(printed):
 
 
 @pytest.mark.parametrize("system", ["bookworm", "trixie", "bookworm-tflite"])
-def test_the_daemon_checks_tries_and_counts(folder, tmp_path, system):
+def test_the_daemon_checks_tries_and_counts(folder, here, tmp_path, system):
     """On Python 3.11 and 3.13, and with tflite-runtime 2.14: `check` passes with a broker; `try` gives the same faces,
     with the older runtime to within five pixels and 0.1; the five visits of the clip get the labels of this machine.
     """
@@ -144,10 +152,9 @@ def test_the_daemon_checks_tries_and_counts(folder, tmp_path, system):
     assert {rows[part].state for part in ("detector", "classifier", "camera", "spool", "broker")} == {"ok"}
     assert ("tflite_runtime" if "tflite" in system else "ai_edge_litert") in checked
     portraits = [path.name for path in images(folder)]
-    board_rows = predictions(output_of(board.run(board.daemon, "try", "--json", *portraits, folder=folder)))
-    for (image, faces), (same, ours) in zip(
-        board_rows, predictions(run_here(folder, "-m", "edge", "try", "--json", *portraits)), strict=True
-    ):
+    found = predictions(output_of(board.run(board.daemon, "try", "--json", *portraits, folder=folder)))
+    found_here, counted_here = here
+    for (image, faces), (same, ours) in zip(found, found_here, strict=True):
         assert image == same
         for (box, label, probabilities), (our_box, our_label, our_probabilities) in zip(faces, ours, strict=True):
             assert box == pytest.approx(our_box, abs=5.0 if "tflite" in system else 1.0)
@@ -155,5 +162,5 @@ def test_the_daemon_checks_tries_and_counts(folder, tmp_path, system):
             assert probabilities == pytest.approx(our_probabilities, abs=0.1 if "tflite" in system else 0.05)
     run = ("run", "--config", "edge.toml", "--stdout")
     counted = json.loads(output_of(board.run(board.daemon, *run, folder=folder)))["visits"]
-    assert counted == json.loads(run_here(folder, "-m", "edge", *run))["visits"]
+    assert counted == counted_here
     assert sum(counted.values()) == 5

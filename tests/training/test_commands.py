@@ -13,6 +13,7 @@ import pytest
 
 from contract.card import read_card
 from tests.support.drawings import OWN, RECIPE, ROOT, draw_cache, train, weights
+from tests.support.training_commands import run
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -51,16 +52,13 @@ def test_a_run_killed_and_resumed_ends_at_the_same_weights(trained, tmp_path):
         np.testing.assert_array_equal(whole, resumed)
 
 
-def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, tmp_path):
+def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, quantised):
     """A recipe with other labels is quantised and verified, and the daemon predicts those labels."""
-    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
-    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    card = read_card((tmp_path / "mood.json").read_bytes(), "mood.json")
+    card = read_card(quantised.read_bytes(), "mood.json")
     assert card.labels == ("satisfied", "dissatisfied", "neutral")
     assert "QUANTIZE" in card.operators
     assert np.array(card.confusion).shape == (3, 3)
-    verify = [sys.executable, "-m", "convert", "verify", str(tmp_path / "mood.json"), "--run", str(trained)]
-    subprocess.run(verify, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    run("convert", "verify", quantised, "--run", trained)
     skimage = pytest.importorskip("skimage")
     portrait = Path(skimage.__file__).parent / "data" / "astronaut.png"
     command = [
@@ -70,7 +68,7 @@ def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, tmp_path
         "try",
         "--json",
         "--classifier",
-        str(tmp_path / "mood.json"),
+        str(quantised),
         str(portrait),
     ]
     row = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
@@ -100,7 +98,7 @@ def test_a_run_in_bfloat16_becomes_the_bundle_of_the_same_weights(trained, tmp_p
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's own, with NumPy 2
-def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
+def test_training_goes_on_from_a_bundle_or_a_run(trained, quantised, tmp_path):
     """Training starts from a run or from the int8 file of a bundle: after a step at a vanishing rate the network
     predicts the same. A start of another size, one trained on near-duplicates, and a teacher of other labels are named.
     """
@@ -117,15 +115,13 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
     from training.networks import architectures
     from training.trained_run import open_run
 
-    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
-    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
     one_step = ("model.steps=1", "model.peak_rate=1e-9", "model.weight_decay=0")
     first = recipe.read(trained / "mood.toml", one_step)
     crops = Faces.load(trained / "cache.npz", first, "test").crops(first)[0]
     wanted = classifier_metrics.softmax(
         classifier_metrics.logits(architectures.load_model(trained / "model.keras"), crops)
     )
-    for number, start in enumerate((trained, tmp_path / "mood.json")):
+    for number, start in enumerate((trained, quantised)):
         run = tmp_path / str(number)
         run.mkdir()
         draw_cache(run / "cache.npz")
@@ -152,29 +148,23 @@ def test_training_goes_on_from_a_bundle_or_a_run(trained, tmp_path):
         )
 
 
-def test_the_card_says_what_the_recipe_says_of_its_data(trained, tmp_path):
+def test_the_card_says_what_the_recipe_says_of_its_data(trained, quantised, tmp_path):
     """The card names the data of the recipe, not those of the shipped models. A figure missing on a card is named."""
-    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
-    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    card = read_card((tmp_path / "mood.json").read_bytes(), "mood.json")
+    card = read_card(quantised.read_bytes(), "mood.json")
     assert (card.data, card.licence) == ("Drawn faces.", "Not stated in the recipe.")
     named = tmp_path / "mood.json"
-    tree = json.loads(named.read_text())
+    shutil.copy(quantised.with_suffix(".tflite"), tmp_path)
+    tree = json.loads(quantised.read_text())
     del tree["figures"]["photos.accuracy.int8"]
     named.write_text(json.dumps(tree))
-    verify = [sys.executable, "-m", "convert", "verify", str(named), "--run", str(trained)]
-    done = subprocess.run(verify, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "the card must hold photos.accuracy" in done.stderr
+    assert "the card must hold photos.accuracy" in run("convert", "verify", named, "--run", trained, code=2).stderr
 
 
-def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, tmp_path):
+def test_evaluate_writes_a_page_with_float_and_int8_side_by_side(trained, quantised):
     """One HTML file needs no other file and holds the figures of both. A face that is not detected is wrong."""
-    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
-    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    command = [sys.executable, "-m", "training", "evaluate", str(trained / "mood.toml"), "--run", str(trained)]
-    command += ["--card", str(tmp_path / "mood.json"), "--beside", str(trained)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
+    done = run(
+        "training", "evaluate", trained / "mood.toml", "--run", trained, "--card", quantised, "--beside", trained
+    )
     assert "ferplus_majority.accuracy" in done.stdout
     page = (trained / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6

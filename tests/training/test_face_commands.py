@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +10,7 @@ import pytest
 
 from base.errors import SettingsError
 from contract.card import DetectorCard
+from tests.support.training_commands import run
 from tests.support.training_data import write_scenes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,22 +28,14 @@ def data(tmp_path_factory):
     return folder
 
 
-def run(*command):
-    """A command of the product; what it says is shown if it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     """A run by the commands of the trainer's guide, with few steps, from the shipped network: the gate needs one that
     detects faces.
     """
     folder = tmp_path_factory.mktemp("run")
-    recipe = ("training/recipes/face.toml", "--run", folder, "--set", "model.steps=6", "--set", "model.batch=4")
-    recipe += ("--set", "model.start=edge/models/face-416x320.json", "--set", "model.peak_rate=1e-5")
+    recipe = (ROOT / "training/recipes/face.toml", "--run", folder, "--set", "model.steps=6", "--set", "model.batch=4")
+    recipe += ("--set", f"model.start={ROOT}/edge/models/face-416x320.json", "--set", "model.peak_rate=1e-5")
     recipe += ("--set", "model.width=320", "--set", "model.height=320")
     run("training", "prepare", *recipe, "--data", data)
     run("training", "train", *recipe)
@@ -127,27 +118,13 @@ def test_boxes_alone_can_be_learnt_anew(trained, tmp_path):
 
 def test_a_wrong_size_is_named(trained, tmp_path):
     """Exit code 2, and the message says what is allowed."""
-    command = [sys.executable, "-m", "convert", "quantise", str(trained[0]), "--out", str(tmp_path), "--size", "320x"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = run("convert", "quantise", trained[0], "--out", tmp_path, "--size", "320x", code=2)
     assert "must be WIDTHxHEIGHT in multiples of 8, such as 320x240, is '320x'" in done.stderr
 
 
 def test_a_wrong_threshold_is_named(trained, tmp_path):
     """Exit code 2, and the message says what is allowed."""
-    command = [
-        sys.executable,
-        "-m",
-        "convert",
-        "quantise",
-        str(trained[0]),
-        "--out",
-        str(tmp_path),
-        "--threshold",
-        "61",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = run("convert", "quantise", trained[0], "--out", tmp_path, "--threshold", "61", code=2)
     assert "must be a number from 0 to 1, is '61'" in done.stderr
 
 

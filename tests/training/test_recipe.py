@@ -1,12 +1,11 @@
 """Recipes: errors are named before anything is trained."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from tests.support.drawings import RECIPE, ROOT, draw_cache
+from tests.support.drawings import RECIPE, draw_cache
+from tests.support.training_commands import run
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -16,9 +15,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make trai
 def test_a_wrong_recipe_is_named(tmp_path):
     """A typo in a recipe ends with exit code 2 and names the file, the key and what is allowed."""
     (tmp_path / "bad.toml").write_text(RECIPE.replace("steps", "stepps"))
-    command = [sys.executable, "-m", "training", "train", str(tmp_path / "bad.toml"), "--run", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = run("training", "train", tmp_path / "bad.toml", "--run", tmp_path, code=2)
     assert "bad.toml: unknown key 'model.stepps'; allowed: " in done.stderr
 
 
@@ -67,11 +64,8 @@ def test_a_renamed_key_is_named_with_its_new_name(tmp_path):
 def test_what_does_not_fit_the_recipe_is_named(trained, tmp_path, changes, says):
     """A start or teacher that does not fit, and a value that is not allowed, end with exit code 2 and a message."""
     draw_cache(tmp_path / "cache.npz")
-    command = [sys.executable, "-m", "training", "train", str(trained / "mood.toml"), "--run", str(tmp_path)]
-    for change in changes:
-        command += ["--set", change.format(run=trained)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    options = [word for change in changes for word in ("--set", change.format(run=trained))]
+    done = run("training", "train", trained / "mood.toml", "--run", tmp_path, *options, code=2)
     assert says.format(run=trained) in done.stderr
 
 

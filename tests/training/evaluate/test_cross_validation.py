@@ -1,22 +1,16 @@
 """Cross-validation: photographs predicted by the runs that held them out."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.support.drawings import RECIPE, ROOT, draw_cache, train
+from tests.support.drawings import RECIPE, draw_cache
+from tests.support.training_commands import run
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (make train-setup)")
-
-
-def pooled(*runs):
-    command = [sys.executable, "-m", "training", "pool", *map(str, runs)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_every_photograph_is_scored_once(tmp_path):
@@ -25,22 +19,20 @@ def test_every_photograph_is_scored_once(tmp_path):
     """
     (tmp_path / "mood.toml").write_text(RECIPE)
     runs = [tmp_path / f"fold-{fold}" for fold in (0, 4)]
-    for run in runs:
-        run.mkdir()
-        draw_cache(run / "cache.npz")
-        train(run, tmp_path / "mood.toml", "--set", f"model.photo_fold={run.name[-1]}", "--set", "model.steps=2")
-    done = pooled(*runs)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    for of in runs:
+        of.mkdir()
+        draw_cache(of / "cache.npz")
+        keys = ("--set", f"model.photo_fold={of.name[-1]}", "--set", "model.steps=2")
+        run("training", "train", tmp_path / "mood.toml", "--run", of, *keys)
+    lines = run("training", "pool", *runs).stdout.splitlines()
     assert lines[0] == "24 photographs of 2 folds"
     assert lines[1].split() == ["float"]
     rows = {line[:32].strip(): line[32:].split() for line in lines[2:]}
     assert 0 <= float(rows["accuracy"][0]) <= 23 / 24  # in one of them no face was found
     assert float(rows["accuracy"][1].strip("(")) <= float(rows["accuracy"][0]) <= float(rows["accuracy"][3].strip(")"))
     assert {"macro recall", "accuracy, `unknown` wrong", "crop left", "crop wider"} <= set(rows)
-    for refused, why in ((pooled(runs[0], runs[0]), "hold out [0, 0]"), (pooled(tmp_path), "recipe.json")):
-        assert refused.returncode == 2
-        assert why in refused.stderr
+    for refused, why in (((runs[0], runs[0]), "hold out [0, 0]"), ((tmp_path,), "recipe.json")):
+        assert why in run("training", "pool", *refused, code=2).stderr
 
 
 def test_estimates_and_intervals_by_hand():

@@ -1,14 +1,12 @@
 """Distillation and mixup: what becomes of the targets."""
 
 import os
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.support.drawings import ROOT, draw_cache, weights
+from tests.support.drawings import draw_cache, weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("keras", reason="Keras is not installed (make train-setup)")
@@ -51,7 +49,7 @@ def test_faces_are_blended_with_their_targets():
     assert ((of_them[:, 0] > 0.02) & (of_them[:, 0] < 0.98)).any()
 
 
-def test_teachers_predict_the_views_that_the_network_is_shown(trained, tmp_path):
+def test_teachers_predict_the_views_that_the_network_is_shown(trained, quantised):
     """With ``teacher_input = "views"`` the targets hold the prediction for the augmented pixels, resized to the
     teacher's input. A bundle with other labels is named.
     """
@@ -67,10 +65,9 @@ def test_teachers_predict_the_views_that_the_network_is_shown(trained, tmp_path)
     from training.fit.distil import ViewTeachers, distilled_targets
     from training.networks.architectures import load_model
 
-    make = [sys.executable, "-m", "convert", "quantise", str(trained), "--out", str(tmp_path)]
-    subprocess.run(make, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    card = tmp_path / "mood.json"
-    made = recipe.read(trained / "mood.toml", (f"model.teachers=['{trained}','{card}']", "model.teacher_input=views"))
+    made = recipe.read(
+        trained / "mood.toml", (f"model.teachers=['{trained}','{quantised}']", "model.teacher_input=views")
+    )
     part = Faces.load(trained / "cache.npz", made, "train")
     np.testing.assert_array_equal(distilled_targets(part, made), part.targets)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1)).astype(np.uint8)
@@ -79,7 +76,7 @@ def test_teachers_predict_the_views_that_the_network_is_shown(trained, tmp_path)
     assert shown is pixels
     seen = np.stack([cv2.resize(each, (48, 48)) for each in pixels])
     ours = classifier_metrics.softmax(classifier_metrics.logits(load_model(trained / "model.keras"), seen))
-    answers = (ours + Classifier(bundle.load(card, ClassifierCard)).probabilities(seen)) / 2
+    answers = (ours + Classifier(bundle.load(quantised, ClassifierCard)).probabilities(seen)) / 2
     np.testing.assert_allclose(mixed, (1 - shares) * targets + shares * answers, atol=1e-4)
     with pytest.raises(SettingsError, match=r"model.teachers: .*expression.json has the labels"):
         ViewTeachers(msgspec.structs.replace(made, teachers=(str(bundle.SHIPPED / "expression.json"),)))
