@@ -16,8 +16,7 @@ from tests.support.commands import CONFIG
 from tests.support.drawings import RECIPE, draw_cache, train
 
 os.environ.setdefault("PIP_NO_COMPILE", "0")
-"""pip compiles nothing then (an option that means "no" is set by "0"): that is most of its time, and Python compiles what
-it imports."""
+"""pip then compiles nothing, which is most of its work. For an option that begins with "no", 0 is how it is set."""
 os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
 """Debian installs Mosquitto's tools in /usr/sbin, which is on the PATH of root only."""
 
