@@ -16,6 +16,7 @@ from benchmarks.machines.nspawn import wait_until
 from benchmarks.simulation.device_slots import shared_packages
 from benchmarks.simulation.release_repository import ReleaseRepository
 from tests.support.commands import SMALLEST, packages
+from tests.support.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[2]
 TRIXIE = Target("trixie", "3.13", platform.machine())
@@ -215,17 +216,19 @@ def test_the_first_boot(card, tmp_path):
             log_file = card / "facetally/first-boot.log"
             wait_until(
                 lambda: log_file.exists() and log_file.read_text().endswith("follows in half a minute\n"),
-                300,
+                600,
                 "first attempt",
             )
             assert "No matching distribution found for msgspec" in log_file.read_text()
             assert not list((card / "facetally/files").iterdir())
             shutil.copy(missing, card / "facetally/wheels")
-            wait_until(lambda: log_file.read_text().endswith("\ninstalled\n"), 300, "installed")
+            wait_until(lambda: log_file.read_text().endswith("\ninstalled\n"), 600, "installed")
             log = log_file.read_text()
             both = ("facetally-edge", "facetally-edge@till")
             wait_until(
-                lambda: device.run("systemctl", "is-active", *both, check=False).split() == ["active"] * 2, 60, "active"
+                lambda: device.run("systemctl", "is-active", *both, check=False).split() == ["active"] * 2,
+                LIMIT_S,
+                "active",
             )
             assert device.run("systemctl", "is-enabled", *both).split() == ["enabled"] * 2
             assert device.run("test", "-e", "/srv/the-owners-file") == ""

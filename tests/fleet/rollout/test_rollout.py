@@ -63,7 +63,7 @@ def state(of, release="2.0"):
 
 
 def rollout(of, *arguments, release="2.0"):
-    options = ["--stages", "1,50%,100%", "--bake", "1s", "--take-limit", "20s"]
+    options = ["--stages", "1,50%,100%", "--bake", "1s", "--take-limit", "120s"]
     return main(["rollout", release, *options, *arguments, "--fleet", str(of)])
 
 
@@ -105,7 +105,7 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
     """The state on disk is enough: SIGKILL in the second stage, then the same command; then `pause`, then `back`."""
     of, devices = start
     followers = devices()
-    options = ["--stages", "1,50%,100%", "--bake", "6s", "--take-limit", "20s", "--fleet", str(of)]
+    options = ["--stages", "1,50%,100%", "--bake", "6s", "--take-limit", "120s", "--fleet", str(of)]
     command = [sys.executable, "-c", FAST, "rollout", "2.0", *options]
     with following(followers):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
