@@ -111,6 +111,8 @@ def test_a_killed_rollout_goes_on_where_it_was_and_can_be_paused_and_taken_back(
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
             wait_until(lambda: (of / "rollouts/2.0.json").exists() and state(of)["stage"] == 1, "the second stage")
             os.kill(process.pid, signal.SIGKILL)
+        kept = json.dumps(state(of) | {"bake_s": 600.0})  # the second stage lasts until it is paused
+        (of / "rollouts/2.0.json").write_text(kept)
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             printed = process.stdout.readline()  # it is at work
             wait_until(lambda: releases(followers) == {"1.0": 4, "2.0": 4}, "half of the devices have it")
