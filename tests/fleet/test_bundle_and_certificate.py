@@ -109,7 +109,7 @@ def test_a_new_bundle_and_a_renewed_certificate_arrive_together(tmp_path, of, ca
             assert renewed == (of / "certificates/devices/bench/door.pem").read_bytes() != old
             (device.folder / "etc/device.pem").unlink()
             device.kill()
-            wait_until(lambda: device.progress().acknowledged, "the broker knows the certificate", 60)
+            wait_until(lambda: getattr(device.progress(), "acknowledged", 0), "the broker knows the certificate")
             assert device.update().wait() == 0, (device.folder / "update.log").read_text()
             assert device.release == "mood"
             assert (
