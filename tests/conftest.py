@@ -28,10 +28,12 @@ LONGEST = (
     "systemd/test_nspawn.py",
     "systemd/test_first_boot.py",
     "training/test_face_commands.py",
+    "training/test_commands.py",
+    "training/test_quick_starts.py",
     "edge/camera/test_gstreamer.py",
     "whole/test_wheel.py",
 )
-"""These modules take minutes each and run first. Otherwise the other workers would wait for one of them at the end."""
+"""These modules take a minute or more and run first. Otherwise the other workers would wait for one of them at the end."""
 
 FORBIDDEN = "not permitted"
 """A test may skip in CI, too, if its reason has these words: the machine forbids what it needs."""
