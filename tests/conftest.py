@@ -33,7 +33,7 @@ LONGEST = (
     "edge/camera/test_gstreamer.py",
     "whole/test_wheel.py",
 )
-"""These modules take a minute or more and run first. Otherwise the other workers would wait for one of them at the end."""
+"""These modules take a minute or more, and run first. Else the other workers would wait for one of them at the end."""
 
 FORBIDDEN = "not permitted"
 """A test may skip in CI, too, if its reason has these words: the machine forbids what it needs."""
