@@ -28,6 +28,7 @@ LONGEST = (
     "systemd/test_nspawn.py",
     "systemd/test_first_boot.py",
     "training/test_face_commands.py",
+    "training/test_accelerator.py",
     "training/test_commands.py",
     "training/test_quick_starts.py",
     "edge/camera/test_gstreamer.py",
