@@ -21,10 +21,10 @@ os.environ["PATH"] += os.pathsep + "/usr/local/sbin:/usr/sbin"
 """Debian installs Mosquitto's tools in /usr/sbin, which is on the PATH of root only."""
 
 LONGEST = (
-    "training/build/test_face_chain.py",
+    "training/test_face_chain.py",
     "whole/test_docs.py",
     "systemd/test_arm64.py",
-    "training/build/test_expression_chain.py",
+    "training/test_expression_chain.py",
     "systemd/test_nspawn.py",
     "systemd/test_first_boot.py",
     "training/test_face_commands.py",
