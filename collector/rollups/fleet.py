@@ -5,10 +5,12 @@ that have changed since they were saved, and of those on which clocks of the zon
 the cells of few days, and memory does not grow with the length of the range times the devices.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from collector.rollups.groups import Groups
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
 from collector.store.intervals import US_PER_S, Ints
+from contract.fields import LONGEST_WINDOW
 
 MAX_BYTES = 800_000_000
 """Memory of sums that are kept for the next view."""
@@ -29,6 +32,7 @@ Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
 ATTEMPTS = 3
 HOUR_US = 3600 * US_PER_S
+LONGEST_WINDOW_US = LONGEST_WINDOW // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class Range:
     since: datetime
     until: datetime
     midnights: Ints | None
-    """Midnights of the zone from four days before the range to four after it, microseconds since 1970: the parts of
-    `FleetSums.senders` are days. None if they are cells."""
+    """Midnights of the zone from four days before the range to four after the end of the longest window that may begin
+    in it, microseconds since 1970: the parts of `FleetSums.senders` are days. None if they are cells."""
     adjust: Adjust | None = None
     """Changes the cells that contain ``until``."""
 
@@ -75,6 +79,8 @@ class Fleet:
         self._cell_s, self._make = cell_s, month
         self._months: dict[str, FleetMonth] = {}
         self._kept: OrderedDict[Hashable, _Part] = OrderedDict()
+        self._keys: dict[Path, tuple[Path, str, str]] = {}
+        """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices."""
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -128,7 +134,7 @@ class Fleet:
         """Return the sums of whole days of a month."""
         days = month.days
         assert days is not None
-        key = groups.key(days.contents.senders)
+        key = self._key(month.path, days, groups)
 
         def make() -> _Part:
             makers = {
@@ -152,10 +158,9 @@ class Fleet:
         begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
         of_day = np.clip(bounds, begin - DAY_US, begin + 2 * DAY_US)  # equal for ranges that hold the day whole
         ends_in = asked.adjust is not None and begin + 3 * DAY_US > _us(asked.until)
-        midnights = asked.midnights
-        near = None
-        if midnights is not None:
-            near = midnights[(midnights >= begin - 2 * DAY_US) & (midnights <= begin + 4 * DAY_US)]
+        near = asked.midnights
+        if near is not None:  # equal for all ranges that hold the day
+            near = near[(near >= begin - 2 * DAY_US) & (near <= begin + 4 * DAY_US + LONGEST_WINDOW_US)]
 
         def make() -> _Part:
             cells = month.cells(date)
@@ -163,13 +168,20 @@ class Fleet:
             cells = cells[(at >= bounds[0]) & (at < bounds[1])]
             if asked.adjust is not None:
                 cells = asked.adjust(cells)
-            return _part(cells, groups.name, midnights, self.names)
+            return _part(cells, groups.name, near, self.names)
 
         key = (
             month.path, month.version, date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
-            None if near is None else near.tobytes(),
+            None if near is None else hashlib.sha256(near.tobytes()).digest(),
         )  # fmt: skip
         yield self._keep(key, make)
+
+    def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
+        """Return the key of the devices of a month; a fleet takes long to hash."""
+        known = self._keys.get(month)
+        if known is None or known[:2] != (days.folder, groups.all_key):
+            self._keys[month] = known = days.folder, groups.all_key, groups.key(days.contents.senders)
+        return known[2]
 
     def _keep(self, key: Hashable, make: Callable[[], _Part]) -> _Part:
         if key in self._kept:

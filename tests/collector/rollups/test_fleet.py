@@ -137,6 +137,18 @@ def test_sums_of_a_random_store_are_those_of_its_cells(tmp_path: Path, seed: int
     compare(tmp_path, Reader(tmp_path, lambda: moment[0]), moment[0], controls_of(rng))
 
 
+@pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Europe/Berlin"])
+def test_windows_that_end_long_after_the_range_are_shown_alike(tmp_path: Path, zone: str) -> None:
+    """They end weeks after it, when clocks have been set. The range is so long that devices are summed by day."""
+    now = FIRST + timedelta(days=100)
+    for day in (5, 19, 23, 24):
+        start, site = FIRST + timedelta(days=day, minutes=40), SITES[day % 3]
+        put(tmp_path, window(day, dict.fromkeys(SEVEN, day), start, site=site, end=start + timedelta(days=2 * day)))
+    age_files(tmp_path, FIRST)
+    controls = {"days": "own", "first": "2026-01-10", "last": "2026-03-16", "zone": zone, "by": "day"}
+    compare(tmp_path, Reader(tmp_path, lambda: now), now, controls)
+
+
 def delete_day(root: Path, now: datetime, day: datetime) -> None:
     """Delete the files of a day as retention does."""
     folder = root / f"date={day:%Y-%m-%d}"
