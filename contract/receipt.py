@@ -4,6 +4,7 @@ A PUBACK says only that the broker has a message. A device deletes a window when
 publishes its receipts on its own topic, retained, so that several collectors can share the counts.
 """
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import DecodeError, Meta
@@ -51,6 +52,7 @@ class Stored(Strict, frozen=True, kw_only=True):
 _encoder, _decoder = Encoder(), Decoder(Stored)
 
 
+@lru_cache(16_384)
 def stored_topic(site: str, device: str, writer: str) -> str:
     """``("shop-1", "door", "collector")`` -> ``"facetally/v1/shop-1/door/stored/collector"``."""
     return f"{_prefix(site, device)}/{check_id('writer', writer)}"
