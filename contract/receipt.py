@@ -13,7 +13,8 @@ from msgspec.json import Decoder, Encoder
 from base.validation_errors import explain_json
 from contract.errors import BadMessage
 from contract.fields import Boot, Count
-from contract.message import MAX_BYTES, Strict
+from contract.message import MAX_BYTES
+from contract.strict import Strict
 from contract.topics import PREFIX, check_id
 
 MAX_BOOTS = 4

@@ -21,7 +21,8 @@ from collector.receive.receipts import Receipts
 from collector.settings import WRITER, Limits
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage, TopicError
-from contract.message import MESSAGES, Counts, Health, Message, Status, decode
+from contract.health import Health
+from contract.message import MESSAGES, Counts, Message, Status, decode
 from contract.topics import Address, address
 
 MALFORMED = "malformed"

@@ -5,10 +5,12 @@ that have changed since they were saved, and of those on which clocks of the zon
 the cells of few days, and memory does not grow with the length of the range times the devices.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,14 +23,18 @@ from collector.rollups.groups import Groups
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
 from collector.store.intervals import US_PER_S, Ints
+from contract.fields import LONGEST_WINDOW
 
 MAX_BYTES = 800_000_000
-"""Memory of sums that are kept for the next view."""
+"""Memory of the values of sums that are kept for the next view."""
+MAX_PARTS = 2000
+"""Days and months whose sums are kept: each takes some 40 kB more than its values."""
 HOURS_TEXTS = (LABEL_SET, GROUP, "model_expression", "clock")
 Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
 ATTEMPTS = 3
 HOUR_US = 3600 * US_PER_S
+LONGEST_WINDOW_US = LONGEST_WINDOW // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,8 @@ class Range:
     since: datetime
     until: datetime
     midnights: Ints | None
-    """Midnights of the zone from four days before the range to four after it, microseconds since 1970: the parts of
-    `FleetSums.senders` are days. None if they are cells."""
+    """Midnights of the zone from four days before the range to four after the end of the longest window that may begin
+    in it, microseconds since 1970: the parts of `FleetSums.senders` are days. None if they are cells."""
     adjust: Adjust | None = None
     """Changes the cells that contain ``until``."""
 
@@ -68,13 +74,47 @@ class _Part:
         return 8 * (self.hours.size + self.sites.size) + self.senders.nbytes
 
 
+class _Parts:
+    """The parts that were used last."""
+
+    def __init__(self) -> None:
+        self._parts: OrderedDict[Hashable, tuple[Path, Hashable, _Part]] = OrderedDict()
+        self._states: dict[Path, set[Hashable]] = {}
+        self._bytes = 0
+
+    def get(self, month: Path, state: Hashable, key: Hashable, make: Callable[[], _Part]) -> _Part:
+        """Return a part of a month in some state of its files, made if it is not kept."""
+        key = (month, state, key)
+        if key in self._parts:
+            self._parts.move_to_end(key)
+        else:
+            part = make()
+            self._parts[key] = month, state, part
+            self._bytes += part.nbytes
+            while (self._bytes > MAX_BYTES or len(self._parts) > MAX_PARTS) and len(self._parts) > 1:
+                self._drop(next(iter(self._parts)))
+        return self._parts[key][2]
+
+    def keep_only(self, month: Path, states: set[Hashable]) -> None:
+        """Forget the parts of former states of a month, which nobody asks for again."""
+        if self._states.get(month) != states:
+            self._states[month] = states
+            for key in [key for key, (of, state, _) in self._parts.items() if of == month and state not in states]:
+                self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        self._bytes -= self._parts.pop(key)[2].nbytes
+
+
 class Fleet:
     """The sums of a store. Not safe for use by several threads; `sums` says what it may raise."""
 
     def __init__(self, cell_s: int, month: Callable[[str], FleetMonth]) -> None:
         self._cell_s, self._make = cell_s, month
         self._months: dict[str, FleetMonth] = {}
-        self._kept: OrderedDict[Hashable, _Part] = OrderedDict()
+        self._kept = _Parts()
+        self._keys: dict[Path, tuple[Path, str, str]] = {}
+        """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices."""
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -96,6 +136,7 @@ class Fleet:
         for attempt in range(ATTEMPTS):
             try:
                 month.refresh()
+                self._kept.keep_only(month.path, {month.version, month.days.folder if month.days else None})
                 return list(self._parts(month, asked, groups))
             except (DamagedRollup, FileNotFoundError) as error:
                 if attempt == ATTEMPTS - 1:
@@ -128,7 +169,7 @@ class Fleet:
         """Return the sums of whole days of a month."""
         days = month.days
         assert days is not None
-        key = groups.key(days.contents.senders)
+        key = self._key(month.path, days, groups)
 
         def make() -> _Part:
             makers = {
@@ -143,7 +184,7 @@ class Fleet:
             sites = _texts(summed(sites.drop(columns="date"), SITES_KEYS), SITES_KEYS)
             return _Part(hours, sites, SenderParts.of(senders, self.names))
 
-        return self._keep((month.path, days.folder, tuple(dates), split, key), make)
+        return self._kept.get(month.path, days.folder, (tuple(dates), split, key), make)
 
     def _of_day(
         self, month: FleetMonth, date: str, asked: Range, groups: Groups, bounds: tuple[int, int]
@@ -152,10 +193,9 @@ class Fleet:
         begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
         of_day = np.clip(bounds, begin - DAY_US, begin + 2 * DAY_US)  # equal for ranges that hold the day whole
         ends_in = asked.adjust is not None and begin + 3 * DAY_US > _us(asked.until)
-        midnights = asked.midnights
-        near = None
-        if midnights is not None:
-            near = midnights[(midnights >= begin - 2 * DAY_US) & (midnights <= begin + 4 * DAY_US)]
+        near = asked.midnights
+        if near is not None:  # equal for all ranges that hold the day
+            near = near[(near >= begin - 2 * DAY_US) & (near <= begin + 4 * DAY_US + LONGEST_WINDOW_US)]
 
         def make() -> _Part:
             cells = month.cells(date)
@@ -163,23 +203,20 @@ class Fleet:
             cells = cells[(at >= bounds[0]) & (at < bounds[1])]
             if asked.adjust is not None:
                 cells = asked.adjust(cells)
-            return _part(cells, groups.name, midnights, self.names)
+            return _part(cells, groups.name, near, self.names)
 
         key = (
-            month.path, month.version, date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
-            None if near is None else near.tobytes(),
+            date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
+            None if near is None else hashlib.sha256(near.tobytes()).digest(),
         )  # fmt: skip
-        yield self._keep(key, make)
+        yield self._kept.get(month.path, month.version, key, make)
 
-    def _keep(self, key: Hashable, make: Callable[[], _Part]) -> _Part:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        else:
-            self._kept[key] = make()
-            size = sum(part.nbytes for part in self._kept.values())
-            while size > MAX_BYTES and len(self._kept) > 1:
-                size -= self._kept.popitem(last=False)[1].nbytes
-        return self._kept[key]
+    def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
+        """Return the key of the devices of a month; a fleet takes long to hash."""
+        known = self._keys.get(month)
+        if known is None or known[:2] != (days.folder, groups.all_key):
+            self._keys[month] = known = days.folder, groups.all_key, groups.key(days.contents.senders)
+        return known[2]
 
 
 def sums_of(cells: pd.DataFrame, asked: Range, groups: Groups, names: SenderNames) -> FleetSums:

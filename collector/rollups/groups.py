@@ -15,7 +15,6 @@ class Groups:
 
     def __init__(self, names: Mapping[Sender, str]) -> None:
         self._names = names
-        self._keys: dict[int, tuple[Sequence[Sender], str]] = {}
         self.all_key = self.key(sorted(names))
         """Changes when any name does."""
 
@@ -24,14 +23,6 @@ class Groups:
         return self._names.get(sender, NO_GROUP)
 
     def key(self, senders: Sequence[Sender]) -> str:
-        """Return a key for file names, which changes when the group of one of the devices does.
-
-        The list must not be changed afterwards.
-        """
-        if id(senders) not in self._keys:
-            self._keys[id(senders)] = senders, self._key(senders)
-        return self._keys[id(senders)][1]
-
-    def _key(self, senders: Sequence[Sender]) -> str:
+        """Return a key for file names, which changes when the group of one of the devices does."""
         text = "\n".join("\t".join((*sender, self.name(sender))) for sender in senders)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
