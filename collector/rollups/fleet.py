@@ -5,19 +5,21 @@ that have changed since they were saved, and of those on which clocks of the zon
 the cells of few days, and memory does not grow with the length of the range times the devices.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from collector.rollups.day_files import DayFiles
+from collector.rollups import sender_file
+from collector.rollups.day_files import DayFiles, Maker, decode_table, encode_table
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
-from collector.rollups.fleet_senders import SenderNames, SenderParts
+from collector.rollups.fleet_senders import SenderBlock, SenderNames, sender_block, sender_tables
 from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
 from collector.rollups.groups import Groups
+from collector.rollups.kept import Kept
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
 from collector.store.intervals import US_PER_S, Ints
@@ -29,6 +31,9 @@ Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
 ATTEMPTS = 3
 HOUR_US = 3600 * US_PER_S
+Split = int | Literal["cells"]
+"""How the days of saved sums of devices are divided: by day of the zone, which begins at a second of the day, UTC; or
+by cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +57,21 @@ class FleetSums:
     """`Measured.hours`; a group, begin and start may have several rows."""
     sites: pd.DataFrame
     """`Measured.sites`, likewise."""
-    senders: tuple[SenderParts, ...]
+    senders: tuple[SenderBlock, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The sums of a day or a month."""
+    """Sums of a day or a month: of all three kinds, or of some."""
 
-    hours: pd.DataFrame
-    sites: pd.DataFrame
-    senders: SenderParts
+    hours: pd.DataFrame | None
+    sites: pd.DataFrame | None
+    senders: tuple[SenderBlock, ...]
 
     @property
     def nbytes(self) -> int:
-        return 8 * (self.hours.size + self.sites.size) + self.senders.nbytes
+        tables = sum(8 * each.size for each in (self.hours, self.sites) if each is not None)
+        return tables + sum(block.nbytes for block in self.senders)
 
 
 class Fleet:
@@ -74,7 +80,7 @@ class Fleet:
     def __init__(self, cell_s: int, month: Callable[[str], FleetMonth]) -> None:
         self._cell_s, self._make = cell_s, month
         self._months: dict[str, FleetMonth] = {}
-        self._kept: OrderedDict[Hashable, _Part] = OrderedDict()
+        self._kept: Kept[_Part] = Kept(MAX_BYTES)
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -86,11 +92,9 @@ class Fleet:
             parts += self._of_month(month, asked, groups)
         if not parts:
             parts = [_part(no_cells(self._cell_s), groups.name, None, self.names)]
-        tables = ([getattr(part, name) for part in parts] for name in ("hours", "sites"))
-        hours, sites = (pd.concat([each for each in table if len(each)] or table[:1]) for table in tables)
-        return FleetSums(
-            hours.reset_index(drop=True), sites.reset_index(drop=True), tuple(part.senders for part in parts)
-        )
+        hours = _joined([part.hours for part in parts if part.hours is not None])
+        sites = _joined([part.sites for part in parts if part.sites is not None])
+        return FleetSums(hours, sites, tuple(block for part in parts for block in part.senders))
 
     def _of_month(self, month: FleetMonth, asked: Range, groups: Groups) -> list[_Part]:
         for attempt in range(ATTEMPTS):
@@ -111,7 +115,7 @@ class Fleet:
         first, past = _us(asked.since) // step_us * step_us, -(-_us(asked.until) // step_us) * step_us
         changed = month.changed_dates()
         saved = set() if month.days is None else set(month.days.contents.days)
-        whole: dict[int, list[str]] = {}
+        whole: dict[Split, list[str]] = {}
         for date in sorted(saved | changed):
             begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
             if begin >= past or begin + DAY_US <= first:
@@ -122,28 +126,40 @@ class Fleet:
             else:
                 whole.setdefault(split, []).append(date)
         for split, dates in whole.items():
-            yield self._of_days(month, dates, split, groups)
+            yield from self._of_days(month, dates, split, groups)
 
-    def _of_days(self, month: FleetMonth, dates: list[str], split: int, groups: Groups) -> _Part:
-        """Return the sums of whole days of a month."""
+    def _of_days(self, month: FleetMonth, dates: list[str], split: Split, groups: Groups) -> Iterator[_Part]:
+        """Yield the sums of whole days of a month."""
         days = month.days
         assert days is not None
         key = groups.key(days.contents.senders)
+        makers = _makers(groups.name, split, key)
+        whole_month = len(dates) == len(days.contents.days)
+        senders = f"senders-{split}.arrays"
+        wanted = [f"hours-{key}.parquet", f"{'totals' if whole_month else 'sites'}-{key}.parquet"]
+        wanted += [senders] if senders in makers else []
 
         def make() -> _Part:
-            makers = {
-                f"hours-{key}": lambda cells: cells.hours(groups.name, "date"),
-                f"sites-{key}": lambda cells: cells.sites(groups.name, "date"),
-                f"senders-{split}": lambda cells: cells.senders(_days(cells, split), "date"),
-            }
-            hours, sites, senders = days.sums(makers).values()
-            if len(dates) < len(days.contents.days):
-                hours, sites, senders = (each[each["date"].isin(dates)] for each in (hours, sites, senders))
-            hours = _texts(hours.drop(columns="date"), HOURS_TEXTS)
-            sites = _texts(summed(sites.drop(columns="date"), SITES_KEYS), SITES_KEYS)
-            return _Part(hours, sites, SenderParts.of(senders, self.names))
+            found = days.sums(makers, wanted)
+            hours, sites = (decode_table(found[name]) for name in wanted[:2])
+            blocks = sender_file.decode(found[senders], self.names, dates) if senders in found else ()
+            if not whole_month:
+                hours, sites = (each[each["date"].isin(dates)] for each in (hours, sites))
+                sites = summed(sites.drop(columns="date"), SITES_KEYS)
+            return _Part(_texts(hours.drop(columns="date"), HOURS_TEXTS), _texts(sites, SITES_KEYS), blocks)
 
-        return self._keep((month.path, days.folder, tuple(dates), split, key), make)
+        yield self._kept.get((month.path, days.folder, tuple(dates), split, key), make)
+        if split == "cells":
+            yield from (self._cells_of_day(days, date) for date in dates)
+
+    def _cells_of_day(self, days: DayFiles, date: str) -> _Part:
+        """Return the sums of devices by cell of a whole day."""
+
+        def make() -> _Part:
+            maker = Maker(lambda cells: cells.senders(cells.times["start"]), _encode_senders)
+            return _Part(None, None, sender_file.decode(days.day_sums(date, maker), self.names))
+
+        return self._kept.get((days.folder, date, "cells"), make)
 
     def _of_day(
         self, month: FleetMonth, date: str, asked: Range, groups: Groups, bounds: tuple[int, int]
@@ -169,23 +185,14 @@ class Fleet:
             month.path, month.version, date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
             None if near is None else near.tobytes(),
         )  # fmt: skip
-        yield self._keep(key, make)
-
-    def _keep(self, key: Hashable, make: Callable[[], _Part]) -> _Part:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        else:
-            self._kept[key] = make()
-            size = sum(part.nbytes for part in self._kept.values())
-            while size > MAX_BYTES and len(self._kept) > 1:
-                size -= self._kept.popitem(last=False)[1].nbytes
-        return self._kept[key]
+        yield self._kept.get(key, make)
 
 
 def sums_of(cells: pd.DataFrame, asked: Range, groups: Groups, names: SenderNames) -> FleetSums:
     """Return the sums of cells that were read for a range."""
     part = _part(cells if asked.adjust is None else asked.adjust(cells), groups.name, asked.midnights, names)
-    return FleetSums(part.hours, part.sites, (part.senders,))
+    assert part.hours is not None and part.sites is not None
+    return FleetSums(part.hours, part.sites, part.senders)
 
 
 def _part(cells: pd.DataFrame, group_of: GroupOf, midnights: Ints | None, names: SenderNames) -> _Part:
@@ -193,19 +200,48 @@ def _part(cells: pd.DataFrame, group_of: GroupOf, midnights: Ints | None, names:
     parts = measured.times["start"]
     if midnights is not None:
         parts = midnights[np.maximum(np.searchsorted(midnights, parts, "right") - 1, 0)]
-    senders = SenderParts.of(measured.senders(parts), names)
+    senders = tuple(
+        sender_block(table, np.array([names.device(*pair) for pair in table.devices], np.int64), names)
+        for table in sender_tables(measured.senders(parts))
+    )
     return _Part(measured.hours(group_of), measured.sites(group_of), senders)
 
 
-def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: tuple[int, int]) -> int | None:
-    """Return the second of the day, UTC, at which days of the zone begin around a date; None if its sums do not do."""
+def _makers(group_of: GroupOf, split: Split, key: str) -> dict[str, Maker]:
+    """Return how the sums of a month are made, by name of their file."""
+    makers = {
+        f"hours-{key}.parquet": Maker(lambda cells: cells.hours(group_of, "date"), encode_table),
+        f"sites-{key}.parquet": Maker(lambda cells: cells.sites(group_of, "date"), encode_table),
+        f"totals-{key}.parquet": Maker(
+            lambda cells: cells.sites(group_of), lambda sums: encode_table(summed(sums, SITES_KEYS))
+        ),
+    }
+    if split != "cells":
+        makers[f"senders-{split}.arrays"] = Maker(
+            lambda cells: cells.senders(_days(cells, split), "date"), _encode_senders
+        )
+    return makers
+
+
+def _encode_senders(sums: pd.DataFrame) -> bytes:
+    return sender_file.encode(sender_tables(sums))
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([each for each in tables if len(each)] or tables[:1], ignore_index=True)
+
+
+def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: tuple[int, int]) -> Split | None:
+    """Return how the saved sums of a date are divided that do for a range; None if its cells must be read."""
     assert days is not None
     day = days.contents.days[date]
     past = begin + DAY_US
-    if asked.midnights is None or not (bounds[0] <= begin and past <= bounds[1]):
+    if not (bounds[0] <= begin and past <= bounds[1]):
         return None
     if asked.adjust is not None and past + day.reach_us + HOUR_US > _us(asked.until):
         return None  # one of its cells may contain the end of the range
+    if asked.midnights is None:
+        return "cells"
     near = asked.midnights[(asked.midnights > begin - DAY_US) & (asked.midnights <= past + day.reach_us)]
     seconds = np.unique(near % DAY_US)
     if len(seconds) != 1 or (np.diff(near) != DAY_US).any() or near[0] > begin:

@@ -184,7 +184,7 @@ def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
     assert "north" in str(shown["sites"]) and "south" not in str(shown)
 
 
-@pytest.mark.parametrize("name", ["hours-*.parquet", "sites-*.parquet", "senders-*.parquet", "contents.json"])
+@pytest.mark.parametrize("name", ["hours-*.parquet", "sites-*.parquet", "senders-*.arrays", "2026-*.arrays", "totals-*.parquet", "contents.json"])
 def test_damaged_sums_are_made_again(summed: Path, name: str) -> None:
     """A flipped bit anywhere in a file changes no figure."""
     rng = random.Random(3)
