@@ -112,7 +112,7 @@ def measure(root: Path, devices: int, hours: float, times: int) -> None:
     reader = Reader(root, lambda: now)
     view, live = View(reader, lambda: now), reader.live
     start_ms = cpu_ms(live.update)
-    add_devices(root, devices, now)
+    add_devices(root, devices, now + times * MINUTE)  # none becomes silent
     first = FirstScreen(reader, lambda: now)
     found: dict[str, list[float]] = {"update": [], "all": [], "site": [], "devices": [], "banner": []}
     live.is_followed = True  # as in `collector.web.serve`, whose thread calls `update`

@@ -8,6 +8,7 @@ from collector.analysis.confusion import (
     Confusion,
     DeviceClassifier,
     Matrices,
+    conflicts,
     confusions,
     matrix_digests,
     with_labels,
@@ -44,6 +45,7 @@ class KnownMatrices:
         self._devices, self._label_map = devices, label_map
         self._matrices: tuple[tuple[Device, ...], dict[DeviceClassifier, Confusion]] | None = None
         self._groups: tuple[Matrices, MatrixGroups] | None = None
+        self._conflicts: tuple[Matrices, set[DeviceClassifier]] | None = None
 
     def all(self) -> dict[DeviceClassifier, Confusion]:
         """Return the matrix that each device reports for each of its classifiers. It must not be changed."""
@@ -65,4 +67,11 @@ class KnownMatrices:
         matrices, known = self.all(), self._groups
         if known is None or known[0] is not matrices:
             self._groups = known = matrices, MatrixGroups.of(matrices)
+        return known[1]
+
+    def conflicts(self) -> set[DeviceClassifier]:
+        """Return `collector.analysis.confusion.conflicts` of all matrices. It must not be changed."""
+        matrices, known = self.all(), self._conflicts
+        if known is None or known[0] is not matrices:
+            self._conflicts = known = matrices, conflicts(matrices)
         return known[1]

@@ -133,10 +133,13 @@ def as_cells(table: pd.DataFrame) -> pd.DataFrame:
     columns |= {"windows": table["windows"].round().astype(np.int64), "seconds": seconds}
     columns |= {name: table[of] / seconds for name, of in (("coverage", WATCHED), ("degraded", DEGRADED))}
     columns |= {name: table[name] for name in DOUBTFUL_COLUMNS}
-    own = {text: frozenset(str(text).split()) for text in table[LABEL_SET].unique()}
+    label_set, texts = _coded(table[LABEL_SET])
+    own = [frozenset(str(text).split()) for text in texts]
     for name in names:
-        has = table[LABEL_SET].map({text: name in labels for text, labels in own.items()}).to_numpy(bool)
-        columns[name] = np.where(has, table[name].to_numpy(np.float64), np.nan)
+        values = table[name].to_numpy(np.float64)
+        if not all(name in labels for labels in own):
+            values = np.where(np.array([name in labels for labels in own])[label_set], values, np.nan)
+        columns[name] = values
     frame = pd.DataFrame(columns, index=table.index)
     assert tuple(frame.columns[: len(CELL_COLUMNS)]) == CELL_COLUMNS
     return frame
