@@ -172,7 +172,7 @@ VIEWS = """
 import sys, time
 from datetime import datetime, timezone
 from pathlib import Path
-from collector.page.views import View
+from collector.page.sections.views import View
 from collector.reading.reader import Reader
 root, now = Path(sys.argv[1]), datetime(2026, 3, 29, 12, tzinfo=timezone.utc)
 view = View(Reader(root, lambda: now), lambda: now)

@@ -9,12 +9,17 @@ shares its core with them. Each work is measured as a command, with its start, a
 connected and has imported all, as have the workers. Then a copy is compacted by two workers of which one is killed
 (SIGKILL) in the middle. All copies must hold the same windows, each once.
 
+Two cores of one machine share memory, caches and often a processor, so that two programs are slower there than one
+alone. The first line says what that costs: plain processes, without a cluster, sum up the same store on one core and on
+two. No cluster can do better on this machine.
+
 CPU times are those of command, scheduler and workers. What other programs used meanwhile is printed, too: the times are
 those of a machine of its own only if that is near 0. The ratio by CPU time, of command and busiest worker, is less
 disturbed by them.
 """
 
 import argparse
+import os
 import resource
 import shutil
 import subprocess
@@ -26,6 +31,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -38,16 +45,20 @@ from benchmarks.simulation.dask_cluster import DaskCluster, dask_cluster
 from benchmarks.simulation.process_usage import busy_seconds, cpu_seconds
 from collector.analysis.command_summary import summary_table
 from collector.receive.receiver import utc_now
+from collector.rollups.cells import HOUR_S
+from collector.rollups.rollup_update import folder_cells
 from collector.scale.build_rollups import build_rollups
 from collector.scale.cluster import workers as connected
 from collector.scale.load_cells import load_cells
 from collector.store.columns import KEY_COLUMNS
 from collector.store.compaction import compact
 from collector.store.file_names import counts_files
+from collector.store.load import folders as stored_folders
 from collector.store.load import read
 from collector.store.workers import ThisProcess, Workers
 
 ZONE = ZoneInfo("UTC")
+START_LIMIT_S = 60.0
 BEFORE = date(9999, 1, 1)
 COMMANDS = {
     "compact": ("--days", "1"),
@@ -112,6 +123,33 @@ class Meter:
             *(cpu_seconds(each.pid) for each in processes),
             busy_seconds(),
         ]
+
+
+def plain_seconds(root: Path, number: int) -> float:
+    """Let so many processes, each on a core of its own, sum up their part of a store; return the seconds it takes."""
+    context = get_context("spawn")
+    ready = context.Barrier(number + 1)
+    folders = list(stored_folders(root, None, None, None))
+    cores = sorted(os.sched_getaffinity(0))
+    processes = [
+        context.Process(target=sum_up_folders, args=(folders[at::number], cores[at % len(cores)], ready))
+        for at in range(number)
+    ]
+    for process in processes:
+        process.start()
+    ready.wait(START_LIMIT_S)
+    began = time.perf_counter()
+    for process in processes:
+        process.join()
+    return time.perf_counter() - began
+
+
+def sum_up_folders(folders: list[Path], core: int, ready: Barrier) -> None:
+    """Sum up folders on one core, as a worker does for ``summary``, once all processes are ready."""
+    os.sched_setaffinity(0, {core})
+    folder_cells(folders[:1], cell_s=HOUR_S, since=None, until=None)
+    ready.wait(START_LIMIT_S)
+    folder_cells(folders, cell_s=HOUR_S, since=None, until=None)
 
 
 def command(name: str, root: Path, scheduler: str, *options: str) -> None:
@@ -193,6 +231,8 @@ def main() -> None:
     if not root.is_dir():
         fill(root, options.devices, options.days, np.random.default_rng(1))
     write_devices(root, devices_of(root))
+    one_s, two_s = (plain_seconds(root, number) for number in (1, 2))
+    print(f"two cores of this machine, without a cluster: {one_s / two_s:.2f} times as fast as one", flush=True)
     took = {number: measure(root, options.root, number) for number in (1, 2)}
     for work, one in took[1].items():
         two = took[2][work]

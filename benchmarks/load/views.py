@@ -32,8 +32,8 @@ from benchmarks.load.year import DEVICES_PER_SITE, END, LABEL_PROBABILITIES, LAB
 from benchmarks.simulation.process_usage import peak_memory_mb
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
-from collector.page.first_screen import FirstScreen
-from collector.page.views import View
+from collector.page.first_screen.first_screen import FirstScreen
+from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from collector.store.rows import header
 from contract.labels import labelset

@@ -18,7 +18,7 @@ from collector.settings import Settings
 
 if TYPE_CHECKING:
     from collector.language.language import Language
-    from collector.page.selection import Selection
+    from collector.page.controls.selection import Selection
     from collector.reading.reader import Reader
 
 FORMS = ("html", "pdf")
@@ -120,7 +120,7 @@ def _write_document(
     reader: "Reader", selection: "Selection", now: datetime, words: "Language", out: dict[str, Path]
 ) -> None:
     """Write the forms of one report to files, or to a folder under its own name."""
-    from collector.page.selection import InvalidSelection  # noqa: PLC0415
+    from collector.page.controls.selection import InvalidSelection  # noqa: PLC0415
     from collector.report.contents import gather  # noqa: PLC0415
     from collector.report.document import make_document  # noqa: PLC0415
     from collector.report.pdf import make_pdf  # noqa: PLC0415

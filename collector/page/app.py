@@ -12,19 +12,19 @@ from flask import Response, has_request_context, jsonify, request
 
 from collector.devices.registry import read_devices
 from collector.language.language import Language, chosen_language, requested_language
-from collector.page.downloads import FORMATS
-from collector.page.first_screen import FirstScreen
+from collector.page.controls.selection import PARAMETERS, InvalidSelection
+from collector.page.first_screen.first_screen import FirstScreen
 from collector.page.layout import HTML, layout
-from collector.page.sections import sections
-from collector.page.selection import PARAMETERS, InvalidSelection
+from collector.page.sections.downloads import FORMATS
+from collector.page.sections.sections import sections
+from collector.page.sections.views import Chart, View
 from collector.page.updates import check_updates, share_updates
-from collector.page.views import Chart, View
 from collector.reading.reader import Reader
 from collector.sentences.period import set_name
 from collector.web.compress import compress_responses
 
 CONTROLS = {field: (field, "data" if field in ("sort", "receipt") else "value") for field in PARAMETERS.values()}
-"""Each field of `collector.page.selection.ControlValues`, and the control that it is the value of."""
+"""Each field of `collector.page.controls.selection.ControlValues`, and the control that it is the value of."""
 OF_PERIOD = ("sites", "days", "first", "last", "zone", "set")
 """Controls that choose the visits of a view."""
 OF_CHARTS = (*OF_PERIOD, "lang")

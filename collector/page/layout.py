@@ -9,8 +9,8 @@ from msgspec.structs import asdict
 
 from collector.language.catalogue import codes, mark
 from collector.language.language import Language, language
-from collector.page.parts import Options, checklist, date, named, placeholder, radio, select
-from collector.page.selection import COMPARISONS, PARAMETERS, PERIODS, ControlValues
+from collector.page.controls.parts import Options, checklist, date, named, placeholder, radio, select
+from collector.page.controls.selection import COMPARISONS, PARAMETERS, PERIODS, ControlValues
 
 REFRESH_S = 5
 THEMES = {"system": mark("System setting"), "light": mark("Light"), "dark": mark("Dark")}

@@ -14,8 +14,8 @@ from collector.analysis.receipt import Receipt
 from collector.analysis.summarise import by_time
 from collector.devices.attention import Concern
 from collector.language.language import Language
-from collector.page.chosen import choose, existing, headline_of, headlines_by_site, over_time, receipt_of
-from collector.page.selection import Selection
+from collector.page.controls.chosen import choose, existing, headline_of, headlines_by_site, over_time, receipt_of
+from collector.page.controls.selection import Selection
 from collector.reading.attention import current_concerns
 from collector.reading.reader import Reader, hourly_rates, opening_hours
 from collector.store.damage import Damage

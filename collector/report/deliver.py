@@ -11,7 +11,7 @@ from base.logs import line
 from collector.language.language import Language, language
 from collector.mail.server import MailFailed, MailServer, connect
 from collector.mail.settings import Mail, Recipient
-from collector.page.selection import InvalidSelection
+from collector.page.controls.selection import InvalidSelection
 from collector.reading.reader import Reader
 from collector.report.contents import gather
 from collector.report.document import make_document

@@ -9,8 +9,8 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from collector.language.language import Language
-from collector.page.api_address import api_address
-from collector.page.selection import file_stem
+from collector.page.controls.api_address import api_address
+from collector.page.controls.selection import file_stem
 from collector.report.contents import Contents
 from collector.report.day_chart import day_chart
 from collector.report.descriptions import describe_days, describe_mix

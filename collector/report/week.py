@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from base.errors import SettingsError
-from collector.page.selection import InvalidSelection, Selection, resolve
+from collector.page.controls.selection import InvalidSelection, Selection, resolve
 
 WEEK = timedelta(days=7)
 DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from collector.analysis.label_sets import LabelSet
 from collector.language.language import Language
-from collector.page.selection import Selection
+from collector.page.controls.selection import Selection
 from collector.sentences.figures import clear_change, names_of_sites
 
 

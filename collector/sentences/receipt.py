@@ -9,7 +9,7 @@ from collector.analysis.label_sets import LabelSet
 from collector.analysis.receipt import Classifier, Receipt
 from collector.language.catalogue import mark
 from collector.language.language import Language
-from collector.page.selection import Selection
+from collector.page.controls.selection import Selection
 from collector.sentences.charts import left_out
 from collector.sentences.figures import share_with_interval, visits_with_doubt
 from collector.sentences.period import reference_name, set_name, set_with_visits

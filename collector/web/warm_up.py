@@ -14,8 +14,8 @@ from msgspec.structs import asdict
 from base.logs import line
 from collector.language.catalogue import codes
 from collector.language.language import chosen_language, language
-from collector.page.first_screen import FirstScreen
-from collector.page.selection import ControlValues
+from collector.page.controls.selection import ControlValues
+from collector.page.first_screen.first_screen import FirstScreen
 from collector.reading.reader import Reader
 
 _log = logging.getLogger(__name__)

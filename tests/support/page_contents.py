@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collector.page.first_screen import FirstScreen
-from collector.page.views import View
+from collector.page.first_screen.first_screen import FirstScreen
+from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from tests.support.pages import text_of
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.devices.registry import DeviceRegistry
-from collector.page.views import View
+from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from contract.message import Status
 from contract.topics import Address

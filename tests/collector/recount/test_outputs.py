@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from collector.__main__ import main
 from collector.api.metrics import exposition
 from collector.devices.registry import DeviceRegistry
-from collector.page.views import View
+from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from collector.recount import files
 from collector.recount.recount import Recount

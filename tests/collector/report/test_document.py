@@ -14,8 +14,8 @@ from markupsafe import escape as markup
 
 from base.errors import SettingsError
 from collector.language.language import language
-from collector.page.first_screen import FirstScreen
-from collector.page.selection import InvalidSelection
+from collector.page.controls.selection import InvalidSelection
+from collector.page.first_screen.first_screen import FirstScreen
 from collector.reading.reader import Reader
 from collector.report.contents import gather
 from collector.report.document import Document, make_document

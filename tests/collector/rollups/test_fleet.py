@@ -18,8 +18,8 @@ import pytest
 
 from collector.analysis.receipt import fleet_receipt
 from collector.devices.registry import DeviceRegistry
-from collector.page.chosen import choose, choose_fleet, receipt_of
-from collector.page.selection import resolve
+from collector.page.controls.chosen import choose, choose_fleet, receipt_of
+from collector.page.controls.selection import resolve
 from collector.reading.reader import Reader
 from collector.rollups import fleet_month
 from collector.rollups.cells import HOUR_S, QUARTER_S

@@ -12,7 +12,7 @@ from flask import Flask
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.language.language import english, language
-from collector.page.first_screen import FirstScreen
+from collector.page.first_screen.first_screen import FirstScreen
 from collector.reading.reader import Reader
 from collector.rollups import rollup_file
 from collector.rollups.cells import HOUR_S

@@ -11,7 +11,7 @@ import pytest
 
 from collector.language.language import english
 from collector.page.app import make_page
-from collector.page.sections import sections
+from collector.page.sections.sections import sections
 from collector.reading.reader import Reader
 from tests.support.brokers import free_port, wait_until
 from tests.support.pages import BERLIN, NOW, text_of, two_shops

@@ -9,8 +9,8 @@ import pytest
 
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
-from collector.page.first_screen import FirstScreen
-from collector.page.selection import ControlValues, address, resolve
+from collector.page.controls.selection import ControlValues, address, resolve
+from collector.page.first_screen.first_screen import FirstScreen
 from collector.reading.reader import Reader
 from contract.labels import labelset
 from contract.message import Status

@@ -8,10 +8,10 @@ from typing import Any
 from dash import dcc, html
 
 from collector.language.language import Language
-from collector.page.chart_locale import chart_locale
-from collector.page.downloads import FORMATS
-from collector.page.figures import text_figure
-from collector.page.parts import named, placeholder, select
+from collector.page.controls.parts import named, placeholder, select
+from collector.page.sections.chart_locale import chart_locale
+from collector.page.sections.downloads import FORMATS
+from collector.page.sections.figures import text_figure
 from collector.sentences.explanations import explanations
 
 TALL, LOW = "24rem", "20rem"

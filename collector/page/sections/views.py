@@ -16,11 +16,11 @@ from collector.analysis.intervals import visits_without_time, with_known_time
 from collector.analysis.label_sets import with_label_set
 from collector.analysis.summarise import by_time, device_count
 from collector.devices.state import shown_state
-from collector.page import device_totals, figures, shares, tables
-from collector.page.chosen import choose, choose_fleet
-from collector.page.downloads import FORMATS, file_content
-from collector.page.fleet import MAX_DEVICES, fleet_table
-from collector.page.selection import InvalidSelection, Selection, file_stem, resolve
+from collector.page.controls.chosen import choose, choose_fleet
+from collector.page.controls.selection import InvalidSelection, Selection, file_stem, resolve
+from collector.page.sections import device_totals, figures, shares, tables
+from collector.page.sections.downloads import FORMATS, file_content
+from collector.page.sections.fleet import MAX_DEVICES, fleet_table
 from collector.reading.attention import concerns_of
 from collector.reading.reader import (
     MAX_DAILY_SHARES,

@@ -8,9 +8,9 @@ from collector.analysis.headline import Headline
 from collector.analysis.label_sets import LabelSet
 from collector.analysis.receipt import Receipt
 from collector.language.language import Language
-from collector.page.api_address import api_address
-from collector.page.parts import text_button
-from collector.page.selection import Selection
+from collector.page.controls.api_address import api_address
+from collector.page.controls.parts import text_button
+from collector.page.controls.selection import Selection
 from collector.sentences.figures import expression
 from collector.sentences.period import shown
 from collector.sentences.receipt import TITLES, Entry, figure_entries, receipt_entries

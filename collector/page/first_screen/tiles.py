@@ -6,8 +6,8 @@ from dash import html
 
 from collector.analysis.headline import Headline
 from collector.language.language import Language
-from collector.page.parts import text_button
-from collector.page.selection import Selection
+from collector.page.controls.parts import text_button
+from collector.page.controls.selection import Selection
 from collector.sentences.figures import FigureWords, figure_words
 from collector.sentences.period import compared_with
 

@@ -9,7 +9,7 @@ from collector.devices.attention import TITLES, Concern
 from collector.devices.device import Device
 from collector.language.catalogue import mark
 from collector.language.language import Language
-from collector.page.tables import html_table
+from collector.page.sections.tables import html_table
 from collector.reading.attention import by_device
 from collector.sentences.attention import attention_summary
 from collector.sentences.devices import age

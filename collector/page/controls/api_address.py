@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 from urllib.parse import urlencode
 
 from collector.analysis.label_sets import LabelSet
-from collector.page.selection import Selection
+from collector.page.controls.selection import Selection
 
 API_COUNTS = "/api/v1/counts"
 

@@ -10,7 +10,7 @@ import pytest
 from collector.analysis.summarise import by_time
 from collector.devices.registry import DeviceRegistry
 from collector.language.language import english
-from collector.page.figures import ALL_VISITS, CLEAR_VIEW, POOR_VIEW, trend_figure
+from collector.page.sections.figures import ALL_VISITS, CLEAR_VIEW, POOR_VIEW, trend_figure
 from collector.store.load import load
 from contract.labels import labelset
 from contract.topics import Address

@@ -13,8 +13,8 @@ from flask import Flask
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.devices.registry import DeviceRegistry
-from collector.page import first_screen
-from collector.page.first_screen import FirstScreen
+from collector.page.first_screen import first_screen
+from collector.page.first_screen.first_screen import FirstScreen
 from collector.reading.reader import Reader
 from contract.message import Privacy
 from contract.topics import Address

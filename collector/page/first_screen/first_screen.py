@@ -14,8 +14,7 @@ from collector.analysis.label_sets import LabelSet
 from collector.analysis.ranked_sites import in_order, ranked
 from collector.analysis.receipt import fleet_receipt
 from collector.language.language import Language
-from collector.page.attention import banner
-from collector.page.chosen import (
+from collector.page.controls.chosen import (
     choose,
     choose_fleet,
     existing,
@@ -25,10 +24,11 @@ from collector.page.chosen import (
     over_time,
     receipt_of,
 )
-from collector.page.ranking import MAX_SITES, ranking
-from collector.page.receipt_panel import receipt_panel
-from collector.page.selection import InvalidSelection, Selection, resolve
-from collector.page.tiles import tiles
+from collector.page.controls.selection import InvalidSelection, Selection, resolve
+from collector.page.first_screen.attention import banner
+from collector.page.first_screen.ranking import MAX_SITES, ranking
+from collector.page.first_screen.receipt_panel import receipt_panel
+from collector.page.first_screen.tiles import tiles
 from collector.reading.attention import current_concerns
 from collector.reading.reader import Reader
 from collector.sentences.period import not_included

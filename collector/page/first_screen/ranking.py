@@ -10,8 +10,8 @@ from collector.analysis.ranked_sites import DOWN, RankedSite
 from collector.exports.sparkline import sparkline
 from collector.language.catalogue import mark
 from collector.language.language import Language
-from collector.page.parts import text_button
-from collector.page.selection import Selection, address
+from collector.page.controls.parts import text_button
+from collector.page.controls.selection import Selection, address
 from collector.sentences.figures import arrow, expression, share_with_interval, visits_with_doubt
 
 HEADS = {

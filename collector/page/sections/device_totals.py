@@ -8,7 +8,7 @@ from dash import html
 
 from collector.devices.device import Device
 from collector.language.language import Language
-from collector.page.tables import MAX_ROWS, html_table
+from collector.page.sections.tables import MAX_ROWS, html_table
 from collector.recount.recount import Recount
 from collector.sentences.devices import OUTCOMES, outcome_name, recount_result
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.page.views import Chart
+from collector.page.sections.views import Chart
 from tests.support.pages import CONTROLS, NOW, line_of, two_shops, view
 from tests.support.store import put, window
 

@@ -11,8 +11,8 @@ from dash import html
 from collector.analysis.correction import COUNT_DIGITS
 from collector.exports.palette import colours
 from collector.language.language import Language
-from collector.page.figures import PERCENT_AXIS, common_layout, translucent
-from collector.page.tables import MAX_ROWS, html_table, row, swatches
+from collector.page.sections.figures import PERCENT_AXIS, common_layout, translucent
+from collector.page.sections.tables import MAX_ROWS, html_table, row, swatches
 from collector.reading.reader import MAX_DRAWN_LABELS
 from collector.sentences.charts import CHANGES
 from collector.sentences.figures import corrected_share, visits_with_doubt

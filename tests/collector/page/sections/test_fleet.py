@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from collector.devices.groups import Groups
 from collector.devices.registry import DeviceRegistry
-from collector.page.views import View
+from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from contract.message import Status
 from contract.topics import Address

@@ -11,7 +11,7 @@ from collector.analysis.intervals import Span, bucket_edges, prorated, with_know
 from collector.analysis.label_sets import LabelSet, with_label_set
 from collector.analysis.receipt import LONGEST_READ, Receipt, receipt
 from collector.analysis.summarise import TIME_STEPS
-from collector.page.selection import InvalidSelection, Selection
+from collector.page.controls.selection import InvalidSelection, Selection
 from collector.reading.reader import Reader
 from collector.store.intervals import Floats
 

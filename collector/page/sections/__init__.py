@@ -1,0 +1,1 @@
+"""The sections below the first screen: charts, their tables, devices, downloads."""
