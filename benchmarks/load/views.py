@@ -36,6 +36,7 @@ from collector.page.first_screen.first_screen import FirstScreen
 from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from collector.store.rows import header
+from collector.web.warm_up import freeze_objects
 from contract.labels import labelset
 from contract.message import BundleIdentity, Model, Status
 from contract.topics import Address
@@ -115,7 +116,8 @@ def measure(root: Path, devices: int, hours: float, times: int) -> None:
     add_devices(root, devices, now + times * MINUTE)  # none becomes silent
     first = FirstScreen(reader, lambda: now)
     found: dict[str, list[float]] = {"update": [], "all": [], "site": [], "devices": [], "banner": []}
-    live.is_followed = True  # as in `collector.web.serve`, whose thread calls `update`
+    freeze_objects()
+    live.is_followed = True  # both as in `collector.web.serve`, whose thread calls `update`
     for _ in range(times):
         add_minutes(root, devices, now, 1, rng)
         now += MINUTE
@@ -144,6 +146,7 @@ def measure_period(root: Path, devices: int, period: str, sites: list[str], time
     ]  # fmt: skip
     cells = [f"{devices:,}", "one" if sites else "all", period]
     cells += [f"{cpu_ms(each):.0f}" for each in (views[0], views[2])]
+    freeze_objects()  # as `collector.web.serve` does after its first view
     for each in views:
         times_ms = []
         for _ in range(times):

@@ -79,8 +79,9 @@ def concerns(
 ) -> list[Concern]:
     """Return what needs a person, by kind in the order of `TITLES`, then by site and device.
 
-    ``last_windows`` may lack devices whose last window is not degraded. ``twins`` are site and name of devices that share a name, ``conflicting`` of those whose confusion matrix differs
-    from that of others with the same model. Details are in ``language``, English by default.
+    ``last_windows`` may lack devices whose last window is not degraded. ``twins`` are site and name of devices that
+    share a name, ``conflicting`` of those whose confusion matrix differs from that of others with the same model.
+    Details are in ``language``, English by default.
     """
     from collector.language.language import english  # noqa: PLC0415 - babel, which a receiver needs for alerts only
 

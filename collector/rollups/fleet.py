@@ -8,6 +8,7 @@ the cells of few days, and memory does not grow with the length of the range tim
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -117,7 +118,7 @@ class Fleet:
         saved = set() if month.days is None else set(month.days.contents.days)
         whole: dict[Split, list[str]] = {}
         for date in sorted(saved | changed):
-            begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
+            begin = _begin(date)
             if begin >= past or begin + DAY_US <= first:
                 continue
             split = None if date in changed else _split(month.days, date, begin, asked, (first, past))
@@ -165,7 +166,7 @@ class Fleet:
         self, month: FleetMonth, date: str, asked: Range, groups: Groups, bounds: tuple[int, int]
     ) -> Iterator[_Part]:
         """Yield the sums of the windows of a day that began in the range."""
-        begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
+        begin = _begin(date)
         of_day = np.clip(bounds, begin - DAY_US, begin + 2 * DAY_US)  # equal for ranges that hold the day whole
         ends_in = asked.adjust is not None and begin + 3 * DAY_US > _us(asked.until)
         midnights = asked.midnights
@@ -242,17 +243,23 @@ def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: t
         return None  # one of its cells may contain the end of the range
     if asked.midnights is None:
         return "cells"
-    near = asked.midnights[(asked.midnights > begin - DAY_US) & (asked.midnights <= past + day.reach_us)]
-    seconds = np.unique(near % DAY_US)
-    if len(seconds) != 1 or (np.diff(near) != DAY_US).any() or near[0] > begin:
+    first, last = np.searchsorted(asked.midnights, [begin - DAY_US, past + day.reach_us], "right")
+    near = asked.midnights[first:last].tolist()
+    if not near or near != list(range(near[0], near[-1] + 1, DAY_US)) or near[0] > begin:
         return None
-    return int(seconds[0] // US_PER_S)
+    return int(near[0] % DAY_US // US_PER_S)
 
 
 def _days(cells: Measured, split: int) -> Ints:
     """Return the start of the day of each cell; days begin at a second of the day, UTC."""
     days: Ints = (cells.times["start"] - split * US_PER_S) // DAY_US * DAY_US + split * US_PER_S
     return days
+
+
+@lru_cache(4096)
+def _begin(date: str) -> int:
+    """Return the start of a day, UTC."""
+    return _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
 
 
 def _us(moment: datetime) -> int:
