@@ -59,7 +59,7 @@ def decode(data: memoryview, names: SenderNames, dates: Sequence[str] | None = N
             table, at = _table(head, plain, at, len(numbers))
             found.append(sender_block(table, numbers, names, dates))
         return tuple(found)
-    except (pa.ArrowException, msgspec.DecodeError, ValueError) as error:
+    except (pa.ArrowException, OSError, msgspec.DecodeError, ValueError) as error:  # zstd raises OSError
         raise DamagedRollup(f"sums of devices: {error}") from error
 
 

@@ -3,6 +3,7 @@
 A reader that may see each site reads the cells of the devices, so it is what the sums are compared with.
 """
 
+import math
 import os
 import random
 import shutil
@@ -13,9 +14,11 @@ from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from collector.analysis.fleet_headline import fleet_figures
 from collector.analysis.receipt import fleet_receipt
 from collector.devices.registry import DeviceRegistry
 from collector.page.controls.chosen import choose, choose_fleet, receipt_of
@@ -175,6 +178,26 @@ def test_a_year_is_read_from_sums(summed: Path) -> None:
     assert_same(page_contents(Reader(summed, lambda: NOW), NOW, YEAR), expected)
 
 
+@pytest.mark.parametrize("against", ["weekdays", "before"])
+def test_long_periods_are_compared_by_day(tmp_path: Path, against: str) -> None:
+    """Both periods have windows, and the figures say how each site has changed."""
+    rng = random.Random(2)
+    for day in (3, 75):
+        put(tmp_path, *(each for at in range(5) for each in windows(rng, 40, FIRST + timedelta(days=day + 3 * at), 1)))
+    age_files(tmp_path, FIRST)
+    register(tmp_path, rng)
+    now = FIRST + timedelta(days=150)
+    controls = {"days": "own", "first": f"{FIRST + timedelta(days=73):%Y-%m-%d}", "zone": "Europe/Berlin", "by": "day"}
+    controls |= {"last": f"{FIRST + timedelta(days=142):%Y-%m-%d}", "against": against}
+    reader = Reader(tmp_path, lambda: now)
+    for _ in range(2):
+        compare(tmp_path, reader, now, controls)
+    fleet = choose_fleet(reader, resolve(controls, now))
+    assert fleet is not None and min(len(each.senders()) for each in fleet[:2]) > 4
+    found = fleet_figures(*fleet[:2], None, ZoneInfo("Europe/Berlin"), same_cameras=True)
+    assert not math.isnan(found.headline.at_equal_time.value)
+
+
 def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
     """Sums hold the visits of sites that such a reader may not see."""
     reader, selection = Reader(summed, lambda: NOW), resolve(YEAR, NOW)
@@ -184,7 +207,10 @@ def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
     assert "north" in str(shown["sites"]) and "south" not in str(shown)
 
 
-@pytest.mark.parametrize("name", ["hours-*.parquet", "sites-*.parquet", "senders-*.arrays", "2026-*.arrays", "totals-*.parquet", "contents.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["hours-*.parquet", "sites-*.parquet", "senders-*.arrays", "2026-*.arrays", "totals-*.parquet", "contents.json"],
+)
 def test_damaged_sums_are_made_again(summed: Path, name: str) -> None:
     """A flipped bit anywhere in a file changes no figure."""
     rng = random.Random(3)
