@@ -6,6 +6,7 @@ processor.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def rate_changes(one: Strata, other: Strata, names: SenderNames, unit_buckets: i
         pairs = list(zip(one.unit(number, unit_buckets), other.unit(number, unit_buckets), strict=False))
         if any(first and second for first, second in pairs):  # often one period is from before the fleet
             key = (len(columns.of_device), *(_serials(first, second) for first, second in pairs))
-            units.append(names.compared.get(key, lambda pairs=pairs: _compare(pairs, rows)))
+            units.append(names.compared.get(key, partial(_compare, pairs, rows)))
     none = np.zeros((0, len(columns.firsts)))
     above, below, independent = (
         np.stack([getattr(unit, name) for unit in units]) if units else none

@@ -63,11 +63,8 @@ class FleetPeriod:
 
     def device_counts(self) -> dict[str, int]:
         """Return the number of devices of each site."""
-        found: dict[str, int] = {}
-        for number in np.flatnonzero(self._seen(with_unset=True)):
-            site = self.names.devices[number][0]
-            found[site] = found.get(site, 0) + 1
-        return found
+        numbers = np.bincount(self.names.site_of(np.flatnonzero(self._seen(with_unset=True))))
+        return {self.names.sites[at]: int(numbers[at]) for at in np.flatnonzero(numbers)}
 
     def sites(self) -> pd.DataFrame:
         """Return cells that are sums over the whole period, with the site and the group as the device."""
@@ -123,7 +120,7 @@ def fleet_period(
     frame, sets = with_label_set(with_label_map(as_cells(found.hours), label_map), set_name)
     own = set(sets[0].labels) if sets else set()
     own |= {UNKNOWN} if UNKNOWN in frame and frame[UNKNOWN].notna().any() else set()
-    texts = {*found.sites[LABEL_SET], *names.label_sets}
+    texts = {*found.sites[LABEL_SET].unique(), *names.label_sets}
     chosen = [text for text in texts if sets and {label_map.get(name, name) for name in text.split()} == own]
     sites = found.sites[found.sites[LABEL_SET].isin(chosen)]
     numbers = {names.label_sets.index(text) for text in chosen if text in names.label_sets}

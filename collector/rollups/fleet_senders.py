@@ -151,25 +151,24 @@ class SenderBlock:
         return np.asarray(found, np.int64)
 
 
-def sender_tables(sums: pd.DataFrame) -> list[SenderTable]:
+def sender_tables(table: pd.DataFrame) -> list[SenderTable]:
     """Convert a table of `collector.rollups.fleet_sums.Measured.senders`, which may have the column ``date``."""
     found = []
-    for (label_set, clock), rows in sums.groupby([LABEL_SET, "clock"], sort=True, observed=True):
+    for (label_set, clock), rows in table.groupby([LABEL_SET, "clock"], sort=True, observed=True):
         device, pairs = _coded(rows, ["site", "device"])
         keys = ["date", "start"] if "date" in rows else ["start"]
         part, starts = _coded(rows, keys)
         shape = (len(starts), len(pairs))
         present = np.zeros(shape, bool)
         present[part, device] = True
-        values = []
-        for name in SENDER_SUMS:
-            dense = np.zeros(shape)
-            dense[part, device] = rows[name]
-            values.append(narrow(dense))
+        visits, unknown, watched_s = (np.zeros(shape) for _ in SENDER_SUMS)
+        for name, to in zip(SENDER_SUMS, (visits, unknown, watched_s), strict=True):
+            to[part, device] = rows[name]
         dates = [str(each[0]) for each in starts] if len(keys) > 1 else [""] * len(starts)
         begins = np.array([each[-1] for each in starts], np.int64)
         names = [(str(site), str(name)) for site, name in pairs]
-        found.append(SenderTable(str(label_set), clock == UNSET, names, dates, begins, *values, present))
+        sums = narrow(visits), narrow(unknown), narrow(watched_s)
+        found.append(SenderTable(str(label_set), clock == UNSET, names, dates, begins, *sums, present))
     return found
 
 
