@@ -153,6 +153,7 @@ def delete_day(root: Path, now: datetime, day: datetime) -> None:
 
 
 YEAR = {"days": "365", "zone": "Europe/Berlin", "by": "day"}
+MONTH = YEAR | {"days": "30"}
 NOW = FIRST + timedelta(days=60)
 
 
@@ -198,6 +199,14 @@ def test_long_periods_are_compared_by_day(tmp_path: Path, against: str) -> None:
     assert not math.isnan(found.headline.at_equal_time.value)
 
 
+def test_thirty_days_are_read_from_sums(summed: Path) -> None:
+    """Of days that both periods hold whole, sums by hour are on disk once they were asked for."""
+    expected = page_contents(Reader(summed, lambda: NOW), NOW, MONTH)
+    for path in (summed / FOLDER / str(HOUR_S) / "by-day").glob("*/2026-*.parquet"):
+        path.write_bytes(b"no cells")
+    assert_same(page_contents(Reader(summed, lambda: NOW), NOW, MONTH), expected)
+
+
 def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
     """Sums hold the visits of sites that such a reader may not see."""
     reader, selection = Reader(summed, lambda: NOW), resolve(YEAR, NOW)
@@ -208,18 +217,24 @@ def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["hours-*.parquet", "sites-*.parquet", "senders-*.arrays", "2026-*.arrays", "totals-*.parquet", "contents.json"],
-)
-def test_damaged_sums_are_made_again(summed: Path, name: str) -> None:
+    ("name", "controls"),
+    [
+        ("hours-*.parquet", YEAR), ("sites-*.parquet", MONTH), ("totals-*.parquet", YEAR), ("senders-*.arrays", YEAR),
+        ("2026-*.arrays", MONTH), ("contents.json", YEAR),
+    ],
+)  # fmt: skip
+def test_damaged_sums_are_made_again(summed: Path, name: str, controls: dict[str, Any]) -> None:
     """A flipped bit anywhere in a file changes no figure."""
     rng = random.Random(3)
     for _ in range(4):
-        for path in sorted((summed / FOLDER / str(HOUR_S) / "by-day").glob(f"*/{name}")):
+        page_contents(Reader(summed, lambda: NOW), NOW, controls)
+        paths = sorted((summed / FOLDER / str(HOUR_S) / "by-day").glob(f"*/{name}"))
+        assert paths
+        for path in paths:
             data = bytearray(path.read_bytes())
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
             path.write_bytes(data)
-        compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+        compare(summed, Reader(summed, lambda: NOW), NOW, controls)
 
 
 def test_sums_are_made_again_only_where_something_has_changed(summed: Path) -> None:
