@@ -75,13 +75,27 @@ class _Part:
         return tables + sum(block.nbytes for block in self.senders)
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The sums of a day that is not read as a whole."""
+
+    part: _Part
+    last_cells: pd.DataFrame
+    """Cells that are not in the sums: those that contain the end of the range, of which a part counts."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.part.nbytes + 8 * self.last_cells.size
+
+
 class Fleet:
     """The sums of a store. Not safe for use by several threads; `sums` says what it may raise."""
 
     def __init__(self, cell_s: int, month: Callable[[str], FleetMonth]) -> None:
         self._cell_s, self._make = cell_s, month
         self._months: dict[str, FleetMonth] = {}
-        self._kept: Kept[_Part] = Kept(MAX_BYTES)
+        self._kept: Kept[_Part] = Kept(MAX_BYTES // 2)
+        self._days: Kept[_Day] = Kept(MAX_BYTES // 2)
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -174,19 +188,27 @@ class Fleet:
         if midnights is not None:
             near = midnights[(midnights >= begin - 2 * DAY_US) & (midnights <= begin + 4 * DAY_US)]
 
-        def make() -> _Part:
+        last_cell = _us(asked.until) // (self._cell_s * US_PER_S) if ends_in else None
+
+        def make() -> _Day:
             cells = month.cells(date)
             at = pd.DatetimeIndex(cells["begin"]).as_unit("us").asi8
             cells = cells[(at >= bounds[0]) & (at < bounds[1])]
-            if asked.adjust is not None:
-                cells = asked.adjust(cells)
-            return _part(cells, groups.name, midnights, self.names)
+            starts = pd.DatetimeIndex(cells["start"]).as_unit("us").asi8
+            in_last = starts // (self._cell_s * US_PER_S) == (-1 if last_cell is None else last_cell)
+            return _Day(_part(cells[~in_last], groups.name, midnights, self.names), cells[in_last])
 
         key = (
-            month.path, month.version, date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
+            month.path, month.version, date, *of_day.tolist(), groups.all_key, last_cell,
             None if near is None else near.tobytes(),
         )  # fmt: skip
-        yield self._kept.get(key, make)
+        day = self._days.get(key, make)
+        yield day.part
+        adjust = asked.adjust
+        if adjust is not None and len(day.last_cells):
+            yield self._kept.get(
+                (*key, asked.until), lambda: _part(adjust(day.last_cells), groups.name, midnights, self.names)
+            )
 
 
 def sums_of(cells: pd.DataFrame, asked: Range, groups: Groups, names: SenderNames) -> FleetSums:

@@ -12,7 +12,7 @@ label sets, and rows of clocks that were never set, are never summed together.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -54,6 +54,7 @@ class Measured:
     """``begin``, ``start`` and ``end``, microseconds since 1970."""
     values: dict[str, Floats]
     """`SUMS`, then the labels, 0 where a cell has no such label."""
+    _coded_groups: dict[GroupOf, Coded] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "Measured":
@@ -96,11 +97,14 @@ class Measured:
 
     def _groups(self, group_of: GroupOf) -> Coded:
         """Return the group of each row."""
+        if group_of in self._coded_groups:
+            return self._coded_groups[group_of]
         parts = [self.keys[name] for name in ("site", "device", "model_expression")]
         code, first = _combined(parts)
-        senders = zip(*(values[codes[first]] for codes, values in parts), strict=True)
+        senders = zip(*(values[codes[first]].tolist() for codes, values in parts), strict=True)
         group, names = pd.factorize(np.array([group_of(sender) for sender in senders], dtype=object))
-        return np.asarray(group, np.int64)[code], pd.Index(names)
+        self._coded_groups[group_of] = np.asarray(group, np.int64)[code], pd.Index(names)
+        return self._coded_groups[group_of]
 
 
 def sums(keys: Mapping[str, Coded], values: Mapping[str, Floats]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ class Groups:
     def __init__(self, names: Mapping[Sender, str]) -> None:
         self._names = names
         self._keys: dict[int, tuple[Sequence[Sender], str]] = {}
+        self._keys_of_equal: dict[tuple[Sender, ...], str] = {}
         self.all_key = self.key(sorted(names))
         """Changes when any name does."""
 
@@ -29,7 +30,10 @@ class Groups:
         The list must not be changed afterwards.
         """
         if id(senders) not in self._keys:
-            self._keys[id(senders)] = senders, self._key(senders)
+            content = tuple(senders)  # most months have the same ones
+            if content not in self._keys_of_equal:
+                self._keys_of_equal[content] = self._key(senders)
+            self._keys[id(senders)] = senders, self._keys_of_equal[content]
         return self._keys[id(senders)][1]
 
     def _key(self, senders: Sequence[Sender]) -> str:
