@@ -11,7 +11,7 @@ other programs on the machine matter little. Each size is measured in a new proc
 - A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices. With
   ``--before`` it gets those of two years, so that the year is compared with the one before it. A process makes the
   sums of all sites. Then processes measure a year of one site, a year of all sites, and 30 days of all sites, which
-  are compared with the days before them. Each view is drawn a minute after the one before it.
+  are compared with the days before them. Each view is drawn half a minute after the one before.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def measure(root: Path, devices: int, hours: float, times: int) -> None:
 
 
 def measure_period(root: Path, devices: int, period: str, sites: list[str], times: int) -> None:
-    """Print the row of one size for some sites, or for all. Each view is drawn a minute after the one before it."""
+    """Print the row of one size for some sites, or for all. Each view is drawn half a minute after the one before."""
     now = _end_of_year()
 
     def clock() -> datetime:
@@ -150,14 +150,15 @@ def measure_period(root: Path, devices: int, period: str, sites: list[str], time
     for each in views:
         times_ms = []
         for _ in range(times):
-            now += MINUTE
+            now += MINUTE / 2
             times_ms.append(cpu_ms(each))
         cells.append(f"{np.percentile(times_ms, 50):.0f} / {np.percentile(times_ms, 95):.0f}")
     print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{size_mb(root, '_rollup/**/*.*'):.0f}")), flush=True)
 
 
 def _end_of_year() -> datetime:
-    return sparse_year.START + timedelta(days=364, hours=20)
+    """Return when the first view is drawn. In another hour than the later ones it would be no measure for them."""
+    return sparse_year.START + timedelta(days=364, hours=20, minutes=10)
 
 
 def prepare_year(root: Path, devices: int) -> None:
