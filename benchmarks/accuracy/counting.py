@@ -197,10 +197,10 @@ def report(data: Path, sources: Sequence[DetectorSource], cards: Sequence[str]) 
     return "\n".join([*lines, *track_table(rows), "", *clip_table(columns)])
 
 
-def replace_between_markers(text: str, page: Path = PAGE) -> None:
-    """Replace the text between the markers of a page."""
-    before, rest = page.read_text().split(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+def replace_between_markers(text: str, page: Path = PAGE, *, begin: str = BEGIN, end: str = END) -> None:
+    """Replace the text between two markers of a page."""
+    before, rest = page.read_text().split(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def main() -> None:
