@@ -5,7 +5,8 @@ import os
 import re
 from pathlib import Path
 
-LIBC = ctypes.CDLL(None, use_errno=True)
+from base.libc import libc
+
 KNOWN_TYPES = (0xEF53, 0x58465342, 0x9123683E, 0xF2F52010)
 """ext2 to ext4, XFS, Btrfs, F2FS (statfs(2)). FUSE, for example, does not pass the call on."""
 REPORTS_ERRORS_SINCE = (5, 8)
@@ -30,10 +31,12 @@ class FileSystem:
     def can_sync(self) -> bool:
         """Whether `sync` is as safe as an fsync of each file."""
         version = re.match(r"([0-9]+)\.([0-9]+)", os.uname().release)
-        if version is None or (int(version[1]), int(version[2])) < REPORTS_ERRORS_SINCE or not hasattr(LIBC, "syncfs"):
+        if version is None or (int(version[1]), int(version[2])) < REPORTS_ERRORS_SINCE:
+            return False
+        if not hasattr(libc(), "syncfs"):
             return False
         status = ctypes.create_string_buffer(512)  # struct statfs has 120 bytes on 64-bit Linux, the type first
-        if LIBC.fstatfs(self._descriptor, status) != 0:
+        if libc().fstatfs(self._descriptor, status) != 0:
             return False
         return ctypes.c_long.from_buffer(status).value in KNOWN_TYPES
 
@@ -53,6 +56,6 @@ class FileSystem:
 
     def sync(self) -> None:
         """Bring all changes of all files to disk, also those of other programs. Raises OSError."""
-        if LIBC.syncfs(self._descriptor) != 0:
+        if libc().syncfs(self._descriptor) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))

@@ -24,8 +24,9 @@ from PIL import Image
 
 from collector.devices.registry import DeviceRegistry
 from collector.store.writer import StoreWriter
+from contract.health import Health
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import BundleIdentity, Counts, Health, Model, Models, Privacy, Status
+from contract.message import BundleIdentity, Counts, Model, Models, Privacy, Status
 from contract.topics import Address
 
 ROOT = Path(__file__).parents[1]

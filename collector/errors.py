@@ -7,6 +7,7 @@
     │   └── OverLimit    count the message and set it aside: valid, but beyond a limit of its device
     ├── StoreFailed      acknowledge nothing, reopen the store after a pause
     ├── StoreRefused     stop (exit code 1): the store cannot be used as it is
+    ├── StoreUnreadable  stop (exit code 1): a part of the store cannot be read, and the rest was used
     └── SyncFailed       try again after a pause, or stop (exit code 1): PostgreSQL refuses, or is away
         └── SyncRefused  stop (exit code 1): the tables are of a newer version
 """
@@ -34,6 +35,10 @@ class StoreFailed(FacetallyError):
 
 class StoreRefused(FacetallyError):
     """The folder of the store cannot be written, or another process uses the writer's name."""
+
+
+class StoreUnreadable(FacetallyError):
+    """Files or folders of the store that the system does not let us read are missing in the result."""
 
 
 class SyncFailed(FacetallyError):

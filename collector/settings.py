@@ -13,6 +13,7 @@ from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.toml_settings import Table, Text, read_toml
 from collector.alert_settings import Alerts
+from collector.language.catalogue import check_language
 from collector.mail.settings import LanguageCode, Mail
 from contract.fields import Id, Label
 from contract.labels import UNKNOWN
@@ -114,7 +115,10 @@ class Page(Table, frozen=True, kw_only=True):
     """Time limit for receiving a request and for sending its answer, seconds."""
 
     def __post_init__(self) -> None:
-        """Reject serving other machines unless ``without_login`` allows it, and mapping ``unknown``."""
+        """Reject serving other machines unless ``without_login`` allows it, mapping ``unknown``, and a language without
+        a catalogue."""
+        if self.language is not None:
+            check_language(self.language)
         if UNKNOWN in self.label_map or UNKNOWN in self.label_map.values():
             raise ValueError(f"label_map: must not have {UNKNOWN!r}, which is no label of a model")
         if not (is_loopback(self.host) or self.without_login):

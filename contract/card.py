@@ -5,7 +5,7 @@ import zlib
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import force_setattr
 
 from contract.errors import BundleError
@@ -13,15 +13,12 @@ from contract.fields import SHA256_PATTERN, Fraction, Matrix
 from contract.json_text import read_json, write_json
 from contract.labels import check_labels
 from contract.message import MAX_BYTES, BundleIdentity, Model, check_matrix, encode
+from contract.strict import Strict
 
 Positive = Annotated[int, Meta(gt=0)]
 Version = Literal[1, 2, 3]
 MAX_SAMPLE_BYTES = 16_000_000
 """Maximum size of a golden sample's input or output, unpacked; a few kilobytes of base64 can expand to gigabytes."""
-
-
-class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of all parts of a card: immutable, keyword-only; unknown keys are errors."""
 
 
 class Input(Strict, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from base.validation_errors import explain_json
 from contract.errors import BadMessage
 from contract.fields import Count, Fraction, Id, Time
 from contract.labels import LABEL_PATTERN, MAX_LABELS
-from contract.message import MAX_BYTES, Strict
+from contract.message import MAX_BYTES
+from contract.strict import Strict
 from contract.topics import PREFIX, check_id
 
 Visits = Annotated[float, Meta(ge=0, description="no whole number where a window lies in two hours")]

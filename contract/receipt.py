@@ -4,6 +4,7 @@ A PUBACK says only that the broker has a message. A device deletes a window when
 publishes its receipts on its own topic, retained, so that several collectors can share the counts.
 """
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import DecodeError, Meta
@@ -12,7 +13,8 @@ from msgspec.json import Decoder, Encoder
 from base.validation_errors import explain_json
 from contract.errors import BadMessage
 from contract.fields import Boot, Count
-from contract.message import MAX_BYTES, Strict
+from contract.message import MAX_BYTES
+from contract.strict import Strict
 from contract.topics import PREFIX, check_id
 
 MAX_BOOTS = 4
@@ -50,6 +52,7 @@ class Stored(Strict, frozen=True, kw_only=True):
 _encoder, _decoder = Encoder(), Decoder(Stored)
 
 
+@lru_cache(16_384)
 def stored_topic(site: str, device: str, writer: str) -> str:
     """``("shop-1", "door", "collector")`` -> ``"facetally/v1/shop-1/door/stored/collector"``."""
     return f"{_prefix(site, device)}/{check_id('writer', writer)}"

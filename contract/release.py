@@ -25,7 +25,7 @@ from msgspec import Meta, field
 from contract.errors import ReleaseError
 from contract.fields import SHA256_PATTERN, Count, Id, Time
 from contract.json_text import read_json, write_json
-from contract.message import Strict
+from contract.strict import Strict
 
 MAX_MANIFEST_BYTES = 1_000_000
 """Maximum length of a manifest, bytes. Longer ones are not decoded."""

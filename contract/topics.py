@@ -2,7 +2,9 @@
 
 import re
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
+
+from msgspec import Struct
 
 from contract.errors import TopicError
 
@@ -14,7 +16,7 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 """The look-ahead rejects a trailing newline, which ``$`` alone accepts."""
 
 
-class Address(NamedTuple):
+class Address(Struct, frozen=True):
     """The sender and the kind of a message, parsed from its topic."""
 
     site: str

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from contract.message import Health
+from contract.health import Health
 from contract.release import DeviceManifest
 from fleet.broker import as_program, listening
 from fleet.enrolment.authority import parse_certificate

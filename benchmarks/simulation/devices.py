@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from msgspec import UNSET
 
 from contract.fields import Clock, Reason
+from contract.health import Health, Latency
 from contract.labels import EXPRESSIONS, UNKNOWN
-from contract.message import Counts, Health, Latency, Models, Privacy, encode
+from contract.message import Counts, Models, Privacy, encode
 from contract.topics import topic
 
 BEGIN = datetime(2026, 3, 28, 22, 0, tzinfo=timezone.utc)

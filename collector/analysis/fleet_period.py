@@ -21,6 +21,7 @@ from collector.rollups.fleet import FleetSums
 from collector.rollups.fleet_senders import SenderBlock, SenderNames
 from collector.rollups.fleet_sums import LABEL_SET, SITES_KEYS, as_cells, summed
 from collector.store.intervals import Floats, Ints
+from contract.fields import LONGEST_WINDOW
 from contract.labels import UNKNOWN
 
 HOUR, MONTH = timedelta(hours=1), timedelta(days=31)
@@ -129,5 +130,6 @@ def fleet_period(
 
 
 def midnights(zone: ZoneInfo, span: Span) -> Ints:
-    """Return the midnights of the zone from four days before a span to four after it, microseconds since 1970."""
-    return bucket_edges(NO_TIMES, None, zone, (span[0] - FOUR_DAYS, span[1] + FOUR_DAYS))
+    """Return the midnights of the zone from four days before a span to four after the end of the longest window that
+    may begin in it, microseconds since 1970."""
+    return bucket_edges(NO_TIMES, None, zone, (span[0] - FOUR_DAYS, span[1] + LONGEST_WINDOW + FOUR_DAYS))

@@ -11,7 +11,8 @@ from collector.devices.attention import Kind as ConcernKind
 from collector.devices.device import Device
 from collector.devices.state import State
 from contract.fields import Fraction
-from contract.message import Health, Model, Shadow
+from contract.health import Health
+from contract.message import Model, Shadow
 from contract.topics import ID_PATTERN
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN.removesuffix(r"(?!\n)"))]

@@ -22,7 +22,7 @@ HEALTH_METRICS = {
     "memory_mb": ("memory_megabytes", "Memory of the daemon"),
     "temperature_c": ("temperature_celsius", "Temperature of the device"),
 }
-"""Field of `contract.message.Health`: name and help text of the metric."""
+"""Field of `contract.health.Health`: name and help text of the metric."""
 
 
 class StoreMetrics(Collector):

@@ -9,12 +9,15 @@ from base.errors import SettingsError
 from collector.commands.parsers import Commands, whole_number
 from collector.commands.selection import check_store, page_zone
 from collector.commands.services import stop_on_signals
+from collector.errors import StoreUnreadable
 from collector.settings import Settings
 
 if TYPE_CHECKING:
     from collector.postgresql.synchronise import Target
 
 LONGEST_EVERY_S = 86_400
+MAX_NAMED = 10
+"""Files and folders that an error names; the log has all."""
 
 
 def add(commands: Commands) -> None:
@@ -48,7 +51,10 @@ def _sync(options: argparse.Namespace, settings: Settings) -> None:
     stop = stop_on_signals()
     synchroniser = Synchroniser(_target(options, settings), stop.is_set)
     if options.every is None or options.read_again:
-        log_done(synchroniser.run(read_again=options.read_again))
+        done = synchroniser.run(read_again=options.read_again)
+        log_done(done)
+        if done.unreadable and options.every is None:
+            raise StoreUnreadable(f"not copied, the rest was: {'; '.join(map(str, done.unreadable[:MAX_NAMED]))}")
     if options.every is not None:
         repeat(synchroniser, options.every, stop, random.Random())  # noqa: S311 - spreads attempts, guards nothing
 

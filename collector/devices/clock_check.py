@@ -40,7 +40,7 @@ ClockAgreement = Literal["agreed", "contradicted", "unknown"]
 """What most devices report about the clock of this machine."""
 
 
-class ClockReading(NamedTuple):
+class ClockReading(Struct, frozen=True):
     """A time that a device has reported."""
 
     reported: datetime
@@ -50,6 +50,8 @@ class ClockReading(NamedTuple):
 
     def at(self, monotonic_s: float) -> datetime:
         """Return the time on the device's clock at another moment."""
+        if monotonic_s == self.received_s:  # of the same group of messages
+            return self.reported
         return self.reported + timedelta(seconds=monotonic_s - self.received_s)
 
 

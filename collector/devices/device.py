@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from collector.devices.stored_totals import StoredTotals
 from contract.fields import Reason
-from contract.message import BundleIdentity, Counts, Health, Message, Model, Shadow, Status
+from contract.health import Health
+from contract.message import BundleIdentity, Counts, Message, Model, Shadow, Status
 
 MAX_FORMER_BOOTS = 16
 MAX_SHADOWS = 4

@@ -25,6 +25,12 @@ def codes() -> tuple[str, ...]:
     return (SOURCE, *sorted(name.removesuffix(".po") for name in names if name.endswith(".po")))
 
 
+def check_language(code: str) -> None:
+    """Raise ValueError if there is no catalogue for a language."""
+    if code not in codes():
+        raise ValueError(f"language: must be one of {', '.join(codes())}, is {code!r}")
+
+
 def source_of(code: str) -> str:
     """Return the text of the catalogue of a language other than English."""
     return files("collector.language").joinpath("catalogues", f"{code}.po").read_text(encoding="utf-8")

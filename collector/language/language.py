@@ -13,7 +13,7 @@ from babel.dates import format_date, format_interval, format_skeleton, format_ti
 from babel.numbers import format_decimal, format_percent
 
 from base.errors import SettingsError
-from collector.language.catalogue import SOURCE, codes, mark, translations
+from collector.language.catalogue import SOURCE, check_language, codes, mark, translations
 
 if TYPE_CHECKING:  # a receiver needs no pandas
     from collector.analysis.intervals import Span
@@ -177,8 +177,10 @@ def _percent(value: float, pattern: str, locale: Locale) -> str:
 @cache
 def language(code: str) -> Language:
     """Return a language. Raises SettingsError if there is no catalogue for it."""
-    if code not in codes():
-        raise SettingsError(f"language: must be one of {', '.join(codes())}, is {code!r}")
+    try:
+        check_language(code)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     return Language(code, Locale.parse(REGIONS.get(code, code)), translations(code))
 
 

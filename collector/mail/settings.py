@@ -11,6 +11,7 @@ from base.loopback import is_loopback
 from base.secret_file import read_secret
 from base.tls import Tls, tls_context
 from base.toml_settings import Seconds, Table, Text
+from collector.language.catalogue import check_language
 from contract.fields import Id
 
 MailAddress = Annotated[
@@ -33,6 +34,11 @@ class Recipient(Table, frozen=True, kw_only=True):
     """Only these sites; all if empty."""
     language: LanguageCode | None = None
     """Language of the mail; that of the page unless set."""
+
+    def __post_init__(self) -> None:
+        """Reject a language without a catalogue."""
+        if self.language is not None:
+            check_language(self.language)
 
 
 class Mail(Table, frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from collector.postgresql.progress import TAIL_BYTES, FileProgress, tail_hash
 from collector.store.csv_file import read_rows
-from collector.store.damage import Damage, DamageCallback, file_damage
+from collector.store.damage import Damage, DamageCallback, file_damage, unreadable
 from collector.store.parquet_file import read_parquet_file
-from collector.store.source_files import FileStamp, scan_day, stored_days
+from collector.store.source_files import FileStamp, UnreadableCallback, scan_day, stored_days
 
 CHUNK_BYTES = 2**20
 """Bytes of a CSV file that are read at once, and the longest line."""
@@ -46,12 +46,12 @@ class Batch:
     progress: FileProgress
 
 
-def store_files(root: Path) -> dict[str, StoreFile]:
-    """Return all files of a store that hold windows, by path, in order of their days."""
+def store_files(root: Path, on_unreadable: UnreadableCallback) -> dict[str, StoreFile]:
+    """Return all files of a store that hold windows, by path, in order of their days; see `scan_day`."""
     found = {}
     for date in sorted(stored_days(root)):
         try:
-            for folder, source in sorted(scan_day(root, date)):
+            for folder, source in sorted(scan_day(root, date, on_unreadable)):
                 for stamp in source.files:
                     path = f"{folder.within(root).relative_to(root)}/{stamp.name}"
                     found[path] = StoreFile(path, stamp)
@@ -71,7 +71,7 @@ def batches(
     except FileNotFoundError:
         return  # compacted, or deleted by retention
     except OSError as error:
-        on_damage(root / file.path, file_damage(root / file.path, error.strerror or error))
+        on_damage(root / file.path, unreadable(root / file.path, error))
 
 
 def _csv(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageCallback) -> Iterator[Batch]:
@@ -112,7 +112,7 @@ def _csv(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageC
 
 
 def _parquet(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageCallback) -> Iterator[Batch]:
-    """Yield all rows of a file; it is read once all of them are stored."""
+    """Yield all rows of a file; it is read once all of them are stored. One that cannot be read stays unread."""
     path, damages = root / file.path, list[Damage]()
     note = _both(damages, on_damage)
     table = read_parquet_file(path, note)
@@ -125,7 +125,7 @@ def _parquet(root: Path, file: StoreFile, progress: FileProgress, on_damage: Dam
     done = FileProgress(file.path, file.stamp.size, damage=str(damages[0]) if damages else None)
     done = _at_end(done, file)
     if table is None:
-        if path.exists():
+        if path.exists() and not any(damage.is_unreadable for damage in damages):
             yield Batch(None, done)
         return
     for at in range(0, max(table.num_rows, 1), BATCH_ROWS):

@@ -21,7 +21,7 @@ from collector.postgresql.progress import Progress, store_name
 from collector.postgresql.retention import delete_retired
 from collector.postgresql.schema import migrate
 from collector.postgresql.store_changes import batches, store_files
-from collector.store.damage import DamageLog, file_damage
+from collector.store.damage import Damage, DamageLog, file_damage, unreadable_folder
 
 MAX_SCANS = 3
 """Scans of the store in one pass, where compaction moves windows from file to file."""
@@ -58,6 +58,31 @@ class Synchronised:
     """Periods of sites whose shares were computed."""
     deleted: int
     """Windows that were deleted, because the store has deleted their day."""
+    unreadable: tuple[Damage, ...]
+    """Files and folders that the system does not let us read; the others were read."""
+
+
+class _Reports:
+    """What the readers report in one scan of a store."""
+
+    def __init__(self, root: Path, damages: DamageLog) -> None:
+        self._root, self._damages = root, damages
+        self.unreadable: dict[Path, Damage] = {}
+        """By path."""
+
+    def note(self, path: Path, damage: Damage | None) -> None:
+        """Take a report of a file or folder."""
+        if damage is not None and damage.is_unreadable:
+            self.unreadable[path] = damage
+        self._damages.note(path, damage)
+
+    def note_folder(self, folder: Path, error: OSError) -> None:
+        """Take a report of a folder that cannot be read."""
+        self.note(folder, unreadable_folder(self._root, folder, error))
+
+    def hides(self, file: str) -> bool:
+        """Whether a file, by its path below the store, is in a folder that cannot be read: it may still be there."""
+        return not self.unreadable.keys().isdisjoint((self._root / file).parents)
 
 
 class Synchroniser:
@@ -80,37 +105,38 @@ class Synchroniser:
             progress = Progress(connection, store_name(target.root))
             if read_again:
                 progress.forget_all()
-            files, windows = self._copy_windows(connection, progress)
+            files, windows, unread = self._copy_windows(connection, progress)
             update_label_names(connection, target.label_map)
             shares = self._update_devices_and_shares(connection)
             deleted = delete_retired(connection, target.root) if target.follow_retention else 0
-        return Synchronised(files, windows, shares, deleted)
+        return Synchronised(files, windows, shares, deleted, tuple(unread.values()))
 
-    def _copy_windows(self, connection: Connection, progress: Progress) -> tuple[int, int]:
-        """Copy what is new; return the number of files read, and of new windows."""
+    def _copy_windows(self, connection: Connection, progress: Progress) -> tuple[int, int, dict[Path, Damage]]:
+        """Copy what is new; return the number of files read, and of new windows, and what could not be read."""
         read, windows = 0, 0
         for _ in range(MAX_SCANS):
-            known, found = progress.read(), store_files(self._target.root)
+            reports = _Reports(self._target.root, self._damages)
+            known, found = progress.read(), store_files(self._target.root, reports.note_folder)
             changed = [file for path, file in found.items() if not file.is_read(known.get(path))]
-            gone = [path for path in known if path not in found]
+            gone = [path for path in known if path not in found and not reports.hides(path)]
             for file in changed:
                 left_out = None
-                for batch in batches(self._target.root, file, known, self._damages.note):
+                for batch in batches(self._target.root, file, known, reports.note):
                     if self._is_stopped():
-                        return read, windows
+                        return read, windows, reports.unreadable
                     rows = None if batch.table is None else long_form(batch.table)
                     if rows is not None and rows.left_out:
                         path = self._target.root / file.path
                         damage = file_damage(path, "text must be short and without NUL", rows.left_out)
-                        self._damages.note(path, damage)
+                        reports.note(path, damage)
                         left_out = str(damage)
                     done = batch.progress if left_out is None else replace(batch.progress, damage=left_out)
                     windows += insert(connection, rows, progress, done, self._target.label_map)
                 read += 1
             progress.forget(gone)
-            if all((self._target.root / file.path).exists() for file in changed):
+            if all(_is_there(self._target.root / file.path) for file in changed):
                 break
-        return read, windows
+        return read, windows, reports.unreadable
 
     def _update_devices_and_shares(self, connection: Connection) -> int:
         """Update devices and shares; return the number of periods of sites whose shares were computed.
@@ -125,3 +151,11 @@ class Synchroniser:
         matrices = confusions(devices)
         mark_changes(connection, self._target.zone, matrices)
         return update_shares(connection, self._target.zone, matrices, self._is_stopped)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file was not moved or deleted, as far as the system tells."""
+    try:
+        return path.exists()
+    except OSError:  # its folder has become unreadable
+        return True

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from base.logs import line
@@ -21,7 +21,8 @@ from collector.receive.receipts import Receipts
 from collector.settings import WRITER, Limits
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage, TopicError
-from contract.message import MESSAGES, Counts, Health, Message, Status, decode
+from contract.health import Health
+from contract.message import MESSAGES, Counts, Message, Status, decode
 from contract.topics import Address, address
 
 MALFORMED = "malformed"
@@ -32,7 +33,7 @@ MAX_LOGGED_TOPIC, MAX_LOGGED_REASON = 200, 500
 _log = logging.getLogger(__name__)
 
 
-class ReceivedMessage(NamedTuple):
+class ReceivedMessage(Struct, frozen=True, gc=False):  # the garbage collector need not follow a group of these
     """A message as the broker has delivered it."""
 
     topic: str

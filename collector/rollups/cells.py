@@ -15,6 +15,7 @@ import pandas as pd
 
 from collector.store.columns import DOUBTFUL_COLUMNS, SENDER_COLUMNS, label_columns
 from collector.store.intervals import US_PER_S, Floats, Ints, microseconds, split_at_multiples
+from contract.fields import LONGEST_WINDOW
 
 HOUR_S = 3600
 QUARTER_S = 900
@@ -64,10 +65,11 @@ def cell_s_for(zone: ZoneInfo, since: datetime, until: datetime) -> int:
     """Return the longest cell, in seconds, such that hours and days of the zone begin at the edge of a cell.
 
     That is an hour, or a quarter of an hour where the zone's offset from UTC is not a whole number of hours, as in
-    Kolkata, Lord Howe and Kathmandu. Offsets are checked two days beyond the range, because the first bucket begins at
-    a local midnight.
+    Kolkata, Lord Howe and Kathmandu. Offsets are checked from two days before the range, because the first bucket
+    begins at a local midnight, until the end of the longest window that may begin in it.
     """
-    days = pd.date_range(pd.Timestamp(since).floor("D") - TWO_DAYS, pd.Timestamp(until).ceil("D") + TWO_DAYS, freq="D")
+    first, last = pd.Timestamp(since).floor("D") - TWO_DAYS, pd.Timestamp(until).ceil("D") + LONGEST_WINDOW + TWO_DAYS
+    days = pd.date_range(first, last, freq="D")
     local = days.tz_convert(zone).to_pydatetime()
     whole = all(moment.utcoffset().total_seconds() % HOUR_S == 0 for moment in local)
     return HOUR_S if whole else QUARTER_S

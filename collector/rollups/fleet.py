@@ -5,10 +5,12 @@ that have changed since they were saved, and of those on which clocks of the zon
 the cells of few days, and memory does not grow with the length of the range times the devices.
 """
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,20 +20,24 @@ from collector.rollups import sender_file
 from collector.rollups.day_files import DayFiles, Maker, decode_table, encode_table
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
 from collector.rollups.fleet_senders import SenderBlock, SenderNames, sender_block, sender_tables
-from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
+from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, Sender, summed
 from collector.rollups.groups import Groups
 from collector.rollups.kept import Kept
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
 from collector.store.intervals import US_PER_S, Ints
+from contract.fields import LONGEST_WINDOW
 
 MAX_BYTES = 800_000_000
-"""Memory of sums that are kept for the next view."""
+"""Memory of the values of sums that are kept for the next view."""
+MAX_PARTS = 2000
+"""Days and months whose sums are kept: each takes some 40 kB more than its values."""
 HOURS_TEXTS = (LABEL_SET, GROUP, "model_expression", "clock")
 Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
 ATTEMPTS = 3
 HOUR_US = 3600 * US_PER_S
+LONGEST_WINDOW_US = LONGEST_WINDOW // timedelta(microseconds=1)
 Split = int | Literal["cells"]
 """How the days of saved sums of devices are divided: by day of the zone, which begins at a second of the day, UTC; or
 by cell."""
@@ -44,8 +50,8 @@ class Range:
     since: datetime
     until: datetime
     midnights: Ints | None
-    """Midnights of the zone from four days before the range to four after it, microseconds since 1970: the parts of
-    `FleetSums.senders` are days. None if they are cells."""
+    """Midnights of the zone from four days before the range to four after the end of the longest window that may begin
+    in it, microseconds since 1970: the parts of `FleetSums.senders` are days. None if they are cells."""
     adjust: Adjust | None = None
     """Changes the cells that contain ``until``."""
 
@@ -94,8 +100,13 @@ class Fleet:
     def __init__(self, cell_s: int, month: Callable[[str], FleetMonth]) -> None:
         self._cell_s, self._make = cell_s, month
         self._months: dict[str, FleetMonth] = {}
-        self._kept: Kept[_Part] = Kept(MAX_BYTES // 2)
-        self._days: Kept[_Day] = Kept(MAX_BYTES // 2)
+        self._kept: Kept[_Part] = Kept(MAX_BYTES // 2, MAX_PARTS)
+        self._days: Kept[_Day] = Kept(MAX_BYTES // 2, MAX_PARTS)
+        self._states: dict[Path, set[Hashable]] = {}
+        self._keys: dict[Path, tuple[Path, str, str]] = {}
+        """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices."""
+        self._last: tuple[list[Sender], str, str] | None = None
+        """Devices whose key was made last, `Groups.all_key`, and the key: most months have the same ones."""
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -115,6 +126,7 @@ class Fleet:
         for attempt in range(ATTEMPTS):
             try:
                 month.refresh()
+                self._keep_only(month.path, {month.version, month.days.folder if month.days else None})
                 return list(self._parts(month, asked, groups))
             except (DamagedRollup, FileNotFoundError) as error:
                 if attempt == ATTEMPTS - 1:
@@ -147,7 +159,7 @@ class Fleet:
         """Yield the sums of whole days of a month."""
         days = month.days
         assert days is not None
-        key = groups.key(days.contents.senders)
+        key = self._key(month.path, days, groups)
         makers = _makers(groups.name, split, key)
         whole_month = len(dates) == len(days.contents.days)
         senders = f"senders-{split}.arrays"
@@ -165,16 +177,32 @@ class Fleet:
 
         yield self._kept.get((month.path, days.folder, tuple(dates), split, key), make)
         if split == "cells":
-            yield from (self._cells_of_day(days, date) for date in dates)
+            yield from (self._cells_of_day(month.path, days, date) for date in dates)
 
-    def _cells_of_day(self, days: DayFiles, date: str) -> _Part:
+    def _keep_only(self, month: Path, states: set[Hashable]) -> None:
+        """Forget the sums of former states of a month."""
+        if self._states.get(month) != states:
+            self._states[month] = states
+            for kept in (self._kept, self._days):
+                kept.forget(lambda key: isinstance(key, tuple) and key[0] == month and key[1] not in states)
+
+    def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
+        """Return the key of the devices of a month; a fleet takes long to hash."""
+        known, senders = self._keys.get(month), days.contents.senders
+        if known is None or known[:2] != (days.folder, groups.all_key):
+            if self._last is None or self._last[:2] != (senders, groups.all_key):
+                self._last = senders, groups.all_key, groups.key(senders)
+            self._keys[month] = known = days.folder, groups.all_key, self._last[2]
+        return known[2]
+
+    def _cells_of_day(self, month: Path, days: DayFiles, date: str) -> _Part:
         """Return the sums of devices by cell of a whole day."""
 
         def make() -> _Part:
             maker = Maker(lambda cells: cells.senders(cells.times["start"]), _encode_senders)
             return _Part(None, None, sender_file.decode(days.day_sums(date, maker), self.names))
 
-        return self._kept.get((days.folder, date, "cells"), make)
+        return self._kept.get((month, days.folder, date, "cells"), make)
 
     def _of_day(
         self, month: FleetMonth, date: str, asked: Range, groups: Groups, bounds: tuple[int, int]
@@ -182,13 +210,11 @@ class Fleet:
         """Yield the sums of the windows of a day that began in the range."""
         begin = _begin(date)
         of_day = np.clip(bounds, begin - DAY_US, begin + 2 * DAY_US)  # equal for ranges that hold the day whole
-        ends_in = asked.adjust is not None and begin + 3 * DAY_US > _us(asked.until)
-        midnights = asked.midnights
-        near = None
-        if midnights is not None:
-            near = midnights[(midnights >= begin - 2 * DAY_US) & (midnights <= begin + 4 * DAY_US)]
+        near = asked.midnights
+        if near is not None:  # equal for all ranges that hold the day
+            near = near[(near >= begin - 2 * DAY_US) & (near <= begin + 4 * DAY_US + LONGEST_WINDOW_US)]
 
-        last_cell = _us(asked.until) // (self._cell_s * US_PER_S) if ends_in else None
+        last_cell = _us(asked.until) // (self._cell_s * US_PER_S) if asked.adjust is not None else None
 
         def make() -> _Day:
             cells = month.cells(date)
@@ -196,18 +222,18 @@ class Fleet:
             cells = cells[(at >= bounds[0]) & (at < bounds[1])]
             starts = pd.DatetimeIndex(cells["start"]).as_unit("us").asi8
             in_last = starts // (self._cell_s * US_PER_S) == (-1 if last_cell is None else last_cell)
-            return _Day(_part(cells[~in_last], groups.name, midnights, self.names), cells[in_last])
+            return _Day(_part(cells[~in_last], groups.name, near, self.names), cells[in_last])
 
         key = (
             month.path, month.version, date, *of_day.tolist(), groups.all_key, last_cell,
-            None if near is None else near.tobytes(),
+            None if near is None else hashlib.sha256(near.tobytes()).digest(),
         )  # fmt: skip
         day = self._days.get(key, make)
         yield day.part
         adjust = asked.adjust
         if adjust is not None and len(day.last_cells):
             yield self._kept.get(
-                (*key, asked.until), lambda: _part(adjust(day.last_cells), groups.name, midnights, self.names)
+                (*key, asked.until), lambda: _part(adjust(day.last_cells), groups.name, near, self.names)
             )
 
 

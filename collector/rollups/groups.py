@@ -15,8 +15,6 @@ class Groups:
 
     def __init__(self, names: Mapping[Sender, str]) -> None:
         self._names = names
-        self._keys: dict[int, tuple[Sequence[Sender], str]] = {}
-        self._keys_of_equal: dict[tuple[Sender, ...], str] = {}
         self.all_key = self.key(sorted(names))
         """Changes when any name does."""
 
@@ -25,17 +23,6 @@ class Groups:
         return self._names.get(sender, NO_GROUP)
 
     def key(self, senders: Sequence[Sender]) -> str:
-        """Return a key for file names, which changes when the group of one of the devices does.
-
-        The list must not be changed afterwards.
-        """
-        if id(senders) not in self._keys:
-            content = tuple(senders)  # most months have the same ones
-            if content not in self._keys_of_equal:
-                self._keys_of_equal[content] = self._key(senders)
-            self._keys[id(senders)] = senders, self._keys_of_equal[content]
-        return self._keys[id(senders)][1]
-
-    def _key(self, senders: Sequence[Sender]) -> str:
+        """Return a key for file names, which changes when the group of one of the devices does."""
         text = "\n".join("\t".join((*sender, self.name(sender))) for sender in senders)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

@@ -24,8 +24,8 @@ class Kept(Generic[Value]):
     which may compute the same result at once.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes, self._bytes = max_bytes, 0
+    def __init__(self, max_bytes: int, max_number: int = 10_000) -> None:
+        self._max_bytes, self._max_number, self._bytes = max_bytes, max_number, 0
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -40,6 +40,15 @@ class Kept(Generic[Value]):
             if key not in self._values:
                 self._values[key] = made
                 self._bytes += made.nbytes
-            while self._bytes > self._max_bytes and len(self._values) > 1:
+            while self._is_full() and len(self._values) > 1:
                 self._bytes -= self._values.popitem(last=False)[1].nbytes
             return made
+
+    def forget(self, is_outdated: Callable[[Hashable], bool]) -> None:
+        """Forget the results of some keys, which nobody asks for again."""
+        with self._lock:
+            for key in [key for key in self._values if is_outdated(key)]:
+                self._bytes -= self._values.pop(key).nbytes
+
+    def _is_full(self) -> bool:
+        return self._bytes > self._max_bytes or len(self._values) > self._max_number

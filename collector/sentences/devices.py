@@ -21,7 +21,7 @@ OUTCOMES: Mapping[str, str] = {
     "low_score": mark("low scores"),
     "fixed_face": mark("fixed face"),
 }
-"""Outcomes of `contract.message.Health.tracks_ended`, in the order in which they are shown."""
+"""Outcomes of `contract.health.Health.tracks_ended`, in the order in which they are shown."""
 REFUSALS: Mapping[str, str] = {
     "messages": mark("too many messages"),
     "bytes": mark("too many bytes"),

@@ -57,8 +57,10 @@ class GroupAppender:
     def _append_and_sync_file_system(self, additions: Sequence[Addition]) -> None:
         for addition in additions:
             with _named(addition.path):
-                if self._file_system.holds(addition.path.parent):
-                    addition.path.parent.mkdir(parents=True, exist_ok=True)
+                folder = addition.path.parent
+                if self._file_system.holds(folder):
+                    if not folder.is_dir():
+                        folder.mkdir(parents=True, exist_ok=True)
                     with locked(addition.path) as file:
                         _append(file, addition)
                         if not self._file_system.holds_file(file.fileno()):  # the file itself is a link

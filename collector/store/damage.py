@@ -91,12 +91,17 @@ def file_damage(path: Path, reason: object, rows: int = 0) -> Damage:
 
 def unreadable(path: Path, error: OSError) -> Damage:
     """Return the damage of a file that the system does not let us read."""
-    return Damage("/".join(path.parts[-3:]), 0, error.strerror or str(error), is_unreadable=True)
+    return Damage("/".join(path.parts[-3:]), 0, _reason(error), is_unreadable=True)
 
 
 def unreadable_folder(root: Path, folder: Path, error: OSError) -> Damage:
     """Return the damage of a folder of a day, or of a site in it, that the system does not let us read."""
-    return Damage(str(folder.relative_to(root)), 0, error.strerror or str(error), is_unreadable=True)
+    return Damage(str(folder.relative_to(root)), 0, _reason(error), is_unreadable=True)
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words: Arrow's have the path, too."""
+    return str(error) if error.errno is None else os.strerror(error.errno)
 
 
 def log_damage(_path: Path, damage: Damage | None) -> None:

@@ -7,11 +7,12 @@ alone decides, so that a message that arrives twice belongs in the same file.
 import csv
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import get_args
 
 from msgspec import UNSET
+from msgspec.json import Encoder
 
 from collector.language.catalogue import mark
 from collector.store.columns import DOUBTFUL_COLUMNS, FIXED_COLUMNS, RESERVED_NAMES
@@ -30,10 +31,11 @@ folder unreadable."""
 MAX_MODEL_NAME = 200
 """Characters of a model's name, which every row repeats."""
 
-TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
 INTEGER = re.compile(r"[0-9]{1,16}")
 RATIO = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z")
+
+_encoder = Encoder()
 
 
 def columns_of(counts: Counts) -> tuple[str, ...]:
@@ -113,24 +115,20 @@ def row(counts: Counts) -> str:
     # one f-string instead of a loop over columns: a sixth of the cost of storing a message
     return (
         f"{counts.schema},{counts.site},{counts.device},{counts.boot},{counts.seq},"
-        f"{_time(counts.start)},{_time(counts.end)},{counts.clock},{counts.coverage},"
+        f"{_cells(counts.start)},{_cells(counts.end)},{counts.clock},{counts.coverage},"
         f"{'|'.join(counts.degraded)},{counts.merged},{counts.privacy.k},"
         f"{_quoted('model.detector', counts.model.detector)},{_quoted('model.expression', counts.model.expression)},"
         f"{f'{low},{high},' if low or high else ''}"
-        f"{str([*counts.visits.values()])[1:-1].replace(' ', '')}\n"
+        f"{_cells([*counts.visits.values()])}\n"
     )
 
 
-def _time(moment: datetime) -> str:
-    """Return a time in UTC as RFC 3339 with ``Z``, as `isoformat` does in twice the time."""
-    hour, minute, second = TWO_DIGITS[moment.hour], TWO_DIGITS[moment.minute], TWO_DIGITS[moment.second]
-    fraction = f".{moment.microsecond:06}" if moment.microsecond else ""
-    return f"{_date(moment.toordinal())}T{hour}:{minute}:{second}{fraction}Z"
+def _cells(value: datetime | list[int]) -> str:
+    """Return a UTC time as RFC 3339 with ``Z``, or numbers with commas between them.
 
-
-@lru_cache(1024)
-def _date(ordinal: int) -> str:
-    return date.fromordinal(ordinal).isoformat()
+    That is their JSON without quotes or brackets. Its encoder takes less than half the time of `isoformat` and `str`.
+    """
+    return _encoder.encode(value)[1:-1].decode()
 
 
 def _check(counts: Counts) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from base.certificate import device_certificate_end
 from base.errors import FacetallyError
 from contract.errors import BadMessage
-from contract.message import Health, Status, decode, encode
+from contract.health import Health
+from contract.message import Status, decode, encode
 from contract.receipt import stored_filter
 from contract.topics import topic
 from edge.check.result import Finding, State

@@ -12,7 +12,7 @@ from base.certificate import device_certificate_end
 from base.errors import FacetallyError, SettingsError
 from contract.card import ClassifierCard, DetectorCard
 from contract.fields import Clock
-from contract.message import Health
+from contract.health import Health
 from edge import instances
 from edge.build import classifier_bundle, detector_bundle
 from edge.camera_settings import File, Gstreamer, Picamera2, V4l2

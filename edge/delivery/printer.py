@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TextIO
 
-from contract.message import Health, Shadow
+from contract.health import Health
+from contract.message import Shadow
 from edge.delivery.rate_limit import IN_FLIGHT
 from edge.delivery.spool import Spool
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from base.logs import line
 from contract.errors import BadMessage
-from contract.message import Health, Model, Shadow, Status, decode, encode
+from contract.health import Health
+from contract.message import Model, Shadow, Status, decode, encode
 from contract.receipt import decode_receipt, stored_filter
 from contract.topics import Kind, topic
 from edge.delivery.broker_link import (

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from base.libc import libc
 from base.logs import line
 from contract import fields
 
@@ -17,8 +18,6 @@ ClockState: TypeAlias = fields.Clock
 """How far a timestamp can be trusted, as in the counts message."""
 TIME_ERROR = 5
 """Result of adjtimex(2) while the kernel's clock is not synchronised."""
-LIBC = ctypes.CDLL(None, use_errno=True)
-"""Loaded once: every CDLL is a new class, which only the garbage collector frees."""
 
 GRAIN = timedelta(milliseconds=10)
 """Resolution of window timestamps."""
@@ -106,7 +105,7 @@ def now() -> datetime:
 def is_synchronised() -> bool:
     """Whether an NTP daemon keeps the kernel's clock synchronised (adjtimex(2)); False if the kernel refuses to say."""
     buffer = ctypes.create_string_buffer(512)  # struct timex has 208 bytes on 64-bit Linux; modes 0 only reads
-    state = LIBC.adjtimex(buffer)
+    state = libc().adjtimex(buffer)
     if state == -1:
         _log_unknown(ctypes.get_errno())
     return state not in (TIME_ERROR, -1)

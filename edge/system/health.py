@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from contract.fields import Clock
-from contract.message import Health, Latency
+from contract.health import Health, Latency
 from edge.delivery.spool import Spool
 from edge.system.installed_release import installed_release, update_failed
 

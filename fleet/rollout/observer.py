@@ -7,8 +7,9 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from contract.health import Health
 from contract.labels import UNKNOWN
-from contract.message import Counts, Health, Message, Shadow, Status
+from contract.message import Counts, Message, Shadow, Status
 from contract.release import DeviceManifest
 from contract.topics import Address
 from fleet.rollout.decision import Figures, Traffic, View

@@ -85,6 +85,22 @@ def test_a_configuration_file_is_read_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "key"),
+    [
+        ('[page]\nlanguage = "xx"\n', "page"),
+        ('[mail]\nrecipients = [{ address = "boss@shop.example", language = "xx" }]\n', "mail.recipients[0]"),
+        ('[alerts]\nrecipients = [{ address = "boss@shop.example", language = "xx" }]\n', "alerts.recipients[0]"),
+    ],
+)
+def test_a_language_without_a_catalogue_is_refused(tmp_path: Path, lines: str, key: str) -> None:
+    """It would be English, and nobody would know why."""
+    config = tmp_path / "collector.toml"
+    config.write_text(lines)
+    done = collector("serve", "--config", config, "--root", tmp_path, status=2)
+    assert f"{config}: key '{key}': language: must be one of en, de, is 'xx'" in done.stderr.replace('\\"', '"')
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--zone", "Mars/Base"], "--zone: must be a name of the IANA time zone database"),

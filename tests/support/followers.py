@@ -12,7 +12,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from base.tls import Tls, tls_context
-from contract.message import Counts, Health, Latency, Models, Privacy, Status, encode
+from contract.health import Health, Latency
+from contract.message import Counts, Models, Privacy, Status, encode
 from contract.release import DeviceManifest, device_path, read_manifest
 from contract.topics import topic
 from fleet.publication.repository import Repository

@@ -5,7 +5,8 @@ from datetime import datetime, timezone
 import msgspec
 from msgspec.structs import replace
 
-from contract.message import Health, Latency, Privacy, Shadow, Status
+from contract.health import Health, Latency
+from contract.message import Privacy, Shadow, Status
 from tests.support.fakes import MODEL, counts
 
 BOOT = "0123456789abcdef"

@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"cannot boot a container: {MISSING}"),
     pytest.mark.timeout(1800),
 ]
-CLOCK = "import ctypes; from edge.system.clock import LIBC; print(LIBC.adjtimex(ctypes.create_string_buffer(512)))"
+CLOCK = "import ctypes; from base.libc import libc; print(libc().adjtimex(ctypes.create_string_buffer(512)))"
 """Prints the state of the kernel's clock, read as `edge.system.clock` reads it."""
 SECOND = "facetally-edge@till"
 EDGE = "/opt/facetally/bin/facetally-edge"

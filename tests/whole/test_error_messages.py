@@ -18,7 +18,8 @@ from base.errors import FacetallyError
 from collector.__main__ import main as collector
 from collector.settings import read_settings
 from contract.card import read_card
-from contract.message import Counts, Health, Model, Status, decode
+from contract.health import Health
+from contract.message import Counts, Model, Status, decode
 from contract.receipt import decode_receipt
 from contract.topics import address, topic
 from edge.__main__ import main as edge

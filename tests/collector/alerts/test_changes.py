@@ -14,8 +14,8 @@ from collector.devices.device import Device
 from collector.language.language import english, language
 from collector.mail.settings import Recipient
 from collector.settings import Settings
+from contract.health import Health
 from contract.hour import Hour
-from contract.message import Health
 from tests.support.messages import MESSAGES
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=timezone.utc)

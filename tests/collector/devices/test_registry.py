@@ -11,7 +11,8 @@ from collector.analysis.correction import conflicts, confusions
 from collector.devices.device import MAX_FORMER_BUNDLES, MAX_SHADOWS, Device, apply_message
 from collector.devices.registry import DeviceRegistry, KnownDevices, read_devices
 from collector.devices.registry_file import damages
-from contract.message import BundleIdentity, Health, Model, Shadow, Status, encode
+from contract.health import Health
+from contract.message import BundleIdentity, Model, Shadow, Status, encode
 from contract.topics import Address, topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.device_models import bundle

@@ -3,6 +3,7 @@
 A reader that may see each site reads the cells of the devices, so it is what the sums are compared with.
 """
 
+import gc
 import math
 import os
 import random
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.analysis.fleet_headline import fleet_figures
+from collector.analysis.fleet_period import midnights
 from collector.analysis.receipt import fleet_receipt
 from collector.devices.registry import DeviceRegistry
 from collector.page.controls.chosen import choose, choose_fleet, receipt_of
@@ -26,6 +28,9 @@ from collector.page.controls.selection import resolve
 from collector.reading.reader import Reader
 from collector.rollups import fleet_month
 from collector.rollups.cells import HOUR_S, QUARTER_S
+from collector.rollups.fleet import Range
+from collector.rollups.fleet_senders import SenderBlock
+from collector.rollups.groups import Groups
 from collector.rollups.rollup import FOLDER, Rollups
 from collector.store.compaction import compact
 from contract.message import BundleIdentity, Counts, Model, Models
@@ -140,6 +145,18 @@ def test_sums_of_a_random_store_are_those_of_its_cells(tmp_path: Path, seed: int
     compare(tmp_path, Reader(tmp_path, lambda: moment[0]), moment[0], controls_of(rng))
 
 
+@pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Europe/Berlin"])
+def test_windows_that_end_long_after_the_range_are_shown_alike(tmp_path: Path, zone: str) -> None:
+    """They end weeks after it, when clocks have been set. The range is so long that devices are summed by day."""
+    now = FIRST + timedelta(days=100)
+    for day in (5, 19, 23, 24):
+        start, site = FIRST + timedelta(days=day, minutes=40), SITES[day % 3]
+        put(tmp_path, window(day, dict.fromkeys(SEVEN, day), start, site=site, end=start + timedelta(days=2 * day)))
+    age_files(tmp_path, FIRST)
+    controls = {"days": "own", "first": "2026-01-10", "last": "2026-03-16", "zone": zone, "by": "day"}
+    compare(tmp_path, Reader(tmp_path, lambda: now), now, controls)
+
+
 def delete_day(root: Path, now: datetime, day: datetime) -> None:
     """Delete the files of a day as retention does."""
     folder = root / f"date={day:%Y-%m-%d}"
@@ -166,6 +183,34 @@ def summed(tmp_path: Path) -> Path:
     register(tmp_path, rng)
     page_contents(Reader(tmp_path, lambda: NOW), NOW, YEAR)
     return tmp_path
+
+
+def in_memory(senders: list[tuple[str, str, str]]) -> tuple[int, int]:
+    """Return the number of parts of sums, and of lists of these senders."""
+    gc.collect()
+    objects = gc.get_objects()
+    parts = sum(type(each) is SenderBlock for each in objects)
+    return parts, sum(each == senders for each in objects if type(each) is list)
+
+
+def test_months_of_changes_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """Of a store that changes between views, only the sums and devices of its last state are kept."""
+    now, senders = [FIRST + timedelta(days=3)], [("kept-once", "door", "model@000000000001")]
+    rollups, groups = Rollups(tmp_path, HOUR_S, lambda: now[0]), Groups({})
+    model = Models(detector="faces@0123456789ab", expression=senders[0][2])
+    kept = []
+    for number in range(4):
+        for moment in (FIRST, now[0]):  # saved in the roll-up file, and not yet saved
+            put(tmp_path, window(number, start=moment, site="kept-once", boot=f"{moment.minute:016}", model=model))
+        age_files(tmp_path, FIRST)
+        put(tmp_path, window(100 + number, start=now[0], site="kept-once", model=model))
+        now[0] += timedelta(minutes=20)
+        span = FIRST - timedelta(days=1), now[0]
+        found = rollups.fleet(Range(*span, midnights(timezone.utc, span)), groups)  # type: ignore[arg-type]
+        assert found is not None and found[0].sites["windows"].sum() == 3 * (number + 1)
+        del found
+        kept.append(in_memory(senders))
+    assert kept[1:] == kept[:-1]
 
 
 def test_a_year_is_read_from_sums(summed: Path) -> None:

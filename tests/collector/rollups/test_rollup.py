@@ -67,6 +67,13 @@ def test_cells_and_windows_have_the_same_summaries(frame: pd.DataFrame, zone_nam
     pd.testing.assert_frame_equal(by_device(rolled, span), by_device(frame, span))
 
 
+def test_cells_fit_the_zone_where_the_longest_window_ends() -> None:
+    """In January days of Lord Howe begin at 13:00 UTC, in April at 13:30: a window of counts held back has both."""
+    lord_howe = ZoneInfo("Australia/Lord_Howe")
+    week = datetime(2026, 1, 10, tzinfo=timezone.utc), datetime(2026, 1, 17, tzinfo=timezone.utc)
+    assert cell_s_for(lord_howe, *week) == QUARTER_S
+
+
 def test_a_bucket_that_begins_within_a_cell_is_an_error() -> None:
     """Cells of an hour cannot be summed to hours of Kolkata, which is half an hour off UTC."""
     kolkata = ZoneInfo("Asia/Kolkata")

@@ -11,6 +11,7 @@ import pytest
 from collector.errors import StoreFailed, StoreRefused
 from collector.store.append_file import FEW_FILES
 from collector.store.load import labels, load
+from collector.store.rows import row
 from collector.store.writer import StoreWriter
 from contract.errors import BadMessage
 from contract.labels import labelset
@@ -35,6 +36,20 @@ def test_the_bytes_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / f"date=2026-03-29/site=shop-1/counts-{labelset(SEVEN)}-w1.csv"
     assert path.read_bytes() == GOLDEN
     assert path.name == "counts-9e2476d9d39d4dfb012e5db5c2401df0-w1.csv"
+
+
+def test_times_and_numbers_are_written_as_python_writes_them() -> None:
+    """Of a thousand random windows the cells of times, coverage and visits are those of `isoformat` and `str`."""
+    rng = random.Random(3)
+    for seq in range(1000):
+        start = START + timedelta(days=rng.randrange(-20_000, 60_000), microseconds=rng.choice((0, 10, 999_999)))
+        visits = {label: rng.choice((0, 7, 10**6, 2**53)) for label in SEVEN}
+        coverage = rng.choice((0.0, 1.0, 1e-5, 0.1 + 0.2, rng.random()))
+        cells = row(window(seq, visits, start=start, coverage=coverage)).strip().split(",")
+        times = [each.isoformat().replace("+00:00", "Z") for each in (start, start + timedelta(minutes=1))]
+        assert cells[4:7] == [str(seq), *times]
+        assert cells[8] == str(coverage)
+        assert cells[14:] == [str(number) for number in visits.values()]
 
 
 DOUBTFUL = {"schema": 2, "doubtful_low": 2, "doubtful_high": 1}

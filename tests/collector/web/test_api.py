@@ -24,7 +24,8 @@ from collector.devices.registry import DeviceRegistry
 from collector.reading.reader import Reader
 from collector.recount.recounts import Recounts
 from collector.settings import Api as ApiSettings
-from contract.message import Health, Status
+from contract.health import Health
+from contract.message import Status
 from contract.topics import Address
 from tests.support.messages import MESSAGES
 from tests.support.store import SEVEN, put, window

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from base.errors import FacetallyError
 from base.tls import Tls
 from collector.devices.device import Device, apply_message
-from contract.message import Health, Status, decode, encode
+from contract.health import Health
+from contract.message import Status, decode, encode
 from edge.camera_settings import File
 from edge.check import broker
 from edge.delivery.broker_check import logged_in

@@ -13,7 +13,8 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from contract.message import Counts, Health, Model, Status, decode, encode
+from contract.health import Health
+from contract.message import Counts, Model, Status, decode, encode
 from edge.delivery.printer import Printer
 from edge.delivery.publish import Identity, Publisher, published
 from edge.delivery.rate_limit import RateLimit

@@ -4,7 +4,8 @@ from datetime import datetime, timezone
 
 from msgspec.structs import replace
 
-from contract.message import Health, Message, Status
+from contract.health import Health
+from contract.message import Message, Status
 from contract.release import DeviceManifest, File
 from contract.topics import Address
 from fleet.rollout.observer import Observer

@@ -8,7 +8,7 @@ import pytest
 
 from collector.devices.registry import Device, DeviceRegistry
 from collector.devices.state import shown_state
-from contract.message import Health
+from contract.health import Health
 from contract.topics import Address
 from tests.support.pages import BOOT, CONTROLS, NOW, text_of, two_shops, view
 from tests.support.store import put, window
