@@ -20,7 +20,7 @@ from collector.rollups import sender_file
 from collector.rollups.day_files import DayFiles, Maker, decode_table, encode_table
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
 from collector.rollups.fleet_senders import SenderBlock, SenderNames, sender_block, sender_tables
-from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, Sender, summed
+from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
 from collector.rollups.groups import Groups
 from collector.rollups.kept import Kept
 from collector.rollups.rollup_file import DamagedRollup
@@ -105,8 +105,6 @@ class Fleet:
         self._states: dict[Path, set[Hashable]] = {}
         self._keys: dict[Path, tuple[Path, str, str]] = {}
         """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices."""
-        self._last: tuple[list[Sender], str, str] | None = None
-        """Devices whose key was made last, `Groups.all_key`, and the key: most months have the same ones."""
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -187,13 +185,22 @@ class Fleet:
                 kept.forget(lambda key: isinstance(key, tuple) and key[0] == month and key[1] not in states)
 
     def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
-        """Return the key of the devices of a month; a fleet takes long to hash."""
-        known, senders = self._keys.get(month), days.contents.senders
+        """Return the key of the devices of a month; a fleet takes long to hash, and most months have the same one."""
+        known = self._keys.get(month)
         if known is None or known[:2] != (days.folder, groups.all_key):
-            if self._last is None or self._last[:2] != (senders, groups.all_key):
-                self._last = senders, groups.all_key, groups.key(senders)
-            self._keys[month] = known = days.folder, groups.all_key, self._last[2]
+            key = self._key_of_equal(days, groups) or groups.key(days.contents.senders)
+            self._keys[month] = known = days.folder, groups.all_key, key
         return known[2]
+
+    def _key_of_equal(self, days: DayFiles, groups: Groups) -> str | None:
+        """Return the key of another month with the same devices."""
+        for other in self._months.values():
+            known = self._keys.get(other.path)
+            if other.days is None or known is None or known[:2] != (other.days.folder, groups.all_key):
+                continue
+            if other.days.contents.senders == days.contents.senders:
+                return known[2]
+        return None
 
     def _cells_of_day(self, month: Path, days: DayFiles, date: str) -> _Part:
         """Return the sums of devices by cell of a whole day."""
