@@ -27,9 +27,13 @@ def site_name(number: int) -> str:
     return f"shop-{number:04}"
 
 
-def fill(root: Path, devices: int, days_a_month: int, rng: np.random.Generator) -> None:
-    """Write the roll-ups of twelve months, with so many days of each month."""
-    for first in pd.date_range(START, periods=MONTHS, freq="MS"):
+def fill(
+    root: Path, devices: int, days_a_month: int, rng: np.random.Generator, *, with_year_before: bool = False
+) -> None:
+    """Write the roll-ups of twelve months, or of those and the twelve before, with so many days of each month."""
+    last = START + pd.DateOffset(months=MONTHS - 1)
+    months = pd.date_range(end=last, periods=MONTHS * (1 + with_year_before), freq="MS")
+    for first in months:
         days = pd.date_range(first, first + pd.offsets.MonthBegin(1), freq="D", inclusive="left")[:days_a_month]
         sites = range(-(-devices // DEVICES_PER_SITE))
         frame = pd.concat([_day(devices, day, rng) for day in days], ignore_index=True)

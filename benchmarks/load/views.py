@@ -8,9 +8,10 @@ other programs on the machine matter little. Each size is measured in a new proc
 - The present: FOLDER gets the windows of some hours, one a minute and device, in CSV files of five devices a site: 165
   bytes a window, so 0.2 GB for two hours of ten thousand devices. The process takes them, then the windows of each
   further minute, and draws the views after each. With ``--hours 24`` the store is a whole day.
-- A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices. A
-  process makes the sums of all sites. Then one measures one site, and one all sites. No device has a year before it
-  with which it could be compared.
+- A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices. With
+  ``--before`` it gets those of two years, so that the year is compared with the one before it. A process makes the
+  sums of all sites. Then processes measure a year of one site, a year of all sites, and 30 days of all sites, which
+  are compared with the days before them. Each view is drawn half a minute after the one before.
 """
 
 import argparse
@@ -35,14 +36,20 @@ from collector.page.first_screen.first_screen import FirstScreen
 from collector.page.sections.views import View
 from collector.reading.reader import Reader
 from collector.store.rows import header
+from collector.web.warm_up import freeze_objects
 from contract.labels import labelset
 from contract.message import BundleIdentity, Model, Status
 from contract.topics import Address
 
 MINUTE = timedelta(minutes=1)
+PARTS = ("live", "sums", "one", "all", "month")
 ONE_SITE = "shop-0003"
 CONTROLS = {"days": "1", "by": "hour", "zone": "Europe/Berlin"}
 YEAR = {"days": "365", "by": "day", "zone": "Europe/Berlin"}
+"""Compared with the year before by day."""
+MONTH = YEAR | {"days": "30"}
+"""Compared with the 30 days before, those of the same weekdays, by hour."""
+PERIODS = {"year": YEAR, "30 days": MONTH}
 LIVE_HEADS = (
     "devices",
     "read at start",
@@ -54,7 +61,10 @@ LIVE_HEADS = (
     "memory MB",
     "sums MB",
 )
-YEAR_HEADS = ("devices", "sites", "first view", "by day", "heat map", "figures, ranking", "memory MB", "disk MB")
+YEAR_HEADS = (
+    "devices", "sites", "period", "first view", "its figures", "by day", "heat map", "figures, ranking", "memory MB",
+    "disk MB",
+)  # fmt: skip
 
 
 def add_minutes(root: Path, devices: int, first: datetime, minutes: int, rng: np.random.Generator) -> None:
@@ -103,10 +113,11 @@ def measure(root: Path, devices: int, hours: float, times: int) -> None:
     reader = Reader(root, lambda: now)
     view, live = View(reader, lambda: now), reader.live
     start_ms = cpu_ms(live.update)
-    add_devices(root, devices, now)
+    add_devices(root, devices, now + times * MINUTE)  # none becomes silent
     first = FirstScreen(reader, lambda: now)
     found: dict[str, list[float]] = {"update": [], "all": [], "site": [], "devices": [], "banner": []}
-    live.is_followed = True  # as in `collector.web.serve`, whose thread calls `update`
+    freeze_objects()
+    live.is_followed = True  # both as in `collector.web.serve`, whose thread calls `update`
     for _ in range(times):
         add_minutes(root, devices, now, 1, rng)
         now += MINUTE
@@ -120,29 +131,44 @@ def measure(root: Path, devices: int, hours: float, times: int) -> None:
     print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{live.bytes / 1e6:.0f}")), flush=True)
 
 
-def measure_year(root: Path, devices: int, sites: list[str], times: int) -> None:
-    """Print the row of one size for some sites, or for all."""
-    now = sparse_year.START + timedelta(days=364, hours=20)
-    reader = Reader(root, lambda: now)
-    view, first = View(reader, lambda: now), FirstScreen(reader, lambda: now)
-    controls = YEAR | {"sites": sites}
+def measure_period(root: Path, devices: int, period: str, sites: list[str], times: int) -> None:
+    """Print the row of one size for some sites, or for all. Each view is drawn half a minute after the one before."""
+    now = _end_of_year()
+
+    def clock() -> datetime:
+        return now
+
+    reader = Reader(root, clock)
+    view, first = View(reader, clock), FirstScreen(reader, clock)
+    controls = PERIODS[period] | {"sites": sites}
     views: list[Callable[[], object]] = [
         lambda: view.overview(controls), lambda: view.heatmap(controls, "visits"), lambda: first.figures(controls),
     ]  # fmt: skip
-    cold_ms = cpu_ms(views[0])
-    cells = [f"{devices:,}", "one" if sites else "all", f"{cold_ms:.0f}"]
+    cells = [f"{devices:,}", "one" if sites else "all", period]
+    cells += [f"{cpu_ms(each):.0f}" for each in (views[0], views[2])]
+    freeze_objects()  # as `collector.web.serve` does after its first view
     for each in views:
-        times_ms = [cpu_ms(each) for _ in range(times)]
+        times_ms = []
+        for _ in range(times):
+            now += MINUTE / 2
+            times_ms.append(cpu_ms(each))
         cells.append(f"{np.percentile(times_ms, 50):.0f} / {np.percentile(times_ms, 95):.0f}")
-    print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{size_mb(root, '_rollup/*/*'):.0f}")), flush=True)
+    print(row((*cells, f"{peak_memory_mb(os.getpid()):.0f}", f"{size_mb(root, '_rollup/**/*.*'):.0f}")), flush=True)
+
+
+def _end_of_year() -> datetime:
+    """Return when the first view is drawn. In another hour than the later ones it would be no measure for them."""
+    return sparse_year.START + timedelta(days=364, hours=20, minutes=10)
 
 
 def prepare_year(root: Path, devices: int) -> None:
     """Register the devices, and make the sums of all sites, which stay on the disk. Print the time of that."""
-    now = sparse_year.START + timedelta(days=364, hours=20)
+    now = _end_of_year()
     add_devices(root, devices, now, "door")
     first = FirstScreen(Reader(root, lambda: now), lambda: now)
-    print(f"{devices:,} devices: sums made in {cpu_ms(lambda: first.figures(YEAR)) / 1000:.0f} s", flush=True)
+    for period, controls in PERIODS.items():
+        seconds = cpu_ms(lambda controls=controls: first.figures(controls)) / 1000
+        print(f"{devices:,} devices: sums of the {period} made in {seconds:.0f} s", flush=True)
 
 
 def _model() -> Model:
@@ -189,9 +215,10 @@ def main() -> None:
     parser.add_argument("--devices", type=int, nargs="+", default=[50, 1000, 10_000])
     parser.add_argument("--hours", type=float, default=2, help="hours of windows, at most 23")
     parser.add_argument("--days", type=int, default=31, help="days of each month that have roll-ups")
+    parser.add_argument("--before", action="store_true", help="with the year before, with which the year is compared")
     parser.add_argument("--times", type=int, default=20, help="measurements of each view")
     parser.add_argument("--root", type=Path, required=True, help="folder to make")
-    parser.add_argument("--part", choices=("live", "sums", "one", "all"), help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part == "live":
         return measure(options.root, options.devices[0], options.hours, options.times)
@@ -199,8 +226,9 @@ def main() -> None:
         return prepare_year(options.root, options.devices[0])
     if options.part:
         sites = [ONE_SITE] if options.part == "one" else []
-        return measure_year(options.root, options.devices[0], sites, options.times)
-    for heads, parts in ((LIVE_HEADS, ("live",)), (YEAR_HEADS, ("sums", "one", "all"))):
+        period = "30 days" if options.part == "month" else "year"
+        return measure_period(options.root, options.devices[0], period, sites, options.times)
+    for heads, parts in ((LIVE_HEADS, PARTS[:1]), (YEAR_HEADS, PARTS[1:])):
         print(("the present" if "live" in parts else "a year") + "\n" + row(heads), flush=True)
         for devices in options.devices:
             options.root.mkdir(parents=True)
@@ -208,7 +236,8 @@ def main() -> None:
                 if "live" in parts:
                     fill_hours(options.root, devices, options.hours)
                 else:
-                    sparse_year.fill(options.root, devices, options.days, np.random.default_rng(1))
+                    rng = np.random.default_rng(1)
+                    sparse_year.fill(options.root, devices, options.days, rng, with_year_before=options.before)
                 for part in parts:
                     run(options, devices, part)
             finally:

@@ -6,9 +6,9 @@ no other device's shares.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -44,13 +44,17 @@ Matrices = Mapping[DeviceClassifier, Confusion]
 def confusions(devices: Iterable[Device]) -> dict[DeviceClassifier, Confusion]:
     """Return the matrix that each device reports for each of its classifiers, present and former.
 
-    The matrix of visits if there is one, else that of faces. A classifier without a matrix is left out.
+    The matrix of visits if there is one, else that of faces. A classifier without a matrix is left out. Devices that
+    report equal matrices share one object, because a fleet has thousands of devices and few models.
     """
-    found = {}
+    found: dict[DeviceClassifier, Confusion] = {}
+    shared: dict[Any, Confusion] = {}
     for device in devices:
         for bundle in (*device.bundles, *((device.model.expression,) if device.model else ())):
             if bundle.confusion:
-                found[device.site, device.device, f"{bundle.name}@{bundle.sha256[:12]}"] = _confusion(bundle)
+                content = (bundle.labels, bundle.confusion, bundle.visit_confusion)
+                matrix = shared.get(content) or shared.setdefault(content, _confusion(bundle))
+                found[device.site, device.device, f"{bundle.name}@{bundle.sha256[:12]}"] = matrix
     return found
 
 
@@ -60,8 +64,8 @@ def conflicts(matrices: Matrices) -> set[DeviceClassifier]:
     One model file has one matrix, so one of them is wrong. Without a majority, all of them are returned.
     """
     reporters: dict[str, dict[bytes, list[DeviceClassifier]]] = defaultdict(lambda: defaultdict(list))
-    for key, matrix in matrices.items():
-        reporters[key[2]][matrix_digest(matrix)].append(key)
+    for key, digest in matrix_digests(matrices):
+        reporters[key[2]][digest].append(key)
     conflicting: set[DeviceClassifier] = set()
     for by_matrix in reporters.values():
         *minorities, majority = sorted(by_matrix.values(), key=len)
@@ -119,6 +123,16 @@ def _confusion(bundle: BundleIdentity) -> Confusion:
 def matrix_digest(matrix: Confusion) -> bytes:
     """Return a hash that two matrices share only if they are equal."""
     return hashlib.sha256(f"{matrix.of} {' '.join(matrix.labels)} ".encode() + matrix.counts.tobytes()).digest()
+
+
+def matrix_digests(matrices: Matrices) -> Iterator[tuple[DeviceClassifier, bytes]]:
+    """Yield `matrix_digest` of each matrix; that of an object which many devices share is computed once."""
+    known: dict[int, bytes] = {}
+    for key, matrix in matrices.items():
+        digest = known.get(id(matrix))
+        if digest is None:
+            digest = known[id(matrix)] = matrix_digest(matrix)
+        yield key, digest
 
 
 def with_labels(matrix: Confusion, label_map: Mapping[str, str]) -> Confusion:

@@ -55,7 +55,7 @@ CLEAR_Z = 2.576
 SHARE_COLUMNS = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 BUCKETS_AT_ONCE = 64
-"""Buckets whose draws are in memory together."""
+"""Buckets whose draws are in memory together. Without draws all are."""
 SITE_NUMBER = "site number"
 """Column of the number of the site; no label has a space."""
 COUNT_DIGITS = 6
@@ -252,7 +252,8 @@ class _Buckets:
     def blocks(self) -> "list[_Block]":
         """Return what corrects all buckets, in order. A block has an even number of buckets, unless it is the last."""
         number = len(self.visits)
-        return [self.block(slice(at, min(at + BUCKETS_AT_ONCE, number))) for at in range(0, number, BUCKETS_AT_ONCE)]
+        size = BUCKETS_AT_ONCE if self.draws else max(number, 1)
+        return [self.block(slice(at, min(at + size, number))) for at in range(0, number, size)]
 
     def block(self, buckets: slice) -> _Block:
         """Return what corrects some of the buckets."""

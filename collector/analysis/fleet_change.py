@@ -1,27 +1,39 @@
 """Whether visits changed between two periods, for a fleet: the rules of `collector.analysis.change` on arrays.
 
-All sites are compared at once. The arrays have one row per bucket of time and one column per device; the devices of a
-site are neighbours.
+All sites are compared at once, one unit of time after the other, so that the arrays of a unit fit into the caches of a
+processor.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from collector.analysis.change import MIN_UNITS, t_quantile
+from collector.rollups.fleet_senders import Columns, SenderBlock, SenderNames
 from collector.store.intervals import Floats, Ints
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Piece(NamedTuple):
+    """One part of time of a block of devices."""
+
+    block: SenderBlock
+    row: int
 
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """Sums per bucket of time and device, ``(buckets, devices)`` each."""
+    """The sums of devices in each bucket of time; a bucket may have several pieces, or none."""
 
-    visits: Floats
-    unknown: Floats
-    watched_s: Floats
-    present: "np.ndarray[Any, np.dtype[np.bool_]]"
-    """Whether the device has a window in the bucket."""
+    buckets: tuple[tuple[Piece, ...], ...]
+
+    def unit(self, number: int, unit_buckets: int) -> tuple[tuple[Piece, ...], ...]:
+        """Return the buckets of a unit."""
+        return self.buckets[number * unit_buckets : (number + 1) * unit_buckets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +45,108 @@ class Changes:
     high: Floats
 
 
-def rate_changes(one: Strata, other: Strata, firsts: Ints, unit_buckets: int) -> tuple[Changes, Changes]:
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Sums of one unit of time, one value per site: the parts of the ratio of two periods."""
+
+    above: Floats
+    below: Floats
+    independent: Floats
+    present: Flags
+    """Whether a device of the site has windows in both periods."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.above.nbytes + self.below.nbytes + self.independent.nbytes + self.present.nbytes
+
+
+def rate_changes(one: Strata, other: Strata, names: SenderNames, unit_buckets: int) -> tuple[Changes, Changes]:
     """Return the change of visits at equal watched time of all devices together, one value, and of each site.
 
-    ``firsts`` is the column of the first device of each site. See `collector.analysis.change.rate_change`.
+    Sites are those of ``names``, which keeps what was compared: the units of days that stay the same are not compared
+    again for the next view. See `collector.analysis.change.rate_change`.
     """
-    size = min(len(one.visits), len(other.visits))
-    both = one.present[:size] & other.present[:size]
-    unit = np.arange(size) // unit_buckets
-    used = np.isin(unit, unit[both.any(1)])  # often one period is from before the fleet
-    both = both[used]
-    watched_1, watched_2, visits_1, visits_2 = (
-        each[:size][used] for each in (one.watched_s, other.watched_s, one.visits, other.visits)
+    columns = names.columns()
+    rows = _Rows(columns)
+    size = min(len(one.buckets), len(other.buckets))
+    units = []
+    for number in range(-(-size // unit_buckets)):
+        pairs = list(zip(one.unit(number, unit_buckets), other.unit(number, unit_buckets), strict=False))
+        if any(first and second for first, second in pairs):  # often one period is from before the fleet
+            key = (len(columns.of_device), *(_serials(first, second) for first, second in pairs))
+            units.append(names.compared.get(key, partial(_compare, pairs, rows)))
+    none = np.zeros((0, len(columns.firsts)))
+    above, below, independent = (
+        np.stack([getattr(unit, name) for unit in units]) if units else none
+        for name in ("above", "below", "independent")
     )
-    all_s = watched_1 + watched_2
-    weight_1 = np.divide(watched_1, all_s, out=np.zeros(all_s.shape), where=all_s > 0)
-    weight_2 = np.divide(watched_2, all_s, out=np.zeros(all_s.shape), where=all_s > 0)
-    above = _units(visits_2 * weight_1, firsts, unit_buckets)
-    below = _units(visits_1 * weight_2, firsts, unit_buckets)
-    weight_1 *= weight_2
-    independent = _units((visits_1 + visits_2) * weight_1, firsts, unit_buckets).sum(0)
-    present = _units(both.astype(np.float64), firsts, unit_buckets) > 0
+    present = np.stack([unit.present for unit in units]) if units else none > 0
     above_all, below_all = (each.sum(1, keepdims=True) for each in (above, below))
+    independent = independent.sum(0)
     return (
         _rates(above_all, below_all, independent.sum(keepdims=True), present.any(1, keepdims=True)),
         _rates(above, below, independent, present),
     )
 
 
-def fraction_changes(one: Strata, other: Strata, firsts: Ints, unit_buckets: int) -> Changes:
+def _serials(first: Sequence[Piece], second: Sequence[Piece]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Return what a pair of buckets was summed from."""
+    return tuple(tuple((piece.block.serial, piece.row) for piece in pieces) for pieces in (first, second))
+
+
+def _compare(pairs: Sequence[tuple[Sequence[Piece], Sequence[Piece]]], rows: "_Rows") -> _Compared:
+    """Compare the buckets of a unit device by device."""
+    firsts = rows.columns.firsts
+    size = len(firsts)
+    above, below, independent, present = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size, bool)
+    for pieces in pairs:
+        (visits_1, watched_1, present_1), (visits_2, watched_2, present_2) = map(rows.sums, pieces)
+        both = present_1 & present_2
+        if not both.any():
+            continue
+        all_s = watched_1 + watched_2
+        all_s[all_s <= 0] = np.inf
+        weight_1, weight_2 = watched_1 / all_s, watched_2 / all_s
+        above += np.add.reduceat(visits_2 * weight_1, firsts)
+        below += np.add.reduceat(visits_1 * weight_2, firsts)
+        weight_1 *= weight_2
+        independent += np.add.reduceat((visits_1 + visits_2) * weight_1, firsts)
+        present |= np.logical_or.reduceat(both, firsts)
+    return _Compared(above, below, independent, present)
+
+
+class _Rows:
+    """The sums of all devices in a bucket, by column."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._columns_of: dict[int, slice | Ints] = {}
+
+    def sums(self, pieces: Sequence[Piece]) -> tuple[Floats, Floats, Flags]:
+        """Return visits, watched time and presence."""
+        size = len(self.columns.of_device)
+        visits, watched_s, present = np.zeros(size), np.zeros(size), np.zeros(size, bool)
+        for block, row in pieces:
+            at = self._of(block)
+            visits[at] += block.visits[row]
+            watched_s[at] += block.watched_s[row]
+            present[at] |= block.present[row]
+        return visits, watched_s, present
+
+    def _of(self, block: SenderBlock) -> slice | Ints:
+        """Return the columns of the devices of a block."""
+        if block.serial not in self._columns_of:
+            at = self.columns.of_device[block.device]
+            is_run = len(at) and (np.diff(at) == 1).all()
+            self._columns_of[block.serial] = slice(int(at[0]), int(at[-1]) + 1) if is_run else at
+        return self._columns_of[block.serial]
+
+
+def fraction_changes(one: Strata, other: Strata, names: SenderNames, unit_buckets: int) -> Changes:
     """Return the change of the fraction of unknown visits of each site, other minus one."""
+    sites = len(names.columns().firsts)
     (value_1, variance_1, units_1), (value_2, variance_2, units_2) = (
-        _fractions(_units(each.unknown, firsts, unit_buckets), _units(each.visits, firsts, unit_buckets))
-        for each in (one, other)
+        _fractions(*_site_units(each, sites, unit_buckets)) for each in (one, other)
     )
     known = np.minimum(units_1, units_2) >= MIN_UNITS
     change = np.where(known, value_2 - value_1, np.nan)
@@ -73,12 +154,15 @@ def fraction_changes(one: Strata, other: Strata, firsts: Ints, unit_buckets: int
     return Changes(change, change - error, change + error)
 
 
-def _units(values: Floats, firsts: Ints, unit_buckets: int) -> Floats:
-    """Sum buckets to units and devices to sites, ``(units, sites)``."""
-    if not len(firsts) or not len(values):
-        return np.zeros((0, len(firsts)))
-    of_sites = np.add.reduceat(values, firsts, axis=1)
-    return np.asarray(np.add.reduceat(of_sites, np.arange(0, len(values), unit_buckets), axis=0), np.float64)
+def _site_units(strata: Strata, sites: int, unit_buckets: int) -> tuple[Floats, Floats]:
+    """Return unknown and all visits by unit and site, ``(units, sites)``."""
+    shape = -(-len(strata.buckets) // unit_buckets), sites
+    unknown, visits = np.zeros(shape), np.zeros(shape)
+    for bucket, pieces in enumerate(strata.buckets):
+        for block, row in pieces:
+            unknown[bucket // unit_buckets, block.site] += block.site_unknown[row]
+            visits[bucket // unit_buckets, block.site] += block.site_visits[row]
+    return unknown, visits
 
 
 def _rates(above: Floats, below: Floats, independent: Floats, present: Any) -> Changes:

@@ -15,7 +15,7 @@ from collector.analysis.bootstrap import fixed_rng
 from collector.analysis.change import UNKNOWN_CHANGE, Change, fraction_change, rate_change, strata
 from collector.analysis.correction import CLEAR_Z, DRAWS, LabelShares, compare, label_shares, left_out
 from collector.analysis.fleet_change import Changes, fraction_changes, rate_changes
-from collector.analysis.fleet_period import FleetPeriod, columns_by_site
+from collector.analysis.fleet_period import FleetPeriod
 from collector.analysis.headline import (
     NAN,
     Figure,
@@ -57,10 +57,9 @@ def fleet_figures(
     now: FleetPeriod, before: FleetPeriod, label: str | None, zone: ZoneInfo, *, same_cameras: bool
 ) -> FleetFigures:
     """Return the figures of all sites, compared camera by camera at equal watched time, else as counted."""
-    column, firsts, sites = columns_by_site(now.names)
-    one, other = (each.strata(stratum_edges(each.span, now.span, zone), column) for each in (before, now))
+    one, other = (each.strata(stratum_edges(each.span, now.span, zone)) for each in (before, now))
     unit = unit_buckets(now.span)
-    everything, of_sites = rate_changes(one, other, firsts, unit)
+    everything, of_sites = rate_changes(one, other, now.names, unit)
     total = by_total(now.frame, now.span, now.devices).iloc[0]
     former = by_total(before.frame, before.span, before.devices).iloc[0]
     changes = UNKNOWN_CHANGE, UNKNOWN_CHANGE
@@ -78,20 +77,18 @@ def fleet_figures(
         figures(total, former, share_of(both, label), changes, label), left_out=left_out(now.frame, now.matrices)
     )
     found = FleetFigures(now, before, label, headline, {}, same_cameras)
-    fractions = fraction_changes(one, other, firsts, unit) if same_cameras else None
-    found.sites.update(_site_figures(found, (of_sites if same_cameras else None, fractions), sites))
+    fractions = fraction_changes(one, other, now.names, unit) if same_cameras else None
+    found.sites.update(_site_figures(found, (of_sites if same_cameras else None, fractions)))
     return found
 
 
-def _site_figures(
-    found: FleetFigures, changes: tuple[Changes | None, Changes | None], sites: Sequence[str]
-) -> dict[str, Headline]:
+def _site_figures(found: FleetFigures, changes: tuple[Changes | None, Changes | None]) -> dict[str, Headline]:
     now, before = found.now, found.before
     totals = by_site_sums(now.sites(), now.frame, now.span, now.device_counts())
     formers = totals.iloc[:0]
     if found.same_sites:
         formers = by_site_sums(before.sites(), before.frame, before.span, before.device_counts())
-    at = {site: number for number, site in enumerate(sites)}
+    at = {site: number for number, site in enumerate(now.names.sites)}
     names = [str(name) for name in totals.index]
     shares = _label_shares(found, names, 0)
     rows, former_rows = _rows(totals), _rows(formers)

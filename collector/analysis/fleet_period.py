@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from collector.analysis.confusion import Matrices
-from collector.analysis.fleet_change import Strata
+from collector.analysis.fleet_change import Piece, Strata
 from collector.analysis.intervals import NO_TIMES, Span, bucket_edges
 from collector.analysis.label_sets import LabelSet, with_label_map, with_label_set
 from collector.rollups.fleet import FleetSums
-from collector.rollups.fleet_senders import SenderNames, SenderParts
+from collector.rollups.fleet_senders import SenderBlock, SenderNames
 from collector.rollups.fleet_sums import LABEL_SET, SITES_KEYS, as_cells, summed
 from collector.store.intervals import Floats, Ints
 from contract.fields import LONGEST_WINDOW
@@ -39,7 +39,7 @@ class FleetPeriod:
     """Matrices for `frame`."""
     names: SenderNames
     _sites: pd.DataFrame
-    _senders: tuple[SenderParts, ...]
+    _senders: tuple[SenderBlock, ...]
     _label_map: Mapping[str, str]
     _memo: dict[Any, Any] = field(default_factory=dict)
 
@@ -64,11 +64,8 @@ class FleetPeriod:
 
     def device_counts(self) -> dict[str, int]:
         """Return the number of devices of each site."""
-        found: dict[str, int] = {}
-        for number in np.flatnonzero(self._seen(with_unset=True)):
-            site = self.names.devices[number][0]
-            found[site] = found.get(site, 0) + 1
-        return found
+        numbers = np.bincount(self.names.site_of(np.flatnonzero(self._seen(with_unset=True))))
+        return {self.names.sites[at]: int(numbers[at]) for at in np.flatnonzero(numbers)}
 
     def sites(self) -> pd.DataFrame:
         """Return cells that are sums over the whole period, with the site and the group as the device."""
@@ -77,51 +74,38 @@ class FleetPeriod:
         found: pd.DataFrame = self._memo["sites"]
         return found
 
-    def strata(self, edges: Ints, order: Ints) -> Strata:
+    def strata(self, edges: Ints) -> Strata:
         """Return the sums per bucket between edges and device, of clocks that were set.
 
-        ``order`` has the column of each device of `names`. What lies beyond the edges belongs to the first bucket or
-        the last.
+        What lies beyond the edges belongs to the first bucket or the last.
         """
-        buckets, columns = max(len(edges) - 1, 1), len(order)
-        shape = buckets * columns
-        sums = [np.zeros(shape) for _ in range(3)]
-        present = np.zeros(shape, bool)
-        for each in self._senders:
-            bucket = each.buckets(edges)
-            known = slice(None) if not each.unset.any() else ~each.unset
-            code = (bucket * columns + order[each.device])[known]
-            if not len(code):
-                continue
-            first = int(bucket.min()) * columns
-            size = (int(bucket.max()) + 1) * columns - first
-            present[code] = True
-            for to, values in zip(sums, (each.visits, each.unknown, each.watched_s), strict=True):
-                to[first : first + size] += np.bincount(code - first, values[known], size)
-        visits, unknown, watched_s = (each.reshape(buckets, columns) for each in sums)
-        return Strata(visits, unknown, watched_s, present.reshape(buckets, columns))
+        pieces: list[list[Piece]] = [[] for _ in range(max(len(edges) - 1, 1))]
+        for block in self._senders:
+            if not block.unset:
+                for row, bucket in enumerate(block.buckets(edges).tolist()):
+                    pieces[bucket].append(Piece(block, row))
+        return Strata(tuple(map(tuple, pieces)))
 
     def site_visits(self, edges: Ints) -> dict[str, Floats]:
         """Return the visits of each site in the buckets between edges, of clocks that were set; NaN without windows."""
-        buckets, (column, firsts, sites) = max(len(edges) - 1, 1), columns_by_site(self.names)
-        site = np.searchsorted(firsts, column, "right") - 1
-        size = buckets * len(sites)
-        visits, rows = np.zeros(size), np.zeros(size)
-        for each in self._senders:
-            known = slice(None) if not each.unset.any() else ~each.unset
-            code = (each.buckets(edges) * len(sites) + site[each.device])[known]
-            visits += np.bincount(code, each.visits[known], size)
-            rows += np.bincount(code, minlength=size)
-        values = np.where(rows > 0, visits, np.nan).reshape(buckets, len(sites))
-        return {name: values[:, at] for at, name in enumerate(sites) if not np.isnan(values[:, at]).all()}
+        shape = max(len(edges) - 1, 1), len(self.names.sites)
+        visits, present = np.zeros(shape), np.zeros(shape, bool)
+        for block in self._senders:
+            if not block.unset:
+                for row, bucket in enumerate(block.buckets(edges).tolist()):
+                    visits[bucket, block.site] += block.site_visits[row]
+                    present[bucket, block.site] |= block.site_present[row]
+        values = np.where(present, visits, np.nan).T
+        return {self.names.sites[at]: values[at] for at in np.flatnonzero(present.any(0)).tolist()}
 
     def _count(self, *, with_unset: bool) -> int:
         return int(self._seen(with_unset=with_unset).sum())
 
     def _seen(self, *, with_unset: bool) -> "np.ndarray[Any, np.dtype[np.bool_]]":
         seen = np.zeros(len(self.names.devices), bool)
-        for each in self._senders:
-            seen[each.device if with_unset else each.device[~each.unset]] = True
+        for block in self._senders:
+            if with_unset or not block.unset:
+                seen[block.seen] = True
         return seen
 
 
@@ -137,14 +121,11 @@ def fleet_period(
     frame, sets = with_label_set(with_label_map(as_cells(found.hours), label_map), set_name)
     own = set(sets[0].labels) if sets else set()
     own |= {UNKNOWN} if UNKNOWN in frame and frame[UNKNOWN].notna().any() else set()
-    texts = {*found.sites[LABEL_SET], *names.label_sets}
+    texts = {*found.sites[LABEL_SET].unique(), *names.label_sets}
     chosen = [text for text in texts if sets and {label_map.get(name, name) for name in text.split()} == own]
     sites = found.sites[found.sites[LABEL_SET].isin(chosen)]
-    numbers = np.array([names.label_sets.index(text) for text in chosen if text in names.label_sets], np.int32)
-    senders = tuple(
-        each if np.isin(each.label_set, numbers).all() else each.where(np.isin(each.label_set, numbers))
-        for each in found.senders
-    )
+    numbers = {names.label_sets.index(text) for text in chosen if text in names.label_sets}
+    senders = tuple(block for block in found.senders if block.label_set in numbers)
     return FleetPeriod(frame, span, matrices, names, sites, senders, label_map), sets
 
 
@@ -152,14 +133,3 @@ def midnights(zone: ZoneInfo, span: Span) -> Ints:
     """Return the midnights of the zone from four days before a span to four after the end of the longest window that
     may begin in it, microseconds since 1970."""
     return bucket_edges(NO_TIMES, None, zone, (span[0] - FOUR_DAYS, span[1] + LONGEST_WINDOW + FOUR_DAYS))
-
-
-def columns_by_site(names: SenderNames) -> tuple[Ints, Ints, list[str]]:
-    """Return the column of each device such that those of a site are neighbours, the first one of each site, and the
-    sites."""
-    sites = np.array([site for site, _ in names.devices], dtype=object)
-    order = np.argsort(sites.astype(str), kind="stable")
-    column = np.zeros(len(order), np.int64)
-    column[order] = np.arange(len(order))
-    found, firsts = np.unique(sites[order].astype(str), return_index=True)
-    return column, firsts.astype(np.int64), found.tolist()

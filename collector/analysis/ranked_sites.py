@@ -1,5 +1,6 @@
 """The sites of a period with their figures, in the order of one of them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,16 +32,15 @@ def ranked(
     headlines: Mapping[str, Headline], over_time: Mapping[str, Floats], devices: Iterable[Device], now: datetime
 ) -> list[RankedSite]:
     """Return the sites that have data in the period or a device."""
-    states: dict[str, list[str]] = {}
+    all_devices, online = Counter[str](), Counter[str]()
     for device in devices:
-        states.setdefault(device.site, []).append(shown_state(device, now))
+        all_devices[device.site] += 1
+        online[device.site] += shown_state(device, now) == "online"
+    nothing = np.array([])
     return [
-        RankedSite(
-            name, headlines.get(name), over_time.get(name, np.array([])),
-            states.get(name, []).count("online"), len(states.get(name, [])),
-        )
-        for name in sorted({*states, *headlines})
-    ]  # fmt: skip
+        RankedSite(name, headlines.get(name), over_time.get(name, nothing), online[name], all_devices[name])
+        for name in sorted({*all_devices, *headlines})
+    ]
 
 
 def in_order(sites: Iterable[RankedSite], sort: str) -> list[RankedSite]:

@@ -113,7 +113,7 @@ class Api:
         ]
         part = devices[query.offset : query.offset + query.limit]
         now = self.now()
-        found = by_device(concerns_of(part, self.reader.live, self.reader.matrices(), now))
+        found = by_device(concerns_of(part, self.reader.live, self.reader.conflicting(), now))
         keys = [(device.site, device.device) for device in part]
         rows = [
             answers.DeviceAnswer.of(device, groups.get(key), shown_state(device, now), found.get(key, ()))

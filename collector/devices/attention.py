@@ -79,8 +79,9 @@ def concerns(
 ) -> list[Concern]:
     """Return what needs a person, by kind in the order of `TITLES`, then by site and device.
 
-    ``twins`` are site and name of devices that share a name, ``conflicting`` of those whose confusion matrix differs
-    from that of others with the same model. Details are in ``language``, English by default.
+    ``last_windows`` may lack devices whose last window is not degraded. ``twins`` are site and name of devices that
+    share a name, ``conflicting`` of those whose confusion matrix differs from that of others with the same model.
+    Details are in ``language``, English by default.
     """
     from collector.language.language import english  # noqa: PLC0415 - babel, which a receiver needs for alerts only
 
@@ -92,7 +93,8 @@ def concerns(
         pairs += _of_window(last_windows.get(key), now, words)
         pairs += [("twins", "")] * (key in twins or bool(device.health and device.health.shared_with))
         pairs += [("model", "")] * (key in conflicting)
-        found += [Concern(kind, *key, detail) for kind, detail in dict(reversed(pairs)).items()]
+        if pairs:
+            found += [Concern(kind, *key, detail) for kind, detail in dict(reversed(pairs)).items()]
     order = list(TITLES)
     return sorted(found, key=lambda each: (order.index(each.kind), each.site, each.device))
 

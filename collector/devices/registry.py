@@ -5,6 +5,7 @@ A message changes only the entry of the device that has sent it.
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from msgspec.structs import replace
 from base.logs import line
 from collector.devices.device import Device, apply_message, latest_shadows
 from collector.devices.log_throttle import LogThrottle
-from collector.devices.registry_file import RegistryContent, read, read_own, write
+from collector.devices.registry_file import RegistryContent, read, read_own, renamed_damages, write
+from collector.store.damage import Damage
 from contract.message import Message, Status
 from contract.topics import Address
 
@@ -93,28 +95,49 @@ class DeviceRegistry:
 
 def read_devices(root: Path) -> tuple[Device, ...]:
     """Read the devices of all writers of a store; the state of a device comes from the writer that has seen it last."""
+    return _read_devices(sorted(root.glob("devices*.json")))[0]
+
+
+def _read_devices(paths: Iterable[Path]) -> tuple[tuple[Device, ...], tuple[Damage, ...]]:
+    """Return the devices of some files, and what is wrong with these."""
     devices: dict[tuple[str, str], Device] = {}
-    for path in sorted(root.glob("devices*.json")):
-        for device in read(path)[0].devices:
+    damages = []
+    for path in paths:
+        content, damage = read(path)
+        damages += [] if damage is None else [damage]
+        for device in content.devices:
             key = (device.site, device.device)
             devices[key] = _merge(devices[key], device) if key in devices else device
-    return tuple(devices[key] for key in sorted(devices))
+    return tuple(devices[key] for key in sorted(devices)), tuple(damages)
 
 
 class KnownDevices:
-    """The devices of a store, read again when a file of them has changed. Safe for use by several threads."""
+    """The devices of a store, read again when a file of them has changed. Safe for use by several threads.
+
+    A damaged file is read at each call: the one before it may be put in its place.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read: tuple[object, tuple[Device, ...]] = (None, ())
+        self._read: tuple[object, tuple[Device, ...], tuple[Damage, ...]] = (None, (), ())
 
     def all(self) -> tuple[Device, ...]:
         """Return the devices as `read_devices` does."""
+        return self._content()[0]
+
+    def damages(self) -> tuple[Damage, ...]:
+        """Return what is wrong with the files as `collector.devices.registry_file.damages` does."""
+        return (*self._content()[1], *renamed_damages(self._root))
+
+    def _content(self) -> tuple[tuple[Device, ...], tuple[Damage, ...]]:
         stats = [(path, path.stat()) for path in sorted(self._root.glob("devices*.json"))]
-        stamp = [(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-        if self._read[0] != stamp:
-            self._read = stamp, read_devices(self._root)
-        return self._read[1]
+        stamp = [(path, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for path, each in stats]
+        known, devices, damages = self._read
+        if known == stamp and not damages:
+            return devices, damages
+        devices, damages = _read_devices(path for path, _ in stats)
+        self._read = stamp, devices, damages
+        return devices, damages
 
 
 def read_refused(root: Path) -> dict[str, int]:

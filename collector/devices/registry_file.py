@@ -97,11 +97,12 @@ def read_own(path: Path) -> RegistryContent:
 def damages(root: Path) -> tuple[Damage, ...]:
     """Return what is wrong with the device files of a store, and the damaged files that were renamed."""
     found = [damage for path in sorted(root.glob("devices*.json")) if (damage := read(path)[1]) is not None]
-    renamed = sorted(root.glob(f"devices*.json{DAMAGED_SUFFIX}"))
-    return (
-        *found,
-        *(_damage(path, WAS_DAMAGED) for path in renamed),
-    )
+    return (*found, *renamed_damages(root))
+
+
+def renamed_damages(root: Path) -> tuple[Damage, ...]:
+    """Return the damaged device files of a store that were renamed."""
+    return tuple(_damage(path, WAS_DAMAGED) for path in sorted(root.glob(f"devices*.json{DAMAGED_SUFFIX}")))
 
 
 def _damage(path: Path, fault: Fault) -> Damage:

@@ -85,14 +85,15 @@ class Senders:
             if not boots:
                 del self._boots[device]
 
-    def last_windows(self) -> dict[Key, LastWindow]:
-        """Return the last window of each device that has one."""
+    def last_windows(self, *, degraded_only: bool = False) -> dict[Key, LastWindow]:
+        """Return the last window of each device that has one, or only those that are degraded."""
         return {
             self.key(device): LastWindow(
                 EPOCH + timedelta(microseconds=int(self._ends[device])),
                 tuple(self._degraded[device].split("|")) if self._degraded[device] else (),
             )
             for device in self._boots
+            if self._degraded[device] or not degraded_only
         }
 
     def missing(self, key: Key, since: datetime) -> int | None:

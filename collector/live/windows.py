@@ -163,11 +163,11 @@ class LiveWindows:
             sets = [wanted, *(each for each in ordered if each is not wanted)]
             return LastHour(table, step_s, since, is_longer, sets)
 
-    def last_windows(self) -> dict[Key, LastWindow]:
-        """Return the last window of each device with a window of the last day."""
+    def last_windows(self, *, degraded_only: bool = False) -> dict[Key, LastWindow]:
+        """Return the last window of each device with a window of the last day, or only those that are degraded."""
         self._refresh()
         with self._lock:
-            return self._sums.senders.last_windows()
+            return self._sums.senders.last_windows(degraded_only=degraded_only)
 
     def missing(self, key: Key) -> int | None:
         """Return how many windows of the last day have not arrived from a device; None if it has sent none."""

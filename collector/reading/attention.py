@@ -1,9 +1,8 @@
 """What needs a person now, from the devices and the windows of the last day of a store."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from collector.analysis.confusion import Matrices, conflicts
 from collector.devices.attention import Concern, concerns
 from collector.devices.device import Device
 from collector.language.language import Language
@@ -14,19 +13,21 @@ from collector.reading.reader import Reader
 def current_concerns(reader: Reader, now: datetime, language: Language) -> tuple[list[Concern], tuple[Device, ...]]:
     """Return what needs a person at all sites, and all devices."""
     devices = reader.devices()
-    return concerns_of(devices, reader.live, reader.matrices(), now, language), devices
+    return concerns_of(devices, reader.live, reader.conflicting(), now, language), devices
 
 
 def concerns_of(
     devices: Iterable[Device],
     live: LiveWindows,
-    matrices: Matrices,
+    conflicting: Collection[tuple[str, str]],
     now: datetime,
     language: Language | None = None,
 ) -> list[Concern]:
-    """Return what needs a person at some devices, in English by default."""
-    conflicting = {(site, name) for site, name, _ in conflicts(matrices)}
-    last = live.last_windows()
+    """Return what needs a person at some devices, in English by default.
+
+    ``conflicting`` are site and name of devices, see `Reader.conflicting`.
+    """
+    last = live.last_windows(degraded_only=True)
     return concerns(devices, last, now, twins=live.twins(), conflicting=conflicting, language=language)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from collector.analysis.bootstrap import fixed_rng
-from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices
+from collector.analysis.confusion import Confusion, DeviceClassifier, Matrices, conflicts
 from collector.analysis.correction import shares_over
 from collector.analysis.fleet_period import FleetPeriod, fleet_period, midnights
 from collector.analysis.intervals import Span, Step, prorated, with_known_time
@@ -20,7 +20,6 @@ from collector.analysis.summarise import HOUR_S, WEEKDAYS, by_time, device_count
 from collector.devices.device import Device
 from collector.devices.groups import Groups
 from collector.devices.registry import KnownDevices
-from collector.devices.registry_file import damages as device_damages
 from collector.live.last_hour import LastHour
 from collector.live.windows import LiveWindows
 from collector.rollups.cells import QUARTER_S, cell_s_for
@@ -113,6 +112,8 @@ class Reader:
 
     def devices(self) -> tuple[Device, ...]:
         """Return the last known state of all devices."""
+        if self.permitted is None:
+            return self._devices.all()
         return tuple(device for device in self._devices.all() if self.permits(device.site))
 
     def groups(self) -> dict[tuple[str, str], str]:
@@ -120,8 +121,15 @@ class Reader:
         return {key: group for key, group in self._groups.read().items() if self.permits(key[0])}
 
     def matrices(self) -> dict[DeviceClassifier, Confusion]:
-        """Return the confusion matrices that the devices report."""
+        """Return the confusion matrices that the devices report. They must not be changed."""
+        if self.permitted is None:
+            return self._matrices.all()
         return {key: matrix for key, matrix in self._matrices.all().items() if self.permits(key[0])}
+
+    def conflicting(self) -> set[tuple[str, str]]:
+        """Return site and name of the devices whose matrix differs from that of others with the same classifier."""
+        found = self._matrices.conflicts() if self.permitted is None else conflicts(self.matrices())
+        return {(site, name) for site, name, _ in found}
 
     def sites(self) -> list[str]:
         """Return the sites that have rows or a device, in alphabetical order."""
@@ -131,7 +139,7 @@ class Reader:
     def damages(self) -> tuple[Damage, ...]:
         """Return what was left out of the tables so far, and the files that were damaged."""
         rollups = (damage for each in self._rollups.values() for damage in each.damages())
-        found = (*self._damages.all(), *rollups, *device_damages(self.root))
+        found = (*self._damages.all(), *rollups, *self._devices.damages())
         return tuple(damage for damage in found if self._shows(damage))
 
     def _chosen(self, sites: Collection[str]) -> Collection[str] | None:

@@ -3,8 +3,10 @@
 ``<root>/_rollup/<seconds>/by-day/YYYY-MM-<version>-<identity>/`` belongs to one state of the roll-up file of the month:
 
 - ``YYYY-MM-DD.parquet``: the cells of a day's folders, for parts of a day and of an hour.
-- ``hours-<groups>.parquet``, ``sites-<groups>.parquet``, ``senders-<split>.parquet``: the sums of all days
-  (`collector.rollups.fleet_sums`), made when they are first needed.
+- ``hours-<groups>.parquet``, ``sites-<groups>.parquet``, ``senders-<split>.arrays``: the sums of each day
+  (`collector.rollups.fleet_sums`, `collector.rollups.sender_file`), made when they are first needed.
+- ``totals-<groups>.parquet``: the sums of sites over all days.
+- ``YYYY-MM-DD.arrays``: the sums of devices by cell of a day, made when they are first needed.
 - ``contents.json``: what the files hold, after its SHA-256.
 
 A folder appears under its name when it is complete, so a kill leaves nothing that is used. All of it may be deleted at
@@ -14,7 +16,8 @@ any time. Each file has a checksum, sums have it in front; a folder with a damag
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +37,27 @@ from collector.store.source_files import Source
 
 FOLDER = "by-day"
 CONTENTS = "contents.json"
-VERSION = 1
+VERSION = 2
 """Grows when files or the meaning of sums change, so that those of former software are not read."""
 BATCH_ROWS = 400_000
 """Cells that are in memory together while a month is divided into days."""
 TEXTS = ("date", "site", "device", "model_expression", "clock")
-Maker = Callable[[Measured], pd.DataFrame]
-"""Returns sums of cells by date."""
 DIGITS = 64
 """Length of a SHA-256 in hexadecimal digits."""
 MAX_FILES = 4
 """Files of one kind of sums that are kept: of groups of devices as programs see them, of summer and winter."""
 STALE_S = 3600.0
 """A draft that is older was left by a process that was killed, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """How the sums in a file are made."""
+
+    make: Callable[[Measured], pd.DataFrame]
+    """Returns the sums of some cells."""
+    encode: Callable[[pd.DataFrame], bytes]
+    """Returns the content of the file for the sums of all cells, joined."""
 
 
 class Day(Struct, frozen=True):
@@ -89,18 +100,20 @@ class DayFiles:
         """Return the cells of a day; texts are categorical."""
         return self._cells([date])
 
-    def sums(self, makers: Mapping[str, Maker]) -> dict[str, pd.DataFrame]:
-        """Return sums by date, from the files of these names; a missing one is made. Texts are categorical."""
-        missing = {name: make for name, make in makers.items() if not self._path(name).exists()}
-        if missing:
-            self._make(missing)
-        return {name: self._read(name) for name in makers}
+    def sums(self, makers: Mapping[str, Maker], wanted: Iterable[str]) -> dict[str, memoryview]:
+        """Return the content of wanted files. If one is missing, all that are missing are made together."""
+        paths = {name: self.folder / name for name in makers}
+        if not all(paths[name].exists() for name in wanted):
+            self._make({name: maker for name, maker in makers.items() if not paths[name].exists()})
+        return {name: _verified(paths[name]) for name in wanted}
 
-    def _read(self, name: str) -> pd.DataFrame:
-        path = self._path(name)
-        data = path.read_bytes()
-        frame: pd.DataFrame = _table(path, data[DIGITS:], data[:DIGITS], (*TEXTS, LABEL_SET, GROUP)).to_pandas()
-        return frame
+    def day_sums(self, date: str, maker: Maker) -> memoryview:
+        """Return the content of the file with the sums of devices by cell of a day; it is made if it is missing."""
+        path = self.folder / f"{date}.arrays"
+        if not path.exists():
+            data = maker.encode(maker.make(Measured.of(self._cells([date]))))
+            replace_file(path, _checksum(data) + data)
+        return _verified(path)
 
     def _cells(self, dates: Sequence[str]) -> pd.DataFrame:
         tables = [
@@ -119,19 +132,16 @@ class DayFiles:
         tables: dict[str, list[pd.DataFrame]] = {name: [] for name in makers}
         for dates in self._some_days():
             cells = Measured.of(self._cells(dates))
-            for name, make in makers.items():
-                tables[name].append(make(cells))
+            for name, maker in makers.items():
+                tables[name].append(maker.make(cells))
         for name, parts in tables.items():
-            buffer = pa.BufferOutputStream()
-            joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"date": []})
-            parquet.write_table(pa.Table.from_pandas(joined, preserve_index=False), buffer, **_OPTIONS)
-            data = buffer.getvalue().to_pybytes()
-            replace_file(self._path(name), _checksum(data) + data)
+            data = makers[name].encode(pd.concat(parts, ignore_index=True))
+            replace_file(self.folder / name, _checksum(data) + data)
             self._delete_oldest(name.partition("-")[0])
 
     def _delete_oldest(self, kind: str) -> None:
         """Delete sums of former groups of devices, and of zones that nobody has asked for of late."""
-        paths = sorted(self.folder.glob(f"{kind}-*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        paths = sorted(self.folder.glob(f"{kind}-*.*"), key=lambda path: path.stat().st_mtime_ns)
         for path in paths[:-MAX_FILES]:
             path.unlink(missing_ok=True)
 
@@ -165,7 +175,7 @@ def find(path: Path) -> DayFiles | None:
     return DayFiles(folder)
 
 
-def _checksum(data: bytes) -> bytes:
+def _checksum(data: bytes | memoryview) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
 
@@ -270,6 +280,29 @@ def _delete_others(parent: Path, month: str, kept: Path | None) -> None:
             continue
         if folder != kept and (not is_draft or age_s > STALE_S):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def encode_table(sums: pd.DataFrame) -> bytes:
+    """Return the content of a file of sums."""
+    buffer = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pandas(sums, preserve_index=False), buffer, **_OPTIONS)
+    data: bytes = buffer.getvalue().to_pybytes()
+    return data
+
+
+def decode_table(data: memoryview) -> pd.DataFrame:
+    """Return the sums of `encode_table`; texts are categorical."""
+    names = [*TEXTS, LABEL_SET, GROUP]
+    frame: pd.DataFrame = parquet.read_table(pa.BufferReader(data), read_dictionary=names).to_pandas()
+    return frame
+
+
+def _verified(path: Path) -> memoryview:
+    """Return the content of a file of sums. Raises DamagedRollup."""
+    data = memoryview(path.read_bytes())
+    if _checksum(data[DIGITS:]) != bytes(data[:DIGITS]):
+        raise DamagedRollup(f"{path}: the checksum does not match")
+    return data[DIGITS:]
 
 
 def _table(path: Path, data: bytes, checksum: bytes, texts: tuple[str, ...]) -> pa.Table:

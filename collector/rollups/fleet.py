@@ -6,20 +6,23 @@ the cells of few days, and memory does not grow with the length of the range tim
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from collector.rollups.day_files import DayFiles
+from collector.rollups import sender_file
+from collector.rollups.day_files import DayFiles, Maker, decode_table, encode_table
 from collector.rollups.fleet_month import FleetMonth, FleetUnavailable
-from collector.rollups.fleet_senders import SenderNames, SenderParts
+from collector.rollups.fleet_senders import SenderBlock, SenderNames, sender_block, sender_tables
 from collector.rollups.fleet_sums import DAY_US, GROUP, LABEL_SET, SITES_KEYS, GroupOf, Measured, summed
 from collector.rollups.groups import Groups
+from collector.rollups.kept import Kept
 from collector.rollups.rollup_file import DamagedRollup
 from collector.rollups.rollup_update import no_cells
 from collector.store.intervals import US_PER_S, Ints
@@ -35,6 +38,9 @@ Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 ATTEMPTS = 3
 HOUR_US = 3600 * US_PER_S
 LONGEST_WINDOW_US = LONGEST_WINDOW // timedelta(microseconds=1)
+Split = int | Literal["cells"]
+"""How the days of saved sums of devices are divided: by day of the zone, which begins at a second of the day, UTC; or
+by cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,52 +64,34 @@ class FleetSums:
     """`Measured.hours`; a group, begin and start may have several rows."""
     sites: pd.DataFrame
     """`Measured.sites`, likewise."""
-    senders: tuple[SenderParts, ...]
+    senders: tuple[SenderBlock, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The sums of a day or a month."""
+    """Sums of a day or a month: of all three kinds, or of some."""
 
-    hours: pd.DataFrame
-    sites: pd.DataFrame
-    senders: SenderParts
+    hours: pd.DataFrame | None
+    sites: pd.DataFrame | None
+    senders: tuple[SenderBlock, ...]
 
     @property
     def nbytes(self) -> int:
-        return 8 * (self.hours.size + self.sites.size) + self.senders.nbytes
+        tables = sum(8 * each.size for each in (self.hours, self.sites) if each is not None)
+        return tables + sum(block.nbytes for block in self.senders)
 
 
-class _Parts:
-    """The parts that were used last."""
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The sums of a day that is not read as a whole."""
 
-    def __init__(self) -> None:
-        self._parts: OrderedDict[Hashable, tuple[Path, Hashable, _Part]] = OrderedDict()
-        self._states: dict[Path, set[Hashable]] = {}
-        self._bytes = 0
+    part: _Part
+    last_cells: pd.DataFrame
+    """Cells that are not in the sums: those that contain the end of the range, of which a part counts."""
 
-    def get(self, month: Path, state: Hashable, key: Hashable, make: Callable[[], _Part]) -> _Part:
-        """Return a part of a month in some state of its files, made if it is not kept."""
-        key = (month, state, key)
-        if key in self._parts:
-            self._parts.move_to_end(key)
-        else:
-            part = make()
-            self._parts[key] = month, state, part
-            self._bytes += part.nbytes
-            while (self._bytes > MAX_BYTES or len(self._parts) > MAX_PARTS) and len(self._parts) > 1:
-                self._drop(next(iter(self._parts)))
-        return self._parts[key][2]
-
-    def keep_only(self, month: Path, states: set[Hashable]) -> None:
-        """Forget the parts of former states of a month, which nobody asks for again."""
-        if self._states.get(month) != states:
-            self._states[month] = states
-            for key in [key for key, (of, state, _) in self._parts.items() if of == month and state not in states]:
-                self._drop(key)
-
-    def _drop(self, key: Hashable) -> None:
-        self._bytes -= self._parts.pop(key)[2].nbytes
+    @property
+    def nbytes(self) -> int:
+        return self.part.nbytes + 8 * self.last_cells.size
 
 
 class Fleet:
@@ -112,7 +100,9 @@ class Fleet:
     def __init__(self, cell_s: int, month: Callable[[str], FleetMonth]) -> None:
         self._cell_s, self._make = cell_s, month
         self._months: dict[str, FleetMonth] = {}
-        self._kept = _Parts()
+        self._kept: Kept[_Part] = Kept(MAX_BYTES // 2, MAX_PARTS)
+        self._days: Kept[_Day] = Kept(MAX_BYTES // 2, MAX_PARTS)
+        self._states: dict[Path, set[Hashable]] = {}
         self._keys: dict[Path, tuple[Path, str, str]] = {}
         """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices."""
         self.names = SenderNames()
@@ -126,17 +116,15 @@ class Fleet:
             parts += self._of_month(month, asked, groups)
         if not parts:
             parts = [_part(no_cells(self._cell_s), groups.name, None, self.names)]
-        tables = ([getattr(part, name) for part in parts] for name in ("hours", "sites"))
-        hours, sites = (pd.concat([each for each in table if len(each)] or table[:1]) for table in tables)
-        return FleetSums(
-            hours.reset_index(drop=True), sites.reset_index(drop=True), tuple(part.senders for part in parts)
-        )
+        hours = _joined([part.hours for part in parts if part.hours is not None])
+        sites = _joined([part.sites for part in parts if part.sites is not None])
+        return FleetSums(hours, sites, tuple(block for part in parts for block in part.senders))
 
     def _of_month(self, month: FleetMonth, asked: Range, groups: Groups) -> list[_Part]:
         for attempt in range(ATTEMPTS):
             try:
                 month.refresh()
-                self._kept.keep_only(month.path, {month.version, month.days.folder if month.days else None})
+                self._keep_only(month.path, {month.version, month.days.folder if month.days else None})
                 return list(self._parts(month, asked, groups))
             except (DamagedRollup, FileNotFoundError) as error:
                 if attempt == ATTEMPTS - 1:
@@ -152,9 +140,9 @@ class Fleet:
         first, past = _us(asked.since) // step_us * step_us, -(-_us(asked.until) // step_us) * step_us
         changed = month.changed_dates()
         saved = set() if month.days is None else set(month.days.contents.days)
-        whole: dict[int, list[str]] = {}
+        whole: dict[Split, list[str]] = {}
         for date in sorted(saved | changed):
-            begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
+            begin = _begin(date)
             if begin >= past or begin + DAY_US <= first:
                 continue
             split = None if date in changed else _split(month.days, date, begin, asked, (first, past))
@@ -163,66 +151,104 @@ class Fleet:
             else:
                 whole.setdefault(split, []).append(date)
         for split, dates in whole.items():
-            yield self._of_days(month, dates, split, groups)
+            yield from self._of_days(month, dates, split, groups)
 
-    def _of_days(self, month: FleetMonth, dates: list[str], split: int, groups: Groups) -> _Part:
-        """Return the sums of whole days of a month."""
+    def _of_days(self, month: FleetMonth, dates: list[str], split: Split, groups: Groups) -> Iterator[_Part]:
+        """Yield the sums of whole days of a month."""
         days = month.days
         assert days is not None
         key = self._key(month.path, days, groups)
+        makers = _makers(groups.name, split, key)
+        whole_month = len(dates) == len(days.contents.days)
+        senders = f"senders-{split}.arrays"
+        wanted = [f"hours-{key}.parquet", f"{'totals' if whole_month else 'sites'}-{key}.parquet"]
+        wanted += [senders] if senders in makers else []
 
         def make() -> _Part:
-            makers = {
-                f"hours-{key}": lambda cells: cells.hours(groups.name, "date"),
-                f"sites-{key}": lambda cells: cells.sites(groups.name, "date"),
-                f"senders-{split}": lambda cells: cells.senders(_days(cells, split), "date"),
-            }
-            hours, sites, senders = days.sums(makers).values()
-            if len(dates) < len(days.contents.days):
-                hours, sites, senders = (each[each["date"].isin(dates)] for each in (hours, sites, senders))
-            hours = _texts(hours.drop(columns="date"), HOURS_TEXTS)
-            sites = _texts(summed(sites.drop(columns="date"), SITES_KEYS), SITES_KEYS)
-            return _Part(hours, sites, SenderParts.of(senders, self.names))
+            found = days.sums(makers, wanted)
+            hours, sites = (decode_table(found[name]) for name in wanted[:2])
+            blocks = sender_file.decode(found[senders], self.names, dates) if senders in found else ()
+            if not whole_month:
+                hours, sites = (each[each["date"].isin(dates)] for each in (hours, sites))
+                sites = summed(sites.drop(columns="date"), SITES_KEYS)
+            return _Part(_texts(hours.drop(columns="date"), HOURS_TEXTS), _texts(sites, SITES_KEYS), blocks)
 
-        return self._kept.get(month.path, days.folder, (tuple(dates), split, key), make)
+        yield self._kept.get((month.path, days.folder, tuple(dates), split, key), make)
+        if split == "cells":
+            yield from (self._cells_of_day(month.path, days, date) for date in dates)
+
+    def _keep_only(self, month: Path, states: set[Hashable]) -> None:
+        """Forget the sums of former states of a month."""
+        if self._states.get(month) != states:
+            self._states[month] = states
+            for kept in (self._kept, self._days):
+                kept.forget(lambda key: isinstance(key, tuple) and key[0] == month and key[1] not in states)
+
+    def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
+        """Return the key of the devices of a month; a fleet takes long to hash, and most months have the same one."""
+        known = self._keys.get(month)
+        if known is None or known[:2] != (days.folder, groups.all_key):
+            key = self._key_of_equal(days, groups) or groups.key(days.contents.senders)
+            self._keys[month] = known = days.folder, groups.all_key, key
+        return known[2]
+
+    def _key_of_equal(self, days: DayFiles, groups: Groups) -> str | None:
+        """Return the key of another month with the same devices."""
+        for other in self._months.values():
+            known = self._keys.get(other.path)
+            if other.days is None or known is None or known[:2] != (other.days.folder, groups.all_key):
+                continue
+            if other.days.contents.senders == days.contents.senders:
+                return known[2]
+        return None
+
+    def _cells_of_day(self, month: Path, days: DayFiles, date: str) -> _Part:
+        """Return the sums of devices by cell of a whole day."""
+
+        def make() -> _Part:
+            maker = Maker(lambda cells: cells.senders(cells.times["start"]), _encode_senders)
+            return _Part(None, None, sender_file.decode(days.day_sums(date, maker), self.names))
+
+        return self._kept.get((month, days.folder, date, "cells"), make)
 
     def _of_day(
         self, month: FleetMonth, date: str, asked: Range, groups: Groups, bounds: tuple[int, int]
     ) -> Iterator[_Part]:
         """Yield the sums of the windows of a day that began in the range."""
-        begin = _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
+        begin = _begin(date)
         of_day = np.clip(bounds, begin - DAY_US, begin + 2 * DAY_US)  # equal for ranges that hold the day whole
-        ends_in = asked.adjust is not None and begin + 3 * DAY_US > _us(asked.until)
         near = asked.midnights
         if near is not None:  # equal for all ranges that hold the day
             near = near[(near >= begin - 2 * DAY_US) & (near <= begin + 4 * DAY_US + LONGEST_WINDOW_US)]
 
-        def make() -> _Part:
+        last_cell = _us(asked.until) // (self._cell_s * US_PER_S) if asked.adjust is not None else None
+
+        def make() -> _Day:
             cells = month.cells(date)
             at = pd.DatetimeIndex(cells["begin"]).as_unit("us").asi8
             cells = cells[(at >= bounds[0]) & (at < bounds[1])]
-            if asked.adjust is not None:
-                cells = asked.adjust(cells)
-            return _part(cells, groups.name, near, self.names)
+            starts = pd.DatetimeIndex(cells["start"]).as_unit("us").asi8
+            in_last = starts // (self._cell_s * US_PER_S) == (-1 if last_cell is None else last_cell)
+            return _Day(_part(cells[~in_last], groups.name, near, self.names), cells[in_last])
 
         key = (
-            date, *of_day.tolist(), groups.all_key, asked.until if ends_in else None,
+            month.path, month.version, date, *of_day.tolist(), groups.all_key, last_cell,
             None if near is None else hashlib.sha256(near.tobytes()).digest(),
         )  # fmt: skip
-        yield self._kept.get(month.path, month.version, key, make)
-
-    def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
-        """Return the key of the devices of a month; a fleet takes long to hash."""
-        known = self._keys.get(month)
-        if known is None or known[:2] != (days.folder, groups.all_key):
-            self._keys[month] = known = days.folder, groups.all_key, groups.key(days.contents.senders)
-        return known[2]
+        day = self._days.get(key, make)
+        yield day.part
+        adjust = asked.adjust
+        if adjust is not None and len(day.last_cells):
+            yield self._kept.get(
+                (*key, asked.until), lambda: _part(adjust(day.last_cells), groups.name, near, self.names)
+            )
 
 
 def sums_of(cells: pd.DataFrame, asked: Range, groups: Groups, names: SenderNames) -> FleetSums:
     """Return the sums of cells that were read for a range."""
     part = _part(cells if asked.adjust is None else asked.adjust(cells), groups.name, asked.midnights, names)
-    return FleetSums(part.hours, part.sites, (part.senders,))
+    assert part.hours is not None and part.sites is not None
+    return FleetSums(part.hours, part.sites, part.senders)
 
 
 def _part(cells: pd.DataFrame, group_of: GroupOf, midnights: Ints | None, names: SenderNames) -> _Part:
@@ -230,30 +256,65 @@ def _part(cells: pd.DataFrame, group_of: GroupOf, midnights: Ints | None, names:
     parts = measured.times["start"]
     if midnights is not None:
         parts = midnights[np.maximum(np.searchsorted(midnights, parts, "right") - 1, 0)]
-    senders = SenderParts.of(measured.senders(parts), names)
+    senders = tuple(
+        sender_block(table, np.array([names.device(*pair) for pair in table.devices], np.int64), names)
+        for table in sender_tables(measured.senders(parts))
+    )
     return _Part(measured.hours(group_of), measured.sites(group_of), senders)
 
 
-def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: tuple[int, int]) -> int | None:
-    """Return the second of the day, UTC, at which days of the zone begin around a date; None if its sums do not do."""
+def _makers(group_of: GroupOf, split: Split, key: str) -> dict[str, Maker]:
+    """Return how the sums of a month are made, by name of their file."""
+    makers = {
+        f"hours-{key}.parquet": Maker(lambda cells: cells.hours(group_of, "date"), encode_table),
+        f"sites-{key}.parquet": Maker(lambda cells: cells.sites(group_of, "date"), encode_table),
+        f"totals-{key}.parquet": Maker(
+            lambda cells: cells.sites(group_of), lambda sums: encode_table(summed(sums, SITES_KEYS))
+        ),
+    }
+    if split != "cells":
+        makers[f"senders-{split}.arrays"] = Maker(
+            lambda cells: cells.senders(_days(cells, split), "date"), _encode_senders
+        )
+    return makers
+
+
+def _encode_senders(sums: pd.DataFrame) -> bytes:
+    return sender_file.encode(sender_tables(sums))
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([each for each in tables if len(each)] or tables[:1], ignore_index=True)
+
+
+def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: tuple[int, int]) -> Split | None:
+    """Return how the saved sums of a date are divided that do for a range; None if its cells must be read."""
     assert days is not None
     day = days.contents.days[date]
     past = begin + DAY_US
-    if asked.midnights is None or not (bounds[0] <= begin and past <= bounds[1]):
+    if not (bounds[0] <= begin and past <= bounds[1]):
         return None
     if asked.adjust is not None and past + day.reach_us + HOUR_US > _us(asked.until):
         return None  # one of its cells may contain the end of the range
-    near = asked.midnights[(asked.midnights > begin - DAY_US) & (asked.midnights <= past + day.reach_us)]
-    seconds = np.unique(near % DAY_US)
-    if len(seconds) != 1 or (np.diff(near) != DAY_US).any() or near[0] > begin:
+    if asked.midnights is None:
+        return "cells"
+    first, last = np.searchsorted(asked.midnights, [begin - DAY_US, past + day.reach_us], "right")
+    near = asked.midnights[first:last].tolist()
+    if not near or near != list(range(near[0], near[-1] + 1, DAY_US)) or near[0] > begin:
         return None
-    return int(seconds[0] // US_PER_S)
+    return int(near[0] % DAY_US // US_PER_S)
 
 
 def _days(cells: Measured, split: int) -> Ints:
     """Return the start of the day of each cell; days begin at a second of the day, UTC."""
     days: Ints = (cells.times["start"] - split * US_PER_S) // DAY_US * DAY_US + split * US_PER_S
     return days
+
+
+@lru_cache(4096)
+def _begin(date: str) -> int:
+    """Return the start of a day, UTC."""
+    return _us(pd.Timestamp(date, tz="UTC").to_pydatetime())
 
 
 def _us(moment: datetime) -> int:

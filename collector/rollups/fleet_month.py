@@ -79,15 +79,17 @@ class FleetMonth:
             self._is_stale = False
 
     def cells(self, date: str) -> pd.DataFrame:
-        """Return all cells of a day."""
+        """Return all cells of a day; texts may be categorical."""
         frames = []
         if self.days is not None and date in self.days.contents.days:
             saved = self.days.cells(date)
             gone = {folder.site for folder in self.replaced if folder.date == date}
             frames.append(saved[~saved["site"].isin(gone)] if gone else saved)
         frames.append(self.changed.frame[self.changed.frame["date"] == date])
-        filled = [_plain(frame) for frame in frames if len(frame)]
-        return pd.concat(filled, ignore_index=True) if filled else no_cells(self.files.cell_s)
+        filled = [frame for frame in frames if len(frame)]
+        if len(filled) == 1:
+            return filled[0]
+        return pd.concat(map(_plain, filled), ignore_index=True) if filled else no_cells(self.files.cell_s)
 
     def changed_dates(self) -> set[str]:
         """Return the dates of which not all cells are the saved ones."""

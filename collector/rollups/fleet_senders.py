@@ -1,94 +1,235 @@
 """Visits and watched time of each device by parts of time, as arrays: a year of ten thousand devices has millions."""
 
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from collector.rollups.fleet_sums import LABEL_SET, SENDER_SUMS
+from collector.rollups.kept import Kept
 from collector.store.columns import UNSET
 from collector.store.intervals import Floats, Ints
 
-Small = np.ndarray[Any, np.dtype[np.int32]]
-
-
-@dataclass(slots=True)
-class SenderNames:
-    """Numbers of devices and of label sets, in order of appearance. It never forgets one."""
-
-    devices: list[tuple[str, str]] = field(default_factory=list)
-    """Site and name."""
-    label_sets: list[str] = field(default_factory=list)
-    _device_numbers: dict[tuple[str, str], int] = field(default_factory=dict)
-    _set_numbers: dict[str, int] = field(default_factory=dict)
-
-    def device(self, site: str, name: str) -> int:
-        """Return the number of a device."""
-        return _number((site, name), self._device_numbers, self.devices)
-
-    def label_set(self, text: str) -> int:
-        """Return the number of a label set."""
-        return _number(text, self._set_numbers, self.label_sets)
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Numbers = np.ndarray[Any, Any]
+"""An array of any numeric dtype that holds its values exactly, see `narrow`."""
+Pair = tuple[str, str]
+"""Site and name of a device."""
+MAX_LISTS = 64
+"""Lists of devices whose numbers are kept."""
+MAX_COMPARED_BYTES = 150_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class SenderParts:
-    """Sums of devices. Every array has one value per device, label set, kind of clock and part of time."""
+class Columns:
+    """One column for each device, such that those of a site are neighbours."""
 
-    device: Small
-    label_set: Small
-    unset: "np.ndarray[Any, np.dtype[np.bool_]]"
-    """Whether the clock was never set."""
-    start: Small
-    """Number of the start of the part in ``starts``."""
-    visits: Floats
-    unknown: Floats
-    watched_s: Floats
+    of_device: Ints
+    """By number of the device."""
+    firsts: Ints
+    """The first column of each site, by number of the site."""
+
+
+class SenderNames:
+    """Numbers of devices, sites and label sets, in order of appearance. It never forgets one.
+
+    Safe for reading while another thread adds to it.
+    """
+
+    def __init__(self) -> None:
+        self.devices: list[Pair] = []
+        self.sites: list[str] = []
+        self.label_sets: list[str] = []
+        self.compared: Kept[Any] = Kept(MAX_COMPARED_BYTES)
+        """What was computed from the rows of blocks, for the next view."""
+        self._site_of: list[int] = []
+        self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {})
+        self._lists: dict[bytes, Ints] = {}
+        self._columns = Columns(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._serial = count()
+        self._lock = threading.Lock()
+
+    def device(self, site: str, name: str) -> int:
+        """Return the number of a device."""
+        known = self._numbers[0].get((site, name))
+        if known is None:
+            self._site_of.append(_number(site, self._numbers[1], self.sites))  # before the device is seen
+            known = _number((site, name), self._numbers[0], self.devices)
+        return known
+
+    def label_set(self, text: str) -> int:
+        """Return the number of a label set."""
+        return _number(text, self._numbers[2], self.label_sets)
+
+    def of_list(self, text: bytes, decode: Callable[[bytes], Sequence[Pair]]) -> Ints:
+        """Return the numbers of a list of devices. Files of many months have the same list, which is decoded once."""
+        if text not in self._lists:
+            while len(self._lists) >= MAX_LISTS:
+                del self._lists[next(iter(self._lists))]
+            self._lists[text] = np.array([self.device(*pair) for pair in decode(text)], np.int64)
+        return self._lists[text]
+
+    def site_of(self, devices: Ints) -> Ints:
+        """Return the number of the site of some devices."""
+        return np.array(self._site_of, np.int64)[devices]
+
+    def columns(self) -> Columns:
+        """Return a column for each device."""
+        with self._lock:
+            size = len(self.devices)
+            if len(self._columns.of_device) != size:
+                sites = np.array(self._site_of[:size], np.int64)
+                order = np.argsort(sites, kind="stable")
+                column = np.zeros(size, np.int64)
+                column[order] = np.arange(size)
+                self._columns = Columns(column, _firsts(sites[order]))
+            return self._columns
+
+    def serial(self) -> int:
+        """Return a number that was not returned before."""
+        return next(self._serial)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SenderTable:
+    """Sums of some devices by part of time, of one label set and kind of clock. It knows no numbers of devices.
+
+    Devices of a site are neighbours. All arrays but ``starts`` have the shape ``(parts, devices)``.
+    """
+
+    label_set: str
+    unset: bool
+    """Whether the clocks were never set."""
+    devices: list[Pair]
+    dates: list[str]
+    """Date of the folder of each row; a part of time may have a row of each of several dates."""
     starts: Ints
-    """Starts of parts, microseconds since 1970."""
+    """Start of the part of each row, microseconds since 1970."""
+    visits: Numbers
+    unknown: Numbers
+    watched_s: Numbers
+    present: Flags
+    """Whether the device has a window in the part; the sums are 0 where it has none."""
 
-    @classmethod
-    def of(cls, table: pd.DataFrame, names: SenderNames) -> "SenderParts":
-        """Take a table of `collector.rollups.fleet_sums.Measured.senders`."""
-        (site, sites), (name, all_names), (label_set, sets) = (
-            pd.factorize(table[each]) for each in ("site", "device", LABEL_SET)
-        )
-        code, found = pd.factorize(np.asarray(site, np.int64) * max(len(all_names), 1) + name)
-        pairs = [(str(sites[each // len(all_names)]), str(all_names[each % len(all_names)])) for each in found.tolist()]
-        numbers = np.array([names.device(*pair) for pair in pairs], np.int32)
-        set_numbers = np.array([names.label_set(str(each)) for each in sets], np.int32)
-        start, starts = pd.factorize(table["start"].to_numpy(np.int64))
-        visits, unknown, watched_s = (table[each].to_numpy(np.float64) for each in SENDER_SUMS)
-        return cls(
-            numbers[code] if len(code) else np.zeros(0, np.int32),
-            set_numbers[label_set] if len(code) else np.zeros(0, np.int32),
-            np.asarray(table["clock"] == UNSET, bool),
-            np.asarray(start, np.int32),
-            visits,
-            unknown,
-            watched_s,
-            np.asarray(starts, np.int64),
-        )
 
-    def where(self, rows: "np.ndarray[Any, np.dtype[np.bool_]]") -> "SenderParts":
-        """Return some of the rows."""
-        return SenderParts(**{name: each[rows] for name, each in self._arrays().items()}, starts=self.starts)
+@dataclass(frozen=True, slots=True, eq=False)
+class SenderBlock:
+    """A `SenderTable` with numbers of devices, one row per part of time, and the sums of its sites."""
 
-    def buckets(self, edges: Ints) -> Ints:
-        """Return the bucket between edges that each part begins in; the first or the last beyond them."""
-        found = np.clip(np.searchsorted(edges, self.starts, "right") - 1, 0, max(len(edges) - 2, 0))
-        buckets: Ints = found.astype(np.int64)[self.start]
-        return buckets
+    device: Ints
+    label_set: int
+    unset: bool
+    starts: Ints
+    visits: Numbers
+    unknown: Numbers
+    watched_s: Numbers
+    present: Flags
+    seen: Ints
+    """Numbers of the devices that have a window."""
+    site: Ints
+    """Numbers of the sites."""
+    site_visits: Floats
+    """``(parts, sites)``, as all of these."""
+    site_unknown: Floats
+    site_present: Flags
+    serial: int
+    """No other block has it, so it says what a sum was computed from."""
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return sum(each.nbytes for each in self._arrays().values())
+        names = ("visits", "unknown", "watched_s", "present", "site_visits", "site_unknown", "site_present")
+        return sum(getattr(self, name).nbytes for name in names)
 
-    def _arrays(self) -> dict[str, Any]:
-        names = ("device", "label_set", "unset", "start", "visits", "unknown", "watched_s")
-        return {name: getattr(self, name) for name in names}
+    def buckets(self, edges: Ints) -> Ints:
+        """Return the bucket between edges that each part begins in; the first or the last beyond them."""
+        found = np.clip(np.searchsorted(edges, self.starts, "right") - 1, 0, max(len(edges) - 2, 0))
+        return np.asarray(found, np.int64)
+
+
+def sender_tables(table: pd.DataFrame) -> list[SenderTable]:
+    """Convert a table of `collector.rollups.fleet_sums.Measured.senders`, which may have the column ``date``."""
+    found = []
+    for (label_set, clock), rows in table.groupby([LABEL_SET, "clock"], sort=True, observed=True):
+        device, pairs = _coded(rows, ["site", "device"])
+        keys = ["date", "start"] if "date" in rows else ["start"]
+        part, starts = _coded(rows, keys)
+        shape = (len(starts), len(pairs))
+        present = np.zeros(shape, bool)
+        present[part, device] = True
+        visits, unknown, watched_s = (np.zeros(shape) for _ in SENDER_SUMS)
+        for name, to in zip(SENDER_SUMS, (visits, unknown, watched_s), strict=True):
+            to[part, device] = rows[name]
+        dates = [str(each[0]) for each in starts] if len(keys) > 1 else [""] * len(starts)
+        begins = np.array([each[-1] for each in starts], np.int64)
+        names = [(str(site), str(name)) for site, name in pairs]
+        sums = narrow(visits), narrow(unknown), narrow(watched_s)
+        found.append(SenderTable(str(label_set), clock == UNSET, names, dates, begins, *sums, present))
+    return found
+
+
+def sender_block(
+    table: SenderTable, device: Ints, names: SenderNames, dates: Iterable[str] | None = None
+) -> SenderBlock:
+    """Return the sums of some dates of a table, or of all. ``device`` has the numbers of its devices."""
+    chosen = None if dates is None else set(dates)
+    rows = [at for at, date in enumerate(table.dates) if chosen is None or date in chosen]
+    starts, part = np.unique(table.starts[rows], return_inverse=True)
+    arrays: list[Numbers] = [each[rows] for each in (table.visits, table.unknown, table.watched_s)]
+    present = table.present[rows]
+    if len(starts) < len(rows):  # a day of the zone lies in two dates
+        present = _by_part(present, part.reshape(-1), len(starts)) > 0
+        arrays = [narrow(_by_part(each, part.reshape(-1), len(starts))) for each in arrays]
+    else:
+        order = np.argsort(part.reshape(-1))
+        present, arrays = present[order], [each[order] for each in arrays]
+    visits, unknown, watched_s = arrays
+    sites = names.site_of(device)
+    firsts = _firsts(sites)
+    of_sites = [_by_site(each, firsts) for each in (visits, unknown, present)]
+    return SenderBlock(
+        device, names.label_set(table.label_set), table.unset, starts, visits, unknown, watched_s, present,
+        device[present.any(0)], sites[firsts], of_sites[0], of_sites[1], of_sites[2] > 0, names.serial(),
+    )  # fmt: skip
+
+
+def narrow(values: Floats) -> Numbers:
+    """Return values in the smallest of three dtypes that holds all of them exactly."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        for kind in (np.uint16, np.float32):
+            small = values.astype(kind)
+            if np.array_equal(small, values):
+                return small
+    return values
+
+
+def _coded(rows: pd.DataFrame, names: list[str]) -> tuple[Ints, list[tuple[Any, ...]]]:
+    """Return the number of the combination of each row, and the combinations in order."""
+    groups = rows.groupby(names, sort=True, observed=True)
+    found = [each if isinstance(each, tuple) else (each,) for each in groups.size().index]
+    return np.asarray(groups.ngroup(), np.int64), found
+
+
+def _by_part(values: Numbers, part: Ints, size: int) -> Floats:
+    found = np.zeros((size, values.shape[1]))
+    for to, row in zip(part.tolist(), values, strict=True):
+        found[to] += row
+    return found
+
+
+def _by_site(values: Numbers, firsts: Ints) -> Floats:
+    if not len(firsts):
+        return np.zeros((len(values), 0))
+    return np.asarray(np.add.reduceat(values, firsts, axis=1, dtype=np.float64), np.float64)
+
+
+def _firsts(sites: Ints) -> Ints:
+    """Return the position of the first device of each site; those of a site are neighbours."""
+    return np.flatnonzero(np.diff(sites, prepend=-1)).astype(np.int64)
 
 
 def _number(name: Any, numbers: dict[Any, int], names: list[Any]) -> int:

@@ -12,7 +12,7 @@ label sets, and rows of clocks that were never set, are never summed together.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -54,6 +54,7 @@ class Measured:
     """``begin``, ``start`` and ``end``, microseconds since 1970."""
     values: dict[str, Floats]
     """`SUMS`, then the labels, 0 where a cell has no such label."""
+    _coded_groups: dict[GroupOf, Coded] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "Measured":
@@ -96,11 +97,14 @@ class Measured:
 
     def _groups(self, group_of: GroupOf) -> Coded:
         """Return the group of each row."""
+        if group_of in self._coded_groups:
+            return self._coded_groups[group_of]
         parts = [self.keys[name] for name in ("site", "device", "model_expression")]
         code, first = _combined(parts)
-        senders = zip(*(values[codes[first]] for codes, values in parts), strict=True)
+        senders = zip(*(values[codes[first]].tolist() for codes, values in parts), strict=True)
         group, names = pd.factorize(np.array([group_of(sender) for sender in senders], dtype=object))
-        return np.asarray(group, np.int64)[code], pd.Index(names)
+        self._coded_groups[group_of] = np.asarray(group, np.int64)[code], pd.Index(names)
+        return self._coded_groups[group_of]
 
 
 def sums(keys: Mapping[str, Coded], values: Mapping[str, Floats]) -> pd.DataFrame:
@@ -133,10 +137,13 @@ def as_cells(table: pd.DataFrame) -> pd.DataFrame:
     columns |= {"windows": table["windows"].round().astype(np.int64), "seconds": seconds}
     columns |= {name: table[of] / seconds for name, of in (("coverage", WATCHED), ("degraded", DEGRADED))}
     columns |= {name: table[name] for name in DOUBTFUL_COLUMNS}
-    own = {text: frozenset(str(text).split()) for text in table[LABEL_SET].unique()}
+    label_set, texts = _coded(table[LABEL_SET])
+    own = [frozenset(str(text).split()) for text in texts]
     for name in names:
-        has = table[LABEL_SET].map({text: name in labels for text, labels in own.items()}).to_numpy(bool)
-        columns[name] = np.where(has, table[name].to_numpy(np.float64), np.nan)
+        values = table[name].to_numpy(np.float64)
+        if not all(name in labels for labels in own):
+            values = np.where(np.array([name in labels for labels in own])[label_set], values, np.nan)
+        columns[name] = values
     frame = pd.DataFrame(columns, index=table.index)
     assert tuple(frame.columns[: len(CELL_COLUMNS)]) == CELL_COLUMNS
     return frame

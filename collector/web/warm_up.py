@@ -3,6 +3,7 @@
 The roll-ups of the default period are brought up to date, and the catalogues and dates of all languages are read.
 """
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -23,8 +24,18 @@ _log = logging.getLogger(__name__)
 
 def warm_up_in_background(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], configured: str | None) -> None:
     """Start a thread that prepares the first view. It ends by itself, or with the process."""
-    work = (reader, zone, now, configured)
-    threading.Thread(target=warm_up, args=work, name="warm-up", daemon=True).start()
+
+    def work() -> None:
+        warm_up(reader, zone, now, configured)
+        freeze_objects()
+
+    threading.Thread(target=work, name="warm-up", daemon=True).start()
+
+
+def freeze_objects() -> None:
+    """Leave what is in memory now out of garbage collections, which take a tenth of a second in a large fleet."""
+    gc.collect()
+    gc.freeze()
 
 
 def warm_up(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], configured: str | None) -> None:

@@ -149,13 +149,15 @@ def resolve(values: Mapping[str, Any], now: datetime) -> Selection:
 def address(controls: ControlValues, **changed: Any) -> str:
     """Return the address of the page with these values and some changed; values that are the default are left out."""
     values = msgspec.structs.asdict(controls) | changed
-    defaults = msgspec.structs.asdict(ControlValues())
     parts = {}
     for parameter, field in PARAMETERS.items():
         value = values[field]
-        if value != defaults[field] or field == "zone":
+        if value != _DEFAULTS[field] or field == "zone":
             parts[parameter] = ",".join(value) if isinstance(value, tuple) else str(value)
     return "?" + urlencode(parts, safe=",/")
+
+
+_DEFAULTS = msgspec.structs.asdict(ControlValues())
 
 
 def file_stem(sites: tuple[str, ...], period: str) -> str:

@@ -98,7 +98,8 @@ class FirstScreen:
         all_rows = ranked(found.sites, fleet_over_time(period, selection), self.reader.devices(), now)
         rows = in_order(all_rows, controls.sort)
         shares = found.with_intervals(row.name for row in rows[:MAX_SITES])
-        rows = [replace(row, headline=shares.get(row.name, row.headline)) for row in rows]
+        listed = [replace(row, headline=shares.get(row.name, row.headline)) for row in rows[:MAX_SITES]]
+        rows = [*listed, *rows[MAX_SITES:]]
         names = tuple(name for name in labels(period.frame) if name != UNKNOWN)
         return Figures(
             tiles(found.headline, selection, language), ranking(rows, selection, label, language),

@@ -37,8 +37,9 @@ def fleet_table(
     ``groups`` are those of the devices, by site and device. Without any, the column is left out.
     """
     concerned = by_device(found)
-    ranks = {key: rank for rank, key in enumerate(concerned)}
-    ordered = sorted(devices, key=lambda each: (ranks.get(_key(each), len(ranks)), _key(each)))
+    known = {_key(device): device for device in devices}
+    ordered = [known[key] for key in concerned if key in known]
+    ordered += [known[key] for key in sorted(known.keys() - concerned.keys())]
     heads = (*HEADS, mark("group")) if groups else HEADS
     body = [_row(device, concerned.get(_key(device), ()), now, language) for device in ordered[:MAX_DEVICES]]
     for device, row in zip(ordered, body if groups else (), strict=False):

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from collector.analysis import correction
 from collector.analysis.bootstrap import fixed_rng
-from collector.analysis.confusion import Matrices, conflicts
+from collector.analysis.confusion import Matrices
 from collector.analysis.correction import compare
 from collector.analysis.intervals import visits_without_time, with_known_time
 from collector.analysis.label_sets import with_label_set
@@ -173,14 +173,14 @@ class View:
         if group:
             devices = [each for each in devices if groups.get((each.site, each.device)) == group]
         devices.sort(key=lambda device: shown_state(device, now) == "online")  # what needs a person comes first
-        conflicting = {(site, name) for site, name, _ in conflicts(self.reader.matrices())}
+        conflicting = self.reader.conflicting()
         recounts = [
             each
             for each in read_recounts(self.reader.root)
             if self.reader.permits(each.site) and (not selection.sites or each.site in selection.sites)
         ]
         language, live = selection.language, self.reader.live
-        found = concerns_of(devices, live, self.reader.matrices(), now, language)
+        found = concerns_of(devices, live, conflicting, now, language)
         listed = devices[:MAX_DEVICES]
         return [
             fleet_table(devices, found, now, language, groups),

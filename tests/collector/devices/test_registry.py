@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from collector.analysis.correction import conflicts, confusions
 from collector.devices.device import MAX_FORMER_BUNDLES, MAX_SHADOWS, Device, apply_message
-from collector.devices.registry import DeviceRegistry, read_devices
+from collector.devices.registry import DeviceRegistry, KnownDevices, read_devices
 from collector.devices.registry_file import damages
 from contract.health import Health
 from contract.message import BundleIdentity, Model, Shadow, Status, encode
@@ -17,6 +17,7 @@ from contract.topics import Address, topic
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto, publish, wait_until
 from tests.support.device_models import bundle
 from tests.support.messages import MESSAGES
+from tests.support.permissions import unreadable
 from tests.support.receiver import BOOT, NEXT_BOOT, START, counts_messages, receiving, rows, settings_for, window
 
 
@@ -124,6 +125,42 @@ def test_a_damaged_file_is_kept_and_the_one_before_it_is_read(tmp_path: Path) ->
     devices.save()
     assert len(confusions(read_devices(tmp_path))) == 3
     assert [damage.file for damage in damages(tmp_path)] == ["devices.json.damaged"]
+
+
+def test_known_devices_follow_the_files(tmp_path: Path) -> None:
+    """They are read again after each change: also of permissions, and of the file before a damaged one."""
+    known, devices, path = KnownDevices(tmp_path), DeviceRegistry(tmp_path), tmp_path / "devices.json"
+    previous, kept = tmp_path / "devices.json.before", tmp_path / "kept"
+
+    def check(number_of_damages: int) -> None:
+        for _ in range(2):
+            assert known.all() == read_devices(tmp_path)
+            assert known.damages() == damages(tmp_path)
+            assert len(known.damages()) == number_of_damages
+
+    check(0)
+    for number in range(2):
+        report_model(devices, "door", bundle(number))
+        devices.save()
+        check(0)
+    assert known.all() is known.all()
+    with unreadable(path):
+        check(1)
+    check(0)
+    path.rename(kept)
+    path.write_bytes(b"{}")
+    check(1)
+    previous.unlink()
+    check(1)
+    kept.replace(path)
+    check(0)
+    other = DeviceRegistry(tmp_path, "-other")
+    report_model(other, "till", bundle(5))
+    other.save()
+    check(0)
+    assert len(known.all()) == 2
+    path.rename(tmp_path / "devices.json.damaged")
+    check(1)
 
 
 def test_a_clock_that_was_never_set_does_not_change_the_last_window() -> None:

@@ -4,6 +4,7 @@ A reader that may see each site reads the cells of the devices, so it is what th
 """
 
 import gc
+import math
 import os
 import random
 import shutil
@@ -14,9 +15,11 @@ from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from collector.analysis.fleet_headline import fleet_figures
 from collector.analysis.fleet_period import midnights
 from collector.analysis.receipt import fleet_receipt
 from collector.devices.registry import DeviceRegistry
@@ -26,7 +29,7 @@ from collector.reading.reader import Reader
 from collector.rollups import fleet_month
 from collector.rollups.cells import HOUR_S, QUARTER_S
 from collector.rollups.fleet import Range
-from collector.rollups.fleet_senders import SenderParts
+from collector.rollups.fleet_senders import SenderBlock
 from collector.rollups.groups import Groups
 from collector.rollups.rollup import FOLDER, Rollups
 from collector.store.compaction import compact
@@ -167,6 +170,7 @@ def delete_day(root: Path, now: datetime, day: datetime) -> None:
 
 
 YEAR = {"days": "365", "zone": "Europe/Berlin", "by": "day"}
+MONTH = YEAR | {"days": "30"}
 NOW = FIRST + timedelta(days=60)
 
 
@@ -185,7 +189,7 @@ def in_memory(senders: list[tuple[str, str, str]]) -> tuple[int, int]:
     """Return the number of parts of sums, and of lists of these senders."""
     gc.collect()
     objects = gc.get_objects()
-    parts = sum(type(each) is SenderParts for each in objects)
+    parts = sum(type(each) is SenderBlock for each in objects)
     return parts, sum(each == senders for each in objects if type(each) is list)
 
 
@@ -220,6 +224,34 @@ def test_a_year_is_read_from_sums(summed: Path) -> None:
     assert_same(page_contents(Reader(summed, lambda: NOW), NOW, YEAR), expected)
 
 
+@pytest.mark.parametrize("against", ["weekdays", "before"])
+def test_long_periods_are_compared_by_day(tmp_path: Path, against: str) -> None:
+    """Both periods have windows, and the figures say how each site has changed."""
+    rng = random.Random(2)
+    for day in (3, 75):
+        put(tmp_path, *(each for at in range(5) for each in windows(rng, 40, FIRST + timedelta(days=day + 3 * at), 1)))
+    age_files(tmp_path, FIRST)
+    register(tmp_path, rng)
+    now = FIRST + timedelta(days=150)
+    controls = {"days": "own", "first": f"{FIRST + timedelta(days=73):%Y-%m-%d}", "zone": "Europe/Berlin", "by": "day"}
+    controls |= {"last": f"{FIRST + timedelta(days=142):%Y-%m-%d}", "against": against}
+    reader = Reader(tmp_path, lambda: now)
+    for _ in range(2):
+        compare(tmp_path, reader, now, controls)
+    fleet = choose_fleet(reader, resolve(controls, now))
+    assert fleet is not None and min(len(each.senders()) for each in fleet[:2]) > 4
+    found = fleet_figures(*fleet[:2], None, ZoneInfo("Europe/Berlin"), same_cameras=True)
+    assert not math.isnan(found.headline.at_equal_time.value)
+
+
+def test_thirty_days_are_read_from_sums(summed: Path) -> None:
+    """Of days that both periods hold whole, sums by hour are on disk once they were asked for."""
+    expected = page_contents(Reader(summed, lambda: NOW), NOW, MONTH)
+    for path in (summed / FOLDER / str(HOUR_S) / "by-day").glob("*/2026-*.parquet"):
+        path.write_bytes(b"no cells")
+    assert_same(page_contents(Reader(summed, lambda: NOW), NOW, MONTH), expected)
+
+
 def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
     """Sums hold the visits of sites that such a reader may not see."""
     reader, selection = Reader(summed, lambda: NOW), resolve(YEAR, NOW)
@@ -229,16 +261,25 @@ def test_who_may_see_some_sites_gets_no_sums_of_all(summed: Path) -> None:
     assert "north" in str(shown["sites"]) and "south" not in str(shown)
 
 
-@pytest.mark.parametrize("name", ["hours-*.parquet", "sites-*.parquet", "senders-*.parquet", "contents.json"])
-def test_damaged_sums_are_made_again(summed: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "controls"),
+    [
+        ("hours-*.parquet", YEAR), ("sites-*.parquet", MONTH), ("totals-*.parquet", YEAR), ("senders-*.arrays", YEAR),
+        ("2026-*.arrays", MONTH), ("contents.json", YEAR),
+    ],
+)  # fmt: skip
+def test_damaged_sums_are_made_again(summed: Path, name: str, controls: dict[str, Any]) -> None:
     """A flipped bit anywhere in a file changes no figure."""
     rng = random.Random(3)
     for _ in range(4):
-        for path in sorted((summed / FOLDER / str(HOUR_S) / "by-day").glob(f"*/{name}")):
+        page_contents(Reader(summed, lambda: NOW), NOW, controls)
+        paths = sorted((summed / FOLDER / str(HOUR_S) / "by-day").glob(f"*/{name}"))
+        assert paths
+        for path in paths:
             data = bytearray(path.read_bytes())
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
             path.write_bytes(data)
-        compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+        compare(summed, Reader(summed, lambda: NOW), NOW, controls)
 
 
 def test_sums_are_made_again_only_where_something_has_changed(summed: Path) -> None:
