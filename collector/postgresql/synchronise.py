@@ -114,6 +114,7 @@ class Synchroniser:
     def _copy_windows(self, connection: Connection, progress: Progress) -> tuple[int, int, dict[Path, Damage]]:
         """Copy what is new; return the number of files read, and of new windows, and what could not be read."""
         read, windows = 0, 0
+        self._damages.forget_past()
         for _ in range(MAX_SCANS):
             reports = _Reports(self._target.root, self._damages)
             known, found = progress.read(), store_files(self._target.root, reports.note_folder)

@@ -131,13 +131,18 @@ class DamageLog:
 
     def all(self) -> tuple[Damage, ...]:
         """Return the damage of what is still there, in order of the paths. A folder that can be read again has none."""
+        self.forget_past()
         with self._lock:
-            damages = dict(self._damages)
-        past = {path for path in damages if not _may_remain(path)}
+            return tuple(self._damages[path] for path in sorted(self._damages))
+
+    def forget_past(self) -> None:
+        """Forget files that are gone and folders that can be read again, which no reader reports."""
+        with self._lock:
+            paths = list(self._damages)
+        past = [path for path in paths if not _may_remain(path)]
         with self._lock:
             for path in past:
                 self._damages.pop(path, None)
-        return tuple(damages[path] for path in sorted(damages.keys() - past))
 
 
 def _may_remain(path: Path) -> bool:

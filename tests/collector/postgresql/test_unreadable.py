@@ -2,10 +2,12 @@
 
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from benchmarks.faults.postgresql_sync import differences
+from collector.postgresql.synchronise import Synchroniser, Target
 from collector.store.compaction import compact
 from tests.support.permissions import unreadable
 from tests.support.postgresql import needs_postgresql, number, rows, sync
@@ -62,3 +64,18 @@ def test_a_file_in_place_of_a_folder(root: Path, url: str, capsys: pytest.Captur
     assert sync(root, url) == 1
     assert sites(url) == [("shop-1", 2), ("shop-2", 2)]
     assert f'event=left_out file="{DAY}/site=shop-3" rows=all reason="Not a directory"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "pattern", [DAY, f"{DAY}/site=shop-2", f"{DAY}/site=shop-2/*.parquet", f"{DAY}/site=shop-1/*.csv"]
+)
+def test_each_change_is_logged_once(root: Path, url: str, pattern: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What was mended and then cannot be read a second time is logged a second time."""
+    (path,) = root.glob(pattern)
+    passes = Synchroniser(Target(root, url, None, ZoneInfo("UTC")), lambda: False)
+    for _ in range(2):
+        with unreadable(path):
+            for _ in range(2):
+                passes.run(read_again=True)
+        passes.run()
+    assert ["event=left_out" in message for message in caplog.messages].count(True) == 2
