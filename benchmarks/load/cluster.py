@@ -27,11 +27,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -139,9 +140,16 @@ def plain_seconds(root: Path, number: int) -> float:
         process.start()
     ready.wait(START_LIMIT_S)
     began = time.perf_counter()
+    join_all(processes)
+    return time.perf_counter() - began
+
+
+def join_all(processes: Sequence[BaseProcess]) -> None:
+    """Wait until processes have ended; RuntimeError if one has failed, since its work is then not done."""
     for process in processes:
         process.join()
-    return time.perf_counter() - began
+    if any(process.exitcode for process in processes):
+        raise RuntimeError(f"exit codes must be 0, are {[process.exitcode for process in processes]}")
 
 
 def sum_up_folders(folders: list[Path], core: int, ready: Barrier) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from http.client import HTTPConnection
@@ -212,19 +212,17 @@ def main() -> None:
     run.mkdir()
     (run / "venv").symlink_to(folder.absolute() / "venv")
     hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
-    with mosquitto(run) as broker, device(broker.port) as sender:
-        collector = Collector(run / "store", broker.port, "publish.hours=true", "publish.home_assistant=true")
-        for counts in windows(hour):
-            send(sender, "counts", counts)
-        with home_assistant(run) as client:
+    with mosquitto(run) as broker, device(broker.port) as sender, ExitStack() as stack:
+        with Collector(run / "store", broker.port, "publish.hours=true", "publish.home_assistant=true"):
+            for counts in windows(hour):
+                send(sender, "counts", counts)
+            client = stack.enter_context(home_assistant(run))
             client.create_user()
             client.add_mqtt(broker.port)
             prove(client, sender)
-            collector.stop()
-            collector = Collector(run / "store", broker.port)
+        with Collector(run / "store", broker.port):
             wait_until(lambda: not client.sensors(), STATE_LIMIT_S, "gone after publishing was switched off")
             print("switched off: no sensors")
-        collector.stop()
 
 
 if __name__ == "__main__":

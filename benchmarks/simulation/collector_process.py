@@ -16,7 +16,7 @@ class Collector:
 
     RuntimeError with the end of its log if it ends instead. It accepts windows of any date, because simulated windows
     have fixed dates. ``overrides`` are settings as ``key=value``. Its log is ``collector.log`` beside the store.
-    ``prefix`` is a command that runs it, such as on another host.
+    ``prefix`` is a command that runs it, such as on another host. As a context manager it is stopped at the end.
     """
 
     def __init__(self, root: Path, port: int, *overrides: str, prefix: Sequence[str] = ()) -> None:
@@ -44,6 +44,12 @@ class Collector:
             if self._process.poll() is not None:
                 raise RuntimeError(path.read_text()[-2000:])
             time.sleep(0.01)
+
+    def __enter__(self) -> "Collector":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def wait_for(self, rows: int, limit_s: float) -> float:
         """Wait until ``rows`` rows are in the store, at most ``limit_s``; return the seconds it took."""
