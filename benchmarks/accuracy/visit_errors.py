@@ -1,4 +1,4 @@
-"""Count visits that are split, missed or false on real tracks; in a total they cancel.
+"""Count split, missed and false visits on real tracks, because in a total they cancel.
 
 ``python -m benchmarks.accuracy.visit_errors DATA [--write]``
 
@@ -23,7 +23,7 @@ HIDDEN_S, HIDDEN_FRACTION = (0.5, 1.9), 0.5
 WALK_HIDDEN_S, WALK_HIDDEN_FRACTION = (0.3, 1.4), 1.0
 """The same for the walks."""
 SHOWN_S = 0.7
-"""A person is hidden only after this time in view, seconds, and seen as often afterwards."""
+"""Least time for which a person is in view before being hidden, and again afterwards, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def visit_errors(full: Recording, step: int, output: TrackerOutput) -> VisitErro
 def hide_people(recording: Recording, seconds: tuple[float, float], fraction: float, seed: int = 1) -> Recording:
     """Return a recording in which a fraction of the people is hidden once, for a random time in seconds.
 
-    Those who are in view for too short a time are not hidden.
+    People who are in view for too short a time are not hidden, see `SHOWN_S`.
     """
     rng, frames_of, hidden = random.Random(seed), defaultdict(list), {}  # noqa: S311 - not for secrets
     for index, boxes in enumerate(recording.frames):

@@ -11,7 +11,7 @@ connected and has imported all, as have the workers. Then a copy is compacted by
 
 Two cores of one machine share memory, caches and often a processor, so that two programs are slower there than one
 alone. The first line says what that costs: plain processes, without a cluster, sum up the same store on one core and on
-two. No cluster can do better on this machine.
+two. A cluster can hardly sum up faster on this machine.
 
 CPU times are those of command, scheduler and workers. What other programs used meanwhile is printed, too: the times are
 those of a machine of its own only if that is near 0. The ratio by CPU time, of command and busiest worker, is less
@@ -127,7 +127,7 @@ class Meter:
 
 
 def plain_seconds(root: Path, number: int) -> float:
-    """Let so many processes, each on a core of its own, sum up their part of a store; return the seconds it takes."""
+    """Sum up a store with ``number`` processes, each on a core of its own; return the time that takes, seconds."""
     context = get_context("spawn")
     ready = context.Barrier(number + 1)
     folders = list(stored_folders(root, None, None, None))

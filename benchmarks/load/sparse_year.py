@@ -30,7 +30,7 @@ def site_name(number: int) -> str:
 def fill(
     root: Path, devices: int, days_a_month: int, rng: np.random.Generator, *, with_year_before: bool = False
 ) -> None:
-    """Write the roll-ups of twelve months, or of those and the twelve before, with so many days of each month."""
+    """Write the roll-ups of twelve months, or of 24 with the year before; ``days_a_month`` days of each month."""
     last = START + pd.DateOffset(months=MONTHS - 1)
     months = pd.date_range(end=last, periods=MONTHS * (1 + with_year_before), freq="MS")
     for first in months:

@@ -7,9 +7,9 @@ other programs on the machine matter little. Each size is measured in a new proc
 
 - The present: FOLDER gets the windows of some hours, one a minute and device, in CSV files of five devices a site: 165
   bytes a window, so 0.2 GB for two hours of ten thousand devices. The process takes them, then the windows of each
-  further minute, and draws the views after each. With ``--hours 24`` the store is a whole day.
+  further minute, and draws the views after each. With ``--hours 23`` the store has nearly a whole day.
 - A year: FOLDER gets the hourly roll-ups of a year (`benchmarks.load.sparse_year`): 36 MB for a thousand devices. With
-  ``--before`` it gets those of two years, so that the year is compared with the one before it. A process makes the
+  ``--before`` it gets those of two years, so that the year is compared with the one before it. One process makes the
   sums of all sites. Then processes measure a year of one site, a year of all sites, and 30 days of all sites, which
   are compared with the days before them. Each view is drawn half a minute after the one before.
 """
@@ -157,7 +157,7 @@ def measure_period(root: Path, devices: int, period: str, sites: list[str], time
 
 
 def _end_of_year() -> datetime:
-    """Return when the first view is drawn. In another hour than the later ones it would be no measure for them."""
+    """Return when the first view is drawn: early in an hour, because the first view of an hour takes longer."""
     return sparse_year.START + timedelta(days=364, hours=20, minutes=10)
 
 
@@ -215,7 +215,9 @@ def main() -> None:
     parser.add_argument("--devices", type=int, nargs="+", default=[50, 1000, 10_000])
     parser.add_argument("--hours", type=float, default=2, help="hours of windows, at most 23")
     parser.add_argument("--days", type=int, default=31, help="days of each month that have roll-ups")
-    parser.add_argument("--before", action="store_true", help="with the year before, with which the year is compared")
+    parser.add_argument(
+        "--before", action="store_true", help="also fill the year before, so that the year is compared with it"
+    )
     parser.add_argument("--times", type=int, default=20, help="measurements of each view")
     parser.add_argument("--root", type=Path, required=True, help="folder to make")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)

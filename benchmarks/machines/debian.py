@@ -123,7 +123,7 @@ def _run_emulated(command: Sequence[str]) -> None:
 def build_wheel() -> Path:
     """Return a wheel of this checkout, built unless there is one of the same files.
 
-    It is alone in a folder named by their hash.
+    It is the only file in a folder that is named by the hash of these files.
     """
     target = BUILD / f"wheel-{_hash_of_sources()[:12]}"
     for made in target.glob("*.whl"):

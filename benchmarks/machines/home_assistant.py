@@ -3,9 +3,9 @@
 ``python -m benchmarks.machines.home_assistant --folder FOLDER``
 
 It installs Home Assistant from the package index in ``FOLDER/venv``, unless it is there already, which takes some
-minutes. Home Assistant is set up as a person does it: by its pages for the first user and for the MQTT integration,
-which are called over HTTP. The broker is Mosquitto, the collector publishes hours and their description, and a device
-sends the windows of an hour. Then the states that Home Assistant reports must be those of the hour.
+minutes. Home Assistant is set up as a person does it, but over HTTP: the first user, then the MQTT integration. The
+broker is Mosquitto. The collector publishes hours and their description, and a device sends the windows of an hour.
+Then the states that Home Assistant reports must be those of the hour.
 """
 
 import argparse
@@ -204,7 +204,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.machines.home_assistant", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--folder", type=Path, required=True, help="folder for Home Assistant and a new run")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder for Home Assistant; each run gets a new folder in it"
+    )
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     install(folder)

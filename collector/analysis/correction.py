@@ -55,7 +55,7 @@ CLEAR_Z = 2.576
 SHARE_COLUMNS = ("visits", "share", "corrected", "low", "high")
 """Columns of the tables of `shares`."""
 BUCKETS_AT_ONCE = 64
-"""Buckets whose draws are in memory together. Without draws all are."""
+"""Buckets of one block, whose draws are in memory together. Without draws one block has all buckets."""
 SITE_NUMBER = "site number"
 """Column of the number of the site; no label has a space."""
 COUNT_DIGITS = 6

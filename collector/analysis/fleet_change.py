@@ -19,7 +19,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Piece(NamedTuple):
-    """One part of time of a block of devices."""
+    """A row of a block: the sums of its devices in one part of time."""
 
     block: SenderBlock
     row: int
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """The sums of devices in each bucket of time; a bucket may have several pieces, or none."""
+    """The pieces of each bucket of time, which may be several or none."""
 
     buckets: tuple[tuple[Piece, ...], ...]
 
@@ -47,11 +47,15 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """Sums of one unit of time, one value per site: the parts of the ratio of two periods."""
+    """Sums over the devices and buckets of one unit of time, one value per site.
+
+    ``above`` and ``below`` are the weighted visits of the periods ``other`` and ``one``, whose ratio is estimated.
+    """
 
     above: Floats
     below: Floats
     independent: Floats
+    """Divided by the product of both, it is the variance of the logarithm of the ratio for independent visits."""
     present: Flags
     """Whether a device of the site has windows in both periods."""
 
@@ -63,8 +67,8 @@ class _Compared:
 def rate_changes(one: Strata, other: Strata, names: SenderNames, unit_buckets: int) -> tuple[Changes, Changes]:
     """Return the change of visits at equal watched time of all devices together, one value, and of each site.
 
-    Sites are those of ``names``, which keeps what was compared: the units of days that stay the same are not compared
-    again for the next view. See `collector.analysis.change.rate_change`.
+    Sites are those of ``names``. It also has the cache of compared units, so that the next view does not compare
+    unchanged days again. See `collector.analysis.change.rate_change`.
     """
     columns = names.columns()
     rows = _Rows(columns)
@@ -90,7 +94,7 @@ def rate_changes(one: Strata, other: Strata, names: SenderNames, unit_buckets: i
 
 
 def _serials(first: Sequence[Piece], second: Sequence[Piece]) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Return what a pair of buckets was summed from."""
+    """Return what a pair of buckets was computed from, as a part of a key of the cache."""
     return tuple(tuple((piece.block.serial, piece.row) for piece in pieces) for pieces in (first, second))
 
 
@@ -116,7 +120,7 @@ def _compare(pairs: Sequence[tuple[Sequence[Piece], Sequence[Piece]]], rows: "_R
 
 
 class _Rows:
-    """The sums of all devices in a bucket, by column."""
+    """Adds up the sums of all devices in a bucket, by `Columns`."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns

@@ -75,9 +75,9 @@ class FleetPeriod:
         return found
 
     def strata(self, edges: Ints) -> Strata:
-        """Return the sums per bucket between edges and device, of clocks that were set.
+        """Return the pieces of each bucket between edges, of clocks that were set.
 
-        What lies beyond the edges belongs to the first bucket or the last.
+        A piece that begins beyond the edges belongs to the first bucket or the last.
         """
         pieces: list[list[Piece]] = [[] for _ in range(max(len(edges) - 1, 1))]
         for block in self._senders:

@@ -114,7 +114,7 @@ def _read_devices(paths: Iterable[Path]) -> tuple[tuple[Device, ...], tuple[Dama
 class KnownDevices:
     """The devices of a store, read again when a file of them has changed. Safe for use by several threads.
 
-    A damaged file is read at each call: the one before it may be put in its place.
+    While a file is damaged, all are read at each call, because the file before it is read instead and may change, too.
     """
 
     def __init__(self, root: Path) -> None:

@@ -112,7 +112,7 @@ def _csv(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageC
 
 
 def _parquet(root: Path, file: StoreFile, progress: FileProgress, on_damage: DamageCallback) -> Iterator[Batch]:
-    """Yield all rows of a file; it is read once all of them are stored. One that cannot be read stays unread."""
+    """Yield all rows of a file; only the last batch marks it as read. No batch marks a file that cannot be read."""
     path, damages = root / file.path, list[Damage]()
     note = _both(damages, on_damage)
     table = read_parquet_file(path, note)

@@ -63,7 +63,7 @@ class Synchronised:
 
 
 class _Reports:
-    """What the readers report in one scan of a store."""
+    """Collects what readers report in one scan of a store."""
 
     def __init__(self, root: Path, damages: DamageLog) -> None:
         self._root, self._damages = root, damages

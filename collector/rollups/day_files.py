@@ -10,7 +10,8 @@
 - ``contents.json``: what the files hold, after its SHA-256.
 
 A folder appears under its name when it is complete, so a kill leaves nothing that is used. All of it may be deleted at
-any time. Each file has a checksum, sums have it in front; a folder with a damaged file is made again.
+any time. Each file has a SHA-256: files of sums begin with it, and ``contents.json`` has those of the days' cells. A
+folder with a damaged file is made again.
 """
 
 import hashlib
@@ -45,9 +46,10 @@ TEXTS = ("date", "site", "device", "model_expression", "clock")
 DIGITS = 64
 """Length of a SHA-256 in hexadecimal digits."""
 MAX_FILES = 4
-"""Files of one kind of sums that are kept: of groups of devices as programs see them, of summer and winter."""
+"""Files of one kind of sums that stay: programs may see different groups of devices, and days begin at another time of
+the UTC day in summer than in winter."""
 STALE_S = 3600.0
-"""A draft that is older was left by a process that was killed, seconds."""
+"""Age above which a draft is taken for one that a killed process has left, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class DayFiles:
         return self.folder / f"{name}.parquet"
 
     def _make(self, makers: Mapping[str, Maker]) -> None:
-        """Write files of sums, of some days at a time."""
+        """Write files of sums. Cells of some days at a time are in memory."""
         tables: dict[str, list[pd.DataFrame]] = {name: [] for name in makers}
         for dates in self._some_days():
             cells = Measured.of(self._cells(dates))
@@ -146,7 +148,7 @@ class DayFiles:
             path.unlink(missing_ok=True)
 
     def _some_days(self) -> Iterator[list[str]]:
-        """Yield all dates, so many together as fit into memory."""
+        """Yield all dates in groups of at most `BATCH_ROWS` cells, or of one day that has more."""
         dates: list[str] = []
         rows = 0
         for date, day in self.contents.days.items():

@@ -1,8 +1,8 @@
 """Answer views of all sites from sums that are kept beside the roll-ups (`collector.rollups.fleet_sums`).
 
-Days that lie within a range whole are read as sums. Cells are read of the days that it begins and ends in, of those
-that have changed since they were saved, and of those on which clocks of the zone are set. So a year of a fleet needs
-the cells of few days, and memory does not grow with the length of the range times the devices.
+Days that lie entirely in a range are read as sums. Cells are read for the first and the last day, for days that have
+changed since they were saved, and for days on which the clocks of the zone change. So a year of a fleet needs the cells
+of few days, and memory does not grow with the length of the range times the devices.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ from collector.store.intervals import US_PER_S, Ints
 from contract.fields import LONGEST_WINDOW
 
 MAX_BYTES = 800_000_000
-"""Memory of the values of sums that are kept for the next view."""
+"""Memory of the two caches of sums, bytes; half for each."""
 MAX_PARTS = 2000
-"""Days and months whose sums are kept: each takes some 40 kB more than its values."""
+"""Maximum number of results in each cache, because a result takes some 40 kB beside its values."""
 HOURS_TEXTS = (LABEL_SET, GROUP, "model_expression", "clock")
 Adjust = Callable[[pd.DataFrame], pd.DataFrame]
 """Changes cells at the end of a range, see `collector.analysis.intervals.prorated`."""
@@ -39,8 +39,8 @@ ATTEMPTS = 3
 HOUR_US = 3600 * US_PER_S
 LONGEST_WINDOW_US = LONGEST_WINDOW // timedelta(microseconds=1)
 Split = int | Literal["cells"]
-"""How the days of saved sums of devices are divided: by day of the zone, which begins at a second of the day, UTC; or
-by cell."""
+"""How the saved sums of devices are divided: by cell, or by day of the zone. The number is the second of the UTC day at
+which a day of the zone begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class FleetSums:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Sums of a day or a month: of all three kinds, or of some."""
+    """Sums of a day or a month: all of `FleetSums`, or some of them."""
 
     hours: pd.DataFrame | None
     sites: pd.DataFrame | None
@@ -87,7 +87,7 @@ class _Day:
 
     part: _Part
     last_cells: pd.DataFrame
-    """Cells that are not in the sums: those that contain the end of the range, of which a part counts."""
+    """Cells that contain the end of the range. They are not in ``part``, because only a part of them counts."""
 
     @property
     def nbytes(self) -> int:
@@ -104,7 +104,7 @@ class Fleet:
         self._days: Kept[_Day] = Kept(MAX_BYTES // 2, MAX_PARTS)
         self._states: dict[Path, set[Hashable]] = {}
         self._keys: dict[Path, tuple[Path, str, str]] = {}
-        """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices."""
+        """Of each month: the folder of its days, `Groups.all_key`, and the key of its devices (`Groups.key`)."""
         self.names = SenderNames()
         """Devices and label sets of `FleetSums.senders`."""
 
@@ -178,14 +178,14 @@ class Fleet:
             yield from (self._cells_of_day(month.path, days, date) for date in dates)
 
     def _keep_only(self, month: Path, states: set[Hashable]) -> None:
-        """Forget the sums of former states of a month."""
+        """Drop the cached sums of former states of a month."""
         if self._states.get(month) != states:
             self._states[month] = states
             for kept in (self._kept, self._days):
                 kept.forget(lambda key: isinstance(key, tuple) and key[0] == month and key[1] not in states)
 
     def _key(self, month: Path, days: DayFiles, groups: Groups) -> str:
-        """Return the key of the devices of a month; a fleet takes long to hash, and most months have the same one."""
+        """Return `Groups.key` of the devices of a month; an equal list of another month is not hashed again."""
         known = self._keys.get(month)
         if known is None or known[:2] != (days.folder, groups.all_key):
             key = self._key_of_equal(days, groups) or groups.key(days.contents.senders)
@@ -288,7 +288,7 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: tuple[int, int]) -> Split | None:
-    """Return how the saved sums of a date are divided that do for a range; None if its cells must be read."""
+    """Return the division of the saved sums of a date that a range needs; None if its cells must be read."""
     assert days is not None
     day = days.contents.days[date]
     past = begin + DAY_US
@@ -306,7 +306,7 @@ def _split(days: DayFiles | None, date: str, begin: int, asked: Range, bounds: t
 
 
 def _days(cells: Measured, split: int) -> Ints:
-    """Return the start of the day of each cell; days begin at a second of the day, UTC."""
+    """Return the start of the day of each cell, microseconds; days begin at second ``split`` of the UTC day."""
     days: Ints = (cells.times["start"] - split * US_PER_S) // DAY_US * DAY_US + split * US_PER_S
     return days
 

@@ -1,4 +1,7 @@
-"""Visits and watched time of each device by parts of time, as arrays: a year of ten thousand devices has millions."""
+"""Visits and watched time of each device by part of time, as arrays, because a year of a fleet has millions of sums.
+
+A part of time is a day of the zone, or a cell of the roll-ups.
+"""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -20,16 +23,17 @@ Numbers = np.ndarray[Any, Any]
 Pair = tuple[str, str]
 """Site and name of a device."""
 MAX_LISTS = 64
-"""Lists of devices whose numbers are kept."""
+"""Lists of devices whose numbers are in memory."""
 MAX_COMPARED_BYTES = 150_000_000
+"""Memory of `SenderNames.compared`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """One column for each device, such that those of a site are neighbours."""
+    """The order of the columns in arrays of all devices: devices of a site are neighbours."""
 
     of_device: Ints
-    """By number of the device."""
+    """The column of each device, by number of the device."""
     firsts: Ints
     """The first column of each site, by number of the site."""
 
@@ -45,7 +49,7 @@ class SenderNames:
         self.sites: list[str] = []
         self.label_sets: list[str] = []
         self.compared: Kept[Any] = Kept(MAX_COMPARED_BYTES)
-        """What was computed from the rows of blocks, for the next view."""
+        """Comparisons of rows of blocks that the next view needs again, see `collector.analysis.fleet_change`."""
         self._site_of: list[int] = []
         self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {})
         self._lists: dict[bytes, Ints] = {}
@@ -96,7 +100,7 @@ class SenderNames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SenderTable:
-    """Sums of some devices by part of time, of one label set and kind of clock. It knows no numbers of devices.
+    """Sums of some devices by part of time, of one label set and kind of clock. Devices have names, not numbers.
 
     Devices of a site are neighbours. All arrays but ``starts`` have the shape ``(parts, devices)``.
     """
@@ -106,7 +110,7 @@ class SenderTable:
     """Whether the clocks were never set."""
     devices: list[Pair]
     dates: list[str]
-    """Date of the folder of each row; a part of time may have a row of each of several dates."""
+    """Date of the folder of each row. A part of time that lies in several dates has a row for each."""
     starts: Ints
     """Start of the part of each row, microseconds since 1970."""
     visits: Numbers
@@ -118,9 +122,10 @@ class SenderTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SenderBlock:
-    """A `SenderTable` with numbers of devices, one row per part of time, and the sums of its sites."""
+    """A `SenderTable` with one row per part of time, numbers instead of names, and the sums of its sites."""
 
     device: Ints
+    """Number of the device of each column."""
     label_set: int
     unset: bool
     starts: Ints
@@ -133,11 +138,11 @@ class SenderBlock:
     site: Ints
     """Numbers of the sites."""
     site_visits: Floats
-    """``(parts, sites)``, as all of these."""
+    """Shape ``(parts, sites)``, like the next two."""
     site_unknown: Floats
     site_present: Flags
     serial: int
-    """No other block has it, so it says what a sum was computed from."""
+    """Unique number of the block, so that a key of a cache can name what a sum was computed from."""
 
     @property
     def nbytes(self) -> int:
@@ -175,7 +180,7 @@ def sender_tables(table: pd.DataFrame) -> list[SenderTable]:
 def sender_block(
     table: SenderTable, device: Ints, names: SenderNames, dates: Iterable[str] | None = None
 ) -> SenderBlock:
-    """Return the sums of some dates of a table, or of all. ``device`` has the numbers of its devices."""
+    """Return the sums of some dates of a table, or of all. ``device`` holds the numbers of the table's devices."""
     chosen = None if dates is None else set(dates)
     rows = [at for at, date in enumerate(table.dates) if chosen is None or date in chosen]
     starts, part = np.unique(table.starts[rows], return_inverse=True)

@@ -1,4 +1,4 @@
-"""Results that are kept in memory for the next view, up to a number of bytes."""
+"""A least-recently-used cache of results, limited by their memory."""
 
 import threading
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """What says how much memory it takes."""
+    """A result that says how much memory it takes."""
 
     @property
     def nbytes(self) -> int:
@@ -18,19 +18,20 @@ Value = TypeVar("Value", bound=Sized)
 
 
 class Kept(Generic[Value]):
-    """Results by what they were computed from; those that were not asked for longest are forgotten first.
+    """A cache that drops the least recently used results when it is full.
 
-    A result never becomes wrong: its key must name everything it depends on. Safe for use by several threads, two of
-    which may compute the same result at once.
+    A key must name everything that its result depends on, so a result never becomes wrong. Safe for use by several
+    threads; two of them may compute the same result at once.
     """
 
     def __init__(self, max_bytes: int, max_number: int = 10_000) -> None:
+        """Keep results of at most so many bytes, and so many results; the latest stays even if it alone is larger."""
         self._max_bytes, self._max_number, self._bytes = max_bytes, max_number, 0
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the result of a key, made if it is not kept."""
+        """Return the result of a key; ``make`` computes it if it is not in the cache."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -45,7 +46,7 @@ class Kept(Generic[Value]):
             return made
 
     def forget(self, is_outdated: Callable[[Hashable], bool]) -> None:
-        """Forget the results of some keys, which nobody asks for again."""
+        """Drop the results whose key is outdated, because nobody asks for them again."""
         with self._lock:
             for key in [key for key in self._values if is_outdated(key)]:
                 self._bytes -= self._values.pop(key).nbytes

@@ -1,6 +1,7 @@
-"""Write tables of `collector.rollups.fleet_senders` as bytes: a year of ten thousand devices is read in a moment.
+"""Encode tables of `collector.rollups.fleet_senders` as bytes that are decoded fast: a year has millions of sums.
 
-The bytes are those of zstd: the length of a description in JSON, the description, and the arrays one after another.
+The bytes are the size of the content (8 bytes, little-endian), then the content, compressed by zstd. The content is the
+length of a description (8 bytes), the description of all tables in JSON, and their arrays one after another.
 """
 
 from collections.abc import Sequence
@@ -14,22 +15,21 @@ from msgspec import Raw, Struct
 from collector.rollups.fleet_senders import Pair, SenderBlock, SenderNames, SenderTable, sender_block
 from collector.rollups.rollup_file import DamagedRollup
 
-DTYPES = ("uint16", "float32", "float64")
 VALUES = ("visits", "unknown", "watched_s")
 _SIZE_BYTES = 8
 
 
 class _Head(Struct, frozen=True):
-    """What describes the arrays of a table."""
+    """The description of a table and of its arrays."""
 
     label_set: str
     unset: bool
     devices: Raw
-    """List of pairs."""
+    """List of `Pair`. It stays encoded, because equal lists are decoded once (`SenderNames.of_list`)."""
     dates: list[str]
     starts: list[int]
     dtypes: list[str]
-    """Of visits, unknown and watched time."""
+    """Of visits, unknown visits and watched time, see `collector.rollups.fleet_senders.narrow`."""
 
 
 def encode(tables: Sequence[SenderTable]) -> bytes:
@@ -48,7 +48,10 @@ def encode(tables: Sequence[SenderTable]) -> bytes:
 
 
 def decode(data: memoryview, names: SenderNames, dates: Sequence[str] | None = None) -> tuple[SenderBlock, ...]:
-    """Return the sums of some dates, or of all, of bytes whose checksum was verified. Raises DamagedRollup."""
+    """Return the sums in bytes of `encode`, of some dates or of all. Raises DamagedRollup.
+
+    The checksum of the bytes must have been verified.
+    """
     try:
         size = int.from_bytes(data[:_SIZE_BYTES], "little")
         plain: Any = pa.decompress(data[_SIZE_BYTES:], decompressed_size=size, codec="zstd")

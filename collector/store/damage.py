@@ -100,7 +100,7 @@ def unreadable_folder(root: Path, folder: Path, error: OSError) -> Damage:
 
 
 def _reason(error: OSError) -> str:
-    """Return the system's words: Arrow's have the path, too."""
+    """Return the system's text for an error, because the text of Arrow's errors contains the path."""
     return str(error) if error.errno is None else os.strerror(error.errno)
 
 

@@ -33,7 +33,7 @@ def warm_up_in_background(reader: Reader, zone: ZoneInfo, now: Callable[[], date
 
 
 def freeze_objects() -> None:
-    """Leave what is in memory now out of garbage collections, which take a tenth of a second in a large fleet."""
+    """Leave what is in memory now out of garbage collections, which else take a tenth of a second in a large fleet."""
     gc.collect()
     gc.freeze()
 
