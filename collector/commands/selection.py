@@ -1,6 +1,7 @@
 """What a command reads of the store: ``--since``, ``--until``, ``--site`` and the time zone."""
 
 import argparse
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,9 +88,11 @@ def local_store(options: argparse.Namespace, settings: Settings, zone: ZoneInfo)
 
 
 def check_store(settings: Settings) -> None:
-    """Raise SettingsError if there is no store."""
+    """Raise SettingsError if there is no store, or its folder cannot be read."""
     if not settings.store.path.is_dir():
         raise SettingsError(f"store.root: must be an existing folder, is {settings.store.root}")
+    if not os.access(settings.store.path, os.R_OK | os.X_OK, effective_ids=True):
+        raise SettingsError(f"store.root: must be a folder that this user may read, is {settings.store.root}")
 
 
 def selected_sites(options: argparse.Namespace) -> tuple[str, ...]:

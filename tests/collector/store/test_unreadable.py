@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
+from collector.__main__ import main
 from collector.api.guard import Guard
 from collector.api.routes import Api, mount
 from collector.language.language import english, language
@@ -216,3 +217,12 @@ def test_the_command_rollup_ignores_folders_that_are_no_day(old: Path) -> None:
     """A name such as that of 31 February does not stop it."""
     (old / "date=2026-02-31").mkdir()
     assert [month.name for month in build_rollups(old, UTC, lambda: NOW, ThisProcess())] == ["2026-03"]
+
+
+@pytest.mark.parametrize("command", ["summary", "export", "compact", "rollup", "sync"])
+def test_a_store_that_cannot_be_read_is_an_error(root: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not taken for an empty one."""
+    more = ["--out", str(root.parent / "counts.csv")] if command == "export" else []
+    with unreadable(root):
+        assert main([command, "--root", str(root), *more]) == 2
+    assert "store.root: must be a folder that this user may read" in capsys.readouterr().err
