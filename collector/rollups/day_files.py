@@ -209,7 +209,8 @@ def _divide(path: Path, folder: Path) -> None:
             draft.rename(folder)
         except OSError:
             if not (folder / CONTENTS).exists():  # else another thread or process was faster
-                raise
+                shutil.rmtree(folder, ignore_errors=True)  # a kill or a power cut has left a part of it
+                draft.rename(folder)
     except pa.ArrowException as error:
         raise DamagedRollup(str(error)) from error
     finally:

@@ -102,7 +102,7 @@ class FleetMonth:
         """
         if make_again:
             day_files.forget(self.path)
-        self._identity, self.days = None, None
+        self._take(None, None)
         self._open()
 
     def _open(self) -> None:
@@ -121,13 +121,17 @@ class FleetMonth:
                 continue
             except OSError as error:
                 raise FleetUnavailable(str(error)) from error
-            self._identity, self.days, self._saved, self._scanned_s = identity, days, None, None
-            self._compute_after_s = 0.0  # cells that are saved now must not be counted as changed ones, too
-            self.version += 1
+            self._take(identity, days)
             for _, _, found in days.contents.damages if days is not None else ():
                 for each in found:
                     self.files.on_damage(self.files.root / each.file, each)
             return
+
+    def _take(self, identity: FileIdentity | None, days: DayFiles | None) -> None:
+        """Take the files for a roll-up file, so that the next `refresh` compares them with what is in the store."""
+        self._identity, self.days, self._saved, self._scanned_s = identity, days, None, None
+        self._compute_after_s = 0.0  # cells that are saved now must not be counted as changed ones, too
+        self.version += 1
 
     def _scan(self, scan_all: bool) -> bool:
         """Scan the folders that are there; return whether something may have changed."""

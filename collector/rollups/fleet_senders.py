@@ -4,7 +4,7 @@ A part of time is a day of the zone, or a cell of the roll-ups.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -26,6 +26,8 @@ MAX_LISTS = 64
 """Lists of devices whose numbers are in memory."""
 MAX_COMPARED_BYTES = 150_000_000
 """Memory of `SenderNames.compared`."""
+SMALL, MAX_PER_VALUE = 10_000, 8
+"""Size of tables that are not divided: at most so many places, or so many for each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +159,48 @@ class SenderBlock:
 
 
 def sender_tables(table: pd.DataFrame) -> list[SenderTable]:
-    """Convert a table of `collector.rollups.fleet_sums.Measured.senders`, which may have the column ``date``."""
+    """Convert a table of `collector.rollups.fleet_sums.Measured.senders`, which may have the column ``date``.
+
+    Parts of time with few of the devices get tables of their own, without the others: a window that lasts a year has
+    nine thousand parts, which must not take the memory of nine thousand parts of a fleet.
+    """
+    keys = ["date", "start"] if "date" in table else ["start"]
     found = []
     for (label_set, clock), rows in table.groupby([LABEL_SET, "clock"], sort=True, observed=True):
+        part, parts = _coded(rows, keys)
         device, pairs = _coded(rows, ["site", "device"])
-        keys = ["date", "start"] if "date" in rows else ["start"]
-        part, starts = _coded(rows, keys)
-        shape = (len(starts), len(pairs))
-        present = np.zeros(shape, bool)
-        present[part, device] = True
-        visits, unknown, watched_s = (np.zeros(shape) for _ in SENDER_SUMS)
-        for name, to in zip(SENDER_SUMS, (visits, unknown, watched_s), strict=True):
-            to[part, device] = rows[name]
-        dates = [str(each[0]) for each in starts] if len(keys) > 1 else [""] * len(starts)
-        begins = np.array([each[-1] for each in starts], np.int64)
-        names = [(str(site), str(name)) for site, name in pairs]
-        sums = narrow(visits), narrow(unknown), narrow(watched_s)
-        found.append(SenderTable(str(label_set), clock == UNSET, names, dates, begins, *sums, present))
+        fullest = np.argsort(-np.bincount(part), kind="stable")
+        for chosen in _dense(np.argsort(fullest)[part], device, np.arange(len(rows))):
+            own_parts, row = np.unique(part[chosen], return_inverse=True)
+            own_pairs, column = np.unique(device[chosen], return_inverse=True)
+            names = [(str(site), str(name)) for site, name in (pairs[at] for at in own_pairs)]
+            dates = [str(parts[at][0]) if len(keys) > 1 else "" for at in own_parts]
+            starts = np.array([parts[at][-1] for at in own_parts], np.int64)
+            sums = _spread(rows.iloc[chosen], row.reshape(-1), column.reshape(-1), (len(own_parts), len(own_pairs)))
+            found.append(SenderTable(str(label_set), clock == UNSET, names, dates, starts, *sums))
     return found
+
+
+def _dense(rank: Ints, device: Ints, rows: Ints) -> Iterator[Ints]:
+    """Yield rows by tables that are small or dense. ``rank`` orders the parts of time, those of most devices first."""
+    ranks = np.unique(rank[rows])
+    if len(ranks) * len(np.unique(device[rows])) <= max(SMALL, MAX_PER_VALUE * len(rows)):
+        yield rows
+        return
+    is_first = rank[rows] < ranks[len(ranks) // 2]
+    for half in (rows[is_first], rows[~is_first]):
+        yield from _dense(rank, device, half)
+
+
+def _spread(rows: pd.DataFrame, row: Ints, column: Ints, shape: tuple[int, int]) -> tuple[Any, Any, Any, Flags]:
+    """Return visits, unknown, watched time and presence as arrays, each value of a table in a row and a column."""
+    sums = [np.zeros(shape) for _ in SENDER_SUMS]
+    for name, to in zip(SENDER_SUMS, sums, strict=True):
+        to[row, column] = rows[name]
+    present = np.zeros(shape, bool)
+    present[row, column] = True
+    visits, unknown, watched_s = map(narrow, sums)
+    return visits, unknown, watched_s, present
 
 
 def sender_block(

@@ -77,7 +77,9 @@ def choose_fleet(reader: Reader, selection: Selection) -> tuple[FleetPeriod, Fle
         reference.span, reference.zone, sets[0].name if sets else None,
         hourly=hourly, prorate=reference.span != selection.span, site=next(iter(reference.sites), ""),
     )  # fmt: skip
-    return None if before is None else (now, before[0], sets)
+    if before is None or before[0].names is not now.names:  # cells of two lengths, which number devices differently
+        return None
+    return now, before[0], sets
 
 
 def headline_of(chosen: Chosen, selection: Selection, label: str | None) -> Headline:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from collector.analysis.fleet_headline import fleet_figures
@@ -26,9 +27,10 @@ from collector.devices.registry import DeviceRegistry
 from collector.page.controls.chosen import choose, choose_fleet, receipt_of
 from collector.page.controls.selection import resolve
 from collector.reading.reader import Reader
-from collector.rollups import fleet_month
+from collector.rollups import fleet_month, fleet_senders
 from collector.rollups.cells import HOUR_S, QUARTER_S
 from collector.rollups.fleet import Range
+from collector.rollups.fleet_month import FleetMonth
 from collector.rollups.fleet_senders import SenderBlock
 from collector.rollups.groups import Groups
 from collector.rollups.rollup import FOLDER, Rollups
@@ -155,6 +157,23 @@ def test_windows_that_end_long_after_the_range_are_shown_alike(tmp_path: Path, z
     age_files(tmp_path, FIRST)
     controls = {"days": "own", "first": "2026-01-10", "last": "2026-03-16", "zone": zone, "by": "day"}
     compare(tmp_path, Reader(tmp_path, lambda: now), now, controls)
+
+
+def test_tables_of_few_devices_change_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of a hundred days, of one device of a fleet, is in tables of its own."""
+    monkeypatch.setattr(fleet_senders, "SMALL", 0)
+    rng, now, start = random.Random(4), FIRST + timedelta(days=150), FIRST + timedelta(days=23, hours=3)
+    of_fleet = [
+        msgspec.structs.replace(each, device=f"camera-{number}")
+        for number in range(20)
+        for each in windows(rng, 6, FIRST + timedelta(days=23), 1)
+    ]
+    end = start + timedelta(days=100)
+    put(tmp_path, *of_fleet, window(1, dict.fromkeys(SEVEN, 9000), start, site="north", end=end))
+    age_files(tmp_path, FIRST)
+    reader = Reader(tmp_path, lambda: now)
+    for controls in ({"days": "own", "first": "2026-03-09", "last": "2026-03-24"}, {"days": "365"}):
+        compare(tmp_path, reader, now, controls | {"zone": "Europe/Berlin", "by": "day"})
 
 
 def delete_day(root: Path, now: datetime, day: datetime) -> None:
@@ -316,6 +335,39 @@ def test_the_receipt_of_a_fleet_has_the_figures_of_its_cells(summed: Path) -> No
     assert_same(found, asdict(replace(expected, gap_hours=None, joined=None)))
 
 
+def test_a_kill_while_sums_are_deleted_changes_nothing(summed: Path) -> None:
+    """What is left of a folder without its list of contents is deleted when the sums are made again."""
+    for path in (summed / FOLDER / str(HOUR_S) / "by-day").glob("*/contents.json"):
+        path.unlink()
+    compare(summed, Reader(summed, lambda: NOW), NOW, YEAR)
+    assert choose_fleet(Reader(summed, lambda: NOW), resolve(YEAR, NOW)) is not None
+
+
+def test_sums_that_are_deleted_while_they_are_read_change_nothing(
+    summed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The roll-ups may be deleted at any time, also between finding the files of a month and reading them."""
+    refresh, is_deleted = FleetMonth.refresh, []
+
+    def refresh_then_delete(month: FleetMonth) -> None:
+        refresh(month)
+        if not is_deleted:
+            shutil.rmtree(summed / FOLDER)
+            is_deleted.append(True)
+
+    reader = Reader(summed, lambda: NOW)
+    expected = visits(reader)
+    monkeypatch.setattr(FleetMonth, "refresh", refresh_then_delete)
+    assert visits(Reader(summed, lambda: NOW)) == expected
+
+
+def visits(reader: Reader) -> float:
+    """The visits of a year, from sums."""
+    found = reader.fleet((NOW - timedelta(days=365), NOW), ZoneInfo("Europe/Berlin"), None, hourly=False)
+    assert found is not None
+    return float(found[0].sites()[[*SEVEN]].sum().sum())
+
+
 WORK = """
 import sys
 from datetime import datetime, timezone
@@ -387,3 +439,28 @@ def test_a_file_that_can_be_read_again_is_in_the_sums(tmp_path: Path, *, is_open
     fresh = Reader(tmp_path, lambda: moment[0])
     assert_same(shown, page_contents(fresh.only(frozenset(SITES)), moment[0], YEAR))
     assert reader.damages() == ()
+
+
+def test_periods_with_cells_of_two_lengths_are_compared_device_by_device(tmp_path: Path) -> None:
+    """The zone has left half hours between them, and other devices were there before."""
+    first, rng = datetime(2016, 5, 3, 5, tzinfo=timezone.utc), random.Random(3)
+    for day in range(14):
+        sites = ("south", "west") if day < 7 else SITES
+        start = first + timedelta(days=day)
+        each = (
+            window(
+                day * 24 + hour,
+                {"happiness": rng.randrange(1, 40), "unknown": 1},
+                start + timedelta(hours=hour),
+                site=site,
+                boot=f"{day:016}",
+                end=start + timedelta(hours=hour + 1),
+            )
+            for site in sites
+            for hour in range(8, 16)
+        )
+        put(tmp_path, *each)
+    age_files(tmp_path, FIRST)
+    now = datetime(2016, 6, 20, tzinfo=timezone.utc)
+    controls = {"days": "own", "first": "2016-05-10", "last": "2016-05-16", "zone": "America/Caracas", "by": "day"}
+    compare(tmp_path, Reader(tmp_path, lambda: now), now, controls | {"against": "before"})

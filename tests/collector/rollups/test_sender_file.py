@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from collector.rollups import sender_file
+from collector.rollups import fleet_senders, sender_file
 from collector.rollups.fleet_senders import SenderBlock, SenderNames, narrow, sender_tables
 from collector.rollups.fleet_sums import LABEL_SET, SENDER_SUMS
 from collector.rollups.kept import Kept
@@ -29,19 +29,25 @@ def sums(rng: np.random.Generator) -> pd.DataFrame:
 
 def rows(blocks: tuple[SenderBlock, ...], names: SenderNames) -> dict[tuple[object, ...], tuple[float, ...]]:
     """Every sum of some blocks, by site, device, label set, kind of clock and start."""
-    found = {}
+    found: dict[tuple[object, ...], tuple[float, ...]] = {}
     for block in blocks:
         for part, at in zip(*np.nonzero(block.present), strict=True):
             values = (block.visits[part, at], block.unknown[part, at], block.watched_s[part, at])
-            key = (*names.devices[block.device[at]], names.label_sets[block.label_set], block.unset)
-            found[(*key, int(block.starts[part]))] = tuple(map(float, values))
+            of = (*names.devices[block.device[at]], names.label_sets[block.label_set], block.unset)
+            key = (*of, int(block.starts[part]))
+            found[key] = tuple(map(float, map(sum, zip(values, found.get(key, (0.0, 0.0, 0.0)), strict=True))))
     return found
 
 
 @pytest.mark.parametrize("dates", [None, ["2026-03-02"]])
 @pytest.mark.parametrize("seed", range(3))
-def test_sums_are_read_as_they_were_written(seed: int, dates: list[str] | None) -> None:
-    """Parts of time that lie in two dates are added up."""
+@pytest.mark.parametrize("small", [0, fleet_senders.SMALL])
+def test_sums_are_read_as_they_were_written(
+    seed: int, dates: list[str] | None, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of time that lie in two dates are added up, also if these are in several tables."""
+    monkeypatch.setattr(fleet_senders, "SMALL", small)
+    monkeypatch.setattr(fleet_senders, "MAX_PER_VALUE", fleet_senders.MAX_PER_VALUE if small else 1)
     table, names = sums(np.random.default_rng(seed)), SenderNames()
     data = memoryview(sender_file.encode(sender_tables(table)))
     found = sender_file.decode(data, names, dates)
@@ -56,6 +62,21 @@ def test_sums_are_read_as_they_were_written(seed: int, dates: list[str] | None) 
         for at, site in enumerate(block.site):
             np.testing.assert_allclose(block.site_visits[:, at], block.visits[:, sites == site].sum(1), rtol=1e-12)
             assert (block.site_present[:, at] == block.present[:, sites == site].any(1)).all()
+
+
+def test_a_window_of_a_year_takes_no_memory_for_the_other_devices() -> None:
+    """Nor do windows of single devices, each at another hour, beside those of a fleet."""
+    fleet, hours = pd.MultiIndex.from_product([range(24), range(1000)]), range(24, 9600)
+    one = pd.MultiIndex.from_arrays([hours, np.zeros(len(hours), np.int64)])
+    single = pd.MultiIndex.from_arrays([hours, np.arange(len(hours)) % 999 + 1])
+    for keys in (fleet.append(one), fleet.append(single), one, single):
+        start, device = (keys.get_level_values(level).to_numpy() for level in (0, 1))
+        table = pd.DataFrame({"start": start * HOUR_US, "site": "north", "device": device.astype(str)})
+        table = table.assign(clock="synced", **{LABEL_SET: "a"}, **dict.fromkeys(SENDER_SUMS, 1.0))
+        tables = sender_tables(table)
+        assert sum(int(each.present.sum()) for each in tables) == len(table)
+        assert sum(each.present.size for each in tables) < 100 * len(table) + fleet_senders.SMALL
+        assert len(tables) < 200
 
 
 def test_what_is_cut_off_is_not_read() -> None:
