@@ -14,6 +14,7 @@ import sys
 from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -204,12 +205,18 @@ def summed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_memory(senders: list[tuple[str, str, str]]) -> tuple[int, int]:
-    """Return the number of parts of sums, and of lists of these senders."""
-    gc.collect()
-    objects = gc.get_objects()
-    parts = sum(type(each) is SenderBlock for each in objects)
-    return parts, sum(each == senders for each in objects if type(each) is list)
+def in_memory(owner: object, senders: list[tuple[str, str, str]]) -> tuple[int, int]:
+    """Return the number of parts of sums that an object refers to, and of lists of these senders."""
+    found: dict[int, object] = {}
+    waiting = [owner]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in found and not isinstance(each, (type, ModuleType, FunctionType)):
+            found[id(each)] = each
+            waiting += gc.get_referents(each)
+    parts = sum(type(each) is SenderBlock for each in found.values())
+    lists = [each for each in found.values() if isinstance(each, list) and each and isinstance(each[0], tuple)]
+    return parts, lists.count(senders)
 
 
 def test_months_of_changes_do_not_fill_the_memory(tmp_path: Path) -> None:
@@ -228,7 +235,8 @@ def test_months_of_changes_do_not_fill_the_memory(tmp_path: Path) -> None:
         found = rollups.fleet(Range(*span, midnights(timezone.utc, span)), groups)  # type: ignore[arg-type]
         assert found is not None and found[0].sites["windows"].sum() == 3 * (number + 1)
         del found
-        kept.append(in_memory(senders))
+        kept.append(in_memory(rollups, senders))
+    assert kept[0][0] > 0
     assert kept[1:] == kept[:-1]
 
 
