@@ -54,7 +54,7 @@ def dask_cluster(folder: Path, workers: int, *, is_pinned: bool = False) -> Iter
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process. A worker that another one has just left may wait for it for minutes; it is killed."""
+    """End a process; kill it if it does not end in time, as a worker of Dask did once."""
     process.terminate()
     try:
         process.wait(STOP_LIMIT_S)
