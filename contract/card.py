@@ -54,7 +54,7 @@ class Golden(Strict, frozen=True, kw_only=True):
 
 
 class Common(Strict, frozen=True, kw_only=True):
-    """The keys that the cards of both tasks have."""
+    """The keys that the cards of all tasks have."""
 
     schema: Version
     name: str
@@ -84,6 +84,20 @@ class DetectorCard(Common, frozen=True, kw_only=True, tag_field="task", tag="det
     overlap: Fraction
     """Of two boxes with a larger intersection over union, the one with the lower score is dropped."""
     landmarks: tuple[Literal["right_eye", "left_eye", "nose", "right_mouth", "left_mouth"], ...]
+
+
+class CheckCard(Common, frozen=True, kw_only=True, tag_field="task", tag="check"):
+    """A face check: one output ``logits`` with one value, higher for a face and lower for a look-alike.
+
+    It sees the crop of a detection. The face score of the detection, 0 to 1, is the logistic function of
+    ``logit(score) + weight * value + bias``.
+    """
+
+    crop: Crop
+    weight: Annotated[float, Meta(gt=0, le=10)]
+    bias: Annotated[float, Meta(ge=-20, le=20)]
+    checked_below: Fraction
+    """Detections with this score or more are not checked; their face score is their score."""
 
 
 class ClassifierCard(Common, frozen=True, kw_only=True, tag_field="task", tag="classify"):
@@ -128,7 +142,7 @@ class ClassifierCard(Common, frozen=True, kw_only=True, tag_field="task", tag="c
                 raise ValueError(f"`visit_confusion` needs version 3, `schema` is {self.schema}")
 
 
-Card = DetectorCard | ClassifierCard
+Card = DetectorCard | ClassifierCard | CheckCard
 
 
 def read_card(text: bytes, where: str) -> Card:

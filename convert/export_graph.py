@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-OUTPUTS = {"detect": ("boxes", "landmarks", "scores"), "classify": ("logits",)}
+OUTPUTS = {"detect": ("boxes", "landmarks", "scores"), "classify": ("logits",), "check": ("logits",)}
 """Names of a task's outputs, in their order in the file."""
 
 
@@ -23,7 +23,7 @@ def deployed(model: keras.Model, task: str) -> keras.Model:
     Its input is quantised to uint8 with the scale of the rescaling, so pixels go in as they are.
     """
     start = model.layers[1].output
-    return keras.Model(start, {"logits": model.outputs[0]} if task == "classify" else _detector_outputs(model))
+    return keras.Model(start, _detector_outputs(model) if task == "detect" else {"logits": model.outputs[0]})
 
 
 def _detector_outputs(model: keras.Model) -> dict[str, Any]:

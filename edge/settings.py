@@ -16,11 +16,11 @@ Threads = Annotated[int, Meta(ge=1, le=16)]
 Point = tuple[Fraction, Fraction]
 """x and y as fractions of the frame's width and height."""
 Polygon = Annotated[tuple[Point, ...], Meta(min_length=3)]
-AUTO = "auto"
-"""The value of ``detect.bundle`` that asks for a choice by cost."""
+AUTO, NONE = "auto", "none"
+"""Values of ``detect.bundle`` and ``detect.check``: the daemon chooses; no face check."""
 HIGH_SCORE = 0.75
 """High score of a tracker whose detector is not known."""
-LOW_RATIO = 0.6
+LOW_RATIO = 0.5
 """Low score of the tracker, as a ratio of its high score."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RENAMED = {"publish": "broker", "track.min_sightings": "track.min_observations"}
@@ -36,6 +36,9 @@ class DetectSettings(Table, frozen=True, kw_only=True):
     """``auto`` chooses the largest detector that needs at most this fraction of one core."""
     threshold: Fraction | None = None
     """Minimum score of a detection; the card's unless set."""
+    check: Text = AUTO
+    """``auto`` (the shipped face check, for the shipped detectors), ``none``, the name of a shipped face check, or the
+    path of its card."""
     max_fps: Annotated[float, Meta(gt=0, le=1000)] = 10.0
     """Maximum number of detections a second, whatever the camera's frame rate."""
     follow_motion: bool = True
@@ -50,7 +53,7 @@ class TrackSettings(Table, frozen=True, kw_only=True):
     """Which tracks are visits."""
 
     high_score: Fraction | None = None
-    """A detection starts a track at this score or more. The detector's threshold (``detect.threshold`` or the card's)
+    """A detection starts a track at this face score or more. The detector's threshold (``detect.threshold`` or the card's)
     unless set."""
     low_score: Fraction | None = None
     """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""

@@ -107,10 +107,17 @@ class Detection:
     scale: float = field(default=1.0, compare=False)
     """Pixels of the network's input for each pixel of the frame. A still face has slightly different boxes at two
     scales."""
+    checked: float | None = None
+    """The score after the face check (`edge.vision.face_check`), 0 to 1; None if the detection was not checked."""
 
     def __post_init__(self) -> None:
         """Convert a plain tuple to a `Box`."""
         object.__setattr__(self, "box", Box(*self.box))
+
+    @property
+    def face_score(self) -> float:
+        """How certain it is that this is a face, 0 to 1: the score after the face check, or without one the score."""
+        return self.score if self.checked is None else self.checked
 
     @property
     def centre(self) -> Point:

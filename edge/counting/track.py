@@ -54,9 +54,11 @@ class _NewTrack:
 class Tracker:
     """Follows visitors from frame to frame.
 
-    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high score
-    continue tracks or start new ones. Then detections with a low score continue tracks that are left. All limits are in
-    seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed on.
+    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high face score
+    continue tracks or start new ones. Then the others continue tracks that are left. A visitor who turns away is often
+    still detected, with a low score: that continues the track, but the face check keeps it from starting one. All
+    limits are in seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed
+    on.
     """
 
     settings: TrackSettings
@@ -133,10 +135,10 @@ class Tracker:
         return continued, new
 
     def _is_in_round(self, face: Detection, is_high: bool) -> bool:
-        return self._is_high(face) if is_high else self.settings.low <= face.score < self.settings.high
+        return self._is_high(face) == is_high and face.score >= self.settings.low
 
     def _is_high(self, face: Detection) -> bool:
-        return face.score >= self.settings.high
+        return face.face_score >= self.settings.high
 
     def _start(self, new: _NewTrack, time: float) -> TrackState:
         """Start a track."""

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from contract.card import Card, ClassifierCard, DetectorCard, Golden, read_card, unpack
+from contract.card import Card, CheckCard, ClassifierCard, DetectorCard, Golden, read_card, unpack
 from contract.errors import BundleError
 from edge.vision.interpreter import Interpreter
 from edge.vision.probe import check_in_subprocess
@@ -19,11 +19,17 @@ DEFAULT_DETECTOR, DEFAULT_CLASSIFIER = SHIPPED / "face-416x320.json", SHIPPED / 
 """Cards of the bundles that run unless the configuration names others."""
 STILL_IMAGE_DETECTOR = SHIPPED / "face-640x480.json"
 """Card of the most accurate detector, for single images (``facetally-edge try``), where speed does not matter."""
+DEFAULT_CHECK = SHIPPED / "face-check.json"
+"""Card of the face check that runs with the shipped detectors."""
 MAX_BYTES = 100_000_000
 """Largest accepted size of a card or a model file."""
 
-C = TypeVar("C", DetectorCard, ClassifierCard)
+C = TypeVar("C", DetectorCard, ClassifierCard, CheckCard)
 T = TypeVar("T")
+
+
+TASKS: dict[type[Card], str] = {DetectorCard: "detect", ClassifierCard: "classify", CheckCard: "check"}
+"""The task of each kind of card, as the card names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def load(card_path: Path, kind: type[C], threads: int = 1, *, trusted: bool = Fa
     if digest != card.sha256:
         raise BundleError(f"{model_path}: sha256 is {digest[:12]}..., must be {card.sha256[:12]}... as in the card")
     if not trusted and card_path.resolve().parent != SHIPPED.resolve():
-        check_in_subprocess(card_path, "detect" if kind is DetectorCard else "classify", threads)
+        check_in_subprocess(card_path, TASKS[kind], threads)
     try:
         model = Interpreter(content, threads)
         _check_tensors(card, model)
@@ -117,6 +123,8 @@ def _expected_outputs(card: Card) -> dict[str, tuple[int, ...]]:
     """Names and shapes, without the batch, of the outputs that a card asks for."""
     if isinstance(card, ClassifierCard):
         return {"logits": (len(card.labels),)}
+    if isinstance(card, CheckCard):
+        return {"logits": (1,)}
     cells = sum(-(-card.input.height // s) * -(-card.input.width // s) for s in card.strides)
     return {"scores": (cells, 1), "boxes": (cells, 4), "landmarks": (cells, 2 * len(card.landmarks))}
 

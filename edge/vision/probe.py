@@ -30,7 +30,7 @@ REFUSED = 2
 
 
 def check_in_subprocess(card: Path, task: str, threads: int) -> None:
-    """Load and run the bundle of a card in a child process; ``task`` is ``detect`` or ``classify``.
+    """Load and run the bundle of a card in a child process; ``task`` is one of `edge.vision.bundle.TASKS`.
 
     Raises `BundleError` if the bundle cannot be loaded, or if the model crashes, exhausts or blocks the child.
     """
@@ -69,17 +69,14 @@ def main(arguments: list[str]) -> int:
 
 def _try(card: Path, task: str, threads: int) -> None:
     """Load the bundle and run it as the daemon would."""
-    from contract.card import ClassifierCard, DetectorCard  # noqa: PLC0415 (only the child needs these)
-    from edge.vision.bundle import load  # noqa: PLC0415
+    from edge.vision.bundle import TASKS, load  # noqa: PLC0415 (only the child needs these)
 
     for limit, value in ((resource.RLIMIT_AS, MAX_MEMORY), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it, or have set a lower limit
             resource.setrlimit(limit, (value, value))
-    if task == "detect":
-        model = load(card, DetectorCard, threads, trusted=True).model
-    else:
-        model = load(card, ClassifierCard, threads, trusted=True).model
-    for size in (1,) if task == "detect" else BATCH_SIZES:
+    kind = next(each for each, name in TASKS.items() if name == task)
+    model = load(card, kind, threads, trusted=True).model
+    for size in BATCH_SIZES if task == "classify" else (1,):
         for level in GREY_LEVELS:
             model.run(np.full((size, *model.input.shape[1:]), level, np.uint8))
 

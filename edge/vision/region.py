@@ -7,7 +7,7 @@ detections in regions.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -93,11 +93,10 @@ def detect_in_view(detector: _Detector, pixels: Pixels, view: View) -> tuple[Det
     rows, columns = pixels.shape
     open_sides = (left > 0, top > 0, left + width < columns, top + height < rows)
     return tuple(
-        Detection(
-            Box(face.box.left + left, face.box.top + top, face.box.width, face.box.height),
-            face.score,
-            tuple((x + left, y + top) for x, y in face.landmarks),
-            face.scale,
+        replace(
+            face,
+            box=Box(face.box.left + left, face.box.top + top, face.box.width, face.box.height),
+            landmarks=tuple((x + left, y + top) for x, y in face.landmarks),
         )
         for face in found
         if not _is_cut(face.box, (width, height), open_sides)

@@ -64,6 +64,16 @@ def face_detector(height: int | None = None, width: int | None = None, detail: L
     x = layers.Rescaling(1 / 128, offset=-1)(pixels)
     if height and width:
         x = _pad(x, height, width)
+    levels = _levels(x, detail)
+    top = _conv(levels[2], 48, 1)
+    middle = layers.Add()([_conv(levels[1], 48, 1), layers.UpSampling2D()(top)])
+    bottom = layers.Add()([_conv(levels[0], 48, 1), layers.UpSampling2D()(middle)])
+    parts = [_head(each, stride, height, width) for each, stride in ((bottom, 8), (middle, 16), (top, 32))]
+    return keras.Model(pixels, layers.Concatenate(axis=1, dtype="float32", name="cells")(parts), name="face")
+
+
+def _levels(x: Any, detail: Levels) -> list[Any]:
+    """The first part of the face detector: rescaled pixels to features at strides 8, 16 and 32."""
     x = layers.Conv2D(16, 3, 2, padding="same", activation="relu6")(x)  # batch normalisation here costs 1/6 of the time
     x = _conv(x, 24, 3, 2)
     levels = []
@@ -72,11 +82,7 @@ def face_detector(height: int | None = None, width: int | None = None, detail: L
         for _ in range(blocks):
             x = _bottleneck(x, filters)
         levels.append(x)
-    top = _conv(levels[2], 48, 1)
-    middle = layers.Add()([_conv(levels[1], 48, 1), layers.UpSampling2D()(top)])
-    bottom = layers.Add()([_conv(levels[0], 48, 1), layers.UpSampling2D()(middle)])
-    parts = [_head(each, stride, height, width) for each, stride in ((bottom, 8), (middle, 16), (top, 32))]
-    return keras.Model(pixels, layers.Concatenate(axis=1, dtype="float32", name="cells")(parts), name="face")
+    return levels
 
 
 def _head(level: Any, stride: int, height: int | None, width: int | None) -> Any:
@@ -90,6 +96,28 @@ def _head(level: Any, stride: int, height: int | None, width: int | None) -> Any
     landmarks = layers.Conv2D(10, 1, dtype="float32", name=f"landmarks{stride}")(y)
     joined = layers.Concatenate(dtype="float32")([scores, boxes, landmarks])
     return layers.Reshape((-1, 15), dtype="float32")(joined)
+
+
+def face_check(side: int) -> keras.Model:
+    """The face check: pixels (n, side, side, 1), 0 to 255, to one logit (n, 1), higher for a face.
+
+    Its first layers are those of the face detector. They see a face at one size, so the last layers may use the place
+    of each feature.
+    """
+    pixels = keras.Input((side, side, 1), name="pixels")
+    levels = _levels(layers.Rescaling(1 / 128, offset=-1)(pixels), LEVELS)
+    x = layers.Concatenate()([layers.Flatten()(level) for level in levels[1:]])
+    x = layers.Dense(64, use_bias=False)(layers.Dropout(0.3)(x))
+    x = layers.Dropout(0.2)(layers.ReLU(max_value=6.0)(layers.BatchNormalization(momentum=0.97)(x)))
+    return keras.Model(pixels, _logits(1)(x), name="face_check")
+
+
+def copy_trunk(detector: keras.Model, check: keras.Model) -> None:
+    """Copy the weights of a face detector's first layers to those of a face check."""
+    for kind in (layers.Conv2D, Normalised):
+        pairs = zip(in_creation_order(check, kind), in_creation_order(detector, kind), strict=False)
+        for mine, theirs in pairs:
+            mine.set_weights(theirs.get_weights())
 
 
 def with_input_size(model: keras.Model, height: int, width: int) -> keras.Model:

@@ -1,0 +1,63 @@
+"""Check each detection once more, by a small network that sees its crop: is it a face, or a look-alike?
+
+The detector sees the whole frame, shrunk; in its input a visitor's face has few pixels. The check sees one detection at
+the camera's resolution, scaled to a fixed size. Backs of heads and other look-alikes get a lower face score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from contract.card import CheckCard
+from edge.values import Detection, Pixels
+from edge.vision.bundle import Bundle
+from edge.vision.crop import crop_face
+
+MAX_CHECKED = 32
+"""Only so many detections of a frame are checked, those with the highest scores; the others get a face score of 0."""
+
+
+class _Detector(Protocol):
+    def detect(self, pixels: Pixels, /) -> Sequence[Detection]: ...
+
+
+class FaceCheck:
+    """The face check of a bundle."""
+
+    def __init__(self, bundle: Bundle[CheckCard]) -> None:
+        self.card, self._model = bundle.card, bundle.model
+        self._size = (bundle.card.input.height, bundle.card.input.width)
+
+    def check(self, pixels: Pixels, detections: Sequence[Detection]) -> tuple[Detection, ...]:
+        """Detections in a grey frame (height, width), best first, with `Detection.checked` set; in the same order."""
+        return tuple(
+            replace(face, checked=self.face_score(pixels, face) if index < MAX_CHECKED else 0.0)
+            for index, face in enumerate(detections)
+        )
+
+    def face_score(self, pixels: Pixels, face: Detection) -> float:
+        """Face score of one detection in a grey frame (height, width), 0 to 1; see `contract.card.CheckCard`."""
+        if face.score >= self.card.checked_below:
+            return face.score
+        logit = float(np.log(face.score / (1 - face.score))) if face.score > 0 else -np.inf
+        return float(1 / (1 + np.exp(-(logit + self.card.weight * self.value(pixels, face) + self.card.bias))))
+
+    def value(self, pixels: Pixels, face: Detection) -> float:
+        """The network's output for one detection in a grey frame (height, width); higher for a face."""
+        # One crop at a time: another number of crops would allocate the network's tensors anew.
+        crop = crop_face(pixels, face, self.card.crop, self._size)
+        return float(self._model.values(self._model.run(crop[None, :, :, None]), "logits")[0, 0])
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDetector:
+    """A detector whose detections are checked."""
+
+    detector: _Detector
+    check: FaceCheck
+
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
+        """Detect the faces in a grey image (height, width), best first, and check them."""
+        return self.check.check(pixels, self.detector.detect(pixels))
