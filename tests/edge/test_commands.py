@@ -170,7 +170,8 @@ def test_bench_times_every_stage(tmp_path):
     data = pytest.importorskip("skimage.data", reason="scikit-image has the portrait")
     for at in range(6):
         cv2.imwrite(str(tmp_path / f"{at}.png"), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY))
-    times = bench.measure(str(tmp_path), build.detector_bundle(), build.classifier_bundle())
+    bundles = build.Bundles(build.detector_bundle(), always_checks(tmp_path / "check"), build.classifier_bundle())
+    times = bench.measure(str(tmp_path), bundles)
     assert set(times.values) == {*bench.NETWORKS, *bench.STAGES}
     assert {len(each) for each in times.values.values()} == {3}
     assert times.glue_ms() < times.frame_ms()

@@ -16,7 +16,7 @@ from tests.support.bundles import bundle_with_wrong_hash
 from tests.support.commands import CONFIG, ROOT, one_line
 
 PARTS = (
-    "instances", "detector", "classifier", "staff", "camera", "speed", "spool", "disk", "certificates", "broker",
+    "instances", "detector", "check", "classifier", "staff", "camera", "speed", "spool", "disk", "certificates", "broker",
     "clock", "temperature",
 )  # fmt: skip
 
