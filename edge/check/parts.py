@@ -54,7 +54,7 @@ class DeviceCheck:
         parts: tuple[tuple[str, Callable[[], Finding]], ...] = (
             ("instances", self._instances),
             ("detector", self._load_detector),
-            ("check", self._load_check),
+            ("face-check", self._load_check),
             ("classifier", self._load_classifier),
             *((("shadow", self._load_shadow),) if settings.shadow else ()),
             ("staff", self._staff_rules),

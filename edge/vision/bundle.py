@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ C = TypeVar("C", bound=Card)
 T = TypeVar("T")
 
 
-TASKS: dict[type[Card], str] = {DetectorCard: "detect", ClassifierCard: "classify", CheckCard: "check"}
+TASKS: dict[type[Any], str] = {DetectorCard: "detect", ClassifierCard: "classify", CheckCard: "check"}
 """The task of each kind of card, as the card names it."""
 
 

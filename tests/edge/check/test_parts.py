@@ -16,8 +16,8 @@ from tests.support.bundles import bundle_with_wrong_hash
 from tests.support.commands import CONFIG, ROOT, one_line
 
 PARTS = (
-    "instances", "detector", "check", "classifier", "staff", "camera", "speed", "spool", "disk", "certificates", "broker",
-    "clock", "temperature",
+    "instances", "detector", "face-check", "classifier", "staff", "camera", "speed", "spool", "disk", "certificates",
+    "broker", "clock", "temperature",
 )  # fmt: skip
 
 
