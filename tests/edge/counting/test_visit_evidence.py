@@ -88,8 +88,8 @@ def test_near_misses_are_doubtful():
 @pytest.mark.parametrize(
     ("settings", "high", "low"),
     [
-        (TrackSettings(), 0.6, 0.36),
-        (TrackSettings(high_score=0.8), 0.8, 0.48),
+        (TrackSettings(), 0.6, 0.3),
+        (TrackSettings(high_score=0.8), 0.8, 0.4),
         (TrackSettings(low_score=0.5), 0.6, 0.5),
         (TrackSettings(low_score=0.7), 0.6, 0.6),
     ],
