@@ -1,6 +1,5 @@
 """The face check: the shipped network on a real face and on look-alikes, and the arithmetic around it."""
 
-import shutil
 from dataclasses import replace
 
 import msgspec
@@ -8,11 +7,9 @@ import numpy as np
 import pytest
 
 from contract.card import CheckCard
-from contract.errors import BundleError
-from edge.build import check_bundle, describe_choice, detector_bundle
-from edge.settings import AUTO, NONE
+from edge.build import detector_bundle
 from edge.values import Detection
-from edge.vision.bundle import DEFAULT_CHECK, DEFAULT_DETECTOR, SHIPPED, Bundle, load
+from edge.vision.bundle import DEFAULT_CHECK, Bundle, load
 from edge.vision.detect import Detector
 from edge.vision.face_check import MAX_CHECKED, CheckedDetector, FaceCheck
 from edge.vision.region import Region, View, detect_in_view
@@ -112,49 +109,3 @@ def test_check_sees_the_resolution_of_the_frame(check, face, astronaut):
     """A face that is lost in noise as fine as a pixel is no face, although the detector's score is the same."""
     noise = np.random.default_rng(0).integers(0, 256, astronaut.shape).astype(np.uint8)
     assert check.value(astronaut, face) > check.value(noise, face)
-
-
-def test_auto_is_the_shipped_check_for_shipped_detectors(tmp_path):
-    """The scores of another detector mean something else, so it has no check unless one is named."""
-    assert check_bundle(AUTO, DEFAULT_DETECTOR).card.identity == load(DEFAULT_CHECK, CheckCard).card.identity
-    for suffix in (".json", ".tflite"):
-        shutil.copy(DEFAULT_DETECTOR.with_suffix(suffix), tmp_path)
-    other = tmp_path / DEFAULT_DETECTOR.name
-    assert check_bundle(AUTO, other) is None
-    assert check_bundle(NONE, DEFAULT_DETECTOR) is None
-    assert check_bundle("face-check", other).card == check_bundle(AUTO, DEFAULT_DETECTOR).card
-
-
-def test_check_from_outside_the_package_is_tried_first(tmp_path):
-    """A check may be the path of a card. Its model runs in a subprocess first; a card of another task is refused."""
-    for suffix in (".json", ".tflite"):
-        shutil.copy(DEFAULT_CHECK.with_suffix(suffix), tmp_path)
-    path = tmp_path / "face-check.json"
-    assert check_bundle(str(path), DEFAULT_DETECTOR).card == load(DEFAULT_CHECK, CheckCard).card
-    with (tmp_path / "face-check.tflite").open("ab") as model:
-        model.write(b"\0")
-    with pytest.raises(BundleError, match="sha256 is"):
-        check_bundle(str(path), DEFAULT_DETECTOR)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("off", r"^off: no bundle of that name is shipped; must be the path of a card \(.json\) or one of "),
-        ("expression", r"expression.json: must be a CheckCard, is a ClassifierCard$"),
-        (str(SHIPPED / "face-320x240.json"), r"face-320x240.json: must be a CheckCard, is a DetectorCard$"),
-        ("/none/check.json", r"^/none/check.json: No such file or directory$"),
-    ],
-)
-def test_wrong_check_is_refused(given, message):
-    """The error names the card, and what it must be."""
-    with pytest.raises(BundleError, match=message):
-        check_bundle(given, DEFAULT_DETECTOR)
-
-
-def test_health_names_the_check(bundle):
-    """The reason for the detector and the identity of the check, within the length that a health message allows."""
-    assert describe_choice("set by detect.bundle", bundle).startswith("set by detect.bundle; face check face-check@")
-    assert describe_choice("set by detect.bundle", None) == "set by detect.bundle; no face check"
-    named = Bundle(msgspec.structs.replace(bundle.card, name="n" * 500), bundle.model)
-    assert len(describe_choice("set by detect.bundle", named)) == 300
