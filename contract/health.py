@@ -9,6 +9,8 @@ from contract.strict import Strict
 
 SINCE_4 = ("tracks_ended", "configuration_sha256", "release", "update_failed", "certificate_ends")
 """Fields of the health message since version 4."""
+MAX_CHOICE_LENGTH = 300
+"""Maximum length of ``detector_choice``, characters."""
 
 
 class Latency(Strict, frozen=True, kw_only=True):
@@ -47,7 +49,9 @@ class Health(Strict, frozen=True, kw_only=True, omit_defaults=True):
         Annotated[Fraction, Meta(description="fraction of frames since the last report without detection")] | None
     ) = None
     """This and the next two fields: since version 3."""
-    detector_choice: Annotated[str, Meta(max_length=300, description="why the device runs this detector")] | None = None
+    detector_choice: (
+        Annotated[str, Meta(max_length=MAX_CHOICE_LENGTH, description="why the device runs this detector")] | None
+    ) = None
     fixed_faces: Annotated[Count, Meta(description="ignored faces that never move, such as posters")] | None = None
     tracks_ended: (
         Annotated[

@@ -90,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the time of each stage and of the bare networks on this device")
     bench.add_argument("path", metavar="PATH", help="video, animation or folder of images")
     _add_bundles(bench)
+    meaning = "auto, none, shipped face check by name, or path of a card (default: %(default)s)"
+    bench.add_argument("--check", metavar="CARD", default=configuration.AUTO, help=meaning)
     bench.set_defaults(do=_bench)
     return parser
 
@@ -299,10 +301,13 @@ def _bench(parsed: argparse.Namespace) -> int:
 
     from edge import build  # noqa: PLC0415
     from edge.commands import bench  # noqa: PLC0415
+    from edge.vision.bundle import DEFAULT_DETECTOR, card_path  # noqa: PLC0415
 
     cv2.setNumThreads(1)
-    detector, classifier = build.detector_bundle(parsed.detector), build.classifier_bundle(parsed.classifier)
-    print(bench.table(bench.measure(parsed.path, detector, classifier)))
+    card = card_path(parsed.detector) if parsed.detector else DEFAULT_DETECTOR
+    detector, check = build.detector_bundle(str(card)), build.check_bundle(parsed.check, card)
+    bundles = build.Bundles(detector, check, build.classifier_bundle(parsed.classifier))
+    print(bench.table(bench.measure(parsed.path, bundles)))
     return 0
 
 

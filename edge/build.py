@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from base.certificate import device_certificate_end
 from base.errors import FacetallyError
 from base.logs import line
-from contract.card import ClassifierCard, DetectorCard, model_of, read_card
+from contract.card import CheckCard, ClassifierCard, DetectorCard, model_of, read_card
 from contract.fields import MAX_OUTCOMES
+from contract.health import MAX_CHOICE_LENGTH
 from contract.message import Models, Privacy, Shadow
 from edge.analyzer import FrameAnalyzer
 from edge.camera.capture import Source, source
@@ -34,7 +35,7 @@ from edge.delivery.restamp import Restamper
 from edge.delivery.spool import Spool
 from edge.delivery.spool_lock import locked
 from edge.pipeline import Pipeline, window_converter
-from edge.settings import Settings, ShadowSettings
+from edge.settings import AUTO, NONE, Settings, ShadowSettings
 from edge.shadow.comparison import ShadowComparison
 from edge.shadow.worker import ShadowWorker
 from edge.stages import Observer
@@ -46,6 +47,7 @@ from edge.vision.bundle import Bundle
 from edge.vision.choose_detector import choose_detector
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
+from edge.vision.face_check import CheckedDetector, FaceCheck
 from edge.vision.motion_gate import MotionGate
 from edge.vision.region import RegionSelector
 
@@ -62,6 +64,41 @@ def detector_bundle(path: str | None = None, threads: int = 1) -> Bundle[Detecto
 def classifier_bundle(path: str | None = None, threads: int = 1) -> Bundle[ClassifierCard]:
     """Load a classifier bundle: the card at a path, a shipped bundle by name, or the default. Raises BundleError."""
     return bundle.load(bundle.card_path(path) if path else bundle.DEFAULT_CLASSIFIER, ClassifierCard, threads)
+
+
+def check_bundle(given: str, detector: Path, threads: int = 1) -> Bundle[CheckCard] | None:
+    """Load the face check that ``detect.check`` names for the detector of a card; None if detections are not checked.
+
+    ``auto`` is the shipped check for a shipped detector, and none for another. Raises BundleError.
+    """
+    if given == NONE or (given == AUTO and not bundle.is_shipped(detector)):
+        return None
+    return bundle.load(bundle.DEFAULT_CHECK if given == AUTO else bundle.card_path(given), CheckCard, threads)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundles:
+    """The bundles that analyse a frame."""
+
+    detector: Bundle[DetectorCard]
+    check: Bundle[CheckCard] | None
+    """The face check; None if detections are not checked."""
+    classifier: Bundle[ClassifierCard]
+
+
+def load_bundles(settings: Settings, detector: Path) -> Bundles:
+    """Load the detector of a card, and the face check and the classifier that the settings name. Raises BundleError."""
+    threads = settings.detect.threads
+    return Bundles(
+        detector_bundle(str(detector), threads),
+        check_bundle(settings.detect.check, detector, threads),
+        classifier_bundle(settings.classify.bundle, settings.classify.threads),
+    )
+
+
+def describe_choice(reason: str, check: Bundle[CheckCard] | None) -> str:
+    """Why this detector runs, and which face check, for the health message."""
+    return f"{reason}; {f'face check {check.card.identity}' if check else 'no face check'}"[:MAX_CHOICE_LENGTH]
 
 
 def first_window_s(begin: datetime, window_s: float) -> float:
@@ -97,13 +134,13 @@ def pipeline(
     instead of sent to a broker, and the spool is in memory. ``observer`` sees what each stage produced.
     """
     choice = choose_detector(settings, None if stream else Path(settings.spool.path).parent)
-    detector = detector_bundle(str(choice.card), settings.detect.threads)
-    classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
+    bundles = load_bundles(settings, choice.card)
+    detector, check, classifier = bundles.detector, bundles.check, bundles.classifier
     gate = AdmissionGate(settings.admit)  # before the camera is opened, because the settings may be wrong
     camera = source(settings.capture, stop, settings.grid_s)
     tracker = tracker_for(settings, detector.card)
-    analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate)
-    analyzer.health.detector_choice = choice.reason
+    analyzer = frame_analyzer(settings, camera, bundles=bundles, tracker=tracker, gate=gate)
+    analyzer.health.detector_choice = describe_choice(choice.reason, check)
     analyzer.health.certificate_ends = None if stream else device_certificate_end(settings.broker)
     analyzer.observer = observer or Observer()
     identity = Identity(settings.site, settings.device, boot_id())
@@ -123,7 +160,8 @@ def pipeline(
         ) as comparison,
     ):
         log.info(line("boot", id=identity.boot))
-        log.info(line("detector", bundle=detector.card.identity, reason=choice.reason))
+        identity_of_check = check.card.identity if check else NONE
+        log.info(line("detector", bundle=detector.card.identity, check=identity_of_check, reason=choice.reason))
 
         if comparison:
             analyzer.shadow = comparison.observer
@@ -154,15 +192,16 @@ def frame_analyzer(
     settings: Settings,
     camera: Source,
     *,
-    detector: Bundle[DetectorCard],
-    classifier: Bundle[ClassifierCard],
+    bundles: Bundles,
     tracker: Tracker,
     gate: AdmissionGate,
 ) -> FrameAnalyzer:
     """The stages of one frame, as the settings describe them."""
     is_file = isinstance(settings.capture, File)
+    detector, check, classifier = bundles.detector, bundles.check, bundles.classifier
+    plain = Detector(detector, tracker.settings.low)
     return FrameAnalyzer(
-        detector=Detector(detector, tracker.settings.low),
+        detector=CheckedDetector(plain, FaceCheck(check)) if check else plain,
         tracker=tracker,
         gate=gate,
         classifier=Classifier(classifier),

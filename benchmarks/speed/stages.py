@@ -1,7 +1,7 @@
 """Measure the time of each stage of a frame, beside YuNet on the same frames in the same run.
 
 ``python -m benchmarks.speed.stages [--clip PATH] [--yunet FILE.onnx]`` prints the table of `facetally-edge bench`, with
-one thread. With ``--yunet`` it adds the time of all stages without the two networks, relative to YuNet at a long side
+one thread. With ``--yunet`` it adds the time of all stages without the networks, relative to YuNet at a long side
 of 320 pixels.
 """
 
@@ -16,6 +16,8 @@ from benchmarks.speed.yunet import YuNet, timed
 from edge import build
 from edge.commands import bench
 from edge.commands.try_images import read_images
+from edge.settings import AUTO
+from edge.vision.bundle import DEFAULT_DETECTOR
 
 
 def main() -> None:
@@ -32,7 +34,9 @@ def main() -> None:
 
             clip = str(Path(folder) / "walk-by.mp4")
             compose(Path(clip))
-        times = bench.measure(clip, build.detector_bundle(), build.classifier_bundle())
+        check = build.check_bundle(AUTO, DEFAULT_DETECTOR)
+        bundles = build.Bundles(build.detector_bundle(), check, build.classifier_bundle())
+        times = bench.measure(clip, bundles)
         print(bench.table(times))
         if arguments.yunet:
             peer = YuNet(arguments.yunet, 0.9)

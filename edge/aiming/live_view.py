@@ -58,16 +58,12 @@ class LiveView:
         Raises `BundleError`, `ClipError` and `SettingsError` where the daemon would.
         """
         settings = structs.replace(settings, detect=structs.replace(settings.detect, follow_motion=False))
-        choice = choose_detector(settings, None)
-        detector = build.detector_bundle(str(choice.card), settings.detect.threads)
-        classifier = build.classifier_bundle(settings.classify.bundle, settings.classify.threads)
-        tracker = build.tracker_for(settings, detector.card)
+        bundles = build.load_bundles(settings, choose_detector(settings, None).card)
+        tracker = build.tracker_for(settings, bundles.detector.card)
         self._source = _opened(settings, stop)
         self._gate = AdmissionGate(_with_zones(settings.admit, zones))
-        self._analyzer = build.frame_analyzer(
-            settings, self._source, detector=detector, classifier=classifier, tracker=tracker, gate=self._gate
-        )
-        card = classifier.card
+        self._analyzer = build.frame_analyzer(settings, self._source, bundles=bundles, tracker=tracker, gate=self._gate)
+        card = bundles.classifier.card
         self._seen = Measurements(card.min_face_px, settings.track.min_observations)
         self._analyzer.observer = self._seen
         self._warnings, self.zones = warnings, zones

@@ -14,9 +14,10 @@ from edge.camera.image_quality import blind_reason, thumbnail_of
 from edge.camera_settings import Capture, File, Picamera2, V4l2
 from edge.check.result import Finding
 from edge.settings import Settings
-from edge.values import Detection, Frame, Pixels
+from edge.values import Box, Detection, Frame, Pixels
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
+from edge.vision.face_check import FaceCheck
 
 MEASURE_S = 2.0
 """How long the frames of a camera are watched, and the models run for it, seconds."""
@@ -103,13 +104,26 @@ class ModelSpeed:
 
 
 def run_models(
-    detector: Detector, classifier: Classifier, pixels: Pixels, rate: float, seconds: float = MEASURE_S
+    detector: Detector,
+    check: FaceCheck | None,
+    classifier: Classifier,
+    pixels: Pixels,
+    rate: float,
+    seconds: float = MEASURE_S,
 ) -> ModelSpeed:
-    """Run both models on a frame at a rate, frames a second, for some seconds."""
+    """Run all models on a frame at a rate, frames a second, for some seconds."""
     height, width = pixels.shape
     side = min(width, height) / 4
-    face = Detection((width / 2 - side / 2, height / 2 - side / 2, side, side), 1.0)  # type: ignore[arg-type]
-    return _at_rate(lambda: (detector.detect(pixels), classifier.classify(pixels, [face] * FACES)), rate, seconds)
+    face = Detection(Box(width / 2 - side / 2, height / 2 - side / 2, side, side), 0.0)  # no score is too low to check
+    faces = [face] * FACES
+
+    def run() -> None:
+        detector.detect(pixels)
+        if check:
+            check.check(pixels, faces)
+        classifier.classify(pixels, faces)
+
+    return _at_rate(run, rate, seconds)
 
 
 def describe_speed(settings: Settings, speed: ModelSpeed) -> Finding:

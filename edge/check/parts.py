@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from base.certificate import device_certificate_end
 from base.errors import FacetallyError, SettingsError
-from contract.card import ClassifierCard, DetectorCard
+from contract.card import CheckCard, ClassifierCard, DetectorCard
 from contract.fields import Clock
 from contract.health import Health
 from edge import instances
-from edge.build import classifier_bundle, detector_bundle
+from edge.build import check_bundle, classifier_bundle, describe_choice, detector_bundle
 from edge.camera_settings import File, Gstreamer, Picamera2, V4l2
 from edge.check import broker, camera, machine
 from edge.check.result import CheckResult, Finding
@@ -28,9 +28,10 @@ from edge.shadow.worker import check_input, check_same_labels
 from edge.system.clock import is_synchronised, now
 from edge.system.health import HealthMonitor
 from edge.vision.bundle import Bundle
-from edge.vision.choose_detector import DEFAULT_FRAME_SHAPE, choose_detector
+from edge.vision.choose_detector import DEFAULT_FRAME_SHAPE, DetectorChoice, choose_detector
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
+from edge.vision.face_check import FaceCheck
 
 
 class DeviceCheck:
@@ -40,7 +41,9 @@ class DeviceCheck:
         """``sha256`` is that of the configuration file, hexadecimal."""
         self._settings, self._config = settings, config
         self._monitor = HealthMonitor(configuration_sha256=sha256)
+        self._choice: DetectorChoice | None = None
         self._detector: Bundle[DetectorCard] | None = None
+        self._check: Bundle[CheckCard] | None = None
         self._classifier: Bundle[ClassifierCard] | None = None
         self._sample: camera.CameraSample | None = None
         self._waiting = 0
@@ -51,6 +54,7 @@ class DeviceCheck:
         parts: tuple[tuple[str, Callable[[], Finding]], ...] = (
             ("instances", self._instances),
             ("detector", self._load_detector),
+            ("face-check", self._load_check),
             ("classifier", self._load_classifier),
             *((("shadow", self._load_shadow),) if settings.shadow else ()),
             ("staff", self._staff_rules),
@@ -91,10 +95,19 @@ class DeviceCheck:
         return Finding("; ".join(parts + broken), "warning" if broken or wanted > cores else "ok", figures)
 
     def _load_detector(self) -> Finding:
-        choice = choose_detector(self._settings, Path(self._settings.spool.path).parent)
+        self._choice = choice = choose_detector(self._settings, Path(self._settings.spool.path).parent)
         self._detector = detector_bundle(str(choice.card), self._settings.detect.threads)
         self._monitor.detector_choice = choice.reason
         return Finding(f"{_loaded(self._detector)}; {choice.reason}")
+
+    def _load_check(self) -> Finding:
+        if self._choice is None:
+            raise FacetallyError("not loaded, because no detector was chosen")
+        self._check = check_bundle(self._settings.detect.check, self._choice.card, self._settings.detect.threads)
+        self._monitor.detector_choice = describe_choice(self._choice.reason, self._check)
+        if self._check is None:
+            return Finding("none: detections are not checked (detect.check)")
+        return Finding(_loaded(self._check))
 
     def _load_classifier(self) -> Finding:
         self._classifier = classifier_bundle(self._settings.classify.bundle, self._settings.classify.threads)
@@ -137,7 +150,8 @@ class DeviceCheck:
         rate = camera.needed_rate(self._settings, self._sample.frames_per_s if self._sample else None)
         detector = Detector(self._detector, self._settings.detect.threshold)
         seconds = camera.FILE_MEASURE_S if isinstance(self._settings.capture, File) else camera.MEASURE_S
-        speed = camera.run_models(detector, Classifier(self._classifier), pixels, rate, seconds)
+        check = FaceCheck(self._check) if self._check else None
+        speed = camera.run_models(detector, check, Classifier(self._classifier), pixels, rate, seconds)
         return camera.describe_speed(self._settings, speed)
 
     def _spool(self) -> Finding:

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ClassifierCard, DetectorCard
+from contract.card import CheckCard, ClassifierCard
 from edge.analyzer import FrameAnalyzer
+from edge.build import Bundles
 from edge.camera.image_quality import ImageQuality
 from edge.commands.try_images import image_paths, read_images
 from edge.counting.admit import Admission, AdmissionGate
@@ -20,11 +21,11 @@ from edge.counting.track import Tracker
 from edge.settings import AdmitSettings, DetectSettings, TallySettings, TrackSettings
 from edge.stages import Observer, Stage
 from edge.system.health import resident_mb
-from edge.values import Frame, Pixels, Track
-from edge.vision.bundle import Bundle
+from edge.values import Detection, Frame, Pixels, Track
 from edge.vision.classify import Classifier
 from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
+from edge.vision.face_check import MAX_CHECKED, CheckedDetector, FaceCheck
 from edge.vision.motion_gate import MotionGate
 from edge.vision.region import View
 
@@ -32,7 +33,7 @@ BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 FPS = 10.0
 WARM_UP_FRAMES = 3
 """The first frames are not measured, because memory is allocated in them."""
-NETWORKS = ("detect network", "classify network")
+NETWORKS = ("detect network", "check network", "classify network")
 ROWS: dict[Stage, str] = {
     "quality": "condition",
     "motion": "motion",
@@ -44,9 +45,10 @@ ROWS: dict[Stage, str] = {
 """Row of the table for each stage."""
 STAGES = tuple(ROWS.values())
 TABLE = (
-    "detect network", "condition", "motion", "detect", "track and admit", "classify network", "classify", "tally"
+    "detect network", "check network", "condition", "motion", "detect", "track and admit", "classify network",
+    "classify", "tally"
 )  # fmt: skip
-"""Rows in the order of the table."""
+"""Rows in the order of the table. ``detect`` includes the face check."""
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ class StageTimes:
         return self._per_frame(STAGES)
 
     def glue_ms(self) -> float:
-        """Mean time of a frame in all stages less the two bare networks, milliseconds."""
+        """Mean time of a frame in all stages less the bare networks, milliseconds."""
         return self.frame_ms() - self._per_frame(NETWORKS)
 
     def _per_frame(self, names: tuple[str, ...]) -> float:
@@ -86,10 +88,15 @@ class StageTimes:
 
 @dataclass(slots=True)
 class StageTimer(Observer):
-    """Sums the times of a frame's stages, and keeps the tracks that were classified."""
+    """Sums the times of a frame's stages, and keeps the detections, and the tracks that were classified."""
 
+    detections: Sequence[Detection] = ()
     admitted: tuple[Track, ...] = ()
     _seconds: dict[Stage, float] = field(default_factory=lambda: defaultdict(float))
+
+    def on_detections(self, frame: Frame, detections: Sequence[Detection]) -> None:
+        """Keep the detections."""
+        self.detections = detections
 
     def on_admission(self, frame: Frame, admission: Admission) -> None:
         """Keep the admitted tracks."""
@@ -105,7 +112,7 @@ class StageTimer(Observer):
             if stage != "classify" or self.admitted:
                 times.values[ROWS[stage]].append(seconds * 1000)
         self._seconds.clear()
-        self.admitted = ()
+        self.detections, self.admitted = (), ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +131,11 @@ class EveryFrame:
         self.gate.update_tracks(tracks, time)
 
 
-def measure(path: str, detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard]) -> StageTimes:
+def measure(path: str, bundles: Bundles) -> StageTimes:
     """Run the pipeline's stages on all frames of an image, clip or folder, and measure each of them."""
+    detector, check, classifier = bundles.detector, bundles.check, bundles.classifier
     times, timer = StageTimes(), StageTimer()
-    analyzer = _analyzer(detector, classifier, timer)
+    analyzer = _analyzer(bundles, timer)
     images = (pixels for file in image_paths([path]) for _, pixels in read_images(file))
     for index, pixels in enumerate(images):
         if index == WARM_UP_FRAMES:
@@ -136,8 +144,13 @@ def measure(path: str, detector: Bundle[DetectorCard], classifier: Bundle[Classi
         with times.measure("detect network"):
             detector.model.run(network_input)
         analyzer.add_frame(Frame(pixels, index / FPS))
+        if check and (faces := _checked(timer.detections, check.card)):
+            checked = [_crops(pixels, [face], check.card) for face in faces]
+            with times.measure("check network"):
+                for crop in checked:
+                    check.model.run(crop)
         if timer.admitted:
-            crops = _crops(pixels, timer.admitted, classifier.card)
+            crops = _crops(pixels, [track.face for track in timer.admitted], classifier.card)
             with times.measure("classify network"):
                 classifier.model.run(crops)
         timer.end_frame(times)
@@ -149,16 +162,19 @@ def table(times: StageTimes) -> str:
     rows = [f"{'stage':20}{'frames':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"]
     for name, (p50, p95, p99) in times.percentiles().items():
         rows.append(f"{name:20}{len(times.values[name]):8}{p50:9.3f}{p95:9.3f}{p99:9.3f}")
-    rows.append(f"a frame: {times.frame_ms():.3f} ms, of which {times.glue_ms():.3f} ms are not the two networks")
+    rows.append(f"a frame: {times.frame_ms():.3f} ms, of which {times.glue_ms():.3f} ms are not the networks")
     rows.append(f"resident memory: {resident_mb():.0f} MB")
     return "\n".join(rows)
 
 
-def _analyzer(detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard], observer: Observer) -> FrameAnalyzer:
+def _analyzer(bundles: Bundles, observer: Observer) -> FrameAnalyzer:
     """The stages as the daemon builds them by default, with the detector on every frame."""
-    detect, track, window_s = DetectSettings(), TrackSettings(), TallySettings().window_s
+    detect, window_s = DetectSettings(), TallySettings().window_s
+    detector, check, classifier = bundles.detector, bundles.check, bundles.classifier
+    track = TrackSettings().for_detector(detector.card.threshold)
+    plain = Detector(detector, track.low)
     return FrameAnalyzer(
-        detector=Detector(detector),
+        detector=CheckedDetector(plain, FaceCheck(check)) if check else plain,
         tracker=Tracker(track),
         gate=AdmissionGate(AdmitSettings(staff_zones=())),
         classifier=Classifier(classifier),
@@ -170,7 +186,12 @@ def _analyzer(detector: Bundle[DetectorCard], classifier: Bundle[ClassifierCard]
     )
 
 
-def _crops(pixels: Pixels, tracks: Sequence[Track], card: ClassifierCard) -> NDArray[np.uint8]:
-    """The classifier's input for tracks of a frame: uint8 (n, height, width, 1)."""
+def _checked(detections: Sequence[Detection], card: CheckCard) -> list[Detection]:
+    """Detections of a frame that the network has checked; the others have a high score or are too many."""
+    return [face for face in detections[:MAX_CHECKED] if face.score < card.checked_below]
+
+
+def _crops(pixels: Pixels, faces: Sequence[Detection], card: CheckCard | ClassifierCard) -> NDArray[np.uint8]:
+    """The input of the check or the classifier for faces of a frame: uint8 (n, height, width, 1)."""
     size = (card.input.height, card.input.width)
-    return np.stack([crop_face(pixels, track.face, card.crop, size) for track in tracks])[..., None]
+    return np.stack([crop_face(pixels, face, card.crop, size) for face in faces])[..., None]

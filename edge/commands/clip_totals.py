@@ -3,7 +3,7 @@
 import math
 import threading
 
-from edge.build import classifier_bundle, detector_bundle, frame_analyzer, tracker_for
+from edge.build import frame_analyzer, load_bundles, tracker_for
 from edge.camera.capture import source
 from edge.camera_settings import File
 from edge.counting.admit import AdmissionGate
@@ -23,11 +23,10 @@ def clip_totals(settings: Settings) -> str:
 
     Raises ClipError if the file cannot be read or is cut off.
     """
-    detector = detector_bundle(str(choose_detector(settings, None).card), settings.detect.threads)
-    classifier = classifier_bundle(settings.classify.bundle, settings.classify.threads)
-    gate, tracker = AdmissionGate(settings.admit), tracker_for(settings, detector.card)
+    bundles = load_bundles(settings, choose_detector(settings, None).card)
+    gate, tracker = AdmissionGate(settings.admit), tracker_for(settings, bundles.detector.card)
     camera = source(settings.capture, threading.Event(), settings.grid_s)
-    analyzer = frame_analyzer(settings, camera, detector=detector, classifier=classifier, tracker=tracker, gate=gate)
+    analyzer = frame_analyzer(settings, camera, bundles=bundles, tracker=tracker, gate=gate)
     for item in camera.frames:
         if isinstance(item, Frame):
             analyzer.add_frame(item)

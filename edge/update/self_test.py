@@ -9,8 +9,9 @@ from pathlib import Path
 from base.errors import FacetallyError
 from edge import build
 from edge.counting.admit import AdmissionGate
-from edge.settings import Settings, read
+from edge.settings import AUTO, Settings, read
 from edge.update import run as updater
+from edge.vision.bundle import DEFAULT_DETECTOR, card_path
 
 
 def main(config: Path, program: Path) -> int:
@@ -21,8 +22,11 @@ def main(config: Path, program: Path) -> int:
     try:
         settings = read(config)
         AdmissionGate(settings.admit)
-        detector, classifier = (_bundle(name, program) for name in (_detector(settings), settings.classify.bundle))
-        build.detector_bundle(detector, settings.detect.threads)
+        named = (_detector(settings), settings.detect.check, settings.classify.bundle)
+        detector, check, classifier = (_bundle(name, program) for name in named)
+        card = card_path(detector) if detector else DEFAULT_DETECTOR
+        build.detector_bundle(str(card), settings.detect.threads)
+        build.check_bundle(check or AUTO, card, settings.detect.threads)
         build.classifier_bundle(classifier, settings.classify.threads)
     except FacetallyError as error:
         print(error, file=sys.stderr)
@@ -31,7 +35,7 @@ def main(config: Path, program: Path) -> int:
 
 
 def _detector(settings: Settings) -> str | None:
-    return None if settings.detect.bundle == "auto" else settings.detect.bundle
+    return None if settings.detect.bundle == AUTO else settings.detect.bundle
 
 
 def _bundle(name: str | None, program: Path) -> str | None:

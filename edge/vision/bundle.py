@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -24,11 +24,11 @@ DEFAULT_CHECK = SHIPPED / "face-check.json"
 MAX_BYTES = 100_000_000
 """Largest accepted size of a card or a model file."""
 
-C = TypeVar("C", DetectorCard, ClassifierCard, CheckCard)
+C = TypeVar("C", bound=Card)
 T = TypeVar("T")
 
 
-TASKS: dict[type[Card], str] = {DetectorCard: "detect", ClassifierCard: "classify", CheckCard: "check"}
+TASKS: dict[type[Any], str] = {DetectorCard: "detect", ClassifierCard: "classify", CheckCard: "check"}
 """The task of each kind of card, as the card names it."""
 
 
@@ -56,6 +56,11 @@ def card_path(given: str) -> Path:
     return SHIPPED / f"{given}.json"
 
 
+def is_shipped(card_path: Path) -> bool:
+    """Whether the bundle of a card comes with this package."""
+    return card_path.resolve().parent == SHIPPED.resolve()
+
+
 def load(card_path: Path, kind: type[C], threads: int = 1, *, trusted: bool = False) -> Bundle[C]:
     """Load the bundle of a card ``NAME.json``, whose model is ``NAME.tflite`` beside it, and replay its golden samples.
 
@@ -71,7 +76,7 @@ def load(card_path: Path, kind: type[C], threads: int = 1, *, trusted: bool = Fa
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.sha256:
         raise BundleError(f"{model_path}: sha256 is {digest[:12]}..., must be {card.sha256[:12]}... as in the card")
-    if not trusted and card_path.resolve().parent != SHIPPED.resolve():
+    if not trusted and not is_shipped(card_path):
         check_in_subprocess(card_path, TASKS[kind], threads)
     try:
         model = Interpreter(content, threads)

@@ -1,4 +1,4 @@
-"""Check each detection once more, by a small network that sees its crop: is it a face, or a look-alike?
+"""Check each detection once more: a small network that sees its crop tells faces from look-alikes.
 
 The detector sees the whole frame, shrunk; in its input a visitor's face has few pixels. The check sees one detection at
 the camera's resolution, scaled to a fixed size. Backs of heads and other look-alikes get a lower face score.

@@ -50,8 +50,8 @@ for path in json.load(sys.stdin):
     try:
         settings = read(Path(path))
         tls, bundles = settings.broker.tls, (settings.detect.bundle, settings.classify.bundle)
-        shadow = getattr(settings, "shadow", None)  # an earlier release has none
-        bundles += (shadow.bundle if shadow else None,)
+        shadow = getattr(settings, "shadow", None)  # an earlier release has none, and no face check
+        bundles += (shadow.bundle if shadow else None, getattr(settings.detect, "check", None))
         named = [settings.broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ()), *bundles]
     except SettingsError as wrong:
         error = str(wrong).removeprefix(f"{path}: ")

@@ -63,7 +63,8 @@ try:
             sys.exit(f"{path}: key 'admit.hours.timezone': must be an IANA time zone, is {hours.timezone!r}")
         picamera2 |= isinstance(settings.capture, Picamera2)
         named = [broker.password_file, *((tls.ca, tls.certificate, tls.key) if tls else ())]
-        for bundle in (settings.detect.bundle, settings.classify.bundle):
+        check = getattr(settings.detect, "check", None)  # an earlier release has none
+        for bundle in (settings.detect.bundle, check, settings.classify.bundle):
             if bundle and bundle.endswith(".json"):
                 named += [bundle, bundle.removesuffix("json") + "tflite"]
         print(*(f"{path}\\t{file}" for file in named if file), sep="\\n")

@@ -6,12 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contract.card import ClassifierCard, DetectorCard, bundle_identity, pack, read_card, unpack, write_card
+from contract.card import CheckCard, ClassifierCard, DetectorCard, bundle_identity, pack, read_card, unpack, write_card
 from contract.errors import BundleError
 from contract.labels import EXPRESSIONS
 
 MODELS = Path(__file__).parents[2] / "edge" / "models"
-FACE, EXPRESSION = (json.loads((MODELS / f"{name}.json").read_bytes()) for name in ("face-416x320", "expression"))
+FACE, CHECK, EXPRESSION = (
+    json.loads((MODELS / f"{name}.json").read_bytes()) for name in ("face-416x320", "face-check", "expression")
+)
 
 
 def altered(card, **changes):
@@ -19,7 +21,7 @@ def altered(card, **changes):
     return json.dumps({key: value for key, value in (card | changes).items() if value is not ...}).encode()
 
 
-@pytest.mark.parametrize(("card", "kind"), [(FACE, DetectorCard), (EXPRESSION, ClassifierCard)])
+@pytest.mark.parametrize(("card", "kind"), [(FACE, DetectorCard), (CHECK, CheckCard), (EXPRESSION, ClassifierCard)])
 def test_card_reads_back_as_itself(card, kind):
     """Reading and writing lose nothing, and the task selects the type of card."""
     read = read_card(altered(card), "x.json")
@@ -59,6 +61,11 @@ def test_card_reads_back_as_itself(card, kind):
         (altered(FACE, threshold=-0.1), r"'threshold"),
         (altered(FACE, landmarks=["ear"]), r"'landmarks"),
         (altered(FACE, labels=list(EXPRESSIONS)), "labels"),
+        (altered(CHECK, weight=0), r"'weight"),
+        (altered(CHECK, bias=-21), r"'bias"),
+        (altered(CHECK, checked_below=1.1), r"'checked_below"),
+        (altered(CHECK, crop=...), "crop"),
+        (altered(CHECK, threshold=0.5), "threshold"),
     ],
 )
 def test_bad_card_names_file_and_key(text, expected):

@@ -118,7 +118,7 @@ def test_golden_message_is_valid_by_its_schema(name):
     validator(schema).validate(json.loads((GOLDEN / f"{name}.json").read_bytes()))
 
 
-@pytest.mark.parametrize("name", ["face-416x320", "expression"])
+@pytest.mark.parametrize("name", ["face-416x320", "face-check", "expression"])
 def test_shipped_card_is_valid_by_its_schema(name):
     """The shipped cards are valid by the JSON Schema of cards."""
     text = (MODELS / f"{name}.json").read_bytes()

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from contract.card import CheckCard
 from edge.__main__ import main
 from tests.support.bundles import bundle_with_wrong_hash
 from tests.support.commands import CONFIG, ROOT, one_line, windows
@@ -28,6 +30,7 @@ from tests.support.waiting import LIMIT_S
         (["--clip", "@/edge.toml"], "@/edge.toml: no video"),
         (["--clip", "@/images", "--set", "detect.bundle=@/face-416x320.json"], "@/face-416x320.tflite: sha256 is "),
         (["--clip", "@/images", "--set", "classify.bundle=@/none.json"], "@/none.json: No such file"),
+        (["--clip", "@/images", "--set", "detect.check=expression"], "/expression.json: must be a CheckCard, is a"),
         (["--clip", "@/images", "--set", "spool.path=@/edge.toml/spool"], "spool: could not open @/edge.toml/spool"),
         (
             ["--set", 'admit.hours={timezone="Mars/Base", open="09:00", close="10:00"}'],
@@ -166,11 +169,15 @@ def test_bench_times_every_stage(tmp_path):
     """The table has a row for each stage and each network, and the time of a frame is the sum of its stages."""
     from edge import build
     from edge.commands import bench
+    from edge.vision.bundle import DEFAULT_CHECK, Bundle, load
 
     data = pytest.importorskip("skimage.data", reason="scikit-image has the portrait")
     for at in range(6):
         cv2.imwrite(str(tmp_path / f"{at}.png"), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY))
-    times = bench.measure(str(tmp_path), build.detector_bundle(), build.classifier_bundle())
+    shipped = load(DEFAULT_CHECK, CheckCard)
+    always = Bundle(replace(shipped.card, checked_below=1.0), shipped.model)
+    bundles = build.Bundles(build.detector_bundle(), always, build.classifier_bundle())
+    times = bench.measure(str(tmp_path), bundles)
     assert set(times.values) == {*bench.NETWORKS, *bench.STAGES}
     assert {len(each) for each in times.values.values()} == {3}
     assert times.glue_ms() < times.frame_ms()

@@ -130,6 +130,7 @@ def test_wrong_arguments_are_refused_and_the_card_is_unchanged(card):
     (card.parent / "wrong.toml").write_text(CONFIG.replace("staff_zones = []\n", "").replace("[admit]\n", ""))
     own = '[classify]\nbundle = "/etc/facetally/mood.json"\n'
     (card.parent / "own.toml").write_text(CONFIG + own)
+    (card.parent / "check.toml").write_text(CONFIG + '[detect]\ncheck = "/etc/facetally/mood.json"\n')
     hours = 'hours = { timezone = "Europe/Berln", open = "09:00", close = "20:00" }\n'
     (card.parent / "zone.toml").write_text(CONFIG.replace("staff_zones = []\n", "staff_zones = []\n" + hours))
     (card.parent / "deep.toml").write_text(CONFIG.replace("facetally/password", "facetally/secret/password"))
@@ -144,6 +145,10 @@ def test_wrong_arguments_are_refused_and_the_card_is_unchanged(card):
         (
             prepare(card, "password", "mood.json", config="own.toml"),
             "own.toml: names /etc/facetally/mood.tflite; add these files",
+        ),
+        (
+            prepare(card, "password", "mood.json", config="check.toml"),
+            "check.toml: names /etc/facetally/mood.tflite; add these files",
         ),
         (prepare(card, "password", wheel="password"), "password: must be a wheel"),
         (prepare(card, "password", "./password"), "password: must be given once, is given 2 times"),

@@ -66,7 +66,10 @@ def test_each_extra_installs_and_runs(wheel, tmp_path, extra, command, absent):
     if extra == "edge":
         for program in ("facetally-aim", "facetally-view"):
             subprocess.run([binaries / program, "--help"], env=clean_environment(), capture_output=True, check=True)
-        loads = "from edge import build; build.detector_bundle(); build.classifier_bundle()"
+        loads = (
+            "from edge import build; from edge.vision.bundle import DEFAULT_DETECTOR;"
+            " build.detector_bundle(); build.check_bundle('auto', DEFAULT_DETECTOR); build.classifier_bundle()"
+        )
         subprocess.run([binaries / "python", "-c", loads], cwd=tmp_path, env=clean_environment(), check=True)
 
 

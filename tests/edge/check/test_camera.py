@@ -7,13 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
+from contract.card import CheckCard
 from edge.build import classifier_bundle, detector_bundle
 from edge.camera_settings import File, Picamera2
 from edge.check import camera
 from edge.errors import CameraLost
 from edge.settings import AdmitSettings, Settings
+from edge.vision import bundle
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
+from edge.vision.face_check import FaceCheck
 
 STAND_IN = Path(__file__).parents[3] / "benchmarks" / "faults" / "camera"
 
@@ -68,10 +71,11 @@ def test_models_that_are_too_slow_for_the_rate_fail():
     assert camera.needed_rate(device, 8.0) == 4
     assert camera.needed_rate(device, None) == 7.5
     detector, classifier = Detector(detector_bundle("face-640x480")), Classifier(classifier_bundle())
+    check = FaceCheck(bundle.load(bundle.DEFAULT_CHECK, CheckCard))
     frame = np.full((480, 640), 90, np.uint8)
-    kept_up = camera.run_models(detector, classifier, frame, 2.0, 1.0)
+    kept_up = camera.run_models(detector, check, classifier, frame, 2.0, 1.0)
     assert (camera.describe_speed(device, kept_up).state, kept_up.needed_per_s) == ("ok", 2.0)
-    speed = camera.run_models(detector, classifier, frame, 1e5, 0.3)
+    speed = camera.run_models(detector, check, classifier, frame, 1e5, 0.3)
     assert speed.reached_per_s * speed.seconds == pytest.approx(1, abs=0.6)
     found = camera.describe_speed(device, speed)
     assert found.state == "FAILED"

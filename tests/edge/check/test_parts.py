@@ -10,14 +10,14 @@ import pytest
 from base.errors import SettingsError
 from edge import instances
 from edge.check.parts import DeviceCheck
-from edge.settings import sha256
+from edge.settings import read, sha256
 from tests.support.brokers import free_port, mosquitto, needs_mosquitto
 from tests.support.bundles import bundle_with_wrong_hash
 from tests.support.commands import CONFIG, ROOT, one_line
 
 PARTS = (
-    "instances", "detector", "classifier", "staff", "camera", "speed", "spool", "disk", "certificates", "broker",
-    "clock", "temperature",
+    "instances", "detector", "face-check", "classifier", "staff", "camera", "speed", "spool", "disk", "certificates",
+    "broker", "clock", "temperature",
 )  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def test_a_table_and_json_have_every_part(command, config, clip, tmp_path):
     rows = {part: (state, text) for state, part, text in (row.split(maxsplit=2) for row in out)}
     assert (status, tuple(rows)) == (0, PARTS)
     assert {state for state, _ in rows.values()} <= {"ok", "warning"}
+    assert rows["face-check"][1].startswith("face-check@")
     assert ": 640 x 480, 10.0 frames a second, " in rows["camera"][1]
     assert "accepts the login and takes messages to facetally/v1/shop-1/door/health, MQTT 5" in rows["broker"][1]
     status, out, _ = command(*arguments, "--json")
@@ -48,6 +49,15 @@ def test_a_table_and_json_have_every_part(command, config, clip, tmp_path):
     assert (figures["camera"]["width"], figures["speed"]["needed_per_s"]) == (640, 10.0)
     assert 0 < figures["speed"]["seconds"] < 5
     assert figures["disk"]["free_mb"] > 0
+
+
+def test_a_device_may_have_no_face_check(config):
+    """The row says so; one that cannot be loaded is a failure."""
+    for given, state, text in (("none", "ok", "none: detections are not checked"), ("off", "FAILED", "off: no bundle")):
+        device = DeviceCheck(read(config, (f"detect.check={given}",)), config, sha256(config))
+        found = next(each for each in device.results() if each.part == "face-check").finding
+        assert found.state == state
+        assert found.text.startswith(text)
 
 
 @needs_mosquitto

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from contract.card import ClassifierCard, DetectorCard, pack, unpack
+from contract.card import CheckCard, ClassifierCard, DetectorCard, pack, unpack
 from contract.errors import BundleError
-from edge.vision.bundle import DEFAULT_CLASSIFIER, DEFAULT_DETECTOR, SHIPPED, card_path, load
+from edge.vision.bundle import DEFAULT_CHECK, DEFAULT_CLASSIFIER, DEFAULT_DETECTOR, SHIPPED, card_path, load
 
-KINDS = {"face-416x320": DetectorCard, "expression": ClassifierCard}
+KINDS = {"face-416x320": DetectorCard, "face-check": CheckCard, "expression": ClassifierCard}
 
 
 @pytest.fixture
@@ -79,9 +79,11 @@ def test_missing_file_is_named(copy, suffix):
 
 
 def test_card_of_another_task_is_refused(copy):
-    """A detector's card is no classifier's, nor the other way round."""
+    """A card of one task is none of another."""
     assert "must be a ClassifierCard, is a DetectorCard" in refusal(copy("face-416x320"))
     assert "must be a DetectorCard, is a ClassifierCard" in refusal(copy("expression"), DetectorCard)
+    assert "must be a CheckCard, is a DetectorCard" in refusal(copy("face-416x320"), CheckCard)
+    assert "must be a ClassifierCard, is a CheckCard" in refusal(copy("face-check"))
 
 
 def test_wrong_number_of_labels_is_refused(copy):
@@ -100,7 +102,7 @@ def test_wrong_number_of_labels_is_refused(copy):
 def test_bundle_is_given_by_name_or_path(copy):
     """A shipped bundle has a name, wherever the package is installed; any other is given by the path of its card."""
     assert {card_path(path.stem) for path in SHIPPED.glob("*.json")} == set(SHIPPED.glob("*.json"))
-    assert {DEFAULT_DETECTOR, DEFAULT_CLASSIFIER} <= set(SHIPPED.glob("*.json"))
+    assert {DEFAULT_DETECTOR, DEFAULT_CHECK, DEFAULT_CLASSIFIER} <= set(SHIPPED.glob("*.json"))
     assert card_path("face-416x320.json") == Path("face-416x320.json")
     assert (
         load(card_path(str(copy("face-416x320"))), KINDS["face-416x320"]).card

@@ -132,10 +132,11 @@ def test_what_is_refused(of, released, tmp_path, capsys):
     assert refused(capsys, of, "2.0", "--wheel", wheel) == [
         "configuration of shop-1/door: key 'privacy.k': must be >= 1, is 0"
     ]
-    (folder / "north.toml").write_text(f'[classify]\nbundle = "{BUNDLES}/other.json"\n')
-    assert refused(capsys, of, "2.0", "--software", "1.0") == [
-        f"configuration of shop-1/door: {BUNDLES}/other.json: its software has no bundle other"
-    ]
+    for table_and_key in ("[classify]\nbundle", "[detect]\ncheck"):
+        (folder / "north.toml").write_text(f'{table_and_key} = "{BUNDLES}/other.json"\n')
+        assert refused(capsys, of, "2.0", "--software", "1.0") == [
+            f"configuration of shop-1/door: {BUNDLES}/other.json: its software has no bundle other"
+        ]
     (folder / "north.toml").write_text(f'[classify]\nbundle = "{BUNDLES}/mood.json"\n')
     fleet("release", "2.0", "--software", "1.0", folder=of)
 
