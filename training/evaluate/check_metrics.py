@@ -27,7 +27,7 @@ def groups(part: Candidates) -> tuple[Flags, Flags, Flags]:
 
 
 def figures(part: Candidates, checked: Floats) -> dict[str, float]:
-    """Metrics by their names on a card, of face scores ``checked`` (n,) and, as ``unchecked``, of the detectors' scores.
+    """Metrics by name, of face scores ``checked`` (n,) and, as ``unchecked``, of the detectors' scores.
 
     ``backs.auc`` and ``others.auc``: area under the ROC curve of faces against backs of heads, and against other
     look-alikes. ``faces.ap``: average precision. ``faces.recall`` and ``backs.false``: fraction of the detections of
