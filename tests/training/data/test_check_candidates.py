@@ -138,7 +138,7 @@ def test_data_without_faces_or_of_another_task_are_named(tmp_path):
     with pytest.raises(SettingsError, match="must hold a detection of a look-alike, hold none"):
         check_candidates.write(tmp_path / "cache.npz", only_face, [0.5])
     np.savez(tmp_path / "other.npz", images=np.zeros(1))
-    with pytest.raises(SettingsError, match="other.npz: must be the cache of a face check"):
+    with pytest.raises(SettingsError, match=r"other\.npz: must be the cache of a face check"):
         check_candidates.read(tmp_path / "other.npz", held_out=True)
 
 

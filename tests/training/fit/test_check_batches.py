@@ -46,7 +46,7 @@ def test_a_batch_depends_on_its_step_alone_and_is_half_faces(part):
 
 
 def test_detections_are_drawn_by_weight_score_and_image(part):
-    """A back of a head has double weight, two detections of one image share, and a higher factor is drawn more often."""
+    """A back of a head has double weight, detections of one image share, and a higher factor is drawn more often."""
     from training.fit.check_batches import sampling_probabilities
 
     drawn = sampling_probabilities(part, np.array([3, 4, 5]), part.score)
