@@ -1,6 +1,6 @@
 """Label the detections that the face check is trained on: a face, a back of a head, or another look-alike.
 
-Hand-drawn boxes come first. Where nobody drew boxes, a teacher network looks at each place.
+Hand-drawn boxes come first. Where nobody drew boxes, a teacher network analyses each place.
 """
 
 from collections.abc import Callable

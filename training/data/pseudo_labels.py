@@ -33,7 +33,7 @@ On the same images, of the boxes with a mean score up to 0.15, 0.2, 0.3 and 0.4,
 are faces. The others are look-alikes: hands, clothes, bags."""
 
 PLACE_SIZES = (52, 28)
-"""Sizes, pixels, to which a detection is scaled when the teacher looks at its place alone."""
+"""Sizes, pixels, to which a detection is scaled when the teacher analyses its place alone."""
 PLACE_SIDE = 4
 """Side of what the teacher then sees, in sizes of the detection."""
 

@@ -85,7 +85,7 @@ def test_detections_are_taken_by_the_kind_of_the_image():
 
     images = [
         scene("empty", "background"),
-        scene("shelf", "negative", held_out=True),
+        scene("goods", "negative", held_out=True),
         scene("photo", "photo"),
         scene("held photo", "photo", held_out=True),
         scene("crowd", "crowd"),
@@ -96,10 +96,10 @@ def test_detections_are_taken_by_the_kind_of_the_image():
     for name, teacher in (("none", None), ("teacher", lambda pixels, face: np.full(4, 0.8, np.float32))):
         found = list(collect(images, [detect], drawn, teacher))
         counts[name] = {image.name: sum(each.image == image.name for each in found) for image in images}
-    assert counts["none"] == {"empty": 11, "shelf": 11, "photo": 0, "held photo": 0, "crowd": 9, "held crowd": 10}
+    assert counts["none"] == {"empty": 11, "goods": 11, "photo": 0, "held photo": 0, "crowd": 9, "held crowd": 10}
     assert counts["teacher"] == counts["none"] | {"photo": 6, "crowd": 0}, "the teacher sees faces that nobody drew"
     assert {each.label.target for each in found if each.image == "photo"} == {1.0}
-    assert [each.held_out for each in found if each.image == "shelf"] == [True] * 11
+    assert [each.held_out for each in found if each.image == "goods"] == [True] * 11
 
 
 def test_a_cache_keeps_detections_as_the_device_sees_them(tmp_path):
