@@ -1,6 +1,6 @@
 """The gate: which faults keep an int8 model from becoming a bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from contract.errors import BundleError
 from contract.gate import FORCED, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP
 from training.trained_run import Predictions, recall_drop
 
+MAX_AUC_DROP = 0.01
+"""Allowed fall of a face check's area under the ROC curve from the float to the int8 model."""
 MANY = 100
 """Faces of a label from which its recall is compared as measured. With fewer, only a fall that 95 of 100 bootstrap
 draws confirm counts."""
@@ -18,6 +20,17 @@ def detector_faults(before: float, after: float) -> list[str]:
     if before - after > MAX_PRECISION_DROP:
         return [f"average precision falls from {before:.4f} to {after:.4f}; {MAX_PRECISION_DROP} is allowed"]
     return []
+
+
+def check_faults(figures: Mapping[str, float]) -> list[str]:
+    """Faults of a face check by the figures of its card: areas under the ROC curve and average precision."""
+    faults = []
+    for name, before in figures.items():
+        figure, _, kind = name.rpartition(".")
+        limit = {"auc": MAX_AUC_DROP, "ap": MAX_PRECISION_DROP}.get(figure.rpartition(".")[2])
+        if kind == "float" and limit is not None and before - figures[f"{figure}.int8"] > limit:
+            faults.append(f"{figure} falls from {before:.4f} to {figures[f'{figure}.int8']:.4f}; {limit} is allowed")
+    return faults
 
 
 def classifier_faults(before: Predictions, after: Predictions, labels: Sequence[str]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from contract.card import ClassifierCard, DetectorCard
+from contract.card import CheckCard, ClassifierCard, DetectorCard
 from contract.errors import BundleError
 from edge.vision import bundle
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
-from training.trained_run import MIN_SCORE, TrainedClassifier, TrainedRun
+from edge.vision.face_check import FaceCheck
+from training.trained_run import MIN_SCORE, TrainedCheck, TrainedClassifier, TrainedRun
 
 TOLERANCE = 0.002
 """Allowed difference of a figure: another runtime may round differently."""
@@ -22,6 +23,10 @@ def verify(run: TrainedRun, card_path: Path) -> str:
         classifier = bundle.load(card_path, ClassifierCard)
         measured = run.metrics(run.predictions(Classifier(classifier).probabilities))
         on_card = classifier.card.figures
+    elif isinstance(run, TrainedCheck):
+        check = bundle.load(card_path, CheckCard)
+        measured = run.metrics(FaceCheck(check))
+        on_card = check.card.figures
     else:
         detector = bundle.load(card_path, DetectorCard)
         measured = run.metrics(Detector(detector, MIN_SCORE), detector.card.threshold)

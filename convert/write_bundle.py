@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import Card, ClassifierCard, Crop, DetectorCard, Golden, Input, pack, write_card
+from contract.card import Card, CheckCard, ClassifierCard, Crop, DetectorCard, Golden, Input, pack, write_card
 from contract.errors import BundleError
 from convert import gate, visit_confusion
 from convert.golden_samples import drawn
@@ -17,19 +17,21 @@ from edge.vision import bundle
 from edge.vision.bundle import Bundle, golden_output
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
+from edge.vision.face_check import FaceCheck
 from edge.vision.interpreter import Interpreter
 from training.trained_run import (
     MAX_FALSE_PER_NEGATIVE,
     MIN_SCORE,
     OVERLAP,
     STRIDES,
+    TrainedCheck,
     TrainedClassifier,
     TrainedDetector,
     TrainedRun,
 )
 
 CALIBRATION = 200
-"""Calibration images of a detector; a classifier gets twice as many."""
+"""Calibration images of a detector; the other networks get twice as many."""
 TOLERANCE = 16
 """Steps of 256 by which a golden output may differ: ai-edge-litert 2.3 and tflite-runtime 2.14 differed by up to 9."""
 UNKNOWN_FRACTION = 0.05
@@ -48,7 +50,10 @@ def make(run: TrainedRun, out: Path, *, min_threshold: float = 0.0, force: bool 
         content = _quantised(run, "detect", run.calibration_images(CALIBRATION))
         card: Card = _detector_card(run, content, min_threshold, force)
     elif min_threshold:
-        raise BundleError(f"{run.folder}: a classifier's threshold must be fitted; --threshold is for detectors")
+        raise BundleError(f"{run.folder}: must be the run of a detector for --threshold, is of another task")
+    elif isinstance(run, TrainedCheck):
+        content = _quantised(run, "check", run.calibration_images(2 * CALIBRATION))
+        card = _check_card(run, content, force)
     else:
         content = _quantised(run, "classify", run.calibration_images(2 * CALIBRATION))
         card = _classifier_card(run, content, force)
@@ -67,9 +72,9 @@ def _quantised(run: TrainedRun, task: str, images: NDArray[np.uint8]) -> bytes:
 
 
 def _common_fields(run: TrainedRun, content: bytes, model: Interpreter) -> dict[str, Any]:
-    """The fields of a card that both tasks share, without figures."""
+    """The fields of a card that all tasks share, without figures."""
     recipe = run.recipe
-    close = isinstance(run, TrainedClassifier)
+    close = not isinstance(run, TrainedDetector)
     return {
         "schema": 1,
         "name": recipe.name,
@@ -133,6 +138,30 @@ def _detector_notes(run: TrainedDetector, threshold: float, chosen: float) -> st
         " pixels and more unless named, matched by their centres. `masked`: with masks drawn over all faces. `turned`:"
         " faces turned aside. `crowds`: labelled by people, 16 pixels and more. `photos`: labelled by a teacher."
     )
+
+
+def _check_card(run: TrainedCheck, content: bytes, force: bool) -> CheckCard:
+    model, recipe = Interpreter(content), run.recipe
+    draft = CheckCard(
+        **_common_fields(run, content, model),
+        figures={},
+        crop=Crop(margin=recipe.margin, align="none"),
+        weight=recipe.weight,
+        bias=recipe.bias,
+        checked_below=recipe.checked_below,
+    )
+    checks = run.float_check(draft), FaceCheck(Bundle(draft, model))
+    figures = _side_by_side(*(run.metrics(each) for each in checks))
+    notes = CHECK_NOTES + gate.check(recipe.name, gate.check_faults(figures), force)
+    return msgspec.structs.replace(draft, figures=figures, notes=notes)
+
+
+CHECK_NOTES = (
+    "Measured on detections, of score 0.04 and more, in held-out images with boxes drawn by people and in held-out"
+    " images without people. `backs` and `others`: faces against backs of heads, and against other look-alikes, by area"
+    " under the ROC curve. `recall` and `false`: fraction of the detections of faces, and of backs of heads, that reach"
+    " the threshold of the detector. Heads of 16 pixels and more. `unchecked`: the same of the detector's score."
+)
 
 
 def _classifier_card(run: TrainedClassifier, content: bytes, force: bool) -> ClassifierCard:

@@ -1,4 +1,4 @@
-"""Recipes: one TOML file describes one training run of a face detector or an expression classifier."""
+"""Recipes: one TOML file describes one training run of a face detector, a face check or an expression classifier."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ RENAMED = {
 
 
 class Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Keys of both tasks."""
+    """Keys of all tasks."""
 
     name: str
     """Name of the model, of its bundle's files and on its card."""
@@ -100,6 +100,40 @@ class DetectorRecipe(Common, frozen=True, tag_field="task", tag="detect", kw_onl
     soups). They must share a common start."""
     boxes_only: bool = False
     """Whether only the layers that predict boxes are trained; scores stay those of ``start``."""
+
+
+class CheckRecipe(Common, frozen=True, tag_field="task", tag="check", kw_only=True):
+    """A face check, trained on the detections of face detectors."""
+
+    width: Positive = 64
+    """Input width, pixels: a multiple of 32, as large as the height."""
+    height: Positive = 64
+    """Input height, pixels."""
+    batch: Positive = 192
+    """Detections in a batch, half of them of faces."""
+    peak_rate: float = 2e-3
+    """Highest learning rate, after warm-up and before cosine decay."""
+    weight_decay: float = 5e-3
+    """Weight decay of AdamW."""
+    start: str | None = None
+    """Initial weights of the first layers: the card of a detector, or the folder of a detector's run. Random weights if
+    not set."""
+    detectors: Annotated[tuple[str, ...], Meta(min_length=1)] = ("face-416x320", "face-640x480")
+    """Cards of the detectors whose detections are checked, or names of shipped bundles."""
+    teacher: str | None = None
+    """ONNX file of YuNet, which labels detections in the images without hand-drawn boxes when data are prepared. If not
+    set, these images are left out."""
+    margin: Annotated[float, Meta(gt=-0.5, le=0.75)] = 0.55
+    """Margin of the crop on each side, as a fraction of the box. Crops are cached with 0.75."""
+    score_weight: Annotated[float, Meta(ge=0)] = 0.5
+    """In training, the logit of the detector's score times this is added to the output: the network learns what the
+    score does not say."""
+    weight: Annotated[float, Meta(gt=0, le=10)]
+    """Weight of the output in the face score, for the card."""
+    bias: Annotated[float, Meta(ge=-20, le=20)]
+    """Bias of the face score, for the card."""
+    checked_below: Fraction
+    """Detections with this score or more are not checked, for the card."""
 
 
 class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw_only=True):
@@ -173,7 +207,7 @@ class ClassifierRecipe(Common, frozen=True, tag_field="task", tag="classify", kw
                 raise SettingsError(f"{key}: {run} has model.{each} {given}, must be {wanted}")
 
 
-Recipe = DetectorRecipe | ClassifierRecipe
+Recipe = DetectorRecipe | CheckRecipe | ClassifierRecipe
 
 
 def _comparable(value: object) -> object:

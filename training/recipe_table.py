@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 import msgspec
 
-from training.recipe import ClassifierRecipe, Common, DetectorRecipe
+from training.recipe import CheckRecipe, ClassifierRecipe, Common, DetectorRecipe
 
 SECTIONS = {
-    Common: "Keys of both tasks",
+    Common: "Keys of all tasks",
     DetectorRecipe: "Keys of a detector",
+    CheckRecipe: "Keys of a face check",
     ClassifierRecipe: "Keys of a classifier",
 }
 
 
 def markdown() -> str:
-    """Three tables: key, type, default, meaning."""
+    """Four tables: key, type, default, meaning."""
     parts = []
     for struct, title in SECTIONS.items():
         head = [f"### {title}", "", "| key | type | default | meaning |", "|---|---|---|---|"]
@@ -70,9 +71,13 @@ def _type_name(annotation: str) -> str:
 
 PREFIXES = {
     "tuple[Positive": "four integers > 0",
+    "Annotated[tuple[str, ...], Meta(min_length=1)]": "list of texts",
     "dict[str, dict": "table of tables",
     "dict[str, Annotated": "table of numbers > 0",
     "Annotated[float, Meta(ge=0)]": "number >= 0",
+    "Annotated[float, Meta(gt=0, le=10)]": "number > 0, <= 10",
+    "Annotated[float, Meta(ge=-20, le=20)]": "number, -20 to 20",
+    "Annotated[float, Meta(gt=-0.5, le=0.75)]": "number > -0.5, <= 0.75",
     "Annotated[float, Meta(gt=-0.5": "number > -0.5, <= 0.3",
     "Annotated[int, Meta(ge=0, lt=5)]": "integer, 0 to 4",
 }

@@ -1,11 +1,11 @@
-"""Choose the task, face detection or expression classification, that a recipe describes."""
+"""Choose the task, face detection, face check or expression classification, that a recipe describes."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from training.data.fer2013 import OnBroken
-from training.recipe import DetectorRecipe, Recipe
+from training.recipe import CheckRecipe, DetectorRecipe, Recipe
 
 
 class Task(Protocol):
@@ -30,6 +30,10 @@ def of(recipe: Recipe) -> Task:
         from training.fit.detector_task import DetectorTask  # noqa: PLC0415
 
         return DetectorTask(recipe)
+    if isinstance(recipe, CheckRecipe):
+        from training.fit.check_task import CheckTask  # noqa: PLC0415
+
+        return CheckTask(recipe)
     from training.fit.classifier_task import ClassifierTask  # noqa: PLC0415
 
     return ClassifierTask(recipe)

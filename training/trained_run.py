@@ -12,21 +12,24 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ClassifierCard
+from contract.card import CheckCard, ClassifierCard
 from contract.errors import BundleError
 from edge.vision.classify import Classifier
+from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
+from edge.vision.face_check import FaceCheck
 from training.augment.lighting import degrade
-from training.data import labelled_images
+from training.data import check_candidates, labelled_images
+from training.data.check_candidates import Candidates
 from training.data.face_cache import Faces, shifted_crops
 from training.data.labelled_images import LabelledImage
-from training.evaluate import classifier_metrics, detector_metrics, float_model
+from training.evaluate import check_metrics, classifier_metrics, detector_metrics, float_model
 from training.evaluate.classifier_metrics import Predictions, Probabilities, majority_labels, recall_drop
 from training.evaluate.detector_metrics import MAX_FALSE_PER_NEGATIVE, MIN_SCORE
 from training.evaluate.float_model import OVERLAP
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import in_float32, load_model, with_input_size
-from training.recipe import ClassifierRecipe, DetectorRecipe, read_run_recipe
+from training.recipe import CheckRecipe, ClassifierRecipe, DetectorRecipe, read_run_recipe
 
 __all__ = [
     "MAX_FALSE_PER_NEGATIVE",
@@ -34,6 +37,7 @@ __all__ = [
     "OVERLAP",
     "STRIDES",
     "Predictions",
+    "TrainedCheck",
     "TrainedClassifier",
     "TrainedDetector",
     "TrainedRun",
@@ -87,6 +91,32 @@ class TrainedDetector:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedCheck:
+    """The run of a face check."""
+
+    folder: Path
+    recipe: CheckRecipe
+    model: keras.Model
+    """Float model."""
+    held: Candidates = field(repr=False)
+    """Detections in images held out from training."""
+
+    def calibration_images(self, most: int) -> Grey:
+        """Random crops (n, side, side) of held-out detections, cut as on a device."""
+        rule, size = float_model.draft_check(self.recipe).crop, (self.recipe.height, self.recipe.width)
+        chosen = np.random.default_rng(self.recipe.seed).permutation(len(self.held))[:most]
+        return np.stack([crop_face(self.held.crop(row), self.held.in_crop(row), rule, size) for row in chosen])
+
+    def float_check(self, card: CheckCard) -> FaceCheck:
+        """The device's face check with the float model."""
+        return float_model.float_check(self.model, card)
+
+    def metrics(self, check: FaceCheck) -> dict[str, float]:
+        """Metrics on the held-out detections."""
+        return check_metrics.figures(self.held, check_metrics.face_scores(check, self.held))
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedClassifier:
     """The run of an expression classifier."""
 
@@ -132,7 +162,7 @@ class TrainedClassifier:
         return Faces.load(self.folder / "cache.npz", self.recipe, part)
 
 
-TrainedRun = TrainedDetector | TrainedClassifier
+TrainedRun = TrainedDetector | TrainedCheck | TrainedClassifier
 
 
 def open_run(folder: Path, size: tuple[int, int] | None = None) -> TrainedRun:
@@ -153,7 +183,12 @@ def open_run(folder: Path, size: tuple[int, int] | None = None) -> TrainedRun:
         _, held = labelled_images.split(list(labelled_images.read(folder / "cache.npz")))
         return TrainedDetector(folder, recipe, with_input_size(model, recipe.height, recipe.width), held)
     if size:
-        raise BundleError(f"{folder}: the size must be that of the recipe for a classifier; --size is for detectors")
+        raise BundleError(f"{folder}: the size must be that of the recipe; --size is for detectors")
+    if isinstance(recipe, CheckRecipe):
+        held_out = check_candidates.read(folder / "cache.npz", held_out=True)
+        if not len(held_out):
+            raise BundleError(f"{folder / 'cache.npz'}: must hold detections in held-out images, holds none")
+        return TrainedCheck(folder, recipe, in_float32(model), held_out)
     if recipe.near_duplicates == "include":
         raise BundleError(f"{folder}: model.near_duplicates must be 'exclude' for a bundle, is 'include'")
     return TrainedClassifier(folder, recipe, in_float32(model))

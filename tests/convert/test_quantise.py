@@ -55,6 +55,17 @@ def test_the_gate_refuses_a_detector_that_lost_too_much():
         gate.check("face", gate.detector_faults(0.8, 0.789))
 
 
+def test_the_gate_refuses_a_face_check_that_lost_too_much():
+    """A hundredth of the area under the ROC curve may be lost; other figures are not compared."""
+    from convert import gate
+
+    fine = {"backs.auc.float": 0.9, "backs.auc.int8": 0.891, "backs.false.float": 0.3, "backs.false.int8": 0.1}
+    assert gate.check_faults(fine) == []
+    (fault,) = gate.check_faults(fine | {"backs.auc.int8": 0.889})
+    assert fault == "backs.auc falls from 0.9000 to 0.8890; 0.01 is allowed"
+    assert gate.check_faults({"faces.ap.float": 0.9, "faces.ap.int8": 0.88})
+
+
 @pytest.mark.parametrize(
     ("rights", "complaint"),
     [

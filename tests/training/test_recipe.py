@@ -20,14 +20,15 @@ def test_a_wrong_recipe_is_named(tmp_path):
 
 
 def test_the_table_of_keys_holds_all_of_them():
-    """Each key of both tasks has one row with type, default and meaning."""
+    """Each key of all tasks has one row with type, default and meaning."""
     import msgspec
 
-    from training.recipe import ClassifierRecipe, DetectorRecipe
+    from training.recipe import CheckRecipe, ClassifierRecipe, DetectorRecipe
     from training.recipe_table import markdown
 
     rows = [line.strip("| ").split(" | ") for line in markdown().splitlines() if line.startswith("| `")]
-    names = {field.name for struct in (ClassifierRecipe, DetectorRecipe) for field in msgspec.structs.fields(struct)}
+    structs = (CheckRecipe, ClassifierRecipe, DetectorRecipe)
+    names = {field.name for struct in structs for field in msgspec.structs.fields(struct)}
     assert {row[0].strip("`") for row in rows} == names
     assert {len(row) for row in rows} == {4}
 

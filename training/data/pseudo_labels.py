@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import SettingsError
+from edge.values import Detection
 from edge.vision.boxes import iou
+from edge.vision.crop import crop_square
 from training.data.labelled_images import MIRRORED, FaceLabels, Floats
 
 LONG_SIDES = (400, 640, 960)
@@ -30,6 +32,11 @@ UNCERTAIN_BONUS = 0.07
 On the same images, of the boxes with a mean score up to 0.15, 0.2, 0.3 and 0.4, a fraction of 0.20, 0.25, 0.31 and 0.39
 are faces. The others are look-alikes: hands, clothes, bags."""
 
+PLACE_SIZES = (52, 28)
+"""Sizes, pixels, to which a detection is scaled when the teacher analyses its place alone."""
+PLACE_SIDE = 4
+"""Side of what the teacher then sees, in sizes of the detection."""
+
 
 class Teacher:
     """YuNet (Wu et al. 2023), averaged over several views, as in data distillation (Radosavovic et al. 2018)."""
@@ -48,6 +55,23 @@ class Teacher:
         kept = scores >= UNCERTAIN_SCORE
         confidence = np.where(scores >= FACE_SCORE, 1, scores + UNCERTAIN_BONUS).astype(np.float32)
         return boxes[kept], landmarks[kept], confidence[kept]
+
+    def place_scores(self, grey: NDArray[np.uint8], face: Detection) -> Floats:
+        """Scores (4,) of a face at the place of a detection in a grey image (h, w); 0 in a view without one.
+
+        The views are of two sizes, each plain and mirrored.
+        """
+        scores = []
+        for size in PLACE_SIZES:
+            side = PLACE_SIDE * size
+            view = crop_square(grey, face.centre, PLACE_SIDE * face.size, 0.0, (side, side))
+            colour = cv2.cvtColor(view, cv2.COLOR_GRAY2BGR)
+            for flip in (False, True):
+                rows = self._detect(colour, side, flip)
+                middle = np.abs(rows[:, :2] + rows[:, 2:4] / 2 - side / 2).max(1, initial=0) < 0.5 * size
+                ratio = rows[:, 2:4].max(1, initial=0) / size
+                scores.append(rows[middle & (ratio > 0.45) & (ratio < 2.2), 14].max(initial=0.0))
+        return np.array(scores, np.float32)
 
     def _detect(self, image: NDArray[np.uint8], long_side: int, flip: bool) -> Floats:
         """Detections in one view, rows (n, 15) of box, landmarks and score, in pixels of ``image``."""

@@ -9,14 +9,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ClassifierCard, Crop, DetectorCard, Input
+from contract.card import CheckCard, ClassifierCard, Crop, DetectorCard, Input
 from edge.vision.bundle import Bundle
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
+from edge.vision.face_check import FaceCheck
 from training.evaluate.detector_metrics import MIN_SCORE
 from training.fit.detector_targets import STRIDES
 from training.networks.architectures import in_float32, load_model
-from training.recipe import ClassifierRecipe
+from training.recipe import CheckRecipe, ClassifierRecipe
 
 OVERLAP = 0.3
 """Intersection over union of two boxes above which the lower-scored one is dropped."""
@@ -68,11 +69,28 @@ def draft_classifier(labels: Sequence[str], width: int, height: int, crop: Crop)
     )
 
 
+def draft_check(recipe: CheckRecipe) -> CheckCard:
+    """The card of a face check that has not been measured."""
+    return CheckCard(
+        **draft(recipe.name, recipe.width, recipe.height),
+        crop=Crop(margin=recipe.margin, align="none"),
+        weight=recipe.weight,
+        bias=recipe.bias,
+        checked_below=recipe.checked_below,
+    )
+
+
 def float_detector(model: keras.Model, width: int, height: int) -> Detector:
     """The device's detector with a float model."""
     parts = {"scores": slice(0, 1), "boxes": slice(1, 5), "landmarks": slice(5, 15)}
     floating: Any = FloatModel(model, parts)
     return Detector(Bundle(draft_detector(width, height), floating))
+
+
+def float_check(model: keras.Model, card: CheckCard) -> FaceCheck:
+    """The device's face check with a float model."""
+    floating: Any = FloatModel(model, {"logits": slice(0, 1)})
+    return FaceCheck(Bundle(card, floating))
 
 
 def float_classifier(model: keras.Model, card: ClassifierCard) -> Classifier:

@@ -74,11 +74,13 @@ def _sample(rng: Generator, count: int, probabilities: NDArray[np.float64] | Non
     return rng.choice(len(probabilities), count, p=probabilities)
 
 
-def augment_face(rng: Generator, face: Grey, side: int, ratio: float, strength: float = 1.0) -> Grey:
+def augment_face(
+    rng: Generator, face: Grey, side: int, ratio: float, strength: float = 1.0, occlusion: float = 0.25
+) -> Grey:
     """Augment a face (h, h) to (side, side): scale, rotation, mirroring, shift, resolution, light, occlusion.
 
     ``ratio`` is the side of the device's crop as a fraction of the face's; ``strength`` (0 to 1) scales how far and how
-    often the result differs.
+    often the result differs. ``occlusion`` is the probability of an occlusion.
     """
     scale = side / (len(face) * ratio) * np.exp(rng.normal(0, 0.08 * strength))
     angle = rng.normal(0, 0.14 * strength)
@@ -91,7 +93,7 @@ def augment_face(rng: Generator, face: Grey, side: int, ratio: float, strength: 
     if rng.random() < 0.2 * strength:
         crop = _lower_resolution(rng, crop)
     crop = degrade(rng, crop, 0.6 * strength)
-    if rng.random() < 0.25 * strength:
+    if rng.random() < occlusion * strength:
         _occlude(rng, crop)
     return crop
 

@@ -115,9 +115,11 @@ def face_check(side: int) -> keras.Model:
 def copy_trunk(detector: keras.Model, check: keras.Model) -> None:
     """Copy the weights of a face detector's first layers to those of a face check."""
     for kind in (layers.Conv2D, Normalised):
-        pairs = zip(in_creation_order(check, kind), in_creation_order(detector, kind), strict=False)
-        for mine, theirs in pairs:
-            mine.set_weights(theirs.get_weights())
+        mine, theirs = in_creation_order(check, kind), in_creation_order(detector, kind)
+        stem, _ = creation_rank(mine[0].name)
+        unnamed = [each for each in theirs if creation_rank(each.name)[0] == stem]  # the last layers have own names
+        for to, source in zip(mine, unnamed, strict=False):
+            to.set_weights(source.get_weights())
 
 
 def with_input_size(model: keras.Model, height: int, width: int) -> keras.Model:

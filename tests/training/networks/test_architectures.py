@@ -94,3 +94,22 @@ def test_dense_has_the_backbones_later_layers_on_a_grid_twice_as_dense(tmp_path)
     backbone.with_suffix(".json").write_text(text.replace(JOINT, "other"))
     with pytest.raises(SettingsError, match="must have the layer batchnorm11"):
         dense(32, 3, backbone, (5, 7, 9, 2))
+
+
+def test_a_face_check_starts_with_the_first_layers_of_a_detector():
+    """Its features at strides 16 and 32 are the detector's, for a new detector and for one that was saved."""
+    from training.networks.architectures import copy_trunk, face_check, face_detector, in_creation_order
+
+    for _ in range(2):  # names of layers count on in a process
+        detector, check = face_detector(), face_check(64)
+        copy_trunk(detector, check)
+        kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization)
+        for kind, count in zip(kinds, (32, 31), strict=True):
+            mine, theirs = (
+                [each for each in in_creation_order(model, kind) if each.name.startswith(("conv2d", "normalised"))]
+                for model in (check, detector)
+            )
+            assert len(mine) == count
+            for one, other in zip(mine, theirs, strict=False):
+                for array, same in zip(one.get_weights(), other.get_weights(), strict=True):
+                    np.testing.assert_array_equal(array, same)
