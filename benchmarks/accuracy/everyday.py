@@ -142,7 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     images = ValidationImages.of(arguments.run / "cache.npz", arguments.people)
-    peers = {path.stem: shipped(path) for path in arguments.card or sorted(bundle.SHIPPED.glob("face*.json"))}
+    peers = {path.stem: shipped(path) for path in arguments.card or sorted(bundle.SHIPPED.glob("face-*x*.json"))}
     for side in (arguments.long_side or (320, 640)) if arguments.yunet else ():
         peers[f"YuNet {side}"] = yunet(arguments.yunet, side)
     figures = {

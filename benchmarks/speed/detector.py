@@ -211,7 +211,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     _, images = labelled_images.split(list(labelled_images.read(arguments.run / "cache.npz")))
-    ours = [shipped(path) for path in arguments.card or sorted(bundle.SHIPPED.glob("face*.json"))]
+    ours = [shipped(path) for path in arguments.card or sorted(bundle.SHIPPED.glob("face-*x*.json"))]
     peers = [*ours, yunet(arguments.yunet, arguments.long_side)]
     result = Table(
         peers, {peer.name: DetectorResults.of(resizing(peer.find, arguments.long_side), images) for peer in peers}
