@@ -66,5 +66,5 @@ def compress(frames: Sequence[Pixels], crf: int) -> list[Pixels]:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray").reformat(format="yuv420p")))
         output.mux(stream.encode())
     file.seek(0)
-    with av.open(file) as opened:
+    with av.open(file, "r") as opened:
         return [np.asarray(each.reformat(format="gray").to_ndarray(), np.uint8) for each in opened.decode(video=0)]
