@@ -59,7 +59,7 @@ def compress(frames: Sequence[Pixels], crf: int) -> list[Pixels]:
     file = io.BytesIO()
     height, width = frames[0].shape
     with av.open(file, "w", format="mp4") as output:
-        options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency", "threads": "1"}
+        options = {"crf": str(crf), "preset": "veryfast", "bf": "0", "threads": "1"}
         stream = output.add_stream("libx264", rate=FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:

@@ -159,13 +159,16 @@ def count_clips(data: Path, source: DetectorSource, *, check: bool = True) -> li
     return counts
 
 
-def count_clips_on_device(data: Path, card: str) -> list[ClipCount]:
-    """Count all clips as the device does with a detector, given by its name or the path of its card."""
+def count_clips_on_device(data: Path, card: str, choices: Sequence[tuple[int, int]] = FRAMES) -> list[ClipCount]:
+    """Count all clips as the device does with a detector, given by its name or the path of its card.
+
+    ``choices`` are the choices of frames, as in `FRAMES`.
+    """
     bundle, check, counts = detector_bundle(card), shipped_check(), []
     for path, low, high in truths(data):
         visits = tuple(
             count_frames(bundle, check, islice(file_source.read_frames(File(path=str(path))), first, None, step)).visits
-            for step, first in FRAMES
+            for step, first in choices
         )
         counts.append(ClipCount(path.name, low, high, visits))
     return counts

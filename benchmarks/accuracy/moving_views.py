@@ -8,7 +8,7 @@ sensor and the compression of H.264. The device's detector, face check and track
 compared with the boxes that people drew. The motion depends on the image's name only, so every run sees the same
 frames.
 
-``--part`` takes every other image: settings are chosen on one half, and the other half shows how good they are. A still
+``--part`` takes every other image: settings are chosen on one half, and the other half shows how good they are. An
 image that moves is no visitor who walks: nobody turns, and all faces move alike. But there are far more faces, and
 far more of what looks like one, than in the clips.
 """
@@ -50,7 +50,7 @@ FACE, PROFILE, BACK = "face", "profile", "back"
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
+class DrawnImage:
     """An image with the heads that people drew."""
 
     archive: str
@@ -88,13 +88,13 @@ class Outcome:
         return Outcome(*(one + two for one, two in zip(astuple(self), astuple(added), strict=True)))
 
 
-def stills(data: Path) -> list[Still]:
+def held_out_images(data: Path) -> list[DrawnImage]:
     """Return the held-out images: those labelled by people, crowds, and those without people."""
     images, faces = (pd.read_csv(data / name, keep_default_na=False) for name in ("images.csv", "faces.csv"))
     drawn = dict(iter(faces[faces["source"] == "human"].groupby("image")))
     listed = validation_list()
     found = [
-        _still("scenes.zip", name, drawn.get(name), has_people=True)
+        _drawn_image("scenes.zip", name, drawn.get(name), has_people=True)
         for name, kind in zip(images["image"], images["kind"], strict=True)
         if kind == "labelled-still" and is_validation(name, listed)
     ]
@@ -102,17 +102,17 @@ def stills(data: Path) -> list[Still]:
     drawn = dict(iter(pd.read_csv(data / everyday_images.FACES).groupby("image")))
     held = images[(images["part"] == "validation") & (images["image"].isin(drawn) | (images["kind"] == "no-people"))]
     return found + [
-        _still(everyday_images.ARCHIVE, name, drawn.get(name), has_people=kind != "no-people")
+        _drawn_image(everyday_images.ARCHIVE, name, drawn.get(name), has_people=kind != "no-people")
         for name, kind in zip(held["image"], held["kind"], strict=True)
     ]
 
 
-def _still(archive: str, name: str, rows: pd.DataFrame | None, *, has_people: bool) -> Still:
+def _drawn_image(archive: str, name: str, rows: pd.DataFrame | None, *, has_people: bool) -> DrawnImage:
     if rows is None:
-        return Still(archive, name, np.zeros((0, 4)), (), has_people)
+        return DrawnImage(archive, name, np.zeros((0, 4)), (), has_people)
     labelled = rows["view"] if "view" in rows else [FACE] * len(rows)
     views = tuple(view if view in (PROFILE, BACK) else FACE for view in labelled)
-    return Still(archive, name, rows[BOX].to_numpy(float), views, has_people)
+    return DrawnImage(archive, name, rows[BOX].to_numpy(float), views, has_people)
 
 
 def drawn_head(face: Detection, boxes: Floats) -> int | None:
@@ -141,9 +141,11 @@ def visit_owners(
     return [heads[visit.number].most_common(1)[0][0] for visit in visits]
 
 
-def outcome(still: Still, boxes: Sequence[Floats], shape: tuple[int, int], owners: Sequence[int | None]) -> Outcome:
+def outcome(
+    image: DrawnImage, boxes: Sequence[Floats], shape: tuple[int, int], owners: Sequence[int | None]
+) -> Outcome:
     """Compare the heads that the visits show with all heads drawn in an image."""
-    views, visits = np.array(still.views, str), Counter(owners)
+    views, visits = np.array(image.views, str), Counter(owners)
     counted = np.array([visits[head] for head in range(len(views))], int)
     is_profile, is_face = views == PROFILE, views != BACK
     required = _in_view(np.array(boxes), shape) & is_face
@@ -154,8 +156,8 @@ def outcome(still: Still, boxes: Sequence[Floats], shape: tuple[int, int], owner
         profiles_found=int((required & is_profile & (counted > 0)).sum()),
         twice=int(np.maximum(counted[is_face] - 1, 0).sum()),
         backs=int(counted[~is_face].sum()),
-        other=visits[None] if still.has_people else 0,
-        background=0 if still.has_people else visits[None],
+        other=visits[None] if image.has_people else 0,
+        background=0 if image.has_people else visits[None],
     )
 
 
@@ -176,24 +178,24 @@ def _detector(card: str) -> tuple[CheckedDetector, TrackSettings]:
     return CheckedDetector(Detector(bundle, settings.low), shipped_check()), settings
 
 
-def count(still: Still, data: Path, cards: Sequence[str]) -> dict[str, Outcome]:
+def count(image: DrawnImage, data: Path, cards: Sequence[str]) -> dict[str, Outcome]:
     """Count the video of one image with each detector, without and with the face check."""
-    with zipfile.ZipFile(data / still.archive) as archive:
-        _, pixels = read_image(archive, still.name)
+    with zipfile.ZipFile(data / image.archive) as archive:
+        _, pixels = read_image(archive, image.name)
     if pixels is None:
-        raise SystemExit(f"{data / still.archive}: {still.name}: must be an image")
-    frames, boxes = video(pixels, still.boxes, still.name)
+        raise SystemExit(f"{data / image.archive}: {image.name}: must be an image")
+    frames, boxes = video(pixels, image.boxes, image.name)
     shape, outcomes = (frames[0].shape[0], frames[0].shape[1]), {}
     for card in cards:
         detector, settings = _detector(card)
         found = [detector.detect(frame) for frame in frames]
         for title, faces in (("without check", list(map(without_check, found))), ("with check", found)):
             owners = visit_owners(faces, boxes, shape, settings)
-            outcomes[f"{Path(card).stem} {title}"] = outcome(still, boxes, shape, owners)
+            outcomes[f"{Path(card).stem} {title}"] = outcome(image, boxes, shape, owners)
     return outcomes
 
 
-def measure(chosen: Sequence[Still], data: Path, cards: Sequence[str], processes: int = 1) -> dict[str, Outcome]:
+def measure(chosen: Sequence[DrawnImage], data: Path, cards: Sequence[str], processes: int = 1) -> dict[str, Outcome]:
     """Return the sums over images, by detector and check."""
     sums: dict[str, Outcome] = {}
     with Pool(processes) as pool:
@@ -227,7 +229,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="processes side by side (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help="write the table to docs/accuracy.md")
     arguments = parser.parse_args()
-    chosen = stills(arguments.data)
+    chosen = held_out_images(arguments.data)
     if arguments.part is not None:
         chosen = chosen[arguments.part :: 2]
     columns = measure(chosen, arguments.data, arguments.card, arguments.processes)

@@ -1,4 +1,4 @@
-"""Counting the faces of still images over which a camera moves."""
+"""Counting the faces of images over which a camera moves."""
 
 import os
 from pathlib import Path
@@ -13,25 +13,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("pandas", reason="pandas is not installed (make train-setup)")
 
 from benchmarks.accuracy.camera_pan import FRAMES, video
-from benchmarks.accuracy.moving_views import Outcome, Still, drawn_head, measure, outcome, stills, table, visit_owners
+from benchmarks.accuracy.moving_views import (
+    DrawnImage,
+    Outcome,
+    drawn_head,
+    held_out_images,
+    measure,
+    outcome,
+    table,
+    visit_owners,
+)
 
 DATA = os.environ.get("FACETALLY_DATA")
 SHAPE = (480, 640)
 needs_images = pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with diverse.zip")
 
 
-def still(*views, has_people=True):
+def drawn(*views, has_people=True):
     """An image with one head of 40 pixels every 100 pixels."""
     boxes = np.array([[100.0 * index, 200, 40, 40] for index in range(len(views))]).reshape(-1, 4)
-    return Still("x.zip", "x", boxes, views, has_people)
+    return DrawnImage("x.zip", "x", boxes, views, has_people)
 
 
 def test_visits_are_compared_with_the_drawn_heads():
     """A face counts once as found, then as counted again; a back of a head and what is no head are errors."""
-    image = still("face", "profile", "profile", "back")
+    image = drawn("face", "profile", "profile", "back")
     got = outcome(image, [image.boxes] * FRAMES, SHAPE, [0, 0, 2, 3, None])
     assert got == Outcome(faces=3, found=2, profiles=2, profiles_found=1, twice=1, backs=1, other=1)
-    empty = still(has_people=False)
+    empty = drawn(has_people=False)
     assert outcome(empty, [empty.boxes] * FRAMES, SHAPE, [None]) == Outcome(background=1)
     assert (got + got).found == 4
 
@@ -43,14 +52,14 @@ def test_visits_are_compared_with_the_drawn_heads():
 )
 def test_a_face_must_be_found_if_it_is_in_view_long_enough(move, frames, faces):
     """Its centre is in view, in at least ten frames."""
-    image = still("face")
+    image = drawn("face")
     seen, away = (image.boxes + np.array([x, 0, 0, 0]) for x in (move, -500))
     assert outcome(image, [seen] * frames + [away] * (FRAMES - frames), SHAPE, []).faces == faces
 
 
 def test_a_small_face_need_not_be_found():
     """A face of less than 16 pixels may be missed."""
-    image = still("face")
+    image = drawn("face")
     assert outcome(image, [image.boxes * [1, 1, 0.4, 0.4]] * FRAMES, SHAPE, []).faces == 1
     assert outcome(image, [image.boxes * [1, 1, 0.3, 0.3]] * FRAMES, SHAPE, []).faces == 0
 
@@ -68,12 +77,12 @@ def test_a_small_face_need_not_be_found():
 )
 def test_a_detection_shows_the_nearest_head_of_its_size(box, head):
     """Its centre is inside the drawn box, and the areas are similar."""
-    assert drawn_head(Detection(box, 0.9), still("face", "face").boxes) == head
+    assert drawn_head(Detection(box, 0.9), drawn("face", "face").boxes) == head
 
 
 def test_a_visit_belongs_to_the_head_that_it_shows_most_often():
     """One face that moves with its box is one visit of that head; without boxes it is none of the heads."""
-    image = still("face")
+    image = drawn("face")
     boxes = [image.boxes + np.array([8.0 * index, 0, 0, 0]) for index in range(FRAMES)]
     frames = [(Detection(tuple(each[0]), 0.9),) for each in boxes]
     assert visit_owners(frames, boxes, SHAPE, TrackSettings()) == [0]
@@ -103,7 +112,7 @@ def test_a_video_depends_on_the_name_only_and_boxes_move_with_the_image():
 @needs_images
 def test_the_check_keeps_backs_of_heads_from_being_counted():
     """In two crowds and two scenes without people it counts no more backs and objects, and most of the faces."""
-    found = stills(Path(DATA))
+    found = held_out_images(Path(DATA))
     crowds = [each for each in found if each.views.count("back") >= 3]
     chosen = [*crowds[:2], *[each for each in found if not each.has_people][:2]]
     columns = measure(chosen, Path(DATA), ["face-416x320"])
