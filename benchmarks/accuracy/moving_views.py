@@ -16,10 +16,10 @@ far more of what looks like one, than in the clips.
 import argparse
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache, partial
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -195,12 +195,11 @@ def count(image: DrawnImage, data: Path, cards: Sequence[str]) -> dict[str, Outc
     return outcomes
 
 
-def measure(chosen: Sequence[DrawnImage], data: Path, cards: Sequence[str], processes: int = 1) -> dict[str, Outcome]:
+def add_up(outcomes: Iterable[dict[str, Outcome]]) -> dict[str, Outcome]:
     """Return the sums over images, by detector and check."""
     sums: dict[str, Outcome] = {}
-    with Pool(processes) as pool:
-        for outcomes in pool.imap(partial(count, data=data, cards=cards), chosen, chunksize=4):
-            sums |= {title: sums.get(title, Outcome()) + each for title, each in outcomes.items()}
+    for each in outcomes:
+        sums |= {title: sums.get(title, Outcome()) + added for title, added in each.items()}
     return sums
 
 
@@ -232,8 +231,10 @@ def main() -> None:
     chosen = held_out_images(arguments.data)
     if arguments.part is not None:
         chosen = chosen[arguments.part :: 2]
-    columns = measure(chosen, arguments.data, arguments.card, arguments.processes)
-    text = "\n".join(table(columns))
+    # A forked process would wait for threads of the networks' runtime that it does not have.
+    with get_context("spawn").Pool(arguments.processes) as pool:
+        counted = pool.imap(partial(count, data=arguments.data, cards=arguments.card), chosen, chunksize=4)
+        text = "\n".join(table(add_up(counted)))
     print(text)
     if arguments.write:
         replace_between_markers(text, begin=BEGIN, end=END)
