@@ -4,17 +4,20 @@
 
 DATA holds ``counting/``, ``clips/`` and ``peers/``. On real tracks the device's tracker stands beside SORT, ByteTrack
 and OC-SORT, as measured by `benchmarks.accuracy.peer_trackers`. On clips it runs with several detectors on every
-frame, and as on a device (`benchmarks.accuracy.device_count`), beside the people counted by hand.
+frame, with and without the face check, and as on a device (`benchmarks.accuracy.device_count`), beside the people
+counted by hand. Each clip is also counted at half its frame rate, on the even and on the odd frames: the counts depend
+on which frames are seen, and these differences show by how much.
 """
 
 import argparse
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.accuracy import chokepoint_walks
-from benchmarks.accuracy.detections import Clip, DetectorSource, of_card, of_clip, of_yunet
+from benchmarks.accuracy.detections import Clip, DetectorSource, of_card, of_clip, of_yunet, shipped_check
 from benchmarks.accuracy.device_count import count_frames
 from benchmarks.accuracy.tracks import STEPS, Recording, TrackerOutput, TrackScore, recordings, score, true_visits
 from edge.build import detector_bundle
@@ -32,6 +35,8 @@ BEGIN, END = "<!-- counting: begin -->", "<!-- counting: end -->"
 TRACKS = TrackSettings(high_score=0.75, min_visit_s=0.3)
 """Settings for the recordings: ``high_score`` suits their detector, ``min_visit_s`` is that of the truth."""
 YUNET_SIDE, YUNET_THRESHOLD = 640, 0.8
+FRAMES = ((1, 0), (2, 0), (2, 1))
+"""Frames of a clip that are used, as step and first index: all, the even ones, the odd ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,13 @@ class ClipCount:
     people_min: int
     people_max: int
     """People counted by hand; a range where the count is debatable."""
-    visits: int
+    visits: tuple[int, ...]
+    """For each entry of `FRAMES`."""
 
     @property
-    def distance(self) -> int:
-        """Distance of the visits from the range."""
-        return max(self.people_min - self.visits, 0, self.visits - self.people_max)
+    def distances(self) -> tuple[int, ...]:
+        """Distance of the visits from the range, for each entry of `FRAMES`."""
+        return tuple(max(self.people_min - visits, 0, visits - self.people_max) for visits in self.visits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +149,29 @@ def truths(data: Path) -> list[tuple[Path, int, int]]:
     return [each for each in found if each[0].exists()]
 
 
-def count_clips(data: Path, source: DetectorSource) -> list[ClipCount]:
-    """Count all clips with one detector."""
-    return [
-        ClipCount(path.name, low, high, count_visits(of_clip(path, source), source.high_score))
-        for path, low, high in truths(data)
-    ]
+def count_clips(data: Path, source: DetectorSource, *, check: bool = True) -> list[ClipCount]:
+    """Count all clips with one detector; without ``check`` as if no detection had been checked."""
+    counts = []
+    for path, low, high in truths(data):
+        clip = of_clip(path, source) if check else of_clip(path, source).without_check()
+        visits = tuple(count_visits(clip.every(step, first), source.high_score) for step, first in FRAMES)
+        counts.append(ClipCount(path.name, low, high, visits))
+    return counts
 
 
-def count_clips_on_device(data: Path, card: str) -> list[ClipCount]:
-    """Count all clips as the device does with a detector, given by its name or the path of its card."""
-    bundle = detector_bundle(card)
-    return [
-        ClipCount(path.name, low, high, count_frames(bundle, file_source.read_frames(File(path=str(path)))).visits)
-        for path, low, high in truths(data)
-    ]
+def count_clips_on_device(data: Path, card: str, choices: Sequence[tuple[int, int]] = FRAMES) -> list[ClipCount]:
+    """Count all clips as the device does with a detector, given by its name or the path of its card.
+
+    ``choices`` are the choices of frames, as in `FRAMES`.
+    """
+    bundle, check, counts = detector_bundle(card), shipped_check(), []
+    for path, low, high in truths(data):
+        visits = tuple(
+            count_frames(bundle, check, islice(file_source.read_frames(File(path=str(path))), first, None, step)).visits
+            for step, first in choices
+        )
+        counts.append(ClipCount(path.name, low, high, visits))
+    return counts
 
 
 def track_table(rows: Sequence[TrackRow]) -> list[str]:
@@ -177,24 +191,42 @@ def track_table(rows: Sequence[TrackRow]) -> list[str]:
 
 
 def clip_table(columns: dict[str, list[ClipCount]]) -> list[str]:
-    """Return the visits of each clip by detector, as lines of a Markdown table; the last row sums the distances."""
+    """Return the visits of each clip by column, as lines of a Markdown table; the last row sums the distances.
+
+    In brackets are the visits at half the frame rate: on the even and on the odd frames.
+    """
     lines = [f"| clip | people | {' | '.join(columns)} |", f"|---|---:|{'---:|' * len(columns)}"]
     for rows in zip(*columns.values(), strict=True):
         one = rows[0]
         people = f"{one.people_min}" if one.people_min == one.people_max else f"{one.people_min} to {one.people_max}"
-        lines.append(f"| {one.clip} | {people} | {' | '.join(str(row.visits) for row in rows)} |")
-    sums = " | ".join(str(sum(row.distance for row in rows)) for rows in columns.values())
-    return [*lines, f"| summed distance | | {sums} |"]
+        lines.append(f"| {one.clip} | {people} | {' | '.join(_cell(row.visits) for row in rows)} |")
+    sums = (map(sum, zip(*(row.distances for row in rows), strict=True)) for rows in columns.values())
+    return [*lines, f"| summed distance | | {' | '.join(map(_cell, map(tuple, sums)))} |"]
 
 
-def report(data: Path, sources: Sequence[DetectorSource], cards: Sequence[str]) -> str:
+def _cell(values: Sequence[int]) -> str:
+    """Format the value on all frames, and in brackets those at half the frame rate."""
+    full, even, odd = values
+    return f"{full} ({even}, {odd})"
+
+
+def clip_columns(data: Path, cards: Sequence[str], peers: Sequence[DetectorSource] = ()) -> dict[str, list[ClipCount]]:
+    """Count all clips with each detector, with and without face check, with peers, and as on a device."""
+    columns = {}
+    for source in map(of_card, cards):
+        columns[f"{source.title} without check"] = count_clips(data, source, check=False)
+        columns[source.title] = count_clips(data, source)
+    columns |= {peer.title: count_clips(data, peer) for peer in peers}
+    return columns | {f"{Path(card).stem} on a device": count_clips_on_device(data, card) for card in cards}
+
+
+def report(data: Path, cards: Sequence[str], peers: Sequence[DetectorSource] = ()) -> str:
     """Measure everything, and return all tables."""
     rows = score_recordings(data / "counting" / "tracks") + read_peer_scores()
     rows += score_walks(data / "counting" / "chokepoint_boxes.tar.gz")
-    columns = {source.name.rsplit("-", 1)[0]: count_clips(data, source) for source in sources}
-    columns |= {f"{Path(card).stem} on a device": count_clips_on_device(data, card) for card in cards}
     lines = ["Visits, in brackets identity switches and counted tracks that hold more than one person:", ""]
-    return "\n".join([*lines, *track_table(rows), "", *clip_table(columns)])
+    lines += [*track_table(rows), "", "Visits, in brackets those on the even and on the odd frames alone:", ""]
+    return "\n".join([*lines, *clip_table(clip_columns(data, cards, peers))])
 
 
 def replace_between_markers(text: str, page: Path = PAGE, *, begin: str = BEGIN, end: str = END) -> None:
@@ -218,11 +250,9 @@ def main() -> None:
     parser.add_argument("--yunet", action="store_true", help="measure YuNet as well (needs OpenCV 5)")
     parser.add_argument("--write", action="store_true", help="write the tables to docs/accuracy.md")
     arguments = parser.parse_args()
-    sources = [of_card(name) for name in arguments.card]
-    if arguments.yunet:
-        model = arguments.data / "peers" / "yunet_n_640_640.onnx"
-        sources += [of_yunet(model, YUNET_SIDE, YUNET_THRESHOLD)]
-    text = report(arguments.data, sources, arguments.card)
+    model = arguments.data / "peers" / "yunet_n_640_640.onnx"
+    peers = [of_yunet(model, YUNET_SIDE, YUNET_THRESHOLD)] if arguments.yunet else []
+    text = report(arguments.data, arguments.card, peers)
     print(text)
     if arguments.write:
         replace_between_markers(text)

@@ -1,4 +1,4 @@
-"""Count visits as the device does: with its motion gate, regions, detector and tracker, 10 detections a second."""
+"""Count visits as the device does: motion gate, regions, detector, face check and tracker, 10 detections a second."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from edge.settings import DetectSettings, TrackSettings
 from edge.values import Frame
 from edge.vision.bundle import Bundle
 from edge.vision.detect import Detector
+from edge.vision.face_check import CheckedDetector, FaceCheck
 from edge.vision.motion_gate import MotionGate
 from edge.vision.region import RegionSelector, detect_in_view
 
@@ -22,10 +23,13 @@ class DeviceCount:
     """Number of times the detector ran."""
 
 
-def count_frames(bundle: Bundle[DetectorCard], frames: Iterable[Frame], *, regions: bool = True) -> DeviceCount:
+def count_frames(
+    bundle: Bundle[DetectorCard], check: FaceCheck | None, frames: Iterable[Frame], *, regions: bool = True
+) -> DeviceCount:
     """Count the visits of a video. Without ``regions`` the detector sees whole frames only."""
     settings, card = TrackSettings().for_detector(bundle.card.threshold), bundle.card
-    detector, tracker, visits, runs = Detector(bundle, settings.low), Tracker(settings), 0, 0
+    plain, tracker, visits, runs = Detector(bundle, settings.low), Tracker(settings), 0, 0
+    detector = CheckedDetector(plain, check) if check else plain
     selector = RegionSelector((card.input.height, card.input.width), settings.gap_s) if regions else None
     gate = MotionGate(DetectSettings().max_fps, settings.gap_s, regions=selector)
     for frame in frames:

@@ -5,7 +5,7 @@
 DATA holds ``fairness/``, ``diverse.zip`` and ``diverse_images.csv``. A fixed camera of 1280 x 720 pixels sees a wall of
 everyday images without people (validation part). Portraits of adults (Face Research Lab London Set) on plain bodies
 walk across, one after another, with faces of the same size. Frames have sensor noise. The daemon's motion gate,
-detector and tracker count them twice: without and with regions (`edge.vision.region`).
+detector, face check and tracker count them twice: without and with regions (`edge.vision.region`).
 
 The portraits are frontal and in even light, so real visitors are found less often. Both ways see the same frames.
 """
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from benchmarks.accuracy.detections import shipped_check
 from benchmarks.accuracy.device_count import DeviceCount, count_frames
 from contract.card import DetectorCard
 from edge.build import detector_bundle
@@ -132,11 +133,11 @@ def compare(
     bundle: Bundle[DetectorCard], data: Path, portraits: list[Head], people: int, size: float, seed: int = 0
 ) -> list[DeviceCount]:
     """Count people with faces of ``size`` pixels, first on whole frames, then with regions; both see the same."""
-    counts = []
+    counts, check = [], shipped_check()
     for regions in (False, True):
         rng = np.random.default_rng(seed)
         chosen = [portraits[index] for index in rng.permutation(len(portraits))[:people]]
-        counts.append(count_frames(bundle, frames(wall(data, rng), chosen, size, rng), regions=regions))
+        counts.append(count_frames(bundle, check, frames(wall(data, rng), chosen, size, rng), regions=regions))
     return counts
 
 

@@ -26,7 +26,7 @@ from demo.clip import compose
 
 HERE = Path(__file__).parent
 SYSTEM = "bookworm"
-STAGES = ("condition", "motion", "detect", "track and admit", "classify", "tally")
+STAGES = ("condition", "motion", "detect", "check", "track and admit", "classify", "tally")
 FRAMES = range(26, 36, 2)
 """Frames of the clip in which the first visitor is fully in view and alone."""
 PROGRAMS = (*arm64.PROGRAMS, "gcc", "qemu-aarch64")

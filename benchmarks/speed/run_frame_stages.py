@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from contract.card import ClassifierCard, DetectorCard
+from contract.card import CheckCard, ClassifierCard, DetectorCard
 from edge import build
 from edge.camera.file_source import read_image
 from edge.camera.image_quality import ImageQuality
@@ -26,10 +26,11 @@ from edge.counting.tally import Tally
 from edge.counting.track import Tracker, TrackUpdate
 from edge.settings import AdmitSettings, TrackSettings
 from edge.values import Detection, Pixels
-from edge.vision.bundle import Bundle
+from edge.vision.bundle import DEFAULT_CHECK, Bundle, load
 from edge.vision.classify import Classifier
 from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
+from edge.vision.face_check import FaceCheck
 from edge.vision.interpreter import RUNTIMES
 from edge.vision.motion_gate import BackgroundModel
 
@@ -70,9 +71,10 @@ def smallest_detector(pixels: Pixels) -> Callable[[], Any]:
 
 @dataclass(slots=True)
 class Stages:
-    """The daemon's stages with the shipped bundles, and both networks alone."""
+    """The daemon's stages with the shipped bundles, and the networks alone."""
 
     faces: Bundle[DetectorCard]
+    checks: Bundle[CheckCard]
     expressions: Bundle[ClassifierCard]
     condition: ImageQuality = field(default_factory=lambda: ImageQuality(live=False))
     scene: BackgroundModel = field(default_factory=BackgroundModel)
@@ -90,6 +92,10 @@ class Stages:
         run("condition", lambda: self.condition.assess(pixels, now))
         run("motion", lambda: self._compare(pixels))
         found = run("detect", lambda: detector.detect(pixels))
+        size = (self.checks.card.input.height, self.checks.card.input.width)
+        crop = crop_face(pixels, found[0], self.checks.card.crop, size)[None, :, :, None]
+        run("check network", lambda: self.checks.model.run(crop))
+        found = run("check", lambda: FaceCheck(self.checks).check(pixels, found))
         tracks = run("track and admit", lambda: self._follow(found, now, shape))
         size = (expressions.card.input.height, expressions.card.input.width)
         crops = np.stack([crop_face(pixels, face, expressions.card.crop, size) for face in found])[..., None]
@@ -130,7 +136,7 @@ def main() -> None:
     parser.add_argument("images", nargs="+", type=Path)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    stages = Stages(build.detector_bundle(), build.classifier_bundle())
+    stages = Stages(build.detector_bundle(), load(DEFAULT_CHECK, CheckCard), build.classifier_bundle())
     peers: dict[str, Callable[[], Any]] = {"fer network": fer(arguments.fer)} if arguments.fer else {}
     for index, path in enumerate(arguments.images):
         image = read_image(path)

@@ -18,12 +18,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from contract.card import CheckCard
 from edge import build
 from edge.camera_settings import File
 from edge.settings import AdmitSettings, Settings
 from edge.stages import Observer
 from edge.values import Detection, Frame
+from edge.vision.bundle import DEFAULT_CHECK, load
 from edge.vision.detect import Detector
+from edge.vision.face_check import CheckedDetector, FaceCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ def main() -> None:
     cv2.imwrite(str(arguments.frames.with_suffix(".png")), images[0])
     capture = File(path=str(arguments.frames.parent))
     settings = Settings(site="bench", device="scene", capture=capture, admit=AdmitSettings(staff_zones=()))
-    detector, detections = Detector(build.detector_bundle()), DetectionCounter()
+    check, detections = FaceCheck(load(DEFAULT_CHECK, CheckCard)), DetectionCounter()
+    detector = CheckedDetector(Detector(build.detector_bundle()), check)
     before = 0
 
     def frames() -> Iterator[Frame]:
