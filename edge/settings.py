@@ -58,9 +58,10 @@ class TrackSettings(Table, frozen=True, kw_only=True):
     low_score: Fraction | None = None
     """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""
     min_high_ratio: Fraction = 0.4
-    """Minimum ratio of a visit's detections that have a high score, unless the person walks far in view."""
+    """Minimum ratio of a visit's detections to which the detector gave a high score, unless the person walks far in
+    view."""
     min_observations: Annotated[int, Meta(ge=1, le=10_000)] = 3
-    """Minimum number of detections with a high score, at 10 frames a second; scaled with the frame rate."""
+    """Minimum number of detections with a high face score, at 10 frames a second; scaled with the frame rate."""
     min_visit_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.4
     """Minimum duration of a visit, seconds, to the nearest frame."""
     gap_s: Seconds = 1.5

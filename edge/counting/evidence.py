@@ -47,8 +47,10 @@ class Evidence:
     scales.
     """
 
+    faces: int = 0
+    """Number of observations with a high face score."""
     high: int = 0
-    """Number of observations with a high score."""
+    """Number of observations to which the detector gave a high score."""
     observations: int = 0
     """Number of observations."""
     _score_sum: float = 0.0
@@ -66,9 +68,10 @@ class Evidence:
     _first: tuple[float, float] = (0.0, 0.0)
     _last: tuple[float, float] = (0.0, 0.0)
 
-    def add(self, face: Detection, is_high: bool) -> None:
-        """Add an observation; ``is_high`` says whether its score is high."""
-        self.high += is_high
+    def add(self, face: Detection, high: float) -> None:
+        """Add an observation; ``high`` is the high score, 0 to 1."""
+        self.faces += face.face_score >= high
+        self.high += face.score >= high
         self.observations += 1
         self._score_sum += face.score
         self._size = self._size or face.size
@@ -104,7 +107,7 @@ class Evidence:
 
     @property
     def high_ratio(self) -> float:
-        """Fraction of the observations that have a high score."""
+        """Fraction of the observations to which the detector gave a high score."""
         return self.high / max(1, self.observations)
 
     @property

@@ -145,7 +145,7 @@ class Tracker:
         face, at_fixed_face = new.face, new.face in self.fixed
         track = Track(self._take_number(), face, time, time, 1, doubtful_low=int(new.may_be_lost_track))
         state = TrackState(track, Motion.from_detection(face), self._frame, is_fixed=at_fixed_face)
-        state.add(face, is_high=True, at_fixed_face=at_fixed_face)
+        state.add(face, self.settings.high, at_fixed_face=at_fixed_face)
         return state
 
     def _continue(self, state: TrackState, predicted: Motion, face: Detection, time: float, cost: float) -> None:
@@ -153,7 +153,7 @@ class Tracker:
         track = state.track
         is_doubtful = time - track.last >= DOUBTFUL_GAP_S and cost > -DOUBTFUL_COST
         state.motion = predicted.update(face)
-        state.add(face, is_high=self._is_high(face), at_fixed_face=face in self.fixed)
+        state.add(face, self.settings.high, at_fixed_face=face in self.fixed)
         state.track = replace(
             track,
             face=face,

@@ -59,11 +59,11 @@ class TrackState:
         """Number of the track."""
         return self.track.number
 
-    def add(self, face: Detection, *, is_high: bool, at_fixed_face: bool) -> None:
-        """Add an observation to the evidence."""
-        self.evidence.add(face, is_high)
+    def add(self, face: Detection, high: float, *, at_fixed_face: bool) -> None:
+        """Add an observation to the evidence; ``high`` is the high score, 0 to 1."""
+        self.evidence.add(face, high)
         if at_fixed_face:
-            self.at_fixed_face.add(face, is_high)
+            self.at_fixed_face.add(face, high)
 
     def restart(self, number: int, frame: int, time: float) -> None:
         """Turn a fixed face that moves after all into a new track that starts now."""
@@ -90,7 +90,7 @@ class TrackState:
         if self.track.observations == 2 and self.evidence.travel > MAX_PAIR_TRAVEL:
             return TOO_SHORT
         is_clear = self.evidence.high_ratio >= settings.min_high_ratio or self._is_steady_walk(settings, frame_s)
-        if self.evidence.high < max(1, needed) or not is_clear:
+        if self.evidence.faces < max(1, needed) or not is_clear:
             return LOW_SCORE
         return FIXED_FACE if self.is_mostly_fixed or self.evidence.is_still(self.seconds) else None
 

@@ -78,7 +78,7 @@ class Candidates:
     size: Floats
     """Longer side of the box, pixels of the image, (n,)."""
     target: Floats
-    """1 for a face, 0 for a look-alike, between for a face in profile, (n,)."""
+    """1 for a face, 0 for a look-alike, (n,)."""
     weight: Floats
     """Weight in training, (n,)."""
     back: NDArray[np.bool_]

@@ -25,8 +25,6 @@ UNDRAWN_SCORE, EMPTY_SCORE = 0.25, 0.3
 the second in an image in which people drew no face."""
 SAME_HEAD_OVERLAP, APART_OVERLAP = 0.4, 0.1
 """A detection is of a hand-drawn head from the first intersection over union on, and apart from it below the second."""
-PROFILE_TARGET = 0.5
-"""Target of a face in profile: it shows little of an expression, and a visitor who turns away keeps the track."""
 BACK_WEIGHT = 2.0
 """Weight of a back of a head: look-alikes of this kind are rare in the data and frequent in a shop."""
 TEACHER_NEGATIVE_WEIGHT = 0.6
@@ -38,7 +36,7 @@ class Label:
     """What a detection shows."""
 
     target: float
-    """1 for a face, 0 for a look-alike, between for a face in profile."""
+    """1 for a face, also in profile; 0 for a look-alike."""
     weight: float = 1.0
     """How often the detection is drawn in training, compared with others."""
     back: bool = False
@@ -99,7 +97,7 @@ def by_teacher(score: float, teacher: Floats) -> Label | None:
 def _of_head(view: str) -> Label:
     if view == "back":
         return Label(0.0, BACK_WEIGHT, back=True)
-    return Label(PROFILE_TARGET if view == "profile" else 1.0)
+    return Label(1.0)
 
 
 def _tight(boxes: Floats) -> Floats:

@@ -19,7 +19,7 @@ def observe(evidence, count, offset, scales=SCALES):
     for index in range(count):
         scale = scales[index % len(scales)]
         left = SIZE * (10 + offset(index / 10) + 0.05 * scale) + rng.gauss(0, 0.3)
-        evidence.add(Detection((left, 100, SIZE, SIZE), 0.9, scale=scale), is_high=True)
+        evidence.add(Detection((left, 100, SIZE, SIZE), 0.9, scale=scale), high=0.5)
 
 
 @pytest.mark.parametrize("scales", [(1.0,), SCALES, (1.0, 0.325), (1.0, 0.8, 0.6, 0.5, 0.4, 0.3)])

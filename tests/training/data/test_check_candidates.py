@@ -37,7 +37,7 @@ BOX = (20.0, 20.0, 40.0, 40.0)
     [
         (BOX, "frontal", None, (1.0, 1.0, False)),
         ((25, 25, 30, 30), "frontal", None, (1.0, 1.0, False)),  # from brow to chin
-        ((22, 20, 40, 40), "profile", None, (0.5, 1.0, False)),
+        ((22, 20, 40, 40), "profile", None, (1.0, 1.0, False)),
         ((22, 20, 40, 40), "back", None, (0.0, 2.0, True)),
         ((45, 20, 40, 40), "back", None, None),  # half beside it
         ((35, 35, 6, 6), "frontal", None, None),  # a part of the face
@@ -47,7 +47,7 @@ BOX = (20.0, 20.0, 40.0, 40.0)
     ],
 )
 def test_hand_drawn_boxes_label_the_detections_on_them(box, view, teacher, label):
-    """A back of a head is a look-alike of double weight, a profile lies between. What is neither on a box nor apart
+    """A back of a head is a look-alike of double weight, a profile is a face. What is neither on a box nor apart
     from all of them is left out.
     """
     from training.data.check_labels import Label, by_hand
