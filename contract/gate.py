@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contract.card import Card
 
 MAX_PRECISION_DROP, MAX_ACCURACY_DROP, MAX_RECALL_DROP = 0.01, 0.005, 0.03
-"""Allowed fall from the float to the int8 model, of average precision and area under the ROC curve, accuracy, recall."""
+"""Allowed fall from float to int8: of average precision and the area under the ROC curve, of accuracy, of recall."""
 LIMITS = {
     "ap": MAX_PRECISION_DROP,
     "auc": MAX_PRECISION_DROP,
