@@ -28,9 +28,9 @@ CLIPS = {
 }
 
 
-MAX_ERRORS = 2
+MAX_ERRORS = 0
 """Visits too many or too few in `CLIPS`, added up, that the shipped bundles may have."""
-MAX_HARD_ERRORS = 10
+MAX_HARD_ERRORS = 8
 """The same for the clips of counting/clips.csv, which the motion gate and crowds make hard."""
 
 
