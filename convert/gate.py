@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from contract.errors import BundleError
-from contract.gate import FORCED, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP
+from contract.gate import FORCED, LIMITS, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP
 from training.trained_run import Predictions, recall_drop
 
-MAX_AUC_DROP = 0.01
-"""Allowed fall of a face check's area under the ROC curve from the float to the int8 model."""
 MANY = 100
 """Faces of a label from which its recall is compared as measured. With fewer, only a fall that 95 of 100 bootstrap
 draws confirm counts."""
@@ -27,7 +25,7 @@ def check_faults(figures: Mapping[str, float]) -> list[str]:
     faults = []
     for name, before in figures.items():
         figure, _, kind = name.rpartition(".")
-        limit = {"auc": MAX_AUC_DROP, "ap": MAX_PRECISION_DROP}.get(figure.rpartition(".")[2])
+        limit = LIMITS.get(figure.rpartition(".")[2])
         if kind == "float" and limit is not None and before - figures[f"{figure}.int8"] > limit:
             faults.append(f"{figure} falls from {before:.4f} to {figures[f'{figure}.int8']:.4f}; {limit} is allowed")
     return faults

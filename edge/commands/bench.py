@@ -188,7 +188,7 @@ def _analyzer(bundles: Bundles, observer: Observer) -> FrameAnalyzer:
 
 def _checked(detections: Sequence[Detection], card: CheckCard) -> list[Detection]:
     """Detections of a frame that the network has checked; the others have a high score or are too many."""
-    return [face for face in detections[:MAX_CHECKED] if face.score < card.checked_below]
+    return [face for face in detections if face.score < card.checked_below][:MAX_CHECKED]
 
 
 def _crops(pixels: Pixels, faces: Sequence[Detection], card: CheckCard | ClassifierCard) -> NDArray[np.uint8]:

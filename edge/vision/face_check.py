@@ -16,7 +16,8 @@ from edge.vision.bundle import Bundle
 from edge.vision.crop import crop_face
 
 MAX_CHECKED = 32
-"""Only so many detections of a frame are checked, those with the highest scores; the others get a face score of 0."""
+"""Only so many detections of a frame are checked, those with the highest scores below ``checked_below``. The face score
+of the others is their score: a check must not lose visitors of a crowd."""
 
 
 class _Detector(Protocol):
@@ -32,10 +33,10 @@ class FaceCheck:
 
     def check(self, pixels: Pixels, detections: Sequence[Detection]) -> tuple[Detection, ...]:
         """Detections in a grey frame (height, width), best first, with `Detection.checked` set; in the same order."""
-        return tuple(
-            replace(face, checked=self.face_score(pixels, face) if index < MAX_CHECKED else 0.0)
-            for index, face in enumerate(detections)
-        )
+        certain = sum(face.score >= self.card.checked_below for face in detections)
+        last = certain + MAX_CHECKED
+        rows = [replace(face, checked=self.face_score(pixels, face)) for face in detections[:last]]
+        return (*rows, *detections[last:])
 
     def face_score(self, pixels: Pixels, face: Detection) -> float:
         """Face score of one detection in a grey frame (height, width), 0 to 1; see `contract.card.CheckCard`."""

@@ -84,13 +84,16 @@ def test_a_face_score_is_a_probability_at_any_score(bundle, face, astronaut):
 
 
 def test_few_detections_of_a_frame_are_checked(check, face, astronaut):
-    """Those with the highest scores, which come first, are checked; the others start no track."""
-    faces = check.check(astronaut, [replace(face, score=SCORE)] * (MAX_CHECKED + 2))
-    assert {each.face_score for each in faces[:MAX_CHECKED]} == {
-        check.face_score(astronaut, replace(face, score=SCORE))
-    }
-    assert [each.face_score for each in faces[MAX_CHECKED:]] == [0.0, 0.0]
-    assert {each.score for each in faces} == {SCORE}
+    """Those with the highest scores, which come first, are checked; the others keep the detector's score.
+
+    Detections that need no check do not count.
+    """
+    certain, uncertain = replace(face, score=0.99), replace(face, score=SCORE)
+    faces = check.check(astronaut, [certain] * 3 + [uncertain] * (MAX_CHECKED + 2))
+    assert {each.face_score for each in faces[:3]} == {0.99}
+    assert {each.face_score for each in faces[3:-2]} == {check.face_score(astronaut, uncertain)}
+    assert [(each.checked, each.face_score) for each in faces[-2:]] == [(None, SCORE)] * 2
+    assert {each.score for each in faces[3:]} == {SCORE}
 
 
 def test_face_score_is_kept_in_a_region(bundle, detector, astronaut):
