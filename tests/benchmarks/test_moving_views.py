@@ -112,7 +112,7 @@ def test_a_video_depends_on_the_name_only_and_boxes_move_with_the_image():
 
 @needs_images
 def test_the_check_keeps_backs_of_heads_from_being_counted():
-    """In two crowds and two scenes without people it counts fewer backs and objects, and more than half of the faces."""
+    """In two crowds and two empty scenes it counts no more backs and objects, and more than half of the faces."""
     found = held_out_images(Path(DATA))
     crowds = [each for each in found if each.views.count("back") >= 3]
     chosen = [*crowds[:2], *[each for each in found if not each.has_people][:2]]
