@@ -156,7 +156,7 @@ def test_a_bundle_that_the_gate_would_refuse_is_not_released(of, released, tmp_p
         f"{path}: figures: fer2013.accuracy must fall by at most 0.005, falls from 0.7 to 0.6013"
     ]
     assert told(figures={}) == [
-        f"{path}: figures: must have the float and int8 values of ap, accuracy, macro_recall, have none"
+        f"{path}: figures: must have the float and int8 values of ap, auc, accuracy, macro_recall, have none"
     ]
     assert "must not say 'Forced past the gate:'" in told(notes="A. Forced past the gate: it is bad.")[0]
     assert "must have the SHA-256 of its card" in told(sha256="0" * 64)[0]
