@@ -54,11 +54,11 @@ class _NewTrack:
 class Tracker:
     """Follows visitors from frame to frame.
 
-    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high face score
-    continue tracks or start new ones. Then the others continue tracks that are left. A visitor who turns away is often
-    still detected, with a low score: that continues the track, but the face check keeps it from starting one. All
-    limits are in seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed
-    on.
+    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high score or a
+    high face score continue tracks or start new ones. Then the others continue tracks that are left. So a back of a
+    head is followed, too, and does not carry another visitor's track away; but only high face scores make a track a
+    visit. All limits are in seconds, so they hold at any frame rate. Frames on which the detector did not run must not
+    be passed on.
     """
 
     settings: TrackSettings
@@ -138,7 +138,7 @@ class Tracker:
         return self._is_high(face) == is_high and face.score >= self.settings.low
 
     def _is_high(self, face: Detection) -> bool:
-        return face.face_score >= self.settings.high
+        return max(face.score, face.face_score) >= self.settings.high
 
     def _start(self, new: _NewTrack, time: float) -> TrackState:
         """Start a track."""
