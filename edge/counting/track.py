@@ -54,11 +54,11 @@ class _NewTrack:
 class Tracker:
     """Follows visitors from frame to frame.
 
-    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high score or a
-    high face score continue tracks or start new ones. Then the others continue tracks that are left. So a back of a
-    head is followed, too, and does not carry another visitor's track away; but only high face scores make a track a
-    visit. All limits are in seconds, so they hold at any frame rate. Frames on which the detector did not run must not
-    be passed on.
+    Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high face score
+    continue tracks or start new ones. Then the others continue tracks that are left. A visitor who turns away is often
+    still detected, with a low score: that continues the track, but the face check keeps it from starting one. All
+    limits are in seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed
+    on.
     """
 
     settings: TrackSettings
@@ -116,7 +116,7 @@ class Tracker:
         continued: list[TrackState] = []
         new: list[_NewTrack] = []
         for is_high in (True, False):
-            found = [face for face in detections if self._is_in_round(face, is_high)]
+            found = [face for face in detections if self._is_in_round(face, shape, is_high)]
             costs = [[motion.cost(face) for face in found] for _, motion in candidates]
             pairs = assign(costs)
             for row, column in pairs:
@@ -134,11 +134,10 @@ class Tracker:
             candidates = [each for row, each in enumerate(candidates) if row not in rows]
         return continued, new
 
-    def _is_in_round(self, face: Detection, is_high: bool) -> bool:
-        return self._is_high(face) == is_high and face.score >= self.settings.low
-
-    def _is_high(self, face: Detection) -> bool:
-        return max(face.score, face.face_score) >= self.settings.high
+    def _is_in_round(self, face: Detection, shape: tuple[int, int], is_high: bool) -> bool:
+        # The check is made for whole faces: where the border of the frame cuts one off, the detector decides.
+        score = max(face.score, face.face_score) if _is_cut_off(face, shape) else face.face_score
+        return (score >= self.settings.high) == is_high and face.score >= self.settings.low
 
     def _start(self, new: _NewTrack, time: float) -> TrackState:
         """Start a track."""
@@ -237,6 +236,12 @@ class Tracker:
     def _gap_s(self, state: TrackState) -> float:
         """Time without an observation after which a track ends, seconds."""
         return max(self.settings.gap_s, min(MIN_GAP_FRAMES / self._fps(state), MAX_GAP_S))
+
+
+def _is_cut_off(face: Detection, shape: tuple[int, int]) -> bool:
+    """Whether the border of a frame of ``shape`` (height, width) cuts a face off."""
+    height, width = shape
+    return face.box.left < 0 or face.box.top < 0 or face.box.right > width or face.box.bottom > height
 
 
 def _reported(states: Sequence[TrackState]) -> tuple[int, ...]:
