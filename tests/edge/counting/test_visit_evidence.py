@@ -115,6 +115,14 @@ def test_a_look_alike_starts_no_track():
     assert len(visits_of(checked([(0.9, 0.9)] * 40))) == 1
 
 
+def test_a_face_that_the_border_cuts_off_starts_a_track():
+    """The check is made for whole faces, so there the detector's score is enough. The visit needs high face scores."""
+    frames = [[replace(face(8 + 6 * index, 240, score=0.9), checked=0.2 if index < 2 else 0.9)] for index in range(30)]
+    (visit,) = visits_of([*frames, *([] for _ in range(40))])
+    assert visit.observations == 30
+    assert visits_of([[replace(face(8, 240 + index, score=0.9), checked=0.2)] for index in range(30)]) == []
+
+
 def test_a_face_that_turns_away_stays_in_its_track():
     """Detections with a low face score continue a track by the detector's score, if it is not below the low one."""
     (visit,) = visits_of(checked([(0.9, 0.9)] * 20 + [(0.8, 0.1)] * 20))
