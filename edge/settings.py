@@ -53,8 +53,8 @@ class TrackSettings(Table, frozen=True, kw_only=True):
     """Which tracks are visits."""
 
     high_score: Fraction | None = None
-    """A detection starts a track at this face score or more. The detector's threshold (``detect.threshold`` or the
-    card's) unless set."""
+    """A detection starts a track at this face score or more; at this score where the frame's border cuts the face off.
+    The detector's threshold (``detect.threshold`` or the card's) unless set."""
     low_score: Fraction | None = None
     """A detection continues a track at this score or more. ``LOW_RATIO`` of the high score unless set."""
     min_high_ratio: Fraction = 0.4

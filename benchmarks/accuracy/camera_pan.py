@@ -1,4 +1,4 @@
-"""Move a virtual camera over a still image, with the noise of a sensor and the compression of H.264."""
+"""Move a virtual camera over an image, with the noise of a sensor and the compression of H.264."""
 
 import hashlib
 import io

@@ -46,7 +46,7 @@ MIN_FRAMES, MIN_PX = 10, 16.0
 AREA_RATIO = (0.1, 2.2)
 """A detection belongs to a box if its area over the box's is between these."""
 FACE, PROFILE, BACK = "face", "profile", "back"
-"""Views of a labelled head. The labelled images tell no profiles from other faces, and no backs of heads."""
+"""Views of a labelled head. In the labelled images profiles are not marked, and there are no backs of heads."""
 
 
 @dataclass(frozen=True, slots=True)

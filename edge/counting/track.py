@@ -56,9 +56,8 @@ class Tracker:
 
     Detections are assigned in two rounds, as in ByteTrack (Zhang et al. 2022). First, detections with a high face score
     continue tracks or start new ones. Then the others continue tracks that are left. A visitor who turns away is often
-    still detected, with a low score: that continues the track, but the face check keeps it from starting one. All
-    limits are in seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed
-    on.
+    detected with a low score: that continues the track, but the face check keeps it from starting one. All limits are
+    in seconds, so they hold at any frame rate. Frames on which the detector did not run must not be passed on.
     """
 
     settings: TrackSettings
