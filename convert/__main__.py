@@ -1,4 +1,4 @@
-"""Command line of the conversion: ``python -m convert quantise|verify``."""
+"""Command line of the conversion: ``python -m convert quantise|verify|optimise``."""
 
 import argparse
 import os
@@ -15,12 +15,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from convert import verify as verifying  # noqa: PLC0415 (TensorFlow is slow to import; --help must not wait)
         from convert import write_bundle  # noqa: PLC0415
+        from convert.optimise_bundle import optimise_bundle  # noqa: PLC0415
         from training.trained_run import open_run  # noqa: PLC0415
 
         if chosen.command == "quantise":
             run = open_run(chosen.run, chosen.size)
             card = write_bundle.make(run, chosen.out, min_threshold=chosen.threshold, force=chosen.force)
             print(write_bundle.figures_table(card))
+        elif chosen.command == "optimise":
+            card = optimise_bundle(chosen.card, chosen.out, chosen.version)
+            print(f"{chosen.out / card.name}.json: {card.version}, same outputs")
         else:
             print(verifying.verify(open_run(chosen.run), chosen.card))
     except FacetallyError as error:
@@ -45,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="measure a bundle again through the device's code")
     verify.add_argument("card", type=Path, help="card of a bundle, NAME.json")
     verify.add_argument("--run", type=Path, required=True, help="folder of the training run with the test data")
+    optimise = commands.add_parser("optimise", help="make the network of an older bundle faster, with the same outputs")
+    optimise.add_argument("card", type=Path, help="card of a bundle, NAME.json")
+    optimise.add_argument("--version", required=True, help="version of the new bundle")
+    optimise.add_argument("--out", type=Path, required=True, help="folder for NAME.tflite and NAME.json")
     return parser
 
 

@@ -20,7 +20,7 @@ def rescaling(model: keras.Model) -> tuple[float, float]:
 def deployed(model: keras.Model, task: str) -> keras.Model:
     """The model behind its `rescaling`, with a dictionary of outputs (see `OUTPUTS`).
 
-    Its input is quantised to uint8 with the scale of the rescaling, so pixels go in as they are.
+    Its input is quantised to int8 with the scale of the rescaling, so pixels less 128 go in.
     """
     start = model.layers[1].output
     return keras.Model(start, _detector_outputs(model) if task == "detect" else {"logits": model.outputs[0]})

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from edge.errors import RuntimeMissing
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 """Modules with a class ``Interpreter``, in the order in which they are tried."""
+INT8_OFFSET = 128
+"""What the same pixels are less as int8 than as uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,16 @@ class Tensor:
 
 
 class Interpreter:
-    """An int8 model that is ready to run: uint8 images in, raw int8 or uint8 tensors out."""
+    """An int8 model that is ready to run: uint8 images in, raw int8 or uint8 tensors out.
+
+    The model's own input may be int8. Images are then converted here, which NumPy does faster than the runtime, and
+    `input` describes the input as if it were uint8.
+    """
 
     def __init__(self, content: bytes, threads: int = 1, runtimes: Sequence[str] = RUNTIMES) -> None:
         """``content`` is that of a .tflite file.
 
-        Raises `BundleError` if it is not a model with one uint8 input, `RuntimeMissing` if no runtime works.
+        Raises `BundleError` if it is not a model with one uint8 or int8 input, `RuntimeMissing` if no runtime works.
         """
         self.runtime, self._interpreter = _create(content, threads, runtimes)
         try:
@@ -44,8 +50,11 @@ class Interpreter:
             self.outputs = {detail["name"]: _tensor(detail) for detail in self._interpreter.get_output_details()}
         except (ValueError, TypeError, KeyError) as error:
             raise BundleError(f"not a model with one input: {error}") from error
-        if self.input.dtype is not np.uint8:
-            raise BundleError(f"the dtype of the model's input must be uint8, is {self.input.dtype.__name__}")
+        if self.input.dtype not in (np.uint8, np.int8):
+            raise BundleError(f"the dtype of the model's input must be uint8 or int8, is {self.input.dtype.__name__}")
+        self._takes_int8 = self.input.dtype is np.int8
+        if self._takes_int8:
+            self.input = replace(self.input, dtype=np.uint8, zero_point=self.input.zero_point + INT8_OFFSET)
         self._batch = self.input.shape[0]
 
     def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
@@ -58,7 +67,7 @@ class Interpreter:
                 self._interpreter.resize_tensor_input(self.input.index, pixels.shape, strict=True)
                 self._interpreter.allocate_tensors()
                 self._batch = len(pixels)
-            self._interpreter.set_tensor(self.input.index, pixels)
+            self._interpreter.set_tensor(self.input.index, _as_int8(pixels) if self._takes_int8 else pixels)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise BundleError(f"{self.runtime} cannot run the model: {error}") from error
@@ -75,6 +84,11 @@ def dequantise(raw: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.f
     Integers are widened before the subtraction, which int8 would overflow.
     """
     return np.asarray((raw.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale))
+
+
+def _as_int8(pixels: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Pixels less 128: the sign bit is flipped."""
+    return np.asarray((pixels ^ np.uint8(INT8_OFFSET)).view(np.int8))
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:

@@ -56,7 +56,7 @@ def test_other_categories_become_a_bundle_that_the_daemon_runs(trained, quantise
     """A recipe with other labels is quantised and verified, and the daemon predicts those labels."""
     card = read_card(quantised.read_bytes(), "mood.json")
     assert card.labels == ("satisfied", "dissatisfied", "neutral")
-    assert "QUANTIZE" in card.operators
+    assert "FULLY_CONNECTED" in card.operators
     assert np.array(card.confusion).shape == (3, 3)
     run("convert", "verify", quantised, "--run", trained)
     skimage = pytest.importorskip("skimage")

@@ -29,6 +29,8 @@ AXES = {
     schema.BuiltinOperator.FULLY_CONNECTED: (1, 0),
 }
 """Operators with weights, and the order of their axes that gives Keras's."""
+PAIRED = (3, 2, 2)
+"""Rows, columns and channels of the kernel of a first convolution that takes pairs of columns."""
 
 
 def load_bundle_weights(model: keras.Model, file: Path, images: Pixels) -> None:
@@ -81,8 +83,15 @@ def _read_weights(file: Path) -> list[tuple[str, Floats, Floats]]:
         if name is None:
             raise BundleError(f"{file}: the name of a kernel must contain a layer's, is {weights.name.decode()!r}")
         kernel = _dequantised(model, weights, np.int8).transpose(axes)
-        read.append((name[1], kernel, _dequantised(model, bias, np.int32)))
+        read.append((name[1], _of_single_columns(kernel), _dequantised(model, bias, np.int32)))
     return read
+
+
+def _of_single_columns(kernel: Floats) -> Floats:
+    """The kernel as it was before `convert.optimise` paired the columns of the first convolution's input."""
+    if kernel.shape[:3] != PAIRED:
+        return kernel
+    return kernel.reshape(3, 4, 1, -1)[:, :3]
 
 
 def _dequantised(model: Any, tensor: Any, kind: type) -> Floats:

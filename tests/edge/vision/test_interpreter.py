@@ -45,13 +45,17 @@ def test_results_belong_to_the_caller(contents):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_model_is_int8_end_to_end(contents, threads):
-    """Pixels go in as uint8 and integers come out; the number of threads changes no bit."""
-    model, single = Interpreter(contents["expression"], threads), Interpreter(contents["expression"])
-    assert model.input.dtype is np.uint8
-    assert {tensor.dtype for tensor in model.outputs.values()} <= {np.int8, np.uint8}
-    assert model.runtime in ("ai_edge_litert", "tflite_runtime", "tensorflow")
-    pixels = np.random.default_rng(4).integers(0, 256, (2, *model.input.shape[1:]), np.uint8)
-    assert (model.run(pixels)["logits"] == single.run(pixels)["logits"]).all()
+    """Pixels go in as uint8 and integers come out; the number of threads changes no bit.
+
+    The classifier's own input is uint8, the detector's is int8.
+    """
+    for content, output in ((contents["expression"], "logits"), (contents["face-416x320"], "scores")):
+        model, single = Interpreter(content, threads), Interpreter(content)
+        assert model.input.dtype is np.uint8
+        assert {tensor.dtype for tensor in model.outputs.values()} <= {np.int8, np.uint8}
+        assert model.runtime in ("ai_edge_litert", "tflite_runtime", "tensorflow")
+        pixels = np.random.default_rng(4).integers(0, 256, (2, *model.input.shape[1:]), np.uint8)
+        assert (model.run(pixels)[output] == single.run(pixels)[output]).all()
 
 
 def test_values_are_dequantised_with_the_tensors_scale(contents):
