@@ -1,6 +1,7 @@
 """Limits of what an int8 model may lose compared with the float model, and the check of a card's own figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from contract.card import Card
 
@@ -17,19 +18,39 @@ FORCED = "Forced past the gate:"
 """Begins the note of a card whose model failed the gate and was bundled all the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure of the float model beside the int8 model's."""
+
+    figure: str
+    before: float
+    after: float
+    limit: float
+    """By how much it may fall."""
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it falls by at most the limit; a figure that is not a number is not within."""
+        return self.before - self.after <= self.limit
+
+
+def comparisons(figures: Mapping[str, float]) -> Iterator[Comparison]:
+    """Compare the figures of a card that have a limit, float and int8."""
+    for name, before in figures.items():
+        figure, _, precision = name.rpartition(".")
+        after = figures.get(f"{figure}.int8")
+        limit = LIMITS.get(figure.rpartition(".")[2])
+        if precision == "float" and after is not None and limit is not None:
+            yield Comparison(figure, before, after, limit)
+
+
 def card_faults(card: Card) -> Iterator[str]:
     """Yield the faults of a model that the figures and notes of its card show."""
     if FORCED in card.notes:
         yield f"notes: must not say {FORCED!r}"
-    compared = 0
-    for name, before in card.figures.items():
-        figure, _, precision = name.rpartition(".")
-        after = card.figures.get(f"{figure}.int8")
-        limit = LIMITS.get(figure.rpartition(".")[2])
-        if precision != "float" or after is None or limit is None:
-            continue
-        compared += 1
-        if not before - after <= limit:
-            yield f"figures: {figure} must fall by at most {limit}, falls from {before} to {after}"
+    compared = list(comparisons(card.figures))
+    for each in compared:
+        if not each.is_within:
+            yield f"figures: {each.figure} must fall by at most {each.limit}, falls from {each.before} to {each.after}"
     if not compared:
         yield f"figures: must have the float and int8 values of {', '.join(LIMITS)}, have none"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from contract.errors import BundleError
-from contract.gate import FORCED, LIMITS, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP
+from contract.gate import FORCED, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP, comparisons
 from training.trained_run import Predictions, recall_drop
 
 MANY = 100
@@ -22,13 +22,11 @@ def detector_faults(before: float, after: float) -> list[str]:
 
 def check_faults(figures: Mapping[str, float]) -> list[str]:
     """Faults of a face check by the figures of its card: areas under the ROC curve and average precision."""
-    faults = []
-    for name, before in figures.items():
-        figure, _, kind = name.rpartition(".")
-        limit = LIMITS.get(figure.rpartition(".")[2])
-        if kind == "float" and limit is not None and before - figures[f"{figure}.int8"] > limit:
-            faults.append(f"{figure} falls from {before:.4f} to {figures[f'{figure}.int8']:.4f}; {limit} is allowed")
-    return faults
+    return [
+        f"{each.figure} falls from {each.before:.4f} to {each.after:.4f}; {each.limit} is allowed"
+        for each in comparisons(figures)
+        if not each.is_within
+    ]
 
 
 def classifier_faults(before: Predictions, after: Predictions, labels: Sequence[str]) -> list[str]:

@@ -35,7 +35,8 @@ from edge.vision.interpreter import RUNTIMES
 from edge.vision.motion_gate import BackgroundModel
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
-SMALLEST_DETECTOR = "face-320x240"
+OTHER_DETECTORS = ("face-320x240", "face-640x480")
+"""Shipped detectors beside the default one; each is a stage of this name."""
 WARM_UP_FRAMES = 2
 """Frames without markers; what is created on first use exists afterwards."""
 
@@ -62,11 +63,10 @@ def yunet(path: Path, pixels: Pixels) -> Callable[[], Any]:
     return lambda: network.detect(image)
 
 
-def smallest_detector(pixels: Pixels) -> Callable[[], Any]:
-    """Load the smallest shipped detector; return a function that runs its network on the image."""
-    bundle = build.detector_bundle(SMALLEST_DETECTOR)
-    fitted = letterbox(pixels, (bundle.card.input.height, bundle.card.input.width))[0][None, :, :, None]
-    return lambda: bundle.model.run(fitted)
+def detects(name: str, pixels: Pixels) -> Callable[[], Any]:
+    """Load a shipped detector; return a function that runs it on the image, with resizing and decoding."""
+    detector = Detector(build.detector_bundle(name))
+    return lambda: detector.detect(pixels)
 
 
 @dataclass(slots=True)
@@ -145,8 +145,9 @@ def main() -> None:
         stages.run_frame(image, index / 10, run)
         if arguments.yunet and "yunet" not in peers:
             peers["yunet"] = yunet(arguments.yunet, image)
-        if f"{SMALLEST_DETECTOR} network" not in peers:
-            peers[f"{SMALLEST_DETECTOR} network"] = smallest_detector(image)
+        for other in OTHER_DETECTORS:
+            if other not in peers:
+                peers[other] = detects(other, image)
         for name, peer in peers.items():
             run(name, peer)
 
