@@ -14,6 +14,7 @@ from edge.counting.tally import CountedVisit, Tally
 from edge.counting.totals import TrackTotals
 from edge.counting.track import TrackUpdate
 from edge.stages import (
+    DetectionChecker,
     ExpressionClassifier,
     FaceDetector,
     FaceTracker,
@@ -38,6 +39,8 @@ class FrameAnalyzer:
     """
 
     detector: FaceDetector
+    check: DetectionChecker | None = None
+    """The face check; None if the detector's scores are the face scores."""
     tracker: FaceTracker
     gate: AdmissionGate
     classifier: ExpressionClassifier
@@ -121,6 +124,8 @@ class FrameAnalyzer:
         """Detect, track, admit, classify and count."""
         with self._timed("detect"):
             detections = detect_in_view(self.detector, frame.pixels, view)
+            if self.check:
+                detections = self.check.check(frame.pixels, detections)
         self.observer.on_detections(frame, detections)
         height, width = frame.pixels.shape
         with self._timed("track"):

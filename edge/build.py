@@ -47,7 +47,7 @@ from edge.vision.bundle import Bundle
 from edge.vision.choose_detector import choose_detector
 from edge.vision.classify import Classifier
 from edge.vision.detect import Detector
-from edge.vision.face_check import CheckedDetector, FaceCheck
+from edge.vision.face_check import FaceCheck
 from edge.vision.motion_gate import MotionGate
 from edge.vision.region import RegionSelector
 
@@ -199,9 +199,9 @@ def frame_analyzer(
     """The stages of one frame, as the settings describe them."""
     is_file = isinstance(settings.capture, File)
     detector, check, classifier = bundles.detector, bundles.check, bundles.classifier
-    plain = Detector(detector, tracker.settings.low)
     return FrameAnalyzer(
-        detector=CheckedDetector(plain, FaceCheck(check)) if check else plain,
+        detector=Detector(detector, tracker.settings.low),
+        check=FaceCheck(check) if check else None,
         tracker=tracker,
         gate=gate,
         classifier=Classifier(classifier),

@@ -39,6 +39,13 @@ class FaceDetector(Protocol):
         """Detections in a grey frame (height, width)."""
 
 
+class DetectionChecker(Protocol):
+    """Gives each detection its face score."""
+
+    def check(self, pixels: Pixels, detections: Sequence[Detection], /) -> tuple[Detection, ...]:
+        """Detections in a grey frame (height, width), best first, with their face scores; in the same order."""
+
+
 class FaceTracker(Protocol):
     """Joins detections into tracks."""
 

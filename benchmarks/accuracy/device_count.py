@@ -9,7 +9,7 @@ from edge.settings import DetectSettings, TrackSettings
 from edge.values import Frame
 from edge.vision.bundle import Bundle
 from edge.vision.detect import Detector
-from edge.vision.face_check import CheckedDetector, FaceCheck
+from edge.vision.face_check import FaceCheck
 from edge.vision.motion_gate import MotionGate
 from edge.vision.region import RegionSelector, detect_in_view
 
@@ -28,8 +28,7 @@ def count_frames(
 ) -> DeviceCount:
     """Count the visits of a video. Without ``regions`` the detector sees whole frames only."""
     settings, card = TrackSettings().for_detector(bundle.card.threshold), bundle.card
-    plain, tracker, visits, runs = Detector(bundle, settings.low), Tracker(settings), 0, 0
-    detector = CheckedDetector(plain, check) if check else plain
+    detector, tracker, visits, runs = Detector(bundle, settings.low), Tracker(settings), 0, 0
     selector = RegionSelector((card.input.height, card.input.width), settings.gap_s) if regions else None
     gate = MotionGate(DetectSettings().max_fps, settings.gap_s, regions=selector)
     for frame in frames:
@@ -38,6 +37,8 @@ def count_frames(
             runs += 1
             shape = (frame.pixels.shape[0], frame.pixels.shape[1])
             faces = detect_in_view(detector, frame.pixels, view)
+            if check:
+                faces = check.check(frame.pixels, faces)
             update = tracker.update(faces, frame.time, shape, is_partial=view.is_partial)
             gate.update_tracks(update.seen, frame.time)
             visits += len(update.visits)

@@ -36,7 +36,7 @@ from edge.settings import TrackSettings
 from edge.values import Box, Detection, Track
 from edge.vision.bundle import DEFAULT_DETECTOR, STILL_IMAGE_DETECTOR
 from edge.vision.detect import Detector
-from edge.vision.face_check import CheckedDetector
+from edge.vision.face_check import FaceCheck
 from training.data import everyday_images
 from training.data.labelled_images import BOX, is_validation, read_image, validation_list
 
@@ -170,12 +170,12 @@ def _in_view(boxes: Floats, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 @cache
-def _detector(card: str) -> tuple[CheckedDetector, TrackSettings]:
-    """Load a detector with the face check, and the settings of its tracker, once in a process."""
+def _detector(card: str) -> tuple[Detector, FaceCheck, TrackSettings]:
+    """Load a detector, the face check and the settings of the tracker, once in a process."""
     cv2.setNumThreads(1)
     bundle = detector_bundle(card)
     settings = TrackSettings().for_detector(bundle.card.threshold)
-    return CheckedDetector(Detector(bundle, settings.low), shipped_check()), settings
+    return Detector(bundle, settings.low), shipped_check(), settings
 
 
 def count(image: DrawnImage, data: Path, cards: Sequence[str]) -> dict[str, Outcome]:
@@ -187,8 +187,8 @@ def count(image: DrawnImage, data: Path, cards: Sequence[str]) -> dict[str, Outc
     frames, boxes = video(pixels, image.boxes, image.name)
     shape, outcomes = (frames[0].shape[0], frames[0].shape[1]), {}
     for card in cards:
-        detector, settings = _detector(card)
-        found = [detector.detect(frame) for frame in frames]
+        detector, check, settings = _detector(card)
+        found = [check.check(frame, detector.detect(frame)) for frame in frames]
         for title, faces in (("without check", list(map(without_check, found))), ("with check", found)):
             owners = visit_owners(faces, boxes, shape, settings)
             outcomes[f"{Path(card).stem} {title}"] = outcome(image, boxes, shape, owners)

@@ -18,15 +18,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from contract.card import CheckCard
 from edge import build
 from edge.camera_settings import File
 from edge.settings import AdmitSettings, Settings
 from edge.stages import Observer
 from edge.values import Detection, Frame
-from edge.vision.bundle import DEFAULT_CHECK, load
-from edge.vision.detect import Detector
-from edge.vision.face_check import CheckedDetector, FaceCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +55,7 @@ def main() -> None:
     cv2.imwrite(str(arguments.frames.with_suffix(".png")), images[0])
     capture = File(path=str(arguments.frames.parent))
     settings = Settings(site="bench", device="scene", capture=capture, admit=AdmitSettings(staff_zones=()))
-    check, detections = FaceCheck(load(DEFAULT_CHECK, CheckCard)), DetectionCounter()
-    detector = CheckedDetector(Detector(build.detector_bundle()), check)
-    before = 0
+    detections, before = DetectionCounter(), 0
 
     def frames() -> Iterator[Frame]:
         nonlocal before
@@ -74,7 +68,6 @@ def main() -> None:
 
     with build.pipeline(settings, threading.Event(), lambda: None, io.StringIO(), detections) as pipeline:
         pipeline.source = InMemorySource(frames())
-        pipeline.analyzer.detector = detector
         if arguments.path == "every":
             pipeline.analyzer.motion = None
         pipeline.run()

@@ -25,7 +25,7 @@ from edge.values import Detection, Frame, Pixels, Track
 from edge.vision.classify import Classifier
 from edge.vision.crop import crop_face
 from edge.vision.detect import Detector, letterbox
-from edge.vision.face_check import MAX_CHECKED, CheckedDetector, FaceCheck
+from edge.vision.face_check import MAX_CHECKED, FaceCheck
 from edge.vision.motion_gate import MotionGate
 from edge.vision.region import View
 
@@ -172,9 +172,9 @@ def _analyzer(bundles: Bundles, observer: Observer) -> FrameAnalyzer:
     detect, window_s = DetectSettings(), TallySettings().window_s
     detector, check, classifier = bundles.detector, bundles.check, bundles.classifier
     track = TrackSettings().for_detector(detector.card.threshold)
-    plain = Detector(detector, track.low)
     return FrameAnalyzer(
-        detector=CheckedDetector(plain, FaceCheck(check)) if check else plain,
+        detector=Detector(detector, track.low),
+        check=FaceCheck(check) if check else None,
         tracker=Tracker(track),
         gate=AdmissionGate(AdmitSettings(staff_zones=())),
         classifier=Classifier(classifier),

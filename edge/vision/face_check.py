@@ -5,8 +5,7 @@ the camera's resolution, scaled to a fixed size. Backs of heads and other look-a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,10 +17,6 @@ from edge.vision.crop import crop_face
 MAX_CHECKED = 32
 """Only so many detections of a frame are checked, those with the highest scores below ``checked_below``. The face score
 of the others is their score: a check must not lose visitors of a crowd."""
-
-
-class _Detector(Protocol):
-    def detect(self, pixels: Pixels, /) -> Sequence[Detection]: ...
 
 
 class FaceCheck:
@@ -50,15 +45,3 @@ class FaceCheck:
         # One crop at a time: another number of crops would allocate the network's tensors anew.
         crop = crop_face(pixels, face, self.card.crop, self._size)
         return float(self._model.values(self._model.run(crop[None, :, :, None]), "logits")[0, 0])
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedDetector:
-    """A detector whose detections are checked."""
-
-    detector: _Detector
-    check: FaceCheck
-
-    def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
-        """Detect the faces in a grey image (height, width), best first, and check them."""
-        return self.check.check(pixels, self.detector.detect(pixels))

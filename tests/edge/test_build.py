@@ -4,6 +4,7 @@ import io
 import logging
 import shutil
 import threading
+from types import NoneType
 
 import msgspec
 import pytest
@@ -13,8 +14,7 @@ from contract.errors import BundleError
 from edge.build import check_bundle, describe_choice, pipeline
 from edge.settings import AUTO, NONE, read
 from edge.vision.bundle import DEFAULT_CHECK, DEFAULT_DETECTOR, SHIPPED, Bundle, load
-from edge.vision.detect import Detector
-from edge.vision.face_check import CheckedDetector
+from edge.vision.face_check import FaceCheck
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def bundle():
     return load(DEFAULT_CHECK, CheckCard)
 
 
-@pytest.mark.parametrize(("given", "kind"), [(AUTO, CheckedDetector), (NONE, Detector)])
+@pytest.mark.parametrize(("given", "kind"), [(AUTO, FaceCheck), (NONE, NoneType)])
 def test_the_daemon_names_its_face_check(config, clip, bundle, caplog, given, kind):
     """The log line of the detector and the health message say which check runs, or that none does."""
     settings = read(config, (f'capture={{source="file", path="{clip}"}}', f"detect.check={given}"))
     with caplog.at_level(logging.INFO), pipeline(settings, threading.Event(), lambda: None, io.StringIO()) as built:
-        assert isinstance(built.analyzer.detector, kind)
+        assert isinstance(built.analyzer.check, kind)
         choice = built.analyzer.health.detector_choice
     identity = bundle.card.identity if given == AUTO else NONE
     assert choice.endswith("; no face check" if given == NONE else f"; face check {identity}")

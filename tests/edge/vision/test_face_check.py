@@ -8,11 +8,13 @@ import pytest
 
 from contract.card import CheckCard
 from edge.build import detector_bundle
-from edge.values import Detection
+from edge.stages import Observer
+from edge.values import Detection, Frame
 from edge.vision.bundle import DEFAULT_CHECK, Bundle, load
 from edge.vision.detect import Detector
-from edge.vision.face_check import MAX_CHECKED, CheckedDetector, FaceCheck
+from edge.vision.face_check import MAX_CHECKED, FaceCheck
 from edge.vision.region import Region, View, detect_in_view
+from tests.support.scripted import ScriptedFaces, scripted_pipeline
 
 SCORE = 0.6
 """A score that is just above the thresholds of the shipped detectors."""
@@ -96,16 +98,44 @@ def test_few_detections_of_a_frame_are_checked(check, face, astronaut):
     assert {each.score for each in faces[3:]} == {SCORE}
 
 
-def test_face_score_is_kept_in_a_region(bundle, detector, astronaut):
-    """A detection in a part of the frame is checked there, and moved to its place in the frame."""
+class OneRegion:
+    """Shows the detector the same part of every frame."""
+
+    def __init__(self, region):
+        self.region = region
+
+    def select(self, pixels, time):
+        return View(self.region)
+
+    def update_tracks(self, tracks, time):
+        pass
+
+
+class Detections(Observer):
+    """Keeps the detections of the last frame."""
+
+    def on_detections(self, frame, detections):
+        self.last = detections
+
+
+def test_check_sees_the_whole_frame(bundle, detector, astronaut):
+    """Also if the detector saw a part that ends close to the face: the check sees what is around that part."""
     always = FaceCheck(Bundle(msgspec.structs.replace(bundle.card, checked_below=1.0), bundle.model))
-    frame = np.full((720, 1280), 90, np.uint8)
-    frame[100:612, 300:812] = astronaut
-    (found,) = detect_in_view(CheckedDetector(detector, always), frame, View(Region(300, 100, 512, 512)))
-    (alone,) = always.check(astronaut, detector.detect(astronaut))
-    assert found.checked == alone.checked
-    assert found.checked != found.score
-    assert found.centre == pytest.approx((alone.centre[0] + 300, alone.centre[1] + 100))
+    (face,) = detector.detect(astronaut)
+    left, top = int(face.box.left - 30), int(face.box.top - 30)
+    region = Region(left, top, int(face.box.width + 60), int(face.box.height + 60))
+    seen = Detections()
+    pipeline, _ = scripted_pipeline(ScriptedFaces(None), [Frame(astronaut, 0.0)], observer=seen)
+    analyzer = pipeline.analyzer
+    analyzer.detector, analyzer.check, analyzer.motion = detector, always, OneRegion(region)
+    pipeline.run()
+    (found,) = seen.last
+    (in_frame,) = detect_in_view(detector, astronaut, View(region))
+    part = astronaut[top : top + region.height, left : left + region.width]
+    (in_part,) = always.check(part, detector.detect(part))
+    assert found == always.check(astronaut, [in_frame])[0]
+    assert found.score == in_part.score
+    assert found.face_score > in_part.face_score + 0.01
 
 
 def test_check_sees_the_resolution_of_the_frame(check, face, astronaut):
