@@ -22,7 +22,11 @@ MAX_SAMPLE_BYTES = 16_000_000
 
 
 class Input(Strict, frozen=True, kw_only=True):
-    """The image that a model takes: grey, row-major, one byte a pixel, neither scaled nor shifted."""
+    """The image that a model takes: grey, row-major, one byte a pixel, neither scaled nor shifted.
+
+    The input of the TFLite file may also be int8. The device then subtracts 128, and ``zero_point`` is the file's
+    plus 128.
+    """
 
     width: Positive
     height: Positive

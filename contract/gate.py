@@ -23,10 +23,13 @@ class Comparison:
     """A figure of the float model beside the int8 model's."""
 
     figure: str
+    """Name, such as ``faces.ap``."""
     before: float
+    """Value of the float model."""
     after: float
+    """Value of the int8 model."""
     limit: float
-    """By how much it may fall."""
+    """Largest allowed fall."""
 
     @property
     def is_within(self) -> bool:

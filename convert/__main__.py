@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
         from convert import verify as verifying  # noqa: PLC0415 (TensorFlow is slow to import; --help must not wait)
         from convert import write_bundle  # noqa: PLC0415
         from convert.optimise_bundle import optimise_bundle  # noqa: PLC0415
+        from edge.vision.bundle import card_path  # noqa: PLC0415
         from training.trained_run import open_run  # noqa: PLC0415
 
         if chosen.command == "quantise":
@@ -23,11 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
             card = write_bundle.make(run, chosen.out, min_threshold=chosen.threshold, force=chosen.force)
             print(write_bundle.figures_table(card))
         elif chosen.command == "optimise":
-            card = optimise_bundle(chosen.card, chosen.out, chosen.version)
-            print(f"{chosen.out / card.name}.json: {card.version}, same outputs")
+            card = optimise_bundle(card_path(chosen.card), chosen.out, chosen.version)
+            print(f"{chosen.out / card.name}.json: version {card.version}, same outputs")
         else:
             print(verifying.verify(open_run(chosen.run), chosen.card))
-    except FacetallyError as error:
+    except (FacetallyError, OSError) as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
     return 0
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("card", type=Path, help="card of a bundle, NAME.json")
     verify.add_argument("--run", type=Path, required=True, help="folder of the training run with the test data")
     optimise = commands.add_parser("optimise", help="make the network of an older bundle faster, with the same outputs")
-    optimise.add_argument("card", type=Path, help="card of a bundle, NAME.json")
+    optimise.add_argument("card", help="card of a bundle, NAME.json, or the name of a shipped one")
     optimise.add_argument("--version", required=True, help="version of the new bundle")
     optimise.add_argument("--out", type=Path, required=True, help="folder for NAME.tflite and NAME.json")
     return parser

@@ -2,8 +2,8 @@
 
 Every sum keeps its terms and every tensor its scale, so nothing is rounded differently. Three changes are made:
 
+* Shapes that are computed while the network runs become constants. That alone saves little; the others build on it.
 * The input is int8. The runtime converts uint8 pixels one by one; the device does the same for a whole image at once.
-* Shapes are constants. The runtime then plans the whole network once, and runs all of it with its fast kernels.
 * The first convolution, 3x3 with stride 2 on one channel, takes pairs of columns as two channels. The runtime's kernels
   multiply several channels at once, and leave most of that unused with one channel.
 """
@@ -13,37 +13,73 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter as LiteRT
+from ai_edge_litert.interpreter import OpResolverType
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+from edge.vision.interpreter import INT8_OFFSET, Interpreter
+
 Operator = schema.BuiltinOperator
+Shapes = dict[int, list[int]]
+"""Shape of each tensor, by its index in the graph."""
 VERSIONS = {Operator.RESHAPE: 1, Operator.CONCATENATION: 2}
 """Operators that a change may add, with the version that takes int8."""
-UINT8_TO_INT8 = 128
-"""Difference of the zero points of the same pixels as uint8 and as int8."""
+COMPARED_BATCHES = (1, 3, 1)
+"""Numbers of images for which outputs are compared."""
+IMAGE_RANK = 4
+"""Number of axes of a batch of images."""
 
 
 def optimise(content: bytes) -> bytes:
-    """The content of a TFLite file, rearranged; a change that does not apply to its network is left out."""
+    """The content of a TFLite file, rearranged.
+
+    It is returned as it is if nothing of the network can be rearranged, or if an output would change.
+    """
+    shapes = _shapes(content)
     network = _Network(content)
-    network.fix_shapes(_shapes(content))
-    network.take_int8()
-    network.pair_columns()
-    return network.content()
+    if shapes is None or not network.is_single:
+        return content
+    changes = [network.fix_shapes(*shapes), network.take_int8(), network.pair_columns()]
+    if not any(changes):
+        return content
+    rearranged = network.content()
+    return rearranged if _same_outputs(content, rearranged) else content
 
 
-def _shapes(content: bytes) -> dict[int, list[int]]:
-    """The shape of each tensor, by its number, for one image; they are known after a run."""
-    interpreter = Interpreter(
+def _shapes(content: bytes) -> tuple[Shapes, Shapes] | None:
+    """The shapes of all tensors for one image and for two; None if the network takes only one."""
+    try:
+        return _shapes_for(content, 1), _shapes_for(content, 2)
+    except (RuntimeError, ValueError):
+        return None
+
+
+def _shapes_for(content: bytes, count: int) -> Shapes:
+    """The shapes of all tensors for so many images; they are known after a run."""
+    interpreter = LiteRT(
         model_content=content,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )
+    (source,) = interpreter.get_input_details()
+    interpreter.resize_tensor_input(source["index"], [count, *source["shape"][1:]])
     interpreter.allocate_tensors()
     interpreter.invoke()
     return {each["index"]: [int(side) for side in each["shape"]] for each in interpreter.get_tensor_details()}
+
+
+def _same_outputs(content: bytes, rearranged: bytes) -> bool:
+    """Whether two networks have equal outputs for images of noise, which reach values that no photograph reaches."""
+    before, after = Interpreter(content), Interpreter(rearranged)
+    rng = np.random.default_rng(0)
+    for count in COMPARED_BATCHES:
+        images = rng.integers(0, 256, (count, *before.input.shape[1:]), np.uint8)
+        wanted, given = before.run(images), after.run(images)
+        if wanted.keys() != given.keys() or not all(np.array_equal(wanted[name], given[name]) for name in wanted):
+            return False
+    return True
 
 
 class _Network:
@@ -51,7 +87,12 @@ class _Network:
 
     def __init__(self, content: bytes) -> None:
         self._model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
-        (self._graph,) = self._model.subgraphs
+        self._graph = self._model.subgraphs[0]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the file holds one graph with one input."""
+        return len(self._model.subgraphs) == 1 and len(self._graph.inputs) == 1
 
     def content(self) -> bytes:
         """The content of the changed file, without operators that nothing needs."""
@@ -67,17 +108,32 @@ class _Network:
             operator.opcodeIndex = used.index(operator.opcodeIndex)
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self._model))
 
-    def fix_shapes(self, shapes: dict[int, list[int]]) -> None:
-        """Replace shapes that are computed in the network by constants; only the batch stays open.
+    def fix_shapes(self, one: Shapes, two: Shapes) -> bool:
+        """Replace shapes that are computed in the network by constants; only the first axis, the batch, stays open.
 
-        EXPAND_DIMS becomes RESHAPE. A TILE that repeats once becomes CONCATENATION, which has a fast kernel.
+        ``one`` and ``two`` are the shapes for one image and for two. EXPAND_DIMS becomes RESHAPE. A TILE that repeats
+        once becomes CONCATENATION, which has a fast kernel. Returns whether anything changed.
         """
-        for index, tensor in enumerate(self._graph.tensors):
+        batched = {
+            index
+            for index, shape in one.items()
+            if shape and two[index] == [2 * shape[0], *shape[1:]] and index < len(self._graph.tensors)
+        }
+        for index in batched:
+            tensor = self._graph.tensors[index]
             if tensor.shapeSignature is not None:
-                tensor.shape = shapes[index]
-                tensor.shapeSignature = [-1, *shapes[index][1:]]
-        self._replace(lambda each: self._kind(each) in (Operator.RESHAPE, Operator.EXPAND_DIMS), self._reshaped)
-        self._replace(self._repeats_once, self._concatenated)
+                tensor.shape, tensor.shapeSignature = one[index], [-1, *one[index][1:]]
+
+        def has_computed_shape(operator: Any) -> bool:
+            if not {int(operator.inputs[0]), int(operator.outputs[0])} <= batched:
+                return False
+            kind = self._kind(operator)
+            return kind == Operator.EXPAND_DIMS or (
+                kind == Operator.RESHAPE and len(operator.inputs) > 1 and self._values(operator.inputs[1]) is None
+            )
+
+        reshaped = self._replace(has_computed_shape, self._reshaped)
+        return self._replace(self._repeats_once, self._concatenated) or reshaped
 
     def _reshaped(self, operator: Any) -> list[Any]:
         return [self._reshape(operator.inputs[0], operator.outputs[0])]
@@ -86,7 +142,7 @@ class _Network:
         if self._kind(operator) != Operator.TILE:
             return False
         counts = self._values(operator.inputs[1], np.int32)
-        return sorted(counts.tolist()) == [1] * (len(counts) - 1) + [2]
+        return counts is not None and sorted(counts.tolist()) == [1] * (len(counts) - 1) + [2]
 
     def _concatenated(self, operator: Any) -> list[Any]:
         """The operator that joins a tensor with itself along the axis that a TILE repeats."""
@@ -97,56 +153,74 @@ class _Network:
         joined.builtinOptionsType, joined.builtinOptions = schema.BuiltinOptions.ConcatenationOptions, options
         return [joined]
 
-    def take_int8(self) -> None:
-        """Remove the conversion of uint8 pixels to int8 with the same scale at the input."""
-        first = self._graph.operators[0]
-        if self._kind(first) != Operator.QUANTIZE:
-            return
-        given, converted = (self._graph.tensors[index] for index in (first.inputs[0], first.outputs[0]))
+    def take_int8(self) -> bool:
+        """Remove the conversion of uint8 pixels to int8 with the same scale; returns whether there was one."""
+        (source,) = map(int, self._graph.inputs)
+        readers = [each for each in self._graph.operators if source in map(int, each.inputs)]
+        if len(readers) != 1 or self._kind(readers[0]) != Operator.QUANTIZE or source in map(int, self._graph.outputs):
+            return False
+        given, converted = (self._graph.tensors[index] for index in (source, readers[0].outputs[0]))
         offset = given.quantization.zeroPoint[0] - converted.quantization.zeroPoint[0]
         same_scale = given.quantization.scale[0] == converted.quantization.scale[0]
-        if converted.type != schema.TensorType.INT8 or offset != UINT8_TO_INT8 or not same_scale:
-            return
-        self._graph.operators = self._graph.operators[1:]
-        self._graph.inputs = list(first.outputs)
+        kinds = (given.type, converted.type)
+        if kinds != (schema.TensorType.UINT8, schema.TensorType.INT8) or offset != INT8_OFFSET or not same_scale:
+            return False
+        self._graph.operators = [each for each in self._graph.operators if each is not readers[0]]
+        self._graph.inputs = list(readers[0].outputs)
         given.name, converted.name = converted.name, given.name
-        for signature in self._model.signatureDefs:
+        for signature in self._model.signatureDefs or ():
             signature.inputs[0].tensorIndex = self._graph.inputs[0]
+        return True
 
-    def pair_columns(self) -> None:
+    def pair_columns(self) -> bool:
         """Let a 3x3 convolution with stride 2 on one channel take pairs of columns as two channels.
 
         Output column x is computed from the columns 2x, 2x + 1 and 2x + 2. These are pair x, and the first half of
         pair x + 1. So the kernel has two columns of two channels, the stride across is 1, and in each row the last of
-        four weights is zero.
+        four weights is zero. Returns whether there was such a convolution.
         """
-        self._replace(self._takes_one_channel, self._paired)
+        return self._replace(self._takes_one_channel, self._paired)
 
     def _takes_one_channel(self, operator: Any) -> bool:
         if self._kind(operator) != Operator.CONV_2D:
             return False
-        options, kernel = operator.builtinOptions, self._graph.tensors[operator.inputs[1]]
-        width = self._graph.tensors[operator.inputs[0]].shape[2]
+        options = operator.builtinOptions
+        source, kernel = (self._graph.tensors[index] for index in operator.inputs[:2])
         steps = (options.strideH, options.strideW, options.dilationHFactor, options.dilationWFactor)
-        same = options.padding == schema.Padding.SAME
-        return tuple(kernel.shape[1:]) == (3, 3, 1) and steps == (2, 2, 1, 1) and same and width % 2 == 0
+        return (
+            len(source.shape) == IMAGE_RANK
+            and source.shape[3] == 1
+            and source.shape[2] % 2 == 0
+            and tuple(kernel.shape[1:]) == (3, 3, 1)
+            and kernel.type == schema.TensorType.INT8
+            and not np.any(kernel.quantization.zeroPoint)
+            and steps == (2, 2, 1, 1)
+            and options.padding == schema.Padding.SAME
+        )
 
     def _paired(self, operator: Any) -> list[Any]:
         source, kernel, _ = operator.inputs
         _, height, width, _ = self._graph.tensors[source].shape
         pairs = self._tensor_like(source, [1, height, width // 2, 2], b"pairs")
+        self._graph.tensors[pairs].shapeSignature = [-1, height, width // 2, 2]
         weights = self._values(kernel, np.int8).reshape(-1, 3, 3)
         padded = np.pad(weights, ((0, 0), (0, 0), (0, 1))).reshape(-1, 3, 2, 2)
-        self._graph.tensors[kernel].shape = list(padded.shape)
-        self._model.buffers[self._graph.tensors[kernel].buffer].data = _as_bytes(padded)
-        operator.inputs[0] = pairs
+        # others may share the old weights, so they get a tensor of their own
+        paired = self._tensor_like(kernel, list(padded.shape), self._graph.tensors[kernel].name)
+        self._graph.tensors[paired].buffer = self._buffer(padded)
+        operator.inputs[:2] = pairs, paired
         operator.builtinOptions.strideW = 1
         return [self._reshape(source, pairs), operator]
 
-    def _replace(self, chosen: Callable[[Any], bool], replaced: Callable[[Any], list[Any]]) -> None:
-        """Put others in the place of the chosen operators."""
-        operators = self._graph.operators
-        self._graph.operators = [new for old in operators for new in (replaced(old) if chosen(old) else [old])]
+    def _replace(self, is_replaced: Callable[[Any], bool], replacements: Callable[[Any], list[Any]]) -> bool:
+        """Replace some operators by new ones; returns whether there were any."""
+        found = [each for each in self._graph.operators if is_replaced(each)]
+        self._graph.operators = [
+            new
+            for old in self._graph.operators
+            for new in (replacements(old) if any(old is each for each in found) else [old])
+        ]
+        return bool(found)
 
     def _kind(self, operator: Any) -> int:
         code = self._model.operatorCodes[operator.opcodeIndex]
@@ -168,11 +242,9 @@ class _Network:
     def _reshape(self, source: int, target: int) -> Any:
         """An operator that gives the tensor ``source`` the shape of ``target``, for any batch."""
         shape = np.array([-1, *self._graph.tensors[target].shape[1:]], np.int32)
-        tensor, buffer = schema.TensorT(), schema.BufferT()
-        buffer.data = _as_bytes(shape)
-        self._model.buffers.append(buffer)
+        tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.type = b"shape", [len(shape)], schema.TensorType.INT32
-        tensor.buffer = len(self._model.buffers) - 1
+        tensor.buffer = self._buffer(shape)
         self._graph.tensors.append(tensor)
         operator = self._operator(Operator.RESHAPE, [source, len(self._graph.tensors) - 1], [target])
         operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
@@ -181,16 +253,20 @@ class _Network:
         return operator
 
     def _tensor_like(self, index: int, shape: list[int], name: bytes) -> int:
-        """The number of a new tensor with the type and scale of another, for any batch."""
+        """The index of a new tensor with the type and scale of another, without values."""
         tensor = copy.deepcopy(self._graph.tensors[index])
-        tensor.shape, tensor.shapeSignature, tensor.name, tensor.buffer = shape, [-1, *shape[1:]], name, 0
+        tensor.shape, tensor.shapeSignature, tensor.name, tensor.buffer = shape, None, name, 0
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _values(self, index: int, kind: type) -> NDArray[Any]:
-        """The values of a constant tensor, flat."""
-        return np.frombuffer(bytes(self._model.buffers[self._graph.tensors[index].buffer].data), kind)
+    def _buffer(self, values: NDArray[Any]) -> int:
+        """The index of a new buffer with constant values."""
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
 
-
-def _as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(values.tobytes(), np.uint8)
+    def _values(self, index: int, kind: type = np.uint8) -> Any:
+        """The values of a constant tensor, flat; None if the tensor is computed."""
+        data = self._model.buffers[self._graph.tensors[index].buffer].data
+        return None if data is None else np.frombuffer(bytes(data), kind)

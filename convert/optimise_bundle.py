@@ -4,39 +4,38 @@ import hashlib
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from contract.card import Card, read_card, write_card
+from contract.card import Card, write_card
 from contract.errors import BundleError
 from convert.optimise import optimise
 from convert.quantise import operators, write
 from edge.vision import bundle
-from edge.vision.bundle import golden_output
-from edge.vision.interpreter import Interpreter
-
-IMAGES = 8
-"""Images of noise for which the outputs are compared; they reach values that no photograph reaches."""
 
 
 def optimise_bundle(card_path: Path, out: Path, version: str) -> Card:
     """Write the bundle of a card, with its network rearranged (`convert.optimise`) and a new version, into ``out``.
 
-    BundleError if the bundle is damaged, or if an output of the network changes.
+    BundleError if the bundle is damaged, if nothing of its network can be rearranged, or if it would have the version
+    or the place of the old one.
     """
-    kind = type(read_card(card_path.read_bytes(), str(card_path)))
-    loaded = bundle.load(card_path, kind)
-    content = optimise(card_path.with_suffix(".tflite").read_bytes())
-    rearranged = Interpreter(content)
-    rng = np.random.default_rng(0)
-    for _ in range(IMAGES):
-        image = rng.integers(0, 256, (1, *loaded.model.input.shape[1:]), np.uint8)
-        if not np.array_equal(golden_output(loaded.model, image), golden_output(rearranged, image)):
-            raise BundleError(f"{card_path}: outputs of the rearranged network must be those of the old one, differ")
+    loaded = bundle.load(card_path, type(bundle.read(card_path)))
+    if not version or version == loaded.card.version:
+        raise BundleError(
+            f"--version: must be another than that of the bundle, {loaded.card.version!r}, is {version!r}"
+        )
+    if out.resolve() == card_path.resolve().parent:
+        raise BundleError(f"--out: must be another folder than that of the bundle, is {out}")
+    before = card_path.with_suffix(".tflite").read_bytes()
+    content = optimise(before)
+    if content == before:
+        raise BundleError(
+            f"{card_path}: the network must be one that can be rearranged, is rearranged or of another kind"
+        )
     card = msgspec.structs.replace(
         loaded.card, version=version, sha256=hashlib.sha256(content).hexdigest(), operators=operators(content)
     )
     out.mkdir(parents=True, exist_ok=True)
     write(content, out / f"{card.name}.tflite")
     write(write_card(card), out / f"{card.name}.json")
-    bundle.load(out / f"{card.name}.json", kind)
+    bundle.load(out / f"{card.name}.json", type(card))
     return card

@@ -63,7 +63,7 @@ def yunet(path: Path, pixels: Pixels) -> Callable[[], Any]:
     return lambda: network.detect(image)
 
 
-def detects(name: str, pixels: Pixels) -> Callable[[], Any]:
+def detector_run(name: str, pixels: Pixels) -> Callable[[], Any]:
     """Load a shipped detector; return a function that runs it on the image, with resizing and decoding."""
     detector = Detector(build.detector_bundle(name))
     return lambda: detector.detect(pixels)
@@ -147,7 +147,7 @@ def main() -> None:
             peers["yunet"] = yunet(arguments.yunet, image)
         for other in OTHER_DETECTORS:
             if other not in peers:
-                peers[other] = detects(other, image)
+                peers[other] = detector_run(other, image)
         for name, peer in peers.items():
             run(name, peer)
 

@@ -61,6 +61,11 @@ def is_shipped(card_path: Path) -> bool:
     return card_path.resolve().parent == SHIPPED.resolve()
 
 
+def read(card_path: Path) -> Card:
+    """The card in a file; raises `BundleError` if it cannot be read."""
+    return _read(card_path, lambda content: read_card(content, str(card_path)))
+
+
 def load(card_path: Path, kind: type[C], threads: int = 1, *, trusted: bool = False) -> Bundle[C]:
     """Load the bundle of a card ``NAME.json``, whose model is ``NAME.tflite`` beside it, and replay its golden samples.
 
@@ -68,7 +73,7 @@ def load(card_path: Path, kind: type[C], threads: int = 1, *, trusted: bool = Fa
     runs it; ``trusted`` skips that. Raises `BundleError` if a file is missing, if the hash, the task, a shape or the
     number of labels does not match, or if a golden sample differs by more than its tolerance.
     """
-    card = _read(card_path, lambda content: read_card(content, str(card_path)))
+    card = read(card_path)
     if not isinstance(card, kind):
         raise BundleError(f"{card_path}: must be a {kind.__name__}, is a {type(card).__name__}")
     model_path = card_path.with_suffix(".tflite")

@@ -14,7 +14,7 @@ from edge.errors import RuntimeMissing
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 """Modules with a class ``Interpreter``, in the order in which they are tried."""
 INT8_OFFSET = 128
-"""What the same pixels are less as int8 than as uint8."""
+"""An int8 pixel is the uint8 pixel less this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ AXES = {
     schema.BuiltinOperator.FULLY_CONNECTED: (1, 0),
 }
 """Operators with weights, and the order of their axes that gives Keras's."""
-PAIRED = (3, 2, 2)
-"""Rows, columns and channels of the kernel of a first convolution that takes pairs of columns."""
+SINGLE, PAIRED = (3, 3, 1), (3, 2, 2)
+"""Rows, columns and channels of the kernel of a first convolution, for single columns and for pairs of columns."""
 
 
 def load_bundle_weights(model: keras.Model, file: Path, images: Pixels) -> None:
@@ -44,7 +44,8 @@ def load_bundle_weights(model: keras.Model, file: Path, images: Pixels) -> None:
     if len(stored) != len(wanted):
         raise BundleError(f"{file}: must have {len(wanted)} layers with weights, as the network has; has {len(stored)}")
     norms = {_input_layer(each): each for each in model.layers if isinstance(each, layers.BatchNormalization)}
-    for (name, kernel, bias), layer in zip(stored, wanted, strict=True):
+    for (name, given, bias), layer in zip(stored, wanted, strict=True):
+        kernel = _of_single_columns(given, tuple(layer.kernel.shape))
         if kernel.shape != tuple(layer.kernel.shape):
             raise BundleError(f"{file}: {name} must have the shape {tuple(layer.kernel.shape)}, has {kernel.shape}")
         norm = norms.get(layer.name)
@@ -83,13 +84,13 @@ def _read_weights(file: Path) -> list[tuple[str, Floats, Floats]]:
         if name is None:
             raise BundleError(f"{file}: the name of a kernel must contain a layer's, is {weights.name.decode()!r}")
         kernel = _dequantised(model, weights, np.int8).transpose(axes)
-        read.append((name[1], _of_single_columns(kernel), _dequantised(model, bias, np.int32)))
+        read.append((name[1], kernel, _dequantised(model, bias, np.int32)))
     return read
 
 
-def _of_single_columns(kernel: Floats) -> Floats:
-    """The kernel as it was before `convert.optimise` paired the columns of the first convolution's input."""
-    if kernel.shape[:3] != PAIRED:
+def _of_single_columns(kernel: Floats, shape: tuple[int, ...]) -> Floats:
+    """A kernel for pairs of columns (`convert.optimise`) as one for single columns, if ``shape`` asks for that."""
+    if shape[:3] != SINGLE or kernel.shape[:3] != PAIRED:
         return kernel
     return kernel.reshape(3, 4, 1, -1)[:, :3]
 
