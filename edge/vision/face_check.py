@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.card import CheckCard
 from edge.values import Detection, Pixels
@@ -37,11 +38,22 @@ class FaceCheck:
         """Face score of one detection in a grey frame (height, width), 0 to 1; see `contract.card.CheckCard`."""
         if face.score >= self.card.checked_below:
             return face.score
-        logit = float(np.log(face.score / (1 - face.score))) if face.score > 0 else -np.inf
-        return float(1 / (1 + np.exp(-(logit + self.card.weight * self.value(pixels, face) + self.card.bias))))
+        return self.combined(face.score, self.value(pixels, face))
+
+    def combined(self, score: float, value: float) -> float:
+        """Face score of a detection by its score and the network's output."""
+        logit = float(np.log(score / (1 - score))) if score > 0 else -np.inf
+        return float(1 / (1 + np.exp(-(logit + self.card.weight * value + self.card.bias))))
 
     def value(self, pixels: Pixels, face: Detection) -> float:
         """The network's output for one detection in a grey frame (height, width); higher for a face."""
         # One crop at a time: another number of crops would allocate the network's tensors anew.
-        crop = crop_face(pixels, face, self.card.crop, self._size)
-        return float(self._model.values(self._model.run(crop[None, :, :, None]), "logits")[0, 0])
+        return float(self.values(self.crop(pixels, face)[None])[0])
+
+    def crop(self, pixels: Pixels, face: Detection) -> Pixels:
+        """Cut what the network sees of a detection out of a grey frame (height, width)."""
+        return crop_face(pixels, face, self.card.crop, self._size)
+
+    def values(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's outputs (n,) for crops (n, height, width)."""
+        return self._model.values(self._model.run(crops[..., None]), "logits")[:, 0]

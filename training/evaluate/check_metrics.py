@@ -10,12 +10,20 @@ from training.data.labelled_images import Floats
 
 MIN_SIDE = 16.0
 """Longer side of a head, pixels of the image, from which it counts."""
+BATCH = 64
+"""Crops that a network takes at a time. A float model then needs less than a quarter of the time."""
 Flags = NDArray[np.bool_]
 
 
 def face_scores(check: FaceCheck, part: Candidates) -> Floats:
-    """Face score (n,) of each detection, by the device's own code."""
-    return np.array([check.face_score(part.crop(index), part.in_crop(index)) for index in range(len(part))], np.float32)
+    """Face score (n,) of each detection, by the device's own code, but many crops at a time."""
+    scores = part.score.astype(np.float32)
+    asked = np.flatnonzero(part.score < check.card.checked_below)
+    for start in range(0, len(asked), BATCH):
+        rows = asked[start : start + BATCH]
+        values = check.values(np.stack([check.crop(part.crop(row), part.in_crop(row)) for row in rows]))
+        scores[rows] = [check.combined(*each) for each in zip(part.score[rows].tolist(), values.tolist(), strict=True)]
+    return scores
 
 
 def groups(part: Candidates) -> tuple[Flags, Flags, Flags]:
