@@ -52,6 +52,28 @@ def test_figures_compare_face_scores_with_the_detectors():
     }
 
 
+def test_many_crops_at_a_time_have_the_face_scores_of_single_ones(astronaut):
+    """The shipped face check gives detections in two batches the scores that a device gives them one by one."""
+    from dataclasses import replace
+
+    from contract.card import CheckCard
+    from edge.vision.bundle import DEFAULT_CHECK, load
+    from edge.vision.face_check import FaceCheck
+    from training.data.packed_images import HIGH_QUALITY, pack
+    from training.evaluate import check_metrics
+
+    rng = np.random.default_rng(1)
+    corners = rng.integers(0, 400, (check_metrics.BATCH + 6, 2))
+    content, ends = pack((astronaut[y : y + 96, x : x + 96] for x, y in corners), HIGH_QUALITY)
+    scores = [(score, 30, 1.0, False) for score in (0.95, 0.0, *rng.uniform(0.1, 0.8, len(ends) - 2))]
+    part = replace(candidates(scores), content=content, starts=np.concatenate([[0], ends[:-1]]), ends=ends)
+    check = FaceCheck(load(DEFAULT_CHECK, CheckCard))
+    single = [check.face_score(part.crop(row), part.in_crop(row)) for row in range(len(part))]
+    assert check_metrics.face_scores(check, part) == pytest.approx(single, abs=1e-6)
+    assert single[0] == 0.95  # not asked
+    assert np.ptp(single[2:]) > 0.2
+
+
 def test_a_figure_without_detections_is_left_out():
     """Data without backs of heads give no figure of them."""
     from training.evaluate import check_metrics
