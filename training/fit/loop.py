@@ -62,9 +62,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, best = folder / "checkpoint.keras", folder / BEST
     model = keras.saving.load_model(checkpoint) if checkpoint.exists() else make()
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)  # else TensorFlow would trace the first step twice
-    done = _steps_done(model)
+    done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
     log = TrainingLog(folder / training_log.NAME, done)
     patience = validation.patience if validation else 0
     progress = tqdm(total=steps, initial=done, desc=folder.name, unit="step", mininterval=5)
@@ -86,15 +84,10 @@ def train(
     progress.close()
     if patience and best.exists():
         model = load_model(best)
-    elif _steps_done(model) and model.optimizer.use_ema:
+    elif model.optimizer.built and model.optimizer.use_ema:  # built by its first step
         _average(model, batches, steps)
     save(model, folder / "model.keras")
     return model
-
-
-def _steps_done(model: keras.Model) -> int:
-    """Number of steps that a model was trained for."""
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _finished(batches: Iterator[Batch], finish: Callable[[Batch], Batch]) -> Iterator[Batch]:
