@@ -87,7 +87,7 @@ FEW_FIRST_STEPS = {"front_steps": 2, "frozen_steps": 2}
 its front and its last layer first."""
 
 
-@pytest.mark.timeout(3600)  # up to 13 commands that import TensorFlow; minutes on an idle machine
+@pytest.mark.timeout(3600)  # many commands that import TensorFlow; minutes on an idle machine
 @pytest.mark.skipif(not DATA, reason="FACETALLY_DATA does not name the folder with the training data")
 @pytest.mark.parametrize("model", ["face", "expression"])
 def test_trainer_commands(tmp_path, model):
