@@ -28,9 +28,7 @@ def optimise_bundle(card_path: Path, out: Path, version: str) -> Card:
     before = card_path.with_suffix(".tflite").read_bytes()
     content = optimise(before)
     if content == before:
-        raise BundleError(
-            f"{card_path}: the network must be one that can be rearranged, is rearranged or of another kind"
-        )
+        raise BundleError(f"{card_path}: nothing to rearrange: the network is rearranged already, or of another kind")
     card = msgspec.structs.replace(
         loaded.card, version=version, sha256=hashlib.sha256(content).hexdigest(), operators=operators(content)
     )

@@ -79,8 +79,8 @@ def main() -> None:
         f"{path.stem} {loaded.card.version}": Detector(loaded).detect
         for path, loaded in zip(cards, bundles, strict=True)
     }
-    detectors[PEER] = YuNet(arguments.yunet, 0.9).detect
     images = [frame for video in arguments.videos for frame in frames(video)]
+    detectors[PEER] = YuNet(arguments.yunet, 0.9).detect
     print(f"{len(images)} frames of {FRAME[0]}x{FRAME[1]}, {arguments.passes} passes, OpenCV {cv2.__version__}")
     print(f"{'':24}{'ms':>8}{'ratio':>8}{'lowest':>8}{'highest':>8}")
     for name, row in measure(detectors, images, arguments.passes).items():

@@ -16,7 +16,10 @@ class YuNet:
     """`cv2.FaceDetectorYN` on grey pixels, with its default IoU threshold of 0.3 (Wu et al. 2023)."""
 
     def __init__(self, path: Path, threshold: float, long_side: int = LONG_SIDE) -> None:
-        self._detector = cv2.FaceDetectorYN.create(str(path), "", (long_side, long_side), threshold, 0.3, 5000)
+        try:
+            self._detector = cv2.FaceDetectorYN.create(str(path), "", (long_side, long_side), threshold, 0.3, 5000)
+        except cv2.error as error:
+            raise SystemExit(f"{path}: must be YuNet's ONNX file: {error}") from error
         self._long_side = long_side
 
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:

@@ -247,7 +247,7 @@ def as_uint8(folder):
         ("expression", "1.5.0", "new", "--version: must be another than that of the bundle, '1.5.0', is '1.5.0'"),
         ("expression", "", "new", "--version: must be another than that of the bundle, '1.5.0', is ''"),
         ("@/expression.json", "9.9", ".", "--out: must be another folder than that of the bundle, is @"),
-        ("face-416x320", "9.9", "new", "face-416x320.json: the network must be one that can be rearranged"),
+        ("face-416x320", "9.9", "new", "face-416x320.json: nothing to rearrange"),
         ("@/missing.json", "9.9", "new", "@/missing.json: No such file or directory"),
         ("nobody", "9.9", "new", "nobody: no bundle of that name is shipped"),
         ("expression", "9.9", "expression.json", "File exists: '@/expression.json'"),
