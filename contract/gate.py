@@ -14,6 +14,8 @@ LIMITS = {
     "macro_recall": MAX_RECALL_DROP,
 }
 """The same by the names of figures in a card."""
+DIGITS = 6
+"""Falls are rounded to so many digits: figures have four, and differences of binary numbers are not exact."""
 FORCED = "Forced past the gate:"
 """Begins the note of a card whose model failed the gate and was bundled all the same."""
 
@@ -34,7 +36,7 @@ class Comparison:
     @property
     def is_within(self) -> bool:
         """Whether it falls by at most the limit; a figure that is not a number is not within."""
-        return self.before - self.after <= self.limit
+        return round(self.before - self.after, DIGITS) <= self.limit
 
 
 def comparisons(figures: Mapping[str, float]) -> Iterator[Comparison]:

@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from contract.errors import BundleError
-from contract.gate import FORCED, MAX_ACCURACY_DROP, MAX_PRECISION_DROP, MAX_RECALL_DROP, comparisons
+from contract.gate import (
+    FORCED,
+    MAX_ACCURACY_DROP,
+    MAX_PRECISION_DROP,
+    MAX_RECALL_DROP,
+    Comparison,
+    comparisons,
+)
 from training.trained_run import Predictions, recall_drop
 
 MANY = 100
@@ -15,7 +22,7 @@ draws confirm counts."""
 
 def detector_faults(before: float, after: float) -> list[str]:
     """Faults of a detector by its average precision, float and int8."""
-    if before - after > MAX_PRECISION_DROP:
+    if not Comparison("ap", before, after, MAX_PRECISION_DROP).is_within:
         return [f"average precision falls from {before:.4f} to {after:.4f}; {MAX_PRECISION_DROP} is allowed"]
     return []
 
@@ -37,7 +44,7 @@ def classifier_faults(before: Predictions, after: Predictions, labels: Sequence[
     """
     faults = []
     was, now = float(before.correct.mean()), float(after.correct.mean())
-    if was - now > MAX_ACCURACY_DROP:
+    if not Comparison("accuracy", was, now, MAX_ACCURACY_DROP).is_within:
         faults.append(f"accuracy falls from {was:.4f} to {now:.4f}; {MAX_ACCURACY_DROP} is allowed")
     counts = np.bincount(after.truth, minlength=len(labels))
     majority = float(counts.max() / counts.sum())

@@ -90,7 +90,7 @@ def load_bundles(settings: Settings, detector: Path) -> Bundles:
     """Load the detector of a card, and the face check and the classifier that the settings name. Raises BundleError."""
     threads = settings.detect.threads
     return Bundles(
-        detector_bundle(str(detector), threads),
+        bundle.load(detector, DetectorCard, threads),
         check_bundle(settings.detect.check, detector, threads),
         classifier_bundle(settings.classify.bundle, settings.classify.threads),
     )

@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--card", type=Path, action="append", help="a detector's card (default: the shipped ones)")
     parser.add_argument("--passes", type=int, default=7, help="passes over all frames (default: %(default)s)")
     arguments = parser.parse_args()
+    if arguments.passes < 1:
+        parser.error(f"--passes: must be at least 1, is {arguments.passes}")
     cv2.setNumThreads(1)
     cards = arguments.card or sorted(bundle.SHIPPED.glob("face-*x*.json"))
     bundles = [bundle.load(path, DetectorCard, 1) for path in cards]

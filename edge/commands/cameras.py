@@ -42,6 +42,10 @@ def cameras(by_id: Path = BY_ID) -> Iterator[CameraListing]:
         known = importlib.import_module("picamera2").Picamera2.global_camera_info()
     except ImportError:
         return
+    except Exception as error:  # noqa: BLE001 (picamera2 and libcamera raise errors of many kinds)
+        reason = f"picamera2 cannot list its cameras: {type(error).__name__}: {error}"
+        yield CameraListing("picamera2", False, reason, {"source": "picamera2"})
+        return
     for about in known:
         if "usb" not in str(about["Id"]).lower():  # libcamera lists USB cameras, too
             yield _tried(str(about["Model"]), Picamera2(camera=about["Num"]), {"camera": about["Num"]})

@@ -85,10 +85,10 @@ class DwellSpot:
         return appeared and (self.left_by is None or (absent <= SHORT_ABSENCE_S and stood))
 
     def is_continued_by(self, other: "DwellSpot") -> bool:
-        """Whether the other spot is the same spot, in which another track appeared soon before or after."""
+        """Whether the other spot is the same: a track was lost in the earlier one, one appeared in the later one."""
         earlier, later = (self, other) if self.first <= other.first else (other, self)
         follows = later.first >= earlier.last and not earlier.is_expired(later.first)
-        return follows and other.appeared and other.left_by is None and self.contains(other.centre, other.size)
+        return follows and later.appeared and earlier.left_by is None and self.contains(other.centre, other.size)
 
     def is_expired(self, time: float) -> bool:
         """Whether nobody is expected to come back to the spot any more."""

@@ -11,7 +11,7 @@ MAX_SIZE_RATIO = 1.25
 FORGET_S = 3600.0
 """A fixed face that was not detected for this time, seconds, is forgotten."""
 MAX_FIXED_FACES = 64
-"""Maximum number of fixed faces; the oldest is replaced."""
+"""Maximum number of fixed faces; the one that was detected longest ago is replaced."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,8 @@ class FixedFaces:
         """Add a face that did not move until ``time``, seconds, or renew it if it is known."""
         known = self._find(face)
         if known is None:
-            self._known = [*self._known[-(MAX_FIXED_FACES - 1) :], FixedFace(face, time)]
+            latest = sorted(self._known, key=lambda each: each.last)[-(MAX_FIXED_FACES - 1) :]
+            self._known = [*latest, FixedFace(face, time)]
         else:
             known.last = max(known.last, time)
 

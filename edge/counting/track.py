@@ -189,7 +189,8 @@ class Tracker:
         self._states = [state for state in self._states if state not in ended]
         long_visits = []
         for state in self._states:
-            if not state.track.counted and not state.is_fixed and state.seconds >= self.settings.max_visit_s:
+            is_due = not state.track.counted and state.seconds >= self.settings.max_visit_s
+            if is_due and state.rejection(self.settings, 1 / self._fps(state)) is None:
                 long_visits.append(state.visit(self.settings.min_high_ratio))
                 state.track = replace(state.track, counted=True)
         return (*self._visits_among(ended), *long_visits), _reported(ended)

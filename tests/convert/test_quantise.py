@@ -1,5 +1,6 @@
 """Quantisation and its gate: the int8 model predicts as the float model, or is refused."""
 
+import math
 import os
 
 import numpy as np
@@ -47,10 +48,13 @@ def test_the_gate_refuses_an_int8_model_that_lost_too_much(after, complaint):
 
 
 def test_the_gate_refuses_a_detector_that_lost_too_much():
-    """A hundredth of average precision may be lost."""
+    """A hundredth of average precision may be lost. A figure that is not a number is refused."""
     from convert import gate
 
     gate.check("face", gate.detector_faults(0.8, 0.791))
+    gate.check("face", gate.detector_faults(1.0, 0.99))  # as binary numbers they differ by more
+    assert gate.detector_faults(0.8, math.nan)
+    assert gate.detector_faults(math.nan, 0.8)
     with pytest.raises(BundleError, match="average precision"):
         gate.check("face", gate.detector_faults(0.8, 0.789))
 

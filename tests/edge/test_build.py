@@ -11,9 +11,9 @@ import pytest
 
 from contract.card import CheckCard
 from contract.errors import BundleError
-from edge.build import check_bundle, describe_choice, pipeline
+from edge.build import check_bundle, describe_choice, load_bundles, pipeline
 from edge.settings import AUTO, NONE, read
-from edge.vision.bundle import DEFAULT_CHECK, DEFAULT_DETECTOR, SHIPPED, Bundle, load
+from edge.vision.bundle import DEFAULT_CHECK, DEFAULT_DETECTOR, SHIPPED, Bundle, card_path, load
 from edge.vision.face_check import FaceCheck
 
 
@@ -79,3 +79,11 @@ def test_health_names_the_check(bundle):
     assert describe_choice("set by detect.bundle", None) == "set by detect.bundle; no face check"
     named = Bundle(msgspec.structs.replace(bundle.card, name="n" * 500), bundle.model)
     assert len(describe_choice("set by detect.bundle", named)) == 300
+
+
+def test_a_card_in_the_working_folder_may_have_any_name(config, tmp_path, monkeypatch):
+    """``./mine.card`` is a path, not the name of a shipped bundle."""
+    shutil.copy(DEFAULT_DETECTOR, tmp_path / "mine.card")
+    shutil.copy(DEFAULT_DETECTOR.with_suffix(".tflite"), tmp_path / "mine.tflite")
+    monkeypatch.chdir(tmp_path)
+    assert load_bundles(read(config), card_path("./mine.card")).detector.card.name == DEFAULT_DETECTOR.stem

@@ -1,5 +1,6 @@
 """The picamera2 driver, by a fake that pads, substitutes formats and dies: frames are right, or the camera is lost."""
 
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from edge.camera.capture import Camera
 from edge.camera.drivers import picamera2, picamera2_grey
 from edge.camera_settings import Picamera2
+from edge.commands import cameras
 from edge.errors import CameraLost
 from tests.support import fakes
 
@@ -135,3 +137,15 @@ def test_fake_holds_requests_as_the_real_class_does():
     camera.close()
     with pytest.raises(RuntimeError, match="not opened"):
         camera.create_video_configuration(main={})
+
+
+@pytest.mark.parametrize("error", ["ValueError('numpy.dtype size changed')", "RuntimeError('no permission')"])
+def test_cameras_say_why_picamera2_lists_none(tmp_path, monkeypatch, error):
+    """A picamera2 that is installed but broken is a listing that failed; the cameras before it are kept."""
+    (tmp_path / "picamera2.py").write_text(f"raise {error}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    (listing,) = cameras.cameras(tmp_path / "none")
+    assert not listing.works
+    assert error.split("'")[1] in listing.text
+    assert "FAILED  picamera2 cannot list its cameras" in cameras.as_text([listing])

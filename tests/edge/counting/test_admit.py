@@ -246,3 +246,19 @@ def test_too_many_spots_never_push_out_a_staff_spot():
     gate.release((), range(1, 601), 62.5)
     assert len(gate._spots._vacant) <= MAX_SPOTS
     assert admitted(gate, [track(1001, 5)], 63) == []
+
+
+def test_a_visitor_who_walks_in_does_not_inherit_dwell_time():
+    """Four people follow one another in one spot, and two of them walk in. None of them stays for long."""
+    gate, time, counted, excluded = make_gate(), 0.0, [], ()
+    for number, (seconds, route) in enumerate(((40, ()), (45, range(20)), (40, range(20)), (5, ()))):
+        first = time
+        for x in [*(900 - 40 * step for step in route), *[100] * (10 * seconds)]:
+            person = track(number, x, first=first, last=time)
+            excluded += gate.admit([person], SHAPE, time, BEGIN).excluded
+            time += 0.1
+        counted += gate.release([person], [number], time + 1.5).visits
+        time += 3
+    counted += gate.release([], [], time + 200).visits
+    assert excluded == ()
+    assert sorted(visit.number for visit in counted) == [0, 1, 2, 3]

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from edge.counting.evidence import Evidence
-from edge.counting.fixed_faces import FORGET_S, FixedFaces
+from edge.counting.fixed_faces import FORGET_S, MAX_FIXED_FACES, FixedFaces
 from edge.counting.track import Tracker
 from edge.settings import TrackSettings
 from tests.support.fakes import each_frame, face, swaying
@@ -106,3 +106,13 @@ def test_noise_is_not_motion():
     assert not still.is_moving()
     assert not drifts.is_still(10.0)
     assert drifts.is_moving()
+
+
+def test_a_poster_that_is_seen_all_the_time_is_never_replaced():
+    """Of too many fixed faces, the one that was detected longest ago goes."""
+    fixed, poster = FixedFaces(), face(320, 240)
+    for second in range(2 * MAX_FIXED_FACES):
+        fixed.add(poster, second)
+        fixed.add(face(1000 + 50 * second, 240), second)
+    assert poster in fixed
+    assert len(fixed) == MAX_FIXED_FACES

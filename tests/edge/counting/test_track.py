@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from edge.counting.totals import LOW_SCORE
 from edge.counting.track import Tracker
 from edge.settings import TrackSettings
 from tests.support.fakes import each_frame, face, walk
@@ -161,6 +162,18 @@ def test_visitor_who_stays_is_counted_once(fps):
     assert 180 <= when <= 180.5
     assert track.number == 0
     assert numbers(seen) == [0]
+
+
+def test_track_that_is_no_visit_is_not_counted_after_max_visit_s():
+    """A thing that moves about and rarely looks like a face is no visit, however long it stays."""
+    tracker, visits = Tracker(TrackSettings()), []
+    for index, time in enumerate(each_frame(5, 0, 200)):
+        x, y, size = standing()(time)
+        tracks = tracker.update([face(x, y, size, score=0.9 if index % 50 == 0 else 0.5)], time, SHAPE)
+        visits += tracks.visits
+    ended = tracker.finish()
+    assert [*visits, *ended.visits] == []
+    assert list(ended.rejected) == [LOW_SCORE]
 
 
 def test_counted_visitor_is_marked_as_such():
