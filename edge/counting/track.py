@@ -81,8 +81,8 @@ class Tracker:
         ``shape`` is the frame's (height, width) in pixels; ``time`` is its second and must not decrease. Detections
         below the low score are ignored. ``is_partial`` says that faces may be missing which other frames show.
         """
+        visits, gone = self._close(time)  # first: a face after the gap is another person, and a pause is no frame rate
         self._begin_frame(time)
-        visits, gone = self._close(time)  # first, because a face after the gap is another person
         continued, new = self._assign(detections, time, shape)
         for state in self._states:
             state.is_missed = state not in continued and (state.is_missed or not is_partial)

@@ -38,7 +38,7 @@ async function ask(path, options = {}) {
   const response = await fetch(API + path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(LIMIT_MS) });
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({ detail: response.statusText }));
-  throw Object.assign(new Error(problem.detail), { status: response.status });
+  throw Object.assign(new Error(problem.detail), { status: response.status, token });
 }
 
 function showError(text) {
@@ -86,7 +86,8 @@ function refuse(error) {
   offline = !error.status;
   if (offline || error.status === 429 || error.status >= 500) return; // sent again; the line below the button says so
   if (error.status === 401) {
-    if (localStorage.getItem(TOKEN)) showError(say("wrong_token"));
+    if (localStorage.getItem(TOKEN) !== error.token) return; // another token was given meanwhile
+    if (error.token) showError(say("wrong_token"));
     localStorage.removeItem(TOKEN);
     needsToken = true;
     return;

@@ -223,6 +223,7 @@ def test_the_page_is_accessible(port: int, tmp_path: Path) -> None:
 
     with chromium(tmp_path, width=375, height=667, dark=True) as driver:
         driver.get(f"http://127.0.0.1:{port}/recount")
+        wait_until(lambda: shown(driver, "login"), "the token is asked for")
         driver.execute_script("localStorage.setItem('facetally-token', arguments[0]); location.reload()", TOKEN)
         wait_until(lambda: "shop-1: door" in shown(driver, "device"), "the devices are listed")
         photograph(driver, tmp_path, "dark")

@@ -176,6 +176,18 @@ def test_track_that_is_no_visit_is_not_counted_after_max_visit_s():
     assert list(ended.rejected) == [LOW_SCORE]
 
 
+@pytest.mark.parametrize("pause", [3, 11, 600])
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_pause_is_no_frame_rate(pause, after):
+    """Two detections before a pause are no visit, nor are they one with two detections after it."""
+    tracker, visits = Tracker(TrackSettings()), []
+    times = [index / 10 for index in range(22)] + [2.1 + pause + index / 10 for index in range(40)]
+    for index, time in enumerate(times):
+        faces = [face(300 + index, 240)] if 20 <= index < 22 + after else []
+        visits += tracker.update(faces, time, SHAPE).visits
+    assert [*visits, *tracker.finish().visits] == []
+
+
 def test_counted_visitor_is_marked_as_such():
     """A track whose visit is counted is marked, so that later stages can skip it."""
     tracker = Tracker(TrackSettings(max_visit_s=10))
