@@ -43,10 +43,12 @@ def load(
         Rows and files that are damaged are left out and logged.
 
     Raises:
-        FacetallyError: The folder does not exist, or a time has no time zone.
+        FacetallyError: The folder does not exist, or a time is no datetime or has no time zone.
     """
     with_collector = _collector()
     for name, moment in (("since", since), ("until", until)):
+        if moment is not None and not isinstance(moment, datetime):
+            raise FacetallyError(f"{name}: must be a datetime with a time zone, is {moment!r}")
         if moment is not None and moment.tzinfo is None:
             raise FacetallyError(f"{name}: must have a time zone, is {moment.isoformat()}")
     with with_collector.local(str(store), since, until, () if site is None else (site,)) as folder:

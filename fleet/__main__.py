@@ -25,7 +25,16 @@ EPILOG = "Exit status: 0 on success, 2 for wrong arguments, tables or settings, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 failed, 2 an argument, table or setting is wrong."""
     parsed = _parser().parse_args(arguments)
-    return run_command(log, lambda: int(parsed.do(parsed) or 0), _report)
+    return run_command(log, lambda: _do(parsed), _report)
+
+
+def _do(parsed: argparse.Namespace) -> int:
+    """Run the chosen command; FacetallyError if a package of the extra ``fleet`` is not installed."""
+    try:
+        return int(parsed.do(parsed) or 0)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise FacetallyError(f"{package} is missing: pip install 'facetally[fleet]'") from error
 
 
 def _report(error: FacetallyError) -> int:

@@ -110,6 +110,10 @@ def test_a_table_of_unknown_origin_needs_its_store(store):
         (lambda store: facetally.load(store / "none"), "store: must be a folder that facetally-collector writes, is "),
         (lambda store: facetally.load(store, since=datetime(2026, 3, 30)), "since: must have a time zone"),
         (
+            lambda store: facetally.load(store, since="2026-03-30"),
+            "since: must be a datetime with a time zone, is '2026-03-30'",
+        ),
+        (
             lambda store: facetally.summarise(facetally.load(store), by="minute"),
             "by: must be one of total, hour, day, ",
         ),
