@@ -34,6 +34,8 @@ THREADS = 64
 """Requests in progress. Most wait for a view that one of them computes, and `/healthz` must not wait behind them."""
 COMPARE_EVERY_S = 60.0
 """Interval at which counts by hand are compared and their taps forgotten, also if no phone asks, seconds."""
+WARM_UP_S = 10.0
+"""Time that a warm-up in progress gets to end after ``stop``, seconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,13 +72,14 @@ def serve(settings: Settings, zone: ZoneInfo, stop: threading.Event, now: Callab
         thread.start()
     url = f"http://{settings.page.host}:{server.effective_port}/"
     _log.info(line("serving", url=url, root=settings.store.root))
-    warm_up_in_background(reader, zone, now, settings.page.language)
+    warming_up = warm_up_in_background(reader, zone, now, settings.page.language)
     while not stop.wait(COMPARE_EVERY_S):
         _compare_due(recounts)
     server.task_dispatcher.shutdown()  # first: a response in progress needs its connection
     server.trigger.pull_trigger(lambda: wasyncore.close_all(connections))
     for thread in threads:
         thread.join()
+    warming_up.join(WARM_UP_S)  # a thread that is in a C++ library when Python ends may abort the process
 
 
 def _application(

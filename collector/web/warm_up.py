@@ -22,14 +22,18 @@ from collector.reading.reader import Reader
 _log = logging.getLogger(__name__)
 
 
-def warm_up_in_background(reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], configured: str | None) -> None:
-    """Start a thread that prepares the first view. It ends by itself, or with the process."""
+def warm_up_in_background(
+    reader: Reader, zone: ZoneInfo, now: Callable[[], datetime], configured: str | None
+) -> threading.Thread:
+    """Start a thread that prepares the first view, and return it. It ends by itself, or with the process."""
 
     def work() -> None:
         warm_up(reader, zone, now, configured)
         freeze_objects()
 
-    threading.Thread(target=work, name="warm-up", daemon=True).start()
+    thread = threading.Thread(target=work, name="warm-up", daemon=True)
+    thread.start()
+    return thread
 
 
 def freeze_objects() -> None:
