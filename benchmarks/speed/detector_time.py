@@ -34,10 +34,11 @@ def frames(video: Path) -> Iterator[Pixels]:
     if count < FRAMES:
         raise SystemExit(f"{video}: a video with at least {FRAMES} frames is needed, this has {max(count, 0)}")
     for number in range(FRAMES):
-        capture.set(cv2.CAP_PROP_POS_FRAMES, int((number + 0.5) * count / FRAMES))
+        index = int((number + 0.5) * count / FRAMES)
+        capture.set(cv2.CAP_PROP_POS_FRAMES, index)
         read, image = capture.read()
         if not read:
-            raise SystemExit(f"{video}: frame {int((number + 0.5) * count / FRAMES)} cannot be read")
+            raise SystemExit(f"{video}: frame {index} cannot be read")
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         yield np.asarray(cv2.resize(grey, FRAME, interpolation=cv2.INTER_AREA), np.uint8)
 
